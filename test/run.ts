@@ -19,9 +19,10 @@ const count = { passed: 0, failed: 0, skipped: 0 };
 const stream = run({ files, concurrency: 2 });
 stream.on("test:summary", (summary) => {
   if (summary.file !== undefined) return; // one per file as well as one for the whole run
-  count.passed = summary.counts.passed;
-  count.failed = summary.counts.failed + summary.counts.cancelled;
-  count.skipped = summary.counts.skipped + summary.counts.todo;
+  const { tests, passed, skipped, todo } = summary.counts;
+  count.passed = passed;
+  count.skipped = skipped + todo;
+  count.failed = tests - passed - count.skipped;
 });
 const report = stream.compose(new spec());
 report.pipe(process.stdout);

@@ -1,0 +1,50 @@
+/**
+ * Every code that a {@link ClientError} of this project carries. Stable: metrics label by it and
+ * `docs/errors.md` describes each.
+ */
+export type ClientErrorCode =
+  | "bad-connection-id"
+  | "hook"
+  | "internal"
+  | "invalid-infohash"
+  | "invalid-ip"
+  | "invalid-parameter"
+  | "invalid-port"
+  | "invalid-query"
+  | "malformed-packet"
+  | "missing-infohash"
+  | "multiple-infohashes"
+  | "overloaded"
+  | "unapproved-client"
+  | "unapproved-torrent"
+  | "unknown-action"
+  | "unparsable-ip";
+
+/**
+ * A refusal whose text a BitTorrent client gets to see: `failure reason` on HTTP (BEP 3), an error packet
+ * on UDP (BEP 15).
+ *
+ * The text must be static: it never contains input, so that it can be a metrics label and cannot be used
+ * for injection. Create one instance per cause at module load and return (or throw) that same instance;
+ * everything else that is thrown reaches the client as `internal server error`.
+ */
+export class ClientError extends Error {
+  readonly code: ClientErrorCode;
+  /** When the client may ask again, for `retry in` (BEP 31): minutes, `"never"`, or absent for "as usual". */
+  readonly retryIn: number | "never" | undefined;
+
+  constructor(message: string, code: ClientErrorCode = "hook", options: { retryIn?: number | "never" } = {}) {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0; // one instance serves every request: a stack would name the wrong one
+    super(message);
+    Error.stackTraceLimit = limit;
+    this.name = "ClientError";
+    this.code = code;
+    this.retryIn = options.retryIn;
+  }
+}
+
+/** What a client is told when something fails that is not its fault. */
+export const internalError: ClientError = new ClientError("internal server error", "internal", {
+  retryIn: 5,
+});

@@ -1,0 +1,34 @@
+import { hexDigit } from "./address.ts";
+
+/** Bytes of an infohash: SHA-1, or the first twenty of SHA-256 for v2 torrents (BEP 52). */
+export const infoHashLength = 20;
+/** Bytes of a peer id. */
+export const peerIdLength = 20;
+
+/** Formats the twenty bytes at `at` (an infohash or a peer id) as lower-case hexadecimal. */
+export function toHex(bytes: Uint8Array, at = 0, length: number = infoHashLength): string {
+  let text = "";
+  for (let i = at; i < at + length; i++) text += (bytes[i]! < 16 ? "0" : "") + bytes[i]!.toString(16);
+  return text;
+}
+
+/**
+ * Parses an infohash written as 40 hexadecimal digits of either case.
+ * @returns 20 fresh bytes, or undefined when the text is anything else.
+ */
+export function parseInfoHash(text: string): Uint8Array | undefined {
+  if (text.length !== 2 * infoHashLength) return undefined;
+  const bytes = new Uint8Array(infoHashLength);
+  for (let i = 0; i < infoHashLength; i++) {
+    const high = hexDigit(text.charCodeAt(2 * i));
+    const low = hexDigit(text.charCodeAt(2 * i + 1));
+    if (high < 0 || low < 0) return undefined;
+    bytes[i] = (high << 4) | low;
+  }
+  return bytes;
+}
+
+/** Copies 20 bytes from `from[at..]` to the start of `to`. Faster than `set(subarray)`, which allocates. */
+export function copy20(from: Uint8Array, at: number, to: Uint8Array, toAt = 0): void {
+  for (let i = 0; i < 20; i++) to[toAt + i] = from[at + i]!;
+}

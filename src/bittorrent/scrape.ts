@@ -1,0 +1,91 @@
+import { Address } from "./address.ts";
+import { copy20, infoHashLength } from "./info-hash.ts";
+import { Params } from "./params.ts";
+
+/** One scrape, independent of the protocol that it came by. Reused like an announce. */
+export class ScrapeRequest {
+  /** Room for the infohashes: 20 bytes each, in the order of the request, duplicates kept. */
+  readonly infoHashes: Uint8Array;
+  /** Infohashes in the request, already cut to the configured maximum. */
+  count = 0;
+  /** The client's address; its family says which swarms are counted. */
+  readonly address: Address = new Address();
+  readonly params: Params = new Params();
+  readonly #hidden: Uint8Array;
+
+  /** @param capacity  infohashes that fit */
+  constructor(capacity: number) {
+    this.infoHashes = new Uint8Array(capacity * infoHashLength);
+    this.#hidden = new Uint8Array(capacity);
+  }
+
+  get capacity(): number {
+    return this.#hidden.length;
+  }
+
+  /** Empties the request. */
+  reset(): void {
+    this.#hidden.fill(0, 0, this.count);
+    this.count = 0;
+  }
+
+  /** Adds the infohash at `at`; one more than the capacity is dropped. */
+  add(bytes: Uint8Array, at: number): void {
+    if (this.count < this.capacity) copy20(bytes, at, this.infoHashes, infoHashLength * this.count++);
+  }
+
+  /** The infohash at `index`: 20 bytes of the request itself. */
+  infoHash(index: number): Uint8Array {
+    return this.infoHashes.subarray(infoHashLength * index, infoHashLength * (index + 1));
+  }
+
+  /** Makes the tracker answer as if it had never heard of the infohash at `index`. */
+  hide(index: number): void {
+    this.#hidden[index] = 1;
+  }
+
+  isHidden(index: number): boolean {
+    return this.#hidden[index] === 1;
+  }
+}
+
+/** The answer to a scrape: four numbers for each infohash of the request, in its order. */
+export class ScrapeResponse {
+  readonly #rows: Uint32Array;
+
+  constructor(capacity: number) {
+    this.#rows = new Uint32Array(capacity * 4);
+  }
+
+  /** Zeros the first `count` rows, which is what an unknown infohash gets. */
+  reset(count: number): void {
+    this.#rows.fill(0, 0, count * 4);
+  }
+
+  /**
+   * @param complete    seeders
+   * @param incomplete  leechers, partial seeds included
+   * @param snatches    times the torrent was completed
+   * @param partial     partial seeds among the leechers (BEP 21)
+   */
+  set(index: number, complete: number, incomplete: number, snatches: number, partial: number): void {
+    const at = index * 4;
+    this.#rows[at] = complete;
+    this.#rows[at + 1] = incomplete;
+    this.#rows[at + 2] = snatches;
+    this.#rows[at + 3] = partial;
+  }
+
+  complete(index: number): number {
+    return this.#rows[index * 4]!;
+  }
+  incomplete(index: number): number {
+    return this.#rows[index * 4 + 1]!;
+  }
+  snatches(index: number): number {
+    return this.#rows[index * 4 + 2]!;
+  }
+  partial(index: number): number {
+    return this.#rows[index * 4 + 3]!;
+  }
+}

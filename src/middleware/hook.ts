@@ -1,0 +1,69 @@
+import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
+import type { ClientError } from "../bittorrent/client-error.ts";
+import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
+
+/** A name under which one hook leaves a value of type `T` for a later one. Compared by identity. */
+export class ContextKey<T> {
+  readonly name: string;
+  declare readonly type: T;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** What travels with one request through its hooks, from the first prehook to the last posthook. */
+export class RequestContext {
+  /** Set by a hook that has filled the response itself: the store selects no peers and counts nothing. */
+  skipResponse = false;
+  /** Set by a hook that wants the swarm left as it is. */
+  skipSwarm = false;
+  readonly #values = new Map<ContextKey<unknown>, unknown>();
+
+  get<T>(key: ContextKey<T>): T | undefined {
+    return this.#values.get(key) as T | undefined;
+  }
+
+  set<T>(key: ContextKey<T>, value: T): void {
+    this.#values.set(key, value);
+  }
+
+  reset(): void {
+    this.skipResponse = false;
+    this.skipSwarm = false;
+    if (this.#values.size > 0) this.#values.clear();
+  }
+}
+
+/** Nothing to go on; an error to refuse the request with. */
+export type Verdict = ClientError | undefined | void;
+
+/**
+ * One link of the chain: looks at a request, may change the response, may refuse.
+ *
+ * As a prehook it runs before the store's step and decides: it returns (or throws) a {@link ClientError} to refuse,
+ * and the client sees its text. Returning is cheaper than throwing. Anything else that is thrown becomes an
+ * internal error. As a posthook it runs after the response has been handed over; its verdict is ignored,
+ * and a failure is counted and logged and stops nothing else.
+ *
+ * A hook answers at once, unless it returns a promise: only then is the request copied out of the network's
+ * memory and finished later. Request, response and context are reused: what is kept longer must be copied.
+ */
+export interface Hook {
+  /** The name as in the configuration: `torrent approval`. */
+  readonly name: string;
+  handleAnnounce?(
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+    context: RequestContext,
+  ): Verdict | Promise<Verdict>;
+  handleScrape?(
+    request: ScrapeRequest,
+    response: ScrapeResponse,
+    context: RequestContext,
+  ): Verdict | Promise<Verdict>;
+  /** Called once before the first request; a rejection stops the start of the tracker. */
+  start?(): void | Promise<void>;
+  /** Called once after the last request. */
+  stop?(): void | Promise<void>;
+}

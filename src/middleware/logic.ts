@@ -1,0 +1,209 @@
+import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
+import { ClientError, internalError } from "../bittorrent/client-error.ts";
+import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
+import { type PeerStore, Step } from "../storage/peer-store.ts";
+import { type Chain, composeChain } from "./chain.ts";
+import type { Hook, RequestContext, Verdict } from "./hook.ts";
+
+/** What a reload may change. */
+export interface LogicSettings {
+  /** Seconds between announces that clients are told. */
+  interval: number;
+  /** Seconds that clients are told to wait at least. */
+  minInterval: number;
+  preHooks: readonly Hook[];
+  postHooks: readonly Hook[];
+}
+
+/** Hears of what must not happen: a hook or the store failed. `where` is the hook's name or `storage`. */
+export type FailureReport = (where: string, error: unknown) => void;
+
+/** The answer of the logic: undefined when the response is filled, or why there is none. */
+export type Outcome = ClientError | undefined;
+
+/** The hooks between two reloads, composed, with the requests that are still under way in them. */
+class Generation {
+  readonly announce: Chain<AnnounceRequest, AnnounceResponse>;
+  readonly scrape: Chain<ScrapeRequest, ScrapeResponse>;
+  readonly settings: LogicSettings;
+  #underWay = 0;
+  #drained: (() => void) | undefined;
+
+  constructor(settings: LogicSettings) {
+    this.settings = settings;
+    this.announce = composeChain(
+      settings.preHooks.flatMap((hook) => (hook.handleAnnounce ? [hook.handleAnnounce.bind(hook)] : [])),
+    );
+    this.scrape = composeChain(
+      settings.preHooks.flatMap((hook) => (hook.handleScrape ? [hook.handleScrape.bind(hook)] : [])),
+    );
+  }
+
+  enter(): void {
+    this.#underWay++;
+  }
+
+  leave(): void {
+    if (--this.#underWay === 0) this.#drained?.();
+  }
+
+  drained(): Promise<void> {
+    if (this.#underWay === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+    });
+  }
+}
+
+/**
+ * What a tracker does with a request, whatever protocol it came by: prehooks in their order, then the
+ * store's step; after the response is out, the posthooks.
+ *
+ * For each request a frontend calls `handle*` and, where that was not refused and the response has been
+ * handed over, `after*` with the same context, in the same turn of the event loop or (after a promise) right
+ * when the promise has settled.
+ */
+export class TrackerLogic {
+  readonly #store: PeerStore;
+  readonly #report: FailureReport;
+  #generation: Generation;
+
+  constructor(store: PeerStore, settings: LogicSettings, report: FailureReport) {
+    this.#store = store;
+    this.#report = report;
+    this.#generation = new Generation(settings);
+  }
+
+  /** Whether `after*` does anything; where not, frontends need not keep their requests. */
+  get hasPostHooks(): boolean {
+    return this.#generation.settings.postHooks.length > 0;
+  }
+
+  /**
+   * Swaps hooks and intervals. Requests that are under way finish with the old ones.
+   * @returns when no request uses the old hooks any more: then they can be stopped
+   */
+  update(settings: LogicSettings): Promise<void> {
+    const old = this.#generation;
+    this.#generation = new Generation(settings);
+    return old.drained();
+  }
+
+  /** Resolves when no request is waiting for a hook or the store. */
+  drained(): Promise<void> {
+    return this.#generation.drained();
+  }
+
+  /** Fills the response to an announce. Never throws and never rejects. */
+  handleAnnounce(
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+    context: RequestContext,
+  ): Outcome | Promise<Outcome> {
+    const generation = this.#generation;
+    context.reset();
+    response.reset(generation.settings.interval, generation.settings.minInterval);
+    try {
+      const verdict = generation.announce(request, response, context);
+      if (verdict === undefined) {
+        const waiting = this.#announceStep(request, response, context);
+        if (waiting === undefined) return undefined;
+        return this.#later(generation, waiting, undefined);
+      }
+      if (verdict instanceof ClientError) return verdict;
+      return this.#later(generation, verdict, () => this.#announceStep(request, response, context));
+    } catch (error) {
+      this.#report("announce", error);
+      return internalError;
+    }
+  }
+
+  /** Fills the response to a scrape. Never throws and never rejects. */
+  handleScrape(
+    request: ScrapeRequest,
+    response: ScrapeResponse,
+    context: RequestContext,
+  ): Outcome | Promise<Outcome> {
+    const generation = this.#generation;
+    context.reset();
+    response.reset(request.count);
+    try {
+      const verdict = generation.scrape(request, response, context);
+      if (verdict === undefined) {
+        const waiting = this.#scrapeStep(request, response, context);
+        if (waiting === undefined) return undefined;
+        return this.#later(generation, waiting, undefined);
+      }
+      if (verdict instanceof ClientError) return verdict;
+      return this.#later(generation, verdict, () => this.#scrapeStep(request, response, context));
+    } catch (error) {
+      this.#report("scrape", error);
+      return internalError;
+    }
+  }
+
+  /** Runs the posthooks of an announce whose response has been handed over. Never throws. */
+  afterAnnounce(request: AnnounceRequest, response: AnnounceResponse, context: RequestContext): void {
+    this.#after((hook) => hook.handleAnnounce?.(request, response, context));
+  }
+
+  /** Runs the posthooks of a scrape whose response has been handed over. Never throws. */
+  afterScrape(request: ScrapeRequest, response: ScrapeResponse, context: RequestContext): void {
+    this.#after((hook) => hook.handleScrape?.(request, response, context));
+  }
+
+  #announceStep(
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+    context: RequestContext,
+  ): void | Promise<void> {
+    const step = (context.skipSwarm ? 0 : Step.apply) | (context.skipResponse ? 0 : Step.select);
+    if (step !== 0) return this.#store.announce(request, response, step as Step);
+  }
+
+  #scrapeStep(
+    request: ScrapeRequest,
+    response: ScrapeResponse,
+    context: RequestContext,
+  ): void | Promise<void> {
+    if (!context.skipResponse) return this.#store.scrape(request, response);
+  }
+
+  async #later(
+    generation: Generation,
+    waiting: Promise<Verdict>,
+    step: (() => void | Promise<void>) | undefined,
+  ): Promise<Outcome> {
+    generation.enter();
+    try {
+      const refusal = await waiting;
+      if (!refusal) await step?.();
+      return refusal || undefined;
+    } catch (error) {
+      this.#report("request", error);
+      return internalError;
+    } finally {
+      generation.leave();
+    }
+  }
+
+  #after(call: (hook: Hook) => Verdict | Promise<Verdict>): void {
+    const generation = this.#generation;
+    let waiting: Promise<unknown>[] | undefined;
+    for (const hook of generation.settings.postHooks) {
+      try {
+        const result = call(hook);
+        if (result instanceof Promise) {
+          waiting ??= [];
+          waiting.push(result.catch((error) => this.#report(hook.name, error)));
+        }
+      } catch (error) {
+        this.#report(hook.name, error);
+      }
+    }
+    if (waiting) {
+      generation.enter();
+      void Promise.all(waiting).finally(() => generation.leave());
+    }
+  }
+}

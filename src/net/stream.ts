@@ -1,0 +1,60 @@
+import type { Address } from "../bittorrent/address.ts";
+
+/** What a frontend is to accepted connections. `State` is what it keeps for each of them. */
+export interface StreamHandler<State> {
+  /** A connection has been accepted; returns what to keep for it. */
+  opened(connection: Connection): State;
+  /** Bytes have arrived: `bytes[start..end)`, valid until this returns. Must not throw. */
+  received(state: State, bytes: Uint8Array, start: number, end: number): void;
+  /** The other side will send nothing more; it may still read. */
+  ended(state: State): void;
+  /** The connection is gone, for whatever reason. Called once, last. */
+  closed(state: State): void;
+  /** All that was waiting to be sent has been taken by the kernel. */
+  drained(state: State): void;
+}
+
+/** One accepted connection. */
+export interface Connection {
+  /** Where it comes from, canonical. */
+  readonly remote: Address;
+  readonly remotePort: number;
+  /** Bytes that the kernel has not taken yet. */
+  readonly pending: number;
+  /** Sends `bytes[start..end)`; what cannot leave at once is copied and counted in `pending`. */
+  write(bytes: Uint8Array, start: number, end: number): void;
+  /** Stops or resumes `received`. */
+  pause(): void;
+  resume(): void;
+  /** Closes when all is sent. */
+  end(): void;
+  /** Closes now; with `reset` the other side sees a reset. */
+  destroy(reset?: boolean): void;
+}
+
+/** A bound TCP address. */
+export interface StreamListener {
+  readonly port: number;
+  /** Replaces certificate and key for new connections; only where the listener has TLS. */
+  setTls(tls: TlsFiles): void;
+  /** Stops accepting; open connections stay. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** A certificate chain and its key as PEM. */
+export interface TlsFiles {
+  cert: string | Uint8Array;
+  key: string | Uint8Array;
+}
+
+export interface StreamOptions<State> {
+  /** IP literal; `0.0.0.0` and `::` are all addresses of that family. */
+  host: string;
+  /** 0 lets the system choose. */
+  port: number;
+  /** With it, connections are TLS 1.2 or newer. */
+  tls?: TlsFiles;
+  handler: StreamHandler<State>;
+  /** Hears of errors that a listener reports on its own; they never end it. */
+  onError: (error: Error) => void;
+}

@@ -1,0 +1,96 @@
+import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
+import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
+
+/** What the announce step does: both, unless a hook has skipped one of them. */
+export const Step = { apply: 1, select: 2, both: 3 } as const;
+export type Step = (typeof Step)[keyof typeof Step];
+
+/** What a store holds right now. A torrent with swarms of both families counts twice, as in Chihaya. */
+export interface StoreStatistics {
+  swarms: number;
+  seeders: number;
+  leechers: number;
+  /** Seeders and leechers by family. */
+  peers4: number;
+  peers6: number;
+  /** Peers that were not stored because the store was full. */
+  refused: number;
+}
+
+/** One swarm of one family, as {@link PeerStore.swarms} lists it. */
+export interface SwarmSummary {
+  infoHash: Uint8Array;
+  family: 4 | 6;
+  seeders: number;
+  leechers: number;
+  snatches: number;
+}
+
+/**
+ * Holds the swarms: which peers share which torrent.
+ *
+ * A peer is (infohash, address, port). Its peer id does not identify it: a client that restarts is the same
+ * peer, and nobody can evict somebody else. IPv4 and IPv6 swarms of a torrent are isolated; only the
+ * number of snatches belongs to both.
+ *
+ * A store answers at once (returns nothing) or later (returns a promise); in the second case request and
+ * response stay the store's until the promise settles. It never throws for a full memory or an unknown
+ * infohash. A rejection means that the store is broken, and the client gets an internal error.
+ *
+ * Every store passes the suite of `storage/conformance.ts`.
+ */
+export interface PeerStore {
+  /**
+   * The one atomic step of an announce: applies it to its swarm, then selects peers for the answer.
+   *
+   * Apply (unless `step` lacks it):
+   * - `stopped` removes the peer; one that is not there is no error.
+   * - Otherwise the peer is added or refreshed as a seeder where `request.isSeeder`, else as a leecher; a
+   *   peer that changes its role is in one set only, at any moment.
+   * - `completed` adds to the snatches of the torrent, once per peer for as long as the store remembers it.
+   * - `paused` marks a leecher as a partial seed (BEP 21), any other event unmarks it.
+   * - A full store leaves the peer out and counts it as refused; the rest of the step happens all the same.
+   *
+   * Select (unless `step` lacks it): fills `complete`, `incomplete` (of the announcer's family, after the
+   * apply) and `snatches`, and writes peers into `response.peers4` and `peers6`:
+   * - a seeder gets leechers only; a leecher gets seeders first, then leechers, each range from a
+   *   random start; `stopped` and `numWant` 0 get none;
+   * - the announcer's family first, up to `numWant` and that list's limit; what is left of `numWant` is filled
+   *   from the other family, up to that list's limit;
+   * - never the announcer itself, except that the only peer of the torrent, where no peer was written, gets itself.
+   *
+   * Cost: independent of the size of the swarm.
+   */
+  announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void>;
+
+  /**
+   * Fills a row for each infohash of the request that is not hidden, with the swarm of the request's family;
+   * rows of unknown infohashes stay zero. Creates nothing.
+   */
+  scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void>;
+
+  /** Counts what is stored; cheap enough to be called every second. */
+  statistics(): StoreStatistics | Promise<StoreStatistics>;
+
+  /** Lists swarms that have peers or snatches, in no order. What changes meanwhile may be listed or not. */
+  swarms(): Iterable<SwarmSummary> | AsyncIterable<SwarmSummary>;
+
+  /**
+   * Removes, in one complete pass, peers that have not announced for the peer lifetime, and swarms that are
+   * of no more use. Between `start` and `stop` the store does this by itself, in small steps.
+   * @returns peers removed
+   */
+  expire(): number | Promise<number>;
+
+  /** Begins what the store does by itself. Idempotent. */
+  start(): void | Promise<void>;
+
+  /** Ends it, and lets go of what it holds outside. Idempotent. */
+  stop(): void | Promise<void>;
+
+  /**
+   * Takes new tunables without losing a peer.
+   * @returns the names of those that take effect only after a restart
+   */
+  configure?(config: unknown): string[];
+}
