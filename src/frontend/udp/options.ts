@@ -1,0 +1,17 @@
+import type { ListenAddress } from "../../net/listen-address.ts";
+
+/** What the UDP frontend is told. `listen` and `privateKey` cannot be changed while it runs. */
+export interface UdpOptions {
+  listen: readonly ListenAddress[];
+  /** Secret behind the connection ids, shared by trackers that stand in for each other; "" makes a random one. */
+  privateKey: string;
+  /** Seconds that a connection id may be from the future, where several trackers share a key. */
+  maxClockSkew: number;
+  /** Whether responses are timed; if not, the histogram counts them as 0 ms. */
+  requestTiming: boolean;
+  /** Whether the address field of an announce is believed. */
+  allowIpSpoofing: boolean;
+  maxNumWant: number;
+  defaultNumWant: number;
+  maxScrapeInfoHashes: number;
+}
