@@ -11,7 +11,24 @@ export interface Histogram {
   observe(value: number): void;
 }
 
-type Kind = "counter" | "gauge" | "histogram";
+export type MetricKind = "counter" | "gauge" | "histogram";
+
+/** One time series at one moment. Plain data, so that it can be posted between threads. */
+export interface SeriesSnapshot {
+  labels: Labels;
+  /** The value; for a histogram: observations in each bucket (not cumulative), in +Inf, then their sum. */
+  values: number[];
+}
+
+/** All the series of one name at one moment. */
+export interface FamilySnapshot {
+  name: string;
+  help: string;
+  kind: MetricKind;
+  /** Upper bounds without +Inf; empty but for a histogram. */
+  buckets: readonly number[];
+  series: SeriesSnapshot[];
+}
 
 interface Series {
   labels: Labels;
@@ -24,24 +41,30 @@ interface Series {
 interface Family {
   name: string;
   help: string;
-  kind: Kind;
+  kind: MetricKind;
   buckets: readonly number[];
   series: Map<string, Series>;
 }
 
 /**
- * All the metrics of a tracker. What is counted per packet is one addition to a slot of a typed array over
- * shared memory: no look-up, no allocation, no lock, because each thread has slots of its own.
+ * All the metrics of a tracker, or of one of its threads. What is counted per packet is one addition to a slot
+ * of a typed array over shared memory: no look-up, no allocation, no lock, because each thread has slots of
+ * its own; {@link mergeSnapshots} adds threads up.
  *
- * Registering the same name and labels again returns the same series.
+ * Registering the same name and labels again returns the same series. A name that is registered differently,
+ * or that Prometheus would not accept, throws.
  */
 export class Metrics {
   readonly #slots: Float64Array;
   #used = 0;
   readonly #families = new Map<string, Family>();
+  readonly #refreshers: (() => void | Promise<void>)[] = [];
 
-  /** @param capacity  slots: one a counter, two more than it has buckets a histogram */
-  constructor(capacity = 16_384) {
+  /**
+   * @param capacity  slots: one a counter, two more than it has buckets a histogram. The default has room for the
+   *   response histograms of both protocols with every label they can have; memory is committed as it is used.
+   */
+  constructor(capacity = 65_536) {
     this.#slots = new Float64Array(new SharedArrayBuffer(capacity * 8));
   }
 
@@ -70,34 +93,87 @@ export class Metrics {
     };
   }
 
-  /** @param read  called at each scrape */
+  /** @param read  called at each scrape; one that throws leaves its series out */
   gauge(name: string, help: string, read: () => number, labels: Labels = {}): void {
     this.#series(name, help, "gauge", [], labels, 0).read = read;
   }
 
-  /** A counter that is kept elsewhere. @param read  called at each scrape */
+  /** A counter that is kept elsewhere. @param read  called at each scrape; one that throws leaves its series out */
   counterFrom(name: string, help: string, read: () => number, labels: Labels = {}): void {
     this.#series(name, help, "counter", [], labels, 0).read = read;
+  }
+
+  /** Has `refresh` called before each scrape, to look up what several gauges then read. */
+  beforeScrape(refresh: () => void | Promise<void>): void {
+    this.#refreshers.push(refresh);
+  }
+
+  /**
+   * Refreshes what is looked up for a scrape, then takes a snapshot.
+   * @param limitMs  how long to wait for refreshers; one that takes longer or fails is not waited for
+   */
+  async scrape(limitMs = 2000): Promise<FamilySnapshot[]> {
+    const waiting = this.#refreshers.map(async (refresh) => refresh());
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise((resolve) => {
+      timer = setTimeout(resolve, limitMs);
+    });
+    await Promise.race([Promise.allSettled(waiting), limit]);
+    clearTimeout(timer);
+    return this.snapshot();
+  }
+
+  /** Every series with its value now, sorted by name and then by labels. */
+  snapshot(): FamilySnapshot[] {
+    return [...this.#families.values()].sort(byName).map(({ name, help, kind, buckets, series }) => ({
+      name,
+      help,
+      kind,
+      buckets,
+      series: [...series]
+        .sort(([a], [b]) => compare(a, b))
+        .flatMap(([, one]) => {
+          const values = this.#values(one, kind === "histogram" ? buckets.length + 2 : 1);
+          return values === undefined ? [] : [{ labels: one.labels, values }];
+        }),
+    }));
+  }
+
+  #values({ slot, read }: Series, count: number): number[] | undefined {
+    if (read === undefined) return Array.from(this.#slots.subarray(slot, slot + count));
+    try {
+      return [read()];
+    } catch {
+      return undefined;
+    }
   }
 
   #series(
     name: string,
     help: string,
-    kind: Kind,
+    kind: MetricKind,
     buckets: readonly number[],
     labels: Labels,
     slots: number,
   ): Series {
     let family = this.#families.get(name);
     if (!family) {
+      if (!/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name)) throw new Error(`not the name of a metric: ${name}`);
       family = { name, help, kind, buckets, series: new Map() };
       this.#families.set(name, family);
     } else if (family.kind !== kind) {
       throw new Error(`metric ${name} is a ${family.kind} already, not a ${kind}`);
+    } else if (family.buckets.join() !== buckets.join()) {
+      throw new Error(`metric ${name} has other buckets already`);
     }
-    const key = JSON.stringify(labels);
+    const key = seriesKey(labels);
     let series = family.series.get(key);
     if (!series) {
+      for (const label of Object.keys(labels)) {
+        if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label) || label === "le") {
+          throw new Error(`metric ${name} cannot have a label ${label}`);
+        }
+      }
       if (this.#used + slots > this.#slots.length) throw new Error(`no room for metric ${name}`);
       series = { labels, slot: this.#used, read: undefined };
       this.#used += slots;
@@ -105,4 +181,40 @@ export class Metrics {
     }
     return series;
   }
+}
+
+/** Adds up what several threads have counted: series of the same name and labels become one. */
+export function mergeSnapshots(snapshots: readonly (readonly FamilySnapshot[])[]): FamilySnapshot[] {
+  const families = new Map<string, { family: FamilySnapshot; series: Map<string, SeriesSnapshot> }>();
+  for (const family of snapshots.flat()) {
+    let merged = families.get(family.name);
+    if (!merged) {
+      merged = { family, series: new Map() };
+      families.set(family.name, merged);
+    }
+    for (const { labels, values } of family.series) {
+      const key = seriesKey(labels);
+      const sum = merged.series.get(key)?.values;
+      merged.series.set(key, { labels, values: sum ? sum.map((value, i) => value + values[i]!) : values });
+    }
+  }
+  return [...families.values()]
+    .map(({ family, series }) => ({
+      ...family,
+      series: [...series].sort(([a], [b]) => compare(a, b)).map(([, one]) => one),
+    }))
+    .sort(byName);
+}
+
+/** The same for the same labels in whatever order. */
+function seriesKey(labels: Labels): string {
+  return JSON.stringify(Object.entries(labels).sort(([a], [b]) => compare(a, b)));
+}
+
+function byName(a: FamilySnapshot | Family, b: FamilySnapshot | Family): number {
+  return compare(a.name, b.name);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -11,13 +11,16 @@ export const responseBuckets: readonly number[] = [
 /** Distinct texts of hooks that become a label; all others share `other`. */
 const hookErrorLimit = 64;
 
+/** Histograms of one error, by action, then unknown family, IPv4, IPv6. */
+type ByAction = Map<string, (Histogram | undefined)[]>;
+
 /** Chihaya's response histogram of one frontend, by action, address family and error text. */
 export class ResponseMetrics {
   readonly #metrics: Metrics;
   readonly #protocol: "http" | "udp";
-  readonly #series = new Map<string, Histogram>();
-  /** Histograms of successes by action, then IPv4 and IPv6: the path of nearly every response. */
-  readonly #successes = new Map<string, [Histogram, Histogram]>();
+  /** The path of nearly every response. */
+  readonly #successes: ByAction = new Map();
+  readonly #failures = new Map<string, ByAction>();
   readonly #hookErrors = new Set<string>();
 
   constructor(metrics: Metrics, protocol: "http" | "udp") {
@@ -26,8 +29,8 @@ export class ResponseMetrics {
   }
 
   /**
-   * Counts one response.
-   * @param action        what was asked, or "" where that is unknown
+   * Counts one response. Allocates only where its labels are new.
+   * @param action        what was asked, or "" where that is unknown; from a closed set
    * @param family        undefined where the request failed before it was known
    * @param error         undefined for a success
    * @param milliseconds  0 where requests are not timed
@@ -38,36 +41,39 @@ export class ResponseMetrics {
     error: ClientError | undefined,
     milliseconds: number,
   ): void {
-    if (error === undefined && family !== undefined) {
-      let pair = this.#successes.get(action);
-      if (pair === undefined) {
-        pair = [this.#histogram(action, 4, ""), this.#histogram(action, 6, "")];
-        this.#successes.set(action, pair);
-      }
-      pair[family === 4 ? 0 : 1].observe(milliseconds);
-      return;
+    const label = error === undefined ? "" : this.#errorLabel(error);
+    let byAction = label === "" ? this.#successes : this.#failures.get(label);
+    if (byAction === undefined) {
+      byAction = new Map();
+      this.#failures.set(label, byAction);
     }
-    this.#histogram(action, family, error === undefined ? "" : this.#errorLabel(error)).observe(milliseconds);
+    let byFamily = byAction.get(action);
+    if (byFamily === undefined) {
+      byFamily = [undefined, undefined, undefined];
+      byAction.set(action, byFamily);
+    }
+    const index = family === undefined ? 0 : family === 4 ? 1 : 2;
+    let histogram = byFamily[index];
+    if (histogram === undefined) {
+      histogram = this.#register(action, family, label);
+      byFamily[index] = histogram;
+    }
+    histogram.observe(milliseconds);
   }
 
-  #histogram(action: string, family: Family | undefined, error: string): Histogram {
-    const key = `${action}\n${family}\n${error}`;
-    let histogram = this.#series.get(key);
-    if (!histogram) {
-      histogram = this.#metrics.histogram(
-        `chihaya_${this.#protocol}_response_duration_milliseconds`,
-        "The duration of time it takes to receive and write a response to an API request",
-        responseBuckets,
-        { action, address_family: family === undefined ? "Unknown" : `IPv${family}`, error },
-      );
-      this.#series.set(key, histogram);
-    }
-    return histogram;
+  #register(action: string, family: Family | undefined, error: string): Histogram {
+    return this.#metrics.histogram(
+      `chihaya_${this.#protocol}_response_duration_milliseconds`,
+      "The duration of time it takes to receive and write a response to an API request",
+      responseBuckets,
+      { action, address_family: family === undefined ? "Unknown" : `IPv${family}`, error },
+    );
   }
 
   #errorLabel(error: ClientError): string {
     if (error.code === "internal") return "internal error";
     if (error.code !== "hook") return error.message;
+    if (error.message === "") return "other"; // "" is the label of success
     if (this.#hookErrors.size < hookErrorLimit) this.#hookErrors.add(error.message);
     return this.#hookErrors.has(error.message) ? error.message : "other";
   }
