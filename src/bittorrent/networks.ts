@@ -1,0 +1,96 @@
+import { Address, type Family } from "./address.ts";
+
+/** Words of one network in the table: its address, then its mask. */
+const stride = 8;
+
+/**
+ * A short list of networks, searched from front to back.
+ *
+ * Shape: per network four words of address and four of mask, in the order of {@link Address.words}.
+ */
+export class Networks {
+  readonly #families: readonly Family[];
+  readonly #words: Int32Array;
+
+  private constructor(families: readonly Family[], words: Int32Array) {
+    this.#families = families;
+    this.#words = words;
+  }
+
+  /**
+   * Parses networks in CIDR notation (`10.0.0.0/8`, `2001:db8::/32`) and single addresses. IPv4-mapped ones
+   * become IPv4. Bits beyond the prefix must be zero, since one who wrote them meant another network.
+   * @throws RangeError that names the entry and what is wrong with it
+   */
+  static parse(list: readonly string[]): Networks {
+    const families: Family[] = [];
+    const words = new Int32Array(list.length * stride);
+    list.forEach((text, index) => {
+      const { address, mask } = parseNetwork(text);
+      families.push(address.family);
+      words.set(address.words, index * stride);
+      words.set(new Int32Array(mask.buffer), index * stride + 4);
+    });
+    return new Networks(families, words);
+  }
+
+  get size(): number {
+    return this.#families.length;
+  }
+
+  /** Tells whether one of the networks has the address. Never allocates. */
+  contains(address: Address): boolean {
+    const families = this.#families;
+    const words = this.#words;
+    const wanted = address.words;
+    for (let i = 0, at = 0; i < families.length; i++, at += stride) {
+      if (
+        families[i] === address.family &&
+        (wanted[0]! & words[at + 4]!) === words[at] &&
+        (wanted[1]! & words[at + 5]!) === words[at + 1] &&
+        (wanted[2]! & words[at + 6]!) === words[at + 2] &&
+        (wanted[3]! & words[at + 7]!) === words[at + 3]
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+}
+
+function parseNetwork(text: string): { address: Address; mask: Uint8Array } {
+  const slash = text.indexOf("/");
+  const host = slash < 0 ? text : text.slice(0, slash);
+  if (host.includes("%")) throw new RangeError(`a network has no zone: ${JSON.stringify(text)}`);
+  let address: Address;
+  try {
+    address = Address.parse(host);
+  } catch (cause) {
+    throw new RangeError(`not a network: ${JSON.stringify(text)}; write 10.0.0.0/8 or 2001:db8::/32`, {
+      cause,
+    });
+  }
+  const bits = address.family === 4 ? 32 : 128;
+  // 96 bits of an IPv4-mapped prefix are the mapping itself.
+  const mapped = address.family === 4 && host.includes(":") ? 96 : 0;
+  let prefix = bits;
+  if (slash >= 0) {
+    const digits = text.slice(slash + 1);
+    prefix = /^(0|[1-9]\d{0,2})$/.test(digits) ? Number(digits) - mapped : -1;
+    if (prefix < 0 || prefix > bits) {
+      throw new RangeError(`the prefix of ${JSON.stringify(text)} must be ${mapped} to ${bits + mapped}`);
+    }
+  }
+  const mask = new Uint8Array(16);
+  for (let bit = 0; bit < prefix; bit++) mask[bit >> 3]! |= 0x80 >> (bit & 7);
+  const first = new Address();
+  first.set(
+    address.family,
+    address.bytes.map((byte, i) => byte & mask[i]!),
+    0,
+  );
+  if (!first.equals(address)) {
+    throw new RangeError(`${JSON.stringify(text)} has bits beyond its prefix; write ${first}/${prefix}`);
+  }
+  return { address, mask };
+}
