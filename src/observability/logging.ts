@@ -1,0 +1,75 @@
+import { pino } from "pino";
+import type { Logger } from "./logger.ts";
+
+/** The logging flags of the command line. */
+export interface LoggingOptions {
+  /** Whether debug lines are written. */
+  debug: boolean;
+  /** One JSON object a line, instead of text for people. */
+  json: boolean;
+  /** Whether text has colours; only where standard error is a terminal all the same. */
+  colors: boolean;
+}
+
+/** Where lines go, each with its line feed. */
+export interface LogDestination {
+  write(line: string): void;
+}
+
+/** What drives terminals or reorders text and is legal in JSON: DEL, C1, line separators, bidirectional marks. */
+const beyondJson = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * Creates the logger of a process, which writes to standard error: synchronously, so that the last words of
+ * a process that ends are not lost. What is logged cannot forge lines or drive a terminal: control
+ * characters are escaped, in errors and their causes too.
+ * @param destination  for tests
+ */
+export async function createLogger(options: LoggingOptions, destination?: LogDestination): Promise<Logger> {
+  const out = destination ?? pino.destination({ dest: 2, sync: true });
+  const format = options.json ? undefined : await loadFormat(options.colors && process.stderr.isTTY === true);
+  const logger: Logger = pino(
+    {
+      level: options.debug ? "debug" : "info",
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: (error) => describeError(error, 0) },
+    },
+    { write: (line: string) => void out.write(escapeAll(format ? format(line) : line, beyondJson)) },
+  );
+  return logger;
+}
+
+/** Loads what turns a JSON line into text; not needed, and so not loaded, for JSON. */
+async function loadFormat(colorize: boolean): Promise<(line: string) => string> {
+  const { default: pretty } = await import("pino-pretty");
+  return pretty.prettyFactory({
+    colorize,
+    singleLine: true,
+    translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
+    // pino-pretty writes fields as JSON, but the message as it is.
+    messageFormat: (log, key) => escapeAll(String(log[key] ?? ""), /[\u0000-\u001f]/g),
+  });
+}
+
+/** An error as fields. The stack goes without the message, which could forge lines of it. */
+function describeError(error: unknown, depth: number): unknown {
+  if (!(error instanceof Error)) return error;
+  const stack = error.stack ?? "";
+  const frames = stack.slice(Math.max(0, stack.indexOf(error.message)) + error.message.length).split("\n");
+  return {
+    type: error.name,
+    message: error.message,
+    code: (error as { code?: unknown }).code,
+    stack: frames
+      .map((frame) => frame.trim())
+      .filter((frame) => frame.startsWith("at "))
+      .join("\n"),
+    cause: depth < 4 ? describeError(error.cause, depth + 1) : undefined,
+  };
+}
+
+function escapeAll(text: string, characters: RegExp): string {
+  return text.replace(characters, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
