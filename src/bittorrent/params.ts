@@ -1,6 +1,5 @@
 import { hexDigit } from "./address.ts";
 
-const decoder = new TextDecoder("latin1");
 const none = new Uint8Array(0);
 
 /**
@@ -54,12 +53,12 @@ export class Params {
 
   /** The path as it was sent, not decoded: `/announce`. */
   get path(): string {
-    return decoder.decode(this.#bytes.subarray(this.#pathStart, this.#pathEnd));
+    return latin1(this.#bytes, this.#pathStart, this.#pathEnd);
   }
 
   /** The query as it was sent, without the `?`. */
   get query(): string {
-    return decoder.decode(this.#bytes.subarray(Math.min(this.#pathEnd + 1, this.#queryEnd), this.#queryEnd));
+    return latin1(this.#bytes, this.#pathEnd + 1, this.#queryEnd);
   }
 
   /** The value of a query parameter, percent-decoded (`+` is a space); names in lower case, the last one wins. */
@@ -72,6 +71,13 @@ export class Params {
   route(name: string): string | undefined {
     return this.#route?.get(name);
   }
+}
+
+/** Decodes byte by byte: what the Encoding Standard calls "latin1" is windows-1252. */
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
+  return text;
 }
 
 function parseQuery(query: string): Map<string, string> {
