@@ -1,0 +1,107 @@
+import type { Address } from "../../bittorrent/address.ts";
+import { type AnnounceRequest, Counter } from "../../bittorrent/announce.ts";
+import type { ClientError } from "../../bittorrent/client-error.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { copy20, infoHashLength } from "../../bittorrent/info-hash.ts";
+import type { ScrapeRequest } from "../../bittorrent/scrape.ts";
+import { parseOptions } from "./options.ts";
+import {
+  Action,
+  announceLength,
+  invalidPort,
+  malformedPacket,
+  maxScrapeInfoHashes,
+  requestHeadLength,
+} from "./packet.ts";
+
+/** What an announce over UDP is read with. */
+export interface AnnounceRules {
+  /** Whether the address field is believed. */
+  allowIpSpoofing: boolean;
+  maxNumWant: number;
+  defaultNumWant: number;
+}
+
+/**
+ * Parses an announce request in place into `request` (BEP 15 "IPv4 announce request", BEP 41; with action 4
+ * the form of older opentrackers, whose address field has 16 bytes).
+ * Shape: connection id 8 | action 4 | transaction id 4 | infohash 20 | peer id 20 | downloaded 8 | left 8 |
+ * uploaded 8 | event 4 | address 4 or 16 | key 4 | numwant 4 | port 2 | options.
+ *
+ * Any length from 98 (110) bytes on is valid: real clients send 98, 100 and more. Unknown events count as
+ * none. A negative numwant asks for the default; both are capped. The address field counts only where it is
+ * believed and holds a usable address of the source's own family, else `source` is the peer's address.
+ *
+ * @param view     a view of exactly `bytes`
+ * @param action   what stands at `at + 8`: 1 or 4
+ * @param scratch  where split URL data is put together, see {@link parseOptions}
+ * @returns undefined, or why the request is refused. Never throws, never allocates.
+ */
+export function parseAnnounce(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  length: number,
+  action: typeof Action.announce | typeof Action.announceIPv6,
+  source: Address,
+  rules: AnnounceRules,
+  scratch: Uint8Array,
+  request: AnnounceRequest,
+): ClientError | undefined {
+  const head = announceLength[action];
+  if (length < head) return malformedPacket;
+
+  copy20(bytes, at + 16, request.infoHash);
+  copy20(bytes, at + 36, request.peerId);
+  const { counters } = request;
+  counters[2 * Counter.downloaded + 1] = view.getUint32(at + 56);
+  counters[2 * Counter.downloaded] = view.getUint32(at + 60);
+  counters[2 * Counter.left + 1] = view.getUint32(at + 64);
+  counters[2 * Counter.left] = view.getUint32(at + 68);
+  counters[2 * Counter.uploaded + 1] = view.getUint32(at + 72);
+  counters[2 * Counter.uploaded] = view.getUint32(at + 76);
+  const event = view.getUint32(at + 80);
+  request.event = event <= AnnounceEvent.paused ? (event as AnnounceEvent) : AnnounceEvent.none;
+
+  const { address } = request;
+  if (rules.allowIpSpoofing) {
+    address.set(action === Action.announce ? 4 : 6, bytes, at + 84);
+    if (address.family !== source.family || !address.isUsable()) address.copyFrom(source);
+  } else {
+    address.copyFrom(source);
+  }
+
+  const tail = at + head;
+  const numWant = view.getInt32(tail - 6);
+  request.numWant = Math.min(numWant < 0 ? rules.defaultNumWant : numWant, rules.maxNumWant);
+  request.port = view.getUint16(tail - 2);
+  request.compact = true;
+  parseOptions(bytes, tail, at + length, scratch, request.params);
+  return request.port === 0 ? invalidPort : undefined;
+}
+
+/**
+ * Parses a scrape request in place into `request` (BEP 15 "Scrape request").
+ * Shape: connection id 8 | action 4 | transaction id 4 | infohashes, 20 each.
+ *
+ * Infohashes beyond `max` or 74 are left out, as clients take the rows that they get in order; so are trailing
+ * bytes that make no whole infohash.
+ *
+ * @returns undefined, or why the request is refused. Never throws, never allocates.
+ */
+export function parseScrape(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  source: Address,
+  max: number,
+  request: ScrapeRequest,
+): ClientError | undefined {
+  request.reset();
+  request.address.copyFrom(source);
+  request.params.clear();
+  const sent = Math.floor((length - requestHeadLength) / infoHashLength);
+  const count = Math.min(sent, max, maxScrapeInfoHashes);
+  for (let i = 0; i < count; i++) request.add(bytes, at + requestHeadLength + i * infoHashLength);
+  return sent < 1 ? malformedPacket : undefined;
+}
