@@ -1,0 +1,83 @@
+import { describe, test } from "node:test";
+import type { Family } from "../bittorrent/address.ts";
+import { accountingGroups } from "./conformance/accounting.ts";
+import type { ConformanceGroup } from "./conformance/group.ts";
+import { membershipGroups } from "./conformance/membership.ts";
+import { selectionGroups } from "./conformance/selection.ts";
+import { type ConformanceEnvironment, type CreateStore, StoreTester } from "./conformance/store-tester.ts";
+
+export type { ConformanceGroup } from "./conformance/group.ts";
+export {
+  type ConformanceEnvironment,
+  type CreateStore,
+  StoreTester,
+} from "./conformance/store-tester.ts";
+
+/** What a store has beyond the minimum, and what it must be forgiven. */
+export interface ConformanceOptions {
+  /** The store is created so that it keeps peer ids. */
+  peerIds?: boolean;
+  /** The store observes {@link ConformanceEnvironment.capacity}. */
+  capacity?: boolean;
+  /** Names of groups that are skipped, each with the reason. */
+  skip?: Readonly<Record<string, string>>;
+}
+
+/** Every group of the suite. */
+export const conformanceGroups: readonly ConformanceGroup[] = [
+  ...membershipGroups,
+  ...selectionGroups,
+  ...accountingGroups,
+];
+
+/**
+ * Runs one group on a store of its own, which is started before and stopped afterwards.
+ * @throws AssertionError where the store breaks the contract; whatever the store throws
+ */
+export async function runConformanceGroup(
+  group: ConformanceGroup,
+  family: Family,
+  create: CreateStore,
+): Promise<void> {
+  const environment: ConformanceEnvironment = {
+    clock: { seconds: 100_000, unixSeconds: 1_700_000_000 },
+    peerLifetime: 1800,
+    ...(group.needs === "capacity" ? { capacity: 32 } : {}),
+  };
+  const store = await create(environment);
+  await store.start();
+  try {
+    await group.run(new StoreTester(store, environment), family);
+  } finally {
+    await store.stop();
+  }
+}
+
+/**
+ * Declares tests (of `node:test`) that a store keeps the contract of `PeerStore`: each group of assertions for
+ * IPv4 and for IPv6, on a fresh store each.
+ *
+ *     storeConformance("my store", ({ clock, peerLifetime }) => new MyStore(clock, { peerLifetime }));
+ *
+ * @param create   makes an empty store; the suite starts and stops it, and turns the clock
+ * @throws RangeError where `options.skip` names no group
+ */
+export function storeConformance(name: string, create: CreateStore, options: ConformanceOptions = {}): void {
+  const skip = options.skip ?? {};
+  for (const skipped of Object.keys(skip)) {
+    if (!conformanceGroups.some((group) => group.name === skipped)) {
+      throw new RangeError(`no conformance group is called ${JSON.stringify(skipped)}`);
+    }
+  }
+  describe(`${name}: store conformance`, () => {
+    for (const family of [4, 6] as const) {
+      describe(`IPv${family}`, () => {
+        for (const group of conformanceGroups) {
+          if (group.needs !== undefined && options[group.needs] !== true) continue;
+          const reason = skip[group.name] ?? false;
+          test(group.name, { skip: reason }, () => runConformanceGroup(group, family, create));
+        }
+      });
+    }
+  });
+}

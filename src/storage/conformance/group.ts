@@ -1,0 +1,14 @@
+import type { Family } from "../../bittorrent/address.ts";
+import type { StoreTester } from "./store-tester.ts";
+
+/** Assertions on one fresh, started store that belong together. */
+export interface ConformanceGroup {
+  readonly name: string;
+  /** What the store must have for it: a limit on its peers, or peer ids. */
+  readonly needs?: "capacity" | "peerIds";
+  /** @throws AssertionError where the store breaks the contract */
+  run(tester: StoreTester, family: Family): Promise<void>;
+}
+
+/** Announces as a seeder. */
+export const seeding = { left: 0n } as const;

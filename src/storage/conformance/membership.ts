@@ -1,0 +1,295 @@
+import assert from "node:assert/strict";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { type ConformanceGroup, seeding } from "./group.ts";
+import { endpoint, otherFamily, testInfoHash, testPeer } from "./store-tester.ts";
+
+const torrent = testInfoHash(1);
+const nothing = { complete: 0, incomplete: 0, snatches: 0, partial: 0 };
+const { stopped, completed } = AnnounceEvent;
+
+/**
+ * Who is in a swarm, and as what. The first ten are the assertion groups of Chihaya's storage tests
+ * (storage/storage_tests.go), told in announces: where Chihaya's store answers "resource does not exist", the
+ * announce step has nothing to say and leaves everything as it is.
+ */
+export const membershipGroups: readonly ConformanceGroup[] = [
+  {
+    name: "removing from an unknown swarm is no error and creates nothing",
+    async run(tester, family) {
+      const answer = await tester.announce(torrent, testPeer(family, 1), { event: stopped });
+      assert.deepEqual(
+        answer,
+        { complete: 0, incomplete: 0, snatches: 0, peers: [], others: [], peerIds: undefined },
+        "the answer",
+      );
+      assert.equal((await tester.statistics()).swarms, 0, "swarms");
+      assert.deepEqual(await tester.swarms(), [], "listed swarms");
+    },
+  },
+  {
+    name: "scraping an unknown swarm shows zeros and creates nothing",
+    async run(tester, family) {
+      assert.deepEqual(await tester.scrapeOne(torrent, family), nothing);
+      assert.equal((await tester.statistics()).swarms, 0, "swarms");
+      assert.deepEqual(await tester.swarms(), [], "listed swarms");
+    },
+  },
+  {
+    name: "a leecher is only a leecher",
+    async run(tester, family) {
+      const answer = await tester.announce(torrent, testPeer(family, 1));
+      assert.deepEqual([answer.complete, answer.incomplete], [0, 1], "counts of the answer");
+      await tester.expectCounts(torrent, family, 0, 1, "scrape");
+      await tester.announce(torrent, testPeer(family, 2), { event: stopped });
+      await tester.expectCounts(torrent, family, 0, 1, "scrape after a stranger has stopped");
+    },
+  },
+  {
+    name: "a leecher is listed to seeders and to leechers",
+    async run(tester, family) {
+      const [dummy, peer] = [testPeer(family, 1), testPeer(family, 2)];
+      await tester.announce(torrent, dummy);
+      await tester.announce(torrent, peer);
+      await tester.expectCounts(torrent, family, 0, 2, "scrape");
+      const toLeecher = await tester.announce(torrent, dummy);
+      assert.deepEqual(toLeecher.peers, [endpoint(peer)], "to a leecher");
+      const toSeeder = await tester.announce(torrent, dummy, seeding);
+      assert.deepEqual(toSeeder.peers, [endpoint(peer)], "to a seeder");
+    },
+  },
+  {
+    name: "a removed leecher is listed no more",
+    async run(tester, family) {
+      const [dummy, peer] = [testPeer(family, 1), testPeer(family, 2)];
+      await tester.announce(torrent, dummy, seeding);
+      await tester.announce(torrent, peer);
+      const parting = await tester.announce(torrent, peer, { event: stopped });
+      assert.deepEqual([parting.complete, parting.incomplete], [1, 0], "counts of its last answer");
+      await tester.announce(torrent, testPeer(family, 3));
+      const answer = await tester.announce(torrent, dummy, seeding);
+      assert.deepEqual(answer.peers, [endpoint(testPeer(family, 3))]);
+      await tester.expectCounts(torrent, family, 1, 1, "scrape");
+    },
+  },
+  {
+    name: "a seeder is listed to leechers",
+    async run(tester, family) {
+      const [dummy, peer] = [testPeer(family, 1), testPeer(family, 2)];
+      await tester.announce(torrent, dummy);
+      await tester.announce(torrent, peer, seeding);
+      const answer = await tester.announce(torrent, dummy);
+      assert.deepEqual(answer.peers, [endpoint(peer)]);
+      assert.deepEqual([answer.complete, answer.incomplete], [1, 1], "counts of the answer");
+      await tester.expectCounts(torrent, family, 1, 1, "scrape");
+    },
+  },
+  {
+    name: "a removed seeder is listed no more",
+    async run(tester, family) {
+      const [dummy, peer] = [testPeer(family, 1), testPeer(family, 2)];
+      await tester.announce(torrent, dummy);
+      await tester.announce(torrent, peer, seeding);
+      await tester.announce(torrent, testPeer(family, 3), seeding);
+      const parting = await tester.announce(torrent, peer, { event: stopped, left: 0n });
+      assert.deepEqual([parting.complete, parting.incomplete], [1, 1], "counts of its last answer");
+      const answer = await tester.announce(torrent, dummy);
+      assert.deepEqual(answer.peers, [endpoint(testPeer(family, 3))]);
+      await tester.expectCounts(torrent, family, 1, 1, "scrape");
+    },
+  },
+  {
+    name: "a leecher that completes is a seeder, and stays one",
+    async run(tester, family) {
+      const [dummy, peer] = [testPeer(family, 1), testPeer(family, 2)];
+      await tester.announce(torrent, dummy);
+      await tester.announce(torrent, peer);
+      const answer = await tester.announce(torrent, peer, { event: completed, left: 7n });
+      assert.deepEqual([answer.complete, answer.incomplete], [1, 1], "counts, whatever is left");
+      assert.deepEqual((await tester.announce(torrent, dummy)).peers, [endpoint(peer)], "to a leecher");
+      const asSeeder = await tester.announce(torrent, testPeer(family, 3), seeding);
+      assert.deepEqual(asSeeder.peers, [endpoint(dummy)], "it is not among the leechers");
+    },
+  },
+  {
+    name: "removing twice is no error and leaves nothing",
+    async run(tester, family) {
+      const [leecher, seeder] = [testPeer(family, 1), testPeer(family, 2)];
+      await tester.announce(torrent, leecher);
+      await tester.announce(torrent, seeder, seeding);
+      for (let time = 0; time < 2; time++) {
+        await tester.announce(torrent, leecher, { event: stopped });
+        await tester.expectCounts(torrent, family, 1, 0, `after removal ${time + 1} of the leecher`);
+      }
+      for (let time = 0; time < 2; time++) {
+        const answer = await tester.announce(torrent, seeder, { event: stopped, left: 0n });
+        assert.deepEqual([answer.complete, answer.incomplete], [0, 0], `removal ${time + 1} of the seeder`);
+      }
+      assert.deepEqual(await tester.scrapeOne(torrent, family), nothing);
+      const { seeders, leechers, peers4, peers6 } = await tester.statistics();
+      assert.deepEqual(
+        { seeders, leechers, peers4, peers6 },
+        { seeders: 0, leechers: 0, peers4: 0, peers6: 0 },
+      );
+    },
+  },
+  {
+    name: "a store starts and stops, also twice",
+    async run(tester, family) {
+      await tester.store.start();
+      await tester.announce(torrent, testPeer(family, 1));
+      await tester.expectCounts(torrent, family, 0, 1, "after the second start");
+      await tester.store.stop();
+      await tester.store.stop();
+    },
+  },
+
+  {
+    name: "announcing again changes nothing",
+    async run(tester, family) {
+      const [leecher, seeder] = [testPeer(family, 1), testPeer(family, 2)];
+      for (let time = 0; time < 3; time++) {
+        await tester.announce(torrent, leecher, time === 0 ? { event: AnnounceEvent.started } : {});
+        await tester.announce(torrent, seeder, seeding);
+        await tester.expectCounts(torrent, family, 1, 1, `announce ${time + 1}`);
+      }
+      const { seeders, leechers } = await tester.statistics();
+      assert.deepEqual({ seeders, leechers }, { seeders: 1, leechers: 1 });
+      assert.deepEqual((await tester.announce(torrent, leecher)).peers, [endpoint(seeder)]);
+    },
+  },
+  {
+    name: "a peer is its address and port, not its peer id",
+    async run(tester, family) {
+      const peer = testPeer(family, 1);
+      await tester.announce(torrent, peer);
+      await tester.announce(torrent, { ...peer, id: testPeer(family, 9).id });
+      await tester.expectCounts(torrent, family, 0, 1, "the same endpoint with another peer id");
+      await tester.announce(torrent, { ...peer, port: peer.port + 256 });
+      await tester.expectCounts(torrent, family, 0, 2, "another port");
+      await tester.announce(torrent, { ...testPeer(family, 2), port: peer.port, id: peer.id });
+      await tester.expectCounts(torrent, family, 0, 3, "another address with the same port and peer id");
+      await tester.announce(torrent, { ...peer, id: testPeer(family, 9).id }, { event: stopped });
+      await tester.expectCounts(torrent, family, 0, 2, "stopped under another peer id");
+    },
+  },
+  {
+    name: "a role changes without completed",
+    async run(tester, family) {
+      const [peer, watcher] = [testPeer(family, 1), testPeer(family, 2)];
+      await tester.announce(torrent, watcher);
+      const roles = [
+        { left: 5n, seeds: 0 },
+        { left: 0n, seeds: 1 },
+        { left: 5n, seeds: 0 },
+        { left: 0n, seeds: 1 },
+      ];
+      for (const { left, seeds } of roles) {
+        const answer = await tester.announce(torrent, peer, { left });
+        assert.deepEqual([answer.complete, answer.incomplete], [seeds, 2 - seeds], `left is ${left}`);
+        assert.deepEqual(answer.peers, [endpoint(watcher)], `its list, left is ${left}`);
+        assert.deepEqual((await tester.announce(torrent, watcher)).peers, [endpoint(peer)], "listed once");
+        await tester.expectCounts(torrent, family, seeds, 2 - seeds, `scrape, left is ${left}`);
+      }
+      await tester.announce(torrent, peer, { event: stopped });
+      await tester.expectCounts(torrent, family, 0, 1, "a seeder that stops as a leecher is gone");
+    },
+  },
+  {
+    name: "a stranger that completes is a seeder",
+    async run(tester, family) {
+      const peer = testPeer(family, 1);
+      const answer = await tester.announce(torrent, peer, { event: completed, left: 100n });
+      assert.deepEqual([answer.complete, answer.incomplete, answer.snatches], [1, 0, 1]);
+      assert.deepEqual((await tester.announce(torrent, testPeer(family, 2))).peers, [endpoint(peer)]);
+    },
+  },
+  {
+    name: "families of a torrent are isolated",
+    async run(tester, family) {
+      const other = otherFamily(family);
+      // Both with one port, and the IPv6 address begins with the bytes of the IPv4 one.
+      const peer = testPeer(family, 1);
+      await tester.announce(torrent, peer);
+      await tester.announce(torrent, testPeer(other, 1), seeding);
+      await tester.expectCounts(torrent, family, 0, 1, "own family");
+      await tester.expectCounts(torrent, other, 1, 0, "other family");
+      const answer = await tester.announce(torrent, testPeer(family, 2));
+      assert.deepEqual([answer.complete, answer.incomplete], [0, 2], "counts are of the announcer's family");
+      assert.deepEqual(answer.peers, [endpoint(peer)]);
+      assert.deepEqual(answer.others, [], "no peers of the other family where its list has no room");
+      await tester.announce(torrent, testPeer(other, 1), { event: stopped });
+      await tester.expectCounts(torrent, family, 0, 2, "after the other family has gone");
+      assert.equal((await tester.statistics()).swarms, 1, "swarms that are left");
+    },
+  },
+  {
+    name: "torrents that differ in one bit are different",
+    async run(tester, family) {
+      const infoHashes = [torrent];
+      for (let bit = 0; bit < 160; bit++) {
+        const infoHash = torrent.slice();
+        infoHash[bit >> 3] = infoHash[bit >> 3]! ^ (1 << (bit & 7));
+        infoHashes.push(infoHash);
+      }
+      for (const [n, infoHash] of infoHashes.entries()) {
+        const answer = await tester.announce(infoHash, testPeer(family, n + 1));
+        assert.deepEqual(answer.peers, [endpoint(testPeer(family, n + 1))], `alone in torrent ${n}`);
+      }
+      for (const row of await tester.scrape(infoHashes, family)) assert.equal(row.incomplete, 1);
+      assert.equal((await tester.statistics()).swarms, infoHashes.length);
+    },
+  },
+  {
+    name: "a big swarm keeps every peer through growth, role changes and removals",
+    async run(tester, family) {
+      const size = 700;
+      const role = new Map<string, "seeder" | "leecher">();
+      const put = async (n: number, seeder: boolean) => {
+        const peer = testPeer(family, n);
+        await tester.announce(torrent, peer, { left: seeder ? 0n : 1n, numWant: 0 });
+        role.set(endpoint(peer), seeder ? "seeder" : "leecher");
+      };
+      const expectAll = async (why: string) => {
+        const names = (wanted: string) => [...role].filter(([, is]) => is === wanted).map(([name]) => name);
+        const watcher = testPeer(family, size + 1);
+        const options = { numWant: 2 * size, step: 2 } as const;
+        const listed = await tester.announce(torrent, watcher, options);
+        assert.deepEqual(listed.peers.toSorted(), [...role.keys()].sort(), `${why}: all peers`);
+        const leechers = await tester.announce(torrent, watcher, { ...options, left: 0n });
+        assert.deepEqual(leechers.peers.toSorted(), names("leecher").sort(), `${why}: leechers`);
+        assert.deepEqual(
+          [listed.complete, listed.incomplete],
+          [names("seeder").length, names("leecher").length],
+          `${why}: counts`,
+        );
+      };
+      for (let n = 0; n < size; n++) await put(n, n % 3 === 0);
+      await expectAll("grown");
+      for (let n = 0; n < size; n += 5) await put(n, n % 3 !== 0);
+      await expectAll("roles changed");
+      for (let n = 0; n < size; n++) {
+        if (n % 7 === 0) continue;
+        const peer = testPeer(family, n);
+        await tester.announce(torrent, peer, { event: stopped, numWant: 0 });
+        role.delete(endpoint(peer));
+      }
+      await expectAll("shrunk");
+    },
+  },
+  {
+    name: "announces at the same time are applied one after the other",
+    async run(tester, family) {
+      const count = 20;
+      const answers = await Promise.all(
+        Array.from({ length: count }, (_, n) => tester.announce(torrent, testPeer(family, n + 1))),
+      );
+      const seen = answers.map((answer) => answer.incomplete).sort((a, b) => a - b);
+      assert.deepEqual(
+        seen,
+        Array.from({ length: count }, (_, n) => n + 1),
+        "each sees itself and all that came before it",
+      );
+      for (const { peers, incomplete } of answers) assert.equal(peers.length, Math.max(1, incomplete - 1));
+    },
+  },
+];

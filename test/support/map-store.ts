@@ -1,0 +1,218 @@
+import { type Address, type Family, formatIPv4, formatIPv6 } from "../../src/bittorrent/address.ts";
+import type { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
+import type { Clock, Random } from "../../src/bittorrent/clock.ts";
+import { AnnounceEvent } from "../../src/bittorrent/event.ts";
+import { parseInfoHash, toHex } from "../../src/bittorrent/info-hash.ts";
+import { compactLength, type PeerList } from "../../src/bittorrent/peer-list.ts";
+import type { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
+import {
+  type PeerStore,
+  Step,
+  type StoreStatistics,
+  type SwarmSummary,
+} from "../../src/storage/peer-store.ts";
+
+/** A stored peer. */
+export interface MapPeer {
+  address: Uint8Array;
+  port: number;
+  id: Uint8Array;
+  seeder: boolean;
+  partial: boolean;
+  snatched: boolean;
+  announced: number;
+}
+
+/** A torrent: its peers by endpoint, for each family. */
+export interface MapTorrent {
+  snatches: number;
+  peers: Record<Family, Map<string, MapPeer>>;
+}
+
+export interface MapStoreOptions {
+  clock: Clock;
+  random: Random;
+  peerLifetime: number;
+  capacity?: number;
+}
+
+/**
+ * The store contract in its plainest form: maps and arrays, obviously right, slow. It is the model that packed
+ * stores are compared with, and what the deliberately broken stores derive from.
+ */
+export class MapStore implements PeerStore {
+  readonly torrents: Map<string, MapTorrent> = new Map();
+  readonly options: MapStoreOptions;
+  refused = 0;
+
+  constructor(options: MapStoreOptions) {
+    this.options = options;
+  }
+
+  announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
+    if (step & Step.apply) this.apply(request);
+    if (step & Step.select) this.select(request, response);
+  }
+
+  apply(request: AnnounceRequest): void {
+    const infoHash = toHex(request.infoHash);
+    const key = endpointKey(request);
+    const existing = this.torrents.get(infoHash)?.peers[request.address.family].get(key);
+    if (request.event === AnnounceEvent.stopped) {
+      if (existing) this.remove(infoHash, request.address.family, key);
+      return;
+    }
+    if (!existing && this.count() >= (this.options.capacity ?? Number.POSITIVE_INFINITY)) {
+      this.refused++;
+      return;
+    }
+    const torrent = this.torrent(infoHash);
+    const completed = request.event === AnnounceEvent.completed;
+    if (completed && !existing?.snatched) torrent.snatches++;
+    torrent.peers[request.address.family].set(key, {
+      address: request.address.bytes.slice(0, request.address.family === 4 ? 4 : 16),
+      port: request.port,
+      id: request.peerId.slice(),
+      seeder: request.isSeeder,
+      partial: request.event === AnnounceEvent.paused && !request.isSeeder,
+      snatched: completed || existing?.snatched === true,
+      announced: this.options.clock.seconds,
+    });
+  }
+
+  select(request: AnnounceRequest, response: AnnounceResponse): void {
+    const family = request.address.family;
+    const torrent = this.torrents.get(toHex(request.infoHash));
+    if (!torrent) return;
+    const all = [...torrent.peers[family].values()];
+    response.complete = all.filter((peer) => peer.seeder).length;
+    response.incomplete = all.length - response.complete;
+    response.snatches = torrent.snatches;
+    if (request.event === AnnounceEvent.stopped) return;
+
+    const [own, other] =
+      family === 4 ? [response.peers4, response.peers6] : [response.peers6, response.peers4];
+    const self = endpointKey(request);
+    this.fill(own, this.candidates(torrent, family, request, self), request.numWant);
+    this.fill(other, this.candidates(torrent, other.family, request, self), request.numWant - own.count);
+    const lone = torrent.peers[family].get(self);
+    const size = torrent.peers[4].size + torrent.peers[6].size;
+    if (lone && size === 1 && own.count === 0) this.fill(own, [lone], request.numWant);
+  }
+
+  /** Those whom an announcer may get, in the order in which it gets them. */
+  candidates(torrent: MapTorrent, family: Family, request: AnnounceRequest, self: string): MapPeer[] {
+    const others = [...torrent.peers[family]].filter(([key]) => key !== self).map(([, peer]) => peer);
+    const leechers = this.rotate(others.filter((peer) => !peer.seeder));
+    return request.isSeeder ? leechers : [...this.rotate(others.filter((peer) => peer.seeder)), ...leechers];
+  }
+
+  rotate(peers: MapPeer[]): MapPeer[] {
+    if (peers.length === 0) return peers;
+    const start = this.options.random.next() % peers.length;
+    return [...peers.slice(start), ...peers.slice(0, start)];
+  }
+
+  fill(list: PeerList, peers: MapPeer[], numWant: number): void {
+    const stride = compactLength[list.family];
+    for (const peer of peers.slice(0, Math.max(0, Math.min(numWant, list.limit)))) {
+      const at = list.at + list.count * stride;
+      list.bytes.set(peer.address, at);
+      list.view.setUint16(at + stride - 2, peer.port);
+      list.peerIds?.set(peer.id, list.count * 20);
+      list.count++;
+    }
+    list.hasPeerIds = list.peerIds !== undefined;
+  }
+
+  scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void> {
+    for (let i = 0; i < request.count; i++) {
+      if (request.isHidden(i)) continue;
+      const torrent = this.torrents.get(toHex(request.infoHash(i)));
+      if (!torrent) continue;
+      const peers = [...torrent.peers[request.address.family].values()];
+      const seeders = peers.filter((peer) => peer.seeder).length;
+      const partial = peers.filter((peer) => peer.partial).length;
+      response.set(i, seeders, peers.length - seeders, torrent.snatches, partial);
+    }
+  }
+
+  statistics(): StoreStatistics {
+    const sum: StoreStatistics = { swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0, refused: 0 };
+    for (const { family, seeders, leechers } of this.summaries()) {
+      if (seeders + leechers > 0) sum.swarms++;
+      sum.seeders += seeders;
+      sum.leechers += leechers;
+      sum[family === 4 ? "peers4" : "peers6"] += seeders + leechers;
+    }
+    return { ...sum, refused: this.refused };
+  }
+
+  swarms(): Iterable<SwarmSummary> {
+    return this.summaries().filter(({ seeders, leechers, snatches }) => seeders + leechers + snatches > 0);
+  }
+
+  summaries(): SwarmSummary[] {
+    return [...this.torrents].flatMap(([key, { peers, snatches }]) =>
+      ([4, 6] as const).map((family) => {
+        const all = [...peers[family].values()];
+        const seeders = all.filter((peer) => peer.seeder).length;
+        return { infoHash: parseInfoHash(key)!, family, seeders, leechers: all.length - seeders, snatches };
+      }),
+    );
+  }
+
+  expire(): number {
+    let removed = 0;
+    const before = this.options.clock.seconds - this.options.peerLifetime;
+    for (const [infoHash, torrent] of this.torrents) {
+      for (const family of [4, 6] as const) {
+        for (const [key, peer] of torrent.peers[family]) {
+          if (peer.announced > before) continue;
+          this.remove(infoHash, family, key);
+          removed++;
+        }
+      }
+    }
+    return removed;
+  }
+
+  start(): void {}
+  stop(): void {}
+
+  count(): number {
+    let peers = 0;
+    for (const torrent of this.torrents.values()) peers += torrent.peers[4].size + torrent.peers[6].size;
+    return peers;
+  }
+
+  torrent(infoHash: string): MapTorrent {
+    let torrent = this.torrents.get(infoHash);
+    if (!torrent) {
+      torrent = { snatches: 0, peers: { 4: new Map(), 6: new Map() } };
+      this.torrents.set(infoHash, torrent);
+    }
+    return torrent;
+  }
+
+  remove(infoHash: string, family: Family, key: string): void {
+    const torrent = this.torrents.get(infoHash)!;
+    torrent.peers[family].delete(key);
+    if (torrent.peers[4].size + torrent.peers[6].size === 0 && torrent.snatches === 0) {
+      this.torrents.delete(infoHash);
+    }
+  }
+}
+
+/** `address:port`, which is what a peer is. */
+export function endpointKey(request: { address: Address; port: number }): string {
+  return `${request.address}:${request.port}`;
+}
+
+/** The endpoint of peer `index` of a list. */
+export function listedKey(list: PeerList, index: number): string {
+  const stride = compactLength[list.family];
+  const at = list.at + index * stride;
+  const address = list.family === 4 ? formatIPv4(list.bytes, at) : formatIPv6(list.bytes, at);
+  return `${address}:${list.view.getUint16(at + stride - 2)}`;
+}
