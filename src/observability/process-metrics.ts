@@ -1,0 +1,131 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { constants, PerformanceObserver, performance } from "node:perf_hooks";
+import { EventLoopLag, type Lag } from "./event-loop-lag.ts";
+import type { Histogram, Metrics } from "./metrics.ts";
+
+const gcKinds: ReadonlyMap<number, string> = new Map([
+  [constants.NODE_PERFORMANCE_GC_MAJOR, "major"],
+  [constants.NODE_PERFORMANCE_GC_MINOR, "minor"],
+  [constants.NODE_PERFORMANCE_GC_INCREMENTAL, "incremental"],
+  [constants.NODE_PERFORMANCE_GC_WEAKCB, "weakcb"],
+]);
+
+/** Seconds. */
+const gcBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
+
+/**
+ * Registers what Prometheus' client libraries say about a process (`process_*`) and about Node.js (`nodejs_*`), under
+ * their names, and the build. File descriptors are counted on Linux only.
+ * @returns a function that stops what was started for it
+ */
+export function registerProcessMetrics(metrics: Metrics, version: string): () => void {
+  metrics.gauge("chihaya_build_info", "The version of the tracker and of Node.js", () => 1, {
+    version,
+    node: process.version,
+  });
+  registerProcess(metrics);
+  const lag = registerEventLoop(metrics);
+  registerHeap(metrics);
+  const gc = observeGc(metrics);
+  return () => {
+    lag.stop();
+    gc.disconnect();
+  };
+}
+
+function registerProcess(metrics: Metrics): void {
+  let cpu = process.cpuUsage();
+  metrics.beforeScrape(() => {
+    cpu = process.cpuUsage();
+  });
+  const cpuMetrics = [
+    ["process_cpu_user_seconds_total", "CPU time spent in user mode", () => cpu.user],
+    ["process_cpu_system_seconds_total", "CPU time spent in the kernel", () => cpu.system],
+    [
+      "process_cpu_seconds_total",
+      "CPU time spent in user mode and in the kernel",
+      () => cpu.user + cpu.system,
+    ],
+  ] as const;
+  for (const [name, help, microseconds] of cpuMetrics) {
+    metrics.counterFrom(name, help, () => microseconds() / 1e6);
+  }
+  metrics.gauge("process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss());
+  const startTime = Date.now() / 1000 - process.uptime();
+  metrics.gauge("process_start_time_seconds", "Start of the process, in seconds since 1970", () => startTime);
+  if (process.platform !== "linux") return;
+  metrics.gauge("process_open_fds", "Open file descriptors", countFileDescriptors);
+  metrics.gauge("process_max_fds", "Limit of open file descriptors", maxFileDescriptors);
+}
+
+function registerEventLoop(metrics: Metrics): EventLoopLag {
+  const monitor = new EventLoopLag();
+  let lag: Lag = { mean: 0, p50: 0, p99: 0, max: 0 };
+  let before = performance.eventLoopUtilization();
+  let utilization = 0;
+  metrics.beforeScrape(() => {
+    lag = monitor.take();
+    const now = performance.eventLoopUtilization();
+    utilization = performance.eventLoopUtilization(now, before).utilization;
+    before = now;
+  });
+  const since = "since the last scrape";
+  metrics.gauge("nodejs_eventloop_lag_mean_seconds", `Mean delay of the event loop ${since}`, () => lag.mean);
+  metrics.gauge("nodejs_eventloop_lag_p50_seconds", `Median delay of the event loop ${since}`, () => lag.p50);
+  metrics.gauge(
+    "nodejs_eventloop_lag_p99_seconds",
+    `99th percentile of the event loop's delay ${since}`,
+    () => lag.p99,
+  );
+  metrics.gauge(
+    "nodejs_eventloop_lag_max_seconds",
+    `Longest delay of the event loop ${since}`,
+    () => lag.max,
+  );
+  metrics.gauge(
+    "nodejs_eventloop_utilization_ratio",
+    `Share of time that the event loop was busy ${since}`,
+    () => utilization,
+  );
+  return monitor;
+}
+
+function registerHeap(metrics: Metrics): void {
+  let memory = process.memoryUsage();
+  metrics.beforeScrape(() => {
+    memory = process.memoryUsage();
+  });
+  metrics.gauge("nodejs_heap_size_total_bytes", "JavaScript heap reserved", () => memory.heapTotal);
+  metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use", () => memory.heapUsed);
+  metrics.gauge(
+    "nodejs_external_memory_bytes",
+    "Memory of buffers outside the heap, whether the kernel has committed it or not",
+    () => memory.external,
+  );
+}
+
+function observeGc(metrics: Metrics): PerformanceObserver {
+  const histograms = new Map<number, Histogram>();
+  for (const [kind, label] of gcKinds) {
+    const help = "Duration of garbage collections of Node.js";
+    histograms.set(kind, metrics.histogram("nodejs_gc_duration_seconds", help, gcBuckets, { kind: label }));
+  }
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { detail } = entry as unknown as { detail: { kind: number } }; // missing in the types
+      histograms.get(detail.kind)?.observe(entry.duration / 1000);
+    }
+  });
+  observer.observe({ entryTypes: ["gc"] });
+  return observer;
+}
+
+/** Linux 6.2 and later say it as the size of the directory; before, it has to be read. */
+function countFileDescriptors(): number {
+  return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length - 1;
+}
+
+function maxFileDescriptors(): number {
+  const soft = /^Max open files +(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "latin1"))?.[1];
+  return soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft);
+}

@@ -1,0 +1,39 @@
+import type { PeerStore, StoreStatistics } from "../storage/peer-store.ts";
+import type { Histogram, Metrics } from "./metrics.ts";
+import { responseBuckets } from "./response-metrics.ts";
+
+/**
+ * Registers what a store holds, asked before each scrape, under Chihaya's names. A store that is slow shows
+ * what it said last; one that fails has its gauges left out.
+ * @returns the histogram that takes how long each pass of the store's expiry took, in milliseconds
+ */
+export function registerStorageMetrics(metrics: Metrics, store: Pick<PeerStore, "statistics">): Histogram {
+  let statistics: StoreStatistics | undefined;
+  metrics.beforeScrape(async () => {
+    try {
+      statistics = await store.statistics();
+    } catch {
+      statistics = undefined;
+    }
+  });
+  const read = (what: keyof StoreStatistics) => (): number => {
+    if (statistics === undefined) throw new Error("the store has not answered");
+    return statistics[what];
+  };
+  metrics.gauge("chihaya_storage_infohashes_count", "The number of Infohashes tracked", read("swarms"));
+  metrics.gauge("chihaya_storage_seeders_count", "The number of seeders tracked", read("seeders"));
+  metrics.gauge("chihaya_storage_leechers_count", "The number of leechers tracked", read("leechers"));
+  const peers = "Seeders and leechers by address family";
+  metrics.gauge("chihaya_storage_peers", peers, read("peers4"), { address_family: "IPv4" });
+  metrics.gauge("chihaya_storage_peers", peers, read("peers6"), { address_family: "IPv6" });
+  metrics.counterFrom(
+    "chihaya_storage_refused_peers_total",
+    "Peers that were not stored because the store was full",
+    read("refused"),
+  );
+  return metrics.histogram(
+    "chihaya_storage_gc_duration_milliseconds",
+    "The time it takes to perform storage garbage collection",
+    responseBuckets,
+  );
+}
