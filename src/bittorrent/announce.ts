@@ -15,6 +15,8 @@ export class AnnounceRequest {
   readonly infoHashWords: Int32Array = new Int32Array(this.infoHash.buffer);
   /** 20 bytes, any value. */
   readonly peerId: Uint8Array = new Uint8Array(peerIdLength);
+  /** The peer id as five 32-bit words in machine order. */
+  readonly peerIdWords: Int32Array = new Int32Array(this.peerId.buffer);
   /** The address that the peer is stored under: the one it came from, unless the configuration trusts another. */
   readonly address: Address = new Address();
   /** The port that the peer listens on, 1 to 65535. */

@@ -1,0 +1,106 @@
+import { torrentWords } from "./memory.ts";
+import type { TorrentSwarms } from "./torrent-swarms.ts";
+
+/**
+ * Walks all torrents, bucket by bucket, and removes peers that have not announced for too long. It can stop
+ * after any number of peers and go on later, also in the middle of a swarm, so that no lock is held for long.
+ * What changes between two steps may be missed by this pass; the next one finds it.
+ */
+export class Expiry {
+  readonly #torrents: TorrentSwarms;
+  #bucket = 0;
+  /** The torrent of that bucket to go on with, or 0 for its first. */
+  #torrent = 0;
+  #family: 4 | 6 = 4;
+  /** Position in the block to go on from, downwards; clamped to what is there. */
+  #position = Number.MAX_SAFE_INTEGER;
+  #removed = 0;
+  #units = 0;
+
+  constructor(torrents: TorrentSwarms) {
+    this.#torrents = torrents;
+  }
+
+  /** Makes one whole pass. @returns peers removed */
+  pass(tick: number, lifetime: number): number {
+    this.begin();
+    return this.step(Number.MAX_SAFE_INTEGER, tick, lifetime) ?? 0;
+  }
+
+  /** Starts a pass from the beginning. */
+  begin(): void {
+    this.#bucket = 0;
+    this.#torrent = 0;
+    this.#removed = 0;
+    this.#goOn(4);
+  }
+
+  /**
+   * Goes on with the pass.
+   * @param units     buckets and peers to look at
+   * @param lifetime  ticks
+   * @returns peers removed in the whole pass if this was its end, otherwise undefined
+   */
+  step(units: number, tick: number, lifetime: number): number | undefined {
+    const { table } = this.#torrents;
+    this.#units = units;
+    for (; this.#bucket < table.bucketCount; this.#bucket++) {
+      if (this.#units-- <= 0) return undefined;
+      if (table.first(this.#bucket) === 0) continue;
+      table.lock(this.#bucket);
+      this.#expireBucket(tick, lifetime);
+      table.unlock(this.#bucket);
+      if (this.#torrent !== 0) return undefined;
+    }
+    return this.#removed;
+  }
+
+  #expireBucket(tick: number, lifetime: number): void {
+    const { table } = this.#torrents;
+    let torrent = table.first(this.#bucket);
+    if (this.#torrent !== 0) {
+      while (torrent !== 0 && torrent !== this.#torrent) torrent = table.next(torrent);
+      if (torrent === 0) this.#goOn(4); // it is gone; its neighbours wait for the next pass
+      this.#torrent = 0;
+    }
+    while (torrent !== 0) {
+      const next = table.next(torrent);
+      if (!this.#expireTorrent(torrent, tick, lifetime)) {
+        this.#torrent = torrent;
+        return;
+      }
+      if (this.#torrents.isUseless(torrent, tick, lifetime)) {
+        table.remove(torrent, table.hash(table.torrents, torrent * torrentWords));
+      }
+      torrent = next;
+    }
+  }
+
+  /** @returns whether both families are through */
+  #expireTorrent(torrent: number, tick: number, lifetime: number): boolean {
+    const before = this.#removed;
+    let finished = false;
+    for (;;) {
+      const swarms = this.#family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+      const record = this.#torrents.record(torrent, swarms);
+      const position = Math.min(this.#position, record === 0 ? -1 : swarms.total(record) - 1);
+      const count = Math.min(position + 1, Math.max(this.#units, 1));
+      if (count > 0) this.#removed += swarms.expire(record, position, count, tick, lifetime);
+      this.#units -= count;
+      if (position - count >= 0) {
+        this.#position = position - count;
+        break;
+      }
+      finished = this.#family === 6;
+      this.#goOn(finished ? 4 : 6);
+      if (finished) break;
+    }
+    if (this.#removed > before) this.#torrents.settle(torrent, tick);
+    return finished;
+  }
+
+  #goOn(family: 4 | 6): void {
+    this.#family = family;
+    this.#position = Number.MAX_SAFE_INTEGER;
+  }
+}

@@ -1,0 +1,36 @@
+/** Set in a lock word while somebody may sleep on it; the other bits name the owner. */
+const waiting = 0x40000000;
+const spins = 64;
+
+/**
+ * Takes the lock at `words[at]`: 0 is free, otherwise it holds the owner's number. Spins briefly, then sleeps.
+ * @param owner  a positive number below 2^30 that names the thread
+ */
+export function lock(words: Int32Array, at: number, owner: number): void {
+  if (Atomics.compareExchange(words, at, 0, owner) === 0) return;
+  for (let i = 0; i < spins; i++) {
+    if (Atomics.load(words, at) === 0 && Atomics.compareExchange(words, at, 0, owner) === 0) return;
+  }
+  for (;;) {
+    const holder = Atomics.load(words, at);
+    if (holder === 0) {
+      // Whoever has slept cannot know whether others still do: it leaves the mark for its own unlock.
+      if (Atomics.compareExchange(words, at, 0, owner | waiting) === 0) return;
+    } else if (
+      (holder & waiting) !== 0 ||
+      Atomics.compareExchange(words, at, holder, holder | waiting) === holder
+    ) {
+      Atomics.wait(words, at, holder | waiting);
+    }
+  }
+}
+
+/** Takes the lock if it is free. */
+export function tryLock(words: Int32Array, at: number, owner: number): boolean {
+  return Atomics.compareExchange(words, at, 0, owner) === 0;
+}
+
+/** Gives the lock back, and wakes one sleeper if there may be any. */
+export function unlock(words: Int32Array, at: number): void {
+  if ((Atomics.exchange(words, at, 0) & waiting) !== 0) Atomics.notify(words, at, 1);
+}

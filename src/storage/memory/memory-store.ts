@@ -1,0 +1,326 @@
+import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import type { Clock, Random } from "../../bittorrent/clock.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { copy20, infoHashLength } from "../../bittorrent/info-hash.ts";
+import type { PeerList } from "../../bittorrent/peer-list.ts";
+import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
+import { Expiry } from "./expiry.ts";
+import { type FamilySwarms, PeerKey } from "./family-swarms.ts";
+import {
+  Control,
+  ControlFamily,
+  reserveMemory,
+  type StoreMemory,
+  timeRange,
+  torrentWords,
+} from "./memory.ts";
+import { TorrentSwarms } from "./torrent-swarms.ts";
+import type { TorrentTable } from "./torrent-table.ts";
+
+/** What the memory store is told. */
+export interface MemoryStoreConfig {
+  /** Seconds between two passes that remove expired peers. */
+  gcInterval: number;
+  /** Seconds without an announce after which a peer is forgotten. */
+  peerLifetime: number;
+  /** Peers of both families that fit. Memory for them is reserved, not used, until they come. */
+  maxPeers: number;
+  /** Whether peer ids are kept, for answers in the non-compact form: 20 bytes more a peer. */
+  peerIds: boolean;
+}
+
+export interface MemoryStoreOptions {
+  config: MemoryStoreConfig;
+  clock: Clock;
+  random: Random;
+  /** The memory of another thread's store, to share its swarms. */
+  memory?: StoreMemory;
+  /** A positive number that tells this thread from the others that share the memory. */
+  owner?: number;
+  /** Hears of each complete pass of the expiry: milliseconds of work, and peers removed. */
+  onExpired?: (milliseconds: number, removed: number) => void;
+}
+
+/** Buckets and peers that one step of the expiry looks at: a fraction of a millisecond. */
+const expiryUnits = 8192;
+/** Milliseconds between two such steps. */
+const expiryPauseMs = 4;
+
+/**
+ * Keeps all swarms in shared memory: packed peers, no object a peer, nothing for the garbage collector, and
+ * no allocation for an announce. Answers at once.
+ */
+export class MemoryStore implements PeerStore {
+  readonly memory: StoreMemory;
+  readonly #clock: Clock;
+  readonly #torrents: TorrentSwarms;
+  readonly #table: TorrentTable;
+  readonly #control: Int32Array;
+  readonly #key = new PeerKey();
+  readonly #scrapeWords = new Int32Array(5);
+  readonly #scrapeBytes = new Uint8Array(this.#scrapeWords.buffer);
+  readonly #expiry: Expiry;
+  readonly #onExpired: ((milliseconds: number, removed: number) => void) | undefined;
+  #gcInterval: number;
+  #lifetime: number;
+  #timer: NodeJS.Timeout | undefined;
+  #workedMs = 0;
+
+  constructor({ config, clock, random, memory, owner = 1, onExpired }: MemoryStoreOptions) {
+    this.memory = memory ?? reserveMemory(config.maxPeers, config.peerIds, config.peerLifetime);
+    this.#clock = clock;
+    this.#torrents = new TorrentSwarms(this.memory, random, owner);
+    this.#table = this.#torrents.table;
+    this.#control = this.#table.control;
+    this.#expiry = new Expiry(this.#torrents);
+    this.#gcInterval = config.gcInterval;
+    this.#lifetime = this.#ticks(config.peerLifetime);
+    this.#onExpired = onExpired;
+  }
+
+  announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void {
+    const key = this.#key;
+    key.address = request.address.words;
+    key.port = (request.port >>> 8) | ((request.port & 0xff) << 8);
+    key.peerId = request.peerIdWords;
+    const own = request.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+
+    const table = this.#table;
+    const hash = table.hash(request.infoHashWords, 0);
+    let added = false;
+    let self = -1;
+    table.lock(hash);
+    let torrent = table.find(request.infoHashWords, 0, hash);
+    if ((step & Step.apply) === 0) {
+      if (torrent !== 0) self = this.#find(torrent, own);
+    } else if (request.event === AnnounceEvent.stopped) {
+      if (torrent !== 0) torrent = this.#leave(torrent, own, hash);
+    } else {
+      if (torrent === 0 && !this.#isFull()) {
+        torrent = table.add(request.infoHashWords, hash);
+        added = torrent !== 0;
+      }
+      self = torrent === 0 ? -1 : this.#join(torrent, own, request);
+      if (self < 0) {
+        Atomics.add(this.#control, Control.refused, 1);
+        if (added) {
+          table.remove(torrent, hash);
+          torrent = 0;
+          added = false;
+        }
+      }
+    }
+    if ((step & Step.select) !== 0 && torrent !== 0) this.#select(torrent, own, self, request, response);
+    table.unlock(hash);
+    if (added) table.grow();
+  }
+
+  scrape(request: ScrapeRequest, response: ScrapeResponse): void {
+    const words = this.#scrapeWords;
+    const swarms = request.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+    for (let i = 0; i < request.count; i++) {
+      if (request.isHidden(i)) continue;
+      copy20(request.infoHashes, i * infoHashLength, this.#scrapeBytes);
+      const hash = this.#table.hash(words, 0);
+      this.#table.lock(hash);
+      const torrent = this.#table.find(words, 0, hash);
+      if (torrent !== 0) {
+        const record = this.#torrents.record(torrent, swarms);
+        const total = record === 0 ? 0 : swarms.total(record);
+        const seeders = total === 0 ? 0 : swarms.seeders(record);
+        const partial = total === 0 ? 0 : swarms.partial(record);
+        response.set(i, seeders, total - seeders, this.#torrents.snatches(torrent), partial);
+      }
+      this.#table.unlock(hash);
+    }
+  }
+
+  statistics(): StoreStatistics {
+    const count = (family: 0 | 1, what: number) =>
+      Atomics.load(this.#control, Control.families + family * ControlFamily.words + what);
+    const { seeders, leechers, swarms } = ControlFamily;
+    return {
+      swarms: count(0, swarms) + count(1, swarms),
+      seeders: count(0, seeders) + count(1, seeders),
+      leechers: count(0, leechers) + count(1, leechers),
+      peers4: count(0, seeders) + count(0, leechers),
+      peers6: count(1, seeders) + count(1, leechers),
+      refused: Atomics.load(this.#control, Control.refused) >>> 0,
+    };
+  }
+
+  *swarms(): Generator<SwarmSummary> {
+    const table = this.#table;
+    for (let bucket = 0; bucket < table.bucketCount; bucket++) {
+      if (table.first(bucket) === 0) continue;
+      const found: SwarmSummary[] = [];
+      table.lock(bucket);
+      for (let id = table.first(bucket); id !== 0; id = table.next(id)) this.#summarize(id, found);
+      table.unlock(bucket);
+      yield* found;
+    }
+  }
+
+  expire(): number {
+    return this.#expiry.pass(this.#tick, this.#lifetime);
+  }
+
+  start(): void {
+    this.#timer ??= setTimeout(() => this.#expireInSteps(true), this.#gcInterval * 1000).unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Takes interval and lifetime; the rest of the configuration is the memory's shape. */
+  configure(config: MemoryStoreConfig): string[] {
+    const later: string[] = [];
+    if (config.maxPeers !== this.memory.maxPeers) later.push("max_peers");
+    if (config.peerIds !== this.memory.peerIds) later.push("peer_ids");
+    const lifetime = this.#ticks(config.peerLifetime);
+    if (lifetime > (timeRange / 4) * 3) later.push("peer_lifetime");
+    else this.#lifetime = lifetime;
+    const isRunning = this.#timer !== undefined && config.gcInterval !== this.#gcInterval;
+    this.#gcInterval = config.gcInterval;
+    if (isRunning) {
+      this.stop();
+      this.start();
+    }
+    return later;
+  }
+
+  /** Makes a pass in small steps with pauses between them, then waits for the next interval. */
+  #expireInSteps(begin: boolean): void {
+    if (begin) {
+      this.#expiry.begin();
+      this.#workedMs = 0;
+    }
+    const started = performance.now();
+    const removed = this.#expiry.step(expiryUnits, this.#tick, this.#lifetime);
+    this.#workedMs += performance.now() - started;
+    if (removed !== undefined) this.#onExpired?.(this.#workedMs, removed);
+    const wait = removed === undefined ? expiryPauseMs : this.#gcInterval * 1000;
+    this.#timer = setTimeout(() => this.#expireInSteps(removed !== undefined), wait).unref();
+  }
+
+  /** Lifetime in ticks; where a tick is longer than a second, one more, so that no peer expires early. */
+  #ticks(seconds: number): number {
+    const { tickSeconds } = this.memory;
+    return Math.ceil(seconds / tickSeconds) + (tickSeconds > 1 ? 1 : 0);
+  }
+
+  get #tick(): number {
+    return Math.floor(this.#clock.seconds / this.memory.tickSeconds) & (timeRange - 1);
+  }
+
+  #isFull(): boolean {
+    const control = this.#control;
+    const at = Control.families;
+    const peers4 = control[at + ControlFamily.seeders]! + control[at + ControlFamily.leechers]!;
+    const at6 = at + ControlFamily.words;
+    const peers6 = control[at6 + ControlFamily.seeders]! + control[at6 + ControlFamily.leechers]!;
+    return peers4 + peers6 >= this.memory.maxPeers;
+  }
+
+  #find(torrent: number, swarms: FamilySwarms): number {
+    const record = this.#torrents.record(torrent, swarms);
+    return record === 0 ? -1 : swarms.find(record, this.#key);
+  }
+
+  /** Adds or refreshes the peer. @returns its position, or -1 when there is no room */
+  #join(torrent: number, swarms: FamilySwarms, request: AnnounceRequest): number {
+    const tick = this.#tick;
+    const seeder = request.isSeeder;
+    let record = this.#torrents.record(torrent, swarms);
+    let self = record === 0 ? -1 : swarms.find(record, this.#key);
+    if (self >= 0) {
+      swarms.refresh(record, self, this.#key, tick);
+      self = swarms.setSeeder(record, self, seeder);
+    } else {
+      if (this.#isFull()) return -1;
+      if (record === 0) record = this.#torrents.addRecord6(torrent);
+      if (record !== 0) self = swarms.add(record, this.#key, seeder, tick);
+      if (self < 0) {
+        this.#torrents.settle(torrent, tick);
+        return -1;
+      }
+    }
+    if (!seeder) swarms.setPartial(record, self, request.event === AnnounceEvent.paused);
+    if (request.event === AnnounceEvent.completed && swarms.setSnatched(record, self)) {
+      this.#torrents.addSnatch(torrent);
+    }
+    return self;
+  }
+
+  /** Removes the peer if it is there. @returns the torrent, or 0 if it went with its last peer */
+  #leave(torrent: number, swarms: FamilySwarms, hash: number): number {
+    const self = this.#find(torrent, swarms);
+    if (self < 0) return torrent;
+    const tick = this.#tick;
+    swarms.remove(this.#torrents.record(torrent, swarms), self);
+    this.#torrents.settle(torrent, tick);
+    if (!this.#torrents.isUseless(torrent, tick, this.#lifetime)) return torrent;
+    this.#table.remove(torrent, hash);
+    return 0;
+  }
+
+  #select(
+    torrent: number,
+    own: FamilySwarms,
+    self: number,
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+  ): void {
+    const seeder = request.isSeeder;
+    const record = this.#torrents.record(torrent, own);
+    const total = record === 0 ? 0 : own.total(record);
+    if (total > 0) {
+      response.complete = own.seeders(record);
+      response.incomplete = total - response.complete;
+    }
+    response.snatches = this.#torrents.snatches(torrent);
+    const { numWant } = request;
+    if (numWant === 0 || request.event === AnnounceEvent.stopped) return;
+
+    const ownList = own.family === 4 ? response.peers4 : response.peers6;
+    const otherList = own.family === 4 ? response.peers6 : response.peers4;
+    let left = numWant;
+    if (total > 0) left -= this.#selectFrom(own, record, seeder, self, left, ownList);
+    const other = own.family === 4 ? this.#torrents.swarms6 : this.#torrents.swarms4;
+    const otherRecord = this.#torrents.record(torrent, other);
+    const others = otherRecord === 0 ? 0 : other.total(otherRecord);
+    if (left > 0 && otherList.limit > 0 && others > 0) {
+      left -= this.#selectFrom(other, otherRecord, seeder, -1, left, otherList);
+    }
+    if (left === numWant && self >= 0 && total === 1 && others === 0) own.selectOne(record, self, ownList);
+  }
+
+  #selectFrom(
+    swarms: FamilySwarms,
+    record: number,
+    seeder: boolean,
+    self: number,
+    count: number,
+    list: PeerList,
+  ): number {
+    const seeders = seeder ? 0 : swarms.select(record, true, self, count, list);
+    return seeders + swarms.select(record, false, self, count - seeders, list);
+  }
+
+  #summarize(torrent: number, found: SwarmSummary[]): void {
+    const at = torrent * torrentWords;
+    const snatches = this.#torrents.snatches(torrent);
+    for (const swarms of [this.#torrents.swarms4, this.#torrents.swarms6]) {
+      const record = this.#torrents.record(torrent, swarms);
+      const total = record === 0 ? 0 : swarms.total(record);
+      const isKeptForSnatches = swarms.family === 4 && this.#torrents.isEmpty(torrent);
+      if (total === 0 && !isKeptForSnatches) continue;
+      const seeders = total === 0 ? 0 : swarms.seeders(record);
+      const infoHash = new Uint8Array(this.#table.torrents.slice(at, at + 5).buffer);
+      found.push({ infoHash, family: swarms.family, seeders, leechers: total - seeders, snatches });
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import { randomFillSync } from "node:crypto";
+
+/**
+ * The memory of a store: plain shared buffers, so that every worker thread builds its own store object over
+ * the same swarms. All of it is reserved at once and committed by the kernel as it is touched.
+ */
+export interface StoreMemory {
+  /** Capacity in peers of both families together. */
+  readonly maxPeers: number;
+  readonly peerIds: boolean;
+  /** Seconds in one step of a peer's 14-bit time. */
+  readonly tickSeconds: number;
+  /** Counters, free lists and keys: see {@link Control}. */
+  readonly control: SharedArrayBuffer;
+  /** Lock words of the stripes, one in each cache line. */
+  readonly stripes: SharedArrayBuffer;
+  /** Heads of the torrents' hash chains. */
+  readonly heads: SharedArrayBuffer;
+  /** Torrents, {@link torrentWords} each. */
+  readonly torrents: SharedArrayBuffer;
+  /** IPv6 swarm records, {@link recordWords} each, of the torrents that have IPv6 peers. */
+  readonly records6: SharedArrayBuffer;
+  /** Blocks of IPv4 peers. */
+  readonly peers4: SharedArrayBuffer;
+  /** Blocks of IPv6 peers. */
+  readonly peers6: SharedArrayBuffer;
+}
+
+/**
+ * Words of a torrent:
+ *
+ *     | infohash | next in chain | snatches | IPv6 record | IPv4 record                      |
+ *     | 0..4     | 5             | 6        | 7           | 8 block 9 total 10 seeders 11 meta |
+ *
+ * Torrents and IPv6 records are numbered from 1; 0 is none. Where a torrent has no peers at all (it is kept
+ * for its snatches), word 8 holds the time at which it became empty.
+ */
+export const torrentWords = 12;
+export const Torrent = { next: 5, snatches: 6, record6: 7, record4: 8 } as const;
+
+/**
+ * Words of a swarm record, one family of a torrent. Its block holds the seeders first, then the leechers:
+ *
+ *     | block: word offset in the family's peers | total | seeders | meta: class (5 bits), partial seeds (27) |
+ */
+export const recordWords = 4;
+export const Swarm = { block: 0, total: 1, seeders: 2, meta: 3 } as const;
+
+/**
+ * Words of a peer: its address (1 or 4), a meta word, and where peer ids are kept the five of its id.
+ *
+ *     meta: | time 14 bits | partial 1 | snatched 1 | port, first byte lowest, 16 |
+ */
+export const Meta = { port: 0xffff, snatched: 0x10000, partial: 0x20000, timeShift: 18 } as const;
+/** Times are counted modulo this. */
+export const timeRange = 16_384;
+
+/** Stripes, each with a lock: the low bits of a torrent's hash, and so of its bucket. */
+export const stripeCount = 1024;
+export const stripeStride = 16;
+
+/** Word offsets in the control block. */
+export const Control = {
+  buckets: 0,
+  torrents: 1,
+  torrentTop: 2,
+  torrentFree: 3,
+  record6Top: 4,
+  record6Free: 5,
+  refused: 6,
+  allocatorLock: 16,
+  growLock: 32,
+  /** Two families of {@link ControlFamily} words. */
+  families: 48,
+  /** Random words that make the hashes unpredictable. */
+  keys: 176,
+  words: 240,
+} as const;
+
+/** Word offsets within one family's part of the control block. */
+export const ControlFamily = {
+  words: 64,
+  /** First word of the arena that was never used. */
+  top: 0,
+  seeders: 1,
+  leechers: 2,
+  swarms: 3,
+  /** Heads of the free blocks of each class. */
+  free: 16,
+} as const;
+
+/** Words of a peer of a family. */
+export function peerWords(family: 4 | 6, peerIds: boolean): number {
+  return (family === 4 ? 2 : 5) + (peerIds ? 5 : 0);
+}
+
+/**
+ * Reserves the memory of a store.
+ * @param maxPeers      peers of both families together
+ * @param peerLifetime  seconds; longer ones make a peer's time coarser
+ */
+export function reserveMemory(maxPeers: number, peerIds: boolean, peerLifetime: number): StoreMemory {
+  const maxTorrents = maxPeers + 1024; // one for each peer, and some that only keep their snatches
+  let heads = stripeCount;
+  while (heads < maxTorrents) heads *= 2;
+  // A block may be half empty, or three quarters after peers have left; its index needs up to two words a peer.
+  const arena = (family: 4 | 6) => words((peerWords(family, peerIds) + 2) * maxPeers * 2 + 4096);
+  const memory: StoreMemory = {
+    maxPeers,
+    peerIds,
+    tickSeconds: Math.ceil(peerLifetime / (timeRange / 2)),
+    control: words(Control.words),
+    stripes: words(stripeCount * stripeStride),
+    heads: words(heads),
+    torrents: words((maxTorrents + 1) * torrentWords),
+    records6: words((maxTorrents + 1) * recordWords),
+    peers4: arena(4),
+    peers6: arena(6),
+  };
+  const control = new Int32Array(memory.control);
+  control[Control.buckets] = stripeCount;
+  control[Control.torrentTop] = 1;
+  control[Control.record6Top] = 1;
+  control[Control.families + ControlFamily.top] = 16;
+  control[Control.families + ControlFamily.words + ControlFamily.top] = 16;
+  const keys = new Int32Array(64);
+  randomFillSync(keys);
+  control.set(keys, Control.keys);
+  return memory;
+}
+
+function words(count: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(count * 4);
+}

@@ -1,0 +1,157 @@
+import { RecordAllocator } from "./allocator.ts";
+import { hashInfoHash } from "./hash.ts";
+import { lock, tryLock, unlock } from "./lock.ts";
+import { Control, type StoreMemory, stripeCount, stripeStride, Torrent, torrentWords } from "./memory.ts";
+
+/**
+ * Finds torrents by their infohash: a chained hash table that grows by one bucket at a time (linear hashing),
+ * so that no announce waits for a rehash and memory is touched only as it is needed.
+ *
+ * There are always at least {@link stripeCount} buckets, so a bucket, and the one that is split off it, belong
+ * to one stripe: the low bits of the hash. Whoever holds a stripe's lock may use its chains and torrents.
+ */
+export class TorrentTable {
+  readonly torrents: Int32Array;
+  readonly control: Int32Array;
+  readonly #stripes: Int32Array;
+  readonly #heads: Int32Array;
+  readonly #allocator: RecordAllocator;
+  readonly #owner: number;
+
+  constructor(memory: StoreMemory, owner: number) {
+    this.torrents = new Int32Array(memory.torrents);
+    this.control = new Int32Array(memory.control);
+    this.#stripes = new Int32Array(memory.stripes);
+    this.#heads = new Int32Array(memory.heads);
+    this.#owner = owner;
+    this.#allocator = new RecordAllocator(
+      this.torrents,
+      torrentWords,
+      Torrent.next,
+      this.control,
+      Control.torrentTop,
+      Control.torrentFree,
+      owner,
+    );
+  }
+
+  get bucketCount(): number {
+    return this.control[Control.buckets]!;
+  }
+
+  /** Hashes the infohash in `words[from..from+5)`. */
+  hash(words: Int32Array, from: number): number {
+    return hashInfoHash(words, from, this.control, Control.keys);
+  }
+
+  /** Takes the lock of the stripe that a hash (or a bucket) belongs to. */
+  lock(hash: number): void {
+    lock(this.#stripes, (hash & (stripeCount - 1)) * stripeStride, this.#owner);
+  }
+
+  unlock(hash: number): void {
+    unlock(this.#stripes, (hash & (stripeCount - 1)) * stripeStride);
+  }
+
+  /** The first torrent of a bucket, or 0. */
+  first(bucket: number): number {
+    return this.#heads[bucket]!;
+  }
+
+  /** The torrent after another in its chain, or 0. */
+  next(id: number): number {
+    return this.torrents[id * torrentWords + Torrent.next]!;
+  }
+
+  /** @returns the number of the torrent, or 0. The stripe is locked. */
+  find(words: Int32Array, from: number, hash: number): number {
+    const torrents = this.torrents;
+    let id = this.#heads[this.#bucket(hash)]!;
+    while (id !== 0) {
+      const at = id * torrentWords;
+      if (
+        torrents[at] === words[from] &&
+        torrents[at + 1] === words[from + 1] &&
+        torrents[at + 2] === words[from + 2] &&
+        torrents[at + 3] === words[from + 3] &&
+        torrents[at + 4] === words[from + 4]
+      ) {
+        return id;
+      }
+      id = torrents[at + Torrent.next]!;
+    }
+    return 0;
+  }
+
+  /** Adds a torrent without peers. @returns its number, or 0 when there is no room. The stripe is locked. */
+  add(words: Int32Array, hash: number): number {
+    const id = this.#allocator.allocate();
+    if (id === 0) return 0;
+    const at = id * torrentWords;
+    for (let i = 0; i < 5; i++) this.torrents[at + i] = words[i]!;
+    const bucket = this.#bucket(hash);
+    this.torrents[at + Torrent.next] = this.#heads[bucket]!;
+    this.#heads[bucket] = id;
+    Atomics.add(this.control, Control.torrents, 1);
+    return id;
+  }
+
+  /** Takes a torrent out of its chain. The stripe is locked. */
+  remove(id: number, hash: number): void {
+    const torrents = this.torrents;
+    const bucket = this.#bucket(hash);
+    const next = torrents[id * torrentWords + Torrent.next]!;
+    let before = this.#heads[bucket]!;
+    if (before === id) {
+      this.#heads[bucket] = next;
+    } else {
+      while (torrents[before * torrentWords + Torrent.next] !== id) {
+        before = torrents[before * torrentWords + Torrent.next]!;
+      }
+      torrents[before * torrentWords + Torrent.next] = next;
+    }
+    Atomics.sub(this.control, Control.torrents, 1);
+    this.#allocator.free(id);
+  }
+
+  /** Splits one bucket if there are more torrents than buckets. No stripe is locked. */
+  grow(): void {
+    const { control, torrents } = this;
+    if (control[Control.torrents]! <= control[Control.buckets]!) return;
+    if (!tryLock(control, Control.growLock, this.#owner)) return;
+    const buckets = control[Control.buckets]!;
+    if (buckets < this.#heads.length) {
+      const half = 1 << (31 - Math.clz32(buckets));
+      const bucket = buckets - half;
+      this.lock(bucket);
+      let stays = 0;
+      let moves = 0;
+      let id = this.#heads[bucket]!;
+      while (id !== 0) {
+        const at = id * torrentWords;
+        const next = torrents[at + Torrent.next]!;
+        if ((this.hash(torrents, at) & half) !== 0) {
+          torrents[at + Torrent.next] = moves;
+          moves = id;
+        } else {
+          torrents[at + Torrent.next] = stays;
+          stays = id;
+        }
+        id = next;
+      }
+      this.#heads[bucket] = stays;
+      this.#heads[buckets] = moves;
+      Atomics.store(control, Control.buckets, buckets + 1);
+      this.unlock(bucket);
+    }
+    unlock(control, Control.growLock);
+  }
+
+  /** The bucket of a hash, while some buckets of the current level have been split and others not. */
+  #bucket(hash: number): number {
+    const buckets = this.control[Control.buckets]!;
+    const half = 1 << (31 - Math.clz32(buckets));
+    const bucket = hash & (2 * half - 1);
+    return bucket < buckets ? bucket : bucket - half;
+  }
+}
