@@ -253,7 +253,7 @@ export class FamilySwarms {
       left -= run;
       position += run;
       if (position === self) position++;
-      if (position >= to) position = from;
+      if (position >= to) position = self === from ? from + 1 : from;
     }
     return count;
   }
