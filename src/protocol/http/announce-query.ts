@@ -1,8 +1,13 @@
-import { Address } from "../../bittorrent/address.ts";
-import type { AnnounceRequest } from "../../bittorrent/announce.ts";
+import { Address, parseAddress } from "../../bittorrent/address.ts";
+import { type AnnounceRequest, Counter } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
-import type { ScrapeRequest } from "../../bittorrent/scrape.ts";
-import { noInfoHash } from "./errors.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
+import { startsWithName } from "./ascii.ts";
+import * as errors from "./errors.ts";
+import { maxParams, Param, QueryReader } from "./query.ts";
+
+export { parseScrapeQuery } from "./scrape-query.ts";
 
 /** What the operator has set about announces over HTTP. */
 export interface AnnounceQueryOptions {
@@ -14,29 +19,179 @@ export interface AnnounceQueryOptions {
 
 /** What an announce over HTTP says beside the {@link AnnounceRequest}; reused. */
 export class AnnounceExtras {
-  /** Whether `address` was given in the query, and spoofing is allowed. */
+  /** Whether the query names an address, and is believed. */
   addressGiven = false;
+  /** That address, from the first of `ip`, `ipv4` and `ipv6`; only where `addressGiven`. */
   readonly address: Address = new Address();
   /** Whether a non-compact list is wanted without peer ids. */
   noPeerId = false;
 }
 
+const query = new QueryReader();
+const wordRange = 2 ** 32;
+
+/**
+ * Parses the query of an announce, the raw bytes after the `?`, in one pass and in place. Fills everything of
+ * `request` but its address and its params; whether the address can be used is for the caller, who knows all
+ * places that it may come from.
+ *
+ * Errors, their order and their texts are Chihaya's (http/parser.go:44-133): first bad escapes and infohashes of a
+ * wrong length, in the order of the query; then what is missing or unparsable. Unlike Chihaya, unknown
+ * events count as none, an unusable `numwant` as the default and negative counters as unknown: refusing those
+ * refuses real clients. Of a repeated parameter the last wins; a repeated `info_hash` is an error.
+ *
+ * @returns why the announce is refused; `request` is then partly filled. Never throws, never allocates.
+ */
 export function parseAnnounceQuery(
-  _bytes: Uint8Array,
-  _start: number,
-  _end: number,
-  _request: AnnounceRequest,
-  _options: AnnounceQueryOptions,
-  _extra: AnnounceExtras,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  request: AnnounceRequest,
+  options: AnnounceQueryOptions,
+  extra: AnnounceExtras,
 ): ClientError | undefined {
-  return noInfoHash;
+  const { counters } = request;
+  let infoHashes = 0;
+  let peerId = -1;
+  let left = false;
+  let downloaded = false;
+  let uploaded = false;
+  let port = -1;
+  let cryptoPort = -1;
+  let numWant = -1;
+  let addressParam: Param = Param.end;
+  let addressParsed = false;
+  request.event = AnnounceEvent.none;
+  request.compact = true;
+  extra.addressGiven = false;
+  extra.noPeerId = false;
+
+  query.open(bytes, start, end);
+  for (let count = 0; ; count++) {
+    const param = query.next();
+    if (param === Param.end) break;
+    if (param === Param.badEscape) return errors.invalidQueryEscape;
+    if (count === maxParams) return errors.tooManyParams;
+    if (param === Param.unknown) continue;
+    if (param === Param.infoHash) {
+      infoHashes++;
+      if (query.readBinary(request.infoHash) !== infoHashLength) return errors.invalidInfoHash;
+      continue;
+    }
+    if (param === Param.peerId) {
+      peerId = query.readBinary(request.peerId);
+      continue;
+    }
+    query.readText();
+    const { text, textStart, textEnd } = query;
+    switch (param) {
+      case Param.uploaded:
+        uploaded = parseCounter(text, textStart, textEnd, counters, 2 * Counter.uploaded, 0);
+        break;
+      case Param.downloaded:
+        downloaded = parseCounter(text, textStart, textEnd, counters, 2 * Counter.downloaded, 0);
+        break;
+      case Param.left:
+        left = parseCounter(text, textStart, textEnd, counters, 2 * Counter.left, wordRange - 1);
+        break;
+      case Param.port:
+        port = parseNumber(text, textStart, textEnd);
+        break;
+      case Param.cryptoPort:
+        cryptoPort = parseNumber(text, textStart, textEnd);
+        break;
+      case Param.numWant:
+        numWant = parseNumber(text, textStart, textEnd);
+        break;
+      case Param.event:
+        request.event = parseEvent(text, textStart, textEnd);
+        break;
+      case Param.compact:
+        request.compact = isSet(text, textStart, textEnd);
+        break;
+      case Param.noPeerId:
+        extra.noPeerId = isSet(text, textStart, textEnd);
+        break;
+      default: // ip, ipv4 or ipv6: the numbers are in the order of precedence
+        if (!options.allowIpSpoofing || (addressParam !== Param.end && param > addressParam)) break;
+        addressParam = param;
+        addressParsed = parseAddress(text, textStart, textEnd, extra.address);
+    }
+  }
+
+  if (infoHashes === 0) return errors.noInfoHash;
+  if (infoHashes > 1) return errors.multipleInfoHashes;
+  if (peerId < 0) return errors.missingPeerId;
+  if (peerId !== peerIdLength) return errors.invalidPeerId;
+  if (!left) return errors.unparsableLeft;
+  if (!downloaded) return errors.unparsableDownloaded;
+  if (!uploaded) return errors.unparsableUploaded;
+  request.numWant = Math.min(numWant < 0 ? options.defaultNumWant : numWant, options.maxNumWant);
+  if (port < 0 || port > 0xffff) return errors.unparsablePort;
+  if (addressParam !== Param.end) {
+    if (!addressParsed) return errors.unparsableIp;
+    extra.addressGiven = true;
+  }
+  if (port === 0 && cryptoPort > 0 && cryptoPort <= 0xffff) port = cryptoPort; // BiglyBT when it takes encrypted peers only
+  request.port = port;
+  return port === 0 ? errors.invalidPort : undefined;
 }
 
-export function parseScrapeQuery(
-  _bytes: Uint8Array,
-  _start: number,
-  _end: number,
-  _request: ScrapeRequest,
-): ClientError | undefined {
-  return noInfoHash;
+/**
+ * Writes a decimal number of any length as two 32-bit words at `counters[at]`, low word first; above 2^64-1 it
+ * is 2^64-1, below 0 both words are `negative`. @returns false where it is no number
+ */
+function parseCounter(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  counters: Uint32Array,
+  at: number,
+  negative: number,
+): boolean {
+  const minus = start < end && bytes[start] === 0x2d;
+  let i = minus ? start + 1 : start;
+  if (i === end) return false;
+  let low = 0;
+  let high = 0; // a double: it may grow beyond a word, even to infinity
+  for (; i < end; i++) {
+    const digit = bytes[i]! - 0x30;
+    if (digit < 0 || digit > 9) return false;
+    low = low * 10 + digit;
+    high *= 10;
+    if (low >= wordRange) {
+      high += Math.floor(low / wordRange);
+      low >>>= 0;
+    }
+  }
+  if (minus) low = high = negative;
+  else if (high >= wordRange) low = high = wordRange - 1;
+  counters[at] = low;
+  counters[at + 1] = high;
+  return true;
+}
+
+/** @returns a decimal number without sign (infinite where it is huge), or -1 */
+function parseNumber(bytes: Uint8Array, start: number, end: number): number {
+  if (start === end) return -1;
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const digit = bytes[i]! - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+function parseEvent(bytes: Uint8Array, start: number, end: number): AnnounceEvent {
+  const length = end - start;
+  if (length === 7 && startsWithName(bytes, start, "started")) return AnnounceEvent.started;
+  if (length === 7 && startsWithName(bytes, start, "stopped")) return AnnounceEvent.stopped;
+  if (length === 9 && startsWithName(bytes, start, "completed")) return AnnounceEvent.completed;
+  if (length === 6 && startsWithName(bytes, start, "paused")) return AnnounceEvent.paused;
+  return AnnounceEvent.none;
+}
+
+function isSet(bytes: Uint8Array, start: number, end: number): boolean {
+  return end > start && !(end === start + 1 && bytes[start] === 0x30);
 }

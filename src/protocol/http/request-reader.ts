@@ -1,3 +1,5 @@
+import { startsWithName } from "./ascii.ts";
+
 const tab = 0x09;
 const lf = 0x0a;
 const cr = 0x0d;
@@ -130,11 +132,11 @@ export function readRequest(bytes: Uint8Array, start: number, end: number, reque
     if (bytes[i] !== cr) return RequestError.malformed;
     if (i + 1 === end) return 0;
     if (bytes[i + 1] !== lf) return RequestError.malformed;
-    if (nameLength === 10 && isName(bytes, name, "connection")) {
+    if (nameLength === 10 && startsWithName(bytes, name, "connection")) {
       connection |= readConnection(bytes, value, i);
-    } else if (nameLength === 14 && isName(bytes, name, "content-length")) {
+    } else if (nameLength === 14 && startsWithName(bytes, name, "content-length")) {
       if (!isZero(bytes, value, i)) return RequestError.malformed;
-    } else if (nameLength === 17 && isName(bytes, name, "transfer-encoding")) {
+    } else if (nameLength === 17 && startsWithName(bytes, name, "transfer-encoding")) {
       return RequestError.malformed;
     }
     i += 2;
@@ -166,7 +168,7 @@ function refuseMethod(bytes: Uint8Array, at: number, end: number): number {
 function findPath(bytes: Uint8Array, target: number, pathEnd: number): number {
   let i = target;
   if (bytes[i] !== slash) {
-    if (!isName(bytes, i, "http")) return -1;
+    if (!startsWithName(bytes, i, "http")) return -1;
     i += 4;
     if ((bytes[i]! | 0x20) === 0x73) i++;
     if (bytes[i] !== colon || bytes[i + 1] !== slash || bytes[i + 2] !== slash) return -1;
@@ -188,8 +190,8 @@ function readConnection(bytes: Uint8Array, start: number, end: number): number {
     const next = i + 1;
     while (start < i && isBlank(bytes[start]!)) start++;
     while (start < i && isBlank(bytes[i - 1]!)) i--;
-    if (i - start === 5 && isName(bytes, start, "close")) options |= Option.close;
-    else if (i - start === 10 && isName(bytes, start, "keep-alive")) options |= Option.keepAlive;
+    if (i - start === 5 && startsWithName(bytes, start, "close")) options |= Option.close;
+    else if (i - start === 10 && startsWithName(bytes, start, "keep-alive")) options |= Option.keepAlive;
     start = next;
   }
   return options;
@@ -205,15 +207,6 @@ function isZero(bytes: Uint8Array, start: number, end: number): boolean {
 
 function isBlank(byte: number): boolean {
   return byte === space || byte === tab;
-}
-
-/** Compares `name` (lower case, ASCII) with the bytes at `at` in any case. */
-function isName(bytes: Uint8Array, at: number, name: string): boolean {
-  for (let i = 0; i < name.length; i++) {
-    const byte = bytes[at + i]!;
-    if ((byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte) !== name.charCodeAt(i)) return false;
-  }
-  return true;
 }
 
 /** Where a header line and its value stand; reused. */
@@ -242,7 +235,7 @@ export function findHeader(
     let end = before - 2;
     const line = bytes.lastIndexOf(lf, end) + 1;
     let start = line + name.length;
-    if (bytes[start] === colon && isName(bytes, line, name)) {
+    if (bytes[start] === colon && startsWithName(bytes, line, name)) {
       start++;
       while (start < end && isBlank(bytes[start]!)) start++;
       while (start < end && isBlank(bytes[end - 1]!)) end--;
