@@ -192,6 +192,8 @@ export const selectionGroups: readonly ConformanceGroup[] = [
       assert.deepEqual(stranger.others, []);
       const alone = await tester.announce(testInfoHash(3), watcher, { otherLimit: 5 });
       assert.deepEqual(alone.peers, [], "not the only peer: the other family has one");
+      const noRoom = await tester.announce(testInfoHash(3), watcher);
+      assert.deepEqual(noRoom.peers, [], "nor where the list has no room for that one");
       assert.deepEqual(alone.others, [endpoint(testPeer(other, 1))]);
     },
   },
