@@ -1,0 +1,21 @@
+import { type Family, formatIPv4, formatIPv6 } from "../bittorrent/address.ts";
+import { compactLength } from "../bittorrent/peer-list.ts";
+import type { AnswerPeer } from "./tracker-client.ts";
+
+/**
+ * Reads compact peers (BEP 23, BEP 7, BEP 15): address 4 or 16 bytes, port 2, and so on.
+ * @returns undefined when the length is no multiple of a peer's
+ */
+export function compactPeers(bytes: Uint8Array, family: Family): AnswerPeer[] | undefined {
+  const stride = compactLength[family];
+  if (bytes.length % stride !== 0) return undefined;
+  const peers: AnswerPeer[] = [];
+  for (let at = 0; at < bytes.length; at += stride) {
+    const portAt = at + stride - 2;
+    peers.push({
+      ip: family === 4 ? formatIPv4(bytes, at) : formatIPv6(bytes, at),
+      port: (bytes[portAt]! << 8) | bytes[portAt + 1]!,
+    });
+  }
+  return peers;
+}

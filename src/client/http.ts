@@ -1,0 +1,249 @@
+import { request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
+import { type Family, formatIPv4, formatIPv6 } from "../bittorrent/address.ts";
+import { eventName } from "../bittorrent/event.ts";
+import { peerIdLength } from "../bittorrent/info-hash.ts";
+import { type Bencode, decodeBencode } from "../protocol/bencode/decode.ts";
+import { compactPeers } from "./compact-peers.ts";
+import { scrapeUrl } from "./scrape-url.ts";
+import type {
+  AnnounceAnswer,
+  AnnounceParameters,
+  AnswerPeer,
+  SwarmCounts,
+  Transport,
+} from "./tracker-client.ts";
+import { TrackerError } from "./tracker-error.ts";
+
+const maxRedirects = 5;
+/** Bytes; an answer of 1,000 peers that are not compact has a tenth of it. */
+const maxBodyLength = 1 << 20;
+
+type Dictionary = Map<string, Bencode>;
+
+/** Announces over HTTP or HTTPS (BEP 3, BEP 7, BEP 23). */
+export async function announceOverHttp(
+  url: URL,
+  parameters: AnnounceParameters,
+  transport: Transport,
+): Promise<AnnounceAnswer> {
+  const { event = 0, uploaded = 0n, downloaded = 0n, numWant, key, compact = true } = parameters;
+  const query = [
+    `info_hash=${percentEncode(parameters.infoHash)}`,
+    `peer_id=${percentEncode(parameters.peerId)}`,
+    `port=${parameters.port}`,
+    `uploaded=${uploaded}`,
+    `downloaded=${downloaded}`,
+    `left=${parameters.left}`,
+    `compact=${compact ? 1 : 0}`,
+  ];
+  if (event !== 0) query.push(`event=${eventName(event)}`);
+  if (numWant !== undefined) query.push(`numwant=${numWant}`);
+  if (key !== undefined) query.push(`key=${(key >>> 0).toString(16).padStart(8, "0").toUpperCase()}`);
+  return readAnnounce(await ask(url, query, transport));
+}
+
+/** Scrapes over HTTP or HTTPS (BEP 48). */
+export async function scrapeOverHttp(
+  url: URL,
+  infoHashes: readonly Uint8Array[],
+  transport: Transport,
+): Promise<(SwarmCounts | undefined)[]> {
+  const query = infoHashes.map((infoHash) => `info_hash=${percentEncode(infoHash)}`);
+  const files = (await ask(scrapeUrl(url), query, transport)).get("files");
+  if (!(files instanceof Map)) throw malformed('"files" is missing');
+  return infoHashes.map((infoHash) => {
+    const file = files.get(Buffer.from(infoHash).toString("latin1"));
+    if (!(file instanceof Map)) return undefined;
+    const downloaded = count(file, "downloaded");
+    const downloaders = count(file, "downloaders");
+    return {
+      complete: count(file, "complete") ?? 0,
+      incomplete: count(file, "incomplete") ?? 0,
+      ...(downloaded === undefined ? {} : { downloaded }),
+      ...(downloaders === undefined ? {} : { downloaders }),
+    };
+  });
+}
+
+/**
+ * Percent-encodes bytes for a query: all but the unreserved characters of RFC 3986. Byte by byte, as an infohash is
+ * not text: `URLSearchParams` would encode it as UTF-8.
+ */
+export function percentEncode(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) {
+    const character = String.fromCharCode(byte);
+    text += /[A-Za-z0-9\-._~]/.test(character)
+      ? character
+      : `%${byte.toString(16).padStart(2, "0").toUpperCase()}`;
+  }
+  return text;
+}
+
+/** Asks `url` with `query` after its own, and gives the dictionary that it answers. */
+async function ask(url: URL, query: readonly string[], transport: Transport): Promise<Dictionary> {
+  let target = new URL(url);
+  target.hash = "";
+  let path = `${target.pathname}${target.search}${target.search === "" ? "?" : "&"}${query.join("&")}`;
+  for (let redirects = 0; ; redirects++) {
+    const { status, location, body } = await get(target, path, transport);
+    if (status >= 300 && status < 400 && location !== undefined) {
+      if (redirects === maxRedirects) throw malformed(`more than ${maxRedirects} redirects`);
+      if (!URL.canParse(location, target.href)) throw malformed("a redirect to no URL");
+      target = new URL(location, target);
+      if (target.protocol !== "http:" && target.protocol !== "https:") {
+        throw malformed(`a redirect to ${target.protocol}`);
+      }
+      path = `${target.pathname}${target.search}`;
+      continue;
+    }
+    return readDictionary(status, body);
+  }
+}
+
+/** Refusals come with any status, mostly 200; their reason says more than the status does. */
+function readDictionary(status: number, body: Uint8Array): Dictionary {
+  let answer: Bencode | undefined;
+  let cause: unknown;
+  try {
+    answer = decodeBencode(body);
+  } catch (error) {
+    cause = error;
+  }
+  if (answer instanceof Map) {
+    const reason = text(answer, "failure reason");
+    if (reason !== undefined) {
+      const retry = answer.get("retry in");
+      const retryIn = typeof retry === "number" ? String(retry) : text(answer, "retry in");
+      throw new TrackerError("refused", reason, retryIn === undefined ? {} : { retryIn });
+    }
+  }
+  if (status !== 200) throw malformed(`HTTP status ${status}`);
+  if (cause !== undefined) throw malformed("no bencode", cause);
+  if (!(answer instanceof Map)) throw malformed("not a dictionary");
+  return answer;
+}
+
+interface HttpAnswer {
+  status: number;
+  location: string | undefined;
+  body: Uint8Array;
+}
+
+function get(url: URL, path: string, transport: Transport): Promise<HttpAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+  const fail = (error: Error) =>
+    reject(
+      error instanceof TrackerError
+        ? error
+        : new TrackerError("unreachable", describe(error), { cause: error }),
+    );
+  const request = (url.protocol === "https:" ? requestHttps : requestHttp)(
+    {
+      host: url.hostname.replace(/^\[|\]$/g, ""),
+      port: url.port === "" ? undefined : Number(url.port),
+      path,
+      agent: false,
+      family: transport.family,
+      signal: transport.signal,
+      headers: {
+        Host: url.host,
+        "User-Agent": "chihaya",
+        "Accept-Encoding": "identity",
+        ...(url.username === "" ? {} : { Authorization: basicAuthorization(url) }),
+      },
+      ...(transport.ca === undefined ? {} : { ca: Buffer.from(transport.ca) }),
+    },
+    (response) => {
+      const chunks: Uint8Array[] = [];
+      let length = 0;
+      response.on("data", (chunk: Uint8Array) => {
+        chunks.push(chunk);
+        length += chunk.length;
+        if (length > maxBodyLength) request.destroy(malformed(`longer than ${maxBodyLength} bytes`));
+      });
+      response.on("error", fail);
+      response.on("end", () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          location: response.headers.location,
+          body: Buffer.concat(chunks),
+        }),
+      );
+    },
+  );
+  request.on("error", fail);
+  request.end();
+  return promise;
+}
+
+function basicAuthorization(url: URL): string {
+  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return `Basic ${Buffer.from(credentials).toString("base64")}`;
+}
+
+/** Several addresses that all failed come as an AggregateError without a message of its own. */
+function describe(error: Error): string {
+  return error instanceof AggregateError
+    ? error.errors.map((each: Error) => each.message).join("; ")
+    : error.message;
+}
+
+function readAnnounce(answer: Dictionary): AnnounceAnswer {
+  const interval = count(answer, "interval");
+  if (interval === undefined) throw malformed('"interval" is missing');
+  const result: AnnounceAnswer = {
+    interval,
+    peers: [...readPeers(answer.get("peers"), 4), ...readPeers(answer.get("peers6"), 6)],
+  };
+  const minInterval = count(answer, "min interval");
+  if (minInterval !== undefined) result.minInterval = minInterval;
+  const complete = count(answer, "complete");
+  if (complete !== undefined) result.complete = complete;
+  const incomplete = count(answer, "incomplete");
+  if (incomplete !== undefined) result.incomplete = incomplete;
+  const warning = text(answer, "warning message");
+  if (warning !== undefined) result.warning = warning;
+  const externalIp = answer.get("external ip");
+  if (externalIp instanceof Uint8Array && externalIp.length === 4)
+    result.externalIp = formatIPv4(externalIp, 0);
+  if (externalIp instanceof Uint8Array && externalIp.length === 16)
+    result.externalIp = formatIPv6(externalIp, 0);
+  return result;
+}
+
+/** Reads either form of a list of peers: compact (BEP 23, BEP 7), or a list of dictionaries (BEP 3). */
+function readPeers(value: Bencode | undefined, family: Family): AnswerPeer[] {
+  if (value === undefined) return [];
+  if (value instanceof Uint8Array) {
+    const peers = compactPeers(value, family);
+    if (peers === undefined) throw malformed("a peer list that ends within a peer");
+    return peers;
+  }
+  if (!Array.isArray(value)) throw malformed("peers that are no list");
+  return value.map((entry) => {
+    if (!(entry instanceof Map)) throw malformed("a peer that is no dictionary");
+    const ip = text(entry, "ip");
+    const port = count(entry, "port");
+    if (ip === undefined || port === undefined) throw malformed("a peer without ip or port");
+    const peerId = entry.get("peer id");
+    const withId = peerId instanceof Uint8Array && peerId.length === peerIdLength ? { peerId } : {};
+    return { ip, port, ...withId };
+  });
+}
+
+function count(dictionary: Dictionary, key: string): number | undefined {
+  const value = dictionary.get(key);
+  if (typeof value !== "number" && typeof value !== "bigint") return undefined;
+  return Number(value);
+}
+
+function text(dictionary: Dictionary, key: string): string | undefined {
+  const value = dictionary.get(key);
+  return value instanceof Uint8Array ? new TextDecoder().decode(value) : undefined;
+}
+
+function malformed(what: string, cause?: unknown): TrackerError {
+  return new TrackerError("malformed", `malformed answer: ${what}`, cause === undefined ? {} : { cause });
+}

@@ -1,0 +1,19 @@
+/**
+ * Why a tracker gave no answer: `refused` it said so itself, with a reason; `unreachable` no connection, or it broke;
+ * `timeout` silence; `malformed` an answer that is none; `unsupported` a URL that cannot be asked.
+ */
+export type TrackerErrorKind = "refused" | "unreachable" | "timeout" | "malformed" | "unsupported";
+
+/** An announce or a scrape that failed. Where the tracker refused it, the message is the tracker's own reason. */
+export class TrackerError extends Error {
+  readonly kind: TrackerErrorKind;
+  /** The tracker's `retry in` (BEP 31): minutes or `never`, as it was sent. */
+  readonly retryIn: string | undefined;
+
+  constructor(kind: TrackerErrorKind, message: string, options: { retryIn?: string; cause?: unknown } = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : {});
+    this.name = "TrackerError";
+    this.kind = kind;
+    this.retryIn = options.retryIn;
+  }
+}

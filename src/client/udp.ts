@@ -1,0 +1,159 @@
+import { randomBytes } from "node:crypto";
+import { createSocket, type Socket } from "node:dgram";
+import { lookup } from "node:dns/promises";
+import { AnnounceEvent } from "../bittorrent/event.ts";
+import {
+  type Answer,
+  createAnnounceRequest,
+  createConnectRequest,
+  createScrapeRequest,
+  parseAnswer,
+} from "../protocol/udp/client.ts";
+import { compactPeers } from "./compact-peers.ts";
+import type { AnnounceAnswer, AnnounceParameters, SwarmCounts, Transport } from "./tracker-client.ts";
+import { TrackerError } from "./tracker-error.ts";
+
+/** Retransmissions double their distance up to the eighth (BEP 15): 15 s to 64 min. */
+const maxDoublings = 8;
+/** Milliseconds for which a client may use a connection id (BEP 15). */
+const connectionLifetimeMs = 60_000;
+
+/** Announces over UDP (BEP 15); the peers are of the family of the tracker's address. */
+export async function announceOverUdp(
+  url: URL,
+  parameters: AnnounceParameters,
+  transport: Transport,
+): Promise<AnnounceAnswer> {
+  const {
+    event = AnnounceEvent.none,
+    uploaded = 0n,
+    downloaded = 0n,
+    left,
+    numWant = -1,
+    key = 0,
+  } = parameters;
+  const { infoHash, peerId, port } = parameters;
+  const urlData = url.pathname + url.search;
+  const { answer, family } = await exchange(url, transport, "announce", (connectionId, transactionId) =>
+    createAnnounceRequest({
+      connectionId,
+      transactionId,
+      infoHash,
+      peerId,
+      downloaded,
+      left,
+      uploaded,
+      event,
+      key,
+      numWant,
+      port,
+      urlData,
+    }),
+  );
+  return {
+    interval: answer.interval,
+    complete: answer.seeders,
+    incomplete: answer.leechers,
+    peers: compactPeers(answer.peers, family)!,
+  };
+}
+
+/** Scrapes over UDP (BEP 15), at most 74 infohashes. */
+export async function scrapeOverUdp(
+  url: URL,
+  infoHashes: readonly Uint8Array[],
+  transport: Transport,
+): Promise<(SwarmCounts | undefined)[]> {
+  const { answer } = await exchange(url, transport, "scrape", (connectionId, transactionId) =>
+    createScrapeRequest(connectionId, transactionId, infoHashes),
+  );
+  return infoHashes.map((_, i) => {
+    const row = answer.rows[i];
+    return row && { complete: row.seeders, incomplete: row.leechers, downloaded: row.completed };
+  });
+}
+
+type AnswerTo<A extends Answer["action"]> = Extract<Answer, { action: A }>;
+
+/**
+ * Connects, sends the request that `create` makes, and gives its answer. Until then each packet is sent again as BEP
+ * 15 says, after 15 s, 30 s, 60 s and so on, with a new connection id where the old one is over its minute.
+ */
+async function exchange<A extends "announce" | "scrape">(
+  url: URL,
+  transport: Transport,
+  action: A,
+  create: (connectionId: bigint, transactionId: number) => Uint8Array,
+): Promise<{ answer: AnswerTo<A>; family: 4 | 6 }> {
+  const { signal } = transport;
+  const { address, family } = await resolve(url, transport);
+  const { promise, resolve: succeed, reject } = Promise.withResolvers<AnswerTo<A>>();
+  const socket = createSocket(family === 6 ? "udp6" : "udp4");
+  const transactionId = randomBytes(4).readUInt32BE();
+  let connection: { id: bigint; since: number } | undefined;
+  let attempts = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const unreachable = (error: Error) =>
+    reject(new TrackerError("unreachable", error.message, { cause: error }));
+  const send = () => {
+    if (connection && performance.now() - connection.since > connectionLifetimeMs) connection = undefined;
+    const packet = connection ? create(connection.id, transactionId) : createConnectRequest(transactionId);
+    socket.send(packet, (error) => error && unreachable(error));
+    timer = setTimeout(send, transport.retransmitMs * 2 ** Math.min(attempts++, maxDoublings));
+  };
+  socket.on("error", unreachable);
+  socket.on("message", (message) => {
+    const answer = parseAnswer(message, family);
+    if (answer === undefined || answer.transactionId !== transactionId) return; // late, or somebody else's
+    if (answer.action === "error") {
+      reject(new TrackerError("refused", answer.message));
+    } else if (answer.action === "connect" && !connection) {
+      connection = { id: answer.connectionId, since: performance.now() };
+      attempts = 0;
+      clearTimeout(timer);
+      send();
+    } else if (answer.action === action) {
+      succeed(answer as AnswerTo<A>);
+    }
+  });
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    signal.throwIfAborted();
+    await connect(socket, Number(url.port), address, promise);
+    send();
+    return { answer: await promise, family };
+  } finally {
+    signal.removeEventListener("abort", abort);
+    clearTimeout(timer);
+    socket.close();
+  }
+}
+
+/** Connected, the socket takes datagrams from the tracker only and hears when nobody listens there. */
+async function connect(
+  socket: Socket,
+  port: number,
+  address: string,
+  failure: Promise<unknown>,
+): Promise<void> {
+  await Promise.race([new Promise<void>((done) => socket.connect(port, address, done)), failure]);
+}
+
+async function resolve(url: URL, transport: Transport): Promise<{ address: string; family: 4 | 6 }> {
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const { signal } = transport;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort); // a lookup cannot be aborted itself
+  try {
+    const found = await Promise.race([lookup(host, { family: transport.family ?? 0 }), aborted]);
+    return { address: found.address, family: found.family === 6 ? 6 : 4 };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new TrackerError("unreachable", `${host}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
