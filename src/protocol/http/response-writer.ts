@@ -1,49 +1,226 @@
-import type { Address } from "../../bittorrent/address.ts";
+import { type Address, formatIPv4, formatIPv6 } from "../../bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
-import { PeerList } from "../../bittorrent/peer-list.ts";
-import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { peerIdLength } from "../../bittorrent/info-hash.ts";
+import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import { ascii, digitCount, put, putBefore, putNumber, putNumberBefore } from "./byte-writer.ts";
+import { encodeText, finishResponse, type ResponseBuffer } from "./response-buffer.ts";
 
-/** The statuses that are answered without bencode. */
-export type PlainStatus = 400 | 404 | 405 | 408 | 431 | 500 | 503 | 505;
+export { ResponseBuffer } from "./response-buffer.ts";
+export { writeScrapeResponse } from "./scrape-response.ts";
 
-/** One reused response buffer: where a store writes peers and where the response is put together. */
-export class ResponseBuffer {
-  readonly bytes: Uint8Array;
-  readonly peers4: PeerList;
-  readonly peers6: PeerList;
-  /** The response is `bytes[start..end)`, valid until the next one is written. */
-  start = 0;
-  end = 0;
+const e = 0x65;
+const key = {
+  complete: ascii("d8:completei"),
+  downloaded: ascii("e10:downloadedi"),
+  externalIp4: ascii("11:external ip4:"),
+  externalIp6: ascii("11:external ip16:"),
+  incomplete: ascii("10:incompletei"),
+  interval: ascii("e8:intervali"),
+  minInterval: ascii("e12:min intervali"),
+  peers: ascii("e5:peers"),
+  peerDicts: ascii("e5:peersl"),
+  colon: ascii(":"),
+  peers6: ascii("6:peers6"),
+  warning: ascii("15:warning message"),
+  ip: ascii("d2:ip"),
+  peerId: ascii("7:peer id20:"),
+  port: ascii("4:porti"),
+  endOfPeer: ascii("ee"),
+} as const;
 
-  /**
-   * @param maxPeers   peers of each family that may be in a response
-   * @param maxScrape  infohashes that may be in a scrape
-   */
-  constructor(maxPeers: number, maxScrape: number) {
-    this.bytes = new Uint8Array(4096 + maxPeers * 220 + maxScrape * 128);
-    this.peers4 = new PeerList(4, this.bytes);
-    this.peers6 = new PeerList(6, this.bytes);
-    this.peers4.limit = this.peers6.limit = maxPeers;
-  }
+/**
+ * Writes the response to an announce (BEP 3, 7, 21, 23, 24): `complete`, `downloaded`, `external ip`, `incomplete`,
+ * `interval`, `min interval`, `peers`, `peers6`, `warning message`. `peers` is always there, since rTorrent fails
+ * without it; `peers6` for IPv6 clients and where it has peers. A list of dictionaries holds both families.
+ *
+ * Peers are taken from where the response's lists say; best is the buffer's own, which is written in place.
+ * @param noPeerId    leaves peer ids out of a list of dictionaries even where the store has them
+ * @param externalIp  the address that the tracker saw, or undefined to leave it out
+ */
+export function writeAnnounceResponse(
+  out: ResponseBuffer,
+  request: AnnounceRequest,
+  response: AnnounceResponse,
+  keepAlive: boolean,
+  noPeerId: boolean,
+  externalIp: Address | undefined,
+): void {
+  if (request.compact) writeCompact(out, request, response, keepAlive, externalIp);
+  else writeDictionaries(out, response, keepAlive, noPeerId, externalIp);
 }
 
-export function writeAnnounceResponse(
-  _out: ResponseBuffer,
-  _request: AnnounceRequest,
-  _response: AnnounceResponse,
-  _keepAlive: boolean,
-  _noPeerId: boolean,
-  _externalIp: Address | undefined,
-): void {}
+function writeCompact(
+  out: ResponseBuffer,
+  request: AnnounceRequest,
+  response: AnnounceResponse,
+  keepAlive: boolean,
+  externalIp: Address | undefined,
+): void {
+  const { bytes } = out;
+  const peersAt = out.peers4.at;
+  const length4 = response.peers4.count * compactLength[4];
+  const length6 = response.peers6.count * compactLength[6];
+  copyPeers(response.peers4, length4, bytes, peersAt);
+  let end = peersAt + length4;
+  if (length6 > 0 || request.address.family === 6) {
+    copyPeers(response.peers6, length6, bytes, end + key.peers6.length + digitCount(length6) + 1);
+    end = put(bytes, end, key.peers6);
+    end = putNumber(bytes, end, length6);
+    end = put(bytes, end, key.colon) + length6;
+  }
+  end = putWarning(bytes, end, response.warning);
+  bytes[end++] = e;
 
-export function writeScrapeResponse(
-  _out: ResponseBuffer,
-  _request: ScrapeRequest,
-  _response: ScrapeResponse,
-  _keepAlive: boolean,
-): void {}
+  let at = putBefore(bytes, peersAt, key.colon);
+  at = putNumberBefore(bytes, at, length4);
+  at = putBefore(bytes, at, key.peers);
+  finishResponse(out, putCountsBefore(bytes, at, response, externalIp), end, keepAlive);
+}
 
-export function writeFailure(_out: ResponseBuffer, _error: ClientError, _keepAlive: boolean): void {}
+function copyPeers(list: PeerList, length: number, bytes: Uint8Array, at: number): void {
+  if (length === 0) return;
+  if (list.bytes !== bytes) bytes.set(list.bytes.subarray(list.at, list.at + length), at);
+  else if (list.at !== at) bytes.copyWithin(at, list.at, list.at + length);
+}
 
-export function writeStatus(_out: ResponseBuffer, _status: PlainStatus, _keepAlive: boolean): void {}
+/** Writes the entries that come before the peers so that they end at `at`. @returns where they begin */
+function putCountsBefore(
+  bytes: Uint8Array,
+  at: number,
+  response: AnnounceResponse,
+  externalIp: Address | undefined,
+): number {
+  at = putNumberBefore(bytes, at, response.minInterval);
+  at = putBefore(bytes, at, key.minInterval);
+  at = putNumberBefore(bytes, at, response.interval);
+  at = putBefore(bytes, at, key.interval);
+  at = putNumberBefore(bytes, at, response.incomplete);
+  at = putBefore(bytes, at, key.incomplete);
+  if (externalIp !== undefined) {
+    const length = externalIp.family === 4 ? 4 : 16;
+    at -= length;
+    for (let i = 0; i < length; i++) bytes[at + i] = externalIp.bytes[i]!;
+    at = putBefore(bytes, at, length === 4 ? key.externalIp4 : key.externalIp6);
+  }
+  bytes[--at] = e;
+  at = putNumberBefore(bytes, at, response.snatches);
+  at = putBefore(bytes, at, key.downloaded);
+  at = putNumberBefore(bytes, at, response.complete);
+  return putBefore(bytes, at, key.complete);
+}
+
+function writeDictionaries(
+  out: ResponseBuffer,
+  response: AnnounceResponse,
+  keepAlive: boolean,
+  noPeerId: boolean,
+  externalIp: Address | undefined,
+): void {
+  const { bytes, bodyAt } = out;
+  let end = putPeerDicts(bytes, bodyAt, response.peers4, noPeerId);
+  end = putPeerDicts(bytes, end, response.peers6, noPeerId);
+  bytes[end++] = e;
+  end = putWarning(bytes, end, response.warning);
+  bytes[end++] = e;
+  const at = putBefore(bytes, bodyAt, key.peerDicts);
+  finishResponse(out, putCountsBefore(bytes, at, response, externalIp), end, keepAlive);
+}
+
+function putPeerDicts(bytes: Uint8Array, at: number, list: PeerList, noPeerId: boolean): number {
+  const stride = compactLength[list.family];
+  const peerIds = list.hasPeerIds && !noPeerId ? list.peerIds : undefined;
+  for (let i = 0; i < list.count; i++) {
+    const peer = list.at + i * stride;
+    const ip = list.family === 4 ? formatIPv4(list.bytes, peer) : formatIPv6(list.bytes, peer);
+    at = put(bytes, at, key.ip);
+    at = putNumber(bytes, at, ip.length);
+    at = put(bytes, at, key.colon);
+    for (let k = 0; k < ip.length; k++) bytes[at++] = ip.charCodeAt(k);
+    if (peerIds !== undefined) {
+      at = put(bytes, at, key.peerId);
+      for (let k = 0; k < peerIdLength; k++) bytes[at++] = peerIds[i * peerIdLength + k]!;
+    }
+    at = put(bytes, at, key.port);
+    at = putNumber(bytes, at, (list.bytes[peer + stride - 2]! << 8) | list.bytes[peer + stride - 1]!);
+    at = put(bytes, at, key.endOfPeer);
+  }
+  return at;
+}
+
+let lastWarning = "";
+let lastWarningBytes: Uint8Array = new Uint8Array(0);
+
+function putWarning(bytes: Uint8Array, at: number, warning: string | undefined): number {
+  if (warning === undefined) return at;
+  if (warning !== lastWarning) {
+    lastWarning = warning;
+    lastWarningBytes = encodeText(warning);
+  }
+  at = put(bytes, at, key.warning);
+  at = putNumber(bytes, at, lastWarningBytes.length);
+  at = put(bytes, at, key.colon);
+  return put(bytes, at, lastWarningBytes);
+}
+
+const failures = new WeakMap<ClientError, Uint8Array>();
+
+/**
+ * Writes a refusal as clients expect it: status 200 and `failure reason`. Where the error says when to ask again,
+ * `retry in` (BEP 31) says it as text in minutes, and `interval` in seconds for libtorrent, which reads only that.
+ */
+export function writeFailure(out: ResponseBuffer, error: ClientError, keepAlive: boolean): void {
+  let body = failures.get(error);
+  if (body === undefined) {
+    body = encodeFailure(error);
+    failures.set(error, body);
+  }
+  finishResponse(out, out.bodyAt, put(out.bytes, out.bodyAt, body), keepAlive);
+}
+
+function encodeFailure(error: ClientError): Uint8Array {
+  const reason = encodeText(error.message);
+  let rest = "e";
+  if (error.retryIn === "never") rest = "8:retry in5:nevere";
+  else if (error.retryIn !== undefined) {
+    const minutes = `${Math.ceil(error.retryIn)}`;
+    rest = `8:intervali${Math.ceil(error.retryIn) * 60}e8:retry in${minutes.length}:${minutes}e`;
+  }
+  const parts = [ascii(`d14:failure reason${reason.length}:`), reason, ascii(rest)];
+  const body = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) at = put(body, at, part);
+  return body;
+}
+
+const reasons = {
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+  505: "HTTP Version Not Supported",
+} as const;
+
+/** The statuses that are answered in plain text, without bencode: the client does not speak to a tracker. */
+export type PlainStatus = keyof typeof reasons;
+
+const plain = new Map<number, { keepAlive: Uint8Array; close: Uint8Array }>();
+for (const [status, reason] of Object.entries(reasons)) {
+  const response = (connection: string) =>
+    ascii(
+      `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+        `${status === "405" ? "Allow: GET\r\n" : ""}Connection: ${connection}\r\n` +
+        `Content-Length: ${reason.length + 1}\r\n\r\n${reason}\n`,
+    );
+  plain.set(Number(status), { keepAlive: response("keep-alive"), close: response("close") });
+}
+
+/** Writes a response that is only a status, with its name as the body. */
+export function writeStatus(out: ResponseBuffer, status: PlainStatus, keepAlive: boolean): void {
+  const response = plain.get(status)!;
+  out.start = out.bodyAt;
+  out.end = put(out.bytes, out.bodyAt, keepAlive ? response.keepAlive : response.close);
+}
