@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { get, type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
+import { type TestContext, test } from "node:test";
+import { Metrics } from "./metrics.ts";
+import { MetricsServer } from "./metrics-server.ts";
+
+type Readiness = Record<string, boolean | string>;
+
+async function started(
+  t: TestContext,
+  options: { profiling?: boolean; readiness?: () => Readiness } = {},
+): Promise<MetricsServer> {
+  const metrics = new Metrics();
+  metrics.counter("chihaya_things_total", "Things").inc(3);
+  const server = new MetricsServer(
+    { listen: { host: "127.0.0.1", port: 0 }, profiling: options.profiling ?? false, version: "1.2.3" },
+    { metrics, isReady: options.readiness ?? ((): Readiness => ({ storage: true })) },
+  );
+  await server.start();
+  t.after(() => server.stop());
+  return server;
+}
+
+async function ask(url: string, method = "GET"): Promise<{ response: IncomingMessage; body: string }> {
+  const asked = request(url, { method, agent: false }).end();
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  let body = "";
+  for await (const chunk of response.setEncoding("utf8")) body += chunk;
+  return { response, body };
+}
+
+test("metrics are served in Prometheus' format", async (t) => {
+  const { response, body } = await ask(`${(await started(t)).url}/metrics?x=y`);
+  assert.equal(response.statusCode, 200);
+  assert.equal(response.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+  assert.match(body, /^chihaya_things_total 3$/m);
+});
+
+for (const [method, path, status] of [
+  ["GET", "/livez", 200],
+  ["GET", "/version", 200],
+  ["HEAD", "/metrics", 200],
+  ["POST", "/metrics", 405],
+  ["DELETE", "/livez", 405],
+  ["GET", "/", 404],
+  ["POST", "/", 404],
+  ["GET", "/metrics/", 404],
+  ["GET", "/debug/profile/cpu?seconds=1", 404],
+  ["GET", "/debug/profile/heap", 404],
+  ["GET", "//", 404],
+  ["GET", "/%", 404],
+] as const) {
+  test(`${method} ${path} is answered with ${status}`, async (t) => {
+    const { response, body } = await ask((await started(t)).url + path, method);
+    assert.equal(response.statusCode, status);
+    assert.equal(body === "", method === "HEAD");
+    if (status === 405) assert.equal(response.headers.allow, "GET, HEAD");
+  });
+}
+
+for (const [name, readiness, status, expected] of [
+  ["all ready", { storage: true, udp: true }, 200, { storage: "ready", udp: "ready" }],
+  ["one stopping", { storage: true, udp: "stopping" }, 503, { storage: "ready", udp: "stopping" }],
+  ["one not ready", { storage: false }, 503, { storage: "not ready" }],
+] as const) {
+  test(`readiness is told by component: ${name}`, async (t) => {
+    const { url } = await started(t, { readiness: () => readiness });
+    const { response, body } = await ask(`${url}/readyz`);
+    assert.equal(response.statusCode, status);
+    assert.deepEqual(JSON.parse(body), {
+      status: status === 200 ? "ready" : "not ready",
+      components: expected,
+    });
+  });
+}
+
+test("liveness does not depend on readiness and shows the lag of the event loop", async (t) => {
+  const { url } = await started(t, { readiness: () => ({ storage: false }) });
+  const { response, body } = await ask(`${url}/livez`);
+  assert.equal(response.statusCode, 200);
+  const { status, eventLoopLagSeconds } = JSON.parse(body);
+  assert.equal(status, "alive");
+  assert.equal(typeof eventLoopLagSeconds.max, "number");
+});
+
+test("what fails while answering is an internal error, and the listener goes on", async (t) => {
+  let broken = true;
+  const { url } = await started(t, {
+    readiness: () => {
+      if (broken) throw new Error("secret");
+      return {};
+    },
+  });
+  const { response, body } = await ask(`${url}/readyz`);
+  assert.deepEqual([response.statusCode, body], [500, "internal server error\n"]);
+  broken = false;
+  assert.equal((await ask(`${url}/readyz`)).response.statusCode, 200);
+});
+
+test("an address that is in use is refused by name", async (t) => {
+  const { url } = await started(t);
+  const listen = { host: "127.0.0.1", port: Number(new URL(url).port) };
+  const second = new MetricsServer(
+    { listen, profiling: false, version: "" },
+    { metrics: new Metrics(), isReady: () => ({}) },
+  );
+  await assert.rejects(second.start(), { message: new RegExp(`cannot listen on ${url}: .*in use`) });
+  assert.equal(second.url, "");
+});
+
+test("start and stop may be called again", async (t) => {
+  const server = await started(t);
+  const { url } = server;
+  await server.start();
+  assert.equal(server.url, url);
+  await server.stop();
+  await server.stop();
+  assert.equal(server.url, "");
+  await server.start();
+  assert.equal((await ask(`${server.url}/livez`)).response.statusCode, 200);
+});
+
+test("garbage and clients that go away harm nobody", async (t) => {
+  const { url } = await started(t, { profiling: true });
+  const port = Number(new URL(url).port);
+  for (const bytes of [
+    "\0\xff\r\n\r\n",
+    "GET /metrics HTTP/1.1\r\n",
+    "GET /debug/profile/heap HTTP/1.1\r\nHost: x\r\n\r\n",
+  ]) {
+    const socket = connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    await new Promise((resolve) => socket.write(bytes, "latin1", resolve));
+    socket.resetAndDestroy();
+  }
+  assert.equal((await ask(`${url}/livez`)).response.statusCode, 200);
+});
+
+for (const seconds of ["0", "61", "-1", "1.5", "x", "", "1e1"]) {
+  test(`a profile of "${seconds}" seconds is refused`, async (t) => {
+    const { url } = await started(t, { profiling: true });
+    assert.equal((await ask(`${url}/debug/profile/cpu?seconds=${seconds}`)).response.statusCode, 400);
+  });
+}
+
+test("a CPU profile is one that V8's tools read", async (t) => {
+  const { url } = await started(t, { profiling: true });
+  const { response, body } = await ask(`${url}/debug/profile/cpu?seconds=1`);
+  assert.match(
+    response.headers["content-disposition"] ?? "",
+    /^attachment; filename="chihaya-\d+\.cpuprofile"$/,
+  );
+  const { nodes, startTime, endTime } = JSON.parse(body);
+  assert.ok(nodes.length > 0);
+  assert.ok(endTime - startTime >= 900_000);
+});
+
+test("a heap snapshot is one that V8's tools read", async (t) => {
+  const { url } = await started(t, { profiling: true });
+  const { body } = await ask(`${url}/debug/profile/heap`);
+  assert.ok(JSON.parse(body).snapshot.node_count > 0);
+});
+
+test("one profile is recorded at a time, until its client goes away", async (t) => {
+  const { url } = await started(t, { profiling: true });
+  const first = get(`${url}/debug/profile/cpu?seconds=60`, { agent: false });
+  await once(first, "response");
+  for (const path of ["cpu?seconds=1", "heap"]) {
+    assert.equal((await ask(`${url}/debug/profile/${path}`)).response.statusCode, 409);
+  }
+  first.on("error", () => {}).destroy();
+  let status = 409;
+  while (status === 409) status = (await ask(`${url}/debug/profile/cpu?seconds=1`)).response.statusCode ?? 0;
+  assert.equal(status, 200);
+});
+
+test("stop does not wait for a profile", async (t) => {
+  const server = await started(t, { profiling: true });
+  const profile = get(`${server.url}/debug/profile/cpu?seconds=60`, { agent: false });
+  const [response] = (await once(profile, "response")) as [IncomingMessage];
+  const closed = once(
+    response.on("error", () => {}),
+    "close",
+  );
+  await server.stop();
+  await closed;
+  assert.equal(response.complete, false);
+});
