@@ -6,6 +6,8 @@ import { Params } from "./params.ts";
 export class ScrapeRequest {
   /** Room for the infohashes: 20 bytes each, in the order of the request, duplicates kept. */
   readonly infoHashes: Uint8Array;
+  /** The same bytes as 32-bit words in machine order, five an infohash. */
+  readonly infoHashWords: Int32Array;
   /** Infohashes in the request, already cut to the configured maximum. */
   count = 0;
   /** The client's address; its family says which swarms are counted. */
@@ -16,6 +18,7 @@ export class ScrapeRequest {
   /** @param capacity  infohashes that fit */
   constructor(capacity: number) {
     this.infoHashes = new Uint8Array(capacity * infoHashLength);
+    this.infoHashWords = new Int32Array(this.infoHashes.buffer);
     this.#hidden = new Uint8Array(capacity);
   }
 
