@@ -180,10 +180,7 @@ test("stop does not wait for a profile", async (t) => {
   const server = await started(t, { profiling: true });
   const profile = get(`${server.url}/debug/profile/cpu?seconds=60`, { agent: false });
   const [response] = (await once(profile, "response")) as [IncomingMessage];
-  const closed = once(
-    response.on("error", () => {}),
-    "close",
-  );
+  const closed = new Promise((resolve) => response.on("error", () => {}).once("close", resolve));
   await server.stop();
   await closed;
   assert.equal(response.complete, false);
