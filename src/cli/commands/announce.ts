@@ -1,0 +1,114 @@
+import { randomBytes } from "node:crypto";
+import { parseArgs } from "node:util";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { peerIdLength, toHex } from "../../bittorrent/info-hash.ts";
+import { type AnnounceAnswer, announce } from "../../client/tracker-client.ts";
+import {
+  clientFlags,
+  clientFlagsHelp,
+  parseClientFlags,
+  parseInfoHashArgument,
+  parseNumber,
+  runReporting,
+  UsageError,
+} from "../client-command.ts";
+
+/** The help of `chihaya announce`. */
+export const help: string = `Usage: chihaya announce URL INFOHASH [flags]
+
+Announces to a tracker over HTTP, HTTPS or UDP and prints its answer. The tracker then lists this peer until it
+expires; announce with --event stopped to take it out.
+
+  URL                 announce URL: http://HOST:PORT/announce, udp://HOST:PORT
+  INFOHASH            40 hexadecimal digits
+
+  --port PORT         port that the peer listens on (default 6881)
+  --left BYTES        bytes left to download; 0 announces a seeder (default 16384)
+  --event EVENT       none, started, completed, stopped or paused (default none)
+  --numwant N         peers that are wanted (default: the tracker's)
+  --peer-id ID        20 characters, or 40 hexadecimal digits (default random)
+${clientFlagsHelp}`;
+
+const events: Readonly<Record<string, AnnounceEvent | undefined>> = AnnounceEvent;
+
+/**
+ * Runs `chihaya announce`.
+ * @param args  after the command's name
+ * @returns the exit code: 0 answered, 1 not answered or refused, 2 wrong usage
+ */
+export function run(args: string[]): Promise<number> {
+  return runReporting("announce", help, args, async () => {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        ...clientFlags,
+        port: { type: "string", default: "6881" },
+        left: { type: "string", default: "16384" },
+        event: { type: "string", default: "none" },
+        numwant: { type: "string" },
+        "peer-id": { type: "string" },
+      },
+    });
+    const [url, infoHashText, ...rest] = positionals;
+    if (url === undefined || infoHashText === undefined || rest.length > 0) {
+      throw new UsageError("needs a URL and one infohash");
+    }
+    const infoHash = parseInfoHashArgument(infoHashText);
+    const event = Object.hasOwn(events, values.event) ? events[values.event] : undefined;
+    if (event === undefined) {
+      throw new UsageError(`--event: ${values.event} is none of ${Object.keys(events).join(", ")}`);
+    }
+    const parameters = {
+      infoHash,
+      peerId: parsePeerId(values["peer-id"]),
+      port: parseNumber("--port", values.port, 0, 65_535),
+      left: parseBytes("--left", values.left),
+      event,
+      ...(values.numwant === undefined
+        ? {}
+        : { numWant: parseNumber("--numwant", values.numwant, -1, 2 ** 31 - 1) }),
+    };
+    const answer = await announce(url, parameters, parseClientFlags(values));
+    console.log(values.json ? JSON.stringify(toJson(answer), null, 2) : toText(answer));
+    return 0;
+  });
+}
+
+/** @returns 20 bytes; random after the prefix of this client when there is no text */
+function parsePeerId(text: string | undefined): Uint8Array {
+  if (text === undefined) return Buffer.concat([Buffer.from("-CY0001-"), randomBytes(12)]);
+  const bytes = /^[0-9a-f]{40}$/i.test(text) ? Buffer.from(text, "hex") : Buffer.from(text, "latin1");
+  if (bytes.length !== peerIdLength)
+    throw new UsageError("--peer-id: neither 20 characters nor 40 hexadecimal digits");
+  return bytes;
+}
+
+function parseBytes(flag: string, text: string): bigint {
+  if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 2n ** 64n) {
+    throw new UsageError(`${flag}: ${text} is no number from 0 to 2^64-1`);
+  }
+  return BigInt(text);
+}
+
+function toJson(answer: AnnounceAnswer): object {
+  const peers = answer.peers.map(({ peerId, ...peer }) =>
+    peerId ? { ...peer, peerId: toHex(peerId) } : peer,
+  );
+  return { ...answer, peers };
+}
+
+function toText(answer: AnnounceAnswer): string {
+  const minimum = answer.minInterval === undefined ? "" : ` (not before ${answer.minInterval} s)`;
+  const lines = [`interval  ${answer.interval} s${minimum}`];
+  if (answer.complete !== undefined) lines.push(`seeders   ${answer.complete}`);
+  if (answer.incomplete !== undefined) lines.push(`leechers  ${answer.incomplete}`);
+  if (answer.externalIp !== undefined) lines.push(`you are   ${answer.externalIp}`);
+  if (answer.warning !== undefined) lines.push(`warning   ${answer.warning}`);
+  lines.push(`peers     ${answer.peers.length}`);
+  for (const { ip, port, peerId } of answer.peers) {
+    const host = ip.includes(":") ? `[${ip}]` : ip;
+    lines.push(`  ${host}:${port}${peerId ? ` ${toHex(peerId)}` : ""}`);
+  }
+  return lines.join("\n");
+}
