@@ -1,0 +1,35 @@
+import { parseArgs } from "node:util";
+import { runDaemon } from "../../runtime/daemon.ts";
+
+export const help = `Runs the tracker until it is told to stop.
+
+Usage: chihaya [serve] [OPTIONS]
+
+  --config FILE    configuration file; without it CHIHAYA_CONFIG, then /etc/chihaya.yaml if it exists,
+                   then the built-in defaults
+  --set PATH=VALUE overrides one setting, such as --set http.addr=127.0.0.1:7000; repeatable
+  --debug          log debug lines as well
+  --json           log JSON, one object a line
+  --nocolors       log without colours
+
+Signals: SIGINT and SIGTERM stop (a second one at once), SIGHUP and SIGUSR1 reload the configuration.
+`;
+
+export async function run(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      config: { type: "string" },
+      set: { type: "string", multiple: true },
+      debug: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      nocolors: { type: "boolean", default: false },
+    },
+  });
+  return runDaemon({
+    file: values.config,
+    set: values.set ?? [],
+    env: process.env,
+    logging: { debug: values.debug, json: values.json, colors: !values.nocolors },
+  });
+}

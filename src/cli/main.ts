@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+import { version } from "../runtime/version.ts";
+import { type Command, ExitCode } from "./command.ts";
+
+const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+  serve: { summary: "run the tracker (the default)", load: () => import("./commands/serve.ts") },
+  "check-config": {
+    summary: "say what is wrong with a configuration",
+    load: () => import("./commands/check-config.ts"),
+  },
+  config: {
+    summary: "print the effective or the default configuration",
+    load: () => import("./commands/config.ts"),
+  },
+  announce: {
+    summary: "announce to any tracker, over HTTP or UDP",
+    load: () => import("./commands/announce.ts"),
+  },
+  scrape: { summary: "scrape any tracker, over HTTP or UDP", load: () => import("./commands/scrape.ts") },
+  e2e: { summary: "check a running tracker from end to end", load: () => import("./commands/e2e.ts") },
+};
+
+const help = `chihaya ${version}: a BitTorrent tracker
+
+Usage: chihaya [COMMAND] [OPTIONS]
+
+Commands:
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`)
+  .join("\n")}
+
+"chihaya COMMAND --help" shows the options of a command; "chihaya --help" is this page.
+Without a command and without a configuration file, a public tracker runs on its defaults: HTTP and UDP on
+port 6969, metrics and health on 127.0.0.1:6880.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
+`;
+
+async function main(args: string[]): Promise<number> {
+  const [first] = args;
+  if (first === "--help" || first === "-h" || first === "help") {
+    process.stdout.write(help);
+    return ExitCode.ok;
+  }
+  if (first === "--version") {
+    process.stdout.write(`${version}\n`);
+    return ExitCode.ok;
+  }
+  const isNamed = first !== undefined && !first.startsWith("-");
+  const entry = Object.hasOwn(commands, isNamed ? first : "serve") && commands[isNamed ? first : "serve"];
+  if (!entry) {
+    process.stderr.write(`chihaya: unknown command ${JSON.stringify(first)}; "chihaya --help" lists them\n`);
+    return ExitCode.usage;
+  }
+  const command = await entry.load();
+  const rest = isNamed ? args.slice(1) : args;
+  if (rest.includes("--help") || rest.includes("-h")) {
+    process.stdout.write(command.help);
+    return ExitCode.ok;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    if (isUsageError(error)) {
+      process.stderr.write(`chihaya: ${error.message}\n`);
+      return ExitCode.usage;
+    }
+    throw error;
+  }
+}
+
+/** What `parseArgs` throws. */
+function isUsageError(error: unknown): error is Error {
+  return error instanceof Error && String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS");
+}
+
+process.exitCode = await main(process.argv.slice(2));
