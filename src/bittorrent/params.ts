@@ -45,7 +45,8 @@ export class Params {
   detach(): void {
     const length = this.#queryEnd - this.#pathStart;
     if (length === 0) return;
-    this.#bytes = this.#bytes.slice(this.#pathStart, this.#queryEnd);
+    // Not slice(): a Buffer's slice is a view of the same memory.
+    this.#bytes = new Uint8Array(this.#bytes.subarray(this.#pathStart, this.#queryEnd));
     this.#pathEnd -= this.#pathStart;
     this.#queryEnd = length;
     this.#pathStart = 0;

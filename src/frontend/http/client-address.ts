@@ -1,0 +1,91 @@
+import { Address, parseAddress } from "../../bittorrent/address.ts";
+import type { Networks } from "../../bittorrent/networks.ts";
+import { findHeader, HeaderValue, type HttpRequest } from "../../protocol/http/request-reader.ts";
+
+const tab = 0x09;
+const space = 0x20;
+const comma = 0x2c;
+const colon = 0x3a;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+
+const line = new HeaderValue();
+const hop = new Address();
+
+/**
+ * Finds out where a request comes from, into `out`: `peer`, the connection's own address, unless that is a trusted
+ * proxy that names another in `header`. Such a header (`X-Forwarded-For`, `X-Real-IP`) is a list to which
+ * each proxy has added the address that it saw, at the right end; several lines are one list. It is
+ * read from the right up to the first address that is no trusted proxy: what stands left of it may be forged.
+ *
+ * Entries may carry ports, brackets and zones; empty ones are skipped.
+ * @param header  name in lower case, "" for none
+ * @returns false where an entry that matters is no address. Never throws, never allocates.
+ */
+export function resolveClient(
+  bytes: Uint8Array,
+  request: HttpRequest,
+  header: string,
+  trusted: Networks,
+  peer: Address,
+  out: Address,
+): boolean {
+  out.copyFrom(peer);
+  if (header === "" || !trusted.contains(peer)) return true;
+  let before = request.headersEnd;
+  while (findHeader(bytes, request, header, before, line)) {
+    let end = line.end;
+    while (end > line.start) {
+      let start = end;
+      while (start > line.start && bytes[start - 1] !== comma) start--;
+      const entry = parseHop(bytes, start, end);
+      if (entry === Hop.invalid) return false;
+      if (entry === Hop.address) {
+        out.copyFrom(hop);
+        if (!trusted.contains(hop)) return true;
+      }
+      end = start - 1;
+    }
+    before = line.line;
+  }
+  return true;
+}
+
+const Hop = { invalid: -1, empty: 0, address: 1 } as const;
+
+/** Parses one entry of the list into `hop`: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`. */
+function parseHop(bytes: Uint8Array, start: number, end: number): number {
+  while (start < end && isBlank(bytes[start]!)) start++;
+  while (start < end && isBlank(bytes[end - 1]!)) end--;
+  if (start === end) return Hop.empty;
+  let addressEnd = end;
+  let portStart = end;
+  if (bytes[start] === openBracket) {
+    start++;
+    addressEnd = start;
+    while (addressEnd < end && bytes[addressEnd] !== closeBracket) addressEnd++;
+    if (addressEnd === end) return Hop.invalid;
+    portStart = addressEnd + 1;
+  } else {
+    // One colon alone ends an IPv4 address; in IPv6 there are at least two.
+    const first = bytes.indexOf(colon, start);
+    if (first >= 0 && first < end) {
+      const second = bytes.indexOf(colon, first + 1);
+      if (second < 0 || second >= end) addressEnd = portStart = first;
+    }
+  }
+  if (portStart < end && !isPort(bytes, portStart, end)) return Hop.invalid;
+  return parseAddress(bytes, start, addressEnd, hop) ? Hop.address : Hop.invalid;
+}
+
+/** Tells whether `bytes[start..end)` is a colon and one to five digits. */
+function isPort(bytes: Uint8Array, start: number, end: number): boolean {
+  const digits = end - start - 1;
+  if (bytes[start] !== colon || digits < 1 || digits > 5) return false;
+  for (let i = start + 1; i < end; i++) if (bytes[i]! < 0x30 || bytes[i]! > 0x39) return false;
+  return true;
+}
+
+function isBlank(byte: number): boolean {
+  return byte === space || byte === tab;
+}

@@ -1,0 +1,369 @@
+import { Address } from "../../bittorrent/address.ts";
+import type { Clock } from "../../bittorrent/clock.ts";
+import type { Connection } from "../../net/stream.ts";
+import {
+  findHeadEnd,
+  HttpRequest,
+  RequestError,
+  readRequest,
+  requestErrorStatus,
+} from "../../protocol/http/request-reader.ts";
+import { type PlainStatus, writeStatus } from "../../protocol/http/response-writer.ts";
+import type { Exchange, ExchangePool } from "./exchange.ts";
+import type { HttpMetrics, Rejection } from "./http-metrics.ts";
+import { readProxyHeader } from "./proxy-protocol.ts";
+import type { Responder } from "./responder.ts";
+
+/** Pipelined requests that one connection may have answered before the others get their turn. */
+const requestsPerTurn = 64;
+/** Bytes that a client may leave untaken before its next requests wait. */
+const maxPending = 64 * 1024;
+/** Buffers for incomplete requests that are kept for later. */
+const maxFreeHeads = 256;
+
+/** What the connections of a frontend share. */
+export interface Shared {
+  readonly clock: Clock;
+  readonly responder: Responder;
+  readonly metrics: HttpMetrics;
+  exchanges: ExchangePool;
+  /** Free buffers for incomplete requests. */
+  readonly heads: Uint8Array[];
+  readonly open: Set<HttpConnection>;
+  /** Those that have nothing under way, the one that has waited longest first. */
+  readonly idle: Set<HttpConnection>;
+  /** Set when the frontend stops: every response is the last of its connection. */
+  stopping: boolean;
+}
+
+/**
+ * - `idle`: nothing of a next request has arrived
+ * - `reading`: a part of one has
+ * - `stalled`: no request is read before something else has happened: the logic answers, the client
+ *   takes what was sent, or other connections have had their turn
+ * - `closing`: the last response is on its way out, and what still arrives is ignored
+ * - `closed`
+ */
+type Phase = "idle" | "reading" | "stalled" | "closing" | "closed";
+
+const request = new HttpRequest();
+const reasons = ["", "malformed", "method", "too_large", "version"] as const;
+
+/**
+ * One HTTP connection: cuts its bytes into requests and answers them in their order.
+ *
+ * A request that arrives in one piece is read where the network put it. Only an incomplete one is copied,
+ * into a buffer that the connection keeps until it is complete.
+ */
+export class HttpConnection {
+  readonly #shared: Shared;
+  readonly #connection: Connection;
+  /** The client, or the proxy in front of it. */
+  #peer: Address;
+  #phase: Phase = "idle";
+  /** When the phase began. */
+  #since: number;
+  /** Whether nothing has been asked yet. */
+  #fresh = true;
+  #proxyHeaderDue: boolean;
+  /** An incomplete request (or PROXY header). */
+  #head: Uint8Array | undefined;
+  #headLength = 0;
+  /** What arrived while stalled. */
+  #rest: Uint8Array | undefined;
+  #paused = false;
+  #waiting = false;
+  #turnDue = false;
+  #ended = false;
+  /** When the client last owed us to take something; undefined when it has taken all. */
+  #pendingSince: number | undefined;
+
+  /** @param proxyHeaderDue  whether the connection must begin with a PROXY header */
+  constructor(shared: Shared, connection: Connection, proxyHeaderDue: boolean) {
+    this.#shared = shared;
+    this.#connection = connection;
+    this.#peer = connection.remote;
+    this.#proxyHeaderDue = proxyHeaderDue;
+    this.#since = shared.clock.seconds;
+    shared.open.add(this);
+    shared.idle.add(this);
+  }
+
+  /** Bytes have arrived. */
+  received(bytes: Uint8Array, start: number, end: number): void {
+    switch (this.#phase) {
+      case "idle":
+        this.#read(bytes, start, end);
+        break;
+      case "reading":
+        this.#readMore(bytes, start, end);
+        break;
+      case "stalled":
+        this.#keepRest(bytes, start, end);
+        break;
+    }
+  }
+
+  /** The client sends nothing more, but waits for its answers. */
+  ended(): void {
+    this.#ended = true;
+    if (this.#phase === "idle" || this.#phase === "reading") this.close();
+  }
+
+  /** The client has taken all that was sent. */
+  drained(): void {
+    this.#pendingSince = undefined;
+    this.#goOn();
+  }
+
+  /** Closes the connection when all that was sent has left; idempotent. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#enter("closing");
+    this.#forgetInput();
+    // Reading goes on: closing with unread bytes would reset the connection, and take the response with it.
+    this.#resume();
+    this.#connection.end();
+  }
+
+  /** Closes the connection now. */
+  destroy(reset = false): void {
+    this.closed();
+    this.#connection.destroy(reset);
+  }
+
+  /** The connection is gone; idempotent. */
+  closed(): void {
+    if (this.#phase === "closed") return;
+    this.#enter("closed");
+    this.#forgetInput();
+    this.#shared.open.delete(this);
+  }
+
+  /** Acts on timeouts. Called about once a second; seconds are coarse, so nobody is cut short. */
+  checkTimeouts(): void {
+    const { seconds } = this.#shared.clock;
+    const { readTimeout, writeTimeout, idleTimeout } = this.#shared.responder.settings.options;
+    const age = seconds - this.#since;
+    if (this.#connection.pending === 0) this.#pendingSince = undefined;
+    if (this.#pendingSince !== undefined && seconds - this.#pendingSince > writeTimeout) {
+      this.#timeOut();
+    } else if (this.#phase === "closing") {
+      if (age > writeTimeout) this.destroy(true);
+    } else if (this.#phase === "reading") {
+      if (age > readTimeout) this.#refuse(408, "timeout");
+    } else if (this.#phase === "idle") {
+      if (this.#fresh && age > readTimeout) this.#timeOut();
+      else if (!this.#fresh && age > idleTimeout) this.close();
+    }
+  }
+
+  #timeOut(): void {
+    this.#shared.metrics.rejected.timeout.inc();
+    this.destroy(true);
+  }
+
+  /** Reads the requests in `bytes[at..end)`, none of which has begun before. */
+  #read(bytes: Uint8Array, at: number, end: number): void {
+    const { maxHeaderBytes } = this.#shared.responder.settings.options;
+    if (this.#proxyHeaderDue) {
+      const consumed = this.#readProxyHeader(bytes, at, end);
+      if (consumed === 0 && end - at < maxHeaderBytes) this.#keepHead(bytes, at, end);
+      else if (consumed <= 0) this.#refuseProxyHeader();
+      if (consumed <= 0) return;
+      at += consumed;
+    }
+    for (let turn = requestsPerTurn; at < end; turn--) {
+      if (turn === 0) {
+        this.#turnDue = true;
+        setImmediate(() => {
+          this.#turnDue = false;
+          this.#goOn();
+        });
+      }
+      if (this.#mustStall) {
+        this.#enter("stalled");
+        this.#keepRest(bytes, at, end);
+        return;
+      }
+      const consumed = readRequest(bytes, at, end, request);
+      if (consumed === 0 && end - at < maxHeaderBytes) {
+        this.#keepHead(bytes, at, end);
+        return;
+      }
+      if (consumed <= 0 || consumed > maxHeaderBytes) {
+        this.#refuseRequest(consumed);
+        return;
+      }
+      at += consumed;
+      this.#answer(bytes);
+      if (this.#isOver) return;
+    }
+    this.#settle();
+  }
+
+  /** Goes on with an incomplete request. */
+  #readMore(bytes: Uint8Array, start: number, end: number): void {
+    const head = this.#head!;
+    const before = this.#headLength;
+    const length = Math.min(head.length, before + end - start);
+    head.set(bytes.subarray(start, start + length - before), before);
+    this.#headLength = length;
+    let consumed = 0;
+    if (this.#proxyHeaderDue) {
+      consumed = this.#readProxyHeader(head, 0, length);
+      if (consumed < 0 || (consumed === 0 && length === head.length)) this.#refuseProxyHeader();
+      if (consumed > 0) this.#dropHead();
+    } else if (length === head.length || findHeadEnd(head, Math.max(0, before - 2), length) >= 0) {
+      consumed = readRequest(head, 0, length, request);
+      if (consumed < 0 || (consumed === 0 && length === head.length)) this.#refuseRequest(consumed);
+      if (consumed > 0) {
+        this.#answer(head);
+        this.#dropHead();
+      }
+    }
+    if (consumed <= 0 || this.#isOver) return;
+    const rest = start + consumed - before;
+    if (rest < end) this.#read(bytes, rest, end);
+    else this.#settle();
+  }
+
+  /** @returns as {@link readProxyHeader} */
+  #readProxyHeader(bytes: Uint8Array, start: number, end: number): number {
+    const peer = new Address();
+    peer.copyFrom(this.#connection.remote);
+    const consumed = readProxyHeader(bytes, start, end, peer);
+    if (consumed > 0) {
+      this.#peer = peer;
+      this.#proxyHeaderDue = false;
+    }
+    return consumed;
+  }
+
+  #refuseProxyHeader(): void {
+    this.#shared.metrics.rejected.malformed.inc();
+    this.destroy(); // whoever is there speaks something else: no response would mean anything
+  }
+
+  /** Answers `request`, which stands in `bytes`. */
+  #answer(bytes: Uint8Array): void {
+    const { responder, exchanges, stopping } = this.#shared;
+    const exchange = exchanges.current;
+    this.#fresh = false;
+    const keepAlive = request.keepAlive && responder.settings.options.keepAlive && !stopping;
+    const later = responder.answer(exchange, bytes, request, this.#peer, keepAlive);
+    if (later === undefined) {
+      this.#send(exchange);
+      return;
+    }
+    exchanges.leaveCurrent();
+    this.#waiting = true;
+    void later.then(() => {
+      this.#waiting = false;
+      this.#send(exchange);
+      this.#shared.exchanges.giveBack(exchange);
+      this.#goOn();
+    });
+  }
+
+  /** Hands a response over, if there still is somebody to hand it to. */
+  #send(exchange: Exchange): void {
+    if (!this.#isOver) this.#write(exchange);
+    this.#shared.responder.after(exchange);
+    if (!exchange.keepAlive || this.#shared.stopping) this.close();
+  }
+
+  #write({ out }: Exchange): void {
+    const connection = this.#connection;
+    connection.write(out.bytes, out.start, out.end);
+    if (connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;
+  }
+
+  #refuseRequest(consumed: number): void {
+    const error = consumed < 0 ? (consumed as RequestError) : RequestError.tooLarge;
+    this.#refuse(requestErrorStatus(error), reasons[-error] as Rejection);
+  }
+
+  /** Answers what is no request, and closes: nobody knows where the next one begins. */
+  #refuse(status: PlainStatus, reason: Rejection): void {
+    this.#shared.metrics.rejected[reason].inc();
+    const exchange = this.#shared.exchanges.current;
+    writeStatus(exchange.out, status, false);
+    this.#write(exchange);
+    this.close();
+  }
+
+  get #isOver(): boolean {
+    return this.#phase === "closing" || this.#phase === "closed";
+  }
+
+  get #mustStall(): boolean {
+    return this.#waiting || this.#turnDue || this.#connection.pending > maxPending;
+  }
+
+  /** No bytes are left to read. */
+  #settle(): void {
+    if (this.#mustStall) this.#enter("stalled");
+    else if (this.#ended) this.close();
+    else this.#enter("idle");
+  }
+
+  /** Reads on, if that is what the connection is waiting for and nothing is in the way. */
+  #goOn(): void {
+    if (this.#phase !== "stalled" || this.#mustStall) return;
+    const rest = this.#rest;
+    this.#rest = undefined;
+    if (rest === undefined) this.#settle();
+    else this.#read(rest, 0, rest.length);
+    if (this.#rest === undefined) this.#resume();
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#since = this.#shared.clock.seconds;
+    this.#shared.idle.delete(this);
+    if (phase === "idle") this.#shared.idle.add(this);
+  }
+
+  /** Keeps an incomplete request, or a PROXY header, until there is more of it. */
+  #keepHead(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#ended) {
+      this.close(); // the rest will never come
+      return;
+    }
+    this.#enter("reading");
+    const { heads, responder } = this.#shared;
+    let head = heads.pop();
+    const { maxHeaderBytes } = responder.settings.options;
+    if (head?.length !== maxHeaderBytes) head = new Uint8Array(maxHeaderBytes);
+    head.set(bytes.subarray(start, end));
+    this.#head = head;
+    this.#headLength = end - start;
+  }
+
+  #dropHead(): void {
+    const { heads } = this.#shared;
+    if (this.#head !== undefined && heads.length < maxFreeHeads) heads.push(this.#head);
+    this.#head = undefined;
+  }
+
+  /** Keeps what cannot be read yet, and lets no more of it come. */
+  #keepRest(bytes: Uint8Array, start: number, end: number): void {
+    const kept = this.#rest ?? new Uint8Array(0);
+    this.#rest = new Uint8Array(kept.length + end - start);
+    this.#rest.set(kept);
+    this.#rest.set(bytes.subarray(start, end), kept.length);
+    if (!this.#paused) this.#connection.pause();
+    this.#paused = true;
+  }
+
+  #resume(): void {
+    if (this.#paused) this.#connection.resume();
+    this.#paused = false;
+  }
+
+  #forgetInput(): void {
+    this.#dropHead();
+    this.#rest = undefined;
+  }
+}

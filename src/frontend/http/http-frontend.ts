@@ -1,0 +1,179 @@
+import type { Clock } from "../../bittorrent/clock.ts";
+import type { TrackerLogic } from "../../middleware/logic.ts";
+import { formatUrl } from "../../net/bind-error.ts";
+import type { ListenAddress } from "../../net/listen-address.ts";
+import { listenStream } from "../../net/portable/stream.ts";
+import type { Connection, StreamHandler, StreamListener } from "../../net/stream.ts";
+import type { Metrics } from "../../observability/metrics.ts";
+import type { Frontend } from "../frontend.ts";
+import { HttpConnection, type Shared } from "./connection.ts";
+import { ExchangePool } from "./exchange.ts";
+import { HttpMetrics } from "./http-metrics.ts";
+import type { HttpOptions } from "./options.ts";
+import { Responder } from "./responder.ts";
+import { createSettings } from "./settings.ts";
+
+const sweepMs = 1000;
+
+/** What the HTTP frontend stands on. */
+export interface HttpDependencies {
+  logic: TrackerLogic;
+  clock: Clock;
+  metrics: Metrics;
+  /** Hears of errors that a listener reports on its own. */
+  onError: (error: Error) => void;
+  /** How bytes reach the kernel; node:net and node:tls unless told. */
+  listen?: typeof listenStream;
+}
+
+interface Bound {
+  url: string;
+  secure: boolean;
+  listener: StreamListener;
+}
+
+/** Announces and scrapes over HTTP/1 (BEP 3, 7, 23, 24, 31, 48), on any number of plain and TLS listeners. */
+export class HttpFrontend implements Frontend {
+  readonly name = "http";
+  readonly #dependencies: HttpDependencies;
+  readonly #shared: Shared;
+  #bound: Bound[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #stopped: Promise<void> | undefined;
+  /** Set while `stop` waits for the last connection. */
+  #empty: (() => void) | undefined;
+
+  /** @throws RangeError for a route or a trusted network that cannot be used */
+  constructor(options: HttpOptions, dependencies: HttpDependencies) {
+    this.#dependencies = dependencies;
+    const open = new Set<HttpConnection>();
+    const metrics = new HttpMetrics(dependencies.metrics, () => open.size);
+    this.#shared = {
+      clock: dependencies.clock,
+      responder: new Responder(createSettings(options), dependencies.logic, metrics),
+      metrics,
+      exchanges: new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes),
+      heads: [],
+      open,
+      idle: new Set(),
+      stopping: false,
+    };
+  }
+
+  get #options(): HttpOptions {
+    return this.#shared.responder.settings.options;
+  }
+
+  async start(): Promise<void> {
+    const { listen, listenTls } = this.#options;
+    try {
+      for (const address of listen) await this.#listen(address, false);
+      for (const address of listenTls) await this.#listen(address, true);
+    } catch (error) {
+      await this.#closeListeners();
+      throw error;
+    }
+    this.#timer = setInterval(() => this.sweep(), sweepMs).unref();
+  }
+
+  urls(): string[] {
+    return this.#bound.map(({ url }) => url);
+  }
+
+  stop(deadline: AbortSignal): Promise<void> {
+    this.#stopped ??= this.#stop(deadline);
+    return this.#stopped;
+  }
+
+  /**
+   * Takes other options for all requests to come; open connections stay. Certificate and key serve new
+   * connections.
+   * @returns the settings that differ but take effect only after a restart, by their names in the configuration
+   * @throws RangeError for a route or a trusted network, Error for a certificate or a key that cannot be used:
+   * then nothing has changed
+   */
+  reload(options: HttpOptions): string[] {
+    const old = this.#options;
+    const settings = createSettings({ ...options, listen: old.listen, listenTls: old.listenTls });
+    const { tls } = options;
+    // They all get the same files, so that the first one refuses them or none does.
+    if (tls) for (const { secure, listener } of this.#bound) if (secure) listener.setTls(tls);
+    const { responder } = this.#shared;
+    if (options.maxNumWant !== old.maxNumWant || options.maxScrapeInfoHashes !== old.maxScrapeInfoHashes) {
+      this.#shared.exchanges = new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes);
+    }
+    responder.settings = settings;
+    const same = (name: "listen" | "listenTls") =>
+      JSON.stringify(options[name]) === JSON.stringify(old[name]);
+    return [...(same("listen") ? [] : ["http.addr"]), ...(same("listenTls") ? [] : ["http.https_addr"])];
+  }
+
+  /** Acts on the timeouts of all connections. The frontend calls it about once a second; tests call it at will. */
+  sweep(): void {
+    for (const connection of this.#shared.open) connection.checkTimeouts();
+  }
+
+  async #listen(address: ListenAddress, secure: boolean): Promise<void> {
+    const { listen = listenStream, onError } = this.#dependencies;
+    const { tls } = this.#options;
+    if (secure && tls === undefined) throw new Error("an HTTPS listener needs a certificate and a key");
+    const handler = this.#handler(secure);
+    const listener = await listen({ ...address, ...(secure && tls ? { tls } : {}), handler, onError });
+    const url = formatUrl(secure ? "https" : "http", address.host, listener.port);
+    this.#bound.push({ url, secure, listener });
+  }
+
+  #handler(secure: boolean): StreamHandler<HttpConnection> {
+    return {
+      opened: (connection) => this.#opened(connection, secure),
+      received: (state, bytes, start, end) => state.received(bytes, start, end),
+      ended: (state) => state.ended(),
+      drained: (state) => state.drained(),
+      closed: (state) => {
+        state.closed();
+        if (this.#shared.open.size === 0) this.#empty?.();
+      },
+    };
+  }
+
+  #opened(connection: Connection, secure: boolean): HttpConnection {
+    const { metrics, open, idle, responder, stopping } = this.#shared;
+    const { options, trusted } = responder.settings;
+    metrics.accepted.inc();
+    // Over TLS the header would stand before the handshake, where nobody looks for it.
+    const proxyHeaderDue = options.proxyProtocol && !secure && trusted.contains(connection.remote);
+    const state = new HttpConnection(this.#shared, connection, proxyHeaderDue);
+    if (stopping) {
+      state.destroy();
+      return state;
+    }
+    for (const oldest of idle) {
+      if (open.size <= options.maxConnections) break;
+      // The new one is idle too, and the last of them: it goes where no other can.
+      metrics.rejected.limit.inc();
+      oldest.destroy();
+    }
+    return state;
+  }
+
+  async #stop(deadline: AbortSignal): Promise<void> {
+    const { open, idle } = this.#shared;
+    this.#shared.stopping = true;
+    await this.#closeListeners();
+    for (const connection of idle) connection.destroy();
+    if (open.size > 0 && !deadline.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#empty = resolve;
+        deadline.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+    for (const connection of open) connection.destroy(true);
+    clearInterval(this.#timer);
+  }
+
+  async #closeListeners(): Promise<void> {
+    const bound = this.#bound;
+    this.#bound = [];
+    await Promise.all(bound.map(({ listener }) => listener.close()));
+  }
+}

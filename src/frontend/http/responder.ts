@@ -1,0 +1,173 @@
+import type { Address } from "../../bittorrent/address.ts";
+import { ClientError } from "../../bittorrent/client-error.ts";
+import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
+import { parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
+import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
+import type { HttpRequest } from "../../protocol/http/request-reader.ts";
+import {
+  writeAnnounceResponse,
+  writeFailure,
+  writeScrapeResponse,
+  writeStatus,
+} from "../../protocol/http/response-writer.ts";
+import type { RouteMatch } from "../../protocol/http/router.ts";
+import { parseScrapeQuery } from "../../protocol/http/scrape-query.ts";
+import { resolveClient } from "./client-address.ts";
+import type { Exchange } from "./exchange.ts";
+import type { HttpMetrics } from "./http-metrics.ts";
+import type { HttpSettings } from "./settings.ts";
+
+/** Requests that may wait for hooks or the store at once; each keeps tens of kilobytes. */
+const maxWaiting = 4096;
+const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
+
+/** From the head of a request to the bytes of its response. */
+export class Responder {
+  settings: HttpSettings;
+  readonly #logic: TrackerLogic;
+  readonly #metrics: HttpMetrics;
+  #waiting = 0;
+
+  constructor(settings: HttpSettings, logic: TrackerLogic, metrics: HttpMetrics) {
+    this.settings = settings;
+    this.#logic = logic;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * Answers the request that stands in `bytes`, into `exchange.out`.
+   * @param peer  the connection's own address
+   * @returns nothing when the response is there; otherwise a promise, which never rejects, and until it is
+   * settled the exchange belongs to the request
+   */
+  answer(
+    exchange: Exchange,
+    bytes: Uint8Array,
+    request: HttpRequest,
+    peer: Address,
+    keepAlive: boolean,
+  ): void | Promise<void> {
+    const { options, router } = this.settings;
+    exchange.action = "";
+    exchange.family = undefined;
+    exchange.error = undefined;
+    exchange.keepAlive = keepAlive;
+    exchange.startedAt = options.requestTiming ? performance.now() : 0;
+    const route = router.match(bytes, request.targetStart, request.pathEnd);
+    if (route === undefined) {
+      this.#metrics.rejected.not_found.inc();
+      writeStatus(exchange.out, 404, keepAlive);
+      return;
+    }
+    exchange.action = route.action;
+    const outcome =
+      route.action === "announce"
+        ? this.#announce(exchange, bytes, request, route, peer)
+        : this.#scrape(exchange, bytes, request, route, peer);
+    if (outcome === undefined || outcome instanceof ClientError) {
+      this.#finish(exchange, outcome);
+      return;
+    }
+    return this.#later(exchange, outcome);
+  }
+
+  /** To be called when the response has been handed over: runs the posthooks. */
+  after(exchange: Exchange): void {
+    if (exchange.error !== undefined || !this.#logic.hasPostHooks) return;
+    const { context } = exchange;
+    if (exchange.action === "announce") {
+      this.#logic.afterAnnounce(exchange.announce, exchange.announceResponse, context);
+    } else if (exchange.action === "scrape") {
+      this.#logic.afterScrape(exchange.scrape, exchange.scrapeResponse, context);
+    }
+  }
+
+  #announce(
+    exchange: Exchange,
+    bytes: Uint8Array,
+    request: HttpRequest,
+    route: RouteMatch,
+    peer: Address,
+  ): Outcome | Promise<Outcome> {
+    const { settings } = this;
+    const { announce, extras, client } = exchange;
+    const wrong = parseAnnounceQuery(
+      bytes,
+      request.queryStart,
+      request.targetEnd,
+      announce,
+      settings,
+      extras,
+    );
+    // A client that cannot be told comes before a port that is 0 in the order of Chihaya's checks.
+    if (wrong !== undefined && wrong !== invalidPort) return wrong;
+    if (!this.#resolve(bytes, request, peer, client)) return unparsableIp;
+    if (wrong !== undefined) return wrong;
+    const address = extras.addressGiven ? extras.address : client;
+    if (!address.isUsable()) return invalidIp;
+    announce.address.copyFrom(address);
+    exchange.family = address.family;
+    exchange.wantPeerIds(!announce.compact && !extras.noPeerId);
+    setParams(announce.params, bytes, request, route);
+    if (this.#waiting >= maxWaiting) return overloaded;
+    return this.#logic.handleAnnounce(announce, exchange.announceResponse, exchange.context);
+  }
+
+  #scrape(
+    exchange: Exchange,
+    bytes: Uint8Array,
+    request: HttpRequest,
+    route: RouteMatch,
+    peer: Address,
+  ): Outcome | Promise<Outcome> {
+    const { scrape, client } = exchange;
+    const wrong = parseScrapeQuery(bytes, request.queryStart, request.targetEnd, scrape);
+    if (wrong !== undefined) return wrong;
+    if (!this.#resolve(bytes, request, peer, client)) return unparsableIp;
+    if (!client.isUsable()) return invalidIp;
+    scrape.address.copyFrom(client);
+    exchange.family = client.family;
+    setParams(scrape.params, bytes, request, route);
+    if (this.#waiting >= maxWaiting) return overloaded;
+    return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
+  }
+
+  #resolve(bytes: Uint8Array, request: HttpRequest, peer: Address, client: Address): boolean {
+    const { options, trusted } = this.settings;
+    return resolveClient(bytes, request, options.realIpHeader, trusted, peer, client);
+  }
+
+  async #later(exchange: Exchange, outcome: Promise<Outcome>): Promise<void> {
+    if (exchange.action === "announce") exchange.announce.params.detach();
+    else exchange.scrape.params.detach();
+    this.#waiting++;
+    this.#finish(exchange, await outcome);
+    this.#waiting--;
+  }
+
+  /** Writes the response and counts it. */
+  #finish(exchange: Exchange, error: ClientError | undefined): void {
+    const { out, action, keepAlive, startedAt } = exchange;
+    exchange.error = error;
+    if (error !== undefined) {
+      writeFailure(out, error, keepAlive);
+    } else if (action === "announce") {
+      const { announce, announceResponse, extras, client } = exchange;
+      writeAnnounceResponse(out, announce, announceResponse, keepAlive, extras.noPeerId, client);
+    } else {
+      writeScrapeResponse(out, exchange.scrape, exchange.scrapeResponse, keepAlive);
+    }
+    const milliseconds = startedAt === 0 ? 0 : performance.now() - startedAt;
+    this.#metrics.responses.observe(action, exchange.family, error, milliseconds);
+  }
+}
+
+function setParams(
+  params: Exchange["announce"]["params"],
+  bytes: Uint8Array,
+  request: HttpRequest,
+  route: RouteMatch,
+): void {
+  params.set(bytes, request.targetStart, request.pathEnd, request.targetEnd);
+  if (route.params !== undefined) params.setRoute(route.params);
+}

@@ -1,0 +1,23 @@
+import { Networks } from "../../bittorrent/networks.ts";
+import type { AnnounceQueryOptions } from "../../protocol/http/announce-query.ts";
+import { Router } from "../../protocol/http/router.ts";
+import type { HttpOptions } from "./options.ts";
+
+/** The options of the frontend as requests use them; replaced as a whole by a reload. */
+export interface HttpSettings extends AnnounceQueryOptions {
+  readonly options: HttpOptions;
+  readonly router: Router;
+  readonly trusted: Networks;
+}
+
+/** @throws RangeError for a route or a network that cannot be used */
+export function createSettings(options: HttpOptions): HttpSettings {
+  return {
+    options,
+    router: new Router(options.announceRoutes, options.scrapeRoutes),
+    trusted: Networks.parse(options.trustedProxies),
+    maxNumWant: options.maxNumWant,
+    defaultNumWant: options.defaultNumWant,
+    allowIpSpoofing: options.allowIpSpoofing,
+  };
+}
