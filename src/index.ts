@@ -1,0 +1,22 @@
+/**
+ * The library: what a program needs that runs a tracker itself, or brings its own hooks or store. Importing it loads
+ * nothing but Node's own modules.
+ */
+export { Address, type Family } from "./bittorrent/address.ts";
+export { AnnounceRequest, AnnounceResponse, Counter } from "./bittorrent/announce.ts";
+export { ClientError, type ClientErrorCode } from "./bittorrent/client-error.ts";
+export { type Clock, createRandom, type Random } from "./bittorrent/clock.ts";
+export { AnnounceEvent, eventName } from "./bittorrent/event.ts";
+export { parseInfoHash, toHex } from "./bittorrent/info-hash.ts";
+export type { Params } from "./bittorrent/params.ts";
+export { PeerList } from "./bittorrent/peer-list.ts";
+export { ScrapeRequest, ScrapeResponse } from "./bittorrent/scrape.ts";
+export type { HttpOptions } from "./frontend/http/options.ts";
+export type { UdpOptions } from "./frontend/udp/options.ts";
+export { ContextKey, type Hook, type RequestContext, type Verdict } from "./middleware/hook.ts";
+export { type Logger, silentLogger } from "./observability/logger.ts";
+export { Metrics } from "./observability/metrics.ts";
+export { SystemClock } from "./runtime/clock.ts";
+export { Tracker, type TrackerParts, type TrackerSettings } from "./runtime/tracker.ts";
+export { MemoryStore, type MemoryStoreConfig, type MemoryStoreOptions } from "./storage/memory/memory-store.ts";
+export { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "./storage/peer-store.ts";
