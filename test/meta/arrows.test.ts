@@ -1,0 +1,134 @@
+/** Keeps the layers of `docs/architecture.md`: which room of `src` may import which. */
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { posix } from "node:path";
+import { test } from "node:test";
+
+/** What each room may import besides itself. A room ends with a slash, a single file does not. */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  bittorrent: [],
+  protocol: ["bittorrent/"],
+  net: ["bittorrent/"],
+  storage: ["bittorrent/", "observability/logger.ts", "observability/metrics.ts"],
+  middleware: ["bittorrent/", "storage/peer-store.ts", "observability/logger.ts", "observability/metrics.ts"],
+  observability: ["bittorrent/", "net/bind-error.ts", "net/listen-address.ts", "storage/peer-store.ts"],
+  frontend: [
+    "bittorrent/",
+    "protocol/",
+    "net/",
+    "middleware/hook.ts",
+    "middleware/logic.ts",
+    "observability/logger.ts",
+    "observability/metrics.ts",
+    "observability/response-metrics.ts",
+  ],
+  client: ["bittorrent/", "protocol/"],
+  config: ["bittorrent/", "net/listen-address.ts", "frontend/", "storage/", "middleware/"],
+  runtime: ["bittorrent/", "net/", "storage/", "middleware/", "observability/", "frontend/", "config/"],
+  cli: ["bittorrent/", "observability/", "config/", "runtime/", "client/"],
+  "index.ts": [
+    "bittorrent/",
+    "protocol/",
+    "net/",
+    "storage/",
+    "middleware/",
+    "observability/",
+    "frontend/",
+    "client/",
+    "config/",
+    "runtime/",
+  ],
+};
+
+/** Where a package may be imported; all others nowhere. */
+const packages: Readonly<Record<string, readonly string[]>> = {
+  koffi: ["net/linux/"],
+  pino: ["observability/logging.ts"],
+  "pino-pretty": ["observability/logging.ts"],
+  yaml: ["config/"],
+  zod: ["config/"],
+};
+
+/** Rooms that do no input or output, and the modules of Node.js that they may use all the same. */
+const pure: Readonly<Record<string, readonly string[]>> = {
+  bittorrent: ["node:crypto"],
+  protocol: ["node:crypto"],
+  middleware: ["node:crypto"],
+};
+
+const statement =
+  /^\s*(?:import|export)\b[^;"']*\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']/gm;
+
+/** @param file  path below `src` @returns one line for each import that must not be */
+function forbiddenImports(file: string, source: string): string[] {
+  const room = file.split("/")[0]!;
+  const allowed = arrows[room];
+  if (allowed === undefined) return [`${file}: ${room} is not in the table of arrows`];
+  const found: string[] = [];
+  for (const [, from, bare, dynamic] of source.matchAll(statement)) {
+    const specifier = (from ?? bare ?? dynamic)!;
+    if (specifier.startsWith(".")) {
+      const target = posix.join(posix.dirname(file), specifier);
+      if (target.split("/")[0] === room || matches(target, allowed)) continue;
+      found.push(`${file}: ${room} must not import ${target}`);
+    } else if (specifier.startsWith("node:")) {
+      if (room in pure && !pure[room]!.includes(specifier))
+        found.push(`${file}: ${room} must not import ${specifier}`);
+    } else if (!matches(file, packages[specifier] ?? [])) {
+      found.push(`${file}: ${specifier} must not be imported here`);
+    }
+  }
+  return found;
+}
+
+function matches(path: string, prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => (prefix.endsWith("/") ? path.startsWith(prefix) : path === prefix));
+}
+
+for (const [file, source, expected] of [
+  ["bittorrent/a.ts", 'import { b } from "./b.ts";', undefined],
+  ["bittorrent/a.ts", 'import { b } from "../protocol/b.ts";', "bittorrent must not import protocol/b.ts"],
+  ["bittorrent/a.ts", 'import type { b } from "../config/b.ts";', "bittorrent must not import config/b.ts"],
+  ["bittorrent/a.ts", 'import { connect } from "node:net";', "bittorrent must not import node:net"],
+  ["bittorrent/a.ts", 'export const x = 1; // taken from "../cli/x.ts"', undefined],
+  ["protocol/udp/a.ts", 'import {\n  b,\n  c,\n} from "../../bittorrent/b.ts";', undefined],
+  [
+    "protocol/udp/a.ts",
+    'import {\n  b,\n  c,\n} from "../../net/b.ts";',
+    "protocol must not import net/b.ts",
+  ],
+  ["protocol/udp/a.ts", 'import "node:fs";', "protocol must not import node:fs"],
+  ["middleware/x/a.ts", 'import { S } from "../../storage/peer-store.ts";', undefined],
+  [
+    "middleware/x/a.ts",
+    'export * from "../../storage/memory/m.ts";',
+    "middleware must not import storage/memory/m.ts",
+  ],
+  [
+    "storage/a.ts",
+    'import { H } from "../middleware/hook.ts";',
+    "storage must not import middleware/hook.ts",
+  ],
+  [
+    "frontend/http/a.ts",
+    'const c = await import("../../config/c.ts");',
+    "frontend must not import config/c.ts",
+  ],
+  ["runtime/a.ts", 'import { x } from "../cli/x.ts";', "runtime must not import cli/x.ts"],
+  ["runtime/a.ts", 'import { z } from "zod";', "zod must not be imported here"],
+  ["observability/logging.ts", 'import { pino } from "pino";', undefined],
+  ["observability/logger.ts", 'import { pino } from "pino";', "pino must not be imported here"],
+  ["config/a.ts", 'import left from "left-pad";', "left-pad must not be imported here"],
+  ["attic/a.ts", "", "attic is not in the table of arrows"],
+] as const) {
+  test(`${expected === undefined ? "allowed" : "forbidden"} in ${file}: ${source.replaceAll("\n", " ")}`, () => {
+    assert.deepEqual(forbiddenImports(file, source), expected === undefined ? [] : [`${file}: ${expected}`]);
+  });
+}
+
+test("every import of src follows an arrow", () => {
+  const files = globSync("**/*.ts", { cwd: "src" }).filter((file) => !file.endsWith(".test.ts"));
+  assert.ok(files.length > 20);
+  const found = files.sort().flatMap((file) => forbiddenImports(file, readFileSync(`src/${file}`, "utf8")));
+  assert.deepEqual(found, []);
+});

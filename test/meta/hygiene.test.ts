@@ -1,0 +1,31 @@
+/** Small rules of the house that no linter knows. */
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { test } from "node:test";
+
+const files = globSync("{src,test,bench,examples}/**/*.ts").sort();
+
+test("files are named in kebab-case", () => {
+  assert.ok(files.length > 20);
+  const others = files.filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test)?\.ts$/.test(basename(file)));
+  assert.deepEqual(others, []);
+});
+
+test("what decides about requests is told the time", () => {
+  const found = files
+    .filter((file) => /^src\/(bittorrent|protocol|middleware|storage|frontend)\//.test(file))
+    .filter((file) => !file.endsWith(".test.ts"))
+    .flatMap((file) => {
+      const calls = readFileSync(file, "utf8").match(/\b(Date\.now|new Date)\(/g) ?? [];
+      return calls.map((call) => `${file}: ${call})`);
+    });
+  assert.deepEqual(found, []);
+});
+
+test("only the command line writes to standard output", () => {
+  const found = files
+    .filter((file) => /^src\/(?!cli\/|config\/generate)/.test(file) && !file.endsWith(".test.ts"))
+    .filter((file) => /\bconsole\.|process\.stdout\b/.test(readFileSync(file, "utf8")));
+  assert.deepEqual(found, []);
+});
