@@ -1,59 +1,75 @@
-import { ClientError } from "../bittorrent/client-error.ts";
+import { ClientError, internalError } from "../bittorrent/client-error.ts";
 import type { RequestContext, Verdict } from "./hook.ts";
 
-/** Runs a request through the hooks; undefined when all of them let it pass. */
+/** Hears of what must not happen: a hook or the store failed. `where` is the hook's name or `storage`. */
+export type FailureReport = (where: string, error: unknown) => void;
+
+/**
+ * Runs a request through the hooks; undefined when all of them let it pass. Never throws and never rejects.
+ */
 export type Chain<Request, Response> = (
   request: Request,
   response: Response,
   context: RequestContext,
 ) => ClientError | undefined | Promise<ClientError | undefined>;
 
-type Handle<Request, Response> = (
-  request: Request,
-  response: Response,
-  context: RequestContext,
-) => Verdict | Promise<Verdict>;
+/** One hook's part in a chain. */
+export interface ChainLink<Request, Response> {
+  /** The hook's name, for reports. */
+  readonly name: string;
+  readonly handle: (
+    request: Request,
+    response: Response,
+    context: RequestContext,
+  ) => Verdict | Promise<Verdict>;
+}
 
 /**
  * Composes handlers, in order, into one. The chain is synchronous up to the first handler that returns a
- * promise; the first refusal ends it. A thrown {@link ClientError} is a refusal; anything else is thrown on.
+ * promise; the first refusal ends it. A thrown {@link ClientError} is a refusal; anything else is reported and
+ * refuses with an internal error.
  */
 export function composeChain<Request, Response>(
-  handles: readonly Handle<Request, Response>[],
+  links: readonly ChainLink<Request, Response>[],
+  report: FailureReport,
 ): Chain<Request, Response> {
+  const handles = links.map((link) => link.handle);
   const count = handles.length;
-  if (count === 0) return () => undefined;
+
+  function refusal(at: number, thrown: unknown): ClientError {
+    if (thrown instanceof ClientError) return thrown;
+    report(links[at]!.name, thrown);
+    return internalError;
+  }
+
+  async function finish(
+    waiting: PromiseLike<Verdict>,
+    at: number,
+    request: Request,
+    response: Response,
+    context: RequestContext,
+  ): Promise<ClientError | undefined> {
+    try {
+      let verdict = await waiting;
+      while (!verdict && ++at < count) verdict = await handles[at]!(request, response, context);
+      return verdict || undefined;
+    } catch (error) {
+      return refusal(at, error);
+    }
+  }
 
   return (request, response, context) => {
+    let i = 0;
     try {
-      for (let i = 0; i < count; i++) {
+      for (; i < count; i++) {
         const verdict = handles[i]!(request, response, context);
         if (verdict === undefined) continue;
         if (verdict instanceof ClientError) return verdict;
-        return finish(handles, verdict as Promise<Verdict>, i + 1, request, response, context);
+        return finish(verdict as Promise<Verdict>, i, request, response, context);
       }
     } catch (error) {
-      if (error instanceof ClientError) return error;
-      throw error;
+      return refusal(i, error);
     }
     return undefined;
   };
-}
-
-async function finish<Request, Response>(
-  handles: readonly Handle<Request, Response>[],
-  waiting: Promise<Verdict>,
-  next: number,
-  request: Request,
-  response: Response,
-  context: RequestContext,
-): Promise<ClientError | undefined> {
-  try {
-    let verdict = await waiting;
-    while (!verdict && next < handles.length) verdict = await handles[next++]!(request, response, context);
-    return verdict ?? undefined;
-  } catch (error) {
-    if (error instanceof ClientError) return error;
-    throw error;
-  }
 }

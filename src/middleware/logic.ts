@@ -2,7 +2,7 @@ import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.t
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
-import { type Chain, composeChain } from "./chain.ts";
+import { type Chain, composeChain, type FailureReport } from "./chain.ts";
 import type { Hook, RequestContext, Verdict } from "./hook.ts";
 
 /** What a reload may change. */
@@ -15,9 +15,6 @@ export interface LogicSettings {
   postHooks: readonly Hook[];
 }
 
-/** Hears of what must not happen: a hook or the store failed. `where` is the hook's name or `storage`. */
-export type FailureReport = (where: string, error: unknown) => void;
-
 /** The answer of the logic: undefined when the response is filled, or why there is none. */
 export type Outcome = ClientError | undefined;
 
@@ -27,15 +24,21 @@ class Generation {
   readonly scrape: Chain<ScrapeRequest, ScrapeResponse>;
   readonly settings: LogicSettings;
   #underWay = 0;
-  #drained: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
 
-  constructor(settings: LogicSettings) {
+  constructor(settings: LogicSettings, report: FailureReport) {
     this.settings = settings;
     this.announce = composeChain(
-      settings.preHooks.flatMap((hook) => (hook.handleAnnounce ? [hook.handleAnnounce.bind(hook)] : [])),
+      settings.preHooks.flatMap((hook) =>
+        hook.handleAnnounce ? [{ name: hook.name, handle: hook.handleAnnounce.bind(hook) }] : [],
+      ),
+      report,
     );
     this.scrape = composeChain(
-      settings.preHooks.flatMap((hook) => (hook.handleScrape ? [hook.handleScrape.bind(hook)] : [])),
+      settings.preHooks.flatMap((hook) =>
+        hook.handleScrape ? [{ name: hook.name, handle: hook.handleScrape.bind(hook) }] : [],
+      ),
+      report,
     );
   }
 
@@ -44,13 +47,15 @@ class Generation {
   }
 
   leave(): void {
-    if (--this.#underWay === 0) this.#drained?.();
+    if (--this.#underWay > 0) return;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting = [];
   }
 
   drained(): Promise<void> {
     if (this.#underWay === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#drained = resolve;
+      this.#waiting.push(resolve);
     });
   }
 }
@@ -66,12 +71,22 @@ class Generation {
 export class TrackerLogic {
   readonly #store: PeerStore;
   readonly #report: FailureReport;
+  readonly #seen: ((request: AnnounceRequest) => void) | undefined;
   #generation: Generation;
+  /** Settled when the generations before the current one are drained. */
+  #older: Promise<void> = Promise.resolve();
 
-  constructor(store: PeerStore, settings: LogicSettings, report: FailureReport) {
+  /** @param seen  called with each announce before its hooks, to count it; must not throw */
+  constructor(
+    store: PeerStore,
+    settings: LogicSettings,
+    report: FailureReport,
+    seen?: (request: AnnounceRequest) => void,
+  ) {
     this.#store = store;
     this.#report = report;
-    this.#generation = new Generation(settings);
+    this.#seen = seen;
+    this.#generation = new Generation(settings, this.#report);
   }
 
   /** Whether `after*` does anything; where not, frontends need not keep their requests. */
@@ -85,13 +100,15 @@ export class TrackerLogic {
    */
   update(settings: LogicSettings): Promise<void> {
     const old = this.#generation;
-    this.#generation = new Generation(settings);
-    return old.drained();
+    this.#generation = new Generation(settings, this.#report);
+    const drained = old.drained();
+    this.#older = this.#older.then(() => drained);
+    return drained;
   }
 
-  /** Resolves when no request is waiting for a hook or the store. */
-  drained(): Promise<void> {
-    return this.#generation.drained();
+  /** Resolves when no request is waiting for a hook or the store, nor for the hooks before an update. */
+  async drained(): Promise<void> {
+    await Promise.all([this.#older, this.#generation.drained()]);
   }
 
   /** Fills the response to an announce. Never throws and never rejects. */
@@ -103,17 +120,17 @@ export class TrackerLogic {
     const generation = this.#generation;
     context.reset();
     response.reset(generation.settings.interval, generation.settings.minInterval);
-    try {
-      const verdict = generation.announce(request, response, context);
-      if (verdict === undefined) {
-        const waiting = this.#announceStep(request, response, context);
-        if (waiting === undefined) return undefined;
-        return this.#later(generation, waiting, undefined);
-      }
-      if (verdict instanceof ClientError) return verdict;
+    this.#seen?.(request);
+    const verdict = generation.announce(request, response, context);
+    if (verdict instanceof ClientError) return verdict;
+    if (verdict !== undefined) {
       return this.#later(generation, verdict, () => this.#announceStep(request, response, context));
+    }
+    try {
+      const waiting = this.#announceStep(request, response, context);
+      return waiting === undefined ? undefined : this.#later(generation, waiting, undefined);
     } catch (error) {
-      this.#report("announce", error);
+      this.#report("storage", error);
       return internalError;
     }
   }
@@ -127,17 +144,16 @@ export class TrackerLogic {
     const generation = this.#generation;
     context.reset();
     response.reset(request.count);
-    try {
-      const verdict = generation.scrape(request, response, context);
-      if (verdict === undefined) {
-        const waiting = this.#scrapeStep(request, response, context);
-        if (waiting === undefined) return undefined;
-        return this.#later(generation, waiting, undefined);
-      }
-      if (verdict instanceof ClientError) return verdict;
+    const verdict = generation.scrape(request, response, context);
+    if (verdict instanceof ClientError) return verdict;
+    if (verdict !== undefined) {
       return this.#later(generation, verdict, () => this.#scrapeStep(request, response, context));
+    }
+    try {
+      const waiting = this.#scrapeStep(request, response, context);
+      return waiting === undefined ? undefined : this.#later(generation, waiting, undefined);
     } catch (error) {
-      this.#report("scrape", error);
+      this.#report("storage", error);
       return internalError;
     }
   }
@@ -180,7 +196,7 @@ export class TrackerLogic {
       if (!refusal) await step?.();
       return refusal || undefined;
     } catch (error) {
-      this.#report("request", error);
+      this.#report("storage", error); // the chain reports its own failures
       return internalError;
     } finally {
       generation.leave();

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ClientError, internalError } from "../bittorrent/client-error.ts";
+import { composeChain } from "./chain.ts";
+import { ContextKey, RequestContext, type Verdict } from "./hook.ts";
+
+const refused = new ClientError("not today");
+
+/** A log of the links that ran, as request. */
+type Log = string[];
+
+function link(name: string, handle: () => Verdict | Promise<Verdict> = () => undefined) {
+  return {
+    name,
+    handle: (log: Log) => {
+      log.push(name);
+      return handle();
+    },
+  };
+}
+
+/** Runs a chain; says what came of it, which links ran, whether it answered at once, and what was reported. */
+async function run(...links: ReturnType<typeof link>[]) {
+  const log: Log = [];
+  const reports: [string, unknown][] = [];
+  const chain = composeChain<Log, undefined>(links, (where, error) => reports.push([where, error]));
+  const outcome = chain(log, undefined, new RequestContext());
+  const isSync = !(outcome instanceof Promise);
+  const ranAtOnce = [...log];
+  return { outcome: await outcome, isSync, log, ranAtOnce, reports };
+}
+
+const later = (verdict?: ClientError) => () => Promise.resolve(verdict);
+const fail = (error: unknown) => () => {
+  throw error;
+};
+
+describe("chain", () => {
+  test("nothing refuses nothing", async () => {
+    const { outcome, isSync } = await run();
+    assert.deepEqual([outcome, isSync], [undefined, true]);
+  });
+
+  test("links run in their order and stay synchronous", async () => {
+    const { outcome, isSync, log, reports } = await run(link("a"), link("b"), link("c"));
+    assert.deepEqual([outcome, isSync, log, reports], [undefined, true, ["a", "b", "c"], []]);
+  });
+
+  const refusals: [string, () => Verdict | Promise<Verdict>, boolean][] = [
+    ["returned", () => refused, true],
+    ["thrown", fail(refused), true],
+    ["promised", later(refused), false],
+    ["rejected with", () => Promise.reject(refused), false],
+  ];
+  for (const [how, handle, sync] of refusals) {
+    test(`the first refusal ends it: ${how}`, async () => {
+      const { outcome, isSync, log, reports } = await run(link("a"), link("b", handle), link("c"));
+      assert.equal(outcome, refused);
+      assert.deepEqual([isSync, log, reports], [sync, ["a", "b"], []]);
+    });
+
+    test(`after a link that waits, the first refusal ends it: ${how}`, async () => {
+      const links = [link("a", later()), link("b", handle), link("c")];
+      const { outcome, isSync, log, reports } = await run(...links);
+      assert.equal(outcome, refused);
+      assert.deepEqual([isSync, log, reports], [false, ["a", "b"], []]);
+    });
+  }
+
+  test("it waits only from the first promise on", async () => {
+    const links = [link("a"), link("b", later()), link("c"), link("d", later()), link("e")];
+    const { outcome, isSync, log, ranAtOnce } = await run(...links);
+    assert.deepEqual([outcome, isSync, ranAtOnce], [undefined, false, ["a", "b"]]);
+    assert.deepEqual(log, ["a", "b", "c", "d", "e"]);
+  });
+
+  const bug = new Error("bug");
+  const failures: [string, () => Verdict | Promise<Verdict>, boolean][] = [
+    ["thrown", fail(bug), true],
+    ["rejected with", () => Promise.reject(bug), false],
+  ];
+  for (const [how, handle, sync] of failures) {
+    test(`anything else is an internal error, and reported: ${how}`, async () => {
+      const { outcome, isSync, log, reports } = await run(link("a"), link("b", handle), link("c"));
+      assert.equal(outcome, internalError);
+      assert.deepEqual([isSync, log, reports], [sync, ["a", "b"], [["b", bug]]]);
+    });
+
+    test(`after a link that waits, the link that failed is named: ${how}`, async () => {
+      const links = [link("a", later()), link("b"), link("c", handle), link("d")];
+      const { outcome, log, reports } = await run(...links);
+      assert.equal(outcome, internalError);
+      assert.deepEqual([log, reports], [["a", "b", "c"], [["c", bug]]]);
+    });
+  }
+});
+
+describe("request context", () => {
+  test("keys are themselves, not their names", () => {
+    const [one, two] = [new ContextKey<number>("same"), new ContextKey<number>("same")];
+    const context = new RequestContext();
+    context.set(one, 1);
+    assert.deepEqual([context.get(one), context.get(two)], [1, undefined]);
+  });
+
+  test("reset forgets values and skips", () => {
+    const key = new ContextKey<string>("key");
+    const context = new RequestContext();
+    context.set(key, "value");
+    context.skipResponse = context.skipSwarm = true;
+    context.reset();
+    assert.deepEqual([context.get(key), context.skipResponse, context.skipSwarm], [undefined, false, false]);
+  });
+});
