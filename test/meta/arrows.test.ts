@@ -23,7 +23,15 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "observability/response-metrics.ts",
   ],
   client: ["bittorrent/", "protocol/"],
-  config: ["bittorrent/", "net/listen-address.ts", "frontend/", "storage/", "middleware/"],
+  config: [
+    "bittorrent/",
+    "protocol/",
+    "net/listen-address.ts",
+    "net/stream.ts",
+    "frontend/",
+    "storage/",
+    "middleware/",
+  ],
   runtime: ["bittorrent/", "net/", "storage/", "middleware/", "observability/", "frontend/", "config/"],
   cli: ["bittorrent/", "observability/", "config/", "runtime/", "client/"],
   "index.ts": [
