@@ -5,7 +5,7 @@ export const datagramCapacity = 2048;
 
 /**
  * A batch of datagrams and room for their answers, in memory that is laid out once and used again for each
- * batch. Nothing in it is valid after the handler has returned.
+ * batch. Nothing in it is valid after `afterBatch` has returned.
  *
  * Shape: `bytes` holds `capacity` requests of {@link datagramCapacity} bytes, then as many answers:
  *

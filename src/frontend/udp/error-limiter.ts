@@ -1,0 +1,30 @@
+import type { Address } from "../../bittorrent/address.ts";
+
+/** Error answers that an address gets within a second. */
+const limit = 32;
+/** log2 of the number of counters. */
+const bits = 12;
+
+/**
+ * Bounds what is answered to unverified addresses: a client that has gone wrong, or a flood in somebody's
+ * name, gets a few errors a second and then silence. The table never grows. Addresses that share a counter (an IPv6
+ * network of 64 bits always does) may miss an error, and retry as after any lost datagram.
+ */
+export class ErrorLimiter {
+  readonly #counts = new Uint8Array(1 << bits);
+  #second = -1;
+
+  /** Counts one more error for `address` and tells whether it may be sent. */
+  allows(address: Address, seconds: number): boolean {
+    if (seconds !== this.#second) {
+      this.#counts.fill(0);
+      this.#second = seconds;
+    }
+    const { words } = address;
+    const hash = Math.imul(words[0]! ^ Math.imul(words[1]!, 0x85ebca6b), 0x9e3779b1);
+    const index = (hash ^ (hash >>> 15)) >>> (32 - bits);
+    if (this.#counts[index]! >= limit) return false;
+    this.#counts[index]!++;
+    return true;
+  }
+}

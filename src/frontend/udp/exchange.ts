@@ -1,0 +1,71 @@
+import { Address, type Family } from "../../bittorrent/address.ts";
+import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
+import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { RequestContext } from "../../middleware/hook.ts";
+import { maxUrlDataLength } from "../../protocol/udp/options.ts";
+import { announceHeadLength, maxAnswerLength, maxScrapeInfoHashes } from "../../protocol/udp/packet.ts";
+
+const nothing = new Uint8Array(0);
+
+/** Peers that fit into an answer. */
+const maxPeers = {
+  4: Math.floor((maxAnswerLength[4] - announceHeadLength) / compactLength[4]),
+  6: Math.floor((maxAnswerLength[6] - announceHeadLength) / compactLength[6]),
+} as const;
+
+/**
+ * One request with its response and what is needed to answer it, reused for one request after the other.
+ * Its peers are written into the batch's memory, unless it has to outlive the batch.
+ */
+export class Exchange {
+  readonly announceRequest: AnnounceRequest = new AnnounceRequest();
+  readonly announceResponse: AnnounceResponse = new AnnounceResponse(
+    new PeerList(4, nothing),
+    new PeerList(6, nothing),
+  );
+  readonly scrapeRequest: ScrapeRequest = new ScrapeRequest(maxScrapeInfoHashes);
+  readonly scrapeResponse: ScrapeResponse = new ScrapeResponse(maxScrapeInfoHashes);
+  readonly context: RequestContext = new RequestContext();
+  /** Room for URL data that came in parts. */
+  readonly urlData: Uint8Array = new Uint8Array(maxUrlDataLength);
+
+  isScrape = false;
+  action = 0;
+  transactionId = 0;
+  family: Family = 4;
+  /** Where the datagram came from, which need not be the address that is announced. */
+  readonly source: Address = new Address();
+  port = 0;
+  /** When it was taken in hand, in milliseconds, if requests are timed. */
+  startedMs = 0;
+  #answer: DataView<ArrayBuffer> | undefined;
+
+  /** The peers of the family that this request is answered with. */
+  get peers(): PeerList {
+    const { peers4, peers6 } = this.announceResponse;
+    return this.family === 4 ? peers4 : peers6;
+  }
+
+  /** Lets the store write peers of the socket's family, and only those, into `bytes`, at `at` and after. */
+  placePeers(bytes: Uint8Array, view: DataView, at: number): void {
+    const { peers4, peers6 } = this.announceResponse;
+    peers4.limit = peers6.limit = 0;
+    const { peers } = this;
+    peers.bytes = bytes;
+    peers.view = view;
+    peers.at = at;
+    peers.limit = maxPeers[this.family];
+  }
+
+  /**
+   * Makes the exchange independent of the batch that it came in.
+   * @returns its own memory for the answer, where the peers will already be in their place
+   */
+  detach(): DataView<ArrayBuffer> {
+    this.#answer ??= new DataView(new ArrayBuffer(maxAnswerLength[4]));
+    this.placePeers(new Uint8Array(this.#answer.buffer), this.#answer, announceHeadLength);
+    this.announceRequest.params.detach();
+    return this.#answer;
+  }
+}

@@ -1,0 +1,111 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Clock } from "../../bittorrent/clock.ts";
+import type { TrackerLogic } from "../../middleware/logic.ts";
+import { formatUrl } from "../../net/bind-error.ts";
+import type { DatagramOptions, DatagramSocket } from "../../net/datagram.ts";
+import { bindDatagram } from "../../net/portable/datagram.ts";
+import type { Metrics } from "../../observability/metrics.ts";
+import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
+import type { Frontend } from "../frontend.ts";
+import type { UdpOptions } from "./options.ts";
+import { UdpHandler } from "./udp-handler.ts";
+
+/** What the UDP frontend works with. */
+export interface UdpFrontendDeps {
+  logic: TrackerLogic;
+  clock: Clock;
+  metrics: Metrics;
+  /** Hears of errors of the sockets, and of any that should not happen. */
+  onError: (error: Error) => void;
+  /** How addresses are bound; default: through node:dgram. */
+  bind?: (options: DatagramOptions) => Promise<DatagramSocket>;
+}
+
+/**
+ * The UDP tracker protocol (BEP 15, BEP 41) on one or more addresses of either family.
+ *
+ * Nothing is sent to an address that has not shown a valid connection id, except a connect response (as large as its
+ * request) and `bad connection ID` (smaller than its request). What cannot be meant for a tracker gets silence.
+ */
+export class UdpFrontend implements Frontend {
+  readonly name = "udp";
+  readonly #deps: UdpFrontendDeps;
+  readonly #ids: ConnectionIds;
+  readonly #handler: UdpHandler;
+  /** As it was started: what of it a reload cannot change. */
+  readonly #options: UdpOptions;
+  readonly #sockets: DatagramSocket[] = [];
+  #started: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: UdpOptions, deps: UdpFrontendDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#ids = new ConnectionIds(deriveKey(options.privateKey), options.maxClockSkew);
+    this.#handler = new UdpHandler(options, { ...deps, ids: this.#ids });
+  }
+
+  start(): Promise<void> {
+    this.#started ??= this.#bindAll();
+    return this.#started;
+  }
+
+  urls(): string[] {
+    return this.#sockets.map(({ port }, i) => formatUrl("udp", this.#options.listen[i]!.host, port));
+  }
+
+  stop(deadline: AbortSignal): Promise<void> {
+    this.#stopped ??= this.#stop(deadline);
+    return this.#stopped;
+  }
+
+  /**
+   * Takes new options while it runs.
+   * @returns the names of those that take effect only after a restart
+   */
+  reload(options: UdpOptions): string[] {
+    this.#handler.options = options;
+    this.#ids.setMaxClockSkew(options.maxClockSkew);
+    const later: string[] = [];
+    const addresses = ({ listen }: UdpOptions) =>
+      listen.map(({ host, port }) => formatUrl("udp", host, port)).join();
+    if (addresses(options) !== addresses(this.#options)) later.push("udp.listen");
+    if (options.privateKey !== this.#options.privateKey) later.push("udp.private_key");
+    return later;
+  }
+
+  async #bindAll(): Promise<void> {
+    const { bind = bindDatagram, onError } = this.#deps;
+    try {
+      for (const { host, port } of this.#options.listen) {
+        this.#sockets.push(await bind({ host, port, handler: this.#handler, onError }));
+      }
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+  }
+
+  async #stop(deadline: AbortSignal): Promise<void> {
+    this.#handler.isStopping = true;
+    await this.#started?.catch(() => undefined);
+    await Promise.race([this.#handler.drained(), aborted(deadline)]);
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#sockets.map((socket) => socket.close()));
+  }
+}
+
+/** A key for the connection ids from a secret of any length; a random one from none. */
+function deriveKey(secret: string): Uint8Array {
+  return secret === "" ? randomBytes(16) : createHash("sha256").update(secret).digest().subarray(0, 16);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,254 @@
+import type { Family } from "../../bittorrent/address.ts";
+import { ClientError } from "../../bittorrent/client-error.ts";
+import type { Clock } from "../../bittorrent/clock.ts";
+import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
+import type { DatagramBatch, DatagramHandler, DatagramSocket } from "../../net/datagram.ts";
+import type { Counter, Metrics } from "../../observability/metrics.ts";
+import { ResponseMetrics } from "../../observability/response-metrics.ts";
+import type { ConnectionIds } from "../../protocol/udp/connection-id.ts";
+import {
+  Action,
+  announceHeadLength,
+  badConnectionId,
+  connectMagic,
+  malformedPacket,
+  maxAnswerLength,
+  requestHeadLength,
+  unknownAction,
+} from "../../protocol/udp/packet.ts";
+import { parseAnnounce, parseScrape } from "../../protocol/udp/parse.ts";
+import { writeAnnounce, writeConnect, writeError, writeScrape } from "../../protocol/udp/write.ts";
+import { ErrorLimiter } from "./error-limiter.ts";
+import { Exchange } from "./exchange.ts";
+import type { UdpOptions } from "./options.ts";
+import { createDropCounters, type DropReason } from "./udp-metrics.ts";
+
+/** Requests that may wait for a hook or the store; while there are as many, new ones get silence. */
+const maxWaiting = 4096;
+/** Exchanges that are kept for the next requests that have to wait. */
+const maxSpares = 64;
+
+export interface UdpHandlerDeps {
+  logic: TrackerLogic;
+  clock: Clock;
+  metrics: Metrics;
+  ids: ConnectionIds;
+  onError: (error: Error) => void;
+}
+
+/** Answers datagrams: BEP 15 on one side, the tracker's logic on the other. */
+export class UdpHandler implements DatagramHandler {
+  options: UdpOptions;
+  /** From now on new requests get silence; those that wait are still answered. */
+  isStopping = false;
+  readonly #deps: UdpHandlerDeps;
+  readonly #responses: ResponseMetrics;
+  readonly #drops: Readonly<Record<DropReason, Counter>>;
+  readonly #limiter = new ErrorLimiter();
+  /** One for all slots of a batch; with posthooks one for each, because they are needed after the batch. */
+  readonly #exchanges: Exchange[] = [];
+  readonly #spares: Exchange[] = [];
+  /** Exchanges of this batch whose posthooks are still to run: the first `#answeredCount`. */
+  readonly #answered: Exchange[] = [];
+  #answeredCount = 0;
+  #waiting = 0;
+  #drained: (() => void) | undefined;
+
+  constructor(options: UdpOptions, deps: UdpHandlerDeps) {
+    this.options = options;
+    this.#deps = deps;
+    this.#responses = new ResponseMetrics(deps.metrics, "udp");
+    this.#drops = createDropCounters(deps.metrics);
+  }
+
+  handleBatch(socket: DatagramSocket, batch: DatagramBatch, count: number, family: Family): void {
+    const { hasPostHooks } = this.#deps.logic;
+    for (let slot = 0; slot < count; slot++) {
+      try {
+        batch.outLength[slot] = this.#handle(socket, batch, slot, family, hasPostHooks);
+      } catch (error) {
+        batch.outLength[slot] = this.#drop("failed");
+        this.#deps.onError(error as Error);
+      }
+    }
+  }
+
+  afterBatch(): void {
+    const count = this.#answeredCount;
+    this.#answeredCount = 0;
+    for (let i = 0; i < count; i++) this.#after(this.#answered[i]!);
+  }
+
+  /** Resolves when no request waits any more. */
+  drained(): Promise<void> {
+    if (this.#waiting === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+    });
+  }
+
+  /** Handles one request; returns the bytes of its answer, 0 for silence. */
+  #handle(
+    socket: DatagramSocket,
+    batch: DatagramBatch,
+    slot: number,
+    family: Family,
+    hasPostHooks: boolean,
+  ): number {
+    const { view } = batch;
+    const { ids, clock } = this.#deps;
+    const source = batch.address[slot]!;
+    const length = batch.length[slot]!;
+    const at = batch.inAt(slot);
+    const outAt = batch.outAt(slot);
+    if (this.isStopping) return this.#drop("stopping");
+    if (batch.port[slot] === 0 || !source.isUsable()) return this.#drop("source");
+    const startedMs = this.options.requestTiming ? performance.now() : 0;
+    if (length < requestHeadLength) {
+      this.#observe("", family, malformedPacket, startedMs);
+      return this.#drop("short");
+    }
+    const action = view.getUint32(at + 8);
+    const transactionId = view.getUint32(at + 12);
+
+    if (action === Action.connect) {
+      if (view.getUint32(at) !== connectMagic.high || view.getUint32(at + 4) !== connectMagic.low) {
+        this.#observe("connect", family, malformedPacket, startedMs);
+        return this.#drop("magic");
+      }
+      const end = writeConnect(view, outAt, transactionId, ids, source, clock.unixSeconds);
+      this.#observe("connect", family, undefined, startedMs);
+      return end - outAt;
+    }
+
+    if (!ids.isValid(view, at, source, clock.unixSeconds)) {
+      this.#observe("", family, badConnectionId, startedMs);
+      if (!this.#limiter.allows(source, clock.seconds)) return this.#drop("unverified");
+      // Smaller than the request, not just as large: two trackers that take each other's errors for requests
+      // must not go on for ever.
+      const end = writeError(batch.bytes, view, outAt, transactionId, badConnectionId, length - 1);
+      return end === outAt ? this.#drop("unverified") : end - outAt;
+    }
+
+    const isScrape = action === Action.scrape;
+    if (!isScrape && action !== Action.announce && action !== Action.announceIPv6) {
+      this.#observe("", family, unknownAction, startedMs);
+      return this.#refuse(batch, outAt, transactionId, family, unknownAction);
+    }
+    if (this.#waiting >= maxWaiting) return this.#drop("overloaded");
+
+    const index = hasPostHooks ? slot : 0;
+    this.#exchanges[index] ??= new Exchange();
+    const exchange = this.#exchanges[index];
+    exchange.isScrape = isScrape;
+    exchange.action = action;
+    exchange.transactionId = transactionId;
+    exchange.family = family;
+    exchange.port = batch.port[slot]!;
+    exchange.source.copyFrom(source);
+    exchange.startedMs = startedMs;
+    const outcome = isScrape
+      ? this.#scrape(batch, at, length, exchange)
+      : this.#announce(batch, at, length, outAt, action, exchange);
+
+    if (outcome === undefined) {
+      if (hasPostHooks) this.#answered[this.#answeredCount++] = exchange;
+      this.#observe(isScrape ? "scrape" : "announce", family, undefined, startedMs);
+      return this.#write(view, outAt, exchange) - outAt;
+    }
+    if (outcome instanceof ClientError) {
+      this.#observe(isScrape ? "scrape" : "announce", family, outcome, startedMs);
+      return this.#refuse(batch, outAt, transactionId, family, outcome);
+    }
+    this.#exchanges[index] = this.#spares.pop() ?? new Exchange();
+    void this.#answerLater(socket, exchange, exchange.detach(), outcome);
+    return 0;
+  }
+
+  #announce(
+    batch: DatagramBatch,
+    at: number,
+    length: number,
+    outAt: number,
+    action: typeof Action.announce | typeof Action.announceIPv6,
+    exchange: Exchange,
+  ): Outcome | Promise<Outcome> {
+    const { announceRequest: request, urlData, source } = exchange;
+    const { bytes, view } = batch;
+    const refusal = parseAnnounce(bytes, view, at, length, action, source, this.options, urlData, request);
+    if (refusal) return refusal;
+    exchange.placePeers(bytes, view, outAt + announceHeadLength);
+    return this.#deps.logic.handleAnnounce(request, exchange.announceResponse, exchange.context);
+  }
+
+  #scrape(batch: DatagramBatch, at: number, length: number, exchange: Exchange): Outcome | Promise<Outcome> {
+    const { scrapeRequest: request, source } = exchange;
+    const refusal = parseScrape(batch.bytes, at, length, source, this.options.maxScrapeInfoHashes, request);
+    if (refusal) return refusal;
+    return this.#deps.logic.handleScrape(request, exchange.scrapeResponse, exchange.context);
+  }
+
+  /** Writes the response of an exchange; returns the offset after it. */
+  #write(view: DataView, at: number, exchange: Exchange): number {
+    const { action, transactionId } = exchange;
+    if (exchange.isScrape) {
+      return writeScrape(view, at, transactionId, exchange.scrapeResponse, exchange.scrapeRequest.count);
+    }
+    return writeAnnounce(view, at, action, transactionId, exchange.announceResponse, exchange.peers);
+  }
+
+  /** Sends the answer when the logic has made up its mind. */
+  async #answerLater(
+    socket: DatagramSocket,
+    exchange: Exchange,
+    view: DataView<ArrayBuffer>,
+    waiting: Promise<Outcome>,
+  ): Promise<void> {
+    this.#waiting++;
+    try {
+      const refusal = await waiting;
+      const { family, source, port, transactionId } = exchange;
+      const bytes = new Uint8Array(view.buffer);
+      const end = refusal
+        ? writeError(bytes, view, 0, transactionId, refusal, maxAnswerLength[family])
+        : this.#write(view, 0, exchange);
+      socket.send(bytes, 0, end, source, port);
+      this.#observe(exchange.isScrape ? "scrape" : "announce", family, refusal, exchange.startedMs);
+      if (!refusal) this.#after(exchange);
+      if (this.#spares.length < maxSpares) this.#spares.push(exchange);
+    } catch (error) {
+      this.#drop("failed");
+      this.#deps.onError(error as Error);
+    } finally {
+      if (--this.#waiting === 0) this.#drained?.();
+    }
+  }
+
+  #after(exchange: Exchange): void {
+    const { logic } = this.#deps;
+    const { context } = exchange;
+    if (exchange.isScrape) logic.afterScrape(exchange.scrapeRequest, exchange.scrapeResponse, context);
+    else logic.afterAnnounce(exchange.announceRequest, exchange.announceResponse, context);
+  }
+
+  /** Writes an error to an address that is verified; returns its bytes. */
+  #refuse(
+    batch: DatagramBatch,
+    outAt: number,
+    transactionId: number,
+    family: Family,
+    error: ClientError,
+  ): number {
+    return writeError(batch.bytes, batch.view, outAt, transactionId, error, maxAnswerLength[family]) - outAt;
+  }
+
+  #observe(action: string, family: Family, error: ClientError | undefined, startedMs: number): void {
+    const elapsed = this.options.requestTiming ? performance.now() - startedMs : 0;
+    this.#responses.observe(action, family, error, elapsed);
+  }
+
+  #drop(reason: DropReason): 0 {
+    this.#drops[reason].inc();
+    return 0;
+  }
+}

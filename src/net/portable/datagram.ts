@@ -1,0 +1,214 @@
+import { createSocket, type Socket } from "node:dgram";
+import { networkInterfaces } from "node:os";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { Address, type Family, parseAddressText } from "../../bittorrent/address.ts";
+import { bindError } from "../bind-error.ts";
+import {
+  DatagramBatch,
+  type DatagramHandler,
+  type DatagramOptions,
+  type DatagramSocket,
+  datagramCapacity,
+} from "../datagram.ts";
+
+/** Bytes of each socket's receive buffer; Linux cuts it to `net.core.rmem_max`. */
+const receiveBuffer = 8 * 1024 * 1024;
+/** Answers of a socket that may wait for the kernel; one more is dropped, as the network drops. */
+const sendQueue = 32;
+
+/**
+ * Binds a UDP address through node:dgram, one datagram a batch. An IPv6 address takes IPv6 only, so that
+ * `0.0.0.0` and `::` can both be bound to one port.
+ *
+ * Answers leave from the address that was asked. Node cannot choose the source of a datagram; so `0.0.0.0` and `::` are
+ * one socket for each address of this machine, and one for whatever else arrives (addresses that come
+ * later; on Linux those of 127.0.0.0/8 but 127.0.0.1), whose answers leave from the address that the kernel prefers.
+ *
+ * Rejects with an Error that names the address and what can be done about it.
+ */
+export async function bindDatagram(options: DatagramOptions): Promise<DatagramSocket> {
+  const { host, onError } = options;
+  const family: Family = host.includes(":") ? 6 : 4;
+  const isWildcard = Address.parse(host).words.every((word) => word === 0);
+  let { port } = options;
+  let first: Socket;
+  try {
+    if (isWildcard) {
+      // Sockets that share a port must all allow it, and would then share it with another tracker too.
+      const probe = await open(family, host, port, false, onError);
+      port = probe.address().port;
+      await closeSocket(probe);
+    }
+    first = await open(family, host, port, isWildcard, onError);
+  } catch (error) {
+    throw bindError("udp", host, port, error);
+  }
+  port = first.address().port;
+
+  const sockets = [first];
+  const hosts = isWildcard ? localHosts(family) : [host];
+  if (isWildcard) {
+    for (const local of hosts) {
+      // An address that cannot be bound (gone meanwhile, or not ready yet) stays with the first socket.
+      const socket = await open(family, local, port, true, onError).catch(() => undefined);
+      if (socket) sockets.push(socket);
+    }
+  }
+  return new Binding(family, port, sockets, hosts, options.handler).bound[0]!;
+}
+
+/** The sockets of one bound address, and the memory for one datagram, which they use in turn. */
+class Binding {
+  readonly family: Family;
+  readonly port: number;
+  readonly bound: readonly BoundSocket[];
+  readonly #own: readonly Address[];
+  readonly #handler: DatagramHandler;
+  readonly #batch = new DatagramBatch(1, new Uint8Array(2 * datagramCapacity), [new Address()]);
+  #closed: Promise<void> | undefined;
+
+  constructor(
+    family: Family,
+    port: number,
+    sockets: readonly Socket[],
+    hosts: readonly string[],
+    handler: DatagramHandler,
+  ) {
+    this.family = family;
+    this.port = port;
+    this.#own = hosts.map((host) => Address.parse(host));
+    this.#handler = handler;
+    this.bound = sockets.map((socket) => new BoundSocket(socket, this));
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Hands a datagram to the handler, unless it claims to come from one of these very sockets. */
+  receive(socket: BoundSocket, message: Uint8Array, host: string, port: number): void {
+    const batch = this.#batch;
+    const source = batch.address[0]!;
+    if (this.isClosed || !parseAddressText(host, source)) return;
+    if (port === this.port && this.#own.some((address) => address.equals(source))) return;
+    const length = Math.min(message.length, datagramCapacity);
+    batch.bytes.set(length === message.length ? message : message.subarray(0, length), batch.inAt(0));
+    batch.length[0] = length;
+    batch.port[0] = port;
+    batch.outLength[0] = 0;
+    this.#handler.handleBatch(socket, batch, 1, this.family);
+    const at = batch.outAt(0);
+    if (batch.outLength[0]! > 0) socket.sendTo(batch.bytes, at, at + batch.outLength[0]!, host, port);
+    this.#handler.afterBatch();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= Promise.all(this.bound.map((socket) => socket.end())).then(() => undefined);
+    return this.#closed;
+  }
+}
+
+/** One socket of a binding. */
+class BoundSocket implements DatagramSocket {
+  readonly #socket: Socket;
+  readonly #binding: Binding;
+  /** Copies of answers: the socket may keep one until the kernel takes it. Used in turn. */
+  readonly #copies = new Uint8Array(sendQueue * datagramCapacity);
+  #next = 0;
+
+  constructor(socket: Socket, binding: Binding) {
+    this.#socket = socket;
+    this.#binding = binding;
+    socket.on("message", (message, { address, port }) => binding.receive(this, message, address, port));
+  }
+
+  get port(): number {
+    return this.#binding.port;
+  }
+
+  send(bytes: Uint8Array, start: number, end: number, address: Address, port: number): void {
+    this.sendTo(bytes, start, end, address.toString(), port);
+  }
+
+  /** @param host  as text, which keeps the zone of a link-local address */
+  sendTo(bytes: Uint8Array, start: number, end: number, host: string, port: number): void {
+    if (this.#binding.isClosed || port === 0 || this.#socket.getSendQueueCount() >= sendQueue) return;
+    const at = this.#next * datagramCapacity;
+    this.#next = (this.#next + 1) % sendQueue;
+    this.#copies.set(bytes.subarray(start, end), at);
+    // Without a callback nobody hears of an error, and none is thrown.
+    this.#socket.send(this.#copies, at, end - start, port, host);
+  }
+
+  /** Closes all sockets of the binding. */
+  close(): Promise<void> {
+    return this.#binding.close();
+  }
+
+  /** Closes this one when its queue is empty. */
+  end(): Promise<void> {
+    return closeSocket(this.#socket);
+  }
+}
+
+/** Opens and binds a socket; rejects with the system's error. */
+async function open(
+  family: Family,
+  host: string,
+  port: number,
+  shared: boolean,
+  onError: (error: Error) => void,
+): Promise<Socket> {
+  const socket = createSocket({
+    type: family === 4 ? "udp4" : "udp6",
+    ipv6Only: family === 6,
+    reuseAddr: shared,
+    // Hosts are always addresses: asking the resolver would cost a turn of the event loop for each answer.
+    lookup: (address, _options, callback) => callback(null, address, family),
+  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once("error", reject);
+      socket.bind({ address: host, port, exclusive: true }, resolve);
+    });
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  socket.removeAllListeners("error").on("error", onError);
+  growReceiveBuffer(socket);
+  return socket;
+}
+
+/** Asks for a big buffer; systems that refuse what is too big get asked for less. */
+function growReceiveBuffer(socket: Socket): void {
+  for (let size = receiveBuffer; size >= 256 * 1024; size /= 2) {
+    try {
+      socket.setRecvBufferSize(size);
+      return;
+    } catch {
+      // try half
+    }
+  }
+}
+
+async function closeSocket(socket: Socket): Promise<void> {
+  while (socket.getSendQueueCount() > 0) await nextTurn();
+  await new Promise<void>((resolve) => {
+    socket.close(resolve);
+  });
+}
+
+/** The addresses of this machine; link-local ones with their zone. */
+function localHosts(family: Family): string[] {
+  const hosts = new Set<string>();
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    for (const entry of addresses ?? []) {
+      if (entry.family === "IPv4" && family === 4) hosts.add(entry.address);
+      if (entry.family === "IPv6" && family === 6) {
+        hosts.add(entry.scopeid === 0 ? entry.address : `${entry.address}%${name}`);
+      }
+    }
+  }
+  return [...hosts];
+}
