@@ -34,8 +34,8 @@ async function startTracker(
   const requests: Buffer[] = [];
   const socket = createSocket(family === 6 ? "udp6" : "udp4");
   socket.on("message", (request: Buffer, from: RemoteInfo) => {
-    for (const packet of reply(request, requests.push(request) - 1))
-      socket.send(packet, from.port, from.address);
+    requests.push(request);
+    for (const packet of reply(request)) socket.send(packet, from.port, from.address);
   });
   socket.bind(0, family === 6 ? "::1" : "127.0.0.1");
   await once(socket, "listening");

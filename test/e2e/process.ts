@@ -1,0 +1,71 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+
+/** A program that runs beside the test. */
+export interface RunningProcess {
+  readonly name: string;
+  /** Its exit code or the signal that ended it; undefined while it runs. */
+  readonly ended: number | string | undefined;
+  /** The last 8,000 characters that it wrote. */
+  output(): string;
+  /** Ends it, by force where it takes longer than ten seconds. Does nothing when it has ended. */
+  stop(): Promise<void>;
+}
+
+/** Processes that are not over: ended by force when this process exits, however it does. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Starts a program with its standard input closed. A program that cannot be started has ended with the reason. */
+export function startProcess(
+  name: string,
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): RunningProcess {
+  let output = "";
+  let ended: number | string | undefined;
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  running.add(child);
+  const exited = new Promise<void>((resolve) => {
+    const end = (how: number | string) => {
+      ended = how;
+      running.delete(child);
+      resolve();
+    };
+    child.on("error", (error) => end(error.message));
+    child.on("close", (code, signal) => end(code ?? signal ?? "unknown"));
+  });
+  const keep = (chunk: Buffer) => {
+    output = (output + chunk.toString("latin1")).slice(-8000);
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  return {
+    name,
+    get ended() {
+      return ended;
+    },
+    output: () => output,
+    async stop() {
+      if (ended !== undefined) return;
+      child.kill("SIGTERM");
+      const force = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      await exited;
+      clearTimeout(force);
+    },
+  };
+}
+
+/** Whether a program is there and ends with 0 when it is run with `args`. */
+export async function canRun(command: string, args: readonly string[]): Promise<boolean> {
+  const child = spawn(command, args, { stdio: "ignore" });
+  try {
+    const [code] = await once(child, "close");
+    return code === 0;
+  } catch {
+    return false;
+  }
+}

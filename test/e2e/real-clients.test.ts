@@ -1,0 +1,159 @@
+/**
+ * Real clients share a real file through a tracker of this project, over the loopback interface and by its peer lists
+ * alone: torrents are private, DHT, local discovery and peer exchange are off.
+ *
+ * A missing client skips its pairings; with CHIHAYA_REQUIRE_CLIENTS=1 it fails them.
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { scrape } from "../../src/client/tracker-client.ts";
+import { aria2 } from "./clients/aria2.ts";
+import type { Task, TorrentClient } from "./clients/client.ts";
+import { libtorrent } from "./clients/libtorrent.ts";
+import { transmission } from "./clients/transmission.ts";
+import { webtorrent } from "./clients/webtorrent.ts";
+import { findFreePort, hasIPv6 } from "./ports.ts";
+import type { RunningProcess } from "./process.ts";
+import { createPayload, createTorrent, hashPieces } from "./torrent.ts";
+import { startTracker, type TestTracker, type Transport } from "./tracker.ts";
+import { waitUntil } from "./wait-until.ts";
+
+/**
+ * Who seeds to whom, over what. Left out is what the clients themselves cannot do: transmission never dials a
+ * loopback address and a seeding aria2 never dials at all, aria2 and webtorrent have no UDP trackers over IPv6.
+ */
+const pairings: readonly { seed: TorrentClient; download: TorrentClient; over: readonly Transport[] }[] = [
+  { seed: libtorrent, download: libtorrent, over: ["http4", "udp4", "http6", "udp6"] },
+  { seed: libtorrent, download: aria2, over: ["http4", "udp4", "http6"] },
+  { seed: aria2, download: libtorrent, over: ["http4", "udp4", "http6"] },
+  { seed: libtorrent, download: transmission, over: ["http4", "udp4"] },
+  { seed: transmission, download: libtorrent, over: ["http4", "udp4"] },
+  { seed: transmission, download: aria2, over: ["http4", "udp4"] },
+  { seed: aria2, download: aria2, over: ["http4", "udp4"] },
+  { seed: webtorrent, download: libtorrent, over: ["http4", "udp4"] },
+  { seed: libtorrent, download: webtorrent, over: ["http4", "udp4"] },
+];
+
+const payload = createPayload(20 * 1024 * 1024 + 12_345);
+const checksum = sha256(payload);
+const pieces = hashPieces(payload);
+const clientsRequired = process.env.CHIHAYA_REQUIRE_CLIENTS === "1";
+
+const installed = new Map<TorrentClient, boolean>();
+for (const client of new Set(pairings.flatMap(({ seed, download }) => [seed, download]))) {
+  installed.set(client, await client.isInstalled());
+}
+
+/** Why a pairing cannot be tried here, or false. */
+function missing(seed: TorrentClient, download: TorrentClient, over: Transport): string | false {
+  for (const client of [seed, download]) {
+    if (!installed.get(client)) return `${client.name} is not installed (${client.package})`;
+  }
+  return over.endsWith("6") && !hasIPv6() ? "there is no IPv6 on the loopback interface" : false;
+}
+
+describe("real clients", { concurrency: 2 }, () => {
+  let directory: string;
+  let tracker: TestTracker;
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), "chihaya-e2e-"));
+    tracker = await startTracker(directory);
+  });
+  after(async () => {
+    await tracker?.stop();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  for (const { seed, download, over: transports } of pairings) {
+    for (const over of transports) {
+      const reason = missing(seed, download, over);
+      it(`${seed.name} to ${download.name} over ${over}`, { skip: !clientsRequired && reason }, async () => {
+        assert.ok(!reason, String(reason));
+        await transfer(seed, download, over);
+      });
+    }
+  }
+
+  async function transfer(seed: TorrentClient, download: TorrentClient, over: Transport): Promise<void> {
+    const url = tracker.url(over);
+    const name = `${seed.name}-${download.name}-${over}`;
+    const { infoHash, bytes } = createTorrent(`${name}.bin`, url, { length: payload.length, pieces });
+    const home = join(directory, name);
+    const torrent = join(home, "payload.torrent");
+    const prepare = async (role: Task["role"]): Promise<Task> => {
+      const files = join(home, role);
+      const state = join(home, `${role}-state`);
+      await mkdir(files, { recursive: true });
+      await mkdir(state);
+      const port = await findFreePort();
+      return {
+        role,
+        torrent,
+        directory: files,
+        state,
+        port,
+        family: over.endsWith("6") ? 6 : 4,
+        udp: over.startsWith("udp"),
+      };
+    };
+    const seedTask = await prepare("seed");
+    const downloadTask = await prepare("download");
+    await writeFile(torrent, bytes);
+    await writeFile(join(seedTask.directory, `${name}.bin`), payload);
+    const file = join(downloadTask.directory, `${name}.bin`);
+
+    const processes: RunningProcess[] = [];
+    const start = async (client: TorrentClient, task: Task) => {
+      const process = await client.start(task);
+      processes.push(process);
+    };
+    const counts = async () => {
+      for (const process of processes) {
+        if (process.ended !== undefined && process.ended !== 0) {
+          throw new Error(`${process.name} ended with ${process.ended}`);
+        }
+      }
+      const [swarm] = await scrape(url, [infoHash]);
+      return swarm ?? { complete: 0, incomplete: 0, downloaded: 0 };
+    };
+    const isSeeding = async () => (await counts()).complete >= 1;
+    const isDownloading = async () => (await counts()).incomplete >= 1;
+    try {
+      // the one that dials has to come second, so that it is told of the other at once
+      if (download === transmission || seed === libtorrent) {
+        await start(download, downloadTask);
+        await waitUntil("the tracker counts the leecher", isDownloading);
+        await start(seed, seedTask);
+      } else {
+        await start(seed, seedTask);
+        await waitUntil("the tracker counts the seeder", isSeeding);
+        await start(download, downloadTask);
+      }
+      await waitUntil("the tracker counts the download", async () => ((await counts()).downloaded ?? 0) >= 1);
+      await waitUntil("the file is complete", async () => (await size(file)) === payload.length);
+      assert.equal(sha256(await readFile(file)), checksum);
+    } catch (error) {
+      const outputs = processes.map((process) => `--- ${process.name}\n${process.output()}`);
+      throw new Error([(error as Error).message, ...outputs, `--- tracker\n${tracker.output()}`].join("\n"), {
+        cause: error,
+      });
+    } finally {
+      await Promise.all(processes.map((process) => process.stop()));
+      await rm(home, { recursive: true, force: true });
+    }
+  }
+});
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Bytes of a file, or undefined when there is none. */
+async function size(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.size;
+}
