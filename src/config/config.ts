@@ -1,0 +1,28 @@
+import type { HttpOptions } from "../frontend/http/options.ts";
+import type { UdpOptions } from "../frontend/udp/options.ts";
+import type { ListenAddress } from "../net/listen-address.ts";
+import type { MemoryStoreConfig } from "../storage/memory/memory-store.ts";
+import type { HookConfig } from "./hooks.ts";
+
+/** Everything a tracker is told, checked and with its defaults. Durations are seconds. */
+export interface Config {
+  announceInterval: number;
+  minAnnounceInterval: number;
+  /** Where metrics and health are served; empty for nowhere. */
+  metricsListen: readonly ListenAddress[];
+  /** Whether profiles can be taken there. */
+  profiling: boolean;
+  shutdownTimeout: number;
+  /** Undefined where the frontend is off. */
+  http: HttpOptions | undefined;
+  udp: UdpOptions | undefined;
+  storage: StorageConfig;
+  preHooks: readonly HookConfig[];
+  postHooks: readonly HookConfig[];
+}
+
+/** Which store, and what it is told. */
+export interface StorageConfig {
+  name: "memory";
+  config: MemoryStoreConfig;
+}

@@ -1,0 +1,29 @@
+/** Seconds of each unit that Go's durations know. */
+const units: Record<string, number> = {
+  h: 3600,
+  m: 60,
+  s: 1,
+  ms: 1e-3,
+  us: 1e-6,
+  "\u00b5s": 1e-6, // micro sign
+  "\u03bcs": 1e-6, // Greek letter mu
+  ns: 1e-9,
+};
+
+const part = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|\u00b5s|\u03bcs|ns)/y;
+
+/**
+ * Parses a duration as Go writes it: `30m`, `1h30m`, `1.5s`, `500ms`, and `0`.
+ * @returns seconds, or undefined when the text is anything else (a bare or a negative number too)
+ */
+export function parseDuration(text: string): number | undefined {
+  if (text === "0") return 0;
+  let seconds = 0;
+  part.lastIndex = 0;
+  do {
+    const match = part.exec(text);
+    if (match === null) return undefined;
+    seconds += Number(match[1]) * units[match[2]!]!;
+  } while (part.lastIndex < text.length);
+  return seconds;
+}

@@ -1,0 +1,111 @@
+import type { Diagnostics, Origin, Path } from "./diagnostics.ts";
+import { quote } from "./diagnostics.ts";
+import { nearest } from "./nearest.ts";
+import { leaves } from "./outline.ts";
+import { emptyMapping, type Tree, type TreeMapping } from "./tree.ts";
+
+/** Variables of the environment, as in `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const prefix = "CHIHAYA_";
+
+/** The variable that sets the value at `path`: `CHIHAYA_HTTP__ADDR`. */
+export function variableName(path: readonly string[]): string {
+  return prefix + path.join("__").toUpperCase();
+}
+
+/**
+ * Replaces `${NAME}` and `${NAME:-default}` in the values of a tree, in place; `$${` stands for `${`.
+ * A default is used where the variable is missing or empty. What is put in is not looked at again.
+ */
+export function interpolate(tree: Tree, env: Environment, diagnostics: Diagnostics, path: Path = []): void {
+  if (tree.kind === "list") {
+    for (const [index, item] of tree.items.entries()) interpolate(item, env, diagnostics, [...path, index]);
+  } else if (tree.kind === "mapping") {
+    for (const [key, { value }] of tree.entries) interpolate(value, env, diagnostics, [...path, key]);
+  } else if (tree.text?.includes("${")) {
+    tree.text = tree.text.replace(
+      /\$(\$\{)|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|\$\{/g,
+      (found, escaped: string | undefined, name: string | undefined, fallback: string | undefined) => {
+        if (escaped !== undefined) return escaped;
+        if (name === undefined) {
+          diagnostics.error(
+            tree.at,
+            path,
+            `not a variable, as \${NAME} or \${NAME:-default}; write "$\${" for "\${"`,
+          );
+          return found;
+        }
+        const value = env[name];
+        if (value !== undefined && (value !== "" || fallback === undefined)) return value;
+        if (fallback !== undefined) return fallback;
+        const remedy = `set it, or give a default as \${${name}:-default}`;
+        diagnostics.error(tree.at, path, `the environment has no variable ${name}; ${remedy}`);
+        return found;
+      },
+    );
+  }
+}
+
+/** Sets values from variables such as `CHIHAYA_HTTP__ADDR`, in place. */
+export function applyEnvironment(root: TreeMapping, env: Environment, diagnostics: Diagnostics): void {
+  const known = new Map(leaves.map(({ path }) => [variableName(path), path]));
+  for (const name of Object.keys(env).sort()) {
+    const value = env[name];
+    if (!name.startsWith(prefix) || value === undefined) continue;
+    const at: Origin = { source: `environment variable ${name}`, offset: -1 };
+    const path = known.get(name);
+    if (path !== undefined) {
+      override(root, path, value, at);
+      continue;
+    }
+    const near = nearest(name, known.keys());
+    // Without "__" it may be somebody else's: Kubernetes sets CHIHAYA_PORT for a service of that name.
+    if (name.includes("__", prefix.length)) {
+      diagnostics.error(
+        at,
+        [],
+        `no such setting; ${near ? `did you mean ${near}?` : `an example is ${variableName(["http", "addr"])}`}`,
+      );
+    } else {
+      const flat = name.replaceAll("__", "_");
+      const meant = [...known.keys()].find((other) => other.replaceAll("__", "_") === flat) ?? near;
+      if (meant !== undefined) diagnostics.warning(at, [], `has no effect; did you mean ${meant}?`);
+    }
+  }
+}
+
+/** Sets values from flags such as `http.addr=127.0.0.1:6969`, in place; the last one of a path wins. */
+export function applySets(root: TreeMapping, sets: readonly string[], diagnostics: Diagnostics): void {
+  const known = new Map(leaves.map(({ path }) => [path.join("."), path]));
+  for (const set of sets) {
+    const equals = set.indexOf("=");
+    const name = equals < 0 ? set : set.slice(0, equals);
+    const at: Origin = { source: `--set ${name}`, offset: -1 };
+    const path = known.get(name);
+    if (equals < 0) diagnostics.error(at, [], "expected PATH=VALUE, as http.addr=127.0.0.1:6969");
+    else if (path !== undefined) override(root, path, set.slice(equals + 1), at);
+    else {
+      const near = nearest(name, known.keys());
+      const remedy = near ? `did you mean ${quote(near)}?` : "an example is http.addr=127.0.0.1:6969";
+      diagnostics.error(at, [], `no such setting; ${remedy}`);
+    }
+  }
+}
+
+function override(root: TreeMapping, path: readonly string[], text: string, at: Origin): void {
+  let block = root;
+  for (const key of path.slice(0, -1)) {
+    let below = block.entries.get(key)?.value;
+    if (below === undefined || (below.kind === "scalar" && below.text === undefined)) {
+      below = emptyMapping(at);
+      block.entries.set(key, { keyAt: at, value: below });
+    }
+    if (below.kind !== "mapping") return; // the schema says what is wrong with it
+    block = below;
+  }
+  const key = path.at(-1)!;
+  block.entries.set(key, { keyAt: at, value: { kind: "scalar", text, at } });
+  // A secret and the file it may come from are one setting.
+  block.entries.delete(key.endsWith("_file") ? key.slice(0, -"_file".length) : `${key}_file`);
+}

@@ -1,0 +1,208 @@
+import type { z } from "zod";
+import { checkTogether } from "./checks.ts";
+import type { Config } from "./config.ts";
+import { type Diagnostic, Diagnostics, type Origin, type Path } from "./diagnostics.ts";
+import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
+import { explainIssue, unknownKey } from "./explain.ts";
+import { modernise } from "./older-spellings.ts";
+import { leaves, secretKeys } from "./outline.ts";
+import { schema } from "./schema.ts";
+import { expandPath, readText } from "./source.ts";
+import {
+  emptyMapping,
+  find,
+  locate,
+  type Plain,
+  parseTree,
+  type Tree,
+  type TreeMapping,
+  toPlain,
+} from "./tree.ts";
+
+export interface LoadOptions {
+  /** Path of the file, where `$NAME` is replaced; without one, all is default and both frontends run. */
+  file?: string | undefined;
+  env: Environment;
+  /** Flags such as `http.addr=127.0.0.1:6969`. */
+  set?: readonly string[] | undefined;
+}
+
+/** A configuration that can be used, or all that is wrong with it. */
+export type LoadResult =
+  | { ok: true; config: Config; document: Plain; warnings: Diagnostic[] }
+  | { ok: false; errors: Diagnostic[]; warnings: Diagnostic[] };
+
+/**
+ * Loads a configuration: flags over environment over file over defaults. Reads the file, the files it names (TLS,
+ * secrets), and nothing else; never throws for what they hold.
+ *
+ * `document` of the result is what stands under `chihaya` when all has been applied, without the defaults.
+ */
+export function loadConfig({ file, env, set = [] }: LoadOptions): LoadResult {
+  const source = file === undefined ? "built-in defaults" : expandPath(file, env);
+  const read = file === undefined ? { text: "" } : readFile(source);
+  const diagnostics = new Diagnostics(source, "text" in read ? read.text : "", secretKeys);
+  const failed = (): LoadResult => ({
+    ok: false,
+    errors: diagnostics.list("error"),
+    warnings: diagnostics.list("warning"),
+  });
+  if ("problem" in read) {
+    diagnostics.error({ source, offset: -1 }, [], read.problem);
+    return failed();
+  }
+
+  const root = file === undefined ? defaults(source) : openDocument(source, read.text, env, diagnostics);
+  if (root === undefined) return failed();
+  applyEnvironment(root, env, diagnostics);
+  applySets(root, set, diagnostics);
+  readSecretFiles(root, diagnostics);
+
+  const document = toPlain(root);
+  const config = validate(root, document, diagnostics);
+  if (config === undefined || diagnostics.hasErrors) return failed();
+  return { ok: true, config, document, warnings: diagnostics.list("warning") };
+}
+
+function readFile(path: string): { text: string } | { problem: string } {
+  return path === "" ? { problem: "no config path specified" } : readText(path);
+}
+
+/** What runs without a file: both frontends. */
+function defaults(source: string): TreeMapping {
+  const at: Origin = { source, offset: -1 };
+  const root = emptyMapping(at);
+  for (const key of ["http", "udp"]) root.entries.set(key, { keyAt: at, value: emptyMapping(at) });
+  return root;
+}
+
+/** The mapping under `chihaya`, with variables put in and older spellings replaced. */
+function openDocument(
+  file: string,
+  text: string,
+  env: Environment,
+  diagnostics: Diagnostics,
+): TreeMapping | undefined {
+  const tree = parseTree(file, text, diagnostics);
+  if (tree === undefined) return undefined;
+  const root = findTop(tree, diagnostics);
+  if (root === undefined) return undefined;
+  // A block whose keys are all commented out is a block with defaults.
+  for (const key of ["http", "udp"]) {
+    const entry = root.entries.get(key);
+    if (entry?.value.kind === "scalar" && entry.value.text === undefined)
+      entry.value = emptyMapping(entry.keyAt);
+  }
+  interpolate(root, env, diagnostics);
+  modernise(root, diagnostics);
+  return root;
+}
+
+function findTop(tree: Tree, diagnostics: Diagnostics): TreeMapping | undefined {
+  if (tree.kind === "scalar" && tree.text === undefined) {
+    diagnostics.error(tree.at, [], 'the file is empty; it should begin with "chihaya:"');
+    return undefined;
+  }
+  if (tree.kind !== "mapping") {
+    diagnostics.error(tree.at, [], 'expected a mapping that begins with "chihaya:"');
+    return undefined;
+  }
+  const top = tree.entries.get("chihaya");
+  for (const [key, { keyAt }] of tree.entries) {
+    if (key === "chihaya") continue;
+    const known = leaves.some(({ path }) => path[0] === key) || key === "prehooks" || key === "posthooks";
+    const remedy = known ? `indent it below "chihaya:"` : `everything stands below "chihaya:"`;
+    diagnostics.error(keyAt, [key], `unknown key at the top; ${remedy}`);
+  }
+  if (top === undefined) {
+    if (tree.entries.size === 0) diagnostics.error(tree.at, [], 'the file should begin with "chihaya:"');
+    return undefined;
+  }
+  if (top.value.kind === "mapping") return top.value;
+  if (top.value.kind === "scalar" && top.value.text === undefined) return emptyMapping(top.keyAt);
+  diagnostics.error(top.value.at, ["chihaya"], "expected a mapping, with keys such as announce_interval");
+  return undefined;
+}
+
+/** Replaces each secret that is given as a file by what that file holds, in place. */
+function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
+  for (const { path, field } of leaves) {
+    if (!field.facts?.secret) continue;
+    const block = find(root, path.slice(0, -1));
+    const fileKey = `${field.key}_file`;
+    const filePath = [...path.slice(0, -1), fileKey];
+    const given = find(root, filePath);
+    if (block?.kind !== "mapping" || given?.kind !== "scalar" || !given.text) continue;
+    const direct = find(root, path);
+    if (direct?.kind === "scalar" && direct.text) {
+      diagnostics.error(given.at, filePath, `give ${field.key} or ${fileKey}, not both`);
+      continue;
+    }
+    const read = readText(given.text);
+    if ("problem" in read) {
+      diagnostics.error(given.at, filePath, `cannot read ${given.text}: ${read.problem}`);
+      continue;
+    }
+    const text = read.text.replace(/\r?\n$/, "");
+    if (text === "") diagnostics.error(given.at, filePath, `${given.text} is empty`);
+    block.entries.delete(fileKey);
+    block.entries.set(field.key, { keyAt: given.at, value: { kind: "scalar", text, at: given.at } });
+  }
+}
+
+/** Reports all that the schema and the checks find; returns what could be read, with defaults for the rest. */
+function validate(root: TreeMapping, document: Plain, diagnostics: Diagnostics): Config | undefined {
+  const unsound: Path[] = [];
+  let result = schema.safeParse(document, { error: explainIssue });
+  for (const { path, message, isKey } of problems(result.error)) {
+    unsound.push(path);
+    const text = isKey ? unknownKey(document, path.slice(0, -1), String(path.at(-1))) : message;
+    diagnostics.error(locate(root, path, isKey), path, text);
+  }
+  // The checks want a whole configuration: what could not be read is left out for them. Twice, since what is
+  // left can be wrong as well (the keys of a store whose name was).
+  for (let pass = 0; pass < 2 && !result.success; pass++) {
+    for (const { path } of problems(result.error)) unsound.push(path);
+    result = schema.safeParse(without(document, unsound));
+  }
+  if (!result.success) return undefined;
+  checkTogether(result.data, document, {
+    error: (path, message) => diagnostics.error(locate(root, path), path, message),
+    warning: (path, message) => diagnostics.warning(locate(root, path), path, message),
+    sound: (...paths) => paths.every((path) => !unsound.some((other) => overlap(path, other))),
+  });
+  return result.data;
+}
+
+interface Problem {
+  path: Path;
+  message: string;
+  /** Whether it is the key itself that is wrong. */
+  isKey: boolean;
+}
+
+function problems(error: z.ZodError | undefined): Problem[] {
+  return (error?.issues ?? []).flatMap((issue): Problem[] => {
+    const path = issue.path as (string | number)[];
+    if (issue.code !== "unrecognized_keys") return [{ path, message: issue.message, isKey: false }];
+    return issue.keys.map((key) => ({ path: [...path, key], message: issue.message, isKey: true }));
+  });
+}
+
+/** The document without the values at some paths; a list loses all of its items, a hook its list. */
+function without(document: Plain, paths: readonly Path[]): Plain {
+  const copy = structuredClone(document);
+  for (const path of paths) {
+    const index = path.findIndex((step) => typeof step === "number");
+    const keys = index < 0 ? path : path.slice(0, index);
+    let block: unknown = copy;
+    for (const key of keys.slice(0, -1)) block = (block as Record<string, unknown> | undefined)?.[key];
+    if (typeof block === "object" && block !== null) delete (block as Record<string, unknown>)[keys.at(-1)!];
+  }
+  return copy;
+}
+
+/** Whether one path is the other or leads to it. */
+function overlap(a: Path, b: Path): boolean {
+  return a.slice(0, b.length).every((step, index) => step === b[index]);
+}

@@ -1,0 +1,108 @@
+import { z } from "zod";
+import type { Path } from "./diagnostics.ts";
+import { schema } from "./schema.ts";
+import type { Plain } from "./tree.ts";
+import { type Facts, facts } from "./values.ts";
+
+/** One key of the configuration, as the schema describes it. */
+export interface Field {
+  key: string;
+  description: string;
+  /** As in the file; undefined where there is none. */
+  default: Plain | undefined;
+  /** Where it is a value. */
+  facts: Facts | undefined;
+  /** Where it is a block: the keys below it. */
+  fields: readonly Field[];
+  /** Where it is a list of hooks: each known one. */
+  hooks: readonly HookOutline[];
+}
+
+/** A known hook, with the keys below `options` and an example. */
+export interface HookOutline {
+  name: string;
+  description: string;
+  fields: readonly Field[];
+  example: Plain;
+}
+
+/** What zod knows of a schema, as far as it is needed here. */
+interface Definition {
+  type: string;
+  innerType?: z.ZodType;
+  in?: z.ZodType;
+  element?: z.ZodType;
+  defaultValue?: Plain;
+  shape?: Record<string, z.ZodType>;
+  options?: z.ZodType[];
+  values?: string[];
+}
+
+const definition = (type: z.ZodType) => type.def as unknown as Definition;
+
+function toField(key: string, type: z.ZodType): Field {
+  const field: Field = { key, description: "", default: undefined, facts: undefined, fields: [], hooks: [] };
+  for (let inner: z.ZodType | undefined = type; inner !== undefined; ) {
+    const { description, default: byMeta } = z.globalRegistry.get(inner) ?? {};
+    if (field.description === "") field.description = description ?? "";
+    const found = definition(inner);
+    field.default ??= (byMeta as Plain | undefined) ?? found.defaultValue;
+    field.facts = facts.get(inner);
+    if (field.facts !== undefined) break;
+    if (found.shape) field.fields = Object.entries(found.shape).map(([name, below]) => toField(name, below));
+    if (found.element) field.hooks = definition(found.element).options!.map(toHook);
+    inner = found.innerType ?? found.in ?? found.options?.[0];
+  }
+  return field;
+}
+
+function toHook(type: z.ZodType): HookOutline {
+  const { description = "", examples = [] } = z.globalRegistry.get(type) ?? {};
+  const { name, options } = definition(type).shape!;
+  const { fields } = toField("options", options!);
+  return { name: definition(name!).values![0]!, description, fields, example: (examples as Plain[])[0]! };
+}
+
+/** All that can stand under `chihaya:`. */
+export const outline: Field = toField("chihaya", schema);
+
+/** Each single value outside of the hooks, with its path. */
+export const leaves: readonly { path: readonly string[]; field: Field }[] = collect(outline, []);
+
+function collect(block: Field, path: readonly string[]): { path: readonly string[]; field: Field }[] {
+  return block.fields.flatMap((field) => {
+    const below = [...path, field.key];
+    return field.facts ? [{ path: below, field }] : collect(field, below);
+  });
+}
+
+/** Keys whose values are never shown. */
+export const secretKeys: readonly string[] = leaves
+  .filter(({ field }) => field.facts?.secret)
+  .map(({ field }) => field.key);
+
+/** The keys that may stand at `path` of a document. */
+export function knownKeys(document: Plain, path: Path): string[] {
+  let field = outline;
+  let value: Plain | undefined = document;
+  for (const [index, step] of path.entries()) {
+    value = (value as Record<string | number, Plain> | null | undefined)?.[step];
+    if (typeof step === "number") {
+      const name = (value as { name?: Plain } | null | undefined)?.name;
+      const hook = field.hooks.find((known) => known.name === name);
+      if (path[index + 1] === "options") return hook?.fields.map(({ key }) => key) ?? [];
+      return ["name", "options"];
+    }
+    const next = field.fields.find(({ key }) => key === step);
+    if (next === undefined) return [];
+    field = next;
+  }
+  return field.fields.map(({ key }) => key);
+}
+
+/** What the document says at the path of a value, or its default. */
+export function valueAt(document: Plain, path: readonly string[], field: Field): Plain | undefined {
+  let value: Plain | undefined = document;
+  for (const step of path) value = (value as Record<string, Plain> | null | undefined)?.[step];
+  return value ?? field.default;
+}

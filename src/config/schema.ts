@@ -1,0 +1,276 @@
+import { z } from "zod";
+import { Networks } from "../bittorrent/networks.ts";
+import type { HttpOptions } from "../frontend/http/options.ts";
+import type { UdpOptions } from "../frontend/udp/options.ts";
+import { parseAddressList } from "./addresses.ts";
+import type { Config } from "./config.ts";
+import { quote } from "./diagnostics.ts";
+import { hookSchema } from "./hooks.ts";
+import { addresses, boolean, duration, facts, integer, list, text } from "./values.ts";
+
+/** Shortest timeout: a millisecond. */
+const moment = 0.001;
+/** Most peers that an announce can be answered with. */
+const mostNumWant = 10_000;
+/** Scraped infohashes that fit in a UDP response of 1,500 bytes (BEP 15). */
+const mostUdpScrape = 74;
+
+const defaultAddr = ["0.0.0.0:6969", "[::]:6969"];
+
+/** Options that both frontends have. */
+const common = {
+  enable_request_timing: boolean()
+    .prefault("false")
+    .describe("Whether responses are timed. Without it, the histogram of response times counts each as 0."),
+  max_numwant: integer(1, mostNumWant)
+    .prefault("100")
+    .describe("Most peers that an announce is answered with."),
+  default_numwant: integer(1, mostNumWant)
+    .prefault("50")
+    .describe("Peers for a client that does not say how many it wants; never more than `max_numwant`."),
+};
+
+function headerName(text: string): string | undefined {
+  return /^[\w!#$%&'*+.^`|~-]*$/.test(text) ? undefined : `${quote(text)} is not the name of a header`;
+}
+
+function network(text: string): string | undefined {
+  try {
+    Networks.parse([text]);
+    return undefined;
+  } catch (error) {
+    return (error as RangeError).message;
+  }
+}
+
+const http = z
+  .strictObject({
+    addr: addresses({ restart: true })
+      .optional()
+      .meta({ default: defaultAddr })
+      .describe(
+        "Where HTTP is served: one address or a list. `:6969`, and `[::]:6969` alone, are IPv4 and IPv6. " +
+          'Without it, `https_addr` is served alone; "" turns plain HTTP off.',
+      ),
+    https_addr: addresses({ restart: true })
+      .prefault([])
+      .describe("Where HTTPS is served; needs `tls_cert_path` and `tls_key_path`."),
+    tls_cert_path: text()
+      .prefault("")
+      .describe("File with the certificate and its chain, in PEM. Read again by a reload."),
+    tls_key_path: text()
+      .prefault("")
+      .describe("File with the key of the certificate, in PEM. Read again by a reload."),
+    read_timeout: duration(moment).prefault("5s").describe("Time for a whole request to arrive."),
+    write_timeout: duration(moment).prefault("5s").describe("Time for a client to take a response."),
+    idle_timeout: duration(moment)
+      .prefault("30s")
+      .describe("Time that an open connection may wait for its next request."),
+    enable_keepalive: boolean()
+      .prefault("true")
+      .describe("Whether a connection stays open for more requests. Proxies and many clients use that."),
+    enable_request_timing: common.enable_request_timing,
+    announce_routes: list()
+      .prefault(["/announce"])
+      .describe(
+        "Paths of announces. `/:name/announce` takes a part of the path as a parameter for hooks, `/x/*name` the rest of it.",
+      ),
+    scrape_routes: list().prefault(["/scrape"]).describe("Paths of scrapes."),
+    allow_ip_spoofing: boolean()
+      .prefault("false")
+      .describe(
+        "Whether `ip`, `ipv4` and `ipv6` of an announce are believed. Then anybody can announce anybody.",
+      ),
+    real_ip_header: text({ check: headerName })
+      .prefault("")
+      .describe(
+        "Header in which a reverse proxy names the client, as `x-forwarded-for`. Believed only from `trusted_proxies`.",
+      ),
+    trusted_proxies: list({ check: network })
+      .prefault([])
+      .describe(
+        "Addresses and networks of your reverse proxies: `127.0.0.1`, `10.0.0.0/8`. Nobody else can name a client.",
+      ),
+    proxy_protocol: boolean()
+      .prefault("false")
+      .describe(
+        "Whether connections from `trusted_proxies` begin with a PROXY protocol header (version 1 or 2).",
+      ),
+    max_numwant: common.max_numwant,
+    default_numwant: common.default_numwant,
+    max_scrape_infohashes: integer(1, 1000)
+      .prefault("50")
+      .describe("Most infohashes that one scrape is answered for; the others are left out."),
+    max_connections: integer(1, 1_000_000)
+      .prefault("16384")
+      .describe(
+        "Open connections; above it, the one that has been idle longest is closed. Needs as many file descriptors.",
+      ),
+    max_header_bytes: integer(512, 65_536)
+      .prefault("16384")
+      .describe("Longest request line and headers together."),
+  })
+  .transform(
+    (http): HttpOptions => ({
+      listen:
+        http.addr ??
+        (http.https_addr.length > 0 ? [] : (parseAddressList(defaultAddr) as HttpOptions["listen"])),
+      listenTls: http.https_addr,
+      tls: undefined, // read once all else is known to be right
+      readTimeout: http.read_timeout,
+      writeTimeout: http.write_timeout,
+      idleTimeout: http.idle_timeout,
+      keepAlive: http.enable_keepalive,
+      requestTiming: http.enable_request_timing,
+      announceRoutes: http.announce_routes,
+      scrapeRoutes: http.scrape_routes,
+      allowIpSpoofing: http.allow_ip_spoofing,
+      realIpHeader: http.real_ip_header.toLowerCase(),
+      trustedProxies: http.trusted_proxies,
+      proxyProtocol: http.proxy_protocol,
+      maxNumWant: http.max_numwant,
+      defaultNumWant: http.default_numwant,
+      maxScrapeInfoHashes: http.max_scrape_infohashes,
+      maxConnections: http.max_connections,
+      maxHeaderBytes: http.max_header_bytes,
+    }),
+  );
+
+const udp = z
+  .strictObject({
+    addr: addresses({ restart: true })
+      .prefault(defaultAddr)
+      .describe(
+        "Where UDP is served: one address or a list. `:6969`, and `[::]:6969` alone, are IPv4 and IPv6.",
+      ),
+    private_key: text({ restart: true, secret: true })
+      .prefault("")
+      .describe(
+        "Secret behind the connection ids. Trackers that stand in for each other share it; " +
+          '"" makes a random one at start, and clients must connect anew after a restart.',
+      ),
+    private_key_file: text({ restart: true }).prefault("").describe("File to read `private_key` from."),
+    max_clock_skew: duration(0)
+      .prefault("10s")
+      .describe("How far the clocks of trackers with one `private_key` may be apart."),
+    enable_request_timing: common.enable_request_timing,
+    allow_ip_spoofing: boolean()
+      .prefault("false")
+      .describe("Whether the address field of an announce is believed. Then anybody can announce anybody."),
+    max_numwant: common.max_numwant,
+    default_numwant: common.default_numwant,
+    max_scrape_infohashes: integer(1, mostUdpScrape)
+      .prefault("74")
+      .describe(`Most infohashes that one scrape is answered for; a packet has room for ${mostUdpScrape}.`),
+  })
+  .transform(
+    (udp): UdpOptions => ({
+      listen: udp.addr,
+      privateKey: udp.private_key,
+      maxClockSkew: udp.max_clock_skew,
+      requestTiming: udp.enable_request_timing,
+      allowIpSpoofing: udp.allow_ip_spoofing,
+      maxNumWant: udp.max_numwant,
+      defaultNumWant: udp.default_numwant,
+      maxScrapeInfoHashes: udp.max_scrape_infohashes,
+    }),
+  );
+
+const memory = z
+  .strictObject({
+    gc_interval: duration(1).prefault("3m").describe("Time between two searches for peers to forget."),
+    peer_lifetime: duration(1, { whole: true })
+      .prefault("31m")
+      .describe(
+        "Time without an announce after which a peer is forgotten. Keep it above `announce_interval`.",
+      ),
+    max_peers: integer(1, 400_000_000, { restart: true })
+      .prefault("16000000")
+      .describe("Most peers that are stored. Memory for them is reserved, and used only as they come."),
+    peer_ids: boolean({ restart: true })
+      .prefault("false")
+      .describe(
+        "Whether peer ids are stored, for clients that ask for lists with them. 20 bytes more a peer.",
+      ),
+    shard_count: integer(0, 2 ** 31 - 1)
+      .prefault("1024")
+      .describe("Accepted from files of Chihaya; without effect."),
+    prometheus_reporting_interval: duration(0)
+      .prefault("1s")
+      .describe("Accepted from files of Chihaya; without effect: metrics are always current."),
+  })
+  .transform((memory) => ({
+    gcInterval: memory.gc_interval,
+    peerLifetime: memory.peer_lifetime,
+    maxPeers: memory.max_peers,
+    peerIds: memory.peer_ids,
+  }));
+
+const storage = z.discriminatedUnion(
+  "name",
+  [
+    z.strictObject({
+      name: z
+        .literal("memory")
+        .register(facts, { kind: "memory", json: {}, restart: true })
+        .prefault("memory"),
+      config: memory.prefault({}),
+    }),
+  ],
+  {
+    error: (issue) => {
+      if (issue.code !== "invalid_union") return undefined;
+      const { name } = issue.input as { name?: unknown };
+      if (name === "redis") return 'the store "redis" is not available yet in this version; use "memory"';
+      return `unknown store ${typeof name === "string" ? quote(name) : ""}; use "memory"`;
+    },
+  },
+);
+
+/** What stands under `chihaya:`. One description of it all: defaults, checks and texts live here only. */
+export const schema: z.ZodType<Config> = z
+  .strictObject({
+    announce_interval: duration(1, { whole: true })
+      .prefault("30m")
+      .describe("Time between two announces of a client."),
+    min_announce_interval: duration(1, { whole: true })
+      .prefault("15m")
+      .describe("Time that clients are asked to wait at least between two announces (HTTP only)."),
+    metrics_addr: addresses({ restart: true })
+      .prefault("127.0.0.1:6880")
+      .describe(
+        'Where `/metrics` (for Prometheus), `/livez`, `/readyz` and `/version` are served; "" for nowhere. ' +
+          "There is no password: keep it from the public.",
+      ),
+    profiling: boolean({ restart: true })
+      .prefault("false")
+      .describe("Whether CPU and heap profiles can be taken from `metrics_addr`."),
+    shutdown_timeout: duration(0)
+      .prefault("10s")
+      .describe("Time for requests under way when the tracker is stopped."),
+    http: http.optional().describe("The HTTP and HTTPS frontend. Remove the block to turn it off."),
+    udp: udp.optional().describe("The UDP frontend. Remove the block to turn it off."),
+    storage: storage.prefault({}).describe("Where the swarms are kept."),
+    prehooks: z
+      .array(hookSchema)
+      .prefault([])
+      .describe("Hooks that see a request before it is answered, in this order, and may refuse it."),
+    posthooks: z
+      .array(hookSchema)
+      .prefault([])
+      .describe("Hooks that see a request after it has been answered, in this order."),
+  })
+  .transform(
+    (tracker): Config => ({
+      announceInterval: tracker.announce_interval,
+      minAnnounceInterval: tracker.min_announce_interval,
+      metricsListen: tracker.metrics_addr,
+      profiling: tracker.profiling,
+      shutdownTimeout: tracker.shutdown_timeout,
+      http: tracker.http,
+      udp: tracker.udp,
+      storage: tracker.storage,
+      preHooks: tracker.prehooks,
+      postHooks: tracker.posthooks,
+    }),
+  );

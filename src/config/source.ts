@@ -1,0 +1,61 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import type { Environment } from "./environment.ts";
+
+/** Bytes of a configuration file at most. */
+export const maxFileSize: number = 1 << 20;
+
+/** Replaces `$NAME` and `${NAME}` in a path, as Chihaya does; a missing variable is nothing. */
+export function expandPath(path: string, env: Environment): string {
+  return path.replace(
+    /\$(?:(\w+)|\{(\w+)\})/g,
+    (_, plain: string, braced: string) => env[plain ?? braced] ?? "",
+  );
+}
+
+/**
+ * Reads a text file that may be a pipe.
+ * @returns its text without a byte order mark, or what is wrong with it
+ */
+export function readText(path: string, limit: number = maxFileSize): { text: string } | { problem: string } {
+  let bytes: Uint8Array;
+  try {
+    bytes = readAtMost(path, limit + 1);
+  } catch (error) {
+    return { problem: describeSystemError(error) };
+  }
+  if (bytes.length > limit) return { problem: `the file is larger than ${limit} bytes` };
+  try {
+    return { text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+  } catch {
+    return { problem: "the file is not UTF-8 text; save it as UTF-8" };
+  }
+}
+
+function readAtMost(path: string, limit: number): Uint8Array {
+  const file = openSync(path, "r");
+  try {
+    const buffer = new Uint8Array(limit);
+    let length = 0;
+    while (length < limit) {
+      const count = readSync(file, buffer, length, limit - length, null);
+      if (count === 0) break;
+      length += count;
+    }
+    return buffer.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
+const systemErrors: Record<string, string> = {
+  ENOENT: "no such file",
+  ENOTDIR: "no such file",
+  EACCES: "no permission to read the file",
+  EPERM: "no permission to read the file",
+  EISDIR: "is a directory, not a file",
+};
+
+function describeSystemError(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return systemErrors[code ?? ""] ?? message;
+}
