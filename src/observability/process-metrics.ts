@@ -99,7 +99,7 @@ function registerHeap(metrics: Metrics): void {
   metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use", () => memory.heapUsed);
   metrics.gauge(
     "nodejs_external_memory_bytes",
-    "Memory of buffers outside the heap, whether the kernel has committed it or not",
+    "Memory outside the heap that belongs to it, without shared memory",
     () => memory.external,
   );
 }

@@ -1,0 +1,111 @@
+/** Keeps the names of the metrics in order, and `docs/metrics.md` complete. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
+import { before, test } from "node:test";
+import { createRandom } from "../../src/bittorrent/clock.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { silentLogger } from "../../src/observability/logger.ts";
+import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
+import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
+import { ResponseMetrics } from "../../src/observability/response-metrics.ts";
+import { registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
+import { composeSettings } from "../../src/runtime/compose.ts";
+import { Tracker } from "../../src/runtime/tracker.ts";
+import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
+
+let families: FamilySnapshot[] = [];
+
+/** Runs a tracker for as long as it takes to register what it registers only when it happens. */
+before(async () => {
+  const clock = { seconds: 1, unixSeconds: 1 };
+  const loaded = loadConfig({ env: {}, set: ["http.addr=127.0.0.1:0", "udp.addr=127.0.0.1:0"] });
+  assert.ok(loaded.ok);
+  const metrics = new Metrics();
+  const stopProcessMetrics = registerProcessMetrics(metrics, "0");
+  const store = new MemoryStore({ config: loaded.config.storage.config, clock, random: createRandom(1) });
+  registerStorageMetrics(metrics, store);
+  const failing = {
+    name: "failing",
+    handleAnnounce() {
+      throw new Error("on purpose");
+    },
+  };
+  const settings = { ...composeSettings(loaded.config), postHooks: [failing] };
+  const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });
+  await tracker.start();
+  const url = tracker.urls().find((listening) => listening.startsWith("http:"));
+  const id = "-TR3000-xxxxxxxxxxxx";
+  const query = `info_hash=${id}&peer_id=${id}&port=1&uploaded=0&downloaded=0&left=0`;
+  const [response] = (await once(get(`${url}/announce?${query}`, { agent: false }), "response")) as [
+    IncomingMessage,
+  ];
+  await once(response.resume(), "end");
+  await tracker.stop(AbortSignal.abort());
+  stopProcessMetrics();
+  new ResponseMetrics(metrics, "udp").observe("connect", 4, undefined, 0);
+  families = await metrics.scrape();
+});
+
+/** Names that Chihaya gave, against the rules below. */
+const chihayas = [
+  "chihaya_http_response_duration_milliseconds",
+  "chihaya_storage_gc_duration_milliseconds",
+  "chihaya_storage_infohashes_count",
+  "chihaya_storage_leechers_count",
+  "chihaya_storage_seeders_count",
+  "chihaya_udp_response_duration_milliseconds",
+];
+
+test("names follow Prometheus' conventions", () => {
+  const broken = families
+    .filter(({ name }) => !chihayas.includes(name))
+    .flatMap(({ name, kind, help, series }) => {
+      const rules: [boolean, string][] = [
+        [/^(chihaya|process|nodejs)(_[a-z0-9]+)+$/.test(name), "prefix and snake_case"],
+        [
+          (kind === "counter") === name.endsWith("_total"),
+          "_total is for counters, and counters end with it",
+        ],
+        [!/_(count|sum|bucket)$/.test(name), "_count, _sum and _bucket belong to histograms"],
+        [!/milli|micro|nano|minutes|hours|kilo|mega/.test(name), "base units: seconds, bytes, ratios"],
+        [kind !== "histogram" || /_(seconds|bytes)$/.test(name), "histograms name their unit"],
+        [help !== "" && !help.endsWith("."), "help without a full stop"],
+        [
+          series.every(({ labels }) =>
+            Object.keys(labels).every((label) => /^[a-z]+(_[a-z]+)*$/.test(label)),
+          ),
+          "labels in snake_case",
+        ],
+      ];
+      return rules.filter(([kept]) => !kept).map(([, rule]) => `${name}: ${rule}`);
+    });
+  assert.deepEqual(broken, []);
+});
+
+test("Chihaya's metrics are all there", () => {
+  const names = families.map(({ name }) => name);
+  assert.deepEqual(
+    chihayas.filter((name) => !names.includes(name)),
+    [],
+  );
+});
+
+test("docs/metrics.md describes exactly the metrics of a running tracker, with types and labels", () => {
+  const registered = families.map(({ name, kind, series }) => {
+    const labels = Object.keys(series[0]?.labels ?? {}).sort();
+    return `${name} ${kind} ${labels}`;
+  });
+  const rows = readFileSync("docs/metrics.md", "utf8").matchAll(
+    /^\| `(\w+)` \| (counter|gauge|histogram) \| (.*?) ?\|/gm,
+  );
+  const documented = [...rows].map(([, name, kind, labels = ""]) => {
+    const names = [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label).sort();
+    return `${name} ${kind} ${names}`;
+  });
+  const linux = /^process_(open|max)_fds /;
+  const comparable = (lines: string[]): string[] =>
+    lines.filter((line) => process.platform === "linux" || !linux.test(line)).sort();
+  assert.deepEqual(comparable(documented), comparable(registered));
+});
