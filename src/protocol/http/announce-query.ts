@@ -7,8 +7,6 @@ import { startsWithName } from "./ascii.ts";
 import * as errors from "./errors.ts";
 import { maxParams, Param, QueryReader } from "./query.ts";
 
-export { parseScrapeQuery } from "./scrape-query.ts";
-
 /** What the operator has set about announces over HTTP. */
 export interface AnnounceQueryOptions {
   maxNumWant: number;
