@@ -7,11 +7,7 @@ import { selectionGroups } from "./conformance/selection.ts";
 import { type ConformanceEnvironment, type CreateStore, StoreTester } from "./conformance/store-tester.ts";
 
 export type { ConformanceGroup } from "./conformance/group.ts";
-export {
-  type ConformanceEnvironment,
-  type CreateStore,
-  StoreTester,
-} from "./conformance/store-tester.ts";
+export type { ConformanceEnvironment, CreateStore } from "./conformance/store-tester.ts";
 
 /** What a store has beyond the minimum, and what it must be forgiven. */
 export interface ConformanceOptions {

@@ -4,8 +4,8 @@
  * would be allocated.
  */
 export class Entropy {
-  /** High and low halves of s0 and s1. */
-  readonly #state = new Int32Array(4);
+  /** High and low halves of s0 and s1, then of the magnitude of the last output. */
+  readonly #state = new Int32Array(6);
 
   /** Seeds it: each word is the sum of the first two big-endian 64-bit words of a value (the rest is not used). */
   seed(infoHash: Uint8Array, peerId: Uint8Array): void {
@@ -20,11 +20,27 @@ export class Entropy {
     this.#state[at + 1] = low;
   }
 
+  /** The next number of 24 bits: the low ones of the magnitude of the next output, taken as signed. */
+  bits24(): number {
+    this.#next();
+    return this.#state[5]! & 0xffffff;
+  }
+
   /**
    * The next number from 0 to `limit` - 1: the magnitude of the next output, taken as signed, modulo `limit`.
    * @param limit  1 to 2^31
    */
   below(limit: number): number {
+    this.#next();
+    const high = this.#state[4]!;
+    const low = this.#state[5]!;
+    // Sixteen bits at a time, since a double is exact only to 2^53. -2^63 has the magnitude 2^63 here.
+    let rest = (high >>> 0) % limit;
+    rest = (rest * 0x10000 + (low >>> 16)) % limit;
+    return (rest * 0x10000 + (low & 0xffff)) % limit;
+  }
+
+  #next(): void {
     const state = this.#state;
     let high0 = state[0]!;
     let low0 = state[1]!;
@@ -38,6 +54,8 @@ export class Entropy {
       low = -low | 0;
       high = (~high + (low === 0 ? 1 : 0)) | 0;
     }
+    state[4] = high;
+    state[5] = low;
 
     state[0] = high1;
     state[1] = low1;
@@ -45,11 +63,6 @@ export class Entropy {
     low0 ^= low0 << 23;
     state[2] = high0 ^ high1 ^ (high0 >>> 18) ^ (high1 >>> 5);
     state[3] = low0 ^ low1 ^ ((low0 >>> 18) | (high0 << 14)) ^ ((low1 >>> 5) | (high1 << 27));
-
-    // Sixteen bits at a time, since a double is exact only to 2^53. -2^63 has the magnitude 2^63 here.
-    let rest = (high >>> 0) % limit;
-    rest = (rest * 0x10000 + (low >>> 16)) % limit;
-    return (rest * 0x10000 + (low & 0xffff)) % limit;
   }
 }
 

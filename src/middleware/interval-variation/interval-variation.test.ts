@@ -83,7 +83,7 @@ describe("interval variation", () => {
       const why = `${infoHash} ${peerId}`;
       const entropy = new Entropy();
       entropy.seed(Buffer.from(infoHash, "hex"), Buffer.from(peerId, "hex"));
-      assert.equal(entropy.below(1 << 24), probability, why);
+      assert.equal(entropy.bits24(), probability, why);
 
       const options = { maxIncreaseDelta, modifyMinInterval: true };
       const always = added({ ...options, modifyResponseProbability: 1 }, infoHash, peerId);

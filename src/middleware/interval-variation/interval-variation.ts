@@ -11,8 +11,6 @@ export interface IntervalVariationOptions {
   modifyMinInterval?: boolean;
 }
 
-const probabilitySteps = 1 << 24;
-
 /**
  * Creates the prehook `interval variation`: adds 1 to `maxIncreaseDelta` seconds to the interval of some
  * clients, so that those who came together do not return together. Which, and how much, follows from infohash and
@@ -32,7 +30,7 @@ export function createIntervalVariation(options: IntervalVariationOptions): Hook
     name: "interval variation",
     handleAnnounce(request, response) {
       entropy.seed(request.infoHash, request.peerId);
-      const isSpared = entropy.below(probabilitySteps) / probabilitySteps >= probability;
+      const isSpared = entropy.bits24() / 0x1000000 >= probability;
       if (isSpared) return;
       const seconds = entropy.below(maximum) + 1;
       response.interval += seconds;
