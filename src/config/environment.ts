@@ -17,34 +17,36 @@ export function variableName(path: readonly string[]): string {
 /**
  * Replaces `${NAME}` and `${NAME:-default}` in the values of a tree, in place; `$${` stands for `${`.
  * A default is used where the variable is missing or empty. What is put in is not looked at again.
+ * @returns paths of the values that could not be replaced
  */
-export function interpolate(tree: Tree, env: Environment, diagnostics: Diagnostics, path: Path = []): void {
+export function interpolate(tree: Tree, env: Environment, diagnostics: Diagnostics, path: Path = []): Path[] {
   if (tree.kind === "list") {
-    for (const [index, item] of tree.items.entries()) interpolate(item, env, diagnostics, [...path, index]);
-  } else if (tree.kind === "mapping") {
-    for (const [key, { value }] of tree.entries) interpolate(value, env, diagnostics, [...path, key]);
-  } else if (tree.text?.includes("${")) {
-    tree.text = tree.text.replace(
-      /\$(\$\{)|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|\$\{/g,
-      (found, escaped: string | undefined, name: string | undefined, fallback: string | undefined) => {
-        if (escaped !== undefined) return escaped;
-        if (name === undefined) {
-          diagnostics.error(
-            tree.at,
-            path,
-            `not a variable, as \${NAME} or \${NAME:-default}; write "$\${" for "\${"`,
-          );
-          return found;
-        }
-        const value = env[name];
-        if (value !== undefined && (value !== "" || fallback === undefined)) return value;
-        if (fallback !== undefined) return fallback;
-        const remedy = `set it, or give a default as \${${name}:-default}`;
-        diagnostics.error(tree.at, path, `the environment has no variable ${name}; ${remedy}`);
-        return found;
-      },
+    return tree.items.flatMap((item, index) => interpolate(item, env, diagnostics, [...path, index]));
+  }
+  if (tree.kind === "mapping") {
+    return [...tree.entries].flatMap(([key, { value }]) =>
+      interpolate(value, env, diagnostics, [...path, key]),
     );
   }
+  const failures: Path[] = [];
+  const fail = (found: string, message: string) => {
+    diagnostics.error(tree.at, path, message);
+    failures.push(path);
+    return found;
+  };
+  tree.text = tree.text?.replace(
+    /\$(\$\{)|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|\$\{/g,
+    (found, escaped: string | undefined, name: string | undefined, fallback: string | undefined) => {
+      if (escaped !== undefined) return escaped;
+      if (name === undefined)
+        return fail(found, `expected \${NAME} or \${NAME:-default}; for "\${" itself write "$\${"`);
+      const value = env[name];
+      if (value !== undefined && (value !== "" || fallback === undefined)) return value;
+      if (fallback !== undefined) return fallback;
+      return fail(found, `there is no variable ${name}; set it, or give a default as \${${name}:-default}`);
+    },
+  );
+  return failures;
 }
 
 /** Sets values from variables such as `CHIHAYA_HTTP__ADDR`, in place. */

@@ -31,7 +31,7 @@ const approval = (check: (item: string) => string | undefined, what: string, exa
   z
     .strictObject({
       whitelist: list({ check }).prefault([]).describe(`Only these ${what} are let in; ${example}.`),
-      blacklist: list({ check }).prefault([]).describe(`All but these ${what} are let in.`),
+      blacklist: list({ check }).prefault([]).describe(`All ${what} but these are let in.`),
     })
     .check((context) => {
       const { whitelist, blacklist } = context.value;

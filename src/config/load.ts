@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { checkTogether } from "./checks.ts";
 import type { Config } from "./config.ts";
-import { type Diagnostic, Diagnostics, type Origin, type Path } from "./diagnostics.ts";
+import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
 import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
 import { explainIssue, unknownKey } from "./explain.ts";
 import { modernise } from "./older-spellings.ts";
@@ -52,14 +52,17 @@ export function loadConfig({ file, env, set = [] }: LoadOptions): LoadResult {
     return failed();
   }
 
-  const root = file === undefined ? defaults(source) : openDocument(source, read.text, env, diagnostics);
+  const root = file === undefined ? defaults(source) : openDocument(source, read.text, diagnostics);
   if (root === undefined) return failed();
+  const unsound = interpolate(root, env, diagnostics);
+  modernise(root, diagnostics);
   applyEnvironment(root, env, diagnostics);
   applySets(root, set, diagnostics);
   readSecretFiles(root, diagnostics);
+  leaveOutPlainHttp(root);
 
   const document = toPlain(root);
-  const config = validate(root, document, diagnostics);
+  const config = validate(root, document, unsound, diagnostics);
   if (config === undefined || diagnostics.hasErrors) return failed();
   return { ok: true, config, document, warnings: diagnostics.list("warning") };
 }
@@ -76,13 +79,8 @@ function defaults(source: string): TreeMapping {
   return root;
 }
 
-/** The mapping under `chihaya`, with variables put in and older spellings replaced. */
-function openDocument(
-  file: string,
-  text: string,
-  env: Environment,
-  diagnostics: Diagnostics,
-): TreeMapping | undefined {
+/** The mapping under `chihaya`, as it was written. */
+function openDocument(file: string, text: string, diagnostics: Diagnostics): TreeMapping | undefined {
   const tree = parseTree(file, text, diagnostics);
   if (tree === undefined) return undefined;
   const root = findTop(tree, diagnostics);
@@ -93,8 +91,6 @@ function openDocument(
     if (entry?.value.kind === "scalar" && entry.value.text === undefined)
       entry.value = emptyMapping(entry.keyAt);
   }
-  interpolate(root, env, diagnostics);
-  modernise(root, diagnostics);
   return root;
 }
 
@@ -124,6 +120,15 @@ function findTop(tree: Tree, diagnostics: Diagnostics): TreeMapping | undefined 
   return undefined;
 }
 
+/** HTTPS alone is HTTPS alone: the default address is for those who name none. */
+function leaveOutPlainHttp(root: TreeMapping): void {
+  const http = find(root, ["http"]);
+  const tls = find(root, ["http", "https_addr"]);
+  const isGiven = tls !== undefined && (tls.kind !== "scalar" || (tls.text ?? "") !== "");
+  if (http?.kind !== "mapping" || http.entries.has("addr") || !isGiven) return;
+  http.entries.set("addr", { keyAt: tls.at, value: { kind: "scalar", text: "", at: tls.at } });
+}
+
 /** Replaces each secret that is given as a file by what that file holds, in place. */
 function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
   for (const { path, field } of leaves) {
@@ -151,13 +156,19 @@ function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
 }
 
 /** Reports all that the schema and the checks find; returns what could be read, with defaults for the rest. */
-function validate(root: TreeMapping, document: Plain, diagnostics: Diagnostics): Config | undefined {
-  const unsound: Path[] = [];
+function validate(
+  root: TreeMapping,
+  document: Plain,
+  unreplaced: readonly Path[],
+  diagnostics: Diagnostics,
+): Config | undefined {
+  const unsound = [...unreplaced];
   let result = schema.safeParse(document, { error: explainIssue });
   for (const { path, message, isKey } of problems(result.error)) {
     unsound.push(path);
+    if (unreplaced.some((other) => formatPath(other) === formatPath(path))) continue;
     const text = isKey ? unknownKey(document, path.slice(0, -1), String(path.at(-1))) : message;
-    diagnostics.error(locate(root, path, isKey), path, text);
+    diagnostics.error(locate(root, path, isKey), asWritten(root, path), text);
   }
   // The checks want a whole configuration: what could not be read is left out for them. Twice, since what is
   // left can be wrong as well (the keys of a store whose name was).
@@ -167,11 +178,17 @@ function validate(root: TreeMapping, document: Plain, diagnostics: Diagnostics):
   }
   if (!result.success) return undefined;
   checkTogether(result.data, document, {
-    error: (path, message) => diagnostics.error(locate(root, path), path, message),
-    warning: (path, message) => diagnostics.warning(locate(root, path), path, message),
+    error: (path, message) => diagnostics.error(locate(root, path), asWritten(root, path), message),
+    warning: (path, message) => diagnostics.warning(locate(root, path), asWritten(root, path), message),
     sound: (...paths) => paths.every((path) => !unsound.some((other) => overlap(path, other))),
   });
   return result.data;
+}
+
+/** A list of one may have been written as a value: then it has no index. */
+function asWritten(root: TreeMapping, path: Path): Path {
+  const isItem = typeof path.at(-1) === "number" && find(root, path) === undefined;
+  return isItem ? path.slice(0, -1) : path;
 }
 
 interface Problem {

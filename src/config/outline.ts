@@ -43,10 +43,10 @@ const definition = (type: z.ZodType) => type.def as unknown as Definition;
 function toField(key: string, type: z.ZodType): Field {
   const field: Field = { key, description: "", default: undefined, facts: undefined, fields: [], hooks: [] };
   for (let inner: z.ZodType | undefined = type; inner !== undefined; ) {
-    const { description, default: byMeta } = z.globalRegistry.get(inner) ?? {};
+    const { description } = z.globalRegistry.get(inner) ?? {};
     if (field.description === "") field.description = description ?? "";
     const found = definition(inner);
-    field.default ??= (byMeta as Plain | undefined) ?? found.defaultValue;
+    field.default ??= found.defaultValue;
     field.facts = facts.get(inner);
     if (field.facts !== undefined) break;
     if (found.shape) field.fields = Object.entries(found.shape).map(([name, below]) => toField(name, below));

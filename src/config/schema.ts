@@ -2,7 +2,6 @@ import { z } from "zod";
 import { Networks } from "../bittorrent/networks.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
-import { parseAddressList } from "./addresses.ts";
 import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
 import { hookSchema } from "./hooks.ts";
@@ -46,8 +45,7 @@ function network(text: string): string | undefined {
 const http = z
   .strictObject({
     addr: addresses({ restart: true })
-      .optional()
-      .meta({ default: defaultAddr })
+      .prefault(defaultAddr)
       .describe(
         "Where HTTP is served: one address or a list. `:6969`, and `[::]:6969` alone, are IPv4 and IPv6. " +
           'Without it, `https_addr` is served alone; "" turns plain HTTP off.',
@@ -112,9 +110,7 @@ const http = z
   })
   .transform(
     (http): HttpOptions => ({
-      listen:
-        http.addr ??
-        (http.https_addr.length > 0 ? [] : (parseAddressList(defaultAddr) as HttpOptions["listen"])),
+      listen: http.addr,
       listenTls: http.https_addr,
       tls: undefined, // read once all else is known to be right
       readTimeout: http.read_timeout,
@@ -192,12 +188,12 @@ const memory = z
       .describe(
         "Whether peer ids are stored, for clients that ask for lists with them. 20 bytes more a peer.",
       ),
-    shard_count: integer(0, 2 ** 31 - 1)
+    shard_count: integer(0, 2 ** 31 - 1, { obsolete: true })
       .prefault("1024")
-      .describe("Accepted from files of Chihaya; without effect."),
-    prometheus_reporting_interval: duration(0)
+      .describe("The store is not divided into shards."),
+    prometheus_reporting_interval: duration(0, { obsolete: true })
       .prefault("1s")
-      .describe("Accepted from files of Chihaya; without effect: metrics are always current."),
+      .describe("Metrics are counted when they are asked for."),
   })
   .transform((memory) => ({
     gcInterval: memory.gc_interval,

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import type { Environment } from "./environment.ts";
 
 /** Bytes of a configuration file at most. */
@@ -58,4 +58,12 @@ const systemErrors: Record<string, string> = {
 function describeSystemError(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return systemErrors[code ?? ""] ?? message;
+}
+
+/** Where Chihaya looks as well. */
+const usualFile = "/etc/chihaya.yaml";
+
+/** The file that counts: the named one, else `CHIHAYA_CONFIG`, else `/etc/chihaya.yaml` if there is one, else none. */
+export function findConfigFile(named: string | undefined, env: Environment): string | undefined {
+  return named ?? (env.CHIHAYA_CONFIG || (existsSync(usualFile) ? usualFile : undefined));
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ListenAddress } from "../net/listen-address.ts";
-import { parseAddressList } from "./addresses.ts";
+import { parseAddresses } from "./addresses.ts";
 import { quote } from "./diagnostics.ts";
 import { parseDuration } from "./duration.ts";
 
@@ -14,23 +14,23 @@ export interface Facts {
   restart?: boolean;
   /** Masked wherever it would be shown, and readable from a file named by the same key with `_file`. */
   secret?: boolean;
+  /** Accepted from files of Chihaya, and without effect. */
+  obsolete?: boolean;
 }
 
 /** The facts of each value in the schema. */
 export const facts: z.core.$ZodRegistry<Facts> = z.registry<Facts>();
 
-/** A value as it is given: text, or (only for lists) texts. */
-export type Value<T> = z.ZodType<T, string | string[]>;
-type Marks = Pick<Facts, "restart" | "secret">;
+/** A value; as input it is text, or (only for lists) texts. */
+export type Value<T> = z.ZodType<T, unknown>;
+type Marks = Pick<Facts, "restart" | "secret" | "obsolete">;
 
-/** Why a value is refused; `index` where it is an item of a list. */
+/** Why a value is refused. */
 class Wrong {
   readonly message: string;
-  readonly index: number | undefined;
 
-  constructor(message: string, index?: number) {
+  constructor(message: string) {
     this.message = message;
-    this.index = index;
   }
 }
 
@@ -44,34 +44,31 @@ function scalar<T>(expected: string, own: Facts, read: (text: string) => T | Wro
   const text = z.string({ error: ({ input }) => `expected ${expected}, got ${describeInput(input)}` });
   return text
     .transform((input, context) => {
-      const value = read(input.trim());
+      const value = read(input);
       if (!(value instanceof Wrong)) return value;
       context.issues.push({ code: "custom", message: value.message, input });
       return z.NEVER;
     })
-    .register(facts, own) as unknown as Value<T>; // zod marks an input of string; a list is refused with its reason
+    .register(facts, own);
 }
 
-function listOf<T>(expected: string, own: Facts, read: (items: string[]) => T | Wrong): Value<T> {
+/** Refuses the item at `index`. */
+type Refuse = (index: number, message: string) => void;
+
+function listOf<T>(expected: string, own: Facts, read: (items: string[], refuse: Refuse) => T): Value<T> {
   const error = ({ input }: { input?: unknown }) => `expected ${expected}, got ${describeInput(input)}`;
-  const item = z.string({ error });
   return z
-    .union([z.string(), z.array(item)], {
-      error: (issue) => {
-        const broken = Array.isArray(issue.input)
-          ? issue.input.find((value) => typeof value !== "string")
-          : issue.input;
-        return error({ input: broken });
-      },
-    })
-    .transform((input, context) => {
-      const items = typeof input === "string" ? input.split(",") : input;
-      const value = read(items.map((text) => text.trim()).filter((text) => text !== ""));
-      if (!(value instanceof Wrong)) return value;
-      const path = Array.isArray(input) && value.index !== undefined ? [value.index] : [];
-      context.issues.push({ code: "custom", message: value.message, input, path });
-      return z.NEVER;
-    })
+    .preprocess(
+      (input) => (typeof input === "string" ? input.split(",").filter((part) => part.trim() !== "") : input),
+      z.array(z.string({ error }), { error }),
+    )
+    .transform(
+      (items, context): T =>
+        read(
+          items.map((item) => item.trim()),
+          (index, message) => context.issues.push({ code: "custom", message, input: items, path: [index] }),
+        ),
+    )
     .register(facts, own);
 }
 
@@ -81,15 +78,6 @@ export function text(options: { check?: (text: string) => string | undefined } &
   return scalar("text", { kind: "text", json: { type: "string" }, ...marks }, (input) => {
     const wrong = check?.(input);
     return wrong === undefined ? input : new Wrong(wrong);
-  });
-}
-
-/** One of some words. */
-export function choice<const T extends string>(...words: T[]): Value<T> {
-  const expected = words.slice(0, -1).join(", ") + (words.length > 1 ? " or " : "") + words.at(-1);
-  return scalar(expected, { kind: words.join(" \\| "), json: { enum: words } }, (input) => {
-    const found = words.find((word) => word === input.toLowerCase());
-    return found ?? new Wrong(`expected ${expected}, got ${quote(input)}`);
   });
 }
 
@@ -163,20 +151,17 @@ export function list(
   options: { check?: (item: string) => string | undefined } & Marks = {},
 ): Value<readonly string[]> {
   const { check, ...marks } = options;
-  return listOf("a list of texts", { kind: "list", json: listJson, ...marks }, (items) => {
+  return listOf("a list of texts", { kind: "list", json: listJson, ...marks }, (items, refuse) => {
     for (const [index, item] of items.entries()) {
       const wrong = check?.(item);
-      if (wrong !== undefined) return new Wrong(wrong, index);
+      if (wrong !== undefined) refuse(index, wrong);
     }
     return items;
   });
 }
 
-/** Addresses to listen on; see {@link parseAddressList}. */
+/** Addresses to listen on; see {@link parseAddresses}. */
 export function addresses(marks: Marks = {}): Value<readonly ListenAddress[]> {
   const expected = 'an address such as "0.0.0.0:6969", or a list of them';
-  return listOf(expected, { kind: "address, or list", json: listJson, ...marks }, (items) => {
-    const parsed = parseAddressList(items);
-    return Array.isArray(parsed) ? parsed : new Wrong(parsed.message, parsed.index);
-  });
+  return listOf(expected, { kind: "address, or list", json: listJson, ...marks }, parseAddresses);
 }

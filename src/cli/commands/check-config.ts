@@ -1,0 +1,59 @@
+import { parseArgs } from "node:util";
+import { type Diagnostic, formatDiagnostics } from "../../config/diagnostics.ts";
+import { loadConfig } from "../../config/load.ts";
+import { findConfigFile } from "../../config/source.ts";
+import { ExitCode } from "../command.ts";
+
+export const help = `Says all that is wrong or doubtful in a configuration, without starting anything.
+
+Usage: chihaya check-config [FILE] [OPTIONS]
+
+  FILE             configuration file; without it, what the tracker would run with (see chihaya serve --help)
+  --config FILE    the same
+  --set PATH=VALUE overrides one setting, such as --set http.addr=127.0.0.1:7000; repeatable
+  --json           writes one JSON object: {"ok", "file", "errors", "warnings"}
+
+The environment counts as it does when the tracker runs. Files that the configuration names (certificate, key,
+secrets) are read as well.
+
+Exit codes: 0 it can be used (there may be warnings), 2 wrong usage, 78 it cannot be used.
+`;
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      config: { type: "string" },
+      set: { type: "string", multiple: true },
+      json: { type: "boolean", default: false },
+    },
+  });
+  if (positionals.length + (values.config === undefined ? 0 : 1) > 1) {
+    process.stderr.write("chihaya: check-config takes one file\n");
+    return ExitCode.usage;
+  }
+  const file = findConfigFile(positionals[0] ?? values.config, process.env);
+  const result = loadConfig({ file, env: process.env, set: values.set });
+  const { ok, warnings } = result;
+  const errors = ok ? [] : result.errors;
+  const name = file ?? "built-in defaults";
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify({ ok, file: name, errors, warnings })}\n`);
+  } else {
+    process.stdout.write(formatDiagnostics(inOrder([...errors, ...warnings])));
+    const counted = [count(errors, "error"), count(warnings, "warning")]
+      .filter((text) => text !== "")
+      .join(", ");
+    process.stdout.write(`${name}: ${ok ? "ok" : "cannot be used"}${counted && ` (${counted})`}\n`);
+  }
+  return ok ? ExitCode.ok : ExitCode.config;
+}
+
+function inOrder(diagnostics: Diagnostic[]): Diagnostic[] {
+  return diagnostics.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+}
+
+function count(list: readonly unknown[], noun: string): string {
+  return list.length === 0 ? "" : `${list.length} ${noun}${list.length === 1 ? "" : "s"}`;
+}

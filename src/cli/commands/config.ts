@@ -1,0 +1,44 @@
+import { parseArgs } from "node:util";
+import { formatDiagnostics } from "../../config/diagnostics.ts";
+import { loadConfig } from "../../config/load.ts";
+import { renderEffective, renderExample } from "../../config/render.ts";
+import { findConfigFile } from "../../config/source.ts";
+import { ExitCode } from "../command.ts";
+
+export const help = `Prints a configuration as YAML: the one that the tracker would run with, or the default one.
+
+Usage: chihaya config [OPTIONS]
+
+  --default        prints the default configuration with a comment on each setting, to start your own from
+  --config FILE    configuration file; without it, the usual ones (see chihaya serve --help)
+  --set PATH=VALUE overrides one setting, such as --set http.addr=127.0.0.1:7000; repeatable
+
+The effective configuration is complete: the file, the environment and the flags have been applied, older
+spellings replaced, defaults filled in. Secrets are masked.
+
+Exit codes: 0 printed, 2 wrong usage, 78 the configuration cannot be used.
+`;
+
+export async function run(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      default: { type: "boolean", default: false },
+      config: { type: "string" },
+      set: { type: "string", multiple: true },
+    },
+  });
+  if (values.default) {
+    process.stdout.write(renderExample());
+    return ExitCode.ok;
+  }
+  const file = findConfigFile(values.config, process.env);
+  const result = loadConfig({ file, env: process.env, set: values.set });
+  if (!result.ok) {
+    process.stderr.write(formatDiagnostics(result.errors));
+    return ExitCode.config;
+  }
+  process.stderr.write(formatDiagnostics(result.warnings));
+  process.stdout.write(renderEffective(result.document));
+  return ExitCode.ok;
+}

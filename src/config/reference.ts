@@ -1,0 +1,147 @@
+import { variableName } from "./environment.ts";
+import { type Field, type HookOutline, outline } from "./outline.ts";
+import { block, inline } from "./render.ts";
+
+/** The text of `docs/configuration.md`. */
+export function renderReference(): string {
+  const values = (fields: readonly Field[]) => fields.filter(({ facts }) => facts && !facts.obsolete);
+  const byKey = (key: string) => outline.fields.find((field) => field.key === key)!;
+  const memory = byKey("storage").fields.find(({ key }) => key === "config")!;
+  const hooks = byKey("prehooks").hooks;
+  return `# Configuration
+
+<!-- Generated from src/config by "npm run gen". -->
+
+Without a configuration a public tracker runs: HTTP and UDP on port 6969, metrics on 127.0.0.1:6880. A file changes
+that. It is YAML, everything stands below \`chihaya:\`, and the names are Chihaya's, whose own files run unmodified:
+
+\`\`\`yaml
+chihaya:
+  announce_interval: "30m"
+  http:
+    addr: "0.0.0.0:6969"
+  udp:
+    addr: "0.0.0.0:6969"
+    private_key: "\${CHIHAYA_KEY}"
+  prehooks:
+    - name: "torrent approval"
+      options:
+        whitelist: ["0123456789abcdef0123456789abcdef01234567"]
+\`\`\`
+
+**A frontend whose block is missing is off.** A block without keys has the defaults.
+[chihaya.example.yaml](../chihaya.example.yaml) is a file with every setting and its default (\`chihaya config --default\`
+prints it), \`config.schema.json\` is a JSON Schema for editors.
+
+## Where settings come from
+
+The file is the one of \`--config FILE\`, else of the variable \`CHIHAYA_CONFIG\`, else \`/etc/chihaya.yaml\` if it exists.
+Flags win over the environment, the environment over the file, the file over the defaults:
+
+- \`--set http.addr=127.0.0.1:7000\` sets one value; it can be repeated.
+- \`${variableName(["http", "addr"])}=127.0.0.1:7000\` does so from the environment: \`CHIHAYA_\` and the path in capitals, with
+  two underscores where it has a dot. To set a value of a frontend turns that frontend on.
+- A list is one text there, with commas. Hooks can only be set in the file.
+- In any value of the file \`\${NAME}\` is replaced by that variable, and \`\${NAME:-default}\` by the default if the variable
+  is missing or empty. A missing variable without a default is an error. \`$\${\` stands for \`\${\`.
+- A secret can be read from a file: \`private_key_file\` instead of \`private_key\`.
+
+## Checking
+
+\`chihaya check-config FILE\` says all that is wrong at once, each with its place and with what would be right, and exits
+with 78 if the file cannot be used (with 0 if there are only warnings). \`--json\` is for programs. \`chihaya config\` prints
+what the tracker would run with, secrets masked.
+
+Keys that are not known are refused. A value that needs another one to have an effect, or is allowed and doubtful,
+is a warning. A file may have 1 MiB, in UTF-8.
+
+## Reload
+
+SIGHUP and SIGUSR1 load it all again, the certificates too, without closing a socket or losing a peer. A
+configuration with a mistake changes nothing. What is marked with † below is taken only at a start, and so are
+frontends that come or go.
+
+## Values
+
+- *duration*: \`30m\`, \`1h30m\`, \`15s\`, \`500ms\`, as Go writes them. A number without a unit is refused.
+- *address*: \`0.0.0.0:6969\`, \`[::1]:6969\`, \`localhost:6969\`. \`:6969\`, and \`[::]:6969\` where it is the only one, are all
+  addresses of IPv4 and IPv6, as in Go; in a list of several, \`[::]:6969\` is all of IPv6. Other names are not looked up.
+- *list*: a YAML list, or one text with commas.
+
+## \`chihaya\`
+
+${table(values(outline.fields))}
+
+## \`chihaya.http\`
+
+${byKey("http").description}
+
+${table(values(byKey("http").fields))}
+
+## \`chihaya.udp\`
+
+${byKey("udp").description}
+
+${table(values(byKey("udp").fields))}
+
+## \`chihaya.storage\`
+
+${byKey("storage").description}
+
+${table(values(byKey("storage").fields))}
+
+### \`chihaya.storage.config\` for \`memory\`
+
+${table(values(memory.fields))}
+
+## \`chihaya.prehooks\` and \`chihaya.posthooks\`
+
+${byKey("prehooks").description} ${byKey("posthooks").description}
+Each has a \`name\` and \`options\`. The built-in hooks have an effect only among the prehooks.
+
+${hooks.map(renderHook).join("\n")}
+## From Chihaya
+
+These are accepted as well:
+
+- Without effect: ${memory.fields
+    .filter(({ facts }) => facts?.obsolete)
+    .map(
+      ({ key, description }) => `\`storage.config.${key}\` (${description.replace(/\.$/, "").toLowerCase()})`,
+    )
+    .join(", ")}.
+- Older spellings, each with a warning that says what to write: \`config\` for a hook's \`options\`; \`prometheus_addr\` for
+  \`metrics_addr\`; \`storage.config.shards\`; \`http.enable_legacy_php_urls\`; \`max_numwant\`, \`default_numwant\` and
+  \`max_scrape_infohashes\` at the top, for both frontends.
+- \`yes\`, \`no\`, \`on\` and \`off\` for true and false, and \`_\` between digits.
+- 0 for the default where Chihaya takes it so (limits, timeouts, \`gc_interval\`, \`peer_lifetime\`), with a warning.
+
+What is different:
+
+- Unknown keys and durations without a unit are mistakes; Chihaya ignores the ones and takes the others for nanoseconds.
+- \`https_addr\` works without \`addr\`. A block without \`addr\` has the default addresses; Chihaya turns the frontend off.
+- \`real_ip_header\` is believed only from \`trusted_proxies\`.
+- \`enable_keepalive\` is true unless it is set.
+- \`jwt\` and \`redis\` are not available yet.
+`;
+}
+
+function renderHook({ name, description, fields, example }: HookOutline): string {
+  return `### ${name}
+
+${description}
+
+${table(fields)}
+
+\`\`\`yaml
+${block([example], "")}\`\`\`
+`;
+}
+
+function table(fields: readonly Field[]): string {
+  const rows = fields.map(({ key, facts, default: byDefault, description }) => {
+    const shown = byDefault === undefined ? "required" : `\`${inline(byDefault, facts?.json.type)}\``;
+    return `| \`${key}\`${facts?.restart ? " †" : ""} | ${facts?.kind} | ${shown} | ${description} |`;
+  });
+  return `| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}`;
+}

@@ -1,0 +1,103 @@
+import { type Field, outline, valueAt } from "./outline.ts";
+import type { Plain } from "./tree.ts";
+
+const width = 96;
+
+/** Breaks text into lines of at most `columns`. */
+export function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > columns) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return line === "" ? lines : [...lines, line];
+}
+
+function comment(text: string, indent: string): string {
+  return wrap(text, width - indent.length)
+    .map((line) => `${indent}# ${line}\n`)
+    .join("");
+}
+
+/** Writes a value on one line of YAML: text in double quotes, numbers and booleans bare. */
+export function inline(value: Plain | undefined, type?: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => inline(item)).join(", ")}]`;
+  const isBare =
+    (type === "integer" || type === "boolean" || type === "number") && /^[\w.+-]+$/.test(`${value}`);
+  return isBare ? `${value}` : JSON.stringify(value ?? "");
+}
+
+/** Writes what the schema does not lay out, such as hooks: blocks, one key a line. */
+export function block(value: unknown, indent: string): string {
+  if (Array.isArray(value) && value.every((item) => typeof item === "object")) {
+    return value.map((item) => `${indent}- ${block(item, `${indent}  `).trimStart()}`).join("");
+  }
+  return Object.entries(value as Record<string, unknown>)
+    .map(([key, item]) => {
+      const isNested = typeof item === "object" && item !== null && !Array.isArray(item);
+      if (isNested && Object.keys(item).length > 0) return `${indent}${key}:\n${block(item, `${indent}  `)}`;
+      const text = isNested
+        ? "{}"
+        : typeof item === "string" || Array.isArray(item)
+          ? inline(item as Plain)
+          : `${item}`;
+      return `${indent}${key}: ${text}\n`;
+    })
+    .join("");
+}
+
+/** The file with all defaults and a comment on each key. */
+export function renderExample(): string {
+  return `# Every setting of Chihaya, with its default: this file means the same as none at all.
+# All of it is explained in docs/configuration.md. "chihaya check-config FILE" checks a file.
+# yaml-language-server: $schema=./config.schema.json
+chihaya:
+${outline.fields.map((field) => renderExampleField(field, "  ")).join("\n")}`;
+}
+
+function renderExampleField(field: Field, indent: string): string {
+  if (field.facts?.obsolete) return "";
+  const head = comment(field.description, indent);
+  if (field.facts) return `${head}${indent}${field.key}: ${inline(field.default, field.facts.json.type)}\n`;
+  if (field.hooks.length > 0) {
+    const examples = field.key === "prehooks" ? field.hooks : [];
+    const lines = examples.map(
+      (hook) =>
+        comment(hook.description, `${indent}  `) +
+        block([hook.example], `${indent}  `).replace(/^ {4}/gm, `${indent}  # `),
+    );
+    return `${head}${indent}${field.key}:${lines.length > 0 ? "" : " []"}\n${lines.join("")}`;
+  }
+  const below = field.fields.map((inner) => renderExampleField(inner, `${indent}  `));
+  return `${head}${indent}${field.key}:\n${below.join("")}`;
+}
+
+/**
+ * Writes what a tracker runs with, as a file that means the same: `document` completed with the defaults,
+ * older spellings replaced. Secrets are masked.
+ */
+export function renderEffective(document: Plain): string {
+  const given = document as { [key: string]: Plain };
+  const fields = outline.fields.filter(
+    ({ key }) => !["http", "udp"].includes(key) || given[key] !== undefined,
+  );
+  return `chihaya:\n${fields.map((field) => renderField(field, given, [field.key])).join("")}`;
+}
+
+function renderField(field: Field, document: Plain, path: readonly string[]): string {
+  if (field.facts?.obsolete) return "";
+  const indent = "  ".repeat(path.length);
+  const value = valueAt(document, path, field);
+  if (field.facts) {
+    const shown = field.facts.secret && value !== "" ? "********" : value;
+    return `${indent}${field.key}: ${inline(shown, field.facts.json.type)}\n`;
+  }
+  if (field.hooks.length > 0) {
+    const isEmpty = !Array.isArray(value) || value.length === 0;
+    return isEmpty ? `${indent}${field.key}: []\n` : `${indent}${field.key}:\n${block(value, `${indent}  `)}`;
+  }
+  return `${indent}${field.key}:\n${field.fields.map((inner) => renderField(inner, document, [...path, inner.key])).join("")}`;
+}
