@@ -4,7 +4,12 @@ import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { RequestContext } from "../../middleware/hook.ts";
 import { maxUrlDataLength } from "../../protocol/udp/options.ts";
-import { announceHeadLength, maxAnswerLength, maxScrapeInfoHashes } from "../../protocol/udp/packet.ts";
+import {
+  Action,
+  announceHeadLength,
+  maxAnswerLength,
+  maxScrapeInfoHashes,
+} from "../../protocol/udp/packet.ts";
 
 const nothing = new Uint8Array(0);
 
@@ -30,16 +35,43 @@ export class Exchange {
   /** Room for URL data that came in parts. */
   readonly urlData: Uint8Array = new Uint8Array(maxUrlDataLength);
 
-  isScrape = false;
-  action = 0;
+  /** Announce (in one of two forms) or scrape. */
+  action: number = Action.announce;
   transactionId = 0;
+  /** Of the socket, and so of `source`. */
   family: Family = 4;
   /** Where the datagram came from, which need not be the address that is announced. */
   readonly source: Address = new Address();
   port = 0;
-  /** When it was taken in hand, in milliseconds, if requests are timed. */
+  /** When it was taken in hand, in milliseconds; 0 where requests are not timed. */
   startedMs = 0;
   #answer: DataView<ArrayBuffer> | undefined;
+
+  /** Notes how the next request is to be answered. */
+  begin(
+    action: number,
+    transactionId: number,
+    family: Family,
+    source: Address,
+    port: number,
+    startedMs: number,
+  ): void {
+    this.action = action;
+    this.transactionId = transactionId;
+    this.family = family;
+    this.source.copyFrom(source);
+    this.port = port;
+    this.startedMs = startedMs;
+  }
+
+  get isScrape(): boolean {
+    return this.action === Action.scrape;
+  }
+
+  /** The action as a metrics label. */
+  get label(): "announce" | "scrape" {
+    return this.isScrape ? "scrape" : "announce";
+  }
 
   /** The peers of the family that this request is answered with. */
   get peers(): PeerList {

@@ -87,7 +87,7 @@ export class UdpHandler implements DatagramHandler {
     });
   }
 
-  /** Handles one request; returns the bytes of its answer, 0 for silence. */
+  /** Handles one datagram; returns the bytes of its answer, 0 for silence. */
   #handle(
     socket: DatagramSocket,
     batch: DatagramBatch,
@@ -130,34 +130,27 @@ export class UdpHandler implements DatagramHandler {
       return end === outAt ? this.#drop("unverified") : end - outAt;
     }
 
-    const isScrape = action === Action.scrape;
-    if (!isScrape && action !== Action.announce && action !== Action.announceIPv6) {
+    if (action !== Action.scrape && action !== Action.announce && action !== Action.announceIPv6) {
       this.#observe("", family, unknownAction, startedMs);
       return this.#refuse(batch, outAt, transactionId, family, unknownAction);
     }
     if (this.#waiting >= maxWaiting) return this.#drop("overloaded");
-
     const index = hasPostHooks ? slot : 0;
     this.#exchanges[index] ??= new Exchange();
     const exchange = this.#exchanges[index];
-    exchange.isScrape = isScrape;
-    exchange.action = action;
-    exchange.transactionId = transactionId;
-    exchange.family = family;
-    exchange.port = batch.port[slot]!;
-    exchange.source.copyFrom(source);
-    exchange.startedMs = startedMs;
-    const outcome = isScrape
-      ? this.#scrape(batch, at, length, exchange)
-      : this.#announce(batch, at, length, outAt, action, exchange);
+    exchange.begin(action, transactionId, family, source, batch.port[slot]!, startedMs);
+    const outcome =
+      action === Action.scrape
+        ? this.#scrape(batch, at, length, exchange)
+        : this.#announce(batch, at, length, outAt, action, exchange);
 
     if (outcome === undefined) {
       if (hasPostHooks) this.#answered[this.#answeredCount++] = exchange;
-      this.#observe(isScrape ? "scrape" : "announce", family, undefined, startedMs);
+      this.#observe(exchange.label, family, undefined, startedMs);
       return this.#write(view, outAt, exchange) - outAt;
     }
     if (outcome instanceof ClientError) {
-      this.#observe(isScrape ? "scrape" : "announce", family, outcome, startedMs);
+      this.#observe(exchange.label, family, outcome, startedMs);
       return this.#refuse(batch, outAt, transactionId, family, outcome);
     }
     this.#exchanges[index] = this.#spares.pop() ?? new Exchange();
@@ -213,7 +206,7 @@ export class UdpHandler implements DatagramHandler {
         ? writeError(bytes, view, 0, transactionId, refusal, maxAnswerLength[family])
         : this.#write(view, 0, exchange);
       socket.send(bytes, 0, end, source, port);
-      this.#observe(exchange.isScrape ? "scrape" : "announce", family, refusal, exchange.startedMs);
+      this.#observe(exchange.label, family, refusal, exchange.startedMs);
       if (!refusal) this.#after(exchange);
       if (this.#spares.length < maxSpares) this.#spares.push(exchange);
     } catch (error) {
