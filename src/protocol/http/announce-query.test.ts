@@ -161,9 +161,13 @@ test("what is wrong is said with Chihaya's texts", () => {
     [query({ port: "0", cryptoport: "0" }), "invalid port"],
     [query({ port: "0", cryptoport: "65536" }), "invalid port"],
     [query({ port: "0", cryptoport: "x" }), "invalid port"],
-    [`${"a=b&".repeat(65)}${valid}`, "invalid query"],
+    [`${"a=b&".repeat(59)}${valid}`, "invalid query"],
   ];
   for (const [text, error] of table) assert.equal(parse(text), error, text);
+});
+
+test("64 parameters are enough for everybody", () => {
+  assert.equal(parse(`${"a=b&".repeat(58)}${valid}&&&`), undefined);
 });
 
 test("errors come in Chihaya's order", () => {

@@ -163,7 +163,7 @@ function putWarning(bytes: Uint8Array, at: number, warning: string | undefined):
   return put(bytes, at, lastWarningBytes);
 }
 
-const failures = new WeakMap<ClientError, Uint8Array>();
+const failures: WeakMap<ClientError, Uint8Array> = new WeakMap();
 
 /**
  * Writes a refusal as clients expect it: status 200 and `failure reason`. Where the error says when to ask again,
