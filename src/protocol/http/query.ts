@@ -42,13 +42,7 @@ for (let i = 0; i < 16; i++) {
  * `space`. What does not fit is counted but not written.
  * @returns the decoded length
  */
-export function decodeQuery(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  out: Uint8Array,
-  space: number,
-): number {
+function decodeQuery(bytes: Uint8Array, start: number, end: number, out: Uint8Array, space: number): number {
   let length = 0;
   for (let i = start; i < end; i++) {
     let byte = bytes[i]!;
@@ -60,11 +54,6 @@ export function decodeQuery(
     length++;
   }
   return length;
-}
-
-/** As {@link decodeQuery}, where `+` stands for itself: for infohashes and peer ids, which clients escape by hand. */
-export function decodeBinary(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number {
-  return decodeQuery(bytes, start, end, out, plus);
 }
 
 const decoded = new Uint8Array(128);
@@ -150,9 +139,12 @@ export class QueryReader {
     this.textEnd = length > decoded.length ? 0 : length;
   }
 
-  /** Decodes the current value as binary into `out`. @returns its length, which may be more than fits */
+  /**
+   * Decodes the current value as binary into `out`; `+` stands for itself, since clients escape infohashes and peer
+   * ids by hand. @returns its length, which may be more than fits
+   */
   readBinary(out: Uint8Array): number {
-    return decodeBinary(this.#bytes, this.valueStart, this.valueEnd, out);
+    return decodeQuery(this.#bytes, this.valueStart, this.valueEnd, out, plus);
   }
 }
 
