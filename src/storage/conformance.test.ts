@@ -188,7 +188,7 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       return super.candidates(torrent, family, request, "");
     }
   },
-  "the only peer of a torrent gets itself": afterSelect((_, response, __, store) => {
+  "the only peer of a swarm gets itself": afterSelect((_, response, __, store) => {
     if (store.count() === 1) response.peers4.count = response.peers6.count = 0;
   }),
   "seeders get leechers only": class extends MapStore {

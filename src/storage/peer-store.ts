@@ -57,7 +57,7 @@ export interface PeerStore {
    *   random start; `stopped` and `numWant` 0 get none;
    * - the announcer's family first, up to `numWant` and that list's limit; what is left of `numWant` is filled
    *   from the other family, up to that list's limit;
-   * - never the announcer itself, except that the only peer of the torrent, where no peer was written, gets itself.
+   * - never the announcer itself, except that the only peer of its swarm gets itself where no other was written.
    *
    * Cost: independent of the size of the swarm.
    */

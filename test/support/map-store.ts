@@ -96,8 +96,7 @@ export class MapStore implements PeerStore {
     this.fill(own, this.candidates(torrent, family, request, self), request.numWant);
     this.fill(other, this.candidates(torrent, other.family, request, self), request.numWant - own.count);
     const lone = torrent.peers[family].get(self);
-    const size = torrent.peers[4].size + torrent.peers[6].size;
-    if (lone && size === 1 && own.count === 0) this.fill(own, [lone], request.numWant);
+    if (lone && all.length === 1 && own.count + other.count === 0) this.fill(own, [lone], request.numWant);
   }
 
   /** Those whom an announcer may get, in the order in which it gets them. */

@@ -81,7 +81,7 @@ export const selectionGroups: readonly ConformanceGroup[] = [
     },
   },
   {
-    name: "the only peer of a torrent gets itself",
+    name: "the only peer of a swarm gets itself",
     async run(tester, family) {
       const peer = testPeer(family, 1);
       for (const options of [{}, {}, seeding, { numWant: 1, left: 0n }]) {
@@ -191,9 +191,9 @@ export const selectionGroups: readonly ConformanceGroup[] = [
       const stranger = await tester.announce(testInfoHash(3), testPeer(other, 1));
       assert.deepEqual(stranger.others, []);
       const alone = await tester.announce(testInfoHash(3), watcher, { otherLimit: 5 });
-      assert.deepEqual(alone.peers, [], "not the only peer: the other family has one");
+      assert.deepEqual(alone.peers, [], "the other family's peer is enough");
       const noRoom = await tester.announce(testInfoHash(3), watcher);
-      assert.deepEqual(noRoom.peers, [], "nor where the list has no room for that one");
+      assert.deepEqual(noRoom.peers, [endpoint(watcher)], "alone where that one is not asked for");
       assert.deepEqual(alone.others, [endpoint(testPeer(other, 1))]);
     },
   },

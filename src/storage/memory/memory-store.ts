@@ -1,7 +1,6 @@
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { Clock, Random } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import { copy20, infoHashLength } from "../../bittorrent/info-hash.ts";
 import type { PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
@@ -58,8 +57,6 @@ export class MemoryStore implements PeerStore {
   readonly #table: TorrentTable;
   readonly #control: Int32Array;
   readonly #key = new PeerKey();
-  readonly #scrapeWords = new Int32Array(5);
-  readonly #scrapeBytes = new Uint8Array(this.#scrapeWords.buffer);
   readonly #expiry: Expiry;
   readonly #onExpired: ((milliseconds: number, removed: number) => void) | undefined;
   #gcInterval: number;
@@ -117,14 +114,13 @@ export class MemoryStore implements PeerStore {
   }
 
   scrape(request: ScrapeRequest, response: ScrapeResponse): void {
-    const words = this.#scrapeWords;
+    const words = request.infoHashWords;
     const swarms = request.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
     for (let i = 0; i < request.count; i++) {
       if (request.isHidden(i)) continue;
-      copy20(request.infoHashes, i * infoHashLength, this.#scrapeBytes);
-      const hash = this.#table.hash(words, 0);
+      const hash = this.#table.hash(words, 5 * i);
       this.#table.lock(hash);
-      const torrent = this.#table.find(words, 0, hash);
+      const torrent = this.#table.find(words, 5 * i, hash);
       if (torrent !== 0) {
         const record = this.#torrents.record(torrent, swarms);
         const total = record === 0 ? 0 : swarms.total(record);
@@ -295,7 +291,7 @@ export class MemoryStore implements PeerStore {
     if (left > 0 && otherList.limit > 0 && others > 0) {
       left -= this.#selectFrom(other, otherRecord, seeder, -1, left, otherList);
     }
-    if (left === numWant && self >= 0 && total === 1 && others === 0) own.selectOne(record, self, ownList);
+    if (left === numWant && self >= 0 && total === 1) own.selectOne(record, self, ownList);
   }
 
   #selectFrom(
