@@ -69,7 +69,9 @@ export class Diagnostics {
     const { source, offset } = at;
     const position = offset < 0 || source !== this.#file ? undefined : this.#position(offset);
     const alike = this.#found.filter((old) => old.severity === severity);
-    if (alike.length >= shownAtMost) return;
+    // What an alias stands for is seen once for each time it is used.
+    const isRepeated = offset >= 0 && alike.some((old) => old.offset === offset && old.message === message);
+    if (isRepeated || alike.length >= shownAtMost) return;
     const nowhere = { line: undefined, column: undefined, excerpt: undefined };
     this.#found.push({ severity, source, ...(position ?? nowhere), path: formatPath(path), message, offset });
   }

@@ -6,18 +6,10 @@ import { applyEnvironment, applySets, type Environment, interpolate } from "./en
 import { explainIssue, unknownKey } from "./explain.ts";
 import { modernise } from "./older-spellings.ts";
 import { leaves, secretKeys } from "./outline.ts";
+import { parseTree } from "./parse-tree.ts";
 import { schema } from "./schema.ts";
 import { expandPath, readText } from "./source.ts";
-import {
-  emptyMapping,
-  find,
-  locate,
-  type Plain,
-  parseTree,
-  type Tree,
-  type TreeMapping,
-  toPlain,
-} from "./tree.ts";
+import { emptyMapping, find, locate, type Plain, type Tree, type TreeMapping, toPlain } from "./tree.ts";
 
 export interface LoadOptions {
   /** Path of the file, where `$NAME` is replaced; without one, all is default and both frontends run. */

@@ -1,0 +1,396 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of the configuration look like that
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { certificates } from "../../test/fixtures/certificates.ts";
+import type { Config } from "./config.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import { type LoadOptions, type LoadResult, loadConfig } from "./load.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "chihaya-config-"));
+after(() => rmSync(directory, { recursive: true }));
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+function load(yaml: string | Uint8Array, options: Partial<LoadOptions> = {}): LoadResult {
+  return loadConfig({ env: {}, ...options, file: file("chihaya.yaml", yaml) });
+}
+
+function good(yaml: string, options: Partial<LoadOptions> = {}): Config {
+  const result = load(yaml, options);
+  assert.deepEqual(result.ok ? [] : brief(result.errors), []);
+  assert.ok(result.ok);
+  return result.config;
+}
+
+/** `line:column path: message`, or the source where that is no file. */
+function brief(diagnostics: readonly Diagnostic[]): string[] {
+  return diagnostics.map(({ source, line, column, path, message }) => {
+    const at = line === undefined ? source.replace(`${directory}/`, "") : `${line}:${column}`;
+    return `${at} ${path}: ${message}`;
+  });
+}
+
+function errorsOf(yaml: string | Uint8Array, options: Partial<LoadOptions> = {}): string[] {
+  const result = load(yaml, options);
+  return result.ok ? [] : brief(result.errors);
+}
+
+const warningsOf = (yaml: string, options: Partial<LoadOptions> = {}) => brief(load(yaml, options).warnings);
+
+test("without a file, both frontends run with the defaults", () => {
+  const result = loadConfig({ env: {} });
+  assert.ok(result.ok);
+  assert.deepEqual(result.warnings, []);
+  const everywhere = [
+    { host: "0.0.0.0", port: 6969 },
+    { host: "::", port: 6969 },
+  ];
+  assert.deepEqual(result.config, {
+    announceInterval: 1800,
+    minAnnounceInterval: 900,
+    metricsListen: [{ host: "127.0.0.1", port: 6880 }],
+    profiling: false,
+    shutdownTimeout: 10,
+    http: {
+      listen: everywhere,
+      listenTls: [],
+      tls: undefined,
+      readTimeout: 5,
+      writeTimeout: 5,
+      idleTimeout: 30,
+      keepAlive: true,
+      requestTiming: false,
+      announceRoutes: ["/announce"],
+      scrapeRoutes: ["/scrape"],
+      allowIpSpoofing: false,
+      realIpHeader: "",
+      trustedProxies: [],
+      proxyProtocol: false,
+      maxNumWant: 100,
+      defaultNumWant: 50,
+      maxScrapeInfoHashes: 50,
+      maxConnections: 16384,
+      maxHeaderBytes: 16384,
+    },
+    udp: {
+      listen: everywhere,
+      privateKey: "",
+      maxClockSkew: 10,
+      requestTiming: false,
+      allowIpSpoofing: false,
+      maxNumWant: 100,
+      defaultNumWant: 50,
+      maxScrapeInfoHashes: 74,
+    },
+    storage: {
+      name: "memory",
+      config: { gcInterval: 180, peerLifetime: 1860, maxPeers: 16_000_000, peerIds: false },
+    },
+    preHooks: [],
+    postHooks: [],
+  } satisfies Config);
+});
+
+test("a frontend without its block is off, one with an empty block has the defaults", () => {
+  const table: [yaml: string, http: boolean, udp: boolean][] = [
+    ["chihaya: {http: {}}", true, false],
+    ["chihaya:\n  udp:\n    # all commented out\n", false, true],
+    ["chihaya: {http: {addr: ':1'}, udp: ~}", true, true],
+  ];
+  for (const [yaml, http, udp] of table) {
+    const config = good(yaml);
+    assert.deepEqual([config.http !== undefined, config.udp !== undefined], [http, udp], yaml);
+  }
+});
+
+test("values mean what they look like", () => {
+  const { http, ...config } = good(`
+chihaya:
+  announce_interval: 1h30m
+  shutdown_timeout: 0
+  metrics_addr: ""
+  http:
+    addr: localhost:7000, [::1]:7000
+    read_timeout: 1.5s
+    write_timeout: 500ms
+    enable_keepalive: no
+    real_ip_header: X-Forwarded-For
+    trusted_proxies: 10.0.0.0/8, ::1
+    max_numwant: "2_000"
+  storage: {config: {max_peers: 1_000_000, peer_ids: on, peer_lifetime: 2h}}
+  prehooks:
+    - name: torrent approval
+      options:
+        whitelist: [0000000000000000000000000000000000000001, 00000000000000000000000000000000000000e2]
+    - {name: client approval, options: {whitelist: 123456}}
+    - name: interval variation
+      options: {modify_response_probability: .5, max_increase_delta: 60}
+`);
+  assert.equal(config.announceInterval, 5400);
+  assert.equal(config.shutdownTimeout, 0);
+  assert.deepEqual(config.metricsListen, []);
+  assert.deepEqual(http?.listen, [
+    { host: "127.0.0.1", port: 7000 },
+    { host: "::1", port: 7000 },
+  ]);
+  assert.equal(http.readTimeout, 1.5);
+  assert.equal(http.writeTimeout, 0.5);
+  assert.equal(http.keepAlive, false);
+  assert.equal(http.realIpHeader, "x-forwarded-for");
+  assert.deepEqual(http.trustedProxies, ["10.0.0.0/8", "::1"]);
+  assert.equal(http.maxNumWant, 2000);
+  assert.deepEqual(config.storage.config, {
+    gcInterval: 180,
+    peerLifetime: 7200,
+    maxPeers: 1e6,
+    peerIds: true,
+  });
+  // Digits stay digits: as numbers, infohashes and client ids would be ruined.
+  assert.deepEqual(config.preHooks, [
+    {
+      name: "torrent approval",
+      options: {
+        whitelist: ["0000000000000000000000000000000000000001", "00000000000000000000000000000000000000e2"],
+        blacklist: [],
+      },
+    },
+    { name: "client approval", options: { whitelist: ["123456"], blacklist: [] } },
+    {
+      name: "interval variation",
+      options: { modifyResponseProbability: 0.5, maxIncreaseDelta: 60, modifyMinInterval: false },
+    },
+  ]);
+});
+
+test("files that are no configuration are refused with a reason", () => {
+  const table: [content: string | Uint8Array, error: string][] = [
+    ["", '1:1 : the file is empty; it should begin with "chihaya:"'],
+    ["# nothing\n", '1:1 : the file is empty; it should begin with "chihaya:"'],
+    ["~", '1:1 : the file is empty; it should begin with "chihaya:"'],
+    ["{}", '1:1 : the file should begin with "chihaya:"'],
+    ["- a", '1:1 : expected a mapping that begins with "chihaya:"'],
+    ["hello", '1:1 : expected a mapping that begins with "chihaya:"'],
+    ["chihaya: [a]", "1:10 chihaya: expected a mapping, with keys such as announce_interval"],
+    [
+      "chihaya:",
+      '1:1 : no frontend; add the block "http" or "udp", or both (a block without keys has the defaults)',
+    ],
+    ["chihaya: {udp: {}}\n---\n{}", '2:1 : more than one document; remove the line "---"'],
+    ["chihaya: {udp: {}}\n? [a]\n: b", "2:3 : a key must be a plain word"],
+    ["chihaya: {udp: *all}", '1:16 udp: unknown alias "*all"; there is no "&" for it above'],
+    ["chihaya: &all {udp: *all}", '1:21 udp: unknown alias "*all"; there is no "&" for it above'],
+    [Uint8Array.of(0x63, 0xff, 0xfe), "chihaya.yaml : the file is not UTF-8 text; save it as UTF-8"],
+    [new Uint8Array(2 ** 20 + 1).fill(0x23), "chihaya.yaml : the file is larger than 1048576 bytes"],
+  ];
+  for (const [content, error] of table) assert.deepEqual(errorsOf(content), [error]);
+  const missing = loadConfig({ file: join(directory, "missing.yaml"), env: {} });
+  assert.deepEqual(missing.ok || brief(missing.errors), ["missing.yaml : no such file"]);
+  const folder = loadConfig({ file: directory, env: {} });
+  assert.equal(folder.ok || folder.errors[0]?.message, "is a directory, not a file");
+  assert.equal(good("\ufeffchihaya: {udp: {}}").http, undefined);
+});
+
+test("aliases that multiply, and endless nesting, end soon", () => {
+  const rows = Array.from({ length: 9 }, (_, i) => `  a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`);
+  const errors = errorsOf(`chihaya:\n  a0: &a0 [x]\n${rows.join("\n")}`);
+  assert.ok(errors.some((error) => error.endsWith(": too many values; are there aliases that multiply?")));
+  assert.deepEqual(errorsOf(`chihaya: ${"[".repeat(80)}${"]".repeat(80)}`).length, 2);
+  assert.match(errorsOf(`chihaya: ${"[".repeat(5000)}`)[0]!, /: nested too deeply$/);
+  assert.equal(good("chihaya: {udp: &numbers {max_numwant: 7}, http: *numbers}").http?.maxNumWant, 7);
+});
+
+test("flags win over the environment, the environment over the file", () => {
+  const yaml = "chihaya: {announce_interval: 20m, http: {max_numwant: 70}, min_announce_interval: 5m}";
+  const env = {
+    CHIHAYA_ANNOUNCE_INTERVAL: "25m",
+    CHIHAYA_HTTP__MAX_NUMWANT: "80",
+    CHIHAYA_UDP__ADDR: ":1,[::1]:2",
+  };
+  const config = good(yaml, { env, set: ["http.max_numwant=90", "http.announce_routes=/a, /b=c"] });
+  assert.equal(config.announceInterval, 1500);
+  assert.equal(config.minAnnounceInterval, 300);
+  assert.equal(config.http?.maxNumWant, 90);
+  assert.deepEqual(config.http.announceRoutes, ["/a", "/b=c"]);
+  assert.deepEqual(
+    config.udp?.listen.map(({ host, port }) => `${host} ${port}`),
+    ["0.0.0.0 1", ":: 1", "::1 2"],
+  );
+});
+
+test("mistakes in variables and flags name them", () => {
+  const env = {
+    CHIHAYA_HTTP__MAX_NUMWNT: "1",
+    CHIHAYA_HTTP__MAX_NUMWANT: "x",
+    CHIHAYA_HTTP_ADDR: ":1",
+    CHIHAYA_PORT_6969_TCP: "tcp://10.0.0.1:6969", // as Kubernetes sets it
+    CHIHAYA_CONFIG: "somewhere",
+  };
+  const options = { env, set: ["http.addr", "udp.adr=1", "announce_interval=5", "nonsense=1"] };
+  assert.deepEqual(errorsOf("chihaya: {http: {}}", options), [
+    "environment variable CHIHAYA_HTTP__MAX_NUMWNT : no such setting; did you mean CHIHAYA_HTTP__MAX_NUMWANT?",
+    "--set http.addr : expected PATH=VALUE, as http.addr=127.0.0.1:6969",
+    '--set udp.adr : no such setting; did you mean "udp.addr"?',
+    "--set nonsense : no such setting; an example is http.addr=127.0.0.1:6969",
+    '--set announce_interval announce_interval: expected a duration such as "30m", "1h30m" or "15s", got "5"; for seconds write "5s"',
+    'environment variable CHIHAYA_HTTP__MAX_NUMWANT http.max_numwant: expected a whole number from 1 to 10000, got "x"',
+  ]);
+  assert.deepEqual(warningsOf("chihaya: {http: {}}", { env }), [
+    "environment variable CHIHAYA_HTTP_ADDR : has no effect; did you mean CHIHAYA_HTTP__ADDR?",
+  ]);
+});
+
+test("variables are put into values, once", () => {
+  const env = { KEY: "secret-enough-${NOT}-${KEY}", EMPTY: "", N: "7" };
+  const table: [text: string, key: string][] = [
+    ["${KEY}", "secret-enough-${NOT}-${KEY}"],
+    ["'a-${N}-sixteen-chars-${N}'", "a-7-sixteen-chars-7"],
+    ["${EMPTY:-sixteen-characters}", "sixteen-characters"],
+    ["${UNSET:-sixteen-characters}", "sixteen-characters"],
+    ["${UNSET:-}", ""],
+    ["${EMPTY}", ""],
+    ['"$${KEY} and sixteen $N"', "${KEY} and sixteen $N"],
+  ];
+  for (const [text, key] of table) {
+    assert.equal(good(`chihaya:\n  udp:\n    private_key: ${text}\n`, { env }).udp?.privateKey, key, text);
+  }
+  assert.equal(good('chihaya: {udp: {max_numwant: "${N}0"}}', { env }).udp?.maxNumWant, 70);
+  assert.deepEqual(errorsOf('chihaya: {udp: {max_numwant: "${M}", max_clock_skew: "${1}${"}}', { env }), [
+    "1:30 udp.max_numwant: there is no variable M; set it, or give a default as ${M:-default}",
+    '1:54 udp.max_clock_skew: expected ${NAME} or ${NAME:-default}; for "${" itself write "$${"',
+  ]);
+  assert.deepEqual(good("chihaya: {udp: {addr: ':${X:-1}'}}", { env }).udp?.listen[0]?.port, 1);
+});
+
+test("secrets come from files too, and are not shown", () => {
+  const key = file("key", "0123456789abcdef\n");
+  assert.equal(good(`chihaya: {udp: {private_key_file: ${key}}}`).udp?.privateKey, "0123456789abcdef");
+  const env = { CHIHAYA_UDP__PRIVATE_KEY_FILE: key };
+  assert.equal(good("chihaya: {udp: {private_key: another}}", { env }).udp?.privateKey, "0123456789abcdef");
+  const both = `chihaya: {udp: {private_key: another, private_key_file: ${key}}}`;
+  assert.deepEqual(errorsOf(both), [
+    "1:57 udp.private_key_file: give private_key or private_key_file, not both",
+  ]);
+  const none = errorsOf("chihaya: {udp: {private_key_file: /nonexistent}}");
+  assert.deepEqual(none, ["1:35 udp.private_key_file: cannot read /nonexistent: no such file"]);
+  const result = load("chihaya:\n  udp:\n    private_key: short\n");
+  assert.equal(result.warnings[0]?.line, 3);
+  assert.ok(!JSON.stringify(result.warnings).includes('"    private_key: short'));
+});
+
+test("TLS files are read, and must fit", () => {
+  const [first, second] = certificates;
+  const cert = file("cert.pem", first.cert as string);
+  const key = file("key.pem", first.key as string);
+  const other = file("other.pem", second.key as string);
+  const junk = file("junk.pem", "junk");
+  const https = (c: string, k: string) =>
+    `chihaya:\n  http:\n    https_addr: ":443"\n    tls_cert_path: ${c}\n    tls_key_path: ${k}\n`;
+
+  const alone = good(https(cert, key)).http;
+  assert.deepEqual(alone?.tls, { cert: first.cert, key: first.key });
+  assert.deepEqual(alone.listen, []);
+  assert.equal(good(`${https(cert, key)}    addr: ":80"\n`).http?.listen.length, 2);
+
+  const at = (path: string) => path.replace(`${directory}/`, "");
+  const errors = (c: string, k: string) =>
+    errorsOf(https(c, k)).map((error) => error.replaceAll(`${directory}/`, "").replace(/: error:.*/, ""));
+  assert.deepEqual(errors("/nonexistent", other), [
+    "4:20 http.tls_cert_path: cannot read /nonexistent: no such file",
+  ]);
+  assert.deepEqual(errors(junk, junk), [
+    `4:20 http.tls_cert_path: ${at(junk)} is not a certificate in PEM`,
+    `5:19 http.tls_key_path: ${at(junk)} is not a private key in PEM`,
+  ]);
+  assert.deepEqual(errors(cert, other), [
+    `5:19 http.tls_key_path: ${at(other)} does not belong to the certificate ${at(cert)}`,
+  ]);
+  assert.deepEqual(errorsOf("chihaya: {http: {https_addr: ':443'}}"), [
+    "1:30 http.https_addr: must specify tls_cert_path and tls_key_path when using https_addr",
+  ]);
+  assert.deepEqual(errorsOf(`chihaya: {http: {tls_key_path: ${key}}}`), [
+    "1:32 http.tls_key_path: must specify https_addr when using tls_cert_path and tls_key_path",
+  ]);
+  assert.deepEqual(errorsOf("chihaya: {http: {addr: ''}}"), [
+    "1:24 http.addr: must specify addr or https_addr or both; remove the block to turn HTTP off",
+  ]);
+});
+
+test("values are checked against each other", () => {
+  const errors: [yaml: string, error: string][] = [
+    [
+      "chihaya: {udp: {}, announce_interval: 5m}",
+      "1:10 min_announce_interval: must not be longer than announce_interval",
+    ],
+    [
+      "chihaya: {http: {announce_routes: []}}",
+      '1:35 http.announce_routes: must specify routes, as "/announce"',
+    ],
+    [
+      "chihaya: {http: {scrape_routes: /announce}}",
+      '1:33 http.scrape_routes: scrape route "/announce" has the same paths as the announce route "/announce"',
+    ],
+    [
+      "chihaya: {http: {addr: 127.0.0.1:80}, metrics_addr: 127.0.0.1:80}",
+      "1:53 metrics_addr: 127.0.0.1 port 80 is taken by http.addr already",
+    ],
+  ];
+  for (const [yaml, error] of errors) assert.deepEqual(errorsOf(yaml), [error]);
+
+  const warnings: [yaml: string, warning: string | undefined][] = [
+    [
+      "chihaya: {udp: {}, announce_interval: 31m}",
+      "1:10 storage.config.peer_lifetime: peers announce every 1860 s (announce_interval) and are forgotten after 1860 s; make it longer",
+    ],
+    ["chihaya: {udp: {}, announce_interval: 1859s}", undefined],
+    [
+      "chihaya: {http: {max_numwant: 10, default_numwant: 11}}",
+      "1:52 http.default_numwant: above max_numwant; 10 is used",
+    ],
+    [
+      "chihaya: {http: {proxy_protocol: true}}",
+      "1:34 http.proxy_protocol: has no effect without trusted_proxies; list the addresses of your proxies there",
+    ],
+    ["chihaya: {http: {proxy_protocol: true, trusted_proxies: 10.0.0.1}}", undefined],
+    [
+      "chihaya: {http: {trusted_proxies: 10.0.0.1}}",
+      "1:35 http.trusted_proxies: has no effect without real_ip_header or proxy_protocol",
+    ],
+    [
+      "chihaya: {udp: {}, profiling: true, metrics_addr: ''}",
+      "1:31 profiling: has no effect without metrics_addr",
+    ],
+    [
+      "chihaya: {udp: {}, posthooks: [{name: client approval}]}",
+      '1:39 posthooks[0].name: "client approval" has an effect only among the prehooks',
+    ],
+  ];
+  for (const [yaml, warning] of warnings) {
+    assert.deepEqual(warningsOf(yaml), warning === undefined ? [] : [warning]);
+  }
+  assert.equal(good("chihaya: {http: {max_numwant: 10, default_numwant: 11}}").http?.defaultNumWant, 10);
+});
+
+test("a mistake in one value does not hide those in others, and invents none", () => {
+  assert.deepEqual(
+    errorsOf("chihaya: {announce_interval: 5, http: {addr: ''}, storage: {name: redis, config: {x: y}}}"),
+    [
+      '1:30 announce_interval: expected a duration such as "30m", "1h30m" or "15s", got "5"; for seconds write "5s"',
+      "1:46 http.addr: must specify addr or https_addr or both; remove the block to turn HTTP off",
+      '1:67 storage.name: the store "redis" is not available yet in this version; use "memory"',
+    ],
+  );
+});
+
+test("the path of the file takes variables", () => {
+  const path = file("named.yaml", "chihaya: {udp: {}}");
+  for (const written of ["$DIR/named.yaml", "${DIR}/$NOTHING/named.yaml"]) {
+    assert.equal(loadConfig({ file: written, env: { DIR: directory } }).ok, true, path);
+  }
+});

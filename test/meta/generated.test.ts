@@ -1,0 +1,11 @@
+/** Files that follow from the configuration's schema are what `npm run gen` would write. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+
+test("example, schema and reference of the configuration are up to date", () => {
+  const { status, stderr } = spawnSync(process.execPath, ["src/config/generate.ts", "--check"], {
+    encoding: "utf8",
+  });
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+});
