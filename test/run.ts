@@ -1,14 +1,14 @@
 /**
  * Runs every test of the project and closes with one line: `N passed, N failed, N skipped`.
  *
- * Usage: npm test [-- FILE-OR-GLOB...]   (default: all of src and test)
+ * Usage: npm test [-- FILE-OR-GLOB...]   (default: all of src, test and examples)
  * With CHIHAYA_REQUIRE_CLIENTS=1 a missing BitTorrent client is a failure instead of a skip.
  */
 import { globSync } from "node:fs";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
-const patterns = process.argv.length > 2 ? process.argv.slice(2) : ["src/**/*.test.ts", "test/**/*.test.ts"];
+const patterns = process.argv.length > 2 ? process.argv.slice(2) : ["{src,test,examples}/**/*.test.ts"];
 const files = globSync(patterns).sort();
 if (files.length === 0) {
   console.error(`no test file matches ${patterns.join(" ")}`);
