@@ -14,7 +14,7 @@ export interface Histogram {
 export type MetricKind = "counter" | "gauge" | "histogram";
 
 /** One time series at one moment. Plain data, so that it can be posted between threads. */
-export interface SeriesSnapshot {
+interface SeriesSnapshot {
   labels: Labels;
   /** The value; for a histogram: observations in each bucket (not cumulative), in +Inf, then their sum. */
   values: number[];

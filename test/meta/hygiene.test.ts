@@ -8,7 +8,7 @@ const files = globSync("{src,test,bench,examples}/**/*.ts").sort();
 
 test("files are named in kebab-case", () => {
   assert.ok(files.length > 20);
-  const others = files.filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test)?\.ts$/.test(basename(file)));
+  const others = files.filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.d)?\.ts$/.test(basename(file)));
   assert.deepEqual(others, []);
 });
 
