@@ -1,13 +1,13 @@
-/** Seconds of each unit that Go's durations know. */
+/** Nanoseconds of each unit that Go's durations know. */
 const units: Record<string, number> = {
-  h: 3600,
-  m: 60,
-  s: 1,
-  ms: 1e-3,
-  us: 1e-6,
-  "\u00b5s": 1e-6, // micro sign
-  "\u03bcs": 1e-6, // Greek letter mu
-  ns: 1e-9,
+  h: 3600e9,
+  m: 60e9,
+  s: 1e9,
+  ms: 1e6,
+  us: 1e3,
+  "\u00b5s": 1e3, // micro sign
+  "\u03bcs": 1e3, // Greek letter mu
+  ns: 1,
 };
 
 const part = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|\u00b5s|\u03bcs|ns)/y;
@@ -18,12 +18,12 @@ const part = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|\u00b5s|\u03bcs|ns)/y;
  */
 export function parseDuration(text: string): number | undefined {
   if (text === "0") return 0;
-  let seconds = 0;
+  let nanoseconds = 0;
   part.lastIndex = 0;
   do {
     const match = part.exec(text);
     if (match === null) return undefined;
-    seconds += Number(match[1]) * units[match[2]!]!;
+    nanoseconds += Math.round(Number(match[1]) * units[match[2]!]!);
   } while (part.lastIndex < text.length);
-  return seconds;
+  return nanoseconds / 1e9;
 }

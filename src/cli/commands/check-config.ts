@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { type Diagnostic, formatDiagnostics } from "../../config/diagnostics.ts";
-import { loadConfig } from "../../config/load.ts";
+import { type LoadOptions, loadConfig } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
 import { ExitCode } from "../command.ts";
 
@@ -34,20 +34,24 @@ export async function run(args: string[]): Promise<number> {
     return ExitCode.usage;
   }
   const file = findConfigFile(positionals[0] ?? values.config, process.env);
-  const result = loadConfig({ file, env: process.env, set: values.set });
+  const { output, code } = check({ file, env: process.env, set: values.set }, values.json);
+  process.stdout.write(output);
+  return code;
+}
+
+/** What the command prints for a configuration, and its exit code. */
+export function check(options: LoadOptions, json: boolean): { output: string; code: number } {
+  const result = loadConfig(options);
   const { ok, warnings } = result;
   const errors = ok ? [] : result.errors;
-  const name = file ?? "built-in defaults";
-  if (values.json) {
-    process.stdout.write(`${JSON.stringify({ ok, file: name, errors, warnings })}\n`);
-  } else {
-    process.stdout.write(formatDiagnostics(inOrder([...errors, ...warnings])));
-    const counted = [count(errors, "error"), count(warnings, "warning")]
-      .filter((text) => text !== "")
-      .join(", ");
-    process.stdout.write(`${name}: ${ok ? "ok" : "cannot be used"}${counted && ` (${counted})`}\n`);
-  }
-  return ok ? ExitCode.ok : ExitCode.config;
+  const file = options.file ?? "built-in defaults";
+  const code = ok ? ExitCode.ok : ExitCode.config;
+  if (json) return { output: `${JSON.stringify({ ok, file, errors, warnings })}\n`, code };
+  const counted = [count(errors, "error"), count(warnings, "warning")]
+    .filter((text) => text !== "")
+    .join(", ");
+  const verdict = `${file}: ${ok ? "ok" : "cannot be used"}${counted && ` (${counted})`}\n`;
+  return { output: formatDiagnostics(inOrder([...errors, ...warnings])) + verdict, code };
 }
 
 function inOrder(diagnostics: Diagnostic[]): Diagnostic[] {

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { check } from "./check-config.ts";
+
+const directory = "test/fixtures/config/broken";
+
+function chihaya(...args: string[]) {
+  const env = { PATH: process.env.PATH };
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["src/cli/main.ts", ...args], {
+    encoding: "utf8",
+    env,
+  });
+  return { status, stdout, stderr };
+}
+
+test("broken files are refused with all that is wrong with them", () => {
+  const files = globSync(`${directory}/*.yaml`).sort();
+  assert.equal(files.length, 10);
+  for (const file of files) {
+    const { output, code } = check({ file, env: {} }, false);
+    assert.equal(output.replaceAll(`${directory}/`, ""), readFileSync(file.replace(/yaml$/, "txt"), "utf8"));
+    assert.equal(code, 78);
+  }
+});
+
+test("check-config --json is for programs", () => {
+  const file = `${directory}/duplicate-keys.yaml`;
+  const { status, stdout } = chihaya("check-config", file, "--json");
+  assert.equal(status, 78);
+  const { ok, errors, warnings } = JSON.parse(stdout);
+  assert.deepEqual([ok, errors.length, warnings], [false, 2, []]);
+  assert.deepEqual(
+    [errors[0].source, errors[0].line, errors[0].column, errors[0].path],
+    [file, 4, 3, "http"],
+  );
+});
+
+test("check-config accepts what can be used, and config prints it", () => {
+  const file = "test/fixtures/config/chihaya/example_config.yaml";
+  const checked = chihaya("check-config", "--config", file, "--set", "http.real_ip_header=");
+  assert.equal(checked.status, 0);
+  assert.match(checked.stdout, /example_config\.yaml: ok \(1 warning\)\n$/);
+  const printed = chihaya("config", "--config", file);
+  assert.equal(printed.status, 0);
+  assert.match(printed.stdout, /^chihaya:\n {2}announce_interval: "30m"\n/);
+  assert.match(printed.stderr, /^test\S*:28:18: warning: udp\.private_key: /m);
+  assert.equal(chihaya("config", "--config", "/nonexistent").status, 78);
+  assert.equal(chihaya("config", "--default").stdout, readFileSync("chihaya.example.yaml", "utf8"));
+  assert.equal(chihaya("check-config", "a", "b").status, 2);
+});

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { loadConfig } from "./load.ts";
+
+function load(name: string) {
+  const result = loadConfig({ file: `test/fixtures/config/chihaya/${name}.yaml`, env: {} });
+  assert.deepEqual(result.ok ? [] : result.errors, []);
+  assert.ok(result.ok);
+  return { ...result, warned: result.warnings.map(({ line, path }) => `${line} ${path}`) };
+}
+
+test("Chihaya's example file loads unmodified", () => {
+  const { config, warned } = load("example_config");
+  assert.deepEqual(warned, ["21 http.real_ip_header", "28 udp.private_key"]);
+  assert.deepEqual(config.http?.listen, [{ host: "0.0.0.0", port: 6969 }]);
+  assert.deepEqual(config.http.listenTls, []);
+  assert.equal(config.http.keepAlive, false);
+  assert.equal(config.udp?.maxScrapeInfoHashes, 50);
+  assert.deepEqual(config.metricsListen, [{ host: "0.0.0.0", port: 6880 }]);
+  assert.deepEqual(config.preHooks, []);
+  assert.equal(config.storage.config.peerLifetime, 1860);
+});
+
+test("the values of its Helm chart load unmodified", () => {
+  const { config, warned } = load("helm_values");
+  assert.deepEqual(warned, [
+    "6 prometheus_addr",
+    "7 max_numwant",
+    "8 default_numwant",
+    "9 max_scrape_infohashes",
+    "19 http.enable_legacy_php_urls",
+    "21 http.real_ip_header",
+    "28 udp.private_key",
+    "38 storage.config.peer_lifetime",
+  ]);
+  assert.equal(config.http?.maxNumWant, 100); // that of the block, as in Chihaya
+  assert.deepEqual(config.http.announceRoutes, ["/announce"]);
+  assert.deepEqual(
+    config.preHooks.map(({ name }) => name),
+    ["client approval", "interval variation"],
+  );
+});
+
+test("older spellings are understood, and each says what to write", () => {
+  const { config, warnings } = load("older_spellings");
+  assert.deepEqual(
+    warnings.map(({ line, path, message }) => `${line} ${path}: ${message}`),
+    [
+      '5 prometheus_addr: older spelling; write "metrics_addr"',
+      '6 max_numwant: older spelling; write "max_numwant" below "http" and "udp", where it is used if missing',
+      '7 default_numwant: older spelling; write "default_numwant" below "http" and "udp", where it is used if missing',
+      '8 max_scrape_infohashes: older spelling; write "max_scrape_infohashes" below "http" and "udp", where it is used if missing',
+      "8 udp.max_scrape_infohashes: a UDP response has room for 74 infohashes; 74 is used",
+      '11 http.enable_legacy_php_urls: older spelling; add "/announce.php" to "announce_routes" and "/scrape.php" to "scrape_routes"',
+      "12 http.read_timeout: 0 means the default, as in Chihaya; leave the key out for that",
+      '19 storage.config.shards: older spelling; write "shard_count"',
+      '22 prehooks[0].config: older spelling; write "options"',
+    ],
+  );
+  assert.deepEqual(config.metricsListen, [{ host: "127.0.0.1", port: 6880 }]);
+  assert.deepEqual(config.http?.announceRoutes, ["/announce", "/announce.php"]);
+  assert.deepEqual(config.http.scrapeRoutes, ["/scrape", "/scrape.php"]);
+  assert.equal(config.http.readTimeout, 5);
+  assert.deepEqual([config.http.maxNumWant, config.http.defaultNumWant], [40, 20]);
+  assert.equal(config.http.maxScrapeInfoHashes, 90);
+  assert.deepEqual([config.udp?.maxNumWant, config.udp?.defaultNumWant], [30, 20]);
+  assert.equal(config.udp?.maxScrapeInfoHashes, 74);
+  assert.deepEqual(config.preHooks[0]?.options, {
+    modifyResponseProbability: 0.2,
+    maxIncreaseDelta: 60,
+    modifyMinInterval: true,
+  });
+});
