@@ -20,20 +20,16 @@ const main = join(import.meta.dirname, "../../src/cli/main.ts");
 
 /**
  * Starts this project's tracker as its users do, from a configuration file, with announces every few seconds.
- *
- * With CHIHAYA_E2E_PORT another tracker is used, which is running already on that port of the loopback addresses.
  * @param directory  for the file
  */
 export async function startTracker(directory: string): Promise<TestTracker> {
-  const given = process.env.CHIHAYA_E2E_PORT;
-  const port = given === undefined ? await findFreePort() : Number(given);
+  const port = await findFreePort();
   const url = (transport: Transport) => {
     const host = transport.endsWith("6") ? "[::1]" : "127.0.0.1";
     return `${transport.startsWith("http") ? "http" : "udp"}://${host}:${port}/announce`;
   };
-  if (given !== undefined) return { url, output: () => "", stop: async () => {} };
 
-  const listen = JSON.stringify(hasIPv6() ? [`127.0.0.1:${port}`, `[::1]:${port}`] : [`127.0.0.1:${port}`]);
+  const listen = JSON.stringify([`127.0.0.1:${port}`, ...(hasIPv6() ? [`[::1]:${port}`] : [])]);
   const file = join(directory, "chihaya.yaml");
   await writeFile(
     file,

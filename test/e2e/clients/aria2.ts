@@ -35,8 +35,8 @@ export const aria2: TorrentClient = {
     } else {
       args.push("--enable-dht=false");
     }
-    if (task.role === "seed") args.push("--check-integrity=true", "--seed-ratio=0.0");
-    else args.push("--seed-time=0");
+    // it seeds until it is stopped: with --seed-time=0 it would end without announcing its completion
+    args.push("--seed-ratio=0.0", `--check-integrity=${task.role === "seed"}`);
     return startProcess(`aria2 (${task.role})`, "aria2c", [...args, task.torrent], { HOME: task.state });
   },
 };

@@ -24,7 +24,7 @@ export interface TorrentClient {
   package: string;
   /** Whether it is there. */
   isInstalled(): Promise<boolean>;
-  /** Starts it on one torrent; it runs until it is stopped, or a download may end by itself with 0. */
+  /** Starts it on one torrent; it runs until it is stopped. */
   start(task: Task): Promise<RunningProcess>;
 }
 

@@ -4,7 +4,7 @@ import { loopback, type TorrentClient } from "./client.ts";
 
 /** The system's Python: the binding is installed for it, maybe not for another one in front of it. */
 const python = "/usr/bin/python3";
-const script = join(import.meta.dirname, "libtorrent.py");
+const script = join(import.meta.dirname, "libtorrent-process.py");
 
 /** libtorrent (Rasterbar), which is qBittorrent's and Deluge's, through its Python binding. */
 export const libtorrent: TorrentClient = {

@@ -1,6 +1,6 @@
 """Seeds or downloads one torrent with libtorrent until it is told to end.
 
-Usage: libtorrent.py TORRENT DIRECTORY HOST PORT
+Usage: libtorrent-process.py TORRENT DIRECTORY HOST PORT
 """
 
 import signal
