@@ -22,7 +22,7 @@ export interface Config {
 }
 
 /** Which store, and what it is told. */
-export interface StorageConfig {
+interface StorageConfig {
   name: "memory";
   config: MemoryStoreConfig;
 }

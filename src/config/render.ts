@@ -4,7 +4,7 @@ import type { Plain } from "./tree.ts";
 const width = 96;
 
 /** Breaks text into lines of at most `columns`. */
-export function wrap(text: string, columns: number): string[] {
+function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {

@@ -2,7 +2,7 @@ import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import type { Environment } from "./environment.ts";
 
 /** Bytes of a configuration file at most. */
-export const maxFileSize: number = 1 << 20;
+const maxFileSize = 1 << 20;
 
 /** Replaces `$NAME` and `${NAME}` in a path, as Chihaya does; a missing variable is nothing. */
 export function expandPath(path: string, env: Environment): string {

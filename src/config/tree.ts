@@ -7,7 +7,7 @@ import type { Origin, Path } from "./diagnostics.ts";
 export type Tree = TreeScalar | TreeMapping | TreeList;
 
 /** `text` is undefined for null (nothing, `~`, `null`). */
-export interface TreeScalar {
+interface TreeScalar {
   kind: "scalar";
   text: string | undefined;
   at: Origin;
@@ -19,7 +19,7 @@ export interface TreeMapping {
   at: Origin;
 }
 
-export interface TreeList {
+interface TreeList {
   kind: "list";
   items: Tree[];
   at: Origin;
