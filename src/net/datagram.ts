@@ -72,6 +72,8 @@ export interface DatagramOptions {
   host: string;
   /** 0 lets the system choose. */
   port: number;
+  /** Whether other threads bind the same address too, so that the kernel spreads clients over them. */
+  shared?: boolean;
   handler: DatagramHandler;
   /** Hears of errors that a socket reports on its own; they never end it. */
   onError: (error: Error) => void;

@@ -26,8 +26,12 @@ export interface Connection {
   /** Stops or resumes `received`. */
   pause(): void;
   resume(): void;
-  /** Closes when all is sent. */
-  end(): void;
+  /**
+   * Closes when all is sent.
+   * @param discard  whether the other side may still be sending: what comes is read and thrown away until it closes
+   *   too, because closing with unread bytes is a reset, and takes what was sent with it
+   */
+  end(discard: boolean): void;
   /** Closes now; with `reset` the other side sees a reset. */
   destroy(reset?: boolean): void;
 }
@@ -54,6 +58,8 @@ export interface StreamOptions<State> {
   port: number;
   /** With it, connections are TLS 1.2 or newer. */
   tls?: TlsFiles;
+  /** Whether other threads listen on the same address too, so that the kernel spreads clients over them. */
+  shared?: boolean;
   handler: StreamHandler<State>;
   /** Hears of errors that a listener reports on its own; they never end it. */
   onError: (error: Error) => void;

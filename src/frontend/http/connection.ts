@@ -116,14 +116,16 @@ export class HttpConnection {
     this.#goOn();
   }
 
-  /** Closes the connection when all that was sent has left; idempotent. */
-  close(): void {
+  /**
+   * Closes the connection when all that was sent has left; idempotent.
+   * @param discard  whether the client may be in the middle of sending something
+   */
+  close(discard = false): void {
     if (this.#isOver) return;
     this.#enter("closing");
     this.#forgetInput();
-    // Reading goes on: closing with unread bytes would reset the connection, and take the response with it.
-    this.#resume();
-    this.#connection.end();
+    this.#resume(); // what still comes is thrown away
+    this.#connection.end(discard);
   }
 
   /** Closes the connection now. */
@@ -290,7 +292,7 @@ export class HttpConnection {
     const exchange = this.#shared.exchanges.current;
     writeStatus(exchange.out, status, false);
     this.#write(exchange);
-    this.close();
+    this.close(true);
   }
 
   get #isOver(): boolean {

@@ -88,7 +88,7 @@ for (const host of ["127.0.0.1", "::1"]) {
     assert.equal(connection.remote.toString(), host);
     assert.equal(connection.remotePort, client.localPort);
     send(connection, "pong");
-    connection.end();
+    connection.end(false);
     assert.equal(await readAll(client), "pong");
     await handler.until("closed");
   });
@@ -102,7 +102,7 @@ test("bytes are copied when they are written", async (t) => {
   connection.write(bytes, 0, bytes.length);
   assert.ok(connection.pending > 0, "the kernel cannot have taken all of it");
   bytes.fill("b");
-  connection.end();
+  connection.end(false);
   const text = await readAll(client);
   assert.equal(text.length, bytes.length);
   assert.ok(!text.includes("b"));
@@ -147,7 +147,7 @@ test("a reset from either side ends a connection quietly", async (t) => {
   client.resetAndDestroy();
   const seen = await handler.until("closed");
   send(seen.connection, "too late");
-  seen.connection.end();
+  seen.connection.end(false);
 
   const second = dial(t, "127.0.0.1", listener.port);
   const error = once(second, "error");
@@ -165,7 +165,7 @@ test("close releases the port at once and leaves open connections alone", async 
   const again = await listenStream({ host: "127.0.0.1", port: listener.port, handler, onError: fail });
   await again.close();
   send(connection, "still here");
-  connection.end();
+  connection.end(false);
   client.end();
   assert.equal(await readAll(client), "still here");
 });
