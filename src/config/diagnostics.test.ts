@@ -31,6 +31,12 @@ test("long lines are cut around the mistake, control characters replaced", () =>
   assert.equal(quote("z".repeat(100)).length, 62);
 });
 
+test("messages that name something from the file are cut, control characters replaced", () => {
+  const [diagnostic] = one("a", 0, `hash ${"x".repeat(5000)} \u001b[31m`).list("error");
+  assert.equal(diagnostic?.message.length, 400);
+  assert.equal(one("a", 0, "hash \u001b[31m\n\tx").list("error")[0]?.message, "hash \ufffd[31m\ufffd x");
+});
+
 test("lines with secrets are not shown", () => {
   assert.equal(formatted(one("password: hunter2", 10)), "a.yaml:1:11: b[1].c: wrong\n");
   assert.deepEqual(one("password: hunter2", 10).list("error")[0]?.excerpt, undefined);

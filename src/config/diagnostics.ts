@@ -39,6 +39,15 @@ function printable(text: string): string {
   return text.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
+/** Characters of a message at most: it may name something from the file. */
+const longestMessage = 400;
+
+/** A message on one line that cannot do anything to a terminal. */
+function legible(message: string): string {
+  const cut = message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message;
+  return printable(cut.replaceAll("\t", " "));
+}
+
 /** Messages that are shown at most; a broken file can hold a million mistakes. */
 const shownAtMost = 100;
 
@@ -65,8 +74,9 @@ export class Diagnostics {
     this.#add("warning", at, path, message);
   }
 
-  #add(severity: "error" | "warning", at: Origin, path: Path, message: string): void {
+  #add(severity: "error" | "warning", at: Origin, path: Path, text: string): void {
     const { source, offset } = at;
+    const message = legible(text);
     const position = offset < 0 || source !== this.#file ? undefined : this.#position(offset);
     const alike = this.#found.filter((old) => old.severity === severity);
     // What an alias stands for is seen once for each time it is used.
