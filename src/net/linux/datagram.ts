@@ -1,0 +1,244 @@
+import { Address, type Family } from "../../bittorrent/address.ts";
+import { bindError } from "../bind-error.ts";
+import {
+  DatagramBatch,
+  type DatagramHandler,
+  type DatagramOptions,
+  type DatagramSocket,
+  datagramCapacity,
+} from "../datagram.ts";
+import { type Libc, Linux, setOption, systemError } from "./libc.ts";
+import type { Poller } from "./poller.ts";
+import {
+  readSocketAddress,
+  socketAddressCapacity,
+  socketAddressLength,
+  writeSocketAddress,
+} from "./socket-address.ts";
+
+/** Datagrams that are taken from the kernel by one call. */
+const batchSize = 64;
+/** Batches of one socket in one turn of the event loop. */
+const batchesPerTurn = 8;
+/** Bytes of the receive buffer that is asked for; the kernel grants up to `net.core.rmem_max`. */
+const receiveBuffer = 8 * 1024 * 1024;
+
+/** `struct mmsghdr`, its fields, and `struct iovec`, on 64-bit Linux. */
+const messageBytes = 64;
+const Message = {
+  name: 0,
+  nameLength: 8,
+  iov: 16,
+  iovCount: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 48,
+  length: 56,
+};
+const iovBytes = 16;
+/** Room for one control message with `in_pktinfo` (12 bytes) or `in6_pktinfo` (20) behind its 16 bytes of head. */
+const controlBytes = 48;
+const controlLength = { 4: 32, 6: 40 } as const;
+
+/**
+ * Memory for a batch as `recvmmsg` and `sendmmsg` want it, laid out once:
+ *
+ *     | 64 messages to receive | 64 to send | iovecs of both | 64 socket addresses | 64 control buffers |
+ *
+ * A message that is sent has the address (and the control buffer) of the one that was received in its slot.
+ */
+class MessageMemory {
+  readonly batch: DatagramBatch;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly receive: Uint8Array;
+  /** The messages to send from slot i on. */
+  readonly send: readonly Uint8Array[];
+  readonly namesAt: number;
+  readonly #sendAt = batchSize * messageBytes;
+  readonly #iovAt = 2 * batchSize * messageBytes;
+  readonly #controlAt: number;
+  readonly #controlLength: number;
+
+  /** @param control  whether packets carry the address that was asked */
+  constructor(libc: Libc, family: Family, control: boolean) {
+    this.namesAt = this.#iovAt + 2 * batchSize * iovBytes;
+    this.#controlAt = this.namesAt + batchSize * socketAddressCapacity;
+    this.#controlLength = control ? controlLength[family] : 0;
+    this.bytes = new Uint8Array(this.#controlAt + batchSize * controlBytes);
+    this.view = new DataView(this.bytes.buffer);
+    const addresses = Array.from({ length: batchSize }, () => new Address());
+    this.batch = new DatagramBatch(batchSize, new Uint8Array(2 * batchSize * datagramCapacity), addresses);
+    this.receive = this.bytes.subarray(0, this.#sendAt);
+    this.send = addresses.map((_, slot) =>
+      this.bytes.subarray(this.#sendAt + slot * messageBytes, this.#iovAt),
+    );
+
+    const here = libc.address(this.bytes);
+    const data = libc.address(this.batch.bytes);
+    const { view, batch } = this;
+    for (let slot = 0; slot < batchSize; slot++) {
+      for (const isSend of [false, true]) {
+        const message = (isSend ? this.#sendAt : 0) + slot * messageBytes;
+        const iov = this.#iovAt + (isSend ? batchSize + slot : slot) * iovBytes;
+        view.setBigUint64(
+          message + Message.name,
+          here + BigInt(this.namesAt + slot * socketAddressCapacity),
+          true,
+        );
+        view.setUint32(message + Message.nameLength, socketAddressLength[family], true);
+        view.setBigUint64(message + Message.iov, here + BigInt(iov), true);
+        view.setBigUint64(message + Message.iovCount, 1n, true);
+        if (control) {
+          const at = here + BigInt(this.#controlAt + slot * controlBytes);
+          view.setBigUint64(message + Message.control, at, true);
+          view.setUint32(message + Message.controlLength, this.#controlLength, true);
+        }
+        view.setBigUint64(iov, data + BigInt(isSend ? batch.outAt(slot) : batch.inAt(slot)), true);
+        view.setBigUint64(iov + 8, BigInt(datagramCapacity), true);
+      }
+    }
+  }
+
+  /** Takes over what the kernel has written about `count` messages. */
+  received(count: number, family: Family): void {
+    const { view, batch, bytes } = this;
+    for (let slot = 0; slot < count; slot++) {
+      const name = this.namesAt + slot * socketAddressCapacity;
+      batch.length[slot] = view.getUint32(slot * messageBytes + Message.length, true);
+      batch.port[slot] = view.getUint16(name + 2);
+      batch.outLength[slot] = 0;
+      readSocketAddress(bytes, name, family, batch.address[slot]!);
+    }
+  }
+
+  /** Prepares the messages that have an answer. */
+  answer(count: number, family: Family): void {
+    const { view, batch } = this;
+    const iovAt = this.#iovAt + batchSize * iovBytes + 8;
+    for (let slot = 0; slot < count; slot++) {
+      view.setUint32(iovAt + slot * iovBytes, batch.outLength[slot]!, true);
+      if (this.#controlLength > 0) {
+        // The route, not the interface that the packet came in by, decides which way the answer takes.
+        if (family === 4) view.setUint32(this.#controlAt + slot * controlBytes + 16, 0, true);
+        view.setUint32(slot * messageBytes + Message.controlLength, this.#controlLength, true);
+      }
+    }
+  }
+}
+
+/**
+ * Binds a UDP address through batched system calls. An IPv6 address takes IPv6 only. Answers leave from the
+ * address that was asked, also where all addresses are bound.
+ *
+ * Several sockets may be bound to one address with `shared`, in this process or its threads: the kernel spreads
+ * clients over them. Rejects with an Error that names the address and what can be done about it.
+ */
+export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDatagramSocket {
+  const { libc } = poller;
+  const address = Address.parse(options.host);
+  const family: Family = options.host.includes(":") ? 6 : 4;
+  const domain = family === 4 ? Linux.AF_INET : Linux.AF_INET6;
+  const fd = libc.socket(domain, Linux.SOCK_DGRAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
+  try {
+    if (fd < 0) throw systemError(libc, "socket");
+    const isWildcard = address.words.every((word) => word === 0);
+    if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
+    if (options.shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
+    if (isWildcard && family === 4) setOption(libc, fd, Linux.SOL_IP, Linux.IP_PKTINFO, 1);
+    if (isWildcard && family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_RECVPKTINFO, 1);
+    setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF, receiveBuffer);
+    setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, receiveBuffer);
+    const name = new Uint8Array(socketAddressCapacity);
+    const view = new DataView(name.buffer);
+    writeSocketAddress(view, 0, address, family, options.port);
+    if (libc.bind(fd, name, socketAddressLength[family]) < 0) throw systemError(libc, "bind");
+    const length = new Uint8Array(new Uint32Array([socketAddressCapacity]).buffer);
+    if (libc.getsockname(fd, name, length) < 0) throw systemError(libc, "getsockname");
+    return new LinuxDatagramSocket(poller, fd, family, view.getUint16(2), isWildcard, options.handler);
+  } catch (error) {
+    if (fd >= 0) libc.close(fd);
+    throw bindError("udp", options.host, options.port, error);
+  }
+}
+
+/** One socket that is read and answered in batches. */
+export class LinuxDatagramSocket implements DatagramSocket {
+  readonly port: number;
+  readonly #poller: Poller;
+  readonly #libc: Libc;
+  readonly #fd: number;
+  readonly #family: Family;
+  readonly #memory: MessageMemory;
+  readonly #handler: DatagramHandler;
+  readonly #to: Uint8Array = new Uint8Array(socketAddressCapacity);
+  #isClosed = false;
+
+  constructor(
+    poller: Poller,
+    fd: number,
+    family: Family,
+    port: number,
+    control: boolean,
+    handler: DatagramHandler,
+  ) {
+    this.port = port;
+    this.#poller = poller;
+    this.#libc = poller.libc;
+    this.#fd = fd;
+    this.#family = family;
+    this.#memory = new MessageMemory(this.#libc, family, control);
+    this.#handler = handler;
+    poller.add(fd, Linux.EPOLLIN, () => this.#read());
+  }
+
+  send(bytes: Uint8Array, start: number, end: number, address: Address, port: number): void {
+    if (this.#isClosed || port === 0) return;
+    const to = this.#to;
+    writeSocketAddress(new DataView(to.buffer), 0, address, this.#family, port);
+    const length = socketAddressLength[this.#family];
+    this.#libc.sendto(this.#fd, bytes.subarray(start, end), end - start, Linux.MSG_DONTWAIT, to, length);
+  }
+
+  close(): Promise<void> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#poller.remove(this.#fd);
+      this.#libc.close(this.#fd);
+    }
+    return Promise.resolve();
+  }
+
+  /** Handles what has arrived, batch by batch; what is left after a few is for the next turn. */
+  #read(): void {
+    const { batch, receive } = this.#memory;
+    for (let i = 0; i < batchesPerTurn && !this.#isClosed; i++) {
+      const count = this.#libc.recvmmsg(this.#fd, receive, batchSize, Linux.MSG_DONTWAIT, null);
+      if (count <= 0) return;
+      this.#memory.received(count, this.#family);
+      this.#handler.handleBatch(this, batch, count, this.#family);
+      this.#memory.answer(count, this.#family);
+      this.#sendAnswers(count);
+      this.#handler.afterBatch();
+      if (count < batchSize) return;
+    }
+  }
+
+  /** Sends each run of answers by one call. What the kernel refuses is dropped, as the network drops. */
+  #sendAnswers(count: number): void {
+    const { outLength } = this.#memory.batch;
+    let slot = 0;
+    while (slot < count) {
+      if (outLength[slot] === 0) {
+        slot++;
+        continue;
+      }
+      let end = slot + 1;
+      while (end < count && outLength[end] !== 0) end++;
+      while (slot < end) {
+        const sent = this.#libc.sendmmsg(this.#fd, this.#memory.send[slot]!, end - slot, Linux.MSG_DONTWAIT);
+        slot += sent > 0 ? sent : 1; // the first one of the rest cannot be sent
+      }
+    }
+  }
+}

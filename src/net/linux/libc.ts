@@ -1,0 +1,152 @@
+import { getSystemErrorName } from "node:util";
+
+/** Memory that is handed to the kernel: never a shared, resizable or pooled buffer. */
+type Memory = Uint8Array | null;
+
+/**
+ * The system calls that the engines make. Each returns what the C function returns; after -1 {@link errno} says
+ * why. Memory that the kernel may write to after a call has returned must stay referenced meanwhile.
+ */
+export interface Libc {
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Memory, length: number): number;
+  connect(fd: number, address: Memory, length: number): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, address: Memory, length: Memory, flags: number): number;
+  getsockname(fd: number, address: Memory, length: Memory): number;
+  setsockopt(fd: number, level: number, name: number, value: Memory, length: number): number;
+  getsockopt(fd: number, level: number, name: number, value: Memory, length: Memory): number;
+  recvmmsg(fd: number, messages: Memory, count: number, flags: number, timeout: Memory): number;
+  sendmmsg(fd: number, messages: Memory, count: number, flags: number): number;
+  recv(fd: number, bytes: Memory, length: number, flags: number): number;
+  send(fd: number, bytes: Memory, length: number, flags: number): number;
+  /** `send` of `bytes[start..end)`, without a signal and without waiting. */
+  sendRange(fd: number, bytes: Uint8Array, start: number, end: number): number;
+  sendto(fd: number, bytes: Memory, length: number, flags: number, to: Memory, toLength: number): number;
+  shutdown(fd: number, how: number): number;
+  close(fd: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epoll: number, operation: number, fd: number, event: Memory): number;
+  epoll_wait(epoll: number, events: Memory, count: number, timeoutMs: number): number;
+  eventfd(value: number, flags: number): number;
+  write(fd: number, bytes: Memory, length: number): number;
+  /** Waits in a thread of libuv's pool. */
+  epollWaitAsync(epoll: number, events: Memory, count: number, done: (count: number) => void): void;
+  /** Where memory lies. */
+  address(memory: Uint8Array): bigint;
+  errno(): number;
+}
+
+/** Numbers of the Linux kernel's interface, the same on x64 and arm64. */
+export const Linux = {
+  AF_INET: 2,
+  AF_INET6: 10,
+  SOCK_STREAM: 1,
+  SOCK_DGRAM: 2,
+  SOCK_NONBLOCK: 0o4000,
+  SOCK_CLOEXEC: 0o2000000,
+  SOL_IP: 0,
+  SOL_SOCKET: 1,
+  SOL_TCP: 6,
+  SOL_IPV6: 41,
+  SO_REUSEADDR: 2,
+  SO_SNDBUF: 7,
+  SO_RCVBUF: 8,
+  SO_LINGER: 13,
+  SO_REUSEPORT: 15,
+  IP_PKTINFO: 8,
+  IPV6_V6ONLY: 26,
+  IPV6_RECVPKTINFO: 49,
+  IPV6_PKTINFO: 50,
+  TCP_NODELAY: 1,
+  TCP_DEFER_ACCEPT: 9,
+  MSG_DONTWAIT: 0x40,
+  MSG_NOSIGNAL: 0x4000,
+  EPOLL_CTL_ADD: 1,
+  EPOLL_CTL_DEL: 2,
+  EPOLL_CTL_MOD: 3,
+  EPOLLIN: 1,
+  EPOLLOUT: 4,
+  EPOLLERR: 8,
+  EPOLLHUP: 16,
+  EPOLLRDHUP: 0x2000,
+  EPOLL_CLOEXEC: 0o2000000,
+  EFD_NONBLOCK: 0o4000,
+  EINTR: 4,
+  EAGAIN: 11,
+  SHUT_WR: 1,
+  ENFILE: 23,
+  EMFILE: 24,
+} as const;
+
+/** Sets an option that is an int. */
+export function setOption(libc: Libc, fd: number, level: number, name: number, value: number): void {
+  const memory = new Uint8Array(new Int32Array([value]).buffer);
+  if (libc.setsockopt(fd, level, name, memory, 4) < 0) throw systemError(libc, "setsockopt");
+}
+
+/** The last error of a system call as Node words it: with `code` such as `EADDRINUSE`. */
+export function systemError(libc: Libc, call: string): Error {
+  const errno = libc.errno();
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${call}: ${code}`), { code, errno });
+}
+
+/**
+ * Loads libc through koffi.
+ * @throws Error that says why the native engine cannot run here
+ */
+export async function loadLibc(): Promise<Libc> {
+  if (process.platform !== "linux") throw new Error(`the platform is ${process.platform}, not Linux`);
+  if (process.arch !== "x64" && process.arch !== "arm64") {
+    throw new Error(`the processor is ${process.arch}, not x64 or arm64`);
+  }
+  const { default: koffi } = await import("koffi").catch((cause) => {
+    throw new Error("the optional package koffi is not installed for this platform", { cause });
+  });
+  const library = koffi.load(null);
+  const sendAt = library.func("intptr_t send(int fd, uintptr_t bytes, size_t length, int flags)");
+  const flags = Linux.MSG_DONTWAIT | Linux.MSG_NOSIGNAL;
+  // A subarray for each answer would be garbage; responses nearly always come from the same memory.
+  let lastBytes: Uint8Array | undefined;
+  let lastAddress = 0;
+  const wait = library.func("int epoll_wait(int epoll, void *events, int count, int timeout)");
+  return {
+    socket: library.func("int socket(int domain, int type, int protocol)"),
+    bind: library.func("int bind(int fd, void *address, uint32_t length)"),
+    connect: library.func("int connect(int fd, void *address, uint32_t length)"),
+    listen: library.func("int listen(int fd, int backlog)"),
+    accept4: library.func("int accept4(int fd, void *address, void *length, int flags)"),
+    getsockname: library.func("int getsockname(int fd, void *address, void *length)"),
+    setsockopt: library.func("int setsockopt(int fd, int level, int name, void *value, uint32_t length)"),
+    getsockopt: library.func("int getsockopt(int fd, int level, int name, void *value, void *length)"),
+    recvmmsg: library.func(
+      "int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)",
+    ),
+    sendmmsg: library.func("int sendmmsg(int fd, void *messages, unsigned int count, int flags)"),
+    recv: library.func("intptr_t recv(int fd, void *bytes, size_t length, int flags)"),
+    send: library.func("intptr_t send(int fd, void *bytes, size_t length, int flags)"),
+    sendRange(fd, bytes, start, end) {
+      if (bytes !== lastBytes) {
+        lastBytes = bytes;
+        lastAddress = Number(koffi.address(bytes));
+      }
+      return sendAt(fd, lastAddress + start, end - start, flags);
+    },
+    sendto: library.func(
+      "intptr_t sendto(int fd, void *bytes, size_t length, int flags, void *to, uint32_t toLength)",
+    ),
+    shutdown: library.func("int shutdown(int fd, int how)"),
+    close: library.func("int close(int fd)"),
+    epoll_create1: library.func("int epoll_create1(int flags)"),
+    epoll_ctl: library.func("int epoll_ctl(int epoll, int operation, int fd, void *event)"),
+    epoll_wait: wait,
+    eventfd: library.func("int eventfd(unsigned int value, int flags)"),
+    write: library.func("intptr_t write(int fd, void *bytes, size_t length)"),
+    epollWaitAsync(epoll, events, count, done) {
+      wait.async(epoll, events, count, -1, (_error: unknown, result: number) => done(result));
+    },
+    address: (memory) => koffi.address(memory),
+    errno: () => koffi.errno(),
+  };
+}

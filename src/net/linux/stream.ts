@@ -1,0 +1,282 @@
+import { Address, type Family } from "../../bittorrent/address.ts";
+import { bindError } from "../bind-error.ts";
+import type { Connection, StreamHandler, StreamListener, StreamOptions } from "../stream.ts";
+import { type Libc, Linux, setOption, systemError } from "./libc.ts";
+import type { Poller } from "./poller.ts";
+import {
+  readSocketAddress,
+  socketAddressCapacity,
+  socketAddressLength,
+  writeSocketAddress,
+} from "./socket-address.ts";
+
+const backlog = 4096;
+/** Seconds for which the kernel keeps a connection to itself that has sent nothing yet. */
+const deferSeconds = 5;
+/** Connections that are accepted in one turn of the event loop. */
+const acceptsPerTurn = 64;
+/** Bytes that are read at once, into memory that all connections of a listener share. */
+const readBytes = 64 * 1024;
+/** How long to stop accepting when there are no descriptors left, in milliseconds. */
+const exhaustedPauseMs = 50;
+
+/**
+ * Binds a TCP address through epoll. An IPv6 address takes IPv6 only. Accept, read, answer and close follow
+ * each other without waiting: the kernel hands a connection over when its first bytes are there, and only
+ * one that stays open after its first answer is ever polled.
+ *
+ * Several listeners may share an address with `shared`. Rejects with an Error that names the address.
+ */
+export function listenStream<State>(poller: Poller, options: StreamOptions<State>): StreamListener {
+  const { libc } = poller;
+  const address = Address.parse(options.host);
+  const family: Family = options.host.includes(":") ? 6 : 4;
+  const domain = family === 4 ? Linux.AF_INET : Linux.AF_INET6;
+  const fd = libc.socket(domain, Linux.SOCK_STREAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
+  try {
+    if (fd < 0) throw systemError(libc, "socket");
+    if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
+    setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEADDR, 1);
+    if (options.shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
+    // Accepted sockets inherit both.
+    setOption(libc, fd, Linux.SOL_TCP, Linux.TCP_NODELAY, 1);
+    setOption(libc, fd, Linux.SOL_TCP, Linux.TCP_DEFER_ACCEPT, deferSeconds);
+    const name = new Uint8Array(socketAddressCapacity);
+    const view = new DataView(name.buffer);
+    writeSocketAddress(view, 0, address, family, options.port);
+    if (libc.bind(fd, name, socketAddressLength[family]) < 0) throw systemError(libc, "bind");
+    if (libc.listen(fd, backlog) < 0) throw systemError(libc, "listen");
+    const length = new Uint8Array(new Uint32Array([socketAddressCapacity]).buffer);
+    if (libc.getsockname(fd, name, length) < 0) throw systemError(libc, "getsockname");
+    return new Listener(poller, fd, family, view.getUint16(2), options);
+  } catch (error) {
+    if (fd >= 0) libc.close(fd);
+    throw bindError("http", options.host, options.port, error);
+  }
+}
+
+/** What the connections of a listener share. */
+interface Shared<State> {
+  readonly poller: Poller;
+  readonly libc: Libc;
+  readonly handler: StreamHandler<State>;
+  readonly buffer: Uint8Array;
+}
+
+class Listener<State> implements StreamListener {
+  readonly port: number;
+  readonly #fd: number;
+  readonly #family: Family;
+  readonly #shared: Shared<State>;
+  readonly #onError: (error: Error) => void;
+  readonly #name: Uint8Array = new Uint8Array(socketAddressCapacity);
+  readonly #nameView: DataView = new DataView(this.#name.buffer);
+  readonly #length: Uint8Array = new Uint8Array(4);
+  readonly #remote: Address = new Address();
+  #isClosed = false;
+
+  constructor(poller: Poller, fd: number, family: Family, port: number, options: StreamOptions<State>) {
+    this.port = port;
+    this.#fd = fd;
+    this.#family = family;
+    this.#onError = options.onError;
+    const { libc } = poller;
+    this.#shared = { poller, libc, handler: options.handler, buffer: new Uint8Array(readBytes) };
+    poller.add(fd, Linux.EPOLLIN, () => this.#accept());
+  }
+
+  setTls(): void {
+    throw new Error("this listener has no TLS");
+  }
+
+  close(): Promise<void> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#shared.poller.remove(this.#fd);
+      this.#shared.libc.close(this.#fd);
+    }
+    return Promise.resolve();
+  }
+
+  #accept(): void {
+    const { libc } = this.#shared;
+    for (let i = 0; i < acceptsPerTurn && !this.#isClosed; i++) {
+      this.#length[0] = socketAddressCapacity;
+      const fd = libc.accept4(this.#fd, this.#name, this.#length, Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC);
+      if (fd < 0) {
+        this.#refused(libc.errno());
+        return;
+      }
+      readSocketAddress(this.#name, 0, this.#family, this.#remote);
+      new LinuxConnection(this.#shared, fd, this.#remote, this.#nameView.getUint16(2)).begin();
+    }
+  }
+
+  /** A connection that went away before it was accepted is nothing; without descriptors we must wait. */
+  #refused(errno: number): void {
+    if (errno !== Linux.EMFILE && errno !== Linux.ENFILE) return;
+    this.#onError(systemError(this.#shared.libc, "accept"));
+    const { poller } = this.#shared;
+    poller.modify(this.#fd, 0);
+    setTimeout(() => {
+      if (!this.#isClosed) poller.modify(this.#fd, Linux.EPOLLIN);
+    }, exhaustedPauseMs);
+  }
+}
+
+/** A connection whose descriptor is polled only once it has outlived its first read. */
+class LinuxConnection<State> implements Connection {
+  readonly remote: Address = new Address();
+  readonly remotePort: number;
+  readonly #shared: Shared<State>;
+  #fd: number;
+  #state!: State;
+  /** What the kernel has not taken: `#waiting[#waitingAt..]`. */
+  #waiting: Uint8Array | undefined;
+  #waitingAt = 0;
+  /** Events that are polled; -1 before it is polled at all. */
+  #polled = -1;
+  #paused = false;
+  /** The other side has sent its last. */
+  #ended = false;
+  /** Closes when all is sent; `discarding` reads on until the other side closes too. */
+  #ending: "no" | "closing" | "discarding" = "no";
+  #shutDown = false;
+
+  constructor(shared: Shared<State>, fd: number, remote: Address, remotePort: number) {
+    this.#shared = shared;
+    this.#fd = fd;
+    this.remote.copyFrom(remote);
+    this.remotePort = remotePort;
+  }
+
+  get pending(): number {
+    return this.#waiting === undefined ? 0 : this.#waiting.length - this.#waitingAt;
+  }
+
+  /** Tells the handler, and reads what has come with the connection. */
+  begin(): void {
+    this.#state = this.#shared.handler.opened(this);
+    if (this.#fd >= 0) this.#read();
+    this.#poll();
+  }
+
+  write(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#fd < 0 || this.#ending !== "no") return;
+    if (this.#waiting !== undefined) {
+      this.#keep(bytes, start, end);
+      return;
+    }
+    const { libc } = this.#shared;
+    const sent = libc.sendRange(this.#fd, bytes, start, end);
+    if (sent === end - start) return;
+    if (sent < 0 && libc.errno() !== Linux.EAGAIN) return; // the other side is gone: the read will tell
+    this.#keep(bytes, start + Math.max(sent, 0), end);
+    this.#poll();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#poll();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#poll();
+  }
+
+  end(discard: boolean): void {
+    if (this.#ending !== "no" || this.#fd < 0) return;
+    this.#ending = discard ? "discarding" : "closing";
+    if (this.#waiting === undefined) this.#finish();
+  }
+
+  destroy(reset = false): void {
+    if (this.#fd < 0) return;
+    // Lingering for no time makes the kernel send a reset.
+    if (reset) this.#shared.libc.setsockopt(this.#fd, Linux.SOL_SOCKET, Linux.SO_LINGER, noLinger, 8);
+    this.#close();
+  }
+
+  readonly #ready = (events: number): void => {
+    if ((events & Linux.EPOLLOUT) !== 0) this.#flush();
+    if (this.#fd >= 0 && (events & ~Linux.EPOLLOUT) !== 0) this.#read();
+    this.#poll();
+  };
+
+  #read(): void {
+    const { libc, handler, buffer } = this.#shared;
+    const length = libc.recv(this.#fd, buffer, readBytes, 0);
+    if (length > 0) {
+      if (this.#ending === "no") handler.received(this.#state, buffer, 0, length);
+    } else if (length === 0) {
+      this.#ended = true;
+      if (this.#ending === "no") handler.ended(this.#state);
+      else if (this.#waiting === undefined) this.#close();
+    } else {
+      const errno = libc.errno();
+      if (errno !== Linux.EAGAIN && errno !== Linux.EINTR) this.#close();
+    }
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const { libc, handler } = this.#shared;
+    const sent = libc.sendRange(this.#fd, waiting, this.#waitingAt, waiting.length);
+    if (sent < 0) {
+      if (libc.errno() !== Linux.EAGAIN) this.#close();
+      return;
+    }
+    this.#waitingAt += sent;
+    if (this.#waitingAt < waiting.length) return;
+    this.#waiting = undefined;
+    if (this.#ending === "no") handler.drained(this.#state);
+    else this.#finish();
+  }
+
+  #keep(bytes: Uint8Array, start: number, end: number): void {
+    const before = this.#waiting?.subarray(this.#waitingAt) ?? new Uint8Array(0);
+    const kept = new Uint8Array(before.length + end - start);
+    kept.set(before);
+    kept.set(bytes.subarray(start, end), before.length);
+    this.#waiting = kept;
+    this.#waitingAt = 0;
+  }
+
+  /** All is sent, and the connection is to be closed. */
+  #finish(): void {
+    if (this.#ending === "closing" || this.#ended) {
+      this.#close();
+    } else if (!this.#shutDown) {
+      this.#shutDown = true;
+      this.#shared.libc.shutdown(this.#fd, Linux.SHUT_WR);
+      this.#poll();
+    }
+  }
+
+  /** Polls for what the connection is waiting for. */
+  #poll(): void {
+    if (this.#fd < 0 || this.#state === undefined) return;
+    const reads = !this.#ended && (!this.#paused || this.#ending === "discarding");
+    const events = (reads ? Linux.EPOLLIN : 0) | (this.#waiting === undefined ? 0 : Linux.EPOLLOUT);
+    if (events === this.#polled) return;
+    const { poller } = this.#shared;
+    if (this.#polled < 0) poller.add(this.#fd, events, this.#ready);
+    else poller.modify(this.#fd, events);
+    this.#polled = events;
+  }
+
+  #close(): void {
+    const fd = this.#fd;
+    if (fd < 0) return;
+    this.#fd = -1;
+    this.#waiting = undefined;
+    if (this.#polled >= 0) this.#shared.poller.forget(fd);
+    this.#shared.libc.close(fd); // which takes it out of the epoll set as well
+    this.#shared.handler.closed(this.#state);
+  }
+}
+
+/** `struct linger`: on, for no seconds. */
+const noLinger = new Uint8Array(new Int32Array([1, 0]).buffer);

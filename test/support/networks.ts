@@ -1,0 +1,24 @@
+import { openLinuxNetwork } from "../../src/net/linux/network.ts";
+import { type Network, portableNetwork } from "../../src/net/network.ts";
+
+/** An engine by name, to be opened by a test and closed after it; or why it cannot run here. */
+export interface Engine {
+  name: Network["engine"];
+  open(): Promise<Network>;
+  skip: string | false;
+}
+
+/** Both engines; the native one is skipped with the reason where it cannot run, unless clients are required. */
+export async function listEngines(): Promise<Engine[]> {
+  let skip: string | false = false;
+  try {
+    (await openLinuxNetwork()).close();
+  } catch (error) {
+    if (process.env.CHIHAYA_REQUIRE_CLIENTS === "1") throw error;
+    skip = (error as Error).message;
+  }
+  return [
+    { name: "portable", open: () => Promise.resolve(portableNetwork), skip: false },
+    { name: "linux", open: openLinuxNetwork, skip },
+  ];
+}
