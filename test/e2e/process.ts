@@ -8,7 +8,7 @@ export interface RunningProcess {
   readonly ended: number | string | undefined;
   /** The last 8,000 characters that it wrote. */
   output(): string;
-  /** Ends it, by force where it takes longer than ten seconds. Does nothing when it has ended. */
+  /** Interrupts it, and ends it by force where it takes longer than ten seconds. Does nothing when it has ended. */
   stop(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export function startProcess(
     output: () => output,
     async stop() {
       if (ended !== undefined) return;
-      child.kill("SIGTERM");
+      child.kill("SIGINT"); // at SIGTERM some clients leave without announcing it
       const force = setTimeout(() => child.kill("SIGKILL"), 10_000);
       await exited;
       clearTimeout(force);

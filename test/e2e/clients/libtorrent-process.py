@@ -37,7 +37,6 @@ def main() -> None:
         nonlocal running
         running = False
 
-    signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     state = None
     while running:

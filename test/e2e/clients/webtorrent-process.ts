@@ -26,4 +26,4 @@ torrent.on("warning", (warning) => console.log("warning", String(warning)));
 torrent.on("ready", () => console.log("ready", torrent.progress));
 torrent.on("done", () => console.log("done"));
 
-process.on("SIGTERM", () => client.destroy(() => process.exit()));
+process.on("SIGINT", () => client.destroy(() => process.exit()));
