@@ -74,4 +74,6 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof Error && String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS");
 }
 
+// Without a listener Node answers this signal by opening its inspector, while the tracker's own is not there yet.
+process.on("SIGUSR1", () => {});
 process.exitCode = await main(process.argv.slice(2));

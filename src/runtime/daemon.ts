@@ -1,5 +1,4 @@
 import { randomInt } from "node:crypto";
-import { existsSync } from "node:fs";
 import { createRandom } from "../bittorrent/clock.ts";
 import type { Config } from "../config/config.ts";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
@@ -18,7 +17,7 @@ import { version } from "./version.ts";
 
 /** What the command line says. */
 export interface DaemonOptions {
-  /** Configuration file; undefined looks in the usual places. */
+  /** Configuration file, read again by a reload; undefined runs on the built-in defaults. */
   file: string | undefined;
   /** `path=value` overrides. */
   set: readonly string[];
@@ -26,8 +25,11 @@ export interface DaemonOptions {
   logging: LoggingOptions;
 }
 
-/** Where Chihaya looks as well. */
-const usualFile = "/etc/chihaya.yaml";
+/**
+ * A signal that follows another this soon is the same one: under `npm start`, Ctrl-C reaches this process from
+ * the terminal and once more from npm.
+ */
+const sameSignalMs = 100;
 
 /**
  * Runs a tracker as a process: configuration, logs, metrics, signals.
@@ -40,37 +42,41 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     return 78;
   }
   const logger = await createLogger(options.logging);
-  const daemon = new Daemon(options, loaded.config, logger);
-  logger.info(
-    { version, node: process.version, config: options.file ?? findFile(options) ?? "built-in defaults" },
-    "starting chihaya",
-  );
-  warn(logger, loaded.warnings);
+  const config = options.file ?? "built-in defaults";
+  logger.info({ version, node: process.version, config }, "starting chihaya");
+  logWarnings(logger, loaded.warnings);
   try {
+    const daemon = new Daemon(options, loaded.config, logger);
     await daemon.start();
+    return await daemon.untilStopped();
   } catch (error) {
-    logger.error({ err: error }, "failed to start");
+    logFailure(logger, "failed to start", error);
     return 1;
   }
-  return daemon.untilStopped();
 }
 
 function load({ file, set, env }: DaemonOptions): LoadResult {
-  return loadConfig({ file: findFile({ file, env }), env, set });
+  return loadConfig({ file, env, set });
 }
 
-function findFile({ file, env }: Pick<DaemonOptions, "file" | "env">): string | undefined {
-  return file ?? (env.CHIHAYA_CONFIG || (existsSync(usualFile) ? usualFile : undefined));
+function logWarnings(logger: Logger, warnings: readonly Diagnostic[]): void {
+  for (const warning of warnings) logger.warn(whereabouts(warning), warning.message);
 }
 
-function warn(logger: Logger, warnings: readonly Diagnostic[]): void {
-  for (const { source, line, path, message } of warnings) {
-    logger.warn({ at: line === undefined ? source : `${source}:${line}`, path }, message);
-  }
+function whereabouts({ source, line, column, path }: Diagnostic): { at: string; path: string } {
+  return { at: line === undefined ? source : `${source}:${line}:${column}`, path };
+}
+
+/** One line for the operator; where in the code it happened is for those who debug. */
+function logFailure(logger: Logger, what: string, error: unknown): void {
+  logger.error({}, `${what}: ${error instanceof Error ? error.message : error}`);
+  logger.debug({ err: error }, what);
 }
 
 class Daemon {
   readonly #options: DaemonOptions;
+  /** What it was started with: some of it stays until a restart. */
+  readonly #config: Config;
   readonly #logger: Logger;
   readonly #clock = new SystemClock();
   readonly #store: MemoryStore;
@@ -78,16 +84,17 @@ class Daemon {
   readonly #servers: MetricsServer[];
   readonly #stopMetrics: () => void;
   readonly #stopped = Promise.withResolvers<number>();
-  #config: Config;
-  #isStopping = false;
+  #shutdownTimeout: number;
+  /** `performance.now()` when the first signal to stop came. */
+  #stoppingSince: number | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
   constructor(options: DaemonOptions, config: Config, logger: Logger) {
     this.#options = options;
     this.#config = config;
+    this.#shutdownTimeout = config.shutdownTimeout;
     this.#logger = logger;
     const metrics = new Metrics();
-    this.#stopMetrics = registerProcessMetrics(metrics, version);
     this.#store = new MemoryStore({
       config: config.storage.config,
       clock: this.#clock,
@@ -111,10 +118,13 @@ class Daemon {
           { metrics, logger, isReady: () => ({ tracker: this.#tracker.isServing || "not serving" }) },
         ),
     );
+    this.#stopMetrics = registerProcessMetrics(metrics, version);
   }
 
   /** Starts all of it, or stops what was started and rejects. */
   async start(): Promise<void> {
+    // First of all: without a listener, SIGHUP ends the process and SIGUSR1 opens Node's inspector.
+    process.on("SIGHUP", this.#onReload).on("SIGUSR1", this.#onReload);
     this.#clock.start();
     try {
       for (const server of this.#servers) {
@@ -128,7 +138,6 @@ class Daemon {
     }
     for (const url of this.#tracker.urls()) this.#logger.info({ url }, "serving");
     process.on("SIGINT", this.#onStop).on("SIGTERM", this.#onStop);
-    process.on("SIGHUP", this.#onReload).on("SIGUSR1", this.#onReload);
   }
 
   /** Resolves with the exit code. */
@@ -137,12 +146,14 @@ class Daemon {
   }
 
   readonly #onStop = (signal: NodeJS.Signals): void => {
-    if (this.#isStopping) {
+    const now = performance.now();
+    if (this.#stoppingSince === undefined) {
+      this.#stoppingSince = now;
+      void this.#stop(signal);
+    } else if (now - this.#stoppingSince > sameSignalMs) {
       this.#logger.warn({ signal }, "stopping at once");
       process.exit(1);
     }
-    this.#isStopping = true;
-    void this.#stop(signal);
   };
 
   readonly #onReload = (signal: NodeJS.Signals): void => {
@@ -150,20 +161,11 @@ class Daemon {
   };
 
   async #stop(signal: NodeJS.Signals): Promise<void> {
-    const seconds = this.#config.shutdownTimeout;
-    this.#logger.info({ signal, deadline: seconds }, "stopping");
-    let code = 0;
-    try {
-      await this.#tracker.stop(AbortSignal.timeout(seconds * 1000));
-    } catch (error) {
-      this.#logger.error({ err: error }, "failed to stop cleanly");
-      code = 1;
-    }
+    this.#logger.info({ signal, deadline: this.#shutdownTimeout }, "stopping");
+    await this.#tracker.stop(AbortSignal.timeout(this.#shutdownTimeout * 1000));
     await this.#stopServers();
-    process.off("SIGHUP", this.#onReload).off("SIGUSR1", this.#onReload);
-    process.off("SIGINT", this.#onStop).off("SIGTERM", this.#onStop);
     this.#logger.info({}, "stopped");
-    this.#stopped.resolve(code);
+    this.#stopped.resolve(0);
   }
 
   async #stopServers(): Promise<void> {
@@ -174,31 +176,35 @@ class Daemon {
 
   /** Reads and validates first; what is wrong changes nothing. */
   async #reload(signal: NodeJS.Signals): Promise<void> {
-    if (this.#isStopping) return;
-    const loaded = load(this.#options);
-    if (!loaded.ok) {
-      for (const { source, line, column, path, message } of loaded.errors) {
-        const at = line === undefined ? source : `${source}:${line}:${column}`;
-        this.#logger.error({ at, path }, `configuration not reloaded: ${message}`);
-      }
-      return;
-    }
+    if (!this.#tracker.isServing) return;
     try {
-      const { config } = loaded;
-      const later = await this.#tracker.reload(composeSettings(config));
-      later.push(...this.#store.configure(config.storage.config).map((name) => `storage.config.${name}`));
-      const old = this.#config;
-      if (JSON.stringify(config.metricsListen) !== JSON.stringify(old.metricsListen))
-        later.push("metrics_addr");
-      if (config.profiling !== old.profiling) later.push("profiling");
-      this.#config = config;
-      this.#logger.info(
-        { signal, ...(later.length > 0 ? { needsRestart: later } : {}) },
-        "configuration reloaded",
-      );
-      warn(this.#logger, loaded.warnings);
+      const loaded = load(this.#options);
+      if (loaded.ok) {
+        const needsRestart = await this.#apply(loaded.config);
+        const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
+        this.#logger.info(fields, "configuration reloaded");
+        logWarnings(this.#logger, loaded.warnings);
+        return;
+      }
+      for (const error of loaded.errors) {
+        this.#logger.error(whereabouts(error), `configuration not reloaded: ${error.message}`);
+      }
     } catch (error) {
-      this.#logger.error({ err: error }, "configuration not reloaded");
+      logFailure(this.#logger, "configuration not reloaded", error);
     }
+  }
+
+  /** @returns the settings that differ from those in effect and need a restart */
+  async #apply(config: Config): Promise<string[]> {
+    const { metricsListen, profiling } = this.#config;
+    const needsRestart = await this.#tracker.reload(composeSettings(config));
+    for (const name of this.#store.configure(config.storage.config)) {
+      needsRestart.push(`storage.config.${name}`);
+    }
+    if (JSON.stringify(config.metricsListen) !== JSON.stringify(metricsListen))
+      needsRestart.push("metrics_addr");
+    if (config.profiling !== profiling) needsRestart.push("profiling");
+    this.#shutdownTimeout = config.shutdownTimeout;
+    return needsRestart;
   }
 }

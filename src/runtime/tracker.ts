@@ -43,6 +43,10 @@ export class Tracker {
   readonly #udp: UdpFrontend | undefined;
   #settings: TrackerSettings;
   #state: "idle" | "started" | "stopped" = "idle";
+  #stopped: Promise<void> = Promise.resolve();
+  /** Settled when the hooks of earlier settings have been stopped. */
+  #retired: Promise<unknown> = Promise.resolve();
+  readonly #givenUp = Promise.withResolvers<void>();
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger } = parts;
@@ -71,77 +75,100 @@ export class Tracker {
     return this.#state === "started";
   }
 
-  /** Starts the store, the hooks, the frontends; if one of them fails, stops what was started and rejects. */
+  /**
+   * Starts the store, the hooks, the frontends; if one of them fails, stops what was started, in the opposite
+   * order, and rejects. To be called once.
+   */
   async start(): Promise<void> {
-    const started: (() => void | Promise<void>)[] = [];
-    const start = async (part: { start?(): void | Promise<void> }, stop: () => void | Promise<void>) => {
-      await part.start?.();
-      started.unshift(stop);
-    };
+    const started: [string, () => void | Promise<void>][] = [];
     try {
-      await start(this.#parts.store, () => this.#parts.store.stop());
-      for (const hook of hooksOf(this.#settings)) await start(hook, () => hook.stop?.());
-      for (const frontend of this.#frontends) await start(frontend, () => frontend.stop(AbortSignal.abort()));
+      const { store } = this.#parts;
+      await store.start();
+      started.unshift(["storage", () => store.stop()]);
+      for (const hook of hooksOf(this.#settings)) {
+        await hook.start?.();
+        started.unshift([hook.name, () => hook.stop?.()]);
+      }
+      for (const frontend of this.#frontends) {
+        await frontend.start();
+        started.unshift([frontend.name, () => frontend.stop(AbortSignal.abort())]);
+      }
       this.#state = "started";
     } catch (error) {
-      for (const stop of started) await stop();
+      for (const [name, stop] of started) await this.#stopPart(name, stop);
       throw error;
     }
   }
 
   /**
    * Takes new settings without closing a socket or losing a peer: new hooks are started before they replace
-   * the old, which are stopped when no request uses them any more. If one does not start, nothing changes.
+   * the old, which are stopped when no request uses them any more. If one does not start, or a route or a
+   * certificate cannot be used, it rejects and nothing has changed.
    * @returns settings that take effect only after a restart
    */
   async reload(settings: TrackerSettings): Promise<string[]> {
+    const later: string[] = [];
     const started: Hook[] = [];
     try {
       for (const hook of hooksOf(settings)) {
         await hook.start?.();
         started.push(hook);
       }
+      if (this.#state !== "started") throw new Error("the tracker is not running");
+      // The one that may refuse comes first.
+      if (this.#http && settings.http) later.push(...this.#http.reload(settings.http));
+      else if (this.#http || settings.http) later.push("http");
     } catch (error) {
-      for (const hook of started) await hook.stop?.();
+      await this.#stopHooks(started);
       throw error;
     }
-    const later: string[] = [];
-    if (this.#http && settings.http) later.push(...this.#http.reload(settings.http));
-    else if (this.#http || settings.http) later.push("http");
     if (this.#udp && settings.udp) later.push(...this.#udp.reload(settings.udp));
     else if (this.#udp || settings.udp) later.push("udp");
 
-    const old = this.#settings;
+    const old = hooksOf(this.#settings);
     this.#settings = settings;
-    const drained = this.#logic.update(settings);
-    void drained.then(() => this.#stopHooks(old));
+    const unused = Promise.race([this.#logic.update(settings), this.#givenUp.promise]);
+    this.#retired = Promise.all([this.#retired, unused.then(() => this.#stopHooks(old))]);
     return later;
   }
 
   /**
-   * Stops in order: accept nothing more, let requests finish until `deadline` is aborted, then posthooks, hooks
-   * and the store. Idempotent.
+   * Stops in order: accepts nothing more, lets requests and posthooks finish until `deadline` is aborted, then
+   * stops hooks and store. What fails to stop is logged, and the rest is stopped all the same. Idempotent: a
+   * second call waits for the first.
    */
-  async stop(deadline: AbortSignal): Promise<void> {
-    if (this.#state !== "started") return;
-    this.#state = "stopped";
-    await Promise.all(this.#frontends.map((frontend) => frontend.stop(deadline)));
-    await Promise.race([this.#logic.drained(), aborted(deadline)]);
-    await this.#stopHooks(this.#settings);
-    await this.#parts.store.stop();
+  stop(deadline: AbortSignal): Promise<void> {
+    if (this.#state === "started") {
+      this.#state = "stopped";
+      this.#stopped = this.#stop(deadline);
+    }
+    return this.#stopped;
+  }
+
+  async #stop(deadline: AbortSignal): Promise<void> {
+    const late = aborted(deadline);
+    await Promise.all(
+      this.#frontends.map((frontend) => this.#stopPart(frontend.name, () => frontend.stop(deadline))),
+    );
+    await Promise.race([this.#logic.drained(), late]);
+    this.#givenUp.resolve();
+    await Promise.race([Promise.all([this.#retired, this.#stopHooks(hooksOf(this.#settings))]), late]);
+    await this.#stopPart("storage", () => this.#parts.store.stop());
   }
 
   get #frontends(): Frontend[] {
     return [this.#http, this.#udp].filter((frontend) => frontend !== undefined);
   }
 
-  async #stopHooks(settings: TrackerSettings): Promise<void> {
-    for (const hook of hooksOf(settings)) {
-      try {
-        await hook.stop?.();
-      } catch (error) {
-        this.#parts.logger.error({ err: error, hook: hook.name }, "hook failed to stop");
-      }
+  async #stopHooks(hooks: readonly Hook[]): Promise<void> {
+    await Promise.all(hooks.map((hook) => this.#stopPart(hook.name, () => hook.stop?.())));
+  }
+
+  async #stopPart(name: string, stop: () => void | Promise<void>): Promise<void> {
+    try {
+      await stop();
+    } catch (error) {
+      this.#parts.logger.error({ err: error, part: name }, "failed to stop");
     }
   }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { findConfigFile } from "../../config/source.ts";
 import { runDaemon } from "../../runtime/daemon.ts";
 
 export const help = `Runs the tracker until it is told to stop.
@@ -13,6 +14,8 @@ Usage: chihaya [serve] [OPTIONS]
   --nocolors       log without colours
 
 Signals: SIGINT and SIGTERM stop (a second one at once), SIGHUP and SIGUSR1 reload the configuration.
+
+Exit codes: 0 stopped, 1 could not start or stopped at once, 2 wrong usage, 78 wrong configuration.
 `;
 
 export async function run(args: string[]): Promise<number> {
@@ -27,7 +30,7 @@ export async function run(args: string[]): Promise<number> {
     },
   });
   return runDaemon({
-    file: values.config,
+    file: findConfigFile(values.config, process.env),
     set: values.set ?? [],
     env: process.env,
     logging: { debug: values.debug, json: values.json, colors: !values.nocolors },

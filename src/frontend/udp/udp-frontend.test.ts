@@ -476,7 +476,7 @@ describe("the UDP frontend", () => {
     assert.match(store.announces[0]!, /@192\.0\.2\.1:6881/);
     assert.equal((await client.exchange(createScrapeRequest(id, 1, [infoHash, infoHash]))).length, 20);
     assert.deepEqual(frontend.reload({ ...options, privateKey: "new", listen: [{ host: "::1", port: 1 }] }), [
-      "udp.listen",
+      "udp.addr",
       "udp.private_key",
     ]);
     assert.equal((await client.ask(announce(id))).action, "announce");

@@ -61,7 +61,7 @@ export class UdpFrontend implements Frontend {
 
   /**
    * Takes new options while it runs.
-   * @returns the names of those that take effect only after a restart
+   * @returns the settings that differ but take effect only after a restart, by their names in the configuration
    */
   reload(options: UdpOptions): string[] {
     this.#handler.options = options;
@@ -69,7 +69,7 @@ export class UdpFrontend implements Frontend {
     const later: string[] = [];
     const addresses = ({ listen }: UdpOptions) =>
       listen.map(({ host, port }) => formatUrl("udp", host, port)).join();
-    if (addresses(options) !== addresses(this.#options)) later.push("udp.listen");
+    if (addresses(options) !== addresses(this.#options)) later.push("udp.addr");
     if (options.privateKey !== this.#options.privateKey) later.push("udp.private_key");
     return later;
   }
