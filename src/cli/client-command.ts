@@ -3,6 +3,7 @@ import { parseInfoHash } from "../bittorrent/info-hash.ts";
 import type { ClientOptions } from "../client/tracker-client.ts";
 import { TrackerError } from "../client/tracker-error.ts";
 import { parseDuration } from "../config/duration.ts";
+import { ExitCode } from "./command.ts";
 
 /** Arguments that make no sense; the message says which and why. */
 export class UsageError extends Error {}
@@ -54,28 +55,19 @@ export function parseInfoHashArgument(text: string): Uint8Array {
 
 /**
  * Runs a command, and turns what it throws into a line on standard error and an exit code: 1 where the tracker failed
- * or refused, 2 where the arguments are wrong. `--help` prints the help instead.
+ * or refused, 2 where the arguments are wrong.
  */
-export async function runReporting(
-  name: string,
-  help: string,
-  args: readonly string[],
-  command: () => Promise<number>,
-): Promise<number> {
-  if (args.includes("--help") || args.includes("-h")) {
-    console.log(help.trimEnd());
-    return 0;
-  }
+export async function runReporting(name: string, command: () => Promise<number>): Promise<number> {
   try {
     return await command();
   } catch (error) {
     if (error instanceof TrackerError) {
       console.error(`chihaya ${name}: ${describe(error)}`);
-      return 1;
+      return ExitCode.failed;
     }
     if (error instanceof UsageError || isParseArgsError(error)) {
       console.error(`chihaya ${name}: ${error.message}\nTry: chihaya ${name} --help`);
-      return 2;
+      return ExitCode.usage;
     }
     throw error;
   }

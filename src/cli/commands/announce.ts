@@ -12,6 +12,7 @@ import {
   runReporting,
   UsageError,
 } from "../client-command.ts";
+import { ExitCode } from "../command.ts";
 
 /** The help of `chihaya announce`. */
 export const help: string = `Usage: chihaya announce URL INFOHASH [flags]
@@ -37,7 +38,7 @@ const events: Readonly<Record<string, AnnounceEvent | undefined>> = AnnounceEven
  * @returns the exit code: 0 answered, 1 not answered or refused, 2 wrong usage
  */
 export function run(args: string[]): Promise<number> {
-  return runReporting("announce", help, args, async () => {
+  return runReporting("announce", async () => {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
@@ -71,7 +72,7 @@ export function run(args: string[]): Promise<number> {
     };
     const answer = await announce(url, parameters, parseClientFlags(values));
     console.log(values.json ? JSON.stringify(toJson(answer), null, 2) : toText(answer));
-    return 0;
+    return ExitCode.ok;
   });
 }
 

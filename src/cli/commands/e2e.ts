@@ -6,6 +6,7 @@ import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { announce, scrape } from "../../client/tracker-client.ts";
 import { TrackerError } from "../../client/tracker-error.ts";
 import { describe, parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
+import { ExitCode } from "../command.ts";
 
 /** The help of `chihaya e2e`. */
 export const help: string = `Usage: chihaya e2e [flags]
@@ -37,7 +38,7 @@ class CheckFailure extends Error {}
  * @returns the exit code: 0 everything holds, 1 something does not, 2 wrong usage
  */
 export function run(args: string[]): Promise<number> {
-  return runReporting("e2e", help, args, async () => {
+  return runReporting("e2e", async () => {
     const { values } = parseArgs({
       args,
       options: {
@@ -53,7 +54,7 @@ export function run(args: string[]): Promise<number> {
     ];
     let failures = 0;
     for (const url of urls) if (!(await report(url, delayMs))) failures++;
-    return failures === 0 ? 0 : 1;
+    return failures === 0 ? ExitCode.ok : ExitCode.failed;
   });
 }
 

@@ -9,6 +9,7 @@ import {
   runReporting,
   UsageError,
 } from "../client-command.ts";
+import { ExitCode } from "../command.ts";
 
 /** The help of `chihaya scrape`. */
 export const help: string = `Usage: chihaya scrape URL INFOHASH... [flags]
@@ -26,7 +27,7 @@ ${clientFlagsHelp}`;
  * @returns the exit code: 0 answered, 1 not answered or refused, 2 wrong usage
  */
 export function run(args: string[]): Promise<number> {
-  return runReporting("scrape", help, args, async () => {
+  return runReporting("scrape", async () => {
     const { values, positionals } = parseArgs({ args, allowPositionals: true, options: clientFlags });
     const [url, ...texts] = positionals;
     if (url === undefined || texts.length === 0) throw new UsageError("needs a URL and infohashes");
@@ -39,7 +40,7 @@ export function run(args: string[]): Promise<number> {
     } else {
       for (const row of rows) console.log(`${row.infoHash}  ${toText(row.counts)}`);
     }
-    return 0;
+    return ExitCode.ok;
   });
 }
 
