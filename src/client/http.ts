@@ -70,7 +70,7 @@ export async function scrapeOverHttp(
  * Percent-encodes bytes for a query: all but the unreserved characters of RFC 3986. Byte by byte, as an infohash is
  * not text: `URLSearchParams` would encode it as UTF-8.
  */
-export function percentEncode(bytes: Uint8Array): string {
+function percentEncode(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) {
     const character = String.fromCharCode(byte);
