@@ -124,7 +124,14 @@ describe("commands in documents", () => {
     return text;
   };
 
-  const calls = [...lines, ...spans]
+  const unit = readFileSync("deploy/chihaya.service", "utf8");
+  const services = [...unit.matchAll(/^ExecStart\w*=\S+ \S+\/cli\/main\.js (.*)$/gm)].map(([, args]) => ({
+    line: `chihaya ${args}`,
+    at: "deploy/chihaya.service",
+  }));
+  assert.equal(services.length, 2);
+
+  const calls = [...lines, ...spans, ...services]
     .map(({ line, at }) => ({ line: line.replace(/\s+#.*$/, ""), at }))
     .filter(({ line }) => /^(chihaya|npm start --) /.test(line) && !/[A-Z]+ --help$/.test(line));
   assert.ok(calls.length > 10);
@@ -151,6 +158,12 @@ describe("commands in documents", () => {
       [],
     );
   });
+});
+
+test("what the image is built from exists", () => {
+  const context = readFileSync("deploy/Dockerfile.dockerignore", "utf8").matchAll(/^!(.+)$/gm);
+  const missing = [...context].map(([, path]) => path!).filter((path) => !existsSync(path));
+  assert.deepEqual(missing, []);
 });
 
 describe("programs in documents", () => {
