@@ -136,8 +136,8 @@ class Daemon {
       await this.#stopServers();
       throw error;
     }
-    for (const url of this.#tracker.urls()) this.#logger.info({ url }, "serving");
     process.on("SIGINT", this.#onStop).on("SIGTERM", this.#onStop);
+    for (const url of this.#tracker.urls()) this.#logger.info({ url }, "serving");
   }
 
   /** Resolves with the exit code. */
