@@ -6,6 +6,9 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import { UdpFrontend } from "../frontend/udp/udp-frontend.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { TrackerLogic } from "../middleware/logic.ts";
+import type { DatagramOptions } from "../net/datagram.ts";
+import { type Network, portableNetwork } from "../net/network.ts";
+import type { StreamOptions } from "../net/stream.ts";
 import { ClientCounter } from "../observability/client-names.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -30,6 +33,10 @@ export interface TrackerParts {
   clock: Clock;
   metrics: Metrics;
   logger: Logger;
+  /** Through Node.js unless given. */
+  network?: Network;
+  /** Whether other threads serve the same addresses. */
+  shared?: boolean;
 }
 
 /**
@@ -49,7 +56,7 @@ export class Tracker {
   readonly #givenUp = Promise.withResolvers<void>();
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
-    const { store, clock, metrics, logger } = parts;
+    const { store, clock, metrics, logger, network = portableNetwork, shared = false } = parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -61,8 +68,10 @@ export class Tracker {
     this.#logic = new TrackerLogic(store, settings, report, ({ peerId }) => clients.count(peerId));
     const onError = (error: Error) => report("network", error);
     const deps = { logic: this.#logic, clock, metrics, onError };
-    this.#http = settings.http && new HttpFrontend(settings.http, deps);
-    this.#udp = settings.udp && new UdpFrontend(settings.udp, deps);
+    const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });
+    this.#http = settings.http && new HttpFrontend(settings.http, { ...deps, listen });
+    const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });
+    this.#udp = settings.udp && new UdpFrontend(settings.udp, { ...deps, bind });
   }
 
   /** The addresses that it answers on, as URLs. */
