@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { announceQuery, createHttpServer, type HttpServer } from "../../../test/fixtures/http-server.ts";
+import {
+  announceQuery,
+  createHttpServer,
+  type HttpServer,
+  httpOptions,
+} from "../../../test/fixtures/http-server.ts";
 import { Address } from "../../bittorrent/address.ts";
 import type { LogicSettings } from "../../middleware/logic.ts";
 import type { Connection, StreamHandler } from "../../net/stream.ts";
@@ -372,6 +377,28 @@ test("timeouts: a silent, a slow, an idle client, and one that takes nothing", a
   assert.deepEqual(at(30), ["reset", "reset", "open", "reset", "reset"]);
   assert.deepEqual(at(31), ["reset", "reset", "ended", "reset", "reset"]);
   assert.equal(metricOf(server, "chihaya_http_rejected_total", "timeout"), 4);
+});
+
+test("a half-sent request holds about as many bytes as were sent", async (t) => {
+  const { open } = await start(t, { maxHeaderBytes: 16_384, maxConnections: 4000 });
+  const before = process.memoryUsage().arrayBuffers;
+  const clients = Array.from({ length: 4000 }, () => open());
+  for (const { send } of clients) send("GET /");
+  const held = process.memoryUsage().arrayBuffers - before;
+  assert.ok(held < 4000 * 2048, `${held} bytes for 4,000 requests of 5 bytes`);
+});
+
+test("a half-sent request survives a smaller and a larger limit", async (t) => {
+  const { open, frontend } = await start(t);
+  const [long, short] = [open(), open()];
+  long.send(`GET /${"a".repeat(1000)}`);
+  short.send("GET /s");
+  frontend.reload({ ...httpOptions, maxHeaderBytes: 200 });
+  long.send("a");
+  assert.deepEqual(long.connection.statuses, [431]);
+  frontend.reload({ ...httpOptions, maxHeaderBytes: 9000 });
+  short.send(scrape().slice("GET /s".length));
+  assert.deepEqual(short.connection.statuses, [200]);
 });
 
 test("above the limit the connection that has been idle longest makes room, or the new one goes", async (t) => {

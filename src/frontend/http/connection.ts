@@ -18,8 +18,8 @@ import type { Responder } from "./responder.ts";
 const requestsPerTurn = 64;
 /** Bytes that a client may leave untaken before its next requests wait. */
 const maxPending = 64 * 1024;
-/** Buffers for incomplete requests that are kept for later. */
-const maxFreeHeads = 256;
+/** Bytes of the buffer that an incomplete request starts with; it grows with what arrives. */
+const firstHead = 512;
 
 /** What the connections of a frontend share. */
 export interface Shared {
@@ -27,8 +27,6 @@ export interface Shared {
   readonly responder: Responder;
   readonly metrics: HttpMetrics;
   exchanges: ExchangePool;
-  /** Free buffers for incomplete requests. */
-  readonly heads: Uint8Array[];
   readonly open: Set<HttpConnection>;
   /** Those that have nothing under way, the one that has waited longest first. */
   readonly idle: Set<HttpConnection>;
@@ -206,22 +204,24 @@ export class HttpConnection {
 
   /** Goes on with an incomplete request. */
   #readMore(bytes: Uint8Array, start: number, end: number): void {
-    const head = this.#head!;
+    const { maxHeaderBytes } = this.#shared.responder.settings.options;
     const before = this.#headLength;
-    const length = Math.min(head.length, before + end - start);
+    const length = Math.min(maxHeaderBytes, before + end - start);
+    const head = this.#growHead(length);
     head.set(bytes.subarray(start, start + length - before), before);
     this.#headLength = length;
+    const isFull = length === maxHeaderBytes;
     let consumed = 0;
     if (this.#proxyHeaderDue) {
       consumed = this.#readProxyHeader(head, 0, length);
-      if (consumed < 0 || (consumed === 0 && length === head.length)) this.#refuseProxyHeader();
-      if (consumed > 0) this.#dropHead();
-    } else if (length === head.length || findHeadEnd(head, Math.max(0, before - 2), length) >= 0) {
+      if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseProxyHeader();
+      if (consumed > 0) this.#head = undefined;
+    } else if (isFull || findHeadEnd(head, Math.max(0, before - 2), length) >= 0) {
       consumed = readRequest(head, 0, length, request);
-      if (consumed < 0 || (consumed === 0 && length === head.length)) this.#refuseRequest(consumed);
+      if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseRequest(consumed);
       if (consumed > 0) {
         this.#answer(head);
-        this.#dropHead();
+        this.#head = undefined;
       }
     }
     if (consumed <= 0 || this.#isOver) return;
@@ -334,19 +334,20 @@ export class HttpConnection {
       return;
     }
     this.#enter("reading");
-    const { heads, responder } = this.#shared;
-    let head = heads.pop();
-    const { maxHeaderBytes } = responder.settings.options;
-    if (head?.length !== maxHeaderBytes) head = new Uint8Array(maxHeaderBytes);
-    head.set(bytes.subarray(start, end));
-    this.#head = head;
+    this.#growHead(end - start).set(bytes.subarray(start, end));
     this.#headLength = end - start;
   }
 
-  #dropHead(): void {
-    const { heads } = this.#shared;
-    if (this.#head !== undefined && heads.length < maxFreeHeads) heads.push(this.#head);
-    this.#head = undefined;
+  /** Makes room for `length` bytes of an incomplete request; a client pays for ours with as much of its own. */
+  #growHead(length: number): Uint8Array {
+    const old = this.#head;
+    if (old !== undefined && old.length >= length) return old;
+    let capacity = firstHead;
+    while (capacity < length) capacity *= 2;
+    const head = new Uint8Array(capacity);
+    if (old !== undefined) head.set(old);
+    this.#head = head;
+    return head;
   }
 
   /** Keeps what cannot be read yet, and lets no more of it come. */
@@ -365,7 +366,7 @@ export class HttpConnection {
   }
 
   #forgetInput(): void {
-    this.#dropHead();
+    this.#head = undefined;
     this.#rest = undefined;
   }
 }

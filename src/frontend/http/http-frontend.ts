@@ -53,7 +53,6 @@ export class HttpFrontend implements Frontend {
       responder: new Responder(createSettings(options), dependencies.logic, metrics),
       metrics,
       exchanges: new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes),
-      heads: [],
       open,
       idle: new Set(),
       stopping: false,
