@@ -1,6 +1,7 @@
 import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../net/listen-address.ts";
+import type { NetworkChoice } from "../net/network.ts";
 import type { MemoryStoreConfig } from "../storage/memory/memory-store.ts";
 import type { HookConfig } from "./hooks.ts";
 
@@ -13,6 +14,9 @@ export interface Config {
   /** Whether profiles can be taken there. */
   profiling: boolean;
   shutdownTimeout: number;
+  /** Threads that serve clients; `auto` follows the processors. */
+  workers: number | "auto";
+  network: NetworkChoice;
   /** Undefined where the frontend is off. */
   http: HttpOptions | undefined;
   udp: UdpOptions | undefined;

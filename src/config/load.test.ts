@@ -58,6 +58,8 @@ test("without a file, both frontends run with the defaults", () => {
     metricsListen: [{ host: "127.0.0.1", port: 6880 }],
     profiling: false,
     shutdownTimeout: 10,
+    workers: "auto",
+    network: "auto",
     http: {
       listen: everywhere,
       listenTls: [],

@@ -5,7 +5,7 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
 import { hookSchema } from "./hooks.ts";
-import { addresses, boolean, duration, facts, integer, list, text } from "./values.ts";
+import { addresses, boolean, choice, duration, facts, integer, integerOrAuto, list, text } from "./values.ts";
 
 /** Shortest timeout: a millisecond. */
 const moment = 0.001;
@@ -244,6 +244,18 @@ export const schema: z.ZodType<Config> = z
     shutdown_timeout: duration(0)
       .prefault("10s")
       .describe("Time for requests under way when the tracker is stopped."),
+    workers: integerOrAuto(1, 64, { restart: true })
+      .prefault("auto")
+      .describe(
+        "Threads that serve clients, all over the same swarms: `auto` is one for each processor, 8 at most. " +
+          "With 1 the main thread serves.",
+      ),
+    network: choice(["auto", "linux", "portable"], { restart: true })
+      .prefault("auto")
+      .describe(
+        "How packets reach the kernel: `linux` in batches of system calls, `portable` through Node.js, `auto` " +
+          "the first where it runs.",
+      ),
     http: http.optional().describe("The HTTP and HTTPS frontend. Remove the block to turn it off."),
     udp: udp.optional().describe("The UDP frontend. Remove the block to turn it off."),
     storage: storage.prefault({}).describe("Where the swarms are kept."),
@@ -263,6 +275,8 @@ export const schema: z.ZodType<Config> = z
       metricsListen: tracker.metrics_addr,
       profiling: tracker.profiling,
       shutdownTimeout: tracker.shutdown_timeout,
+      workers: tracker.workers,
+      network: tracker.network,
       http: tracker.http,
       udp: tracker.udp,
       storage: tracker.storage,

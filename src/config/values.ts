@@ -110,6 +110,28 @@ export function integer(
   });
 }
 
+/** One of a few words. */
+export function choice<const T extends string>(words: readonly T[], marks: Marks = {}): Value<T> {
+  const expected = `one of ${words.join(", ")}`;
+  const own: Facts = { kind: words.join(" \\| "), json: { enum: words }, ...marks };
+  return scalar(expected, own, (input) => {
+    return words.find((word) => word === input) ?? new Wrong(`expected ${expected}, got ${quote(input)}`);
+  });
+}
+
+/** A whole number of that range, or the word `auto`. */
+export function integerOrAuto(minimum: number, maximum: number, marks: Marks = {}): Value<number | "auto"> {
+  const expected = `auto or a whole number from ${minimum} to ${maximum}`;
+  const json = { anyOf: [{ const: "auto" }, { type: "integer", minimum, maximum }] };
+  return scalar(expected, { kind: "auto \\| whole number", json, ...marks }, (input) => {
+    if (input === "auto") return input;
+    const value = /^\d+$/.test(input) ? Number(input) : Number.NaN;
+    return value >= minimum && value <= maximum
+      ? value
+      : new Wrong(`expected ${expected}, got ${quote(input)}`);
+  });
+}
+
 /** A number that `accept` takes; otherwise `refusal` is the message. */
 export function number(
   json: Record<string, unknown>,

@@ -27,19 +27,20 @@ const sendQueue = 32;
  * Rejects with an Error that names the address and what can be done about it.
  */
 export async function bindDatagram(options: DatagramOptions): Promise<DatagramSocket> {
-  const { host, onError } = options;
+  const { host, onError, shared = false } = options;
   const family: Family = host.includes(":") ? 6 : 4;
   const isWildcard = Address.parse(host).words.every((word) => word === 0);
   let { port } = options;
+  const sharing = shared ? "threads" : isWildcard ? "addresses" : "alone";
   let first: Socket;
   try {
-    if (isWildcard) {
+    if (isWildcard && !shared) {
       // Sockets that share a port must all allow it, and would then share it with another tracker too.
-      const probe = await open(family, host, port, false, onError);
+      const probe = await open(family, host, port, "alone", onError);
       port = probe.address().port;
       await closeSocket(probe);
     }
-    first = await open(family, host, port, isWildcard, onError);
+    first = await open(family, host, port, sharing, onError);
   } catch (error) {
     throw bindError("udp", host, port, error);
   }
@@ -50,7 +51,7 @@ export async function bindDatagram(options: DatagramOptions): Promise<DatagramSo
   if (isWildcard) {
     for (const local of hosts) {
       // An address that cannot be bound (gone meanwhile, or not ready yet) stays with the first socket.
-      const socket = await open(family, local, port, true, onError).catch(() => undefined);
+      const socket = await open(family, local, port, sharing, onError).catch(() => undefined);
       if (socket) sockets.push(socket);
     }
   }
@@ -156,13 +157,14 @@ async function open(
   family: Family,
   host: string,
   port: number,
-  shared: boolean,
+  sharing: "alone" | "addresses" | "threads",
   onError: (error: Error) => void,
 ): Promise<Socket> {
   const socket = createSocket({
     type: family === 4 ? "udp4" : "udp6",
     ipv6Only: family === 6,
-    reuseAddr: shared,
+    reuseAddr: sharing === "addresses",
+    reusePort: sharing === "threads",
     // Hosts are always addresses: asking the resolver would cost a turn of the event loop for each answer.
     lookup: (address, _options, callback) => callback(null, address, family),
   });

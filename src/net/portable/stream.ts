@@ -36,7 +36,7 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
   const server = secure ?? createServer(socketOptions, accept);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(bindError(tls ? "https" : "http", host, port, error)));
-    server.listen({ host, port, backlog, ipv6Only: true }, resolve);
+    server.listen({ host, port, backlog, ipv6Only: true, reusePort: options.shared === true }, resolve);
   });
   server.removeAllListeners("error");
   server.on("error", options.onError);

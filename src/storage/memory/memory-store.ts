@@ -33,7 +33,7 @@ export interface MemoryStoreOptions {
   config: MemoryStoreConfig;
   clock: Clock;
   random: Random;
-  /** The memory of another thread's store, to share its swarms. */
+  /** The memory of another thread's store, to share its swarms; that store takes care of the expiry. */
   memory?: StoreMemory;
   /** A positive number that tells this thread from the others that share the memory. */
   owner?: number;
@@ -52,6 +52,7 @@ const expiryPauseMs = 4;
  */
 export class MemoryStore implements PeerStore {
   readonly memory: StoreMemory;
+  readonly #isOwner: boolean;
   readonly #clock: Clock;
   readonly #torrents: TorrentSwarms;
   readonly #table: TorrentTable;
@@ -65,6 +66,7 @@ export class MemoryStore implements PeerStore {
   #workedMs = 0;
 
   constructor({ config, clock, random, memory, owner = 1, onExpired }: MemoryStoreOptions) {
+    this.#isOwner = memory === undefined;
     this.memory = memory ?? reserveMemory(config.maxPeers, config.peerIds, config.peerLifetime);
     this.#clock = clock;
     this.#torrents = new TorrentSwarms(this.memory, random, owner);
@@ -163,7 +165,8 @@ export class MemoryStore implements PeerStore {
   }
 
   start(): void {
-    this.#timer ??= setTimeout(() => this.#expireInSteps(true), this.#gcInterval * 1000).unref();
+    if (this.#isOwner)
+      this.#timer ??= setTimeout(() => this.#expireInSteps(true), this.#gcInterval * 1000).unref();
   }
 
   stop(): void {
