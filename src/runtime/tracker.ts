@@ -67,7 +67,8 @@ export class Tracker {
     const clients = new ClientCounter(metrics);
     this.#logic = new TrackerLogic(store, settings, report, ({ peerId }) => clients.count(peerId));
     const onError = (error: Error) => report("network", error);
-    const deps = { logic: this.#logic, clock, metrics, onError };
+    const onMissing = ({ message }: Error) => logger.warn({ reason: message }, "serving without IPv6");
+    const deps = { logic: this.#logic, clock, metrics, onError, onMissing };
     const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });
     this.#http = settings.http && new HttpFrontend(settings.http, { ...deps, listen });
     const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });

@@ -12,6 +12,7 @@ import {
   RawClient,
   startHttpServer,
 } from "../../../test/fixtures/http-server.ts";
+import { bindError } from "../../net/bind-error.ts";
 import { renderPrometheus } from "../../observability/prometheus.ts";
 
 const hosts = ["127.0.0.1", "::1"];
@@ -161,6 +162,33 @@ test("an address that is taken stops the start, and nothing stays bound", async 
     message: new RegExp(`^cannot listen on http://127\\.0\\.0\\.1:${port}: `),
   });
   assert.deepEqual(frontend.urls(), []);
+});
+
+test("without IPv6 the default addresses still serve IPv4, and say what is missing", async (t) => {
+  const listen = ["0.0.0.0", "::"].map((host) => ({ host, port: 0 }));
+  const missing: string[] = [];
+  const { frontend } = createHttpServer(
+    { listen },
+    {},
+    ({ host, port }) => {
+      if (host !== "::") return Promise.resolve({ port: 6969, setTls() {}, close: () => Promise.resolve() });
+      throw bindError("http", host, port, Object.assign(new Error("listen"), { code: "EAFNOSUPPORT" }));
+    },
+    (error) => missing.push(error.message),
+  );
+  await frontend.start();
+  t.after(() => frontend.stop(AbortSignal.abort()));
+  assert.deepEqual(frontend.urls(), ["http://0.0.0.0:6969"]);
+  assert.match(missing.join(), /^cannot listen on http:\/\/\[::\]:0: the system has no support/);
+});
+
+test("it can be stopped while it starts, and before", async () => {
+  const { frontend } = createHttpServer({ listen: [{ host: "127.0.0.1", port: 0 }] });
+  const started = frontend.start();
+  await frontend.stop(AbortSignal.abort());
+  await started;
+  assert.deepEqual(frontend.urls(), []);
+  await createHttpServer().frontend.stop(AbortSignal.abort());
 });
 
 test("routes and networks that cannot be used are refused at once", () => {

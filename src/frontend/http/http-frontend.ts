@@ -5,6 +5,7 @@ import type { ListenAddress } from "../../net/listen-address.ts";
 import { listenStream } from "../../net/portable/stream.ts";
 import type { Connection, StreamHandler, StreamListener } from "../../net/stream.ts";
 import type { Metrics } from "../../observability/metrics.ts";
+import { bindAll } from "../bind-all.ts";
 import type { Frontend } from "../frontend.ts";
 import { HttpConnection, type Shared } from "./connection.ts";
 import { ExchangePool } from "./exchange.ts";
@@ -22,6 +23,8 @@ export interface HttpDependencies {
   metrics: Metrics;
   /** Hears of errors that a listener reports on its own. */
   onError: (error: Error) => void;
+  /** Hears of `::` where it was left out, because the system has no IPv6. */
+  onMissing?: (error: Error) => void;
   /** How bytes reach the kernel; node:net and node:tls unless told. */
   listen?: typeof listenStream;
 }
@@ -39,6 +42,7 @@ export class HttpFrontend implements Frontend {
   readonly #shared: Shared;
   #bound: Bound[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   /** Set while `stop` waits for the last connection. */
   #empty: (() => void) | undefined;
@@ -63,16 +67,9 @@ export class HttpFrontend implements Frontend {
     return this.#shared.responder.settings.options;
   }
 
-  async start(): Promise<void> {
-    const { listen, listenTls } = this.#options;
-    try {
-      for (const address of listen) await this.#listen(address, false);
-      for (const address of listenTls) await this.#listen(address, true);
-    } catch (error) {
-      await this.#closeListeners();
-      throw error;
-    }
-    this.#timer = setInterval(() => this.sweep(), sweepMs).unref();
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
   }
 
   urls(): string[] {
@@ -112,14 +109,28 @@ export class HttpFrontend implements Frontend {
     for (const connection of this.#shared.open) connection.checkTimeouts();
   }
 
-  async #listen(address: ListenAddress, secure: boolean): Promise<void> {
+  async #start(): Promise<void> {
+    const { listen, listenTls } = this.#options;
+    const addresses = [
+      ...listen.map((address) => ({ ...address, secure: false })),
+      ...listenTls.map((address) => ({ ...address, secure: true })),
+    ];
+    this.#bound = await bindAll(
+      addresses,
+      (address) => this.#listen(address, address.secure),
+      ({ listener }) => listener.close(),
+      this.#dependencies.onMissing,
+    );
+    this.#timer = setInterval(() => this.sweep(), sweepMs).unref();
+  }
+
+  async #listen({ host, port }: ListenAddress, secure: boolean): Promise<Bound> {
     const { listen = listenStream, onError } = this.#dependencies;
     const { tls } = this.#options;
     if (secure && tls === undefined) throw new Error("an HTTPS listener needs a certificate and a key");
     const handler = this.#handler(secure);
-    const listener = await listen({ ...address, ...(secure && tls ? { tls } : {}), handler, onError });
-    const url = formatUrl(secure ? "https" : "http", address.host, listener.port);
-    this.#bound.push({ url, secure, listener });
+    const listener = await listen({ host, port, ...(secure && tls ? { tls } : {}), handler, onError });
+    return { url: formatUrl(secure ? "https" : "http", host, listener.port), secure, listener };
   }
 
   #handler(secure: boolean): StreamHandler<HttpConnection> {
@@ -158,7 +169,10 @@ export class HttpFrontend implements Frontend {
   async #stop(deadline: AbortSignal): Promise<void> {
     const { open, idle } = this.#shared;
     this.#shared.stopping = true;
-    await this.#closeListeners();
+    await this.#started?.catch(() => undefined);
+    const bound = this.#bound;
+    this.#bound = [];
+    await Promise.all(bound.map(({ listener }) => listener.close()));
     for (const connection of idle) connection.destroy();
     if (open.size > 0 && !deadline.aborted) {
       await new Promise<void>((resolve) => {
@@ -168,11 +182,5 @@ export class HttpFrontend implements Frontend {
     }
     for (const connection of open) connection.destroy(true);
     clearInterval(this.#timer);
-  }
-
-  async #closeListeners(): Promise<void> {
-    const bound = this.#bound;
-    this.#bound = [];
-    await Promise.all(bound.map(({ listener }) => listener.close()));
   }
 }

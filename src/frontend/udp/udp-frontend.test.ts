@@ -5,6 +5,7 @@ import { Address, type Family } from "../../bittorrent/address.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { TrackerLogic } from "../../middleware/logic.ts";
+import { bindError } from "../../net/bind-error.ts";
 import type { DatagramOptions, DatagramSocket } from "../../net/datagram.ts";
 import { bindDatagram } from "../../net/portable/datagram.ts";
 import { Metrics } from "../../observability/metrics.ts";
@@ -34,6 +35,7 @@ interface Setup {
   preHooks?: Hook[];
   postHooks?: Hook[];
   bind?: (options: DatagramOptions) => Promise<DatagramSocket>;
+  onMissing?: (error: Error) => void;
 }
 
 async function start(family: Family, setup: Setup = {}) {
@@ -55,6 +57,7 @@ async function start(family: Family, setup: Setup = {}) {
     metrics,
     onError: (error) => errors.push(error),
     ...(setup.bind && { bind: setup.bind }),
+    ...(setup.onMissing && { onMissing: setup.onMissing }),
   });
   await frontend.start();
   opened.push({ close: () => frontend.stop(now) });
@@ -435,6 +438,22 @@ describe("the UDP frontend", () => {
       bound.map((socket) => socket.port),
     );
     assert.equal(closed.length, 1);
+  });
+
+  test("without IPv6 serves IPv4 at the default addresses, and says what is missing", async () => {
+    const missing: string[] = [];
+    const { frontend, client } = await start(4, {
+      options: { listen: ["::", "0.0.0.0"].map((host) => ({ host, port: 0 })) },
+      bind: (options) => {
+        if (options.host !== "::") return bindDatagram({ ...options, host: "127.0.0.1" });
+        const cause = Object.assign(new Error("bind"), { code: "EADDRNOTAVAIL" });
+        throw bindError("udp", options.host, options.port, cause);
+      },
+      onMissing: (error) => missing.push(error.message),
+    });
+    assert.match(frontend.urls().join(), /^udp:\/\/0\.0\.0\.0:\d+$/);
+    assert.match(missing.join(), /^cannot listen on udp:\/\/\[::\]:0: /);
+    assert.equal((await client.ask(announce(await client.connect()))).action, "announce");
   });
 
   test("shares connection ids with trackers that have the same private key, and no others", async () => {

@@ -6,6 +6,7 @@ import type { DatagramOptions, DatagramSocket } from "../../net/datagram.ts";
 import { bindDatagram } from "../../net/portable/datagram.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
+import { bindAll } from "../bind-all.ts";
 import type { Frontend } from "../frontend.ts";
 import type { UdpOptions } from "./options.ts";
 import { UdpHandler } from "./udp-handler.ts";
@@ -17,8 +18,15 @@ export interface UdpFrontendDeps {
   metrics: Metrics;
   /** Hears of errors of the sockets, and of any that should not happen. */
   onError: (error: Error) => void;
+  /** Hears of `::` where it was left out, because the system has no IPv6. */
+  onMissing?: (error: Error) => void;
   /** How addresses are bound; default: through node:dgram. */
   bind?: (options: DatagramOptions) => Promise<DatagramSocket>;
+}
+
+interface Bound {
+  url: string;
+  socket: DatagramSocket;
 }
 
 /**
@@ -34,7 +42,7 @@ export class UdpFrontend implements Frontend {
   readonly #handler: UdpHandler;
   /** As it was started: what of it a reload cannot change. */
   readonly #options: UdpOptions;
-  readonly #sockets: DatagramSocket[] = [];
+  #bound: Bound[] = [];
   #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -51,7 +59,7 @@ export class UdpFrontend implements Frontend {
   }
 
   urls(): string[] {
-    return this.#sockets.map(({ port }, i) => formatUrl("udp", this.#options.listen[i]!.host, port));
+    return this.#bound.map(({ url }) => url);
   }
 
   stop(deadline: AbortSignal): Promise<void> {
@@ -75,26 +83,23 @@ export class UdpFrontend implements Frontend {
   }
 
   async #bindAll(): Promise<void> {
-    const { bind = bindDatagram, onError } = this.#deps;
-    try {
-      for (const { host, port } of this.#options.listen) {
-        this.#sockets.push(await bind({ host, port, handler: this.#handler, onError }));
-      }
-    } catch (error) {
-      await this.#close();
-      throw error;
-    }
+    const { bind = bindDatagram, onError, onMissing } = this.#deps;
+    this.#bound = await bindAll(
+      this.#options.listen,
+      async ({ host, port }) => {
+        const socket = await bind({ host, port, handler: this.#handler, onError });
+        return { url: formatUrl("udp", host, socket.port), socket };
+      },
+      ({ socket }) => socket.close(),
+      onMissing,
+    );
   }
 
   async #stop(deadline: AbortSignal): Promise<void> {
     this.#handler.isStopping = true;
     await this.#started?.catch(() => undefined);
     await Promise.race([this.#handler.drained(), aborted(deadline)]);
-    await this.#close();
-  }
-
-  async #close(): Promise<void> {
-    await Promise.all(this.#sockets.map((socket) => socket.close()));
+    await Promise.all(this.#bound.map(({ socket }) => socket.close()));
   }
 }
 

@@ -1,0 +1,48 @@
+import type { ListenAddress } from "../net/listen-address.ts";
+
+/** What binding `::` fails with where the system has no IPv6, or has it turned off. */
+const noIPv6: readonly unknown[] = ["EAFNOSUPPORT", "EADDRNOTAVAIL"];
+
+/**
+ * Binds the addresses of a frontend in their order: all of them, or none.
+ *
+ * One may be missing: `::` on a machine without IPv6, where an IPv4 address has the same port. So a configuration
+ * for both families, as the default is, works everywhere; one that asks for a certain IPv6 address, or for IPv6
+ * alone, is refused.
+ * @param bind       rejects with an Error whose `cause` is the system's
+ * @param close      undoes `bind`
+ * @param onMissing  hears why `::` was left out
+ */
+export async function bindAll<Address extends ListenAddress, Bound>(
+  addresses: readonly Address[],
+  bind: (address: Address) => Promise<Bound>,
+  close: (bound: Bound) => Promise<void>,
+  onMissing: ((error: Error) => void) | undefined,
+): Promise<Bound[]> {
+  const bound: Bound[] = [];
+  const missing: Error[] = [];
+  try {
+    for (const address of addresses) {
+      try {
+        bound.push(await bind(address));
+      } catch (error) {
+        if (!(error instanceof Error) || !mayBeMissing(address, addresses, error)) throw error;
+        missing.push(error);
+      }
+    }
+  } catch (error) {
+    await Promise.all(bound.map(close));
+    throw error;
+  }
+  for (const error of missing) onMissing?.(error);
+  return bound;
+}
+
+/** All IPv4 addresses have to be bound, so that it is enough if there is one. */
+function mayBeMissing(address: ListenAddress, all: readonly ListenAddress[], error: Error): boolean {
+  return (
+    address.host === "::" &&
+    noIPv6.includes((error.cause as { code?: unknown } | undefined)?.code) &&
+    all.some(({ host, port }) => !host.includes(":") && port === address.port)
+  );
+}
