@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import type { TestContext } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+import { createRandom, type Random } from "../../src/bittorrent/clock.ts";
+import { AnnounceEvent } from "../../src/bittorrent/event.ts";
+import { createAnnounceRequest, parseAnswer } from "../../src/protocol/udp/client.ts";
+import { RawClient } from "../fixtures/http-server.ts";
+import { UdpClient } from "./udp.ts";
+
+/** What a load came to. */
+export interface LoadReport {
+  announces: number;
+  seconds: number;
+  /** Datagrams that were sent again because no answer came within a second. */
+  resent: number;
+  /** Milliseconds from the moment that an announce was due to its answer. */
+  latencyMs: { p50: number; p99: number; max: number };
+}
+
+interface Torrent {
+  infoHash: Uint8Array;
+  /** What the tracker must have in the end: by port, whether it is a seeder. */
+  peers: Map<number, boolean>;
+}
+
+/** A client's way to the tracker. @returns how often it had to ask again */
+type Announce = (
+  infoHash: Uint8Array,
+  peerId: Uint8Array,
+  port: number,
+  left: number,
+  event: AnnounceEvent,
+) => Promise<number>;
+
+const resendMs = 1000;
+/** A connection id is good for two minutes (BEP 15). */
+const connectEveryMs = 60_000;
+
+/**
+ * Announces at a steady rate from many sockets, half of them UDP and half of them HTTP connections that stay open,
+ * and keeps a model of what the tracker must know in the end. Announces are due at their time, whether or not those
+ * before them have been answered; only those of one socket wait for each other. Any refusal rejects.
+ */
+export class AnnounceLoad {
+  readonly torrents: readonly Torrent[];
+  readonly #random: Random = createRandom(2026);
+  readonly #sockets: { announce: Announce; last: Promise<void>; ports: number[] }[] = [];
+  readonly #latencies: number[] = [];
+  #resent = 0;
+  #nextPort = 1024;
+
+  private constructor(torrents: number) {
+    this.torrents = Array.from({ length: torrents }, (_, i) => ({
+      infoHash: Buffer.from(`torrent ${String(i).padStart(12, "0")}`),
+      peers: new Map(),
+    }));
+  }
+
+  static async open(
+    t: TestContext,
+    ports: { udp: number; http: number },
+    sockets = 32,
+  ): Promise<AnnounceLoad> {
+    const load = new AnnounceLoad(200);
+    for (let i = 0; i < sockets; i++) {
+      const announce = i % 2 ? await overUdp(t, ports.udp) : overHttp(t, ports.http);
+      load.#sockets.push({ announce, last: Promise.resolve(), ports: [] });
+    }
+    return load;
+  }
+
+  async run(seconds: number, perSecond: number): Promise<LoadReport> {
+    const total = seconds * perSecond;
+    const start = performance.now();
+    const failed = Promise.withResolvers<never>();
+    for (let sent = 0; sent < total; ) {
+      const due = Math.min(total, Math.floor(((performance.now() - start) / 1000) * perSecond));
+      for (; sent < due; sent++) {
+        const socket = this.#sockets[sent % this.#sockets.length]!;
+        const dueAt = start + (sent / perSecond) * 1000;
+        socket.last = socket.last.then(() => this.#one(socket, dueAt));
+        socket.last.catch(failed.reject);
+      }
+      await Promise.race([wait(2), failed.promise]);
+    }
+    await Promise.all(this.#sockets.map(({ last }) => last));
+    const sorted = this.#latencies.sort((a, b) => a - b);
+    const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
+    return {
+      announces: sorted.length,
+      seconds: (performance.now() - start) / 1000,
+      resent: this.#resent,
+      latencyMs: { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1) },
+    };
+  }
+
+  /** A new peer, or one of before: it announces again, completes, or stops. Each peer stays with one socket. */
+  async #one({ announce, ports }: { announce: Announce; ports: number[] }, dueAt: number): Promise<void> {
+    const isNew = ports.length === 0 || (this.#random.next() % 2 === 0 && this.#nextPort <= 0xffff);
+    const port = isNew ? this.#nextPort++ : ports[this.#random.next() % ports.length]!;
+    if (isNew) ports.push(port);
+    const { infoHash, peers } = this.torrents[port % this.torrents.length]!;
+    const dice = this.#random.next() % 10;
+    const wasSeeder = peers.get(port) ?? dice < 3;
+    const isStopped = !isNew && dice === 9;
+    const completes = !isNew && dice === 8 && !wasSeeder;
+    const isSeeder = wasSeeder || completes;
+    if (isStopped) peers.delete(port);
+    else peers.set(port, isSeeder);
+
+    let event: AnnounceEvent = AnnounceEvent.none;
+    if (isNew) event = AnnounceEvent.started;
+    else if (isStopped) event = AnnounceEvent.stopped;
+    else if (completes) event = AnnounceEvent.completed;
+    const peerId = Buffer.from(`-TR3000-${String(port).padStart(12, "0")}`);
+    this.#resent += await announce(infoHash, peerId, port, isSeeder ? 0 : 1, event);
+    this.#latencies.push(performance.now() - dueAt);
+  }
+}
+
+const eventTexts = ["", "completed", "started", "stopped"];
+
+function overHttp(t: TestContext, port: number): Announce {
+  const client = new RawClient(t, port);
+  return async (infoHash, peerId, announcedPort, left, event) => {
+    const escaped = encodeURIComponent(Buffer.from(infoHash).toString("latin1"));
+    const query = `info_hash=${escaped}&peer_id=${peerId}&port=${announcedPort}&uploaded=0&downloaded=0`;
+    const { status, body } = await client.get(
+      `/announce?${query}&left=${left}&event=${eventTexts[event]}&compact=1`,
+    );
+    assert.deepEqual([status, body.startsWith("d8:complete")], [200, true], body);
+    return 0;
+  };
+}
+
+async function overUdp(t: TestContext, port: number): Promise<Announce> {
+  const client = await UdpClient.open(4, port);
+  t.after(() => client.close());
+  let connectionId = 0n;
+  let connectedAt = Number.NEGATIVE_INFINITY;
+  let transactionId = 1;
+  return async (infoHash, peerId, announcedPort, left, event) => {
+    if (performance.now() - connectedAt > connectEveryMs) {
+      connectedAt = performance.now();
+      connectionId = await client.connect();
+    }
+    const packet = createAnnounceRequest({
+      ...{ connectionId, transactionId: ++transactionId, infoHash, peerId },
+      ...{ port: announcedPort, left: BigInt(left), event },
+    });
+    for (let resent = 0; ; resent++) {
+      const answered = new AbortController();
+      client.send(packet);
+      const timer = wait(resendMs, undefined, { signal: answered.signal }).catch(() => undefined);
+      for (;;) {
+        const received = await Promise.race([client.receive(), timer]);
+        if (received === undefined) break;
+        const answer = parseAnswer(received.bytes, 4);
+        if (answer?.transactionId !== transactionId) continue; // the second answer to what was sent twice
+        answered.abort();
+        assert.equal(answer.action, "announce", JSON.stringify(answer));
+        return resent;
+      }
+    }
+  };
+}
+
+/** Datagrams that the kernel has dropped at the sockets of a UDP port; undefined where it does not say. */
+export function kernelDrops(port: number): number | undefined {
+  if (process.platform !== "linux") return undefined;
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const rows = readFileSync("/proc/net/udp", "latin1")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/));
+  return rows.filter((row) => row[1]?.endsWith(`:${hex}`)).reduce((sum, row) => sum + Number(row.at(-1)), 0);
+}
