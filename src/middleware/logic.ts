@@ -2,7 +2,7 @@ import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.t
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
-import { type Chain, composeChain, type FailureReport } from "./chain.ts";
+import { type Chain, type ChainLink, composeChain, type FailureReport } from "./chain.ts";
 import type { Hook, RequestContext, Verdict } from "./hook.ts";
 
 /** What a reload may change. */
@@ -18,28 +18,34 @@ export interface LogicSettings {
 /** The answer of the logic: undefined when the response is filled, or why there is none. */
 export type Outcome = ClientError | undefined;
 
+function announceLinks(hooks: readonly Hook[]): ChainLink<AnnounceRequest, AnnounceResponse>[] {
+  return hooks.flatMap((hook) =>
+    hook.handleAnnounce ? [{ name: hook.name, handle: hook.handleAnnounce.bind(hook) }] : [],
+  );
+}
+
+function scrapeLinks(hooks: readonly Hook[]): ChainLink<ScrapeRequest, ScrapeResponse>[] {
+  return hooks.flatMap((hook) =>
+    hook.handleScrape ? [{ name: hook.name, handle: hook.handleScrape.bind(hook) }] : [],
+  );
+}
+
 /** The hooks between two reloads, composed, with the requests that are still under way in them. */
 class Generation {
   readonly announce: Chain<AnnounceRequest, AnnounceResponse>;
   readonly scrape: Chain<ScrapeRequest, ScrapeResponse>;
+  readonly afterAnnounce: readonly ChainLink<AnnounceRequest, AnnounceResponse>[];
+  readonly afterScrape: readonly ChainLink<ScrapeRequest, ScrapeResponse>[];
   readonly settings: LogicSettings;
   #underWay = 0;
   #waiting: (() => void)[] = [];
 
   constructor(settings: LogicSettings, report: FailureReport) {
     this.settings = settings;
-    this.announce = composeChain(
-      settings.preHooks.flatMap((hook) =>
-        hook.handleAnnounce ? [{ name: hook.name, handle: hook.handleAnnounce.bind(hook) }] : [],
-      ),
-      report,
-    );
-    this.scrape = composeChain(
-      settings.preHooks.flatMap((hook) =>
-        hook.handleScrape ? [{ name: hook.name, handle: hook.handleScrape.bind(hook) }] : [],
-      ),
-      report,
-    );
+    this.announce = composeChain(announceLinks(settings.preHooks), report);
+    this.scrape = composeChain(scrapeLinks(settings.preHooks), report);
+    this.afterAnnounce = announceLinks(settings.postHooks);
+    this.afterScrape = scrapeLinks(settings.postHooks);
   }
 
   enter(): void {
@@ -160,12 +166,12 @@ export class TrackerLogic {
 
   /** Runs the posthooks of an announce whose response has been handed over. Never throws. */
   afterAnnounce(request: AnnounceRequest, response: AnnounceResponse, context: RequestContext): void {
-    this.#after((hook) => hook.handleAnnounce?.(request, response, context));
+    this.#after(this.#generation.afterAnnounce, request, response, context);
   }
 
   /** Runs the posthooks of a scrape whose response has been handed over. Never throws. */
   afterScrape(request: ScrapeRequest, response: ScrapeResponse, context: RequestContext): void {
-    this.#after((hook) => hook.handleScrape?.(request, response, context));
+    this.#after(this.#generation.afterScrape, request, response, context);
   }
 
   #announceStep(
@@ -203,23 +209,33 @@ export class TrackerLogic {
     }
   }
 
-  #after(call: (hook: Hook) => Verdict | Promise<Verdict>): void {
-    const generation = this.#generation;
-    let waiting: Promise<unknown>[] | undefined;
-    for (const hook of generation.settings.postHooks) {
+  #after<Request, Response>(
+    links: readonly ChainLink<Request, Response>[],
+    request: Request,
+    response: Response,
+    context: RequestContext,
+  ): void {
+    for (let i = 0; i < links.length; i++) {
+      const { name, handle } = links[i]!;
       try {
-        const result = call(hook);
-        if (result instanceof Promise) {
-          waiting ??= [];
-          waiting.push(result.catch((error) => this.#report(hook.name, error)));
-        }
+        const result = handle(request, response, context);
+        if (result instanceof Promise) void this.#watch(name, result);
       } catch (error) {
-        this.#report(hook.name, error);
+        this.#report(name, error);
       }
     }
-    if (waiting) {
-      generation.enter();
-      void Promise.all(waiting).finally(() => generation.leave());
+  }
+
+  /** Counts a posthook that waits as under way. */
+  async #watch(name: string, waiting: Promise<Verdict>): Promise<void> {
+    const generation = this.#generation;
+    generation.enter();
+    try {
+      await waiting;
+    } catch (error) {
+      this.#report(name, error);
+    } finally {
+      generation.leave();
     }
   }
 }

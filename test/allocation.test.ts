@@ -1,0 +1,81 @@
+/** What is done for every announce must leave nothing to the garbage collector. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Family } from "../src/bittorrent/address.ts";
+import { createRandom } from "../src/bittorrent/clock.ts";
+import { createClientApproval } from "../src/middleware/client-approval/client-approval.ts";
+import type { Hook } from "../src/middleware/hook.ts";
+import { createIntervalVariation } from "../src/middleware/interval-variation/interval-variation.ts";
+import { TrackerLogic } from "../src/middleware/logic.ts";
+import { createTorrentApproval } from "../src/middleware/torrent-approval/torrent-approval.ts";
+import { ClientCounter } from "../src/observability/client-names.ts";
+import { Metrics } from "../src/observability/metrics.ts";
+import { MemoryStore } from "../src/storage/memory/memory-store.ts";
+import { heapGrowth } from "./support/heap-growth.ts";
+import { UdpInProcess } from "./support/udp-in-process.ts";
+
+const slots = 64;
+const announces = 1_000_000;
+/** Bytes an announce: a fraction of the smallest object. */
+const limit = 1;
+
+test("an allocation would be seen", () => {
+  const kept: unknown[] = new Array(1000);
+  let i = 0;
+  const allocate = () => {
+    kept[i++ % 1000] = { i };
+  };
+  heapGrowth(100_000, allocate);
+  assert.ok(heapGrowth(100_000, allocate) > 15);
+});
+
+describe("a million UDP announces leave nothing behind", () => {
+  const hooks: Hook[] = [
+    createClientApproval({ blacklist: ["UT2300"] }),
+    createTorrentApproval({ blacklist: ["00".repeat(20)] }),
+    createIntervalVariation({ modifyResponseProbability: 0.5, maxIncreaseDelta: 60 }),
+  ];
+  const cases: { name: string; family: Family; preHooks: Hook[]; postHooks: Hook[] }[] = [
+    { name: "over IPv4, with the built-in hooks", family: 4, preHooks: hooks, postHooks: [] },
+    { name: "over IPv6", family: 6, preHooks: [], postHooks: [] },
+    { name: "with a posthook", family: 4, preHooks: [], postHooks: [hooks[0]!] },
+  ];
+  for (const { name, family, preHooks, postHooks } of cases) {
+    test(name, async () => {
+      const clock = { seconds: 1000, unixSeconds: 1_700_000_000 };
+      const random = createRandom(1);
+      const config = { gcInterval: 180, peerLifetime: 1800, maxPeers: 200_000, peerIds: false };
+      const store = new MemoryStore({ config, clock, random });
+      const clients = new ClientCounter(new Metrics());
+      const report = (where: string, error: unknown) => {
+        throw new Error(where, { cause: error });
+      };
+      const logic = new TrackerLogic(
+        store,
+        { interval: 1800, minInterval: 900, preHooks, postHooks },
+        report,
+        ({ peerId }) => clients.count(peerId),
+      );
+      const udp = await UdpInProcess.start(slots, logic, clock, {}, family);
+      udp.connectAndAnnounce();
+      const { batch } = udp;
+      let given = 0;
+      // Torrents and ports change: swarms are made, grow and are left, 64,000 peers in 1,000 torrents.
+      const announceBatch = () => {
+        for (let slot = 0; slot < slots; slot++) {
+          const at = batch.inAt(slot);
+          batch.view.setUint16(at + 16, random.next() % 1000);
+          batch.view.setUint32(at + 80, random.next() % 4);
+          batch.view.setUint16(at + 96, 1 + (random.next() % 1000));
+        }
+        udp.handle(slots);
+        given += batch.outLength[0]!;
+      };
+      heapGrowth(announces / slots / 5, announceBatch); // compiled now, and the swarms are there
+      given = 0;
+      const grown = heapGrowth(announces / slots, announceBatch) / slots;
+      assert.ok(given / (announces / slots) > 50, "answers without peers prove nothing");
+      assert.ok(grown < limit, `the heap has grown by ${grown} bytes an announce`);
+    });
+  }
+});

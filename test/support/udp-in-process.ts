@@ -1,0 +1,89 @@
+import { Address, type Family } from "../../src/bittorrent/address.ts";
+import type { Clock } from "../../src/bittorrent/clock.ts";
+import type { UdpOptions } from "../../src/frontend/udp/options.ts";
+import { UdpFrontend } from "../../src/frontend/udp/udp-frontend.ts";
+import type { TrackerLogic } from "../../src/middleware/logic.ts";
+import {
+  DatagramBatch,
+  type DatagramHandler,
+  type DatagramSocket,
+  datagramCapacity,
+} from "../../src/net/datagram.ts";
+import { Metrics } from "../../src/observability/metrics.ts";
+import { createAnnounceRequest, createConnectRequest } from "../../src/protocol/udp/client.ts";
+import { udpOptions } from "./udp.ts";
+
+const prefix = { 4: "192.0.2.", 6: "2001:db8::" } as const;
+
+/** A whole UDP frontend whose socket is not real: each slot of a batch is a client with an address of its own. */
+export class UdpInProcess {
+  readonly batch: DatagramBatch;
+  readonly family: Family;
+  readonly #handler: DatagramHandler;
+  readonly #socket: DatagramSocket;
+
+  private constructor(slots: number, family: Family, handler: DatagramHandler, socket: DatagramSocket) {
+    this.family = family;
+    this.#handler = handler;
+    this.#socket = socket;
+    this.batch = new DatagramBatch(
+      slots,
+      new Uint8Array(2 * slots * datagramCapacity),
+      Array.from({ length: slots }, (_, slot) => Address.parse(`${prefix[family]}${slot + 1}`)),
+    );
+    this.batch.port.fill(1234);
+  }
+
+  static async start(
+    slots: number,
+    logic: TrackerLogic,
+    clock: Clock,
+    options: Partial<UdpOptions> = {},
+    family: Family = 4,
+  ): Promise<UdpInProcess> {
+    const socket: DatagramSocket = { port: 6969, send: () => undefined, close: () => Promise.resolve() };
+    const bound = Promise.withResolvers<DatagramHandler>();
+    const onError = (error: Error) => {
+      throw error;
+    };
+    const bind = ({ handler }: { handler: DatagramHandler }) => {
+      bound.resolve(handler);
+      return Promise.resolve(socket);
+    };
+    const deps = { logic, clock, metrics: new Metrics(), onError, bind };
+    await new UdpFrontend({ ...udpOptions, ...options }, deps).start();
+    return new UdpInProcess(slots, family, await bound.promise, socket);
+  }
+
+  /** Puts a request into a slot. */
+  put(slot: number, packet: Uint8Array): void {
+    this.batch.bytes.set(packet, this.batch.inAt(slot));
+    this.batch.length[slot] = packet.length;
+  }
+
+  /** Connects the client of every slot, and puts an announce for 30 peers into each, all of one torrent. */
+  connectAndAnnounce(): void {
+    const { capacity, view } = this.batch;
+    for (let slot = 0; slot < capacity; slot++) this.put(slot, createConnectRequest(slot));
+    this.handle(capacity);
+    for (let slot = 0; slot < capacity; slot++) {
+      const packet = createAnnounceRequest({
+        connectionId: view.getBigUint64(this.batch.outAt(slot) + 8),
+        transactionId: slot,
+        infoHash: new Uint8Array(20).fill(7),
+        peerId: Buffer.from("-TR4060-6wfG2wk6wWLc"),
+        left: BigInt(slot % 3),
+        numWant: 30,
+        port: 6881,
+        urlData: "/announce",
+      });
+      this.put(slot, packet);
+    }
+  }
+
+  /** Has the first `count` slots answered. */
+  handle(count: number): void {
+    this.#handler.handleBatch(this.#socket, this.batch, count, this.family);
+    this.#handler.afterBatch();
+  }
+}
