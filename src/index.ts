@@ -18,5 +18,9 @@ export { type Logger, silentLogger } from "./observability/logger.ts";
 export { Metrics } from "./observability/metrics.ts";
 export { SystemClock } from "./runtime/clock.ts";
 export { Tracker, type TrackerParts, type TrackerSettings } from "./runtime/tracker.ts";
-export { MemoryStore, type MemoryStoreConfig, type MemoryStoreOptions } from "./storage/memory/memory-store.ts";
+export {
+  MemoryStore,
+  type MemoryStoreConfig,
+  type MemoryStoreOptions,
+} from "./storage/memory/memory-store.ts";
 export { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "./storage/peer-store.ts";

@@ -37,7 +37,8 @@ function measure(torrents: number, peers: number): void {
   const pick = (peer: number) => {
     const r = random.next();
     const torrent = r % 100 < 73 ? random.next() % hot : hot + (random.next() % Math.max(1, torrents - hot));
-    for (let i = 0; i < 5; i++) request.infoHashWords[i] = Math.imul(torrent + 1, 0x9e3779b1 + i * 2) ^ (torrent << i);
+    for (let i = 0; i < 5; i++)
+      request.infoHashWords[i] = Math.imul(torrent + 1, 0x9e3779b1 + i * 2) ^ (torrent << i);
     request.address.words[0] = Math.imul(peer + 1, 0x85ebca6b);
     request.port = 1024 + (peer % 60_000);
     request.counters[2 * Counter.left] = peer % 3;
@@ -54,7 +55,11 @@ function measure(torrents: number, peers: number): void {
       `${(rss / statistics.peers4).toFixed(1)} bytes a peer`,
   );
 
-  for (const [name, step] of [["announce", Step.both], ["select only", Step.select], ["apply only", Step.apply]] as const) {
+  for (const [name, step] of [
+    ["announce", Step.both],
+    ["select only", Step.select],
+    ["apply only", Step.apply],
+  ] as const) {
     let given = 0;
     globalThis.gc?.();
     const heap = process.memoryUsage().heapUsed;
