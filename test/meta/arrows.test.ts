@@ -27,6 +27,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "bittorrent/",
     "protocol/",
     "net/listen-address.ts",
+    "net/network.ts",
     "net/stream.ts",
     "frontend/",
     "storage/",
