@@ -284,23 +284,22 @@ test("a scrape's infohashes are sorted and distinct, in whatever order they come
 });
 
 test("what is no tracker request gets a plain status", () => {
-  const table: [status: PlainStatus, reason: string, more: string][] = [
+  const notATracker = "d14:failure reason13:not a tracker8:retry in5:nevere";
+  const table: [status: PlainStatus, reason: string, more: string, body?: string][] = [
     [400, "Bad Request", ""],
-    [404, "Not Found", ""],
+    [404, "Not Found", "", notATracker],
     [405, "Method Not Allowed", "Allow: GET\r\n"],
     [408, "Request Timeout", ""],
     [431, "Request Header Fields Too Large", ""],
-    [500, "Internal Server Error", ""],
-    [503, "Service Unavailable", ""],
     [505, "HTTP Version Not Supported", ""],
   ];
-  for (const [status, reason, more] of table) {
+  for (const [status, reason, more, body = `${reason}\n`] of table) {
     for (const keepAlive of [false, true]) {
       writeStatus(out, status, keepAlive);
       assert.equal(
         written(),
         `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n${more}` +
-          `Connection: ${keepAlive ? "keep-alive" : "close"}\r\nContent-Length: ${reason.length + 1}\r\n\r\n${reason}\n`,
+          `Connection: ${keepAlive ? "keep-alive" : "close"}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       );
     }
   }

@@ -199,26 +199,31 @@ const reasons = {
   405: "Method Not Allowed",
   408: "Request Timeout",
   431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  503: "Service Unavailable",
   505: "HTTP Version Not Supported",
 } as const;
 
-/** The statuses that are answered in plain text, without bencode: the client does not speak to a tracker. */
+/**
+ * The body of what is not found: clients that a poisoned resolver sends here for another tracker stop asking
+ * (uTorrent obeys exactly this, BitTorrent Inc. 2015). No 410: libtorrent would never come back, also after a mistake.
+ */
+const notATracker = "d14:failure reason13:not a tracker8:retry in5:nevere";
+
+/** The statuses other than 200: the client does not speak to a tracker. */
 export type PlainStatus = keyof typeof reasons;
 
 const plain = new Map<number, { keepAlive: Uint8Array; close: Uint8Array }>();
 for (const [status, reason] of Object.entries(reasons)) {
+  const body = status === "404" ? notATracker : `${reason}\n`;
   const response = (connection: string) =>
     ascii(
       `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
         `${status === "405" ? "Allow: GET\r\n" : ""}Connection: ${connection}\r\n` +
-        `Content-Length: ${reason.length + 1}\r\n\r\n${reason}\n`,
+        `Content-Length: ${body.length}\r\n\r\n${body}`,
     );
   plain.set(Number(status), { keepAlive: response("keep-alive"), close: response("close") });
 }
 
-/** Writes a response that is only a status, with its name as the body. */
+/** Writes a response that is only a status, with its name as the body; for 404 see above. */
 export function writeStatus(out: ResponseBuffer, status: PlainStatus, keepAlive: boolean): void {
   const response = plain.get(status)!;
   out.start = out.bodyAt;
