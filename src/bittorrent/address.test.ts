@@ -275,6 +275,17 @@ describe("address", () => {
     });
   }
 
+  test("a network's hash is that of an IPv4 address, or of 64 bits of IPv6, and depends on the seed", () => {
+    const hash = (text: string, seed?: number) => Address.parse(text).hashNetwork(seed);
+    assert.equal(hash("2001:db8::1"), hash("2001:db8::ffff:1:2:3"));
+    const texts = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8:1::1"];
+    const hashes = texts.flatMap((text) => [hash(text), hash(text, 1), hash(text, -7)]);
+    assert.equal(new Set(hashes).size, 15);
+    assert.ok(hashes.every((value) => Number.isInteger(value) && value >= 0 && value < 2 ** 32));
+    const buckets = new Set(Array.from({ length: 256 }, (_, i) => hash(`10.0.0.${i}`) >>> 20));
+    assert.ok(buckets.size > 200, `neighbours share ${buckets.size} of 4,096 counters`);
+  });
+
   test("hexadecimal digits of either case, and nothing else", () => {
     for (let code = 0; code < 256; code++) {
       const digit = Number.parseInt(String.fromCharCode(code), 16);

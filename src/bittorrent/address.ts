@@ -56,6 +56,16 @@ export class Address {
     return words[0] !== 0 || words[1] !== 0 || words[2] !== 0 || words[3] !== 0;
   }
 
+  /**
+   * Hashes what one client has to itself: an IPv4 address, or the first 64 bits of an IPv6 one. Fast, and no secret.
+   * @returns 32 bits, unsigned, of which the upper ones are the better
+   */
+  hashNetwork(seed = 0): number {
+    const { words } = this;
+    const hash = Math.imul(words[0]! ^ seed ^ Math.imul(words[1]!, 0x85ebca6b), 0x9e3779b1);
+    return (hash ^ (hash >>> 15)) >>> 0;
+  }
+
   /** Formats the address as text: dotted quad, or IPv6 in the canonical form of RFC 5952. */
   toString(): string {
     return this.family === 4 ? formatIPv4(this.bytes, 0) : formatIPv6(this.bytes, 0);

@@ -401,23 +401,103 @@ test("a half-sent request survives a smaller and a larger limit", async (t) => {
   assert.deepEqual(short.connection.statuses, [200]);
 });
 
-test("above the limit the connection that has been idle longest makes room, or the new one goes", async (t) => {
+test("above the limit the connection that has waited longest for its client makes room", async (t) => {
   const server = await start(t, { maxConnections: 3 });
-  const { open } = server;
+  const { open, store } = server;
   const [first, second, third] = [open(), open(), open()];
-  first.send(scrape()); // now the second is idle longest
+  first.send(scrape()); // now the second has waited longest
   const fourth = open();
   assert.equal(second.connection.state, "destroyed");
-  for (const client of [first, third, fourth]) {
+  for (const client of [third, fourth, first]) {
     assert.equal(client.connection.state, "open");
-    client.send("GET ");
+    client.send("GET "); // a part of a request is no reason to stay
   }
   const fifth = open();
+  assert.equal(third.connection.state, "destroyed");
+  fifth.send(scrape().replace("Host", "Connection: close\r\nHost")); // nor is a response that nobody hangs up after
+  const sixth = open();
+  assert.equal(fourth.connection.state, "destroyed");
+
+  let proceed = () => {};
+  store.gate = new Promise((resolve) => {
+    proceed = resolve;
+  });
+  for (const client of [first, sixth]) client.send(client === first ? announce().slice(4) : announce());
+  const seventh = open();
   assert.equal(fifth.connection.state, "destroyed");
-  for (const client of [first, third, fourth]) assert.equal(client.connection.state, "open");
+  seventh.send(announce());
+  const eighth = open();
+  assert.equal(
+    eighth.connection.state,
+    "destroyed",
+    "while all others wait for their answers, the new one goes",
+  );
+  proceed();
+  await turn();
+  for (const { connection } of [first, sixth, seventh]) assert.equal(connection.statuses.at(-1), 200);
   assert.equal(metricOf(server, "chihaya_http_connections"), 3);
-  assert.equal(metricOf(server, "chihaya_http_connections_accepted_total"), 5);
-  assert.equal(metricOf(server, "chihaya_http_rejected_total", "limit"), 2);
+  assert.equal(metricOf(server, "chihaya_http_connections_accepted_total"), 8);
+  assert.equal(metricOf(server, "chihaya_http_rejected_total", "limit"), 5);
+});
+
+test("one address gets no more than a quarter of the connections, a trusted proxy as many as it likes", async (t) => {
+  const options = { maxConnections: 400, trustedProxies: ["10.0.0.0/8"] };
+  for (const [name, addressOf, stay] of [
+    ["one IPv4 address", () => "192.0.2.1", 100],
+    ["one IPv6 network of 64 bits", (i: number) => `2001:db8::${i.toString(16)}`, 100],
+    ["many IPv6 networks", (i: number) => `2001:db8:0:${i.toString(16)}::1`, 400],
+    ["a trusted proxy", () => "10.0.0.1", 400],
+  ] as const) {
+    const server = await start(t, options);
+    const clients = Array.from({ length: 400 }, (_, i) => server.open(addressOf(i)));
+    const open = () => clients.filter(({ connection }) => connection.state === "open").length;
+    assert.equal(open(), stay, name);
+    assert.equal(metricOf(server, "chihaya_http_rejected_total", "limit"), 400 - stay, name);
+    // Whoever leaves makes room for another, and only once.
+    for (const client of clients.slice(0, 10)) {
+      client.gone();
+      client.gone();
+    }
+    const again = Array.from({ length: 20 }, () => server.open(addressOf(1)));
+    const stayed = again.filter(({ connection }) => connection.state === "open").length;
+    if (stay < 400) assert.equal(stayed, 10, name);
+    else assert.equal(metricOf(server, "chihaya_http_connections"), 400, name);
+  }
+});
+
+test("a failure of our own ends one connection, and the tracker goes on", async (t) => {
+  const server = await start(t);
+  const { open, logic, errors } = server;
+  const handle = logic.handleAnnounce.bind(logic);
+  const broken = new Error("broken");
+  logic.handleAnnounce = () => {
+    throw broken;
+  };
+  const client = open();
+  client.send(announce());
+  assert.equal(client.connection.state, "reset");
+  const pipelined = open();
+  pipelined.send(scrape().repeat(64) + announce());
+  await turn();
+  assert.equal(pipelined.connection.state, "reset");
+  logic.handleAnnounce = async (...args) => {
+    await turn();
+    const { peers4 } = args[1];
+    peers4.bytes = new Uint8Array(1 << 20); // more than a response can hold
+    peers4.count = 100_000;
+    return undefined;
+  };
+  const late = open();
+  late.send(announce());
+  await turn();
+  await turn();
+  assert.equal(late.connection.state, "reset");
+  logic.handleAnnounce = handle;
+  const good = open();
+  good.send(announce());
+  assert.deepEqual(good.connection.statuses, [200]);
+  assert.deepEqual(errors.slice(0, 2), [broken, broken]);
+  assert.equal(errors.length, 3);
 });
 
 test("with proxyProtocol a trusted proxy must begin with a PROXY header, and nobody else may", async (t) => {

@@ -9,6 +9,7 @@ import {
   requestErrorStatus,
 } from "../../protocol/http/request-reader.ts";
 import { type PlainStatus, writeStatus } from "../../protocol/http/response-writer.ts";
+import type { ConnectionCounts } from "./connection-counts.ts";
 import type { Exchange, ExchangePool } from "./exchange.ts";
 import type { HttpMetrics, Rejection } from "./http-metrics.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
@@ -28,8 +29,11 @@ export interface Shared {
   readonly metrics: HttpMetrics;
   exchanges: ExchangePool;
   readonly open: Set<HttpConnection>;
-  /** Those that have nothing under way, the one that has waited longest first. */
-  readonly idle: Set<HttpConnection>;
+  /** Those whose clients have the next move, the one that has waited longest first. */
+  readonly expendable: Set<HttpConnection>;
+  readonly counts: ConnectionCounts;
+  /** Hears of what must not happen. */
+  readonly onError: (error: Error) => void;
   /** Set when the frontend stops: every response is the last of its connection. */
   stopping: boolean;
 }
@@ -61,6 +65,8 @@ export class HttpConnection {
   #phase: Phase = "idle";
   /** When the phase began. */
   #since: number;
+  /** How many connections its address had when it came. */
+  readonly ofAddress: number;
   /** Whether nothing has been asked yet. */
   #fresh = true;
   #proxyHeaderDue: boolean;
@@ -83,22 +89,24 @@ export class HttpConnection {
     this.#peer = connection.remote;
     this.#proxyHeaderDue = proxyHeaderDue;
     this.#since = shared.clock.seconds;
+    this.ofAddress = shared.counts.add(connection.remote);
     shared.open.add(this);
-    shared.idle.add(this);
+    shared.expendable.add(this);
+  }
+
+  /** Whether nothing is under way. */
+  get isIdle(): boolean {
+    return this.#phase === "idle";
   }
 
   /** Bytes have arrived. */
   received(bytes: Uint8Array, start: number, end: number): void {
-    switch (this.#phase) {
-      case "idle":
-        this.#read(bytes, start, end);
-        break;
-      case "reading":
-        this.#readMore(bytes, start, end);
-        break;
-      case "stalled":
-        this.#keepRest(bytes, start, end);
-        break;
+    try {
+      if (this.#phase === "idle") this.#read(bytes, start, end);
+      else if (this.#phase === "reading") this.#readMore(bytes, start, end);
+      else if (this.#phase === "stalled") this.#keepRest(bytes, start, end);
+    } catch (error) {
+      this.#fail(error as Error);
     }
   }
 
@@ -138,6 +146,7 @@ export class HttpConnection {
     this.#enter("closed");
     this.#forgetInput();
     this.#shared.open.delete(this);
+    this.#shared.counts.remove(this.#connection.remote);
   }
 
   /** Acts on timeouts. Called about once a second; seconds are coarse, so nobody is cut short. */
@@ -156,6 +165,12 @@ export class HttpConnection {
       if (this.#fresh && age > readTimeout) this.#timeOut();
       else if (!this.#fresh && age > idleTimeout) this.close();
     }
+  }
+
+  /** Ends the connection over a fault of ours, which must not end more than that. */
+  #fail(error: Error): void {
+    this.#shared.onError(error);
+    this.destroy(true);
   }
 
   #timeOut(): void {
@@ -260,12 +275,14 @@ export class HttpConnection {
     }
     exchanges.leaveCurrent();
     this.#waiting = true;
-    void later.then(() => {
-      this.#waiting = false;
-      this.#send(exchange);
-      this.#shared.exchanges.giveBack(exchange);
-      this.#goOn();
-    });
+    void later
+      .then(() => {
+        this.#waiting = false;
+        this.#send(exchange);
+        this.#shared.exchanges.giveBack(exchange);
+        this.#goOn();
+      })
+      .catch((error) => this.#fail(error));
   }
 
   /** Hands a response over, if there still is somebody to hand it to. */
@@ -315,16 +332,18 @@ export class HttpConnection {
     if (this.#phase !== "stalled" || this.#mustStall) return;
     const rest = this.#rest;
     this.#rest = undefined;
+    this.#enter("idle");
     if (rest === undefined) this.#settle();
-    else this.#read(rest, 0, rest.length);
+    else this.received(rest, 0, rest.length);
     if (this.#rest === undefined) this.#resume();
   }
 
   #enter(phase: Phase): void {
     this.#phase = phase;
     this.#since = this.#shared.clock.seconds;
-    this.#shared.idle.delete(this);
-    if (phase === "idle") this.#shared.idle.add(this);
+    const { expendable } = this.#shared;
+    expendable.delete(this);
+    if (phase !== "stalled" && phase !== "closed") expendable.add(this);
   }
 
   /** Keeps an incomplete request, or a PROXY header, until there is more of it. */

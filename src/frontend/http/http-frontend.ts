@@ -8,6 +8,7 @@ import type { Metrics } from "../../observability/metrics.ts";
 import { bindAll } from "../bind-all.ts";
 import type { Frontend } from "../frontend.ts";
 import { HttpConnection, type Shared } from "./connection.ts";
+import { ConnectionCounts } from "./connection-counts.ts";
 import { ExchangePool } from "./exchange.ts";
 import { HttpMetrics } from "./http-metrics.ts";
 import type { HttpOptions } from "./options.ts";
@@ -15,6 +16,8 @@ import { Responder } from "./responder.ts";
 import { createSettings } from "./settings.ts";
 
 const sweepMs = 1000;
+/** Connections that any address may have, however low the limit is. */
+const minPerAddress = 16;
 
 /** What the HTTP frontend stands on. */
 export interface HttpDependencies {
@@ -58,7 +61,9 @@ export class HttpFrontend implements Frontend {
       metrics,
       exchanges: new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes),
       open,
-      idle: new Set(),
+      expendable: new Set(),
+      counts: new ConnectionCounts(),
+      onError: dependencies.onError,
       stopping: false,
     };
   }
@@ -147,19 +152,25 @@ export class HttpFrontend implements Frontend {
   }
 
   #opened(connection: Connection, secure: boolean): HttpConnection {
-    const { metrics, open, idle, responder, stopping } = this.#shared;
+    const { metrics, open, expendable, responder, stopping } = this.#shared;
     const { options, trusted } = responder.settings;
+    const isProxy = trusted.contains(connection.remote);
     metrics.accepted.inc();
     // Over TLS the header would stand before the handshake, where nobody looks for it.
-    const proxyHeaderDue = options.proxyProtocol && !secure && trusted.contains(connection.remote);
+    const proxyHeaderDue = options.proxyProtocol && !secure && isProxy;
     const state = new HttpConnection(this.#shared, connection, proxyHeaderDue);
     if (stopping) {
       state.destroy();
       return state;
     }
-    for (const oldest of idle) {
+    // Behind a proxy there are many clients.
+    if (!isProxy && state.ofAddress > Math.max(minPerAddress, options.maxConnections / 4)) {
+      metrics.rejected.limit.inc();
+      state.destroy();
+    }
+    for (const oldest of expendable) {
       if (open.size <= options.maxConnections) break;
-      // The new one is idle too, and the last of them: it goes where no other can.
+      // The new one is the last of them: it goes where no other can.
       metrics.rejected.limit.inc();
       oldest.destroy();
     }
@@ -167,13 +178,13 @@ export class HttpFrontend implements Frontend {
   }
 
   async #stop(deadline: AbortSignal): Promise<void> {
-    const { open, idle } = this.#shared;
+    const { open } = this.#shared;
     this.#shared.stopping = true;
     await this.#started?.catch(() => undefined);
     const bound = this.#bound;
     this.#bound = [];
     await Promise.all(bound.map(({ listener }) => listener.close()));
-    for (const connection of idle) connection.destroy();
+    for (const connection of open) if (connection.isIdle) connection.destroy();
     if (open.size > 0 && !deadline.aborted) {
       await new Promise<void>((resolve) => {
         this.#empty = resolve;

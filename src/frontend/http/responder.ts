@@ -37,8 +37,8 @@ export class Responder {
   /**
    * Answers the request that stands in `bytes`, into `exchange.out`.
    * @param peer  the connection's own address
-   * @returns nothing when the response is there; otherwise a promise, which never rejects, and until it is
-   * settled the exchange belongs to the request
+   * @returns nothing when the response is there; otherwise a promise, and until it is settled the exchange belongs
+   * to the request
    */
   answer(
     exchange: Exchange,
@@ -141,8 +141,11 @@ export class Responder {
     if (exchange.action === "announce") exchange.announce.params.detach();
     else exchange.scrape.params.detach();
     this.#waiting++;
-    this.#finish(exchange, await outcome);
-    this.#waiting--;
+    try {
+      this.#finish(exchange, await outcome);
+    } finally {
+      this.#waiting--;
+    }
   }
 
   /** Writes the response and counts it. */

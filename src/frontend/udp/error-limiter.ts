@@ -20,9 +20,7 @@ export class ErrorLimiter {
       this.#counts.fill(0);
       this.#second = seconds;
     }
-    const { words } = address;
-    const hash = Math.imul(words[0]! ^ Math.imul(words[1]!, 0x85ebca6b), 0x9e3779b1);
-    const index = (hash ^ (hash >>> 15)) >>> (32 - bits);
+    const index = address.hashNetwork() >>> (32 - bits);
     if (this.#counts[index]! >= limit) return false;
     this.#counts[index]!++;
     return true;
