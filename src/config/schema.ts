@@ -102,7 +102,8 @@ const http = z
     max_connections: integer(1, 1_000_000)
       .prefault("16384")
       .describe(
-        "Open connections; above it, the one that has been idle longest is closed. Needs as many file descriptors.",
+        "Open connections; above it, the one that has waited longest for its client is closed. A quarter of them " +
+          "at most come from one address, unless it is in `trusted_proxies`. Needs as many file descriptors.",
       ),
     max_header_bytes: integer(512, 65_536)
       .prefault("16384")
