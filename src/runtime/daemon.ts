@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { createRandom } from "../bittorrent/clock.ts";
 import type { Config } from "../config/config.ts";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
@@ -11,8 +12,8 @@ import { registerProcessMetrics } from "../observability/process-metrics.ts";
 import { registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
-import { composeSettings } from "./compose.ts";
-import { Tracker } from "./tracker.ts";
+import { type Host, LocalHost } from "./host.ts";
+import { Supervisor } from "./supervisor.ts";
 import { version } from "./version.ts";
 
 /** What the command line says. */
@@ -73,6 +74,17 @@ function logFailure(logger: Logger, what: string, error: unknown): void {
   logger.debug({ err: error }, what);
 }
 
+/** Workers of `auto` at most: beyond that the kernel is busier than they are. */
+const maxAutoWorkers = 8;
+
+/** Settings of the process as a whole, which a reload cannot change. */
+const restartSettings = [
+  ["metrics_addr", "metricsListen"],
+  ["profiling", "profiling"],
+  ["workers", "workers"],
+  ["network", "network"],
+] as const;
+
 class Daemon {
   readonly #options: DaemonOptions;
   /** What it was started with: some of it stays until a restart. */
@@ -80,7 +92,7 @@ class Daemon {
   readonly #logger: Logger;
   readonly #clock = new SystemClock();
   readonly #store: MemoryStore;
-  readonly #tracker: Tracker;
+  readonly #host: Host;
   readonly #servers: MetricsServer[];
   readonly #stopMetrics: () => void;
   readonly #stopped = Promise.withResolvers<number>();
@@ -105,17 +117,15 @@ class Daemon {
       },
     });
     const expired = registerStorageMetrics(metrics, this.#store);
-    this.#tracker = new Tracker(composeSettings(config), {
-      store: this.#store,
-      clock: this.#clock,
-      metrics,
-      logger,
-    });
+    const parts = { config, store: this.#store, clock: this.#clock, metrics, logger };
+    const workers =
+      config.workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : config.workers;
+    this.#host = workers === 1 ? new LocalHost(parts) : new Supervisor(parts, workers);
     this.#servers = config.metricsListen.map(
       (listen) =>
         new MetricsServer(
           { listen, profiling: config.profiling, version },
-          { metrics, logger, isReady: () => ({ tracker: this.#tracker.isServing || "not serving" }) },
+          { metrics: this.#host, logger, isReady: () => this.#host.readiness() },
         ),
     );
     this.#stopMetrics = registerProcessMetrics(metrics, version);
@@ -131,13 +141,13 @@ class Daemon {
         await server.start();
         this.#logger.info({ url: server.url }, "serving metrics and health");
       }
-      await this.#tracker.start();
+      await this.#host.start();
     } catch (error) {
       await this.#stopServers();
       throw error;
     }
     process.on("SIGINT", this.#onStop).on("SIGTERM", this.#onStop);
-    for (const url of this.#tracker.urls()) this.#logger.info({ url }, "serving");
+    for (const url of this.#host.urls()) this.#logger.info({ url }, "serving");
   }
 
   /** Resolves with the exit code. */
@@ -162,7 +172,7 @@ class Daemon {
 
   async #stop(signal: NodeJS.Signals): Promise<void> {
     this.#logger.info({ signal, deadline: this.#shutdownTimeout }, "stopping");
-    await this.#tracker.stop(AbortSignal.timeout(this.#shutdownTimeout * 1000));
+    await this.#host.stop(this.#shutdownTimeout);
     await this.#stopServers();
     this.#logger.info({}, "stopped");
     this.#stopped.resolve(0);
@@ -176,7 +186,7 @@ class Daemon {
 
   /** Reads and validates first; what is wrong changes nothing. */
   async #reload(signal: NodeJS.Signals): Promise<void> {
-    if (!this.#tracker.isServing) return;
+    if (!this.#host.isServing) return;
     try {
       const loaded = load(this.#options);
       if (loaded.ok) {
@@ -196,14 +206,10 @@ class Daemon {
 
   /** @returns the settings that differ from those in effect and need a restart */
   async #apply(config: Config): Promise<string[]> {
-    const { metricsListen, profiling } = this.#config;
-    const needsRestart = await this.#tracker.reload(composeSettings(config));
-    for (const name of this.#store.configure(config.storage.config)) {
-      needsRestart.push(`storage.config.${name}`);
+    const needsRestart = await this.#host.reload(config);
+    for (const [name, setting] of restartSettings) {
+      if (JSON.stringify(config[setting]) !== JSON.stringify(this.#config[setting])) needsRestart.push(name);
     }
-    if (JSON.stringify(config.metricsListen) !== JSON.stringify(metricsListen))
-      needsRestart.push("metrics_addr");
-    if (config.profiling !== profiling) needsRestart.push("profiling");
     this.#shutdownTimeout = config.shutdownTimeout;
     return needsRestart;
   }

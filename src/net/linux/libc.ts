@@ -31,7 +31,13 @@ export interface Libc {
   eventfd(value: number, flags: number): number;
   write(fd: number, bytes: Memory, length: number): number;
   /** Waits in a thread of libuv's pool. */
-  epollWaitAsync(epoll: number, events: Memory, count: number, done: (count: number) => void): void;
+  epollWaitAsync(
+    epoll: number,
+    events: Memory,
+    count: number,
+    timeoutMs: number,
+    done: (count: number) => void,
+  ): void;
   /** Where memory lies. */
   address(memory: Uint8Array): bigint;
   errno(): number;
@@ -143,8 +149,8 @@ export async function loadLibc(): Promise<Libc> {
     epoll_wait: wait,
     eventfd: library.func("int eventfd(unsigned int value, int flags)"),
     write: library.func("intptr_t write(int fd, void *bytes, size_t length)"),
-    epollWaitAsync(epoll, events, count, done) {
-      wait.async(epoll, events, count, -1, (_error: unknown, result: number) => done(result));
+    epollWaitAsync(epoll, events, count, timeoutMs, done) {
+      wait.async(epoll, events, count, timeoutMs, (_error: unknown, result: number) => done(result));
     },
     address: (memory) => koffi.address(memory),
     errno: () => koffi.errno(),

@@ -8,6 +8,9 @@ const dataAt = eventBytes - 8;
 /** Turns of the event loop without work before the poller goes to sleep. */
 const idleTurns = 4;
 
+/** How long it sleeps at most: a thread (or the process) that is ended has to wait for the call to return. */
+const sleepMs = 200;
+
 /** Is called with the events of its descriptor. Must not throw. */
 export type Ready = (events: number) => void;
 
@@ -79,7 +82,7 @@ export class Poller {
       return;
     }
     this.#isAsleep = true;
-    this.libc.epollWaitAsync(this.#epoll, this.#events, eventCapacity, this.#awake);
+    this.libc.epollWaitAsync(this.#epoll, this.#events, eventCapacity, sleepMs, this.#awake);
   };
 
   readonly #awake = (count: number): void => {
@@ -89,7 +92,7 @@ export class Poller {
       return;
     }
     this.#dispatch(count);
-    this.#idle = 0;
+    this.#idle = count > 0 ? 0 : idleTurns; // nothing came: back to sleep after one look
     setImmediate(this.#turn);
   };
 

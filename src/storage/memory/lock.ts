@@ -34,3 +34,8 @@ export function tryLock(words: Int32Array, at: number, owner: number): boolean {
 export function unlock(words: Int32Array, at: number): void {
   if ((Atomics.exchange(words, at, 0) & waiting) !== 0) Atomics.notify(words, at, 1);
 }
+
+/** The number of the thread that holds the lock, or 0. */
+export function ownerOf(words: Int32Array, at: number): number {
+  return Atomics.load(words, at) & ~waiting;
+}

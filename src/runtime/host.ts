@@ -1,0 +1,99 @@
+import type { Clock } from "../bittorrent/clock.ts";
+import type { Config } from "../config/config.ts";
+import { type Network, openNetwork } from "../net/network.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
+import type { MemoryStore } from "../storage/memory/memory-store.ts";
+import { composeSettings } from "./compose.ts";
+import { Tracker } from "./tracker.ts";
+
+/** Where the tracker runs: in this thread, or in worker threads. */
+export interface Host {
+  /** Starts it all or rejects. */
+  start(): Promise<void>;
+  /** The addresses that are answered on, as URLs. */
+  urls(): string[];
+  readonly isServing: boolean;
+  /** Each part with true when it is ready, or why it is not. */
+  readiness(): Record<string, boolean | string>;
+  /**
+   * Takes a new configuration, or rejects and changes nothing.
+   * @returns settings that need a restart
+   */
+  reload(config: Config): Promise<string[]>;
+  /** @param deadline  seconds for requests under way */
+  stop(deadline: number): Promise<void>;
+  scrape(): Promise<readonly FamilySnapshot[]>;
+}
+
+export interface HostParts {
+  config: Config;
+  store: MemoryStore;
+  clock: Clock;
+  metrics: Metrics;
+  logger: Logger;
+}
+
+/** Opens the network that a configuration asks for; says why, where it has to be the portable one. */
+export async function openConfiguredNetwork(config: Config, logger: Logger): Promise<Network> {
+  return openNetwork(config.network, (error) => {
+    logger.info({ reason: error.message }, "using the portable network engine");
+  });
+}
+
+/** The tracker in this very thread. */
+export class LocalHost implements Host {
+  readonly #parts: HostParts;
+  #network: Network | undefined;
+  #tracker: Tracker | undefined;
+  /** Whether other threads serve the same addresses. */
+  readonly #shared: boolean;
+
+  constructor(parts: HostParts, shared = false) {
+    this.#parts = parts;
+    this.#shared = shared;
+  }
+
+  async start(): Promise<void> {
+    const { config, store, clock, metrics, logger } = this.#parts;
+    const network = await openConfiguredNetwork(config, logger);
+    const settings = composeSettings(config);
+    const tracker = new Tracker(settings, { store, clock, metrics, logger, network, shared: this.#shared });
+    this.#network = network;
+    try {
+      await tracker.start();
+    } catch (error) {
+      network.close();
+      throw error;
+    }
+    this.#tracker = tracker;
+  }
+
+  urls(): string[] {
+    return this.#tracker?.urls() ?? [];
+  }
+
+  get isServing(): boolean {
+    return this.#tracker?.isServing ?? false;
+  }
+
+  readiness(): Record<string, boolean | string> {
+    return { tracker: this.isServing || "not serving" };
+  }
+
+  async reload(config: Config): Promise<string[]> {
+    if (!this.#tracker) throw new Error("the tracker is not running");
+    const later = await this.#tracker.reload(composeSettings(config));
+    const { store } = this.#parts;
+    return [...later, ...store.configure(config.storage.config).map((name) => `storage.config.${name}`)];
+  }
+
+  async stop(deadline: number): Promise<void> {
+    await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
+    this.#network?.close();
+  }
+
+  scrape(): Promise<readonly FamilySnapshot[]> {
+    return this.#parts.metrics.scrape();
+  }
+}

@@ -1,0 +1,27 @@
+import type { Config } from "../config/config.ts";
+import type { LogFields, Logger } from "../observability/logger.ts";
+import type { StoreMemory } from "../storage/memory/memory.ts";
+
+/** What a worker thread is started with. */
+export interface WorkerStart {
+  config: Config;
+  memory: StoreMemory;
+  /** Names the thread in the locks of the memory; no two threads ever have the same. */
+  owner: number;
+}
+
+/** What the supervisor asks of a worker; answered by a {@link Reply} with the same `id`. */
+export type Ask = { id: number } & (
+  | { ask: "reload"; config: Config }
+  | { ask: "scrape" }
+  | { ask: "stop"; deadline: number }
+);
+
+/** What a worker tells the supervisor. */
+export type Tell =
+  | { tell: "started"; urls: string[] }
+  | { tell: "log"; level: keyof Logger; fields: LogFields; message: string }
+  | Reply;
+
+/** The answer to an {@link Ask}. */
+export type Reply = { tell: "reply"; id: number } & ({ value: unknown } | { error: string });

@@ -1,0 +1,52 @@
+import { randomInt } from "node:crypto";
+import { parentPort, workerData } from "node:worker_threads";
+import { createRandom } from "../bittorrent/clock.ts";
+import type { Logger } from "../observability/logger.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { MemoryStore } from "../storage/memory/memory-store.ts";
+import { SystemClock } from "./clock.ts";
+import { LocalHost } from "./host.ts";
+import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
+
+// One thread that serves clients: sockets, hooks and counters of its own over the shared swarms.
+
+const { config, memory, owner } = workerData as WorkerStart;
+const port = parentPort!;
+const tell = (message: Tell): void => port.postMessage(message);
+const log =
+  (level: keyof Logger): Logger["info"] =>
+  (fields, message) =>
+    tell({ tell: "log", level, fields, message });
+
+const clock = new SystemClock();
+clock.start();
+const random = createRandom(randomInt(1, 2 ** 31));
+const store = new MemoryStore({ config: config.storage.config, clock, random, memory, owner });
+const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+const host = new LocalHost({ config, store, clock, metrics: new Metrics(), logger }, true);
+
+async function answer(message: Ask): Promise<unknown> {
+  switch (message.ask) {
+    case "reload":
+      return host.reload(message.config);
+    case "scrape":
+      return host.scrape();
+    case "stop":
+      await host.stop(message.deadline);
+      clock.stop();
+      return undefined;
+  }
+}
+
+port.on("message", async (message: Ask) => {
+  const { id } = message;
+  try {
+    tell({ tell: "reply", id, value: await answer(message) });
+  } catch (error) {
+    tell({ tell: "reply", id, error: (error as Error).message });
+  }
+  if (message.ask === "stop") port.close();
+});
+
+await host.start();
+tell({ tell: "started", urls: host.urls() });
