@@ -23,6 +23,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "observability/response-metrics.ts",
   ],
   client: ["bittorrent/", "protocol/"],
+  load: ["bittorrent/", "protocol/", "net/linux/libc.ts", "net/linux/socket-address.ts"],
   config: [
     "bittorrent/",
     "protocol/",
@@ -34,7 +35,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/",
   ],
   runtime: ["bittorrent/", "net/", "storage/", "middleware/", "observability/", "frontend/", "config/"],
-  cli: ["bittorrent/", "observability/", "config/", "runtime/", "client/"],
+  cli: ["bittorrent/", "observability/", "config/", "runtime/", "client/", "load/"],
   "index.ts": [
     "bittorrent/",
     "protocol/",

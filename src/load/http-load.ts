@@ -1,0 +1,285 @@
+import { Address, type Family } from "../bittorrent/address.ts";
+import { createRandom, type Random } from "../bittorrent/clock.ts";
+import { type Libc, Linux, loadLibc, setOption, systemError } from "../net/linux/libc.ts";
+import {
+  socketAddressCapacity,
+  socketAddressLength,
+  writeSocketAddress,
+} from "../net/linux/socket-address.ts";
+import { Incomplete, readAnswer, Wrong } from "./http-answer.ts";
+import { HttpRequest } from "./http-request.ts";
+import { type Load, type LoadOptions, LoadResult, type LoadRun, Pace } from "./load.ts";
+import { Population } from "./population.ts";
+import { defaultSources, portOf, Sources } from "./sources.ts";
+
+/** Lets the kernel choose the port of a bound socket when it connects, for the pair of addresses alone. */
+const IP_BIND_ADDRESS_NO_PORT = 24;
+const EINPROGRESS = 115;
+/** Bytes that an answer may have. */
+const responseBytes = 16 * 1024;
+const eventCapacity = 256;
+/** `struct epoll_event`: packed on x64, aligned on arm64. */
+const eventBytes = process.arch === "x64" ? 12 : 16;
+/** When nothing comes for this long, all that is under way is lost, in milliseconds. */
+const lostMs = 2000;
+
+export interface HttpLoadOptions extends LoadOptions {
+  /** Path and query of the announce URL; default `/announce`. */
+  path?: string;
+  /** Connections at a time, one request each; default 64. */
+  connections?: number;
+  /** Whether a connection is used again; otherwise each request has its own, read to its end. */
+  keepAlive?: boolean;
+}
+
+/** Where a connection's requests come from and how far it is. */
+class Connection {
+  readonly index: number;
+  readonly bytes: Buffer = Buffer.alloc(responseBytes);
+  source = 0;
+  fd = -1;
+  /** Bytes of the answer that have come. */
+  length = 0;
+  /** The number of its request in this run; -1 while there is none under way. */
+  request = -1;
+  /** Who the request is of. */
+  peer = 0;
+  /** Whether the request waits for the connection to be established. */
+  isWaiting = false;
+
+  constructor(index: number) {
+    this.index = index;
+  }
+}
+
+/** Announces over HTTP, from many source addresses. With a rate it never sleeps: it takes one core. */
+export class HttpLoad implements Load {
+  readonly #libc: Libc;
+  readonly #epoll: number;
+  readonly #family: Family;
+  readonly #options: Required<HttpLoadOptions>;
+  readonly #population: Population;
+  readonly #sources: Sources;
+  readonly #connections: readonly Connection[];
+  readonly #closing: HttpRequest;
+  readonly #keeping: HttpRequest;
+  readonly #random: Random = createRandom(7);
+  readonly #remote: Uint8Array = new Uint8Array(socketAddressCapacity);
+  readonly #local: Uint8Array = new Uint8Array(socketAddressCapacity);
+  readonly #localView: DataView = new DataView(this.#local.buffer);
+  readonly #events: Uint8Array = new Uint8Array(eventCapacity * eventBytes);
+  readonly #eventsView: DataView = new DataView(this.#events.buffer);
+  readonly #event: Uint8Array = new Uint8Array(eventBytes);
+  readonly #eventView: DataView = new DataView(this.#event.buffer);
+  /** Connections without a request, the longest idle first. */
+  #idle: Connection[] = [];
+  #keepAlive = false;
+  #source = 0;
+  #result: LoadResult = new LoadResult();
+  #pace: Pace = new Pace({ seconds: 0 });
+  #heardAt = 0;
+
+  /** @throws Error that says why there can be no load on this platform */
+  static async create(options: HttpLoadOptions): Promise<HttpLoad> {
+    return new HttpLoad(await loadLibc(), options);
+  }
+
+  private constructor(libc: Libc, options: HttpLoadOptions) {
+    this.#libc = libc;
+    this.#options = {
+      path: "/announce",
+      connections: 64,
+      keepAlive: false,
+      sources: defaultSources,
+      ...options,
+    };
+    const { host, port, connections } = this.#options;
+    this.#population = new Population(options);
+    this.#family = host.includes(":") ? 6 : 4;
+    this.#sources = new Sources(host, this.#options.sources);
+    this.#connections = Array.from({ length: connections }, (_, index) => new Connection(index));
+    this.#closing = new HttpRequest({ ...this.#options, keepAlive: false });
+    this.#keeping = new HttpRequest({ ...this.#options, keepAlive: true });
+    writeSocketAddress(new DataView(this.#remote.buffer), 0, Address.parse(host), this.#family, port);
+    writeSocketAddress(this.#localView, 0, Address.parse("127.0.0.1"), 4, 0);
+    this.#epoll = libc.epoll_create1(Linux.EPOLL_CLOEXEC);
+    if (this.#epoll < 0) throw systemError(libc, "epoll_create1");
+  }
+
+  /** With a connection for each announce, as they come from all sources in turn then. */
+  fill(): LoadResult {
+    const { count } = this.#sources;
+    const next = new Uint32Array(count);
+    const draw = (source: number) => next[source]!++ * count + source;
+    for (const connection of this.#connections) this.#disconnect(connection);
+    this.#keepAlive = false;
+    return this.#run({ seconds: Number.POSITIVE_INFINITY }, this.#peersOfSource * count, draw);
+  }
+
+  run(run: LoadRun): LoadResult {
+    const { count } = this.#sources;
+    const first = Math.ceil((run.from ?? 0) / count);
+    const draw = (source: number) => (first + (this.#random.next() % this.#peersOfSource)) * count + source;
+    this.#keepAlive = this.#options.keepAlive;
+    return this.#run(run, Number.POSITIVE_INFINITY, draw);
+  }
+
+  close(): void {
+    for (const connection of this.#connections) this.#disconnect(connection);
+    this.#libc.close(this.#epoll);
+  }
+
+  get #peersOfSource(): number {
+    return Math.ceil(this.#options.peers / this.#sources.count);
+  }
+
+  #run(run: LoadRun, left: number, draw: (source: number) => number): LoadResult {
+    this.#result = new LoadResult();
+    this.#idle = [...this.#connections];
+    this.#pace = new Pace(run);
+    const pace = this.#pace;
+    const result = this.#result;
+    let now = pace.started;
+    this.#heardAt = now;
+    while (!pace.isOver(now) && left > result.sent) {
+      for (let due = Math.min(pace.due(now), left - result.sent); due > 0; due--) {
+        const connection = this.#idle.shift();
+        if (connection === undefined) break;
+        this.#start(connection, draw);
+      }
+      this.#receive(pace.isPaced ? 0 : 1);
+      now = performance.now();
+      if (now - this.#heardAt > lostMs) this.#giveUp();
+    }
+    result.seconds = (performance.now() - pace.started) / 1000;
+    this.#heardAt = performance.now();
+    while (result.lost > 0 && performance.now() - this.#heardAt < lostMs) this.#receive(1);
+    this.#giveUp();
+    return result;
+  }
+
+  /** Sends a connection's next request, over a new connection where there is none. */
+  #start(connection: Connection, draw: (source: number) => number): void {
+    connection.request = this.#result.sent++;
+    this.#pace.take(1);
+    if (connection.fd < 0) this.#connect(connection);
+    connection.peer = draw(connection.source);
+    connection.length = 0;
+    this.#send(connection);
+  }
+
+  #send(connection: Connection): void {
+    const { peer, fd } = connection;
+    const request = this.#keepAlive ? this.#keeping : this.#closing;
+    const torrent = this.#population.torrentOf(peer);
+    const port = portOf(peer, this.#sources.count);
+    request.write(this.#population, torrent, port, this.#population.isSeeder(peer));
+    const sent = this.#libc.sendRange(fd, request.bytes, 0, request.bytes.length);
+    if (sent === request.bytes.length) {
+      if (connection.isWaiting) this.#poll(connection, Linux.EPOLL_CTL_MOD, Linux.EPOLLIN);
+      connection.isWaiting = false;
+    } else if (sent < 0 && this.#libc.errno() === Linux.EAGAIN && !connection.isWaiting) {
+      connection.isWaiting = true;
+      this.#poll(connection, Linux.EPOLL_CTL_MOD, Linux.EPOLLOUT);
+    } else {
+      this.#done(connection, Wrong, true);
+    }
+  }
+
+  #connect(connection: Connection): void {
+    const libc = this.#libc;
+    const domain = this.#family === 4 ? Linux.AF_INET : Linux.AF_INET6;
+    const fd = libc.socket(domain, Linux.SOCK_STREAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
+    if (fd < 0) throw systemError(libc, "socket");
+    connection.source = this.#source;
+    this.#source = (this.#source + 1) % this.#sources.count;
+    const address = this.#sources.address(connection.source);
+    if (address !== undefined) {
+      setOption(libc, fd, Linux.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+      this.#localView.setUint32(4, address);
+      if (libc.bind(fd, this.#local, socketAddressLength[4]) < 0) throw systemError(libc, "bind");
+    }
+    if (libc.connect(fd, this.#remote, socketAddressLength[this.#family]) < 0) {
+      if (libc.errno() !== EINPROGRESS) throw systemError(libc, "connect");
+    }
+    connection.fd = fd;
+    connection.isWaiting = false;
+    this.#poll(connection, Linux.EPOLL_CTL_ADD, Linux.EPOLLIN);
+  }
+
+  #poll(connection: Connection, operation: number, events: number): void {
+    this.#eventView.setUint32(0, events, true);
+    this.#eventView.setUint32(eventBytes - 8, connection.index, true);
+    this.#libc.epoll_ctl(this.#epoll, operation, connection.fd, this.#event);
+  }
+
+  #receive(timeoutMs: number): void {
+    const count = this.#libc.epoll_wait(this.#epoll, this.#events, eventCapacity, timeoutMs);
+    if (count <= 0) return;
+    this.#heardAt = performance.now();
+    for (let i = 0; i < count; i++) {
+      const index = this.#eventsView.getUint32(i * eventBytes + eventBytes - 8, true);
+      const connection = this.#connections[index]!;
+      if (connection.fd < 0) continue;
+      if (connection.isWaiting) this.#send(connection);
+      else this.#read(connection);
+    }
+  }
+
+  #read(connection: Connection): void {
+    const { bytes } = connection;
+    for (;;) {
+      const free = bytes.subarray(connection.length);
+      const length = this.#libc.recv(connection.fd, free, free.length, 0);
+      if (length < 0 && this.#libc.errno() === Linux.EAGAIN) return;
+      if (connection.request < 0) {
+        // The tracker has closed a connection that it may close.
+        this.#disconnect(connection);
+        return;
+      }
+      const hasEnded = length <= 0;
+      if (!hasEnded) connection.length += length;
+      if (hasEnded || this.#keepAlive || connection.length === bytes.length) {
+        const answer = readAnswer(bytes, connection.length, hasEnded);
+        if (answer !== Incomplete) {
+          this.#done(connection, answer, hasEnded || answer === Wrong);
+          return;
+        }
+      }
+    }
+  }
+
+  /** @param answer  as {@link readAnswer} returns it */
+  #done(connection: Connection, answer: number, disconnect: boolean): void {
+    const result = this.#result;
+    if (answer === Wrong) {
+      result.errors++;
+    } else {
+      result.announces++;
+      result.peers += answer;
+    }
+    if (this.#pace.isPaced) {
+      result.latency.record(1000 * (performance.now() - this.#pace.dueAt(connection.request)));
+    }
+    connection.request = -1;
+    if (disconnect) this.#disconnect(connection);
+    this.#idle.push(connection);
+  }
+
+  #disconnect(connection: Connection): void {
+    if (connection.fd < 0) return;
+    this.#libc.close(connection.fd); // which takes it out of the epoll set as well
+    connection.fd = -1;
+  }
+
+  /** Forgets what is still under way. */
+  #giveUp(): void {
+    for (const connection of this.#connections) {
+      if (connection.request < 0) continue;
+      this.#disconnect(connection);
+      connection.request = -1;
+      this.#idle.push(connection);
+    }
+    this.#heardAt = performance.now();
+  }
+}
