@@ -65,6 +65,9 @@ export class LoadResult {
   }
 }
 
+/** Milliseconds after the end of a run in which requests that were due in it are still sent. */
+const graceMs = 2000;
+
 /** Says when each request of a run is due, in milliseconds of `performance.now()`. */
 export class Pace {
   readonly started: number = performance.now();
@@ -81,8 +84,9 @@ export class Pace {
     return this.#interval !== undefined;
   }
 
+  /** Whether the time is over, and all that was due has been sent or is hopelessly late. */
   isOver(now: number): boolean {
-    return now >= this.#end;
+    return now >= this.#end && (!this.isPaced || now >= this.#end + graceMs || this.due(now) === 0);
   }
 
   /** How many requests are to be sent now, having sent those of earlier calls. */

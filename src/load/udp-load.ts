@@ -28,10 +28,8 @@ const responseBytes = 2048;
 const socketBuffer = 8 << 20;
 /** A client may use a connection id for a minute (BEP 15). */
 const reconnectMs = 50_000;
-/** Requests that are not answered within this time are lost, in milliseconds. */
-const lostMs = 500;
-/** A tracker that is quiet for this long after the last request has answered all that it will, in milliseconds. */
-const quietMs = 300;
+/** When nothing comes for this long, all that is under way is lost, in milliseconds. */
+const lostMs = 1000;
 
 export interface UdpLoadOptions extends LoadOptions {
   /** Requests under way at most, without a rate; default 256: what fits into a socket's buffer that nobody enlarged. */
@@ -162,7 +160,7 @@ export class UdpLoad implements Load {
   /** Receives what is still under way, until all is answered or the tracker is quiet. */
   #waitForRest(): void {
     this.#heardAt = performance.now();
-    while (this.#result.lost > 0 && performance.now() - this.#heardAt < quietMs) this.#receive();
+    while (this.#result.lost > 0 && performance.now() - this.#heardAt < lostMs) this.#receive();
   }
 
   /** Gets a connection id for every source, where the old ones are no longer good. */
@@ -170,7 +168,7 @@ export class UdpLoad implements Load {
     if (performance.now() - this.#connectedAt < reconnectMs) return;
     this.#hasId.fill(0);
     const started = performance.now();
-    for (let attempt = 0; attempt < 10; attempt++) {
+    for (let attempt = 0; attempt < 3; attempt++) {
       this.#sendConnects();
       const end = started + (attempt + 1) * lostMs;
       while (performance.now() < end) {
