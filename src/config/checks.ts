@@ -23,7 +23,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
       'no frontend; add the block "http" or "udp", or both (a block without keys has the defaults)',
     );
   }
-  checkIntervals(config, report);
+  checkIntervals(config, document as Record<string, Plain>, report);
   checkNumWant(config, report);
   checkHttp(config, document as Record<string, Plain>, report);
   checkListeners(config, report);
@@ -50,11 +50,12 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   }
 }
 
-function checkIntervals(config: Config, report: CheckReport): void {
+function checkIntervals(config: Config, document: Record<string, Plain>, report: CheckReport): void {
   const { announceInterval, minAnnounceInterval } = config;
   const { peerLifetime } = config.storage.config;
   if (
     minAnnounceInterval > announceInterval &&
+    "min_announce_interval" in document && // its default gives way
     report.sound(["announce_interval"], ["min_announce_interval"])
   ) {
     report.error(["min_announce_interval"], "must not be longer than announce_interval");

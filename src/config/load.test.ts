@@ -324,11 +324,15 @@ test("TLS files are read, and must fit", () => {
   ]);
 });
 
+test("the default of min_announce_interval gives way to a short announce_interval", () => {
+  assert.deepEqual(errorsOf("chihaya: {udp: {}, announce_interval: 5m}"), []);
+});
+
 test("values are checked against each other", () => {
   const errors: [yaml: string, error: string][] = [
     [
-      "chihaya: {udp: {}, announce_interval: 5m}",
-      "1:10 min_announce_interval: must not be longer than announce_interval",
+      "chihaya: {udp: {}, announce_interval: 5m, min_announce_interval: 6m}",
+      "1:66 min_announce_interval: must not be longer than announce_interval",
     ],
     [
       "chihaya: {http: {announce_routes: []}}",

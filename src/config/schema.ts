@@ -232,7 +232,9 @@ export const schema: z.ZodType<Config> = z
       .describe("Time between two announces of a client."),
     min_announce_interval: duration(1, { whole: true })
       .prefault("15m")
-      .describe("Time that clients are asked to wait at least between two announces (HTTP only)."),
+      .describe(
+        "Time that clients are asked to wait at least between two announces (HTTP only); never more than the above.",
+      ),
     metrics_addr: addresses({ restart: true })
       .prefault("127.0.0.1:6880")
       .describe(

@@ -10,7 +10,7 @@ import type { TrackerSettings } from "./tracker.ts";
 export function composeSettings(config: Config): TrackerSettings {
   return {
     interval: config.announceInterval,
-    minInterval: config.minAnnounceInterval,
+    minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
     preHooks: config.preHooks.map(createHook),
     postHooks: config.postHooks.map(createHook),
     http: config.http,

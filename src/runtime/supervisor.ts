@@ -25,17 +25,19 @@ export class Supervisor implements Host {
   readonly #count: number;
   readonly #members: Member[] = [];
   #config: Config;
+  /** What was chosen at the start for as long as it runs: ports that the system gave, a key that nobody set. */
+  #chosen: Config;
   #owners = firstOwner;
   #state: "idle" | "started" | "stopped" = "idle";
 
   constructor(parts: HostParts, count: number) {
     this.#parts = parts;
     this.#count = count;
-    this.#config = parts.config;
+    this.#config = this.#chosen = parts.config;
   }
 
   async start(): Promise<void> {
-    this.#config = await claimAddresses(withPrivateKey(this.#config));
+    this.#config = this.#chosen = await claimAddresses(withPrivateKey(this.#config));
     this.#parts.store.start();
     for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn());
     try {
@@ -65,8 +67,7 @@ export class Supervisor implements Host {
   }
 
   async reload(config: Config): Promise<string[]> {
-    // What was chosen at start stays: ports that the system gave, and a key that nobody set.
-    const next = withSameAddresses(withPrivateKey(config, this.#config), this.#config);
+    const next = withSameAddresses(withPrivateKey(config, this.#chosen), this.#chosen);
     const serving = this.#members.filter((member) => member.isServing);
     const tellAll = (told: Config) => serving.map((member) => member.ask({ ask: "reload", config: told }));
     try {
@@ -203,7 +204,10 @@ type Question = Ask extends infer Each ? (Each extends { id: number } ? Omit<Eac
 function withPrivateKey(config: Config, before?: Config): Config {
   const { udp } = config;
   if (udp?.privateKey !== "") return config;
-  return { ...config, udp: { ...udp, privateKey: before?.udp?.privateKey ?? randomBytes(32).toString("hex") } };
+  return {
+    ...config,
+    udp: { ...udp, privateKey: before?.udp?.privateKey ?? randomBytes(32).toString("hex") },
+  };
 }
 
 /**
