@@ -239,6 +239,25 @@ test("ten thousand pipelined requests are answered in turns, in order, and other
   );
 });
 
+test("however many connections pipeline, one of them goes on in each turn of the event loop", async (t) => {
+  const { open, store } = await start(t);
+  const clients = Array.from({ length: 20 }, () => open());
+  for (const { send } of clients) send(scrape().repeat(200));
+  const first = store.scrapes.length;
+  assert.equal(first, 20 * 64);
+  clients[0]!.gone();
+  for (let turns = 1; turns <= 19; turns++) {
+    await turn();
+    assert.equal(store.scrapes.length, first + turns * 64);
+    const other = open();
+    other.send(scrape());
+    assert.deepEqual(other.connection.statuses, [200]);
+    store.scrapes.pop();
+  }
+  while (store.scrapes.length < 19 * 200 + 64) await turn();
+  for (const { connection } of clients.slice(1)) assert.equal(connection.statuses.length, 200);
+});
+
 test("a client that takes nothing is not read from, until it takes something", async (t) => {
   const { open, store } = await start(t, { maxNumWant: 100 });
   store.peers[4] = 100;

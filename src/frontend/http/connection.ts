@@ -14,8 +14,9 @@ import type { Exchange, ExchangePool } from "./exchange.ts";
 import type { HttpMetrics, Rejection } from "./http-metrics.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import type { Responder } from "./responder.ts";
+import type { Turns, TurnTaker } from "./turns.ts";
 
-/** Pipelined requests that one connection may have answered before the others get their turn. */
+/** Pipelined requests that one connection may have answered in one turn. */
 const requestsPerTurn = 64;
 /** Bytes that a client may leave untaken before its next requests wait. */
 const maxPending = 64 * 1024;
@@ -32,6 +33,8 @@ export interface Shared {
   /** Those whose clients have the next move, the one that has waited longest first. */
   readonly expendable: Set<HttpConnection>;
   readonly counts: ConnectionCounts;
+  /** Those that have pipelined more than fits into one turn. */
+  readonly turns: Turns;
   /** Hears of what must not happen. */
   readonly onError: (error: Error) => void;
   /** Set when the frontend stops: every response is the last of its connection. */
@@ -57,7 +60,7 @@ const reasons = ["", "malformed", "method", "too_large", "version"] as const;
  * A request that arrives in one piece is read where the network put it. Only an incomplete one is copied,
  * into a buffer that the connection keeps until it is complete.
  */
-export class HttpConnection {
+export class HttpConnection implements TurnTaker {
   readonly #shared: Shared;
   readonly #connection: Connection;
   /** The client, or the proxy in front of it. */
@@ -122,6 +125,12 @@ export class HttpConnection {
     this.#goOn();
   }
 
+  /** The others have had their turns. */
+  takeTurn(): void {
+    this.#turnDue = false;
+    this.#goOn();
+  }
+
   /**
    * Closes the connection when all that was sent has left; idempotent.
    * @param discard  whether the client may be in the middle of sending something
@@ -147,6 +156,7 @@ export class HttpConnection {
     this.#forgetInput();
     this.#shared.open.delete(this);
     this.#shared.counts.remove(this.#connection.remote);
+    this.#shared.turns.leave(this);
   }
 
   /** Acts on timeouts. Called about once a second; seconds are coarse, so nobody is cut short. */
@@ -191,10 +201,7 @@ export class HttpConnection {
     for (let turn = requestsPerTurn; at < end; turn--) {
       if (turn === 0) {
         this.#turnDue = true;
-        setImmediate(() => {
-          this.#turnDue = false;
-          this.#goOn();
-        });
+        this.#shared.turns.wait(this);
       }
       if (this.#mustStall) {
         this.#enter("stalled");

@@ -14,6 +14,7 @@ import { HttpMetrics } from "./http-metrics.ts";
 import type { HttpOptions } from "./options.ts";
 import { Responder } from "./responder.ts";
 import { createSettings } from "./settings.ts";
+import { Turns } from "./turns.ts";
 
 const sweepMs = 1000;
 /** Connections that any address may have, however low the limit is. */
@@ -63,6 +64,7 @@ export class HttpFrontend implements Frontend {
       open,
       expendable: new Set(),
       counts: new ConnectionCounts(),
+      turns: new Turns(),
       onError: dependencies.onError,
       stopping: false,
     };
