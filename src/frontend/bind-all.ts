@@ -26,8 +26,8 @@ export async function bindAll<Address extends ListenAddress, Bound>(
       try {
         bound.push(await bind(address));
       } catch (error) {
-        if (!(error instanceof Error) || !mayBeMissing(address, addresses, error)) throw error;
-        missing.push(error);
+        if (!lacksIPv6(address, error) || !hasIPv4(addresses, address.port)) throw error;
+        missing.push(error as Error);
       }
     }
   } catch (error) {
@@ -38,11 +38,13 @@ export async function bindAll<Address extends ListenAddress, Bound>(
   return bound;
 }
 
+/** Tells whether `::` could not be bound because the system has no IPv6. @param error  of `bindDatagram` or `listenStream` */
+export function lacksIPv6({ host }: ListenAddress, error: unknown): boolean {
+  const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined;
+  return host === "::" && noIPv6.includes(cause?.code);
+}
+
 /** All IPv4 addresses have to be bound, so that it is enough if there is one. */
-function mayBeMissing(address: ListenAddress, all: readonly ListenAddress[], error: Error): boolean {
-  return (
-    address.host === "::" &&
-    noIPv6.includes((error.cause as { code?: unknown } | undefined)?.code) &&
-    all.some(({ host, port }) => !host.includes(":") && port === address.port)
-  );
+function hasIPv4(addresses: readonly ListenAddress[], wanted: number): boolean {
+  return addresses.some(({ host, port }) => !host.includes(":") && port === wanted);
 }

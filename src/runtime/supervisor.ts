@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
+import { lacksIPv6 } from "../frontend/bind-all.ts";
 import type { ListenAddress } from "../net/listen-address.ts";
 import { portableNetwork } from "../net/network.ts";
 import { type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
@@ -228,15 +229,24 @@ async function claimAddresses(config: Config): Promise<Config> {
     await listener.close();
     return { host, port: listener.port };
   };
+  const claimAll = (addresses: readonly ListenAddress[], claim: typeof claimUdp) =>
+    Promise.all(
+      addresses.map((address) =>
+        claim(address).catch((error) => {
+          if (lacksIPv6(address, error)) return address; // whether it may be missing is for the frontends
+          throw error;
+        }),
+      ),
+    );
   const { http, udp } = config;
   return {
     ...config,
     http: http && {
       ...http,
-      listen: await Promise.all(http.listen.map(claimTcp)),
-      listenTls: await Promise.all(http.listenTls.map(claimTcp)),
+      listen: await claimAll(http.listen, claimTcp),
+      listenTls: await claimAll(http.listenTls, claimTcp),
     },
-    udp: udp && { ...udp, listen: await Promise.all(udp.listen.map(claimUdp)) },
+    udp: udp && { ...udp, listen: await claimAll(udp.listen, claimUdp) },
   };
 }
 
