@@ -100,15 +100,20 @@ class MessageMemory {
     }
   }
 
-  /** Takes over what the kernel has written about `count` messages. */
-  received(count: number, family: Family): void {
+  /**
+   * Takes over what the kernel has written about `count` messages. One that claims to come from `own` and
+   * `ownPort` itself gets port 0, which cannot be answered.
+   */
+  received(count: number, family: Family, own: Address, ownPort: number): void {
     const { view, batch, bytes } = this;
     for (let slot = 0; slot < count; slot++) {
       const name = this.namesAt + slot * socketAddressCapacity;
       batch.length[slot] = view.getUint32(slot * messageBytes + Message.length, true);
       batch.port[slot] = view.getUint16(name + 2);
       batch.outLength[slot] = 0;
-      readSocketAddress(bytes, name, family, batch.address[slot]!);
+      const address = batch.address[slot]!;
+      readSocketAddress(bytes, name, family, address);
+      if (batch.port[slot] === ownPort && address.equals(own)) batch.port[slot] = 0;
     }
   }
 
@@ -142,7 +147,7 @@ export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDat
   const fd = libc.socket(domain, Linux.SOCK_DGRAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
   try {
     if (fd < 0) throw systemError(libc, "socket");
-    const isWildcard = address.words.every((word) => word === 0);
+    const isWildcard = isUnspecified(address);
     if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
     if (options.shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
     if (isWildcard && family === 4) setOption(libc, fd, Linux.SOL_IP, Linux.IP_PKTINFO, 1);
@@ -155,11 +160,16 @@ export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDat
     if (libc.bind(fd, name, socketAddressLength[family]) < 0) throw systemError(libc, "bind");
     const length = new Uint8Array(new Uint32Array([socketAddressCapacity]).buffer);
     if (libc.getsockname(fd, name, length) < 0) throw systemError(libc, "getsockname");
-    return new LinuxDatagramSocket(poller, fd, family, view.getUint16(2), isWildcard, options.handler);
+    return new LinuxDatagramSocket(poller, fd, family, view.getUint16(2), address, options.handler);
   } catch (error) {
     if (fd >= 0) libc.close(fd);
     throw bindError("udp", options.host, options.port, error);
   }
+}
+
+/** Whether an address stands for all addresses of the machine. */
+function isUnspecified(address: Address): boolean {
+  return address.words.every((word) => word === 0);
 }
 
 /** One socket that is read and answered in batches. */
@@ -169,6 +179,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
   readonly #libc: Libc;
   readonly #fd: number;
   readonly #family: Family;
+  readonly #own: Address;
   readonly #memory: MessageMemory;
   readonly #handler: DatagramHandler;
   readonly #to: Uint8Array = new Uint8Array(socketAddressCapacity);
@@ -179,15 +190,16 @@ export class LinuxDatagramSocket implements DatagramSocket {
     fd: number,
     family: Family,
     port: number,
-    control: boolean,
+    own: Address,
     handler: DatagramHandler,
   ) {
     this.port = port;
+    this.#own = own;
     this.#poller = poller;
     this.#libc = poller.libc;
     this.#fd = fd;
     this.#family = family;
-    this.#memory = new MessageMemory(this.#libc, family, control);
+    this.#memory = new MessageMemory(this.#libc, family, isUnspecified(own));
     this.#handler = handler;
     poller.add(fd, Linux.EPOLLIN, () => this.#read());
   }
@@ -215,7 +227,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
     for (let i = 0; i < batchesPerTurn && !this.#isClosed; i++) {
       const count = this.#libc.recvmmsg(this.#fd, receive, batchSize, Linux.MSG_DONTWAIT, null);
       if (count <= 0) return;
-      this.#memory.received(count, this.#family);
+      this.#memory.received(count, this.#family, this.#own, this.port);
       this.#handler.handleBatch(this, batch, count, this.#family);
       this.#memory.answer(count, this.#family);
       this.#sendAnswers(count);

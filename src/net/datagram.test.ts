@@ -1,0 +1,247 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { after, afterEach, before, describe, test } from "node:test";
+import { listEngines } from "../../test/support/networks.ts";
+import { Address } from "../bittorrent/address.ts";
+import { type DatagramHandler, type DatagramSocket, datagramCapacity } from "./datagram.ts";
+import type { Network } from "./network.ts";
+
+let network: Network;
+
+const opened: { close(): unknown }[] = [];
+afterEach(async () => {
+  for (const thing of opened.splice(0).reverse()) await thing.close();
+});
+
+/** Answers each datagram with its own bytes, and notes what it got. */
+class Echo implements DatagramHandler {
+  readonly seen: string[] = [];
+  after = 0;
+  last: DatagramSocket | undefined;
+
+  handleBatch: DatagramHandler["handleBatch"] = (socket, batch, count, family) => {
+    this.last = socket;
+    for (let slot = 0; slot < count; slot++) {
+      if (batch.port[slot] === 0) continue;
+      const length = batch.length[slot]!;
+      this.seen.push(`IPv${family} ${batch.address[slot]} ${length}`);
+      batch.bytes.copyWithin(batch.outAt(slot), batch.inAt(slot), batch.inAt(slot) + length);
+      batch.outLength[slot] = length;
+    }
+  };
+  afterBatch(): void {
+    this.after++;
+  }
+}
+
+async function bind(host: string, port = 0): Promise<{ echo: Echo; socket: DatagramSocket }> {
+  const echo = new Echo();
+  const socket = await network.bindDatagram({ host, port, handler: echo, onError: assert.fail });
+  opened.push(socket);
+  return { echo, socket };
+}
+
+/** Sends `bytes` from one address to another and waits for the answer. */
+async function ask(from: string, to: string, port: number, bytes: Uint8Array) {
+  const socket = createSocket(to.includes(":") ? "udp6" : "udp4");
+  opened.push({ close: () => socket.close() });
+  socket.bind(0, from);
+  await once(socket, "listening");
+  const answer = once(socket, "message");
+  socket.send(bytes, port, to);
+  const [message, remote] = (await answer) as [Uint8Array, { address: string; port: number }];
+  return {
+    message: new Uint8Array(message),
+    from: remote.address,
+    port: remote.port,
+    own: socket.address().port,
+  };
+}
+
+const hello = new TextEncoder().encode("hello");
+
+for (const { name, open, skip } of await listEngines()) {
+  describe(`datagrams of the ${name} engine`, { skip }, () => {
+    before(async () => {
+      network = await open();
+    });
+    after(() => network.close());
+
+    for (const [host, from] of [
+      ["127.0.0.1", "127.0.0.1"],
+      ["127.0.0.2", "127.0.0.1"],
+      ["::1", "::1"],
+    ] as const) {
+      test(`answer from ${host} where that was asked`, async () => {
+        const { echo, socket } = await bind(host);
+        const answer = await ask(from, host, socket.port, hello);
+        assert.deepEqual([answer.message, answer.from, answer.port], [hello, host, socket.port]);
+        assert.deepEqual(echo.seen, [`IPv${host.includes(":") ? 6 : 4} ${from} 5`]);
+        assert.equal(echo.after, 1);
+      });
+    }
+
+    test("of all addresses arrive whatever address was asked", async () => {
+      const four = await bind("0.0.0.0");
+      for (const to of ["127.0.0.1", "127.0.0.2"]) {
+        assert.deepEqual((await ask("127.0.0.1", to, four.socket.port, hello)).message, hello);
+      }
+      assert.equal((await ask("127.0.0.3", "127.0.0.1", four.socket.port, hello)).from, "127.0.0.1");
+      const six = await bind("::", four.socket.port);
+      assert.equal((await ask("::1", "::1", six.socket.port, hello)).from, "::1");
+    });
+
+    test("of all addresses are answered from the address that was asked, on a machine with several", (t) => {
+      if (process.platform !== "linux" || process.getuid?.() !== 0) {
+        t.skip("needs root on Linux, for a network namespace");
+        return;
+      }
+      if (spawnSync("unshare", ["-n", "ip", "link", "show"]).status !== 0) {
+        t.skip("needs unshare and ip, for a network namespace");
+        return;
+      }
+      // Between two addresses of one machine the kernel prefers the client's own as the source of an answer.
+      const script = `
+      import { createSocket } from "node:dgram";
+      import { once } from "node:events";
+      import { openNetwork } from ${JSON.stringify(new URL("./network.ts", import.meta.url).href)};
+      const network = await openNetwork("${name}", console.error);
+      const handler = {
+        handleBatch(socket, batch) {
+          batch.bytes.copyWithin(batch.outAt(0), 0, batch.length[0]);
+          batch.outLength[0] = batch.length[0];
+        },
+        afterBatch() {},
+      };
+      for (const [host, own, asked] of [["0.0.0.0", "10.9.8.1", "10.9.8.2"], ["::", "fd00::1", "fd00::2"]]) {
+        const tracker = await network.bindDatagram({ host, port: 0, handler, onError: console.error });
+        const client = createSocket(host === "::" ? "udp6" : "udp4");
+        client.bind(0, own);
+        await once(client, "listening");
+        client.send("x", tracker.port, asked);
+        console.log((await once(client, "message"))[1].address);
+        client.close();
+        await tracker.close();
+      }
+      network.close();`;
+      const setUp = [
+        "ip link set lo up",
+        ...["10.9.8.1/32", "10.9.8.2/32"].map((address) => `ip addr add ${address} dev lo`),
+        ...["fd00::1/128", "fd00::2/128"].map((address) => `ip -6 addr add ${address} dev lo nodad`),
+        'exec "$0" --input-type=module-typescript -e "$1"',
+      ].join(" && ");
+      const output = execFileSync("unshare", ["-n", "sh", "-c", setUp, process.execPath, script], {
+        encoding: "utf8",
+      });
+      assert.deepEqual(output.trim().split("\n"), ["10.9.8.2", "fd00::2"]);
+    });
+
+    test("longer than the capacity are cut, empty ones arrive", async () => {
+      const { echo, socket } = await bind("127.0.0.1");
+      const long = new Uint8Array(datagramCapacity + 100).fill(7);
+      const answer = await ask("127.0.0.1", "127.0.0.1", socket.port, long);
+      assert.deepEqual(answer.message, long.subarray(0, datagramCapacity));
+      const client = createSocket("udp4");
+      opened.push({ close: () => client.close() });
+      client.send(new Uint8Array(0), socket.port, "127.0.0.1");
+      await ask("127.0.0.1", "127.0.0.1", socket.port, hello);
+      assert.deepEqual(echo.seen.slice(1), ["IPv4 127.0.0.1 0", "IPv4 127.0.0.1 5"]);
+    });
+
+    test("get answers of their own, even if many arrive at once", async () => {
+      const { socket } = await bind("127.0.0.1");
+      const client = createSocket("udp4");
+      opened.push({ close: () => client.close() });
+      client.bind(0, "127.0.0.1");
+      await once(client, "listening");
+      const answers: number[] = [];
+      const all = new Promise<void>((resolve) => {
+        client.on("message", (message) => {
+          answers.push(message.readUInt32BE(0));
+          if (answers.length === 64) resolve();
+        });
+      });
+      for (let i = 0; i < 64; i++) {
+        const bytes = Buffer.alloc(500);
+        bytes.writeUInt32BE(i);
+        client.send(bytes, socket.port, "127.0.0.1");
+      }
+      await all;
+      assert.deepEqual(
+        answers,
+        Array.from({ length: 64 }, (_, i) => i),
+      );
+    });
+
+    test("can be answered later, and nowhere else after the close", async () => {
+      const { echo, socket } = await bind("127.0.0.1");
+      const later = createSocket("udp4");
+      opened.push({ close: () => later.close() });
+      later.bind(0, "127.0.0.1");
+      await once(later, "listening");
+      await ask("127.0.0.1", "127.0.0.1", socket.port, hello);
+      const received = once(later, "message");
+      const bytes = new TextEncoder().encode("..later..");
+      echo.last!.send(bytes, 2, 7, Address.parse("127.0.0.1"), later.address().port);
+      bytes.fill(0);
+      const [message, remote] = await received;
+      assert.equal(`${message}`, "later");
+      assert.equal(remote.port, socket.port);
+      await socket.close();
+      echo.last!.send(bytes, 0, 1, Address.parse("127.0.0.1"), later.address().port);
+    });
+
+    test("to addresses that nothing can be sent to harm nobody", async () => {
+      const { socket } = await bind("127.0.0.1");
+      for (const [address, port] of [
+        ["127.0.0.1", 0],
+        ["255.255.255.255", 9],
+        ["::1", 9],
+        ["127.0.0.1", 9],
+      ] as const) {
+        socket.send(hello, 0, 5, Address.parse(address), port);
+      }
+      assert.deepEqual((await ask("127.0.0.1", "127.0.0.1", socket.port, hello)).message, hello);
+    });
+
+    test("from the bound address and port itself are not answered", async () => {
+      const { echo, socket } = await bind("127.0.0.1");
+      socket.send(hello, 0, 5, Address.parse("127.0.0.1"), socket.port);
+      await ask("127.0.0.1", "127.0.0.1", socket.port, hello.subarray(1));
+      assert.deepEqual(echo.seen, ["IPv4 127.0.0.1 4"]);
+    });
+
+    for (const [first, second] of [
+      ["127.0.0.1", "127.0.0.1"],
+      ["0.0.0.0", "0.0.0.0"],
+      ["0.0.0.0", "127.0.0.1"],
+      ["127.0.0.1", "0.0.0.0"],
+      ["::", "::"],
+      ["::", "::1"],
+    ] as const) {
+      test(`cannot be had on ${second} while another tracker has ${first}`, async () => {
+        const { socket } = await bind(first);
+        const host = second.includes(":") ? `\\[${second}\\]` : second;
+        await assert.rejects(bind(second, socket.port), {
+          message: new RegExp(`^cannot listen on udp://${host}:${socket.port}: .*in use`),
+        });
+      });
+    }
+
+    test("a closed port is free again, and closing twice is once", async () => {
+      const { socket } = await bind("0.0.0.0");
+      await Promise.all([socket.close(), socket.close()]);
+      await socket.close();
+      assert.equal((await bind("0.0.0.0", socket.port)).socket.port, socket.port);
+    });
+
+    test("an address of another machine is refused with its name", async () => {
+      await assert.rejects(
+        bind("203.0.113.1"),
+        /cannot listen on udp:\/\/203\.0\.113\.1:0: .*does not have that address/,
+      );
+    });
+  });
+}
