@@ -1,4 +1,4 @@
-import { type Address, formatIPv4, formatIPv6 } from "../../bittorrent/address.ts";
+import { type Address, formatIPv6 } from "../../bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
@@ -10,6 +10,7 @@ export { ResponseBuffer } from "./response-buffer.ts";
 export { writeScrapeResponse } from "./scrape-response.ts";
 
 const e = 0x65;
+const dot = 0x2e;
 const key = {
   complete: ascii("d8:completei"),
   downloaded: ascii("e10:downloadedi"),
@@ -132,11 +133,8 @@ function putPeerDicts(bytes: Uint8Array, at: number, list: PeerList, noPeerId: b
   const peerIds = list.hasPeerIds && !noPeerId ? list.peerIds : undefined;
   for (let i = 0; i < list.count; i++) {
     const peer = list.at + i * stride;
-    const ip = list.family === 4 ? formatIPv4(list.bytes, peer) : formatIPv6(list.bytes, peer);
     at = put(bytes, at, key.ip);
-    at = putNumber(bytes, at, ip.length);
-    at = put(bytes, at, key.colon);
-    for (let k = 0; k < ip.length; k++) bytes[at++] = ip.charCodeAt(k);
+    at = list.family === 4 ? putIPv4(bytes, at, list.bytes, peer) : putIPv6(bytes, at, list.bytes, peer);
     if (peerIds !== undefined) {
       at = put(bytes, at, key.peerId);
       for (let k = 0; k < peerIdLength; k++) bytes[at++] = peerIds[i * peerIdLength + k]!;
@@ -145,6 +143,28 @@ function putPeerDicts(bytes: Uint8Array, at: number, list: PeerList, noPeerId: b
     at = putNumber(bytes, at, (list.bytes[peer + stride - 2]! << 8) | list.bytes[peer + stride - 1]!);
     at = put(bytes, at, key.endOfPeer);
   }
+  return at;
+}
+
+/** Writes the address of `from[peer..peer+4)` as a string of bencode. */
+function putIPv4(bytes: Uint8Array, at: number, from: Uint8Array, peer: number): number {
+  let length = 3;
+  for (let k = 0; k < 4; k++) length += digitCount(from[peer + k]!);
+  at = putNumber(bytes, at, length);
+  at = put(bytes, at, key.colon);
+  for (let k = 0; k < 4; k++) {
+    if (k > 0) bytes[at++] = dot;
+    at = putNumber(bytes, at, from[peer + k]!);
+  }
+  return at;
+}
+
+/** Writes the address of `from[peer..peer+16)` as a string of bencode. Allocates: its shortest form is not obvious. */
+function putIPv6(bytes: Uint8Array, at: number, from: Uint8Array, peer: number): number {
+  const ip = formatIPv6(from, peer);
+  at = putNumber(bytes, at, ip.length);
+  at = put(bytes, at, key.colon);
+  for (let k = 0; k < ip.length; k++) bytes[at++] = ip.charCodeAt(k);
   return at;
 }
 
