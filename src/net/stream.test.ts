@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
@@ -77,6 +78,33 @@ function greet(t: TestContext, port: number): Socket {
   const client = dial(t, "127.0.0.1", port);
   client.write("hi");
   return client;
+}
+
+const echo = `
+  const { openNetwork } = await import(process.argv[1]);
+  const network = await openNetwork(process.argv[2], () => {});
+  const handler = {
+    opened: (connection) => connection,
+    received: (connection, bytes, start, end) => connection.write(bytes, start, end),
+    ended: (connection) => connection.end(false),
+    drained() {},
+    closed() {},
+  };
+  const options = { host: "127.0.0.1", port: 0, handler, onError() {} };
+  console.log((await network.listenStream(options)).port);
+`;
+
+/** Starts a process with 64 descriptors that echoes what it gets; returns its port. */
+async function listenWithFewDescriptors(
+  t: TestContext,
+  engine: string,
+): Promise<{ port: number; child: ChildProcess }> {
+  const limited = ["-c", 'ulimit -n 64 && exec "$0" "$@"', process.execPath];
+  const script = ["--input-type=module", "-e", echo, new URL("network.ts", import.meta.url).href, engine];
+  const child = spawn("sh", [...limited, ...script], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => child.kill());
+  const [line] = await once(child.stdout, "data");
+  return { port: Number(line), child };
 }
 
 async function readAll(socket: Socket): Promise<string> {
@@ -189,6 +217,25 @@ for (const { name, open, skip } of await listEngines()) {
       connection.end(false);
       client.end();
       assert.equal(await readAll(client), "still here");
+    });
+
+    test("without descriptors left, connections wait or go, and later ones are served again", async (t) => {
+      const { port, child } = await listenWithFewDescriptors(t, name);
+      const many = Array.from({ length: 100 }, () => greet(t, port));
+      await Promise.all(many.map((client) => once(client, "connect")));
+      await Promise.any(many.map((client) => once(client, "data")));
+      for (const client of many) client.destroy();
+      for (;;) {
+        const client = greet(t, port);
+        const data = once(client, "data").then(
+          () => true,
+          () => false,
+        );
+        // As long as the others are not gone yet, it may be closed without an answer.
+        const closed = new Promise<boolean>((resolve) => client.once("close", () => resolve(false)));
+        if (await Promise.race([data, closed])) break;
+        assert.equal(child.exitCode, null);
+      }
     });
 
     test("0.0.0.0 and :: can be bound to one port", async (t) => {
