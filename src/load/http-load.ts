@@ -111,7 +111,6 @@ export class HttpLoad implements Load {
     const { count } = this.#sources;
     const next = new Uint32Array(count);
     const draw = (source: number) => next[source]!++ * count + source;
-    for (const connection of this.#connections) this.#disconnect(connection);
     this.#keepAlive = false;
     return this.#run({ seconds: Number.POSITIVE_INFINITY }, this.#peersOfSource * count, draw);
   }
@@ -135,6 +134,8 @@ export class HttpLoad implements Load {
 
   #run(run: LoadRun, left: number, draw: (source: number) => number): LoadResult {
     this.#result = new LoadResult();
+    // The tracker may have closed idle ones since the last run.
+    for (const connection of this.#connections) this.#disconnect(connection);
     this.#idle = [...this.#connections];
     this.#pace = new Pace(run);
     const pace = this.#pace;

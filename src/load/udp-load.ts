@@ -32,7 +32,7 @@ const reconnectMs = 50_000;
 const lostMs = 1000;
 
 export interface UdpLoadOptions extends LoadOptions {
-  /** Requests under way at most, without a rate; default 256: what fits into a socket's buffer that nobody enlarged. */
+  /** Requests under way at most, without a rate; default 192: what fits into a socket's buffer that nobody enlarged. */
   window?: number;
   /** About one request in this many is a scrape; default 101; 0 for none. */
   scrapeEvery?: number;
@@ -78,7 +78,7 @@ export class UdpLoad implements Load {
 
   private constructor(libc: Libc, options: UdpLoadOptions) {
     this.#libc = libc;
-    this.#options = { window: 256, scrapeEvery: 101, sources: defaultSources, ...options };
+    this.#options = { window: 192, scrapeEvery: 101, sources: defaultSources, ...options };
     this.#population = new Population(options);
     this.#family = options.host.includes(":") ? 6 : 4;
     this.#sources = new Sources(options.host, this.#options.sources);

@@ -1,0 +1,42 @@
+import type { Workload } from "./contestants.ts";
+import { type Report, type Row, summarize } from "./report.ts";
+
+const own = "chihaya, linux, 1 worker";
+
+interface Target {
+  of: string;
+  to: string;
+  workload: Workload;
+  torrents: number;
+  most: number;
+}
+
+/** Ratios of CPU time a request that this tracker is to keep. */
+const targets: readonly Target[] = [
+  ...against("udp", 10_000, { "floor: C, batched echo": 1.35, opentracker: 0.6, "bittorrent-tracker": 0.15 }),
+  ...against("udp", 1_000_000, { "floor: C, batched echo": 1.6, opentracker: 0.7 }),
+  ...against("http-keep-alive", 10_000, { "floor: node:http, constant": 0.5 }),
+  ...against("http-close", 10_000, { opentracker: 0.9 }),
+  { of: "chihaya, linux, 2 workers", to: own, workload: "udp", torrents: 10_000, most: 1.15 },
+];
+
+function against(workload: Workload, torrents: number, others: Record<string, number>): Target[] {
+  return Object.entries(others).map(([to, most]) => ({ of: own, to, workload, torrents, most }));
+}
+
+/** Writes a line for each target that a report has the figures for. */
+export function checkTargets(report: Report): string[] {
+  const rows = summarize(report);
+  return targets.flatMap(({ of, to, workload, torrents, most }) => {
+    const find = (contestant: string): Row | undefined =>
+      rows.find(
+        (row) => row.contestant === contestant && row.workload === workload && row.torrents === torrents,
+      );
+    const [one, other] = [find(of), find(to)];
+    if (one === undefined || other === undefined) return [];
+    const ratio = one.cpuMicroseconds / other.cpuMicroseconds;
+    const verdict = ratio <= most ? "kept" : "**missed**";
+    const what = `${workload}, ${torrents.toLocaleString("en-US")} torrents: ${of} / ${to}`;
+    return [`${what} = ${ratio.toFixed(2)}, at most ${most}: ${verdict}`];
+  });
+}
