@@ -87,6 +87,7 @@ test("without a file, both frontends run with the defaults", () => {
       maxClockSkew: 10,
       requestTiming: false,
       allowIpSpoofing: false,
+      receiveBuffer: 8_388_608,
       maxNumWant: 100,
       defaultNumWant: 50,
       maxScrapeInfoHashes: 74,

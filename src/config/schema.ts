@@ -154,6 +154,12 @@ const udp = z
     allow_ip_spoofing: boolean()
       .prefault("false")
       .describe("Whether the address field of an announce is believed. Then anybody can announce anybody."),
+    receive_buffer: integer(65_536, 1_073_741_824, { restart: true })
+      .prefault("8388608")
+      .describe(
+        "Bytes of each socket's receive buffer, for bursts. Linux grants up to `net.core.rmem_max`; a log line says " +
+          "when that is less.",
+      ),
     max_numwant: common.max_numwant,
     default_numwant: common.default_numwant,
     max_scrape_infohashes: integer(1, mostUdpScrape)
@@ -166,6 +172,7 @@ const udp = z
       privateKey: udp.private_key,
       maxClockSkew: udp.max_clock_skew,
       requestTiming: udp.enable_request_timing,
+      receiveBuffer: udp.receive_buffer,
       allowIpSpoofing: udp.allow_ip_spoofing,
       maxNumWant: udp.max_numwant,
       defaultNumWant: udp.default_numwant,

@@ -230,6 +230,18 @@ for (const { name, open, skip } of await listEngines()) {
       });
     }
 
+    test("the receive buffer is as big as was asked, or what the system grants", async () => {
+      const handler = new Echo();
+      const open = (receiveBuffer: number) =>
+        network.bindDatagram({ host: "127.0.0.1", port: 0, receiveBuffer, handler, onError: assert.fail });
+      const small = await open(65_536);
+      opened.push(small);
+      assert.equal(small.receiveBuffer, 65_536);
+      const huge = await open(2 ** 30);
+      opened.push(huge);
+      assert.ok(huge.receiveBuffer >= 65_536 && huge.receiveBuffer < 2 ** 30, `${huge.receiveBuffer}`);
+    });
+
     test("a closed port is free again, and closing twice is once", async () => {
       const { socket } = await bind("0.0.0.0");
       await Promise.all([socket.close(), socket.close()]);

@@ -46,6 +46,9 @@ export class DatagramBatch {
   }
 }
 
+/** Bytes of each socket's receive buffer: a tenth of a second of a hundred thousand announces. */
+export const defaultReceiveBuffer: number = 8 * 1024 * 1024;
+
 /** What a frontend is to a datagram socket. */
 export interface DatagramHandler {
   /**
@@ -61,6 +64,8 @@ export interface DatagramHandler {
 export interface DatagramSocket {
   /** The port that is bound. */
   readonly port: number;
+  /** Bytes of the receive buffer that the system has granted. */
+  readonly receiveBuffer: number;
   /** Sends an answer that comes after its batch. The bytes are copied; errors are dropped, as the network drops. */
   send(bytes: Uint8Array, start: number, end: number, address: Address, port: number): void;
   /** Stops reading, and releases the port when what was handed over has left. Idempotent. */
@@ -72,6 +77,8 @@ export interface DatagramOptions {
   host: string;
   /** 0 lets the system choose. */
   port: number;
+  /** Bytes of the receive buffer that is asked for, {@link defaultReceiveBuffer} unless given. */
+  receiveBuffer?: number | undefined;
   /** Whether other threads bind the same address too, so that the kernel spreads clients over them. */
   shared?: boolean;
   handler: DatagramHandler;

@@ -72,7 +72,12 @@ export class Tracker {
     const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });
     this.#http = settings.http && new HttpFrontend(settings.http, { ...deps, listen });
     const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });
-    this.#udp = settings.udp && new UdpFrontend(settings.udp, { ...deps, bind });
+    const onSmallBuffer = (granted: number, wanted: number) =>
+      logger.warn(
+        { granted, wanted },
+        "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
+      );
+    this.#udp = settings.udp && new UdpFrontend(settings.udp, { ...deps, bind, onSmallBuffer });
   }
 
   /** The addresses that it answers on, as URLs. */

@@ -38,6 +38,7 @@ const canary = 0xa5;
 /** One bound address, with the memory of its batches and what its clients know. */
 class FuzzSocket implements DatagramSocket {
   readonly port = 6969;
+  readonly receiveBuffer = Number.POSITIVE_INFINITY;
   readonly family: Family;
   readonly batch: DatagramBatch;
   /** Addresses that datagrams come from; those after the first {@link hosts} never learn an id. */

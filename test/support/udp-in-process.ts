@@ -41,7 +41,12 @@ export class UdpInProcess {
     options: Partial<UdpOptions> = {},
     family: Family = 4,
   ): Promise<UdpInProcess> {
-    const socket: DatagramSocket = { port: 6969, send: () => undefined, close: () => Promise.resolve() };
+    const socket: DatagramSocket = {
+      port: 6969,
+      receiveBuffer: 8 << 20,
+      send: () => undefined,
+      close: () => Promise.resolve(),
+    };
     const bound = Promise.withResolvers<DatagramHandler>();
     const onError = (error: Error) => {
       throw error;

@@ -1,6 +1,6 @@
 import type { ListenAddress } from "../../net/listen-address.ts";
 
-/** What the UDP frontend is told. `listen` and `privateKey` cannot be changed while it runs. */
+/** What the UDP frontend is told. `listen`, `privateKey` and `receiveBuffer` cannot be changed while it runs. */
 export interface UdpOptions {
   listen: readonly ListenAddress[];
   /** Secret behind the connection ids, shared by trackers that stand in for each other; "" makes a random one. */
@@ -11,6 +11,8 @@ export interface UdpOptions {
   requestTiming: boolean;
   /** Whether the address field of an announce is believed. */
   allowIpSpoofing: boolean;
+  /** Bytes of each socket's receive buffer that are asked for; undefined asks for 8 MiB. */
+  receiveBuffer?: number | undefined;
   maxNumWant: number;
   defaultNumWant: number;
   maxScrapeInfoHashes: number;

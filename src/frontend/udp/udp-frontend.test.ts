@@ -422,6 +422,7 @@ describe("the UDP frontend", () => {
         bound.push(socket);
         return {
           port: socket.port,
+          receiveBuffer: socket.receiveBuffer,
           send: () => {},
           close: () => {
             closed.push(socket.port);

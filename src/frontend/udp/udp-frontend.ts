@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../../bittorrent/clock.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
 import { formatUrl } from "../../net/bind-error.ts";
-import type { DatagramOptions, DatagramSocket } from "../../net/datagram.ts";
+import { type DatagramOptions, type DatagramSocket, defaultReceiveBuffer } from "../../net/datagram.ts";
 import { bindDatagram } from "../../net/portable/datagram.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
@@ -20,6 +20,8 @@ export interface UdpFrontendDeps {
   onError: (error: Error) => void;
   /** Hears of `::` where it was left out, because the system has no IPv6. */
   onMissing?: (error: Error) => void;
+  /** Hears that the system grants smaller receive buffers than were asked for, both in bytes. */
+  onSmallBuffer?: (granted: number, wanted: number) => void;
   /** How addresses are bound; default: through node:dgram. */
   bind?: (options: DatagramOptions) => Promise<DatagramSocket>;
 }
@@ -79,20 +81,24 @@ export class UdpFrontend implements Frontend {
       listen.map(({ host, port }) => formatUrl("udp", host, port)).join();
     if (addresses(options) !== addresses(this.#options)) later.push("udp.addr");
     if (options.privateKey !== this.#options.privateKey) later.push("udp.private_key");
+    if (options.receiveBuffer !== this.#options.receiveBuffer) later.push("udp.receive_buffer");
     return later;
   }
 
   async #bindAll(): Promise<void> {
     const { bind = bindDatagram, onError, onMissing } = this.#deps;
+    const { listen, receiveBuffer = defaultReceiveBuffer } = this.#options;
     this.#bound = await bindAll(
-      this.#options.listen,
+      listen,
       async ({ host, port }) => {
-        const socket = await bind({ host, port, handler: this.#handler, onError });
+        const socket = await bind({ host, port, receiveBuffer, handler: this.#handler, onError });
         return { url: formatUrl("udp", host, socket.port), socket };
       },
       ({ socket }) => socket.close(),
       onMissing,
     );
+    const granted = Math.min(...this.#bound.map(({ socket }) => socket.receiveBuffer));
+    if (granted < receiveBuffer) this.#deps.onSmallBuffer?.(granted, receiveBuffer);
   }
 
   async #stop(deadline: AbortSignal): Promise<void> {

@@ -52,6 +52,7 @@ function setUp(setup: { options?: Partial<UdpOptions>; preHooks?: Hook[]; postHo
   const late: Uint8Array[] = [];
   const socket: DatagramSocket = {
     port: 6969,
+    receiveBuffer: 8 << 20,
     send: (bytes, start, end) => late.push(bytes.slice(start, end)),
     close: () => Promise.resolve(),
   };

@@ -6,8 +6,9 @@ import {
   type DatagramOptions,
   type DatagramSocket,
   datagramCapacity,
+  defaultReceiveBuffer,
 } from "../datagram.ts";
-import { type Libc, Linux, setOption, systemError } from "./libc.ts";
+import { getOption, type Libc, Linux, setOption, systemError } from "./libc.ts";
 import type { Poller } from "./poller.ts";
 import {
   readSocketAddress,
@@ -20,8 +21,8 @@ import {
 const batchSize = 64;
 /** Batches of one socket in one turn of the event loop. */
 const batchesPerTurn = 8;
-/** Bytes of the receive buffer that is asked for; the kernel grants up to `net.core.rmem_max`. */
-const receiveBuffer = 8 * 1024 * 1024;
+/** Bytes of the send buffer that is asked for: a batch of answers must fit. */
+const sendBuffer = 4 * 1024 * 1024;
 
 /** `struct mmsghdr`, its fields, and `struct iovec`, on 64-bit Linux. */
 const messageBytes = 64;
@@ -152,8 +153,9 @@ export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDat
     if (options.shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
     if (isWildcard && family === 4) setOption(libc, fd, Linux.SOL_IP, Linux.IP_PKTINFO, 1);
     if (isWildcard && family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_RECVPKTINFO, 1);
+    const { receiveBuffer = defaultReceiveBuffer } = options;
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF, receiveBuffer);
-    setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, receiveBuffer);
+    setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, sendBuffer);
     const name = new Uint8Array(socketAddressCapacity);
     const view = new DataView(name.buffer);
     writeSocketAddress(view, 0, address, family, options.port);
@@ -175,6 +177,7 @@ function isUnspecified(address: Address): boolean {
 /** One socket that is read and answered in batches. */
 export class LinuxDatagramSocket implements DatagramSocket {
   readonly port: number;
+  readonly receiveBuffer: number;
   readonly #poller: Poller;
   readonly #libc: Libc;
   readonly #fd: number;
@@ -199,6 +202,8 @@ export class LinuxDatagramSocket implements DatagramSocket {
     this.#libc = poller.libc;
     this.#fd = fd;
     this.#family = family;
+    // The kernel says twice what it grants: it counts its own bookkeeping.
+    this.receiveBuffer = getOption(this.#libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF) / 2;
     this.#memory = new MessageMemory(this.#libc, family, isUnspecified(own));
     this.#handler = handler;
     poller.add(fd, Linux.EPOLLIN, () => this.#read());

@@ -91,6 +91,16 @@ export function setOption(libc: Libc, fd: number, level: number, name: number, v
   if (libc.setsockopt(fd, level, name, memory, 4) < 0) throw systemError(libc, "setsockopt");
 }
 
+/** Reads an option that is an int. */
+export function getOption(libc: Libc, fd: number, level: number, name: number): number {
+  const value = new Int32Array(1);
+  const length = new Uint8Array(new Uint32Array([4]).buffer);
+  if (libc.getsockopt(fd, level, name, new Uint8Array(value.buffer), length) < 0) {
+    throw systemError(libc, "getsockopt");
+  }
+  return value[0]!;
+}
+
 /** The last error of a system call as Node words it: with `code` such as `EADDRINUSE`. */
 export function systemError(libc: Libc, call: string): Error {
   const errno = libc.errno();

@@ -9,10 +9,9 @@ import {
   type DatagramOptions,
   type DatagramSocket,
   datagramCapacity,
+  defaultReceiveBuffer,
 } from "../datagram.ts";
 
-/** Bytes of each socket's receive buffer; Linux cuts it to `net.core.rmem_max`. */
-const receiveBuffer = 8 * 1024 * 1024;
 /** Answers of a socket that may wait for the kernel; one more is dropped, as the network drops. */
 const sendQueue = 32;
 
@@ -55,6 +54,7 @@ export async function bindDatagram(options: DatagramOptions): Promise<DatagramSo
       if (socket) sockets.push(socket);
     }
   }
+  for (const socket of sockets) growReceiveBuffer(socket, options.receiveBuffer ?? defaultReceiveBuffer);
   return new Binding(family, port, sockets, hosts, options.handler).bound[0]!;
 }
 
@@ -127,6 +127,11 @@ class BoundSocket implements DatagramSocket {
     return this.#binding.port;
   }
 
+  get receiveBuffer(): number {
+    const size = this.#socket.getRecvBufferSize();
+    return process.platform === "linux" ? size / 2 : size; // Linux counts its own bookkeeping as well
+  }
+
   send(bytes: Uint8Array, start: number, end: number, address: Address, port: number): void {
     this.sendTo(bytes, start, end, address.toString(), port);
   }
@@ -178,13 +183,12 @@ async function open(
     throw error;
   }
   socket.removeAllListeners("error").on("error", onError);
-  growReceiveBuffer(socket);
   return socket;
 }
 
 /** Asks for a big buffer; systems that refuse what is too big get asked for less. */
-function growReceiveBuffer(socket: Socket): void {
-  for (let size = receiveBuffer; size >= 256 * 1024; size /= 2) {
+function growReceiveBuffer(socket: Socket, wanted: number): void {
+  for (let size = wanted; size >= 64 * 1024; size = Math.floor(size / 2)) {
     try {
       socket.setRecvBufferSize(size);
       return;
