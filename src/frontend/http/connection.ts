@@ -12,6 +12,7 @@ import { type PlainStatus, writeStatus } from "../../protocol/http/response-writ
 import type { ConnectionCounts } from "./connection-counts.ts";
 import type { Exchange, ExchangePool } from "./exchange.ts";
 import type { HttpMetrics, Rejection } from "./http-metrics.ts";
+import { PartialHead } from "./partial-head.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import type { Responder } from "./responder.ts";
 import type { Turns, TurnTaker } from "./turns.ts";
@@ -20,8 +21,6 @@ import type { Turns, TurnTaker } from "./turns.ts";
 const requestsPerTurn = 64;
 /** Bytes that a client may leave untaken before its next requests wait. */
 const maxPending = 64 * 1024;
-/** Bytes of the buffer that an incomplete request starts with; it grows with what arrives. */
-const firstHead = 512;
 
 /** What the connections of a frontend share. */
 export interface Shared {
@@ -74,8 +73,7 @@ export class HttpConnection implements TurnTaker {
   #fresh = true;
   #proxyHeaderDue: boolean;
   /** An incomplete request (or PROXY header). */
-  #head: Uint8Array | undefined;
-  #headLength = 0;
+  #head: PartialHead | undefined;
   /** What arrived while stalled. */
   #rest: Uint8Array | undefined;
   #paused = false;
@@ -227,22 +225,21 @@ export class HttpConnection implements TurnTaker {
   /** Goes on with an incomplete request. */
   #readMore(bytes: Uint8Array, start: number, end: number): void {
     const { maxHeaderBytes } = this.#shared.responder.settings.options;
-    const before = this.#headLength;
-    const length = Math.min(maxHeaderBytes, before + end - start);
-    const head = this.#growHead(length);
-    head.set(bytes.subarray(start, start + length - before), before);
-    this.#headLength = length;
+    const head = this.#head!;
+    const before = head.length;
+    head.append(bytes, start, end, maxHeaderBytes);
+    const { length } = head;
     const isFull = length === maxHeaderBytes;
     let consumed = 0;
     if (this.#proxyHeaderDue) {
-      consumed = this.#readProxyHeader(head, 0, length);
+      consumed = this.#readProxyHeader(head.bytes, 0, length);
       if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseProxyHeader();
       if (consumed > 0) this.#head = undefined;
-    } else if (isFull || findHeadEnd(head, Math.max(0, before - 2), length) >= 0) {
-      consumed = readRequest(head, 0, length, request);
+    } else if (isFull || findHeadEnd(head.bytes, Math.max(0, before - 2), length) >= 0) {
+      consumed = readRequest(head.bytes, 0, length, request);
       if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseRequest(consumed);
       if (consumed > 0) {
-        this.#answer(head);
+        this.#answer(head.bytes);
         this.#head = undefined;
       }
     }
@@ -360,20 +357,8 @@ export class HttpConnection implements TurnTaker {
       return;
     }
     this.#enter("reading");
-    this.#growHead(end - start).set(bytes.subarray(start, end));
-    this.#headLength = end - start;
-  }
-
-  /** Makes room for `length` bytes of an incomplete request; a client pays for ours with as much of its own. */
-  #growHead(length: number): Uint8Array {
-    const old = this.#head;
-    if (old !== undefined && old.length >= length) return old;
-    let capacity = firstHead;
-    while (capacity < length) capacity *= 2;
-    const head = new Uint8Array(capacity);
-    if (old !== undefined) head.set(old);
-    this.#head = head;
-    return head;
+    this.#head = new PartialHead();
+    this.#head.append(bytes, start, end, this.#shared.responder.settings.options.maxHeaderBytes);
   }
 
   /** Keeps what cannot be read yet, and lets no more of it come. */
