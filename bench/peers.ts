@@ -7,8 +7,8 @@
  * --only leaves the contestants whose names have a word; --write puts the table and the plot into docs/performance.md and
  * all figures into bench/results/peers.json.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, release, tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Load } from "../src/load/load.ts";
@@ -25,6 +25,7 @@ import {
 import { createLoad, type Figures, fill, measure } from "./support/measure.ts";
 import { plot } from "./support/plot.ts";
 import { type Measured, type Report, summarize, table } from "./support/report.ts";
+import { createScratchDirectory } from "./support/scratch.ts";
 import { pinLoad, type Server } from "./support/server.ts";
 import { checkTargets } from "./support/targets.ts";
 
@@ -77,8 +78,7 @@ const report: Report = {
   measured: [],
 };
 pinLoad();
-const directory = mkdtempSync(join(tmpdir(), "chihaya-bench-"));
-process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+const directory = createScratchDirectory();
 for (const name of values.populations.split(",")) {
   const shape = populations[name];
   if (shape === undefined) throw new Error(`${name}: the populations are ${Object.keys(populations)}`);

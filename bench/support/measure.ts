@@ -21,9 +21,15 @@ export interface Figures {
   latency?: LatencySummary & { rate: number };
 }
 
-export function createLoad(server: Server, workload: Workload, shape: PopulationShape): Promise<Load> {
+/** @param connections  HTTP: how many at a time; default 64 */
+export function createLoad(
+  server: Server,
+  workload: Workload,
+  shape: PopulationShape,
+  connections = 64,
+): Promise<Load> {
   const { udp, http } = server.ports;
-  const options = { host: "127.0.0.1", numWant, ...shape };
+  const options = { host: "127.0.0.1", numWant, connections, ...shape };
   if (workload === "udp") return UdpLoad.create({ ...options, port: udp });
   return HttpLoad.create({ ...options, port: http, keepAlive: workload === "http-keep-alive" });
 }

@@ -76,6 +76,16 @@ export class Server {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))![1]) / 1024;
   }
 
+  /** The value of a metric of this tracker, the sum over its labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`http://127.0.0.1:${this.ports.metrics}/metrics`)).text();
+    const lines = text
+      .split("\n")
+      .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    if (lines.length === 0) throw new Error(`${name}: no such metric`);
+    return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+  }
+
   /** Asks it to stop, and ends it by force after ten seconds. */
   async stop(): Promise<void> {
     if (!running.has(this.#child)) return;
