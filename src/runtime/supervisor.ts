@@ -100,7 +100,13 @@ export class Supervisor implements Host {
 
   #spawn(): Member {
     const { store, logger } = this.#parts;
-    const start: WorkerStart = { config: this.#config, memory: store.memory, owner: this.#owners++ };
+    const owner = this.#owners++;
+    const start: WorkerStart = {
+      config: this.#config,
+      memory: store.memory,
+      owner,
+      speaks: owner === firstOwner,
+    };
     return new Member(start, (level, fields, message) => logger[level](fields, message));
   }
 

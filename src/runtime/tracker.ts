@@ -73,7 +73,7 @@ export class Tracker {
     this.#http = settings.http && new HttpFrontend(settings.http, { ...deps, listen });
     const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });
     const onSmallBuffer = (granted: number, wanted: number) =>
-      logger.warn(
+      logger.info(
         { granted, wanted },
         "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
       );

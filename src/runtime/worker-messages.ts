@@ -8,6 +8,8 @@ export interface WorkerStart {
   memory: StoreMemory;
   /** Names the thread in the locks of the memory; no two threads ever have the same. */
   owner: number;
+  /** Whether it says what it finds out at its start; all workers would say the same. */
+  speaks: boolean;
 }
 
 /** What the supervisor asks of a worker; answered by a {@link Reply} with the same `id`. */

@@ -10,13 +10,15 @@ import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
 
 // One thread that serves clients: sockets, hooks and counters of its own over the shared swarms.
 
-const { config, memory, owner } = workerData as WorkerStart;
+const { config, memory, owner, speaks } = workerData as WorkerStart;
 const port = parentPort!;
 const tell = (message: Tell): void => port.postMessage(message);
 const log =
   (level: keyof Logger): Logger["info"] =>
-  (fields, message) =>
-    tell({ tell: "log", level, fields, message });
+  (fields, message) => {
+    if (speaks || hasStarted || level === "error") tell({ tell: "log", level, fields, message });
+  };
+let hasStarted = false;
 
 const clock = new SystemClock();
 clock.start();
@@ -49,4 +51,5 @@ port.on("message", async (message: Ask) => {
 });
 
 await host.start();
+hasStarted = true;
 tell({ tell: "started", urls: host.urls() });

@@ -19,6 +19,12 @@ export interface LogLine {
   needsRestart?: string[];
 }
 
+/** What programs under test have of our environment: the engine and the threads can be chosen for a whole run. */
+function inherited(): Record<string, string> {
+  const names = ["PATH", "HOME", "CHIHAYA_NETWORK", "CHIHAYA_WORKERS"];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+}
+
 /** A program under test, its output and its end. */
 export class Program {
   readonly child: ChildProcess;
@@ -32,8 +38,10 @@ export class Program {
 
   /** Ends with the test, by force. */
   constructor(t: TestContext, command: string, args: readonly string[], env: Record<string, string> = {}) {
-    const { PATH = "", HOME = "" } = process.env;
-    const child = spawn(command, args, { env: { PATH, HOME, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, {
+      env: { ...inherited(), ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.child = child;
     const exited = new Promise<{ code: number | null; signal: string | null }>((resolve, reject) => {
       child.once("error", reject);
@@ -134,10 +142,18 @@ export class Daemon extends Program {
   }
 }
 
+/** What Linux grants as a receive buffer unless told otherwise, so that nothing is logged about it. */
+const rmemMax = 212_992;
+
 /** A configuration file: all listeners on loopback. JSON is YAML. */
 export function toYaml({ http, udp, ...rest }: DaemonSettings): string {
   const addr = "127.0.0.1:0";
   return JSON.stringify({
-    chihaya: { metrics_addr: addr, http: { addr, ...http }, udp: { addr, ...udp }, ...rest },
+    chihaya: {
+      metrics_addr: addr,
+      http: { addr, ...http },
+      udp: { addr, receive_buffer: rmemMax, ...udp },
+      ...rest,
+    },
   });
 }
