@@ -28,8 +28,8 @@ const { values } = parseArgs({
 });
 const workload = values.workload as Workload;
 const shape = { torrents: 10_000, peers: 200_000 };
-/** Connections that wait at a time, over HTTP. */
-const connections = 1000;
+/** So many that the tracker has work for as long as it waits for its processor. */
+const many = { connections: 1000, window: 4096 };
 
 const burner = join(import.meta.dirname, "support/burner.ts");
 const command = ["-c", serverCores(1), process.execPath, burner];
@@ -44,7 +44,7 @@ const contestant = chihaya({ network: values.network === "portable" ? "portable"
 const server = await contestant.start(createScratchDirectory(), shape);
 pinLoad();
 await fill(server, shape);
-const load = await createLoad(server, workload, shape, connections);
+const load = await createLoad(server, workload, shape, many);
 load.run({ seconds: 3 });
 const peak = load.run({ seconds: 10 }).rate;
 const normal = load.run({ seconds: 5, rate: Math.floor(peak / 3) }).latency.summary();

@@ -146,7 +146,7 @@ function write(): void {
   const text = readFileSync(file, "utf8");
   if (!marked.test(text)) throw new Error("docs/performance.md has no markers");
   const targets = checkTargets(report).map((line) => `- ${line}`);
-  const section = `\n${report.machine}. Medians of ${rounds} runs of ${seconds} s.\n\n${table(report)}\n${targets.join("\n")}\n`;
+  const section = `\n${report.machine}. Medians of ${rounds} runs of ${seconds} s.\n\n![CPU time a request](performance.svg)\n\n${table(report)}\n${targets.join("\n")}\n`;
   writeFileSync(
     file,
     text.replace(marked, (_, begin, end) => `${begin}${section}\n${end}`),

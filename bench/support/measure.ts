@@ -21,15 +21,20 @@ export interface Figures {
   latency?: LatencySummary & { rate: number };
 }
 
-/** @param connections  HTTP: how many at a time; default 64 */
+/** What a load may be told besides: see the generators. */
+export interface MoreOptions {
+  connections?: number;
+  window?: number;
+}
+
 export function createLoad(
   server: Server,
   workload: Workload,
   shape: PopulationShape,
-  connections = 64,
+  more: MoreOptions = {},
 ): Promise<Load> {
   const { udp, http } = server.ports;
-  const options = { host: "127.0.0.1", numWant, connections, ...shape };
+  const options = { host: "127.0.0.1", numWant, ...more, ...shape };
   if (workload === "udp") return UdpLoad.create({ ...options, port: udp });
   return HttpLoad.create({ ...options, port: http, keepAlive: workload === "http-keep-alive" });
 }
