@@ -2,13 +2,12 @@ import type { Random } from "../../bittorrent/clock.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import { BlockAllocator, indexedClass } from "./allocator.ts";
 import { BlockIndex } from "./block-index.ts";
-import { Control, ControlFamily, Meta, peerWords, type StoreMemory, Swarm, timeRange } from "./memory.ts";
+import { Control, Count, hasPassed, Meta, peerWords, type StoreMemory, Stripe, Swarm } from "./memory.ts";
+import type { TorrentTable } from "./torrent-table.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 const classMask = 31;
 const partialUnit = 32;
-/** Times that lie ahead by up to this many ticks are another thread's newer clock, not ancient. */
-const clockSlack = 64;
 
 /** The peer that an announce is about, as the store compares it. Filled once for each request. */
 export class PeerKey {
@@ -32,6 +31,8 @@ export class FamilySwarms {
   readonly #records: Int32Array;
   readonly #peers: Int32Array;
   readonly #control: Int32Array;
+  readonly #table: TorrentTable;
+  readonly #stripes: Int32Array;
   readonly #counts: number;
   readonly #stride: number;
   readonly #meta: number;
@@ -41,12 +42,21 @@ export class FamilySwarms {
   /** State of a xorshift32 of its own, as one word: see {@link #draw}. */
   readonly #random: Int32Array;
 
-  constructor(family: 4 | 6, memory: StoreMemory, records: Int32Array, random: Random, owner: number) {
+  constructor(
+    family: 4 | 6,
+    memory: StoreMemory,
+    table: TorrentTable,
+    records: Int32Array,
+    random: Random,
+    owner: number,
+  ) {
     this.family = family;
     this.#records = records;
     this.#peers = new Int32Array(family === 4 ? memory.peers4 : memory.peers6);
-    this.#control = new Int32Array(memory.control);
-    this.#counts = Control.families + (family === 4 ? 0 : ControlFamily.words);
+    this.#control = table.control;
+    this.#table = table;
+    this.#stripes = table.stripes;
+    this.#counts = family === 4 ? Stripe.counts4 : Stripe.counts6;
     this.#stride = peerWords(family, memory.peerIds);
     this.#meta = family === 4 ? 1 : 4;
     this.#idAt = memory.peerIds ? this.#meta + 1 : 0;
@@ -120,7 +130,7 @@ export class FamilySwarms {
       records[record + Swarm.block] = block;
       records[record + Swarm.seeders] = 0;
       records[record + Swarm.meta] = 0;
-      Atomics.add(this.#control, this.#counts + ControlFamily.swarms, 1);
+      this.#count(Count.swarms, 1);
     } else if (total === 1 << cls && !this.#resize(record, cls + 1)) {
       return -1;
     }
@@ -128,7 +138,7 @@ export class FamilySwarms {
     this.#write(block + total * this.#stride, key, tick);
     if (this.#class(record) >= indexedClass) this.#index.add(block, this.#class(record), total);
     records[record + Swarm.total] = total + 1;
-    Atomics.add(this.#control, this.#counts + ControlFamily.leechers, 1);
+    this.#countPeer(Count.leechers, 1);
     return seeder ? this.setSeeder(record, total, true) : total;
   }
 
@@ -153,8 +163,8 @@ export class FamilySwarms {
     const to = seeder ? seeders : seeders - 1;
     this.#swap(record, position, to);
     records[record + Swarm.seeders] = seeder ? seeders + 1 : seeders - 1;
-    Atomics.add(this.#control, this.#counts + ControlFamily.seeders, seeder ? 1 : -1);
-    Atomics.add(this.#control, this.#counts + ControlFamily.leechers, seeder ? -1 : 1);
+    this.#count(Count.seeders, seeder ? 1 : -1);
+    this.#count(Count.leechers, seeder ? -1 : 1);
     return to;
   }
 
@@ -194,16 +204,12 @@ export class FamilySwarms {
     this.#swap(record, position, total - 1);
     if (cls >= indexedClass) this.#index.remove(block, cls, total - 1);
     records[record + Swarm.total] = total - 1;
-    Atomics.sub(
-      this.#control,
-      this.#counts + (wasSeeder ? ControlFamily.seeders : ControlFamily.leechers),
-      1,
-    );
+    this.#countPeer(wasSeeder ? Count.seeders : Count.leechers, -1);
     if (total === 1) {
       this.#allocator.free(block, cls);
       records[record + Swarm.block] = 0;
       records[record + Swarm.meta] = 0;
-      Atomics.sub(this.#control, this.#counts + ControlFamily.swarms, 1);
+      this.#count(Count.swarms, -1);
     } else if (total - 1 <= (1 << cls) >> 2) {
       this.#resize(record, cls - 1); // no room is no harm: the block stays as it is
     }
@@ -218,8 +224,7 @@ export class FamilySwarms {
     for (let left = count; left > 0 && position >= 0; left--, position--) {
       const block = this.#records[record + Swarm.block]!;
       const time = this.#peers[block + position * this.#stride + this.#meta]! >>> Meta.timeShift;
-      const age = (tick - time) & (timeRange - 1);
-      if (age >= lifetime && age < timeRange - clockSlack) {
+      if (hasPassed(time, tick, lifetime)) {
         this.remove(record, position);
         removed++;
       }
@@ -353,6 +358,19 @@ export class FamilySwarms {
     records[record + Swarm.meta] = (records[record + Swarm.meta]! & ~classMask) | cls;
     this.#allocator.free(old, oldClass);
     return true;
+  }
+
+  /** Changes a count of the stripe that is locked. */
+  #count(what: number, by: 1 | -1): void {
+    const at = this.#table.held + this.#counts + what;
+    this.#stripes[at] = this.#stripes[at]! + by;
+  }
+
+  /** Counts a peer more or less. */
+  #countPeer(what: number, by: 1 | -1): void {
+    const at = this.#table.held + this.#counts + what;
+    this.#stripes[at] = this.#stripes[at]! + by;
+    Atomics.add(this.#control, Control.peers, by);
   }
 
   #class(record: number): number {

@@ -35,6 +35,11 @@ export function unlock(words: Int32Array, at: number): void {
   if ((Atomics.exchange(words, at, 0) & waiting) !== 0) Atomics.notify(words, at, 1);
 }
 
+/** Wakes all who sleep, so that they look again: one that was woken before may have died on its way. */
+export function wakeAll(words: Int32Array, at: number): void {
+  Atomics.notify(words, at);
+}
+
 /** The number of the thread that holds the lock, or 0. */
 export function ownerOf(words: Int32Array, at: number): number {
   return Atomics.load(words, at) & ~waiting;

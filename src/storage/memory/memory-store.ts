@@ -8,9 +8,11 @@ import { Expiry } from "./expiry.ts";
 import { type FamilySwarms, PeerKey } from "./family-swarms.ts";
 import {
   Control,
-  ControlFamily,
+  Count,
   reserveMemory,
   type StoreMemory,
+  Stripe,
+  stripeStride,
   timeRange,
   torrentWords,
 } from "./memory.ts";
@@ -135,15 +137,17 @@ export class MemoryStore implements PeerStore {
   }
 
   statistics(): StoreStatistics {
-    const count = (family: 0 | 1, what: number) =>
-      Atomics.load(this.#control, Control.families + family * ControlFamily.words + what);
-    const { seeders, leechers, swarms } = ControlFamily;
+    const { counts4, counts6 } = Stripe;
+    const seeders4 = this.#sum(counts4 + Count.seeders);
+    const seeders6 = this.#sum(counts6 + Count.seeders);
+    const leechers4 = this.#sum(counts4 + Count.leechers);
+    const leechers6 = this.#sum(counts6 + Count.leechers);
     return {
-      swarms: count(0, swarms) + count(1, swarms),
-      seeders: count(0, seeders) + count(1, seeders),
-      leechers: count(0, leechers) + count(1, leechers),
-      peers4: count(0, seeders) + count(0, leechers),
-      peers6: count(1, seeders) + count(1, leechers),
+      swarms: this.#sum(counts4 + Count.swarms) + this.#sum(counts6 + Count.swarms),
+      seeders: seeders4 + seeders6,
+      leechers: leechers4 + leechers6,
+      peers4: seeders4 + leechers4,
+      peers6: seeders6 + leechers6,
       refused: Atomics.load(this.#control, Control.refused) >>> 0,
     };
   }
@@ -216,12 +220,15 @@ export class MemoryStore implements PeerStore {
   }
 
   #isFull(): boolean {
-    const control = this.#control;
-    const at = Control.families;
-    const peers4 = control[at + ControlFamily.seeders]! + control[at + ControlFamily.leechers]!;
-    const at6 = at + ControlFamily.words;
-    const peers6 = control[at6 + ControlFamily.seeders]! + control[at6 + ControlFamily.leechers]!;
-    return peers4 + peers6 >= this.memory.maxPeers;
+    return this.#control[Control.peers]! >= this.memory.maxPeers;
+  }
+
+  /** Adds up a word of all stripes. */
+  #sum(word: number): number {
+    const { stripes } = this.#table;
+    let sum = 0;
+    for (let at = word; at < stripes.length; at += stripeStride) sum += stripes[at]!;
+    return sum;
   }
 
   #find(torrent: number, swarms: FamilySwarms): number {

@@ -12,7 +12,7 @@ export interface StoreMemory {
   readonly tickSeconds: number;
   /** Counters, free lists and keys: see {@link Control}. */
   readonly control: SharedArrayBuffer;
-  /** Lock words of the stripes, one in each cache line. */
+  /** Locks and counts of the stripes, each in a cache line of its own: see {@link Stripe}. */
   readonly stripes: SharedArrayBuffer;
   /** Heads of the torrents' hash chains. */
   readonly heads: SharedArrayBuffer;
@@ -54,20 +54,39 @@ export const Swarm = { block: 0, total: 1, seeders: 2, meta: 3 } as const;
 export const Meta = { port: 0xffff, snatched: 0x10000, partial: 0x20000, timeShift: 18 } as const;
 /** Times are counted modulo this. */
 export const timeRange = 16_384;
+/** Times that lie ahead by up to this many ticks are another thread's newer clock, not ancient. */
+const clockSlack = 64;
+
+/** Tells whether at `tick` a time is `lifetime` ticks ago or more. */
+export function hasPassed(time: number, tick: number, lifetime: number): boolean {
+  const age = (tick - time) & (timeRange - 1);
+  return age >= lifetime && age < timeRange - clockSlack;
+}
 
 /** Stripes, each with a lock: the low bits of a torrent's hash, and so of its bucket. */
 export const stripeCount = 1024;
 export const stripeStride = 16;
 
+/**
+ * Word offsets in a stripe: its lock, then what its torrents come to, changed under that lock. Counted by
+ * stripe, so that threads do not share a cache line, and what a dead thread left can be counted anew.
+ */
+export const Stripe = { lock: 0, torrents: 1, counts4: 2, counts6: 5 } as const;
+/** Word offsets in the counts of a family. */
+export const Count = { seeders: 0, leechers: 1, swarms: 2 } as const;
+
 /** Word offsets in the control block. */
 export const Control = {
   buckets: 0,
+  /** Of all stripes together, changed atomically. */
   torrents: 1,
   torrentTop: 2,
   torrentFree: 3,
   record6Top: 4,
   record6Free: 5,
   refused: 6,
+  /** Peers of all stripes and both families, changed atomically. */
+  peers: 7,
   allocatorLock: 16,
   growLock: 32,
   /** Two families of {@link ControlFamily} words. */
@@ -82,9 +101,6 @@ export const ControlFamily = {
   words: 64,
   /** First word of the arena that was never used. */
   top: 0,
-  seeders: 1,
-  leechers: 2,
-  swarms: 3,
   /** Heads of the free blocks of each class. */
   free: 16,
 } as const;

@@ -1,57 +1,94 @@
 import { indexedClass } from "./allocator.ts";
 import { BlockIndex } from "./block-index.ts";
-import { lock, ownerOf, unlock } from "./lock.ts";
+import { ownerOf, unlock, wakeAll } from "./lock.ts";
 import {
   Control,
-  ControlFamily,
+  Count,
   Meta,
   peerWords,
   recordWords,
   type StoreMemory,
+  Stripe,
   Swarm,
   stripeCount,
   stripeStride,
   Torrent,
   torrentWords,
 } from "./memory.ts";
-
-/** The owner of locks that are taken here. Its thread must be the one that nobody repairs. */
-const repairer = 1;
+import { TorrentTable } from "./torrent-table.ts";
 
 /**
- * Gives back the locks of a thread that has died, after mending what it may have left half done: a peer that is
- * there twice because two were changing places, an index, the counts. A peer that was being moved
- * may be lost, and a block that was being replaced may leak.
+ * Gives back the locks of a thread that has died, after mending what it may have left half done: a torrent on its
+ * way to another bucket, a peer that is there twice because two were changing places, an index, the counts.
  *
- * Must be called after the thread is gone; other threads may go on meanwhile.
+ * Two peers that were changing places may have become two that nobody knows, until they expire. A record or block
+ * that was being taken or given back may be lost, and the totals of all stripes, which nobody sees, be off by one.
+ *
+ * Must be called after the thread is gone. Other threads may go on meanwhile, and others may be dead as well: it
+ * waits for no lock.
  * @returns stripes that had to be mended
  */
 export function releaseLocks(memory: StoreMemory, owner: number): number {
   const control = new Int32Array(memory.control);
   const stripes = new Int32Array(memory.stripes);
+  let mended = 0;
+  for (let stripe = 0; stripe < stripeCount; stripe++) {
+    const at = stripe * stripeStride;
+    if (ownerOf(stripes, at + Stripe.lock) === owner) {
+      mendStripe(memory, stripes, stripe);
+      unlock(stripes, at + Stripe.lock);
+      mended++;
+    }
+    wakeAll(stripes, at + Stripe.lock);
+  }
   // Whatever was interrupted under these two leaves lists that are whole.
   for (const at of [Control.allocatorLock, Control.growLock]) {
     if (ownerOf(control, at) === owner) unlock(control, at);
+    wakeAll(control, at);
   }
-  let mended = 0;
-  for (let stripe = 0; stripe < stripeCount; stripe++) {
-    if (ownerOf(stripes, stripe * stripeStride) !== owner) continue;
-    mendStripe(memory, control, stripe);
-    unlock(stripes, stripe * stripeStride);
-    mended++;
-  }
-  if (mended > 0) recount(memory, control, stripes);
   return mended;
 }
 
-function mendStripe(memory: StoreMemory, control: Int32Array, stripe: number): void {
-  const torrents = new Int32Array(memory.torrents);
+function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): void {
+  const table = new TorrentTable(memory, 0);
+  const { torrents, control } = table;
   const records6 = new Int32Array(memory.records6);
-  forEachTorrent(memory, control, stripe, (at) => {
-    mendSwarm(memory, control, 4, torrents, at + Torrent.record4);
-    const record6 = torrents[at + Torrent.record6]!;
-    if (record6 !== 0) mendSwarm(memory, control, 6, records6, record6 * recordWords);
+  const at = stripe * stripeStride;
+  const recorded = stripes.slice(at, at + stripeStride);
+  stripes.fill(0, at + Stripe.torrents, at + stripeStride);
+  table.rechain(stripe, (id) => {
+    const torrent = id * torrentWords;
+    stripes[at + Stripe.torrents]!++;
+    mendSwarm(memory, control, 4, torrents, torrent + Torrent.record4);
+    count(stripes, at + Stripe.counts4, torrents, torrent + Torrent.record4);
+    const record6 = torrents[torrent + Torrent.record6]! * recordWords;
+    if (record6 === 0) return;
+    mendSwarm(memory, control, 6, records6, record6);
+    if (records6[record6 + Swarm.total] === 0) torrents[torrent + Torrent.record6] = 0;
+    else count(stripes, at + Stripe.counts6, records6, record6);
   });
+  const difference = (...words: number[]) =>
+    words.reduce((sum, word) => sum + stripes[at + word]! - recorded[word]!, 0);
+  Atomics.add(control, Control.torrents, difference(Stripe.torrents));
+  Atomics.add(
+    control,
+    Control.peers,
+    difference(
+      Stripe.counts4 + Count.seeders,
+      Stripe.counts4 + Count.leechers,
+      Stripe.counts6 + Count.seeders,
+      Stripe.counts6 + Count.leechers,
+    ),
+  );
+}
+
+function count(stripes: Int32Array, at: number, records: Int32Array, record: number): void {
+  const total = records[record + Swarm.total]!;
+  if (total === 0) return;
+  const seeders = records[record + Swarm.seeders]!;
+  stripes[at + Count.seeders]! += seeders;
+  stripes[at + Count.leechers]! += total - seeders;
+  stripes[at + Count.swarms]! += 1;
 }
 
 /** Writes a swarm's peers anew: each endpoint once, seeders first, with counts and index to match. */
@@ -89,53 +126,4 @@ function mendSwarm(
   records[record + Swarm.seeders] = kept[0].length;
   records[record + Swarm.meta] = cls | (partial << 5);
   if (cls >= indexedClass) new BlockIndex(peers, control, stride, meta).build(block, cls, all.length);
-}
-
-/** Counts seeders, leechers and swarms of both families anew, while nobody can change them. */
-function recount(memory: StoreMemory, control: Int32Array, stripes: Int32Array): void {
-  const torrents = new Int32Array(memory.torrents);
-  const records6 = new Int32Array(memory.records6);
-  const counts = { 4: [0, 0, 0], 6: [0, 0, 0] };
-  const count = (family: 4 | 6, records: Int32Array, record: number) => {
-    const total = records[record + Swarm.total]!;
-    if (total === 0) return;
-    const seeders = records[record + Swarm.seeders]!;
-    counts[family][0]! += seeders;
-    counts[family][1]! += total - seeders;
-    counts[family][2]! += 1;
-  };
-  for (let stripe = 0; stripe < stripeCount; stripe++) lock(stripes, stripe * stripeStride, repairer);
-  let found = 0;
-  for (let stripe = 0; stripe < stripeCount; stripe++) {
-    forEachTorrent(memory, control, stripe, (at) => {
-      found++;
-      count(4, torrents, at + Torrent.record4);
-      const record6 = torrents[at + Torrent.record6]!;
-      if (record6 !== 0) count(6, records6, record6 * recordWords);
-    });
-  }
-  control[Control.torrents] = found;
-  for (const family of [4, 6] as const) {
-    const at = Control.families + (family === 4 ? 0 : ControlFamily.words);
-    [ControlFamily.seeders, ControlFamily.leechers, ControlFamily.swarms].forEach((what, i) => {
-      control[at + what] = counts[family][i]!;
-    });
-  }
-  for (let stripe = 0; stripe < stripeCount; stripe++) unlock(stripes, stripe * stripeStride);
-}
-
-/** Calls `visit` with the word offset of each torrent of a stripe. */
-function forEachTorrent(
-  memory: StoreMemory,
-  control: Int32Array,
-  stripe: number,
-  visit: (at: number) => void,
-): void {
-  const heads = new Int32Array(memory.heads);
-  const torrents = new Int32Array(memory.torrents);
-  for (let bucket = stripe; bucket < control[Control.buckets]!; bucket += stripeCount) {
-    for (let id = heads[bucket]!; id !== 0; id = torrents[id * torrentWords + Torrent.next]!) {
-      visit(id * torrentWords);
-    }
-  }
 }

@@ -1,7 +1,7 @@
 import type { Random } from "../../bittorrent/clock.ts";
 import { RecordAllocator } from "./allocator.ts";
 import { FamilySwarms } from "./family-swarms.ts";
-import { Control, recordWords, type StoreMemory, Swarm, Torrent, timeRange, torrentWords } from "./memory.ts";
+import { Control, hasPassed, recordWords, type StoreMemory, Swarm, Torrent, torrentWords } from "./memory.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
 /**
@@ -28,8 +28,8 @@ export class TorrentSwarms {
       Control.record6Free,
       owner,
     );
-    this.swarms4 = new FamilySwarms(4, memory, this.#torrents, random, owner);
-    this.swarms6 = new FamilySwarms(6, memory, records6, random, owner);
+    this.swarms4 = new FamilySwarms(4, memory, this.table, this.#torrents, random, owner);
+    this.swarms6 = new FamilySwarms(6, memory, this.table, records6, random, owner);
   }
 
   /** Offset of a family's record of a torrent; 0 where it has no IPv6 swarm. */
@@ -75,6 +75,6 @@ export class TorrentSwarms {
     if (!this.isEmpty(torrent)) return false;
     if (this.snatches(torrent) === 0) return true;
     const emptySince = this.#torrents[torrent * torrentWords + Torrent.record4 + Swarm.block]!;
-    return ((tick - emptySince) & (timeRange - 1)) >= lifetime;
+    return hasPassed(emptySince, tick, lifetime);
   }
 }

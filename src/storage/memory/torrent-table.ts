@@ -1,7 +1,15 @@
 import { RecordAllocator } from "./allocator.ts";
 import { hashInfoHash } from "./hash.ts";
 import { lock, tryLock, unlock } from "./lock.ts";
-import { Control, type StoreMemory, stripeCount, stripeStride, Torrent, torrentWords } from "./memory.ts";
+import {
+  Control,
+  type StoreMemory,
+  Stripe,
+  stripeCount,
+  stripeStride,
+  Torrent,
+  torrentWords,
+} from "./memory.ts";
 
 /**
  * Finds torrents by their infohash: a chained hash table that grows by one bucket at a time (linear hashing),
@@ -13,7 +21,10 @@ import { Control, type StoreMemory, stripeCount, stripeStride, Torrent, torrentW
 export class TorrentTable {
   readonly torrents: Int32Array;
   readonly control: Int32Array;
-  readonly #stripes: Int32Array;
+  /** Locks and counts. */
+  readonly stripes: Int32Array;
+  /** Word offset of the stripe whose lock this thread has, or has had last. */
+  held = 0;
   readonly #heads: Int32Array;
   readonly #allocator: RecordAllocator;
   readonly #owner: number;
@@ -21,7 +32,7 @@ export class TorrentTable {
   constructor(memory: StoreMemory, owner: number) {
     this.torrents = new Int32Array(memory.torrents);
     this.control = new Int32Array(memory.control);
-    this.#stripes = new Int32Array(memory.stripes);
+    this.stripes = new Int32Array(memory.stripes);
     this.#heads = new Int32Array(memory.heads);
     this.#owner = owner;
     this.#allocator = new RecordAllocator(
@@ -46,11 +57,13 @@ export class TorrentTable {
 
   /** Takes the lock of the stripe that a hash (or a bucket) belongs to. */
   lock(hash: number): void {
-    lock(this.#stripes, (hash & (stripeCount - 1)) * stripeStride, this.#owner);
+    const at = (hash & (stripeCount - 1)) * stripeStride;
+    lock(this.stripes, at + Stripe.lock, this.#owner);
+    this.held = at;
   }
 
   unlock(hash: number): void {
-    unlock(this.#stripes, (hash & (stripeCount - 1)) * stripeStride);
+    unlock(this.stripes, (hash & (stripeCount - 1)) * stripeStride + Stripe.lock);
   }
 
   /** The first torrent of a bucket, or 0. */
@@ -92,7 +105,7 @@ export class TorrentTable {
     const bucket = this.#bucket(hash);
     this.torrents[at + Torrent.next] = this.#heads[bucket]!;
     this.#heads[bucket] = id;
-    Atomics.add(this.control, Control.torrents, 1);
+    this.#count(1);
     return id;
   }
 
@@ -110,7 +123,7 @@ export class TorrentTable {
       }
       torrents[before * torrentWords + Torrent.next] = next;
     }
-    Atomics.sub(this.control, Control.torrents, 1);
+    this.#count(-1);
     this.#allocator.free(id);
   }
 
@@ -124,27 +137,48 @@ export class TorrentTable {
       const half = 1 << (31 - Math.clz32(buckets));
       const bucket = buckets - half;
       this.lock(bucket);
-      let stays = 0;
-      let moves = 0;
+      // One torrent after the other, so that none is lost with the thread: repair.ts moves the rest.
+      Atomics.store(control, Control.buckets, buckets + 1);
+      let before = 0;
       let id = this.#heads[bucket]!;
       while (id !== 0) {
         const at = id * torrentWords;
         const next = torrents[at + Torrent.next]!;
         if ((this.hash(torrents, at) & half) !== 0) {
-          torrents[at + Torrent.next] = moves;
-          moves = id;
+          if (before === 0) this.#heads[bucket] = next;
+          else torrents[before * torrentWords + Torrent.next] = next;
+          torrents[at + Torrent.next] = this.#heads[buckets]!;
+          this.#heads[buckets] = id;
         } else {
-          torrents[at + Torrent.next] = stays;
-          stays = id;
+          before = id;
         }
         id = next;
       }
-      this.#heads[bucket] = stays;
-      this.#heads[buckets] = moves;
-      Atomics.store(control, Control.buckets, buckets + 1);
       this.unlock(bucket);
     }
     unlock(control, Control.growLock);
+  }
+
+  /** Visits the torrents of a locked stripe, and puts each into the bucket where it belongs. */
+  rechain(stripe: number, visit: (id: number) => void): void {
+    const ids = new Set<number>();
+    for (let bucket = stripe; bucket < this.bucketCount; bucket += stripeCount) {
+      for (let id = this.#heads[bucket]!; id !== 0; id = this.next(id)) ids.add(id);
+      this.#heads[bucket] = 0;
+    }
+    for (const id of ids) {
+      const at = id * torrentWords;
+      const bucket = this.#bucket(this.hash(this.torrents, at));
+      this.torrents[at + Torrent.next] = this.#heads[bucket]!;
+      this.#heads[bucket] = id;
+      visit(id);
+    }
+  }
+
+  #count(torrents: 1 | -1): void {
+    const at = this.held + Stripe.torrents;
+    this.stripes[at] = this.stripes[at]! + torrents;
+    Atomics.add(this.control, Control.torrents, torrents);
   }
 
   /** The bucket of a hash, while some buckets of the current level have been split and others not. */

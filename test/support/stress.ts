@@ -1,0 +1,109 @@
+import { Worker } from "node:worker_threads";
+import { createRandom } from "../../src/bittorrent/clock.ts";
+import { reserveMemory, type StoreMemory } from "../../src/storage/memory/memory.ts";
+import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
+
+/** What one thread of a stress test does to the memory that it shares with others. */
+export interface StressStart {
+  memory: StoreMemory;
+  config: MemoryStoreConfig;
+  /** Names the thread in locks; its peers too are its own, so that it knows what has to be there in the end. */
+  owner: number;
+  seed: number;
+  torrents: number;
+  /** Peers of this thread in each torrent, of each family. */
+  peers: number;
+  /** Announces and scrapes; without an end if 0. */
+  steps: number;
+  /** Whether this thread also expires peers, a few at a time. */
+  expires: boolean;
+  /** Words that all see: {@link Shared}. */
+  shared: Int32Array;
+}
+
+/** What the threads of a stress test share beside the memory. From `steps` on: steps that each owner has made. */
+export const Shared = { seconds: 0, stop: 1, steps: 16, words: 4096 } as const;
+
+/** What a thread knows in the end. Numbers of torrents index both. */
+export interface StressReport {
+  /** Its peers: by family, seeders and leechers. */
+  members: { 4: [seeders: number, leechers: number][]; 6: [seeders: number, leechers: number][] };
+  snatches: number[];
+}
+
+/** One such thread. */
+export class StressThread {
+  readonly start: StressStart;
+  readonly worker: Worker;
+  /** Resolves at its end; rejects with what it found wrong. */
+  readonly report: Promise<StressReport | undefined>;
+
+  constructor(start: StressStart) {
+    this.start = start;
+    this.worker = new Worker(new URL("./stress-worker.ts", import.meta.url), { workerData: start });
+    this.report = new Promise((resolve, reject) => {
+      let report: StressReport | undefined;
+      this.worker.once("message", (message: StressReport) => {
+        report = message;
+      });
+      this.worker.once("error", reject);
+      this.worker.once("exit", () => resolve(report));
+    });
+  }
+
+  /** Steps made so far. */
+  get steps(): number {
+    return Atomics.load(this.start.shared, Shared.steps + this.start.owner) >>> 0;
+  }
+
+  /** Resolves when that many steps more have been made; rejects if the thread ends before. */
+  async advance(steps: number): Promise<void> {
+    const goal = this.steps + steps;
+    let over = false;
+    void this.report.finally(() => {
+      over = true;
+    });
+    while (this.steps < goal) {
+      if (over) throw new Error(`the thread ended after ${this.steps} steps`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/** The swarms of a stress test. */
+export interface StressShape {
+  torrents: number;
+  peers: number;
+  maxPeers?: number;
+  peerIds?: boolean;
+}
+
+export interface StressMemory {
+  memory: StoreMemory;
+  shared: Int32Array;
+  store: MemoryStore;
+  /** Of that store. */
+  clock: { seconds: number; unixSeconds: number };
+  /** Starts another thread. @param steps  0 for no end */
+  begin(steps: number, expires?: boolean): StressThread;
+}
+
+/** Reserves memory for a stress test, with a store over it for the test itself. */
+export function stressMemory(
+  { torrents, peers, maxPeers = 1_000_000, peerIds = false }: StressShape,
+  seed: number,
+): StressMemory {
+  const config: MemoryStoreConfig = { gcInterval: 180, peerLifetime: 20, maxPeers, peerIds };
+  const memory = reserveMemory(maxPeers, peerIds, config.peerLifetime);
+  const shared = new Int32Array(new SharedArrayBuffer(Shared.words * 4));
+  shared[Shared.seconds] = 1000;
+  let owners = 2;
+  const begin = (steps: number, expires = false): StressThread => {
+    const owner = owners++;
+    const start = { memory, config, owner, seed: seed + owner, torrents, peers, steps, expires, shared };
+    return new StressThread(start);
+  };
+  const clock = { seconds: 1000, unixSeconds: 0 };
+  const store = new MemoryStore({ config, clock, random: createRandom(seed), memory });
+  return { memory, shared, begin, store, clock };
+}
