@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { silentLogger } from "./logger.ts";
 import { Metrics } from "./metrics.ts";
 import { renderPrometheus } from "./prometheus.ts";
-import { registerStorageMetrics } from "./storage-metrics.ts";
+import { observeExpiry, registerStorageMetrics } from "./storage-metrics.ts";
 
 const statistics = { swarms: 1, seeders: 2, leechers: 3, peers4: 4, peers6: 1, refused: 6 };
 
@@ -43,7 +44,7 @@ test("a store that fails has its gauges left out", async () => {
 
 test("passes of the expiry are observed in milliseconds", () => {
   const metrics = new Metrics();
-  registerStorageMetrics(metrics, { statistics: () => statistics }).observe(9.375);
+  observeExpiry(metrics, silentLogger)(9.375, 1);
   const text = renderPrometheus(metrics.snapshot());
   assert.match(text, /^chihaya_storage_gc_duration_milliseconds_bucket\{le="5"\} 0$/m);
   assert.match(text, /^chihaya_storage_gc_duration_milliseconds_bucket\{le="9.375"\} 1$/m);

@@ -1,13 +1,13 @@
 import type { PeerStore, StoreStatistics } from "../storage/peer-store.ts";
-import type { Histogram, Metrics } from "./metrics.ts";
+import type { Logger } from "./logger.ts";
+import type { Metrics } from "./metrics.ts";
 import { responseBuckets } from "./response-metrics.ts";
 
 /**
  * Registers what a store holds, asked before each scrape, under Chihaya's names. A store that is slow shows
  * what it said last; one that fails has its gauges left out.
- * @returns the histogram that takes how long each pass of the store's expiry took, in milliseconds
  */
-export function registerStorageMetrics(metrics: Metrics, store: Pick<PeerStore, "statistics">): Histogram {
+export function registerStorageMetrics(metrics: Metrics, store: Pick<PeerStore, "statistics">): void {
   let statistics: StoreStatistics | undefined;
   metrics.beforeScrape(async () => {
     try {
@@ -31,9 +31,23 @@ export function registerStorageMetrics(metrics: Metrics, store: Pick<PeerStore, 
     "Peers that were not stored because the store was full",
     read("refused"),
   );
-  return metrics.histogram(
+}
+
+/**
+ * Registers how long a pass of the store's expiry takes.
+ * @returns what a store calls after each: milliseconds of work, and peers removed
+ */
+export function observeExpiry(
+  metrics: Metrics,
+  logger: Logger,
+): (milliseconds: number, removed: number) => void {
+  const duration = metrics.histogram(
     "chihaya_storage_gc_duration_milliseconds",
     "The time it takes to perform storage garbage collection",
     responseBuckets,
   );
+  return (milliseconds, removed) => {
+    duration.observe(milliseconds);
+    logger.debug({ milliseconds, removed }, "removed expired peers");
+  };
 }

@@ -9,7 +9,7 @@ import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { MetricsServer } from "../observability/metrics-server.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
-import { registerStorageMetrics } from "../observability/storage-metrics.ts";
+import { observeExpiry, registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
 import { type Host, LocalHost } from "./host.ts";
@@ -111,12 +111,9 @@ class Daemon {
       config: config.storage.config,
       clock: this.#clock,
       random: createRandom(randomInt(1, 2 ** 31)),
-      onExpired: (milliseconds, removed) => {
-        expired.observe(milliseconds);
-        logger.debug({ milliseconds, removed }, "removed expired peers");
-      },
+      onExpired: observeExpiry(metrics, logger),
     });
-    const expired = registerStorageMetrics(metrics, this.#store);
+    registerStorageMetrics(metrics, this.#store);
     const parts = { config, store: this.#store, clock: this.#clock, metrics, logger };
     const workers =
       config.workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : config.workers;

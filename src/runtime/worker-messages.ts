@@ -8,6 +8,8 @@ export interface WorkerStart {
   memory: StoreMemory;
   /** Names the thread in the locks of the memory; no two threads ever have the same. */
   owner: number;
+  /** Whether it does the expiry for all. */
+  expires: boolean;
   /** Whether it says what it finds out at its start; all workers would say the same. */
   speaks: boolean;
 }
@@ -25,5 +27,5 @@ export type Tell =
   | { tell: "log"; level: keyof Logger; fields: LogFields; message: string }
   | Reply;
 
-/** The answer to an {@link Ask}. */
+/** The answer to an {@link Ask}; the error is what was wrong with the question. */
 export type Reply = { tell: "reply"; id: number } & ({ value: unknown } | { error: string });

@@ -1,8 +1,10 @@
 import { randomInt } from "node:crypto";
+import { inspect } from "node:util";
 import { parentPort, workerData } from "node:worker_threads";
 import { createRandom } from "../bittorrent/clock.ts";
 import type { Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
+import { observeExpiry } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
 import { LocalHost } from "./host.ts";
@@ -10,22 +12,30 @@ import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
 
 // One thread that serves clients: sockets, hooks and counters of its own over the shared swarms.
 
-const { config, memory, owner, speaks } = workerData as WorkerStart;
+const { config, memory, owner, expires, speaks } = workerData as WorkerStart;
 const port = parentPort!;
 const tell = (message: Tell): void => port.postMessage(message);
 const log =
   (level: keyof Logger): Logger["info"] =>
   (fields, message) => {
-    if (speaks || hasStarted || level === "error") tell({ tell: "log", level, fields, message });
+    if (!speaks && !hasStarted && level !== "error") return;
+    try {
+      tell({ tell: "log", level, fields, message });
+    } catch {
+      tell({ tell: "log", level, fields: { text: inspect(fields) }, message }); // what cannot be cloned
+    }
   };
 let hasStarted = false;
 
 const clock = new SystemClock();
 clock.start();
 const random = createRandom(randomInt(1, 2 ** 31));
-const store = new MemoryStore({ config: config.storage.config, clock, random, memory, owner });
 const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
-const host = new LocalHost({ config, store, clock, metrics: new Metrics(), logger }, true);
+const metrics = new Metrics();
+const onExpired = observeExpiry(metrics, logger);
+const options = { config: config.storage.config, clock, random, memory, owner, expires, onExpired };
+const store = new MemoryStore(options);
+const host = new LocalHost({ config, store, clock, metrics, logger }, true);
 
 async function answer(message: Ask): Promise<unknown> {
   switch (message.ask) {

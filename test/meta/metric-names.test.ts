@@ -10,7 +10,7 @@ import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
 import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
 import { ResponseMetrics } from "../../src/observability/response-metrics.ts";
-import { registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
+import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
 import { composeSettings } from "../../src/runtime/compose.ts";
 import { Tracker } from "../../src/runtime/tracker.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
@@ -26,6 +26,7 @@ before(async () => {
   const stopProcessMetrics = registerProcessMetrics(metrics, "0");
   const store = new MemoryStore({ config: loaded.config.storage.config, clock, random: createRandom(1) });
   registerStorageMetrics(metrics, store);
+  observeExpiry(metrics, silentLogger);
   const failing = {
     name: "failing",
     handleAnnounce() {

@@ -11,7 +11,7 @@ import { PeerList } from "../../bittorrent/peer-list.ts";
 import { storeConformance } from "../conformance.ts";
 import { Step } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
-import { Control, ControlFamily, reserveMemory } from "./memory.ts";
+import { arenaWords, Control, ControlFamily, mostPeers, reserveMemory } from "./memory.ts";
 import { MemoryStore, type MemoryStoreConfig } from "./memory-store.ts";
 import { TorrentSwarms } from "./torrent-swarms.ts";
 
@@ -192,6 +192,57 @@ describe("memory store", () => {
     }
     announcer.clock.seconds += 3600;
     assert.equal(announcer.store.expire(), 1);
+  });
+
+  test("keeps the snatches of a torrent that another thread's newer clock saw become empty", () => {
+    const announcer = new Announcer();
+    announcer.announce(1, 1, AnnounceEvent.completed);
+    announcer.clock.seconds += 1;
+    announcer.announce(1, 1, AnnounceEvent.stopped);
+    announcer.clock.seconds -= 1;
+    announcer.store.expire();
+    assert.equal([...announcer.store.swarms()].length, 1);
+  });
+
+  test("tells times apart for as long as peers may stay between two passes", () => {
+    const gcInterval = 16_384; // were a step of time a second, an age would look the same in every pass
+    const announcer = new Announcer({ gcInterval });
+    announcer.announce(1, 1);
+    announcer.clock.seconds += gcInterval;
+    assert.equal(announcer.store.expire(), 1);
+    const later = announcer.store.configure({ ...config, gcInterval: 100_000 });
+    assert.deepEqual(later, ["peer_lifetime"]);
+  });
+
+  test("has offsets below 2^31 whatever it is told to store", () => {
+    assert.ok(arenaWords(6, mostPeers, true) < 2 ** 31);
+    assert.throws(() => reserveMemory(mostPeers + 1, false, 1800), RangeError);
+  });
+
+  test("only the store that is told to expires peers by itself", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const announcer = new Announcer();
+    const { clock, store } = announcer;
+    const { memory } = store;
+    announcer.announce(1, 1);
+    clock.seconds += config.peerLifetime;
+    const other = new MemoryStore({ clock, random: createRandom(2), config, memory, owner: 2 });
+    other.start();
+    t.mock.timers.tick(config.gcInterval * 1000);
+    assert.equal(store.statistics().leechers, 1);
+    other.stop();
+    const third = new MemoryStore({
+      clock,
+      random: createRandom(2),
+      config,
+      memory,
+      owner: 3,
+      expires: true,
+    });
+    third.start();
+    t.mock.timers.tick(config.gcInterval * 1000);
+    assert.equal(store.statistics().leechers, 0);
+    third.stop();
   });
 
   test("two stores over one memory are one store", () => {

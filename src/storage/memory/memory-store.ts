@@ -35,12 +35,19 @@ export interface MemoryStoreOptions {
   config: MemoryStoreConfig;
   clock: Clock;
   random: Random;
-  /** The memory of another thread's store, to share its swarms; that store takes care of the expiry. */
+  /** The memory of another thread's store, to share its swarms. */
   memory?: StoreMemory;
+  /** Whether this store does the expiry, as one of those that share the memory must; by default the first. */
+  expires?: boolean;
   /** A positive number that tells this thread from the others that share the memory. */
   owner?: number;
   /** Hears of each complete pass of the expiry: milliseconds of work, and peers removed. */
   onExpired?: (milliseconds: number, removed: number) => void;
+}
+
+/** Seconds that a peer may be there after its last announce, when a time must not yet look like a later one. */
+function timeSpan({ peerLifetime, gcInterval }: MemoryStoreConfig): number {
+  return peerLifetime + gcInterval;
 }
 
 /** Buckets and peers that one step of the expiry looks at: a fraction of a millisecond. */
@@ -54,7 +61,7 @@ const expiryPauseMs = 4;
  */
 export class MemoryStore implements PeerStore {
   readonly memory: StoreMemory;
-  readonly #isOwner: boolean;
+  readonly #expires: boolean;
   readonly #clock: Clock;
   readonly #torrents: TorrentSwarms;
   readonly #table: TorrentTable;
@@ -67,9 +74,10 @@ export class MemoryStore implements PeerStore {
   #timer: NodeJS.Timeout | undefined;
   #workedMs = 0;
 
-  constructor({ config, clock, random, memory, owner = 1, onExpired }: MemoryStoreOptions) {
-    this.#isOwner = memory === undefined;
-    this.memory = memory ?? reserveMemory(config.maxPeers, config.peerIds, config.peerLifetime);
+  constructor(options: MemoryStoreOptions) {
+    const { config, clock, random, memory, expires = memory === undefined, owner = 1, onExpired } = options;
+    this.#expires = expires;
+    this.memory = memory ?? reserveMemory(config.maxPeers, config.peerIds, timeSpan(config));
     this.#clock = clock;
     this.#torrents = new TorrentSwarms(this.memory, random, owner);
     this.#table = this.#torrents.table;
@@ -169,7 +177,7 @@ export class MemoryStore implements PeerStore {
   }
 
   start(): void {
-    if (this.#isOwner)
+    if (this.#expires)
       this.#timer ??= setTimeout(() => this.#expireInSteps(true), this.#gcInterval * 1000).unref();
   }
 
@@ -183,9 +191,8 @@ export class MemoryStore implements PeerStore {
     const later: string[] = [];
     if (config.maxPeers !== this.memory.maxPeers) later.push("max_peers");
     if (config.peerIds !== this.memory.peerIds) later.push("peer_ids");
-    const lifetime = this.#ticks(config.peerLifetime);
-    if (lifetime > (timeRange / 4) * 3) later.push("peer_lifetime");
-    else this.#lifetime = lifetime;
+    if (this.#ticks(timeSpan(config)) > (timeRange / 4) * 3) later.push("peer_lifetime");
+    else this.#lifetime = this.#ticks(config.peerLifetime);
     const isRunning = this.#timer !== undefined && config.gcInterval !== this.#gcInterval;
     this.#gcInterval = config.gcInterval;
     if (isRunning) {

@@ -105,33 +105,41 @@ export const ControlFamily = {
   free: 16,
 } as const;
 
+/** Peers that can be stored at most: offsets into the biggest arena, IPv6 with peer ids, must fit in 31 bits. */
+export const mostPeers = 80_000_000;
+
 /** Words of a peer of a family. */
 export function peerWords(family: 4 | 6, peerIds: boolean): number {
   return (family === 4 ? 2 : 5) + (peerIds ? 5 : 0);
 }
 
+/** A block may be half empty, or three quarters after peers have left; its index needs up to two words a peer. */
+export function arenaWords(family: 4 | 6, maxPeers: number, peerIds: boolean): number {
+  return (peerWords(family, peerIds) + 2) * maxPeers * 2 + 4096;
+}
+
 /**
  * Reserves the memory of a store.
- * @param maxPeers      peers of both families together
- * @param peerLifetime  seconds; longer ones make a peer's time coarser
+ * @param maxPeers  peers of both families together, {@link mostPeers} at most
+ * @param timeSpan  seconds for which peers stay without an announce; longer ones make their times coarser
+ * @throws RangeError where the system does not reserve so much
  */
-export function reserveMemory(maxPeers: number, peerIds: boolean, peerLifetime: number): StoreMemory {
+export function reserveMemory(maxPeers: number, peerIds: boolean, timeSpan: number): StoreMemory {
+  if (!(maxPeers <= mostPeers)) throw new RangeError(`at most ${mostPeers} peers can be stored`);
   const maxTorrents = maxPeers + 1024; // one for each peer, and some that only keep their snatches
   let heads = stripeCount;
   while (heads < maxTorrents) heads *= 2;
-  // A block may be half empty, or three quarters after peers have left; its index needs up to two words a peer.
-  const arena = (family: 4 | 6) => words((peerWords(family, peerIds) + 2) * maxPeers * 2 + 4096);
   const memory: StoreMemory = {
     maxPeers,
     peerIds,
-    tickSeconds: Math.ceil(peerLifetime / (timeRange / 2)),
+    tickSeconds: Math.ceil(timeSpan / (timeRange / 2)),
     control: words(Control.words),
     stripes: words(stripeCount * stripeStride),
     heads: words(heads),
     torrents: words((maxTorrents + 1) * torrentWords),
     records6: words((maxTorrents + 1) * recordWords),
-    peers4: arena(4),
-    peers6: arena(6),
+    peers4: words(arenaWords(4, maxPeers, peerIds)),
+    peers6: words(arenaWords(6, maxPeers, peerIds)),
   };
   const control = new Int32Array(memory.control);
   control[Control.buckets] = stripeCount;
@@ -146,5 +154,11 @@ export function reserveMemory(maxPeers: number, peerIds: boolean, peerLifetime: 
 }
 
 function words(count: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(count * 4);
+  try {
+    return new SharedArrayBuffer(count * 4);
+  } catch (cause) {
+    const megabytes = Math.ceil((count * 4) / 1e6);
+    const message = `the system does not reserve ${megabytes} MB for the swarms; lower the number of peers`;
+    throw new RangeError(`${message} (storage.config.max_peers)`, { cause });
+  }
 }
