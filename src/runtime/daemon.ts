@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { createRandom } from "../bittorrent/clock.ts";
 import type { Config } from "../config/config.ts";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
-import { type LoadResult, loadConfig } from "../config/load.ts";
+import type { LoadOptions, LoadResult } from "../config/load.ts";
+import { loadConfigApart } from "../config/load-apart.ts";
 import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -16,13 +17,8 @@ import { type Host, LocalHost } from "./host.ts";
 import { Supervisor } from "./supervisor.ts";
 import { version } from "./version.ts";
 
-/** What the command line says. */
-export interface DaemonOptions {
-  /** Configuration file, read again by a reload; undefined runs on the built-in defaults. */
-  file: string | undefined;
-  /** `path=value` overrides. */
-  set: readonly string[];
-  env: Readonly<Record<string, string | undefined>>;
+/** What the command line says; a reload reads the configuration again. */
+export interface DaemonOptions extends LoadOptions {
   logging: LoggingOptions;
 }
 
@@ -34,10 +30,10 @@ const sameSignalMs = 100;
 
 /**
  * Runs a tracker as a process: configuration, logs, metrics, signals.
+ * @param loaded  what the options have led to
  * @returns the exit code, when it has been stopped or could not start
  */
-export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const loaded = load(options);
+export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Promise<number> {
   if (!loaded.ok) {
     process.stderr.write(formatDiagnostics(loaded.errors));
     return 78;
@@ -54,10 +50,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     logFailure(logger, "failed to start", error);
     return 1;
   }
-}
-
-function load({ file, set, env }: DaemonOptions): LoadResult {
-  return loadConfig({ file, env, set });
 }
 
 function logWarnings(logger: Logger, warnings: readonly Diagnostic[]): void {
@@ -185,7 +177,8 @@ class Daemon {
   async #reload(signal: NodeJS.Signals): Promise<void> {
     if (!this.#host.isServing) return;
     try {
-      const loaded = load(this.#options);
+      const loaded = await loadConfigApart(this.#options);
+      if (!this.#host.isServing) return; // stopped meanwhile
       if (loaded.ok) {
         const needsRestart = await this.#apply(loaded.config);
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };

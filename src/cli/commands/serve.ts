@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
+import { loadConfigApart } from "../../config/load-apart.ts";
 import { findConfigFile } from "../../config/source.ts";
-import { runDaemon } from "../../runtime/daemon.ts";
+import type { DaemonOptions } from "../../runtime/daemon.ts";
 
 export const help = `Runs the tracker until it is told to stop.
 
@@ -29,10 +30,16 @@ export async function run(args: string[]): Promise<number> {
       nocolors: { type: "boolean", default: false },
     },
   });
-  return runDaemon({
+  const options: DaemonOptions = {
     file: findConfigFile(values.config, process.env),
     set: values.set ?? [],
     env: process.env,
     logging: { debug: values.debug, json: values.json, colors: !values.nocolors },
-  });
+  };
+  // Side by side, as another process does the one: both take long.
+  const [loaded, { runDaemon }] = await Promise.all([
+    loadConfigApart(options),
+    import("../../runtime/daemon.ts"),
+  ]);
+  return runDaemon(options, loaded);
 }
