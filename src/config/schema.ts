@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Networks } from "../bittorrent/networks.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
+import { mostPeers } from "../storage/memory/memory.ts";
 import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
 import { hookSchema } from "./hooks.ts";
@@ -188,7 +189,7 @@ const memory = z
       .describe(
         "Time without an announce after which a peer is forgotten. Keep it above `announce_interval`.",
       ),
-    max_peers: integer(1, 400_000_000, { restart: true })
+    max_peers: integer(1, mostPeers, { restart: true })
       .prefault("16000000")
       .describe("Most peers that are stored. Memory for them is reserved, and used only as they come."),
     peer_ids: boolean({ restart: true })

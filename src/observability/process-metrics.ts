@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { constants, PerformanceObserver, performance } from "node:perf_hooks";
 import { EventLoopLag, type Lag } from "./event-loop-lag.ts";
-import type { Histogram, Metrics } from "./metrics.ts";
+import type { Histogram, Labels, Metrics } from "./metrics.ts";
 
 const gcKinds: ReadonlyMap<number, string> = new Map([
   [constants.NODE_PERFORMANCE_GC_MAJOR, "major"],
@@ -14,8 +14,8 @@ const gcKinds: ReadonlyMap<number, string> = new Map([
 const gcBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
 
 /**
- * Registers what Prometheus' client libraries say about a process (`process_*`) and about Node.js (`nodejs_*`), under
- * their names, and the build. File descriptors are counted on Linux only.
+ * Registers what Prometheus' client libraries say about a process (`process_*`), under their names, the build, and
+ * this thread. File descriptors are counted on Linux only.
  * @returns a function that stops what was started for it
  */
 export function registerProcessMetrics(metrics: Metrics, version: string): () => void {
@@ -24,9 +24,19 @@ export function registerProcessMetrics(metrics: Metrics, version: string): () =>
     node: process.version,
   });
   registerProcess(metrics);
-  const lag = registerEventLoop(metrics);
-  registerHeap(metrics);
-  const gc = observeGc(metrics);
+  return registerThreadMetrics(metrics);
+}
+
+/**
+ * Registers what Prometheus' client libraries say about Node.js (`nodejs_*`): each thread has a heap and an event
+ * loop of its own.
+ * @param labels  tell threads apart whose metrics are merged
+ * @returns a function that stops what was started for it
+ */
+export function registerThreadMetrics(metrics: Metrics, labels: Labels = {}): () => void {
+  const lag = registerEventLoop(metrics, labels);
+  registerHeap(metrics, labels);
+  const gc = observeGc(metrics, labels);
   return () => {
     lag.stop();
     gc.disconnect();
@@ -58,7 +68,7 @@ function registerProcess(metrics: Metrics): void {
   metrics.gauge("process_max_fds", "Limit of open file descriptors", maxFileDescriptors);
 }
 
-function registerEventLoop(metrics: Metrics): EventLoopLag {
+function registerEventLoop(metrics: Metrics, labels: Labels): EventLoopLag {
   const monitor = new EventLoopLag();
   let lag: Lag = { mean: 0, p50: 0, p99: 0, max: 0 };
   let before = performance.eventLoopUtilization();
@@ -70,45 +80,42 @@ function registerEventLoop(metrics: Metrics): EventLoopLag {
     before = now;
   });
   const since = "since the last scrape";
-  metrics.gauge("nodejs_eventloop_lag_mean_seconds", `Mean delay of the event loop ${since}`, () => lag.mean);
-  metrics.gauge("nodejs_eventloop_lag_p50_seconds", `Median delay of the event loop ${since}`, () => lag.p50);
-  metrics.gauge(
-    "nodejs_eventloop_lag_p99_seconds",
-    `99th percentile of the event loop's delay ${since}`,
-    () => lag.p99,
-  );
-  metrics.gauge(
-    "nodejs_eventloop_lag_max_seconds",
-    `Longest delay of the event loop ${since}`,
-    () => lag.max,
-  );
-  metrics.gauge(
-    "nodejs_eventloop_utilization_ratio",
-    `Share of time that the event loop was busy ${since}`,
-    () => utilization,
-  );
+  const gauges: [name: string, help: string, read: () => number][] = [
+    ["lag_mean_seconds", "Mean delay of the event loop", () => lag.mean],
+    ["lag_p50_seconds", "Median delay of the event loop", () => lag.p50],
+    ["lag_p99_seconds", "99th percentile of the event loop's delay", () => lag.p99],
+    ["lag_max_seconds", "Longest delay of the event loop", () => lag.max],
+    ["utilization_ratio", "Share of time that the event loop was busy", () => utilization],
+  ];
+  for (const [name, help, read] of gauges) {
+    metrics.gauge(`nodejs_eventloop_${name}`, `${help} ${since}`, read, labels);
+  }
   return monitor;
 }
 
-function registerHeap(metrics: Metrics): void {
+function registerHeap(metrics: Metrics, labels: Labels): void {
   let memory = process.memoryUsage();
   metrics.beforeScrape(() => {
     memory = process.memoryUsage();
   });
-  metrics.gauge("nodejs_heap_size_total_bytes", "JavaScript heap reserved", () => memory.heapTotal);
-  metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use", () => memory.heapUsed);
+  metrics.gauge("nodejs_heap_size_total_bytes", "JavaScript heap reserved", () => memory.heapTotal, labels);
+  metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use", () => memory.heapUsed, labels);
   metrics.gauge(
     "nodejs_external_memory_bytes",
     "Memory outside the heap that belongs to it, without shared memory",
     () => memory.external,
+    labels,
   );
 }
 
-function observeGc(metrics: Metrics): PerformanceObserver {
+function observeGc(metrics: Metrics, labels: Labels): PerformanceObserver {
   const histograms = new Map<number, Histogram>();
   for (const [kind, label] of gcKinds) {
     const help = "Duration of garbage collections of Node.js";
-    histograms.set(kind, metrics.histogram("nodejs_gc_duration_seconds", help, gcBuckets, { kind: label }));
+    histograms.set(
+      kind,
+      metrics.histogram("nodejs_gc_duration_seconds", help, gcBuckets, { ...labels, kind: label }),
+    );
   }
   const observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {

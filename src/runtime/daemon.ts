@@ -69,6 +69,9 @@ function logFailure(logger: Logger, what: string, error: unknown): void {
 /** Workers of `auto` at most: beyond that the kernel is busier than they are. */
 const maxAutoWorkers = 8;
 
+/** Threads of libuv's pool for all else, as many as it has by default. */
+const otherPoolThreads = 4;
+
 /** Settings of the process as a whole, which a reload cannot change. */
 const restartSettings = [
   ["metrics_addr", "metricsListen"],
@@ -109,6 +112,8 @@ class Daemon {
     const parts = { config, store: this.#store, clock: this.#clock, metrics, logger };
     const workers =
       config.workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : config.workers;
+    // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
+    process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
     this.#host = workers === 1 ? new LocalHost(parts) : new Supervisor(parts, workers);
     this.#servers = config.metricsListen.map(
       (listen) =>

@@ -150,6 +150,17 @@ test("a configuration that a worker refuses changes nothing", async (t) => {
   for (let port = 1; port <= 8; port++) assert.match(await supervised.announce(t, port), /8:intervali1800e/);
 });
 
+test("each worker tells of its own event loop and heap", async (t) => {
+  const supervised = new Supervised(2);
+  await supervised.start(t);
+  const families = await supervised.supervisor.scrape();
+  const heap = families.find(({ name }) => name === "nodejs_heap_size_used_bytes");
+  assert.deepEqual(
+    heap?.series.map(({ labels }) => labels),
+    [{ worker: "1" }, { worker: "2" }],
+  );
+});
+
 test("says what needs a restart", async (t) => {
   const supervised = new Supervised(2);
   await supervised.start(t);
@@ -188,12 +199,17 @@ test("metrics do not wait for a worker that does not answer", async (t) => {
   const deaf = `const { parentPort } = require("node:worker_threads");
     parentPort.on("message", () => {});
     parentPort.postMessage({ tell: "started", urls: [] });`;
-  const supervised = new Supervised(1, load(), () => new Worker(deaf, { eval: true }));
+  const worker = new Worker(deaf, { eval: true });
+  t.after(() => worker.terminate());
+  const supervised = new Supervised(1, load(), () => worker);
   await supervised.supervisor.start();
   const scrape = supervised.supervisor.scrape();
   await new Promise((resolve) => setImmediate(resolve));
   t.mock.timers.tick(2000);
-  assert.deepEqual(await scrape, []);
+  assert.deepEqual(
+    (await scrape).map(({ name }) => name),
+    ["chihaya_worker_restarts_total"],
+  );
   const stopped = supervised.supervisor.stop(5);
   t.mock.timers.tick(6000);
   await stopped; // by force

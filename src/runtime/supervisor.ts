@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Config } from "../config/config.ts";
-import { type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
+import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { claimAddresses, withSameAddresses } from "./claim-addresses.ts";
 import type { Host, HostParts } from "./host.ts";
@@ -22,6 +22,7 @@ export class Supervisor implements Host {
   readonly #parts: HostParts;
   readonly #count: number;
   readonly #createWorker: CreateWorker;
+  readonly #restarts: Counter;
   readonly #members: WorkerThread[] = [];
   /** What workers that are gone have counted. */
   #gone: readonly FamilySnapshot[] = [];
@@ -35,6 +36,10 @@ export class Supervisor implements Host {
     this.#parts = parts;
     this.#count = count;
     this.#createWorker = create;
+    this.#restarts = parts.metrics.counter(
+      "chihaya_worker_restarts_total",
+      "Worker threads that died and were replaced",
+    );
     this.#config = this.#chosen = parts.config;
   }
 
@@ -122,7 +127,7 @@ export class Supervisor implements Host {
       config: this.#config,
       memory: store.memory,
       owner,
-      expires: index === 0,
+      number: index + 1,
       speaks: owner === firstOwner,
     };
     return new WorkerThread(this.#createWorker(start), owner, (level, fields, message) =>
@@ -135,10 +140,10 @@ export class Supervisor implements Host {
     const member = this.#members[index]!;
     const began = performance.now();
     void member.exited.then(async (error) => {
-      const { store, logger, metrics } = this.#parts;
+      const { store, logger } = this.#parts;
       const repaired = releaseLocks(store.memory, member.owner);
       if (this.#state !== "started") return;
-      metrics.counter("chihaya_worker_restarts_total", "Worker threads that died and were replaced").inc();
+      this.#restarts.inc();
       logger.error({ worker: index + 1, err: error, repaired }, "a worker died; starting another");
       const age = performance.now() - began;
       if (age < restartPauseMs) await new Promise((resolve) => setTimeout(resolve, restartPauseMs));

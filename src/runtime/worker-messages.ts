@@ -8,8 +8,8 @@ export interface WorkerStart {
   memory: StoreMemory;
   /** Names the thread in the locks of the memory; no two threads ever have the same. */
   owner: number;
-  /** Whether it does the expiry for all. */
-  expires: boolean;
+  /** Its number among the workers, from 1, which its successor will have too. The first does the expiry for all. */
+  number: number;
   /** Whether it says what it finds out at its start; all workers would say the same. */
   speaks: boolean;
 }

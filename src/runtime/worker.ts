@@ -4,6 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createRandom } from "../bittorrent/clock.ts";
 import type { Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
+import { registerThreadMetrics } from "../observability/process-metrics.ts";
 import { observeExpiry } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
@@ -12,7 +13,7 @@ import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
 
 // One thread that serves clients: sockets, hooks and counters of its own over the shared swarms.
 
-const { config, memory, owner, expires, speaks } = workerData as WorkerStart;
+const { config, memory, owner, number, speaks } = workerData as WorkerStart;
 const port = parentPort!;
 const tell = (message: Tell): void => port.postMessage(message);
 const log =
@@ -33,8 +34,10 @@ const random = createRandom(randomInt(1, 2 ** 31));
 const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 const metrics = new Metrics();
 const onExpired = observeExpiry(metrics, logger);
+const expires = number === 1;
 const options = { config: config.storage.config, clock, random, memory, owner, expires, onExpired };
 const store = new MemoryStore(options);
+const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
 const host = new LocalHost({ config, store, clock, metrics, logger }, true);
 
 async function answer(message: Ask): Promise<unknown> {
@@ -45,6 +48,7 @@ async function answer(message: Ask): Promise<unknown> {
       return host.scrape();
     case "stop":
       await host.stop(message.deadline);
+      stopMetrics();
       clock.stop();
       return undefined;
   }

@@ -1,12 +1,13 @@
 /** The command line as its users run it: start, stop, exit codes. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { announceQuery, RawClient } from "../fixtures/http-server.ts";
 import { Daemon, main, Program, temporaryDirectory, toYaml } from "../support/daemon.ts";
+import { listEngines } from "../support/networks.ts";
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 const stopped = { code: 0, signal: null };
@@ -197,6 +198,16 @@ test("npm start runs the tracker, and hands it the signal to stop", async (t) =>
   npm.child.kill("SIGTERM");
   assert.deepEqual(await npm.ended, stopped);
   assert.equal(npm.lines.at(-1)?.msg, "stopped");
+});
+
+const [native] = (await listEngines()).filter(({ name }) => name === "linux");
+test("every worker of the native engine has a thread to sleep in", { skip: native!.skip }, async (t) => {
+  const workers = 6; // more than libuv's pool has by default
+  const daemon = await Daemon.start(t, { workers, network: "linux" });
+  await new RawClient(t, daemon.port("http")).get(`/announce?${announceQuery()}`);
+  const names = globSync(`/proc/${daemon.child.pid}/task/*/comm`).map((file) => readFileSync(file, "latin1"));
+  const pool = names.filter((name) => name === "libuv-worker\n").length;
+  assert.ok(pool > workers, `${pool} threads for ${workers} workers`);
 });
 
 /** Sends a part of a request on a connection of its own, and waits until the tracker has it. */

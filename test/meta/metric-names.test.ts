@@ -12,6 +12,7 @@ import { registerProcessMetrics } from "../../src/observability/process-metrics.
 import { ResponseMetrics } from "../../src/observability/response-metrics.ts";
 import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
 import { composeSettings } from "../../src/runtime/compose.ts";
+import { Supervisor } from "../../src/runtime/supervisor.ts";
 import { Tracker } from "../../src/runtime/tracker.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 
@@ -34,6 +35,7 @@ before(async () => {
     },
   };
   const settings = { ...composeSettings(loaded.config), postHooks: [failing] };
+  new Supervisor({ config: loaded.config, store, clock, metrics, logger: silentLogger }, 2);
   const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });
   await tracker.start();
   const url = tracker.urls().find((listening) => listening.startsWith("http:"));
