@@ -245,6 +245,16 @@ describe("memory store", () => {
     third.stop();
   });
 
+  test("lets go of its lock where a list is shorter than it says", () => {
+    const announcer = new Announcer();
+    const { store, request, response } = announcer;
+    for (let peer = 1; peer <= 20; peer++) announcer.announce(1, peer);
+    request.numWant = response.peers4.limit = 20;
+    response.peers4.at = 4090;
+    assert.throws(() => store.announce(request, response, Step.both), RangeError);
+    assert.deepEqual(checkMemory(store.memory), { torrents: 1, peers: 20 });
+  });
+
   test("two stores over one memory are one store", () => {
     const announcer = new Announcer();
     announcer.announce(1, 1, AnnounceEvent.none, 0n);

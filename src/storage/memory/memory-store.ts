@@ -98,8 +98,26 @@ export class MemoryStore implements PeerStore {
     const table = this.#table;
     const hash = table.hash(request.infoHashWords, 0);
     let added = false;
-    let self = -1;
     table.lock(hash);
+    try {
+      added = this.#step(request, response, step, own, hash);
+    } finally {
+      table.unlock(hash); // also where the caller's lists are shorter than they say: nobody else would do it
+    }
+    if (added) table.grow();
+  }
+
+  /** The step, under the lock. @returns whether there is a torrent more */
+  #step(
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+    step: Step,
+    own: FamilySwarms,
+    hash: number,
+  ): boolean {
+    const table = this.#table;
+    let added = false;
+    let self = -1;
     let torrent = table.find(request.infoHashWords, 0, hash);
     if ((step & Step.apply) === 0) {
       if (torrent !== 0) self = this.#find(torrent, own);
@@ -121,8 +139,7 @@ export class MemoryStore implements PeerStore {
       }
     }
     if ((step & Step.select) !== 0 && torrent !== 0) this.#select(torrent, own, self, request, response);
-    table.unlock(hash);
-    if (added) table.grow();
+    return added;
   }
 
   scrape(request: ScrapeRequest, response: ScrapeResponse): void {
