@@ -145,6 +145,16 @@ for (const seconds of ["0", "61", "-1", "1.5", "x", "", "1e1"]) {
   });
 }
 
+for (const worker of ["1", "-1", "x", ""]) {
+  test(`a profile of worker "${worker}" is refused where there is none`, async (t) => {
+    const { url } = await started(t, { profiling: true });
+    for (const kind of ["cpu", "heap"]) {
+      const { response } = await ask(`${url}/debug/profile/${kind}?worker=${worker}`);
+      assert.equal(response.statusCode, 400);
+    }
+  });
+}
+
 test("a CPU profile is one that V8's tools read", async (t) => {
   const { url } = await started(t, { profiling: true });
   const { response, body } = await ask(`${url}/debug/profile/cpu?seconds=1`);

@@ -1,13 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { getHeapSnapshot } from "node:v8";
 import { bindError, formatUrl } from "../net/bind-error.ts";
 import type { ListenAddress } from "../net/listen-address.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import type { FamilySnapshot } from "./metrics.ts";
-import { profileCpu } from "./profiles.ts";
+import { mainProfiler, type Profiler } from "./profiles.ts";
 import { prometheusContentType, renderPrometheus } from "./prometheus.ts";
 
 export interface MetricsServerOptions {
@@ -23,6 +22,8 @@ export interface MetricsServerDeps {
   /** Each component with true when it is ready, or why it is not. */
   isReady(): Record<string, boolean | string>;
   logger?: Logger;
+  /** Where there are workers; the main thread's alone unless given. */
+  profiler?: Profiler;
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -38,6 +39,7 @@ export class MetricsServer {
   readonly #options: MetricsServerOptions;
   readonly #deps: MetricsServerDeps;
   readonly #logger: Logger;
+  readonly #profiler: Profiler;
   readonly #lag: EventLoopLag = new EventLoopLag();
   readonly #routes: ReadonlyMap<string, Handler>;
   #server: Server | undefined;
@@ -47,6 +49,7 @@ export class MetricsServer {
     this.#options = options;
     this.#deps = deps;
     this.#logger = deps.logger ?? silentLogger;
+    this.#profiler = deps.profiler ?? mainProfiler;
     const routes: [string, Handler][] = [
       ["/metrics", (_, response) => this.#metrics(response)],
       ["/livez", (_, response) => this.#livez(response)],
@@ -162,15 +165,17 @@ export class MetricsServer {
       send(response, 400, "text/plain", `seconds: a whole number from 1 to ${longestProfile}\n`);
       return;
     }
-    await this.#profile(request, response, "cpuprofile", async () => {
+    await this.#profile(request, response, "cpuprofile", async (worker) => {
       const gone = new AbortController();
       response.once("close", () => gone.abort());
-      response.end(await profileCpu(seconds, gone.signal));
+      response.end(await this.#profiler.profileCpu(worker, seconds, gone.signal));
     });
   }
 
   async #heapSnapshot(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    await this.#profile(request, response, "heapsnapshot", () => pipeline(getHeapSnapshot(), response));
+    await this.#profile(request, response, "heapsnapshot", async (worker) =>
+      pipeline(await this.#profiler.snapshotHeap(worker), response),
+    );
   }
 
   /** One at a time: a second one would be a profile of the first. */
@@ -178,8 +183,15 @@ export class MetricsServer {
     request: IncomingMessage,
     response: ServerResponse,
     extension: string,
-    record: () => Promise<void>,
+    record: (worker: number) => Promise<void>,
   ): Promise<void> {
+    const asked = splitUrl(request).query.get("worker") ?? "0";
+    const worker = Number(asked);
+    const { workers } = this.#profiler;
+    if (!/^\d+$/.test(asked) || worker > workers) {
+      send(response, 400, "text/plain", `worker: a whole number from 0, the main thread, to ${workers}\n`);
+      return;
+    }
     if (this.#profiling) {
       send(response, 409, "text/plain", "another profile is being recorded\n");
       return;
@@ -196,7 +208,7 @@ export class MetricsServer {
     response.flushHeaders();
     this.#profiling = true;
     try {
-      await record();
+      await record(worker);
     } finally {
       this.#profiling = false;
     }

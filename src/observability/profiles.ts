@@ -1,5 +1,27 @@
 import { Session } from "node:inspector/promises";
+import type { Readable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
+import { getHeapSnapshot } from "node:v8";
+
+/** Takes profiles of the threads of a process: 0 is the main thread, its workers count from 1. */
+export interface Profiler {
+  /** Workers that there are. */
+  readonly workers: number;
+  /**
+   * Resolves with the content of a `.cpuprofile` file.
+   * @param signal  ends it early, with a rejection
+   */
+  profileCpu(worker: number, seconds: number, signal: AbortSignal): Promise<string>;
+  /** Resolves with the content of a `.heapsnapshot` file. */
+  snapshotHeap(worker: number): Promise<Readable>;
+}
+
+/** A process without workers. */
+export const mainProfiler: Profiler = {
+  workers: 0,
+  profileCpu: (_, seconds, signal) => profileCpu(seconds, signal),
+  snapshotHeap: async () => getHeapSnapshot(),
+};
 
 /**
  * Records what the thread's CPU time is spent on.

@@ -10,6 +10,7 @@ import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { MetricsServer } from "../observability/metrics-server.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
+import { mainProfiler } from "../observability/profiles.ts";
 import { observeExpiry, registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
@@ -114,12 +115,18 @@ class Daemon {
       config.workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : config.workers;
     // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
     process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
-    this.#host = workers === 1 ? new LocalHost(parts) : new Supervisor(parts, workers);
+    const supervisor = workers === 1 ? undefined : new Supervisor(parts, workers);
+    this.#host = supervisor ?? new LocalHost(parts);
     this.#servers = config.metricsListen.map(
       (listen) =>
         new MetricsServer(
           { listen, profiling: config.profiling, version },
-          { metrics: this.#host, logger, isReady: () => this.#host.readiness() },
+          {
+            metrics: this.#host,
+            logger,
+            isReady: () => this.#host.readiness(),
+            profiler: supervisor ?? mainProfiler,
+          },
         ),
     );
     this.#stopMetrics = registerProcessMetrics(metrics, version);

@@ -161,6 +161,25 @@ test("each worker tells of its own event loop and heap", async (t) => {
   );
 });
 
+test("profiles a worker, until nobody wants the profile any more, or it stops", async (t) => {
+  const supervised = new Supervised(2);
+  await supervised.start(t);
+  const { supervisor } = supervised;
+  const never = new AbortController().signal;
+  const { nodes } = JSON.parse(await supervisor.profileCpu(2, 0.01, never));
+  assert.ok(nodes.some(({ callFrame }: { callFrame: { functionName: string } }) => callFrame.functionName));
+  assert.ok((await (await supervisor.snapshotHeap(2)).toArray()).length > 0);
+
+  const gone = new AbortController();
+  const unwanted = supervisor.profileCpu(1, 60, gone.signal);
+  gone.abort();
+  await assert.rejects(unwanted, /abort/);
+
+  const stopped = assert.rejects(supervisor.profileCpu(1, 60, never), /abort|died/);
+  await supervisor.stop(3600);
+  await stopped;
+});
+
 test("says what needs a restart", async (t) => {
   const supervised = new Supervised(2);
   await supervised.start(t);

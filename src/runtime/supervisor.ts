@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
+import type { Readable } from "node:stream";
 import type { Config } from "../config/config.ts";
 import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
+import { mainProfiler, type Profiler } from "../observability/profiles.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { claimAddresses, withSameAddresses } from "./claim-addresses.ts";
 import type { Host, HostParts } from "./host.ts";
@@ -18,7 +20,7 @@ const restartPauseMs = 1000;
  * The main thread itself waits for no lock of the store: if it waited for one that a dead worker holds, nobody would
  * ever give that back. Hence also the expiry is done by a worker.
  */
-export class Supervisor implements Host {
+export class Supervisor implements Host, Profiler {
   readonly #parts: HostParts;
   readonly #count: number;
   readonly #createWorker: CreateWorker;
@@ -118,6 +120,19 @@ export class Supervisor implements Host {
         ...this.#members.map((member) => member.scrape()),
       ]),
     );
+  }
+
+  get workers(): number {
+    return this.#count;
+  }
+
+  profileCpu(worker: number, seconds: number, signal: AbortSignal): Promise<string> {
+    const member = this.#members[worker - 1];
+    return member ? member.profileCpu(seconds, signal) : mainProfiler.profileCpu(0, seconds, signal);
+  }
+
+  snapshotHeap(worker: number): Promise<Readable> {
+    return this.#members[worker - 1]?.snapshotHeap() ?? mainProfiler.snapshotHeap(0);
   }
 
   #spawn(index: number): WorkerThread {

@@ -19,6 +19,8 @@ export type Ask = { id: number } & (
   | { ask: "reload"; config: Config }
   | { ask: "scrape" }
   | { ask: "stop"; deadline: number }
+  | { ask: "profile"; seconds: number }
+  | { ask: "end profile" }
 );
 
 /** What a worker tells the supervisor. */

@@ -1,4 +1,5 @@
 import { extname } from "node:path";
+import type { Readable } from "node:stream";
 import { Worker } from "node:worker_threads";
 import type { FamilySnapshot } from "../observability/metrics.ts";
 import type { Ask, Reply, Tell, WorkerStart } from "./worker-messages.ts";
@@ -90,6 +91,19 @@ export class WorkerThread {
       if (answer !== undefined) this.counted = answer as readonly FamilySnapshot[];
     }
     return this.counted;
+  }
+
+  async profileCpu(seconds: number, signal: AbortSignal): Promise<string> {
+    const end = () => this.ask({ ask: "end profile" }).catch(() => undefined);
+    signal.addEventListener("abort", end);
+    const profile = await this.ask({ ask: "profile", seconds });
+    signal.removeEventListener("abort", end);
+    if (typeof profile !== "string") throw new Error("the worker died");
+    return profile;
+  }
+
+  snapshotHeap(): Promise<Readable> {
+    return this.#worker.getHeapSnapshot();
   }
 
   async stop(deadline: number): Promise<void> {

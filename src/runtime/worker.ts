@@ -5,6 +5,7 @@ import { createRandom } from "../bittorrent/clock.ts";
 import type { Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { registerThreadMetrics } from "../observability/process-metrics.ts";
+import { profileCpu } from "../observability/profiles.ts";
 import { observeExpiry } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
@@ -40,13 +41,22 @@ const store = new MemoryStore(options);
 const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
 const host = new LocalHost({ config, store, clock, metrics, logger }, true);
 
+let profile = new AbortController();
+
 async function answer(message: Ask): Promise<unknown> {
   switch (message.ask) {
     case "reload":
       return host.reload(message.config);
     case "scrape":
       return host.scrape();
+    case "profile":
+      profile = new AbortController();
+      return profileCpu(message.seconds, profile.signal);
+    case "end profile":
+      profile.abort();
+      return undefined;
     case "stop":
+      profile.abort();
       await host.stop(message.deadline);
       stopMetrics();
       clock.stop();
