@@ -28,7 +28,15 @@ test("the library loads nothing but Node's own modules, and no configuration", (
   assert.deepEqual(outside, []);
   const rooms = new Set(loaded.map((name) => relative(join(root, "src"), name).split("/")[0]));
   for (const room of ["cli", "client", "config"]) assert.ok(!rooms.has(room), room);
-  assert.ok([...loadedBy(join(root, "src/cli/commands/serve.ts"))].includes("zod"));
+});
+
+test("what loads a configuration is in a process of its own, and never in the tracker's memory", () => {
+  for (const tracker of ["cli/commands/serve.ts", "runtime/daemon.ts", "runtime/worker.ts"]) {
+    const loaded = loadedBy(join(root, "src", tracker));
+    for (const name of ["zod", "yaml"]) assert.ok(!loaded.has(name), `${tracker} loads ${name}`);
+  }
+  const loaded = loadedBy(join(root, "src/config/load-process.ts"));
+  for (const name of ["zod", "yaml"]) assert.ok(loaded.has(name), name);
 });
 
 test("two trackers run in one process, say nothing, and let it end", async (t) => {

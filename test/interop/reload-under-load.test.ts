@@ -12,6 +12,8 @@ import { Daemon, type DaemonSettings, toYaml } from "../support/daemon.ts";
 
 const seconds = Number(process.env.CHIHAYA_RELOAD_SECONDS ?? 4);
 const perSecond = 2000;
+/** On a machine that is busy with other things as well, the last of them come after the announces. */
+const reloadsAtLeast = 3;
 
 const unused = ["0123456789abcdef0123456789abcdef01234567"];
 /** One after the other, as often as it takes; the broken one comes early, so that the shortest run has it. */
@@ -50,7 +52,7 @@ test(`${perSecond} announces a second for ${seconds} s with a reload every secon
   const drops = kernelDrops(daemon.port("udp"));
   t.diagnostic(JSON.stringify({ ...report, reloads, drops }));
   assert.equal(report.announces, seconds * perSecond);
-  assert.ok(reloads.good >= 2 && reloads.refused >= 1, JSON.stringify(reloads));
+  assert.ok(reloads.good >= 2 && reloads.refused >= 1);
   if (drops !== undefined) assert.ok(report.resent <= drops, `${report.resent} were not answered`);
 
   const url = `${daemon.url("http")}/announce`;
@@ -80,7 +82,7 @@ async function reloadEverySecond(
   const count = { good: 0, refused: 0 };
   for (let i = 0; ; i++) {
     await wait(1000, undefined, { signal: over }).catch(() => undefined);
-    if (over.aborted) return count;
+    if (over.aborted && i >= reloadsAtLeast) return count;
     const file = files[i % files.length]!;
     const isBroken = file === "broken";
     const text = isBroken ? `${toYaml({ announce_intervall: "1m" })}\n]` : toYaml(file);
