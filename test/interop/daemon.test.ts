@@ -203,7 +203,7 @@ test("npm start runs the tracker, and hands it the signal to stop", async (t) =>
 const [native] = (await listEngines()).filter(({ name }) => name === "linux");
 test("every worker of the native engine has a thread to sleep in", { skip: native!.skip }, async (t) => {
   const workers = 6; // more than libuv's pool has by default
-  const daemon = await Daemon.start(t, { workers, network: "linux" });
+  const daemon = await Daemon.start(t, {}, "--set", `workers=${workers}`, "--set", "network=linux");
   await new RawClient(t, daemon.port("http")).get(`/announce?${announceQuery()}`);
   const names = globSync(`/proc/${daemon.child.pid}/task/*/comm`).map((file) => readFileSync(file, "latin1"));
   const pool = names.filter((name) => name === "libuv-worker\n").length;
