@@ -26,6 +26,9 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   checkIntervals(config, document as Record<string, Plain>, report);
   checkNumWant(config, report);
   checkHttp(config, document as Record<string, Plain>, report);
+  if (config.udp?.listen.length === 0 && report.sound(["udp", "addr"])) {
+    report.error(["udp", "addr"], "must specify addr; remove the block to turn UDP off");
+  }
   checkListeners(config, report);
   if (config.profiling && config.metricsListen.length === 0) {
     report.warning(["profiling"], "has no effect without metrics_addr");

@@ -325,6 +325,11 @@ test("TLS files are read, and must fit", () => {
   ]);
 });
 
+test("a UDP frontend has an address", () => {
+  const wrong = "1:23 udp.addr: must specify addr; remove the block to turn UDP off";
+  for (const none of ["''", "[] "]) assert.deepEqual(errorsOf(`chihaya: {udp: {addr: ${none}}}`), [wrong]);
+});
+
 test("the default of min_announce_interval gives way to a short announce_interval", () => {
   assert.deepEqual(errorsOf("chihaya: {udp: {}, announce_interval: 5m}"), []);
 });
