@@ -101,7 +101,8 @@ export class TrackerLogic {
   }
 
   /**
-   * Swaps hooks and intervals. Requests that are under way finish with the old ones.
+   * Swaps hooks and intervals. Requests that are under way finish with the prehooks that they began with; posthooks are
+   * those of the moment.
    * @returns when no request uses the old hooks any more: then they can be stopped
    */
   update(settings: LogicSettings): Promise<void> {

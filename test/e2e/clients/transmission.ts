@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { canRun, startProcess } from "../process.ts";
+import { canRun, type RunningProcess, startProcess } from "../process.ts";
 import type { TorrentClient } from "./client.ts";
 
 /**
@@ -31,6 +31,33 @@ export const transmission: TorrentClient = {
       ...(task.role === "seed" ? ["--verify"] : []),
       task.torrent,
     ];
-    return startProcess(`transmission (${task.role})`, "transmission-cli", args, { HOME: task.state });
+    const start = () =>
+      startProcess(`transmission (${task.role})`, "transmission-cli", args, { HOME: task.state });
+    return task.role === "seed" ? startUntilItStays(start) : start();
   },
 };
+
+/** Starts of a program that leaves again. */
+const mostStarts = 5;
+
+/**
+ * Starts a program, and starts it again when it leaves on its own with 0: transmission-cli takes a torrent that is
+ * about to be verified for one that has been stopped, depending on when it looks.
+ */
+function startUntilItStays(start: () => RunningProcess): RunningProcess {
+  let process = start();
+  let starts = 1;
+  let isStopping = false;
+  return {
+    name: process.name,
+    get ended() {
+      if (process.ended === 0 && !isStopping && starts++ < mostStarts) process = start();
+      return process.ended;
+    },
+    output: () => process.output(),
+    stop() {
+      isStopping = true;
+      return process.stop();
+    },
+  };
+}
