@@ -1,4 +1,5 @@
 import type { Clock } from "../bittorrent/clock.ts";
+import { aborted } from "../frontend/aborted.ts";
 import type { Frontend } from "../frontend/frontend.ts";
 import { HttpFrontend } from "../frontend/http/http-frontend.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
@@ -190,9 +191,4 @@ export class Tracker {
 
 function hooksOf(settings: TrackerSettings): Hook[] {
   return [...settings.preHooks, ...settings.postHooks];
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -6,6 +6,7 @@ import { type DatagramOptions, type DatagramSocket, defaultReceiveBuffer } from 
 import { bindDatagram } from "../../net/portable/datagram.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
+import { aborted } from "../aborted.ts";
 import { bindAll } from "../bind-all.ts";
 import type { Frontend } from "../frontend.ts";
 import type { UdpOptions } from "./options.ts";
@@ -112,11 +113,4 @@ export class UdpFrontend implements Frontend {
 /** A key for the connection ids from a secret of any length; a random one from none. */
 function deriveKey(secret: string): Uint8Array {
   return secret === "" ? randomBytes(16) : createHash("sha256").update(secret).digest().subarray(0, 16);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
