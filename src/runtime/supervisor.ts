@@ -13,6 +13,7 @@ import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.t
 const firstOwner = 2;
 /** A worker that dies younger than this is restarted only after as long, in milliseconds. */
 const restartPauseMs = 1000;
+
 /**
  * The tracker in worker threads: each has its own sockets on the same addresses, hooks and counters; all share
  * the swarms. A worker that dies is replaced, and the locks it held are given back.

@@ -1,5 +1,4 @@
 import { Address, type Family } from "../../bittorrent/address.ts";
-import { bindError } from "../bind-error.ts";
 import {
   DatagramBatch,
   type DatagramHandler,
@@ -8,7 +7,8 @@ import {
   datagramCapacity,
   defaultReceiveBuffer,
 } from "../datagram.ts";
-import { getOption, type Libc, Linux, setOption, systemError } from "./libc.ts";
+import { getOption, type Libc, Linux, setOption } from "./libc.ts";
+import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
 import {
   readSocketAddress,
@@ -142,31 +142,22 @@ class MessageMemory {
  */
 export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDatagramSocket {
   const { libc } = poller;
-  const address = Address.parse(options.host);
-  const family: Family = options.host.includes(":") ? 6 : 4;
-  const domain = family === 4 ? Linux.AF_INET : Linux.AF_INET6;
-  const fd = libc.socket(domain, Linux.SOCK_DGRAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
-  try {
-    if (fd < 0) throw systemError(libc, "socket");
+  const { receiveBuffer = defaultReceiveBuffer } = options;
+  const prepare = (fd: number, family: Family, address: Address) => {
     const isWildcard = isUnspecified(address);
-    if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
-    if (options.shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
     if (isWildcard && family === 4) setOption(libc, fd, Linux.SOL_IP, Linux.IP_PKTINFO, 1);
     if (isWildcard && family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_RECVPKTINFO, 1);
-    const { receiveBuffer = defaultReceiveBuffer } = options;
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF, receiveBuffer);
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, sendBuffer);
-    const name = new Uint8Array(socketAddressCapacity);
-    const view = new DataView(name.buffer);
-    writeSocketAddress(view, 0, address, family, options.port);
-    if (libc.bind(fd, name, socketAddressLength[family]) < 0) throw systemError(libc, "bind");
-    const length = new Uint8Array(new Uint32Array([socketAddressCapacity]).buffer);
-    if (libc.getsockname(fd, name, length) < 0) throw systemError(libc, "getsockname");
-    return new LinuxDatagramSocket(poller, fd, family, view.getUint16(2), address, options.handler);
-  } catch (error) {
-    if (fd >= 0) libc.close(fd);
-    throw bindError("udp", options.host, options.port, error);
-  }
+  };
+  return openSocket(
+    libc,
+    "udp",
+    options,
+    prepare,
+    ({ fd, family, port, address }) =>
+      new LinuxDatagramSocket(poller, fd, family, port, address, options.handler),
+  );
 }
 
 /** Whether an address stands for all addresses of the machine. */

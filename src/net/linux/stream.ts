@@ -1,14 +1,9 @@
 import { Address, type Family } from "../../bittorrent/address.ts";
-import { bindError } from "../bind-error.ts";
 import type { Connection, StreamHandler, StreamListener, StreamOptions } from "../stream.ts";
 import { type Libc, Linux, setOption, systemError } from "./libc.ts";
+import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
-import {
-  readSocketAddress,
-  socketAddressCapacity,
-  socketAddressLength,
-  writeSocketAddress,
-} from "./socket-address.ts";
+import { readSocketAddress, socketAddressCapacity } from "./socket-address.ts";
 
 const backlog = 4096;
 /** Seconds for which the kernel keeps a connection to itself that has sent nothing yet. */
@@ -29,30 +24,16 @@ const exhaustedPauseMs = 50;
  */
 export function listenStream<State>(poller: Poller, options: StreamOptions<State>): StreamListener {
   const { libc } = poller;
-  const address = Address.parse(options.host);
-  const family: Family = options.host.includes(":") ? 6 : 4;
-  const domain = family === 4 ? Linux.AF_INET : Linux.AF_INET6;
-  const fd = libc.socket(domain, Linux.SOCK_STREAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
-  try {
-    if (fd < 0) throw systemError(libc, "socket");
-    if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
+  const prepare = (fd: number) => {
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEADDR, 1);
-    if (options.shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
     // Accepted sockets inherit both.
     setOption(libc, fd, Linux.SOL_TCP, Linux.TCP_NODELAY, 1);
     setOption(libc, fd, Linux.SOL_TCP, Linux.TCP_DEFER_ACCEPT, deferSeconds);
-    const name = new Uint8Array(socketAddressCapacity);
-    const view = new DataView(name.buffer);
-    writeSocketAddress(view, 0, address, family, options.port);
-    if (libc.bind(fd, name, socketAddressLength[family]) < 0) throw systemError(libc, "bind");
+  };
+  return openSocket(libc, "http", options, prepare, ({ fd, family, port }) => {
     if (libc.listen(fd, backlog) < 0) throw systemError(libc, "listen");
-    const length = new Uint8Array(new Uint32Array([socketAddressCapacity]).buffer);
-    if (libc.getsockname(fd, name, length) < 0) throw systemError(libc, "getsockname");
-    return new Listener(poller, fd, family, view.getUint16(2), options);
-  } catch (error) {
-    if (fd >= 0) libc.close(fd);
-    throw bindError("http", options.host, options.port, error);
-  }
+    return new Listener(poller, fd, family, port, options);
+  });
 }
 
 /** What the connections of a listener share. */

@@ -1,0 +1,55 @@
+import { Address, type Family } from "../../bittorrent/address.ts";
+import { bindError } from "../bind-error.ts";
+import { type Libc, Linux, setOption, systemError } from "./libc.ts";
+import { socketAddressCapacity, socketAddressLength, writeSocketAddress } from "./socket-address.ts";
+
+/** What is to be bound. */
+interface Binding {
+  host: string;
+  port: number;
+  shared?: boolean;
+}
+
+/** A bound socket. */
+export interface OpenSocket {
+  fd: number;
+  family: Family;
+  address: Address;
+  port: number;
+}
+
+/**
+ * Opens a socket and binds it; one of IPv6 takes IPv6 only.
+ * @param prepare  sets its options, before the bind
+ * @param finish   makes of it what the caller returns
+ * @throws Error that names the address and what can be done about it, whatever has failed; then it is closed
+ */
+export function openSocket<T>(
+  libc: Libc,
+  scheme: "udp" | "http",
+  { host, port, shared }: Binding,
+  prepare: (fd: number, family: Family, address: Address) => void,
+  finish: (socket: OpenSocket) => T,
+): T {
+  const address = Address.parse(host);
+  const family: Family = host.includes(":") ? 6 : 4;
+  const domain = family === 4 ? Linux.AF_INET : Linux.AF_INET6;
+  const type = scheme === "udp" ? Linux.SOCK_DGRAM : Linux.SOCK_STREAM;
+  const fd = libc.socket(domain, type | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
+  try {
+    if (fd < 0) throw systemError(libc, "socket");
+    if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
+    if (shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
+    prepare(fd, family, address);
+    const name = new Uint8Array(socketAddressCapacity);
+    const view = new DataView(name.buffer);
+    writeSocketAddress(view, 0, address, family, port);
+    if (libc.bind(fd, name, socketAddressLength[family]) < 0) throw systemError(libc, "bind");
+    const length = new Uint8Array(new Uint32Array([socketAddressCapacity]).buffer);
+    if (libc.getsockname(fd, name, length) < 0) throw systemError(libc, "getsockname");
+    return finish({ fd, family, address, port: view.getUint16(2) });
+  } catch (error) {
+    if (fd >= 0) libc.close(fd);
+    throw bindError(scheme, host, port, error);
+  }
+}
