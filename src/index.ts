@@ -13,7 +13,23 @@ export { PeerList } from "./bittorrent/peer-list.ts";
 export { ScrapeRequest, ScrapeResponse } from "./bittorrent/scrape.ts";
 export type { HttpOptions } from "./frontend/http/options.ts";
 export type { UdpOptions } from "./frontend/udp/options.ts";
-export { ContextKey, type Hook, type RequestContext, type Verdict } from "./middleware/hook.ts";
+export {
+  defineHook,
+  type HookDefinition,
+  type HookDeps,
+  type OptionsIssue,
+  type OptionsResult,
+  type OptionsSchema,
+} from "./middleware/define-hook.ts";
+export {
+  type AnnounceStep,
+  ContextKey,
+  type Hook,
+  type RequestContext,
+  type Verdict,
+} from "./middleware/hook.ts";
+export { type HookLimits, limitHook } from "./middleware/limit-hook.ts";
+export type { FurtherStoreOptions, SharedState } from "./middleware/shared-state.ts";
 export { type Logger, silentLogger } from "./observability/logger.ts";
 export { Metrics } from "./observability/metrics.ts";
 export { SystemClock } from "./runtime/clock.ts";

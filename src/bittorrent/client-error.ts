@@ -5,6 +5,7 @@
 export type ClientErrorCode =
   | "bad-connection-id"
   | "hook"
+  | "hook-timeout"
   | "internal"
   | "invalid-infohash"
   | "invalid-ip"
@@ -47,4 +48,9 @@ export class ClientError extends Error {
 /** What a client is told when something fails that is not its fault. */
 export const internalError: ClientError = new ClientError("internal server error", "internal", {
   retryIn: 5,
+});
+
+/** What a client is told while too many requests wait. */
+export const overloadedError: ClientError = new ClientError("tracker is overloaded", "overloaded", {
+  retryIn: 1,
 });

@@ -46,6 +46,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
     );
   }
   for (const [index, hook] of config.postHooks.entries()) {
+    if (hook.name === "module") continue;
     report.warning(
       ["posthooks", index, "name"],
       `${JSON.stringify(hook.name)} has an effect only among the prehooks`,

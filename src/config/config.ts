@@ -3,7 +3,7 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../net/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
 import type { MemoryStoreConfig } from "../storage/memory/memory-store.ts";
-import type { HookConfig } from "./hooks.ts";
+import type { HookConfig } from "./hooks/hooks.ts";
 
 /** Everything a tracker is told, checked and with its defaults. Durations are seconds. */
 export interface Config {

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { builtInHooks } from "./hooks/hooks.ts";
+import { moduleHook } from "./hooks/module.ts";
 import { schema } from "./schema.ts";
 import { facts } from "./values.ts";
 
@@ -6,17 +8,9 @@ type Json = Record<string, unknown>;
 
 /** JSON Schema (draft 2020-12) of a configuration file, for editors. */
 export function renderJsonSchema(): string {
-  const { $schema, ...tracker } = z.toJSONSchema(schema, {
-    io: "input",
-    override: ({ zodSchema, jsonSchema }) => {
-      const json: Json | undefined = facts.get(zodSchema)?.json;
-      if (json === undefined) return;
-      delete (jsonSchema as Json).items;
-      if (json.anyOf !== undefined) delete jsonSchema.type;
-      Object.assign(jsonSchema, json);
-    },
-  }) as Json;
+  const { $schema, ...tracker } = toJson(schema);
   const properties = tracker.properties as Record<string, Json>;
+  for (const key of ["prehooks", "posthooks"]) properties[key]!.items = { oneOf: renderHooks() };
   for (const value of Object.values(properties)) typeDefaults(value);
   for (const key of ["http", "udp", "prehooks", "posthooks"]) {
     const { type } = properties[key]!;
@@ -34,6 +28,28 @@ export function renderJsonSchema(): string {
     undefined,
     2,
   )}\n`;
+}
+
+function toJson(schema: z.ZodType): Json {
+  return z.toJSONSchema(schema, {
+    io: "input",
+    override: ({ zodSchema, jsonSchema }) => {
+      const json: Json | undefined = facts.get(zodSchema)?.json;
+      if (json === undefined) return;
+      delete (jsonSchema as Json).items;
+      if (json.anyOf !== undefined) delete jsonSchema.type;
+      Object.assign(jsonSchema, json);
+    },
+  }) as Json;
+}
+
+function renderHooks(): Json[] {
+  return [...builtInHooks.map((hook) => hook.schema), moduleHook].map((hook) => {
+    const { $schema, ...json } = toJson(hook);
+    if (hook !== moduleHook) return json;
+    const { name, ...properties } = json.properties as Json; // it is known by its module
+    return { ...json, properties, required: ["module"] };
+  });
 }
 
 /** Defaults are text in the schema; here they have the type of their value. */

@@ -5,7 +5,7 @@ import type { LoadOptions, LoadResult } from "./load.ts";
 import { expandPath } from "./source.ts";
 
 /**
- * Loads a configuration as `loadConfig` does, in a process of its own that ends with it: what the libraries for YAML
+ * Loads a configuration as `loadConfigAndModules` does, in a process of its own that ends with it: what the libraries for YAML
  * and schemas take, 12 MB and more, is given back, and whoever is served meanwhile does not wait. Where that
  * process cannot run, or only this one can read the file (`/dev/stdin`, `/dev/fd/63`), this one does it.
  */
@@ -13,8 +13,8 @@ export async function loadConfigApart(options: LoadOptions): Promise<LoadResult>
   const file = options.file === undefined ? "" : expandPath(options.file, options.env);
   const result = /^\/(dev|proc)\//.test(file) ? undefined : await askProcess(options).catch(() => undefined);
   if (result !== undefined) return result;
-  const { loadConfig } = await import("./load.ts");
-  return loadConfig(options);
+  const { loadConfigAndModules } = await import("./load.ts");
+  return loadConfigAndModules(options);
 }
 
 /** Rejects, or resolves with undefined, where no answer comes. */

@@ -1,5 +1,5 @@
 /** The process of `loadConfigApart`: its argument is `file` and `set` as JSON, its one message the result. */
-import { loadConfig } from "./load.ts";
+import { loadConfigAndModules } from "./load.ts";
 
 const { file, set } = JSON.parse(process.argv[2]!) as { file?: string; set?: string[] };
-process.send?.(loadConfig({ file, set, env: process.env }), () => process.disconnect());
+process.send?.(await loadConfigAndModules({ file, set, env: process.env }), () => process.disconnect());

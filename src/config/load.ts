@@ -4,6 +4,7 @@ import type { Config } from "./config.ts";
 import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
 import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
 import { explainIssue, unknownKey } from "./explain.ts";
+import { checkModules, locateModules } from "./hook-modules.ts";
 import { modernise } from "./older-spellings.ts";
 import { leaves, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
@@ -24,28 +25,50 @@ export type LoadResult =
   | { ok: true; config: Config; document: Plain; warnings: Diagnostic[] }
   | { ok: false; errors: Diagnostic[]; warnings: Diagnostic[] };
 
+/** A configuration on its way; without `config` something is wrong with it. */
+interface Loading {
+  diagnostics: Diagnostics;
+  root?: TreeMapping;
+  document?: Plain;
+  config?: Config | undefined;
+}
+
 /**
  * Loads a configuration: flags over environment over file over defaults. Reads the file, the files it names (TLS,
- * secrets), and nothing else; never throws for what they hold.
+ * secrets), and nothing else; never throws for what they hold. Modules of hooks are not looked into.
  *
  * `document` of the result is what stands under `chihaya` when all has been applied, without the defaults.
  */
-export function loadConfig({ file, env, set = [] }: LoadOptions): LoadResult {
+export function loadConfig(options: LoadOptions): LoadResult {
+  return finish(load(options));
+}
+
+/** Loads a configuration, and the modules of its hooks to have them check their options. */
+export async function loadConfigAndModules(options: LoadOptions): Promise<LoadResult> {
+  const loading = load(options);
+  if (loading.config && loading.root) await checkModules(loading.config, loading.root, loading.diagnostics);
+  return finish(loading);
+}
+
+function finish({ diagnostics, document, config }: Loading): LoadResult {
+  const warnings = diagnostics.list("warning");
+  if (config === undefined || document === undefined || diagnostics.hasErrors) {
+    return { ok: false, errors: diagnostics.list("error"), warnings };
+  }
+  return { ok: true, config, document, warnings };
+}
+
+function load({ file, env, set = [] }: LoadOptions): Loading {
   const source = file === undefined ? "built-in defaults" : expandPath(file, env);
   const read = file === undefined ? { text: "" } : readFile(source);
   const diagnostics = new Diagnostics(source, "text" in read ? read.text : "", secretKeys);
-  const failed = (): LoadResult => ({
-    ok: false,
-    errors: diagnostics.list("error"),
-    warnings: diagnostics.list("warning"),
-  });
   if ("problem" in read) {
     diagnostics.error({ source, offset: -1 }, [], read.problem);
-    return failed();
+    return { diagnostics };
   }
 
   const root = file === undefined ? defaults(source) : openDocument(source, read.text, diagnostics);
-  if (root === undefined) return failed();
+  if (root === undefined) return { diagnostics };
   const unsound = interpolate(root, env, diagnostics);
   modernise(root, diagnostics);
   applyEnvironment(root, env, diagnostics);
@@ -55,8 +78,8 @@ export function loadConfig({ file, env, set = [] }: LoadOptions): LoadResult {
 
   const document = toPlain(root);
   const config = validate(root, document, unsound, diagnostics);
-  if (config === undefined || diagnostics.hasErrors) return failed();
-  return { ok: true, config, document, warnings: diagnostics.list("warning") };
+  if (config !== undefined) locateModules(config, root, source);
+  return { diagnostics, root, document, config };
 }
 
 function readFile(path: string): { text: string } | { problem: string } {

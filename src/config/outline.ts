@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Path } from "./diagnostics.ts";
+import { builtInHooks } from "./hooks/hooks.ts";
 import { schema } from "./schema.ts";
 import type { Plain } from "./tree.ts";
 import { type Facts, facts } from "./values.ts";
@@ -50,7 +51,7 @@ function toField(key: string, type: z.ZodType): Field {
     field.facts = facts.get(inner);
     if (field.facts !== undefined) break;
     if (found.shape) field.fields = Object.entries(found.shape).map(([name, below]) => toField(name, below));
-    if (found.element) field.hooks = definition(found.element).options!.map(toHook);
+    if (found.element) field.hooks = builtInHooks.map(({ schema }) => toHook(schema));
     inner = found.innerType ?? found.in ?? found.options?.[0];
   }
   return field;
@@ -88,7 +89,9 @@ export function knownKeys(document: Plain, path: Path): string[] {
   for (const [index, step] of path.entries()) {
     value = (value as Record<string | number, Plain> | null | undefined)?.[step];
     if (typeof step === "number") {
-      const name = (value as { name?: Plain } | null | undefined)?.name;
+      const { name, module } = (value ?? {}) as { name?: Plain; module?: Plain };
+      if (module !== undefined && name === undefined)
+        return ["module", "options", "timeout", "max_in_flight"];
       const hook = field.hooks.find((known) => known.name === name);
       if (path[index + 1] === "options") return hook?.fields.map(({ key }) => key) ?? [];
       return ["name", "options"];

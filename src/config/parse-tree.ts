@@ -103,7 +103,7 @@ class Converter {
     const text = isScalar(node) && typeof node.value === "string" ? node.value : "";
     const isPlain = !isScalar(node) || node.type === "PLAIN";
     const isNull = isPlain && /^(~|null|Null|NULL|)$/.test(text);
-    return { kind: "scalar", text: isNull ? undefined : text, at };
+    return { kind: "scalar", text: isNull ? undefined : text, isQuoted: !isPlain, at };
   }
 
   #convertAlias(name: string, path: Path, at: Origin): Tree {

@@ -5,7 +5,7 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import { mostPeers } from "../storage/memory/memory.ts";
 import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
-import { hookSchema } from "./hooks.ts";
+import { hookSchema } from "./hooks/hooks.ts";
 import { addresses, boolean, choice, duration, facts, integer, integerOrAuto, list, text } from "./values.ts";
 
 /** Shortest timeout: a millisecond. */

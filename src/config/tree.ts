@@ -10,6 +10,8 @@ export type Tree = TreeScalar | TreeMapping | TreeList;
 interface TreeScalar {
   kind: "scalar";
   text: string | undefined;
+  /** Whether it stands in quotes, which makes it text whatever it looks like. */
+  isQuoted?: boolean;
   at: Origin;
 }
 
@@ -27,6 +29,21 @@ interface TreeList {
 
 /** The same without origins: text, null, lists and plain objects. */
 export type Plain = string | null | Plain[] | { [key: string]: Plain };
+
+/** A value as YAML understands it: numbers, booleans and null where they are not in quotes (YAML 1.2, core schema). */
+export function toNatural(tree: Tree): unknown {
+  if (tree.kind === "list") return tree.items.map(toNatural);
+  if (tree.kind === "mapping") {
+    return Object.fromEntries([...tree.entries].map(([key, { value }]) => [key, toNatural(value)]));
+  }
+  const { text, isQuoted = false } = tree;
+  if (text === undefined) return null;
+  if (isQuoted) return text;
+  if (/^(true|True|TRUE)$/.test(text)) return true;
+  if (/^(false|False|FALSE)$/.test(text)) return false;
+  const isNumber = /^([-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|0x[\da-f]+|0o[0-7]+)$/i.test(text);
+  return isNumber ? Number(text) : text;
+}
 
 /** An empty mapping of that origin. */
 export function emptyMapping(at: Origin): TreeMapping {

@@ -3,7 +3,7 @@ import { ClientError, internalError } from "../bittorrent/client-error.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
 import { type Chain, type ChainLink, composeChain, type FailureReport } from "./chain.ts";
-import type { Hook, RequestContext, Verdict } from "./hook.ts";
+import type { AnnounceStep, Hook, RequestContext, Verdict } from "./hook.ts";
 
 /** What a reload may change. */
 export interface LogicSettings {
@@ -30,6 +30,16 @@ function scrapeLinks(hooks: readonly Hook[]): ChainLink<ScrapeRequest, ScrapeRes
   );
 }
 
+function announceStep(
+  announce: AnnounceStep,
+  request: AnnounceRequest,
+  response: AnnounceResponse,
+  context: RequestContext,
+): void | Promise<void> {
+  const step = (context.skipSwarm ? 0 : Step.apply) | (context.skipResponse ? 0 : Step.select);
+  if (step !== 0) return announce(request, response, step as Step);
+}
+
 /** The hooks between two reloads, composed, with the requests that are still under way in them. */
 class Generation {
   readonly announce: Chain<AnnounceRequest, AnnounceResponse>;
@@ -37,11 +47,17 @@ class Generation {
   readonly afterAnnounce: readonly ChainLink<AnnounceRequest, AnnounceResponse>[];
   readonly afterScrape: readonly ChainLink<ScrapeRequest, ScrapeResponse>[];
   readonly settings: LogicSettings;
+  /** The store's step of an announce, with the hooks around it; the first hook is the outermost. */
+  readonly step: AnnounceStep;
   #underWay = 0;
   #waiting: (() => void)[] = [];
 
-  constructor(settings: LogicSettings, report: FailureReport) {
+  constructor(settings: LogicSettings, store: PeerStore, report: FailureReport) {
     this.settings = settings;
+    this.step = settings.preHooks.reduceRight<AnnounceStep>(
+      (next, hook) => hook.aroundAnnounce?.(next) ?? next,
+      (request, response, step) => store.announce(request, response, step),
+    );
     this.announce = composeChain(announceLinks(settings.preHooks), report);
     this.scrape = composeChain(scrapeLinks(settings.preHooks), report);
     this.afterAnnounce = announceLinks(settings.postHooks);
@@ -92,7 +108,7 @@ export class TrackerLogic {
     this.#store = store;
     this.#report = report;
     this.#seen = seen;
-    this.#generation = new Generation(settings, this.#report);
+    this.#generation = new Generation(settings, store, this.#report);
   }
 
   /** Whether `after*` does anything; where not, frontends need not keep their requests. */
@@ -107,7 +123,7 @@ export class TrackerLogic {
    */
   update(settings: LogicSettings): Promise<void> {
     const old = this.#generation;
-    this.#generation = new Generation(settings, this.#report);
+    this.#generation = new Generation(settings, this.#store, this.#report);
     const drained = old.drained();
     this.#older = this.#older.then(() => drained);
     return drained;
@@ -131,10 +147,12 @@ export class TrackerLogic {
     const verdict = generation.announce(request, response, context);
     if (verdict instanceof ClientError) return verdict;
     if (verdict !== undefined) {
-      return this.#later(generation, verdict, () => this.#announceStep(request, response, context));
+      return this.#later(generation, verdict, () =>
+        announceStep(generation.step, request, response, context),
+      );
     }
     try {
-      const waiting = this.#announceStep(request, response, context);
+      const waiting = announceStep(generation.step, request, response, context);
       return waiting === undefined ? undefined : this.#later(generation, waiting, undefined);
     } catch (error) {
       this.#report("storage", error);
@@ -175,15 +193,6 @@ export class TrackerLogic {
     this.#after(this.#generation.afterScrape, request, response, context);
   }
 
-  #announceStep(
-    request: AnnounceRequest,
-    response: AnnounceResponse,
-    context: RequestContext,
-  ): void | Promise<void> {
-    const step = (context.skipSwarm ? 0 : Step.apply) | (context.skipResponse ? 0 : Step.select);
-    if (step !== 0) return this.#store.announce(request, response, step as Step);
-  }
-
   #scrapeStep(
     request: ScrapeRequest,
     response: ScrapeResponse,
@@ -210,7 +219,7 @@ export class TrackerLogic {
     }
   }
 
-  #after<Request, Response>(
+  #after<Request extends AnnounceRequest | ScrapeRequest, Response>(
     links: readonly ChainLink<Request, Response>[],
     request: Request,
     response: Response,
@@ -220,7 +229,11 @@ export class TrackerLogic {
       const { name, handle } = links[i]!;
       try {
         const result = handle(request, response, context);
-        if (result instanceof Promise) void this.#watch(name, result);
+        if (result instanceof Promise) {
+          context.isKept = true;
+          request.params.detach();
+          void this.#watch(name, result);
+        }
       } catch (error) {
         this.#report(name, error);
       }

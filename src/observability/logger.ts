@@ -19,3 +19,13 @@ export const silentLogger: Logger = {
   warn() {},
   error() {},
 };
+
+/** The same logger with fields that every line has. */
+export function withFields(logger: Logger, common: LogFields): Logger {
+  return {
+    debug: (fields, message) => logger.debug({ ...common, ...fields }, message),
+    info: (fields, message) => logger.info({ ...common, ...fields }, message),
+    warn: (fields, message) => logger.warn({ ...common, ...fields }, message),
+    error: (fields, message) => logger.error({ ...common, ...fields }, message),
+  };
+}

@@ -20,12 +20,13 @@ export interface MetricsServerOptions {
 export interface MetricsServerDeps {
   metrics: { scrape(): Promise<readonly FamilySnapshot[]> };
   /** Each component with true when it is ready, or why it is not. */
-  isReady(): Record<string, boolean | string>;
+  isReady(): Readiness | Promise<Readiness>;
   logger?: Logger;
   /** Where there are workers; the main thread's alone unless given. */
   profiler?: Profiler;
 }
 
+type Readiness = Record<string, boolean | string>;
 type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 /** Seconds. */
@@ -144,8 +145,8 @@ export class MetricsServer {
     sendJson(response, 200, body);
   }
 
-  #readyz(response: ServerResponse): void {
-    const components = Object.entries(this.#deps.isReady());
+  async #readyz(response: ServerResponse): Promise<void> {
+    const components = Object.entries(await this.#deps.isReady());
     const ready = components.every(([, state]) => state === true);
     sendJson(response, ready ? 200 : 503, {
       status: ready ? "ready" : "not ready",

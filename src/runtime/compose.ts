@@ -1,30 +1,72 @@
 import type { Config } from "../config/config.ts";
-import type { HookConfig } from "../config/hooks.ts";
-import { createClientApproval } from "../middleware/client-approval/client-approval.ts";
+import type { HookConfig } from "../config/hooks/hooks.ts";
+import { createDefinedHook, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
-import { createIntervalVariation } from "../middleware/interval-variation/interval-variation.ts";
-import { createTorrentApproval } from "../middleware/torrent-approval/torrent-approval.ts";
+import { importHookDefinition } from "../middleware/import-hook.ts";
+import { limitHook } from "../middleware/limit-hook.ts";
+import type { Logger } from "../observability/logger.ts";
+import { withFields } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { createSharedState, type ShareHub, type ThreadParts } from "./share-hub.ts";
 import type { TrackerSettings } from "./tracker.ts";
 
-/** Makes what a configuration asks for, with hooks of its own that have not been started. */
-export function composeSettings(config: Config): TrackerSettings {
+/** What hooks are made with. */
+export interface ComposeParts extends ThreadParts {
+  metrics: Metrics;
+  logger: Logger;
+  hub: ShareHub;
+}
+
+/**
+ * Makes what a configuration asks for, with hooks of its own that have not been started.
+ * @throws Error of a hook that cannot be made
+ */
+export async function composeSettings(config: Config, parts: ComposeParts): Promise<TrackerSettings> {
+  const used = new Map<string, number>();
+  const createAll = async (hooks: readonly HookConfig[]) => {
+    const created: Hook[] = [];
+    for (const hook of hooks) created.push(await createHook(hook, parts, used));
+    return created;
+  };
   return {
     interval: config.announceInterval,
     minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
-    preHooks: config.preHooks.map(createHook),
-    postHooks: config.postHooks.map(createHook),
+    preHooks: await createAll(config.preHooks),
+    postHooks: await createAll(config.postHooks),
     http: config.http,
     udp: config.udp,
   };
 }
 
-function createHook(hook: HookConfig): Hook {
+async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {
   switch (hook.name) {
-    case "client approval":
+    case "client approval": {
+      const { createClientApproval } = await import("../middleware/client-approval/client-approval.ts");
       return createClientApproval(hook.options);
-    case "torrent approval":
+    }
+    case "torrent approval": {
+      const { createTorrentApproval } = await import("../middleware/torrent-approval/torrent-approval.ts");
       return createTorrentApproval(hook.options);
-    case "interval variation":
+    }
+    case "interval variation": {
+      const { createIntervalVariation } = await import(
+        "../middleware/interval-variation/interval-variation.ts"
+      );
       return createIntervalVariation(hook.options);
+    }
+    case "module": {
+      const definition = await importHookDefinition(hook.module);
+      const made = await createDefinedHook(definition, hook.options, hookDeps(definition.name, parts, used));
+      return limitHook(made, hook, parts.metrics);
+    }
   }
+}
+
+/** What a hook is given; what it shares is its own, also where there are two of its name. */
+function hookDeps(name: string, parts: ComposeParts, used: Map<string, number>): HookDeps {
+  const { clock, random, metrics, logger, hub } = parts;
+  const count = (used.get(name) ?? 0) + 1;
+  used.set(name, count);
+  const shared = createSharedState(hub, count === 1 ? name : `${name} ${count}`, parts);
+  return { clock, random, metrics, logger: withFields(logger, { hook: name }), shared };
 }

@@ -15,6 +15,7 @@ import { observeExpiry, registerStorageMetrics } from "../observability/storage-
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
 import { type Host, LocalHost } from "./host.ts";
+import { LocalHub } from "./share-hub.ts";
 import { Supervisor } from "./supervisor.ts";
 import { version } from "./version.ts";
 
@@ -103,20 +104,22 @@ class Daemon {
     this.#shutdownTimeout = config.shutdownTimeout;
     this.#logger = logger;
     const metrics = new Metrics();
+    const random = createRandom(randomInt(1, 2 ** 31));
     this.#store = new MemoryStore({
       config: config.storage.config,
       clock: this.#clock,
-      random: createRandom(randomInt(1, 2 ** 31)),
+      random,
       onExpired: observeExpiry(metrics, logger),
     });
     registerStorageMetrics(metrics, this.#store);
-    const parts = { config, store: this.#store, clock: this.#clock, metrics, logger };
+    const hub = new LocalHub({ clock: this.#clock, random });
+    const parts = { config, store: this.#store, clock: this.#clock, random, metrics, logger, hub };
     const workers =
       config.workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : config.workers;
     // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
     process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
     const supervisor = workers === 1 ? undefined : new Supervisor(parts, workers);
-    this.#host = supervisor ?? new LocalHost(parts);
+    this.#host = supervisor ?? new LocalHost({ ...parts, owner: 1 });
     this.#servers = config.metricsListen.map(
       (listen) =>
         new MetricsServer(

@@ -1,11 +1,12 @@
-import type { Clock } from "../bittorrent/clock.ts";
+import type { Clock, Random } from "../bittorrent/clock.ts";
 import type { Config } from "../config/config.ts";
 import { type Network, openNetwork } from "../net/network.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { MemoryStore } from "../storage/memory/memory-store.ts";
 import { composeSettings } from "./compose.ts";
-import { Tracker } from "./tracker.ts";
+import type { LocalHub, ShareHub } from "./share-hub.ts";
+import { Tracker, type TrackerSettings } from "./tracker.ts";
 
 /** Where the tracker runs: in this thread, or in worker threads. */
 export interface Host {
@@ -15,7 +16,7 @@ export interface Host {
   urls(): string[];
   readonly isServing: boolean;
   /** Each part with true when it is ready, or why it is not. */
-  readiness(): Record<string, boolean | string>;
+  readiness(): Promise<Record<string, true | string>>;
   /**
    * Takes a new configuration, or rejects and changes nothing.
    * @returns settings that need a restart
@@ -30,8 +31,18 @@ export interface HostParts {
   config: Config;
   store: MemoryStore;
   clock: Clock;
+  random: Random;
   metrics: Metrics;
   logger: Logger;
+  /** What the hooks share. */
+  hub: LocalHub;
+}
+
+/** The parts of a host in one thread, which may be a worker. */
+interface LocalParts extends Omit<HostParts, "hub"> {
+  hub: ShareHub;
+  /** Names the thread in the locks of shared memory. */
+  owner: number;
 }
 
 /** Opens the network that a configuration asks for; says why, where it has to be the portable one. */
@@ -43,13 +54,13 @@ export async function openConfiguredNetwork(config: Config, logger: Logger): Pro
 
 /** The tracker in this very thread. */
 export class LocalHost implements Host {
-  readonly #parts: HostParts;
+  readonly #parts: LocalParts;
   #network: Network | undefined;
   #tracker: Tracker | undefined;
   /** Whether other threads serve the same addresses. */
   readonly #shared: boolean;
 
-  constructor(parts: HostParts, shared = false) {
+  constructor(parts: LocalParts, shared = false) {
     this.#parts = parts;
     this.#shared = shared;
   }
@@ -57,7 +68,7 @@ export class LocalHost implements Host {
   async start(): Promise<void> {
     const { config, store, clock, metrics, logger } = this.#parts;
     const network = await openConfiguredNetwork(config, logger);
-    const settings = composeSettings(config);
+    const settings = await this.#compose(config);
     const tracker = new Tracker(settings, { store, clock, metrics, logger, network, shared: this.#shared });
     this.#network = network;
     try {
@@ -77,15 +88,20 @@ export class LocalHost implements Host {
     return this.#tracker?.isServing ?? false;
   }
 
-  readiness(): Record<string, boolean | string> {
-    return { tracker: this.isServing || "not serving" };
+  async readiness(): Promise<Record<string, true | string>> {
+    return { tracker: this.isServing || "not serving", ...this.#tracker?.readiness() };
   }
 
   async reload(config: Config): Promise<string[]> {
     if (!this.#tracker) throw new Error("the tracker is not running");
-    const later = await this.#tracker.reload(composeSettings(config));
+    const later = await this.#tracker.reload(await this.#compose(config));
     const { store } = this.#parts;
     return [...later, ...store.configure(config.storage.config).map((name) => `storage.config.${name}`)];
+  }
+
+  #compose(config: Config): Promise<TrackerSettings> {
+    const { clock, random, metrics, logger, hub, owner } = this.#parts;
+    return composeSettings(config, { clock, random, metrics, logger, hub, owner });
   }
 
   async stop(deadline: number): Promise<void> {

@@ -11,6 +11,7 @@ import { type Logger, silentLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { renderPrometheus } from "../observability/prometheus.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
+import { LocalHub } from "./share-hub.ts";
 import { Supervisor } from "./supervisor.ts";
 import { type CreateWorker, createWorker } from "./worker-thread.ts";
 
@@ -43,7 +44,9 @@ class Supervised {
       ...silentLogger,
       error: (_, message) => this.#record(message),
     };
-    const parts = { config, store, clock, metrics: new Metrics(), logger };
+    const random = createRandom(2);
+    const hub = new LocalHub({ clock, random });
+    const parts = { config, store, clock, random, metrics: new Metrics(), logger, hub };
     this.supervisor = new Supervisor(parts, count, (start) => {
       const worker = create(start);
       this.workers.push(worker);
@@ -67,7 +70,7 @@ class Supervised {
   }
 
   async untilReady(): Promise<void> {
-    while (Object.values(this.supervisor.readiness()).some((state) => state !== true)) {
+    while (Object.values(await this.supervisor.readiness()).some((state) => state !== true)) {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -101,7 +104,7 @@ test("a worker that dies is replaced: the service goes on, with the same peers a
 
   await supervised.workers[0]!.terminate();
   await supervised.until("a worker died; starting another");
-  assert.deepEqual(supervised.supervisor.readiness(), { "worker 1": "restarting", "worker 2": true });
+  assert.deepEqual(await supervised.supervisor.readiness(), { "worker 1": "restarting", "worker 2": true });
   assert.equal(await supervised.metric(announces), 10);
   assert.match(await supervised.announce(t, 11), /^d8:complete/);
 
@@ -196,7 +199,7 @@ test("stops without waiting for its deadline, also while a worker is starting", 
   t.mock.timers.tick(1000);
   await supervised.until("worker 3");
   await supervised.supervisor.stop(3600);
-  assert.deepEqual(supervised.supervisor.readiness(), { tracker: "not serving" });
+  assert.deepEqual(await supervised.supervisor.readiness(), { tracker: "not serving" });
   assert.deepEqual(
     supervised.workers.map(({ threadId }) => threadId),
     [-1, -1, -1],

@@ -6,6 +6,7 @@ import { mainProfiler, type Profiler } from "../observability/profiles.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { claimAddresses, withSameAddresses } from "./claim-addresses.ts";
 import type { Host, HostParts } from "./host.ts";
+import { answerShare } from "./share-hub.ts";
 import type { WorkerStart } from "./worker-messages.ts";
 import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
 
@@ -67,10 +68,16 @@ export class Supervisor implements Host, Profiler {
     return this.#state === "started";
   }
 
-  readiness(): Record<string, boolean | string> {
+  async readiness(): Promise<Record<string, true | string>> {
     if (!this.isServing) return { tracker: "not serving" };
+    const all = await Promise.all(this.#members.map((member) => member.readiness()));
     return Object.fromEntries(
-      this.#members.map((member, i) => [`worker ${i + 1}`, member.isServing || "restarting"]),
+      all.flatMap((parts, i) =>
+        Object.entries(parts).map(([part, state]) => [
+          part === "tracker" ? `worker ${i + 1}` : `worker ${i + 1}: ${part}`,
+          state,
+        ]),
+      ),
     );
   }
 
@@ -137,7 +144,7 @@ export class Supervisor implements Host, Profiler {
   }
 
   #spawn(index: number): WorkerThread {
-    const { store, logger } = this.#parts;
+    const { store, logger, hub } = this.#parts;
     const owner = this.#owners++;
     const start: WorkerStart = {
       config: this.#config,
@@ -145,10 +152,20 @@ export class Supervisor implements Host, Profiler {
       owner,
       number: index + 1,
       speaks: owner === firstOwner,
+      published: hub.topics.last,
     };
-    return new WorkerThread(this.#createWorker(start), owner, (level, fields, message) =>
-      logger[level](fields, message),
-    );
+    return new WorkerThread(this.#createWorker(start), owner, {
+      log: (level, fields, message) => logger[level](fields, message),
+      share: (message, give) => {
+        if (message.tell === "share") void answerShare(hub, message.id, message.ask).then(give);
+        else this.#publish(message.topic, message.value);
+      },
+    });
+  }
+
+  #publish(topic: string, value: unknown): void {
+    this.#parts.hub.publish(topic, value);
+    for (const member of this.#members) member.give({ give: "published", topic, value });
   }
 
   /** Replaces a worker when it dies, for as long as the tracker is meant to run. */
@@ -156,8 +173,9 @@ export class Supervisor implements Host, Profiler {
     const member = this.#members[index]!;
     const began = performance.now();
     void member.exited.then(async (error) => {
-      const { store, logger } = this.#parts;
-      const repaired = releaseLocks(store.memory, member.owner);
+      const { store, logger, hub } = this.#parts;
+      let repaired = releaseLocks(store.memory, member.owner);
+      for (const memory of hub.memories) repaired += releaseLocks(memory, member.owner);
       if (this.#state !== "started") return;
       this.#restarts.inc();
       logger.error({ worker: index + 1, err: error, repaired }, "a worker died; starting another");

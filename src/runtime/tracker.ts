@@ -91,6 +91,16 @@ export class Tracker {
     return this.#state === "started";
   }
 
+  /** Hooks that are not ready, with why. */
+  readiness(): Record<string, string> {
+    return Object.fromEntries(
+      hooksOf(this.#settings).flatMap((hook) => {
+        const state = hook.ready?.() ?? true;
+        return state === true ? [] : [[hook.name, state]];
+      }),
+    );
+  }
+
   /**
    * Starts the store, the hooks, the frontends; if one of them fails, stops what was started, in the opposite
    * order, and rejects. To be called once.

@@ -1,6 +1,7 @@
 import type { Config } from "../config/config.ts";
 import type { LogFields, Logger } from "../observability/logger.ts";
 import type { StoreMemory } from "../storage/memory/memory.ts";
+import type { ShareTell } from "./share-hub.ts";
 
 /** What a worker thread is started with. */
 export interface WorkerStart {
@@ -12,12 +13,15 @@ export interface WorkerStart {
   number: number;
   /** Whether it says what it finds out at its start; all workers would say the same. */
   speaks: boolean;
+  /** What hooks have published so far. */
+  published: ReadonlyMap<string, unknown>;
 }
 
 /** What the supervisor asks of a worker; answered by a {@link Reply} with the same `id`. */
 export type Ask = { id: number } & (
   | { ask: "reload"; config: Config }
   | { ask: "scrape" }
+  | { ask: "readiness" }
   | { ask: "stop"; deadline: number }
   | { ask: "profile"; seconds: number }
   | { ask: "end profile" }
@@ -27,6 +31,7 @@ export type Ask = { id: number } & (
 export type Tell =
   | { tell: "started"; urls: string[] }
   | { tell: "log"; level: keyof Logger; fields: LogFields; message: string }
+  | ShareTell
   | Reply;
 
 /** The answer to an {@link Ask}; the error is what was wrong with the question. */

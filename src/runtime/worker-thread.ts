@@ -2,12 +2,20 @@ import { extname } from "node:path";
 import type { Readable } from "node:stream";
 import { Worker } from "node:worker_threads";
 import type { FamilySnapshot } from "../observability/metrics.ts";
+import type { ShareGive, ShareTell } from "./share-hub.ts";
 import type { Ask, Reply, Tell, WorkerStart } from "./worker-messages.ts";
 
 /** How much longer than its deadline a worker may take to stop before it is ended. */
 const graceMs = 1000;
-/** How long to wait for what a worker has counted. */
-const scrapeMs = 2000;
+/** How long to wait for what a worker has counted, or whether it is ready. */
+const answerMs = 2000;
+
+/** What a worker says that is not for its {@link WorkerThread}. */
+export interface WorkerListener {
+  log(...line: LogLine): void;
+  /** @param give  sends to that worker */
+  share(message: ShareTell, give: (message: ShareGive) => void): void;
+}
 
 /** Makes the thread of a worker. */
 export type CreateWorker = (start: WorkerStart) => Worker;
@@ -34,7 +42,7 @@ export class WorkerThread {
   #isGone = false;
   #nextId = 1;
 
-  constructor(worker: Worker, owner: number, log: (...line: LogLine) => void) {
+  constructor(worker: Worker, owner: number, listener: WorkerListener) {
     this.owner = owner;
     this.#worker = worker;
     const started = Promise.withResolvers<void>();
@@ -45,8 +53,9 @@ export class WorkerThread {
       failure = error as Error;
     });
     worker.on("message", (message: Tell) => {
-      if (message.tell === "log") log(message.level, message.fields, message.message);
+      if (message.tell === "log") listener.log(message.level, message.fields, message.message);
       else if (message.tell === "reply") this.#settle(message);
+      else if (message.tell !== "started") listener.share(message, (give) => this.give(give));
       else {
         this.urls = message.urls;
         this.isServing = true;
@@ -80,17 +89,36 @@ export class WorkerThread {
 
   /** What it has counted; where it does not answer in time, what it said before, so that no count goes down. */
   async scrape(): Promise<readonly FamilySnapshot[]> {
-    if (this.isServing) {
-      const asked = this.ask({ ask: "scrape" }).catch(() => undefined);
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, scrapeMs);
-      });
-      const answer = await Promise.race([asked, late]);
-      clearTimeout(timer);
-      if (answer !== undefined) this.counted = answer as readonly FamilySnapshot[];
-    }
+    const answer = await this.#askSoon({ ask: "scrape" });
+    if (answer !== undefined) this.counted = answer as readonly FamilySnapshot[];
     return this.counted;
+  }
+
+  /** Each of its parts with true, or why it is not ready. */
+  async readiness(): Promise<Record<string, true | string>> {
+    if (!this.isServing) return { tracker: "restarting" };
+    return ((await this.#askSoon({ ask: "readiness" })) ?? { tracker: "does not answer" }) as Record<
+      string,
+      true | string
+    >;
+  }
+
+  /** Sends what it need not answer; also while it starts. */
+  give(message: ShareGive): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** Resolves with undefined where it does not answer in time. */
+  async #askSoon(question: Question): Promise<unknown> {
+    if (!this.isServing) return undefined;
+    const asked = this.ask(question).catch(() => undefined);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, answerMs);
+    });
+    const answer = await Promise.race([asked, late]);
+    clearTimeout(timer);
+    return answer;
   }
 
   async profileCpu(seconds: number, signal: AbortSignal): Promise<string> {

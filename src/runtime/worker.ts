@@ -10,11 +10,12 @@ import { observeExpiry } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
 import { LocalHost } from "./host.ts";
+import { type ShareGive, WorkerHub } from "./share-hub.ts";
 import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
 
 // One thread that serves clients: sockets, hooks and counters of its own over the shared swarms.
 
-const { config, memory, owner, number, speaks } = workerData as WorkerStart;
+const { config, memory, owner, number, speaks, published } = workerData as WorkerStart;
 const port = parentPort!;
 const tell = (message: Tell): void => port.postMessage(message);
 const log =
@@ -39,7 +40,8 @@ const expires = number === 1;
 const options = { config: config.storage.config, clock, random, memory, owner, expires, onExpired };
 const store = new MemoryStore(options);
 const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
-const host = new LocalHost({ config, store, clock, metrics, logger }, true);
+const hub = new WorkerHub(expires, published, tell);
+const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner }, true);
 
 let profile = new AbortController();
 
@@ -49,6 +51,8 @@ async function answer(message: Ask): Promise<unknown> {
       return host.reload(message.config);
     case "scrape":
       return host.scrape();
+    case "readiness":
+      return host.readiness();
     case "profile":
       profile = new AbortController();
       return profileCpu(message.seconds, profile.signal);
@@ -64,7 +68,11 @@ async function answer(message: Ask): Promise<unknown> {
   }
 }
 
-port.on("message", async (message: Ask) => {
+port.on("message", async (message: Ask | ShareGive) => {
+  if ("give" in message) {
+    hub.take(message);
+    return;
+  }
   const { id } = message;
   try {
     tell({ tell: "reply", id, value: await answer(message) });

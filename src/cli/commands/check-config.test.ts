@@ -15,11 +15,11 @@ function chihaya(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-test("broken files are refused with all that is wrong with them", () => {
+test("broken files are refused with all that is wrong with them", async () => {
   const files = globSync(`${directory}/*.yaml`).sort();
   assert.equal(files.length, 10);
   for (const file of files) {
-    const { output, code } = check({ file, env: {} }, false);
+    const { output, code } = await check({ file, env: {} }, false);
     assert.equal(output.replaceAll(`${directory}/`, ""), readFileSync(file.replace(/yaml$/, "txt"), "utf8"));
     assert.equal(code, 78);
   }

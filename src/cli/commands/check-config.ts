@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { type Diagnostic, formatDiagnostics } from "../../config/diagnostics.ts";
-import { type LoadOptions, loadConfig } from "../../config/load.ts";
+import { type LoadOptions, loadConfigAndModules } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
 import { ExitCode } from "../command.ts";
 
@@ -34,14 +34,14 @@ export async function run(args: string[]): Promise<number> {
     return ExitCode.usage;
   }
   const file = findConfigFile(positionals[0] ?? values.config, process.env);
-  const { output, code } = check({ file, env: process.env, set: values.set }, values.json);
+  const { output, code } = await check({ file, env: process.env, set: values.set }, values.json);
   process.stdout.write(output);
   return code;
 }
 
 /** What the command prints for a configuration, and its exit code. */
-export function check(options: LoadOptions, json: boolean): { output: string; code: number } {
-  const result = loadConfig(options);
+export async function check(options: LoadOptions, json: boolean): Promise<{ output: string; code: number }> {
+  const result = await loadConfigAndModules(options);
   const { ok, warnings } = result;
   const errors = ok ? [] : result.errors;
   const file = options.file ?? "built-in defaults";

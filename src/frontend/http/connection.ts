@@ -292,7 +292,9 @@ export class HttpConnection implements TurnTaker {
   /** Hands a response over, if there still is somebody to hand it to. */
   #send(exchange: Exchange): void {
     if (!this.#isOver) this.#write(exchange);
-    this.#shared.responder.after(exchange);
+    const { responder, exchanges } = this.#shared;
+    responder.after(exchange);
+    if (exchange.context.isKept && exchange === exchanges.current) exchanges.leaveCurrent();
     if (!exchange.keepAlive || this.#shared.stopping) this.close();
   }
 

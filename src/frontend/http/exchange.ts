@@ -75,8 +75,9 @@ export class ExchangePool {
     this.current = this.#free.pop() ?? new Exchange(this.#maxPeers, this.#maxInfoHashes);
   }
 
-  /** Takes an exchange back; one that was made for other limits is let go. */
+  /** Takes an exchange back; one that was made for other limits, or that a hook still holds, is let go. */
   giveBack(exchange: Exchange): void {
+    if (exchange.context.isKept) return;
     const fits = exchange.maxPeers === this.#maxPeers && exchange.scrape.capacity === this.#maxInfoHashes;
     if (fits && this.#free.length < maxFree) this.#free.push(exchange);
   }

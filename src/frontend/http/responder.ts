@@ -1,5 +1,5 @@
 import type { Address } from "../../bittorrent/address.ts";
-import { ClientError } from "../../bittorrent/client-error.ts";
+import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
 import { parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
 import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
@@ -19,7 +19,6 @@ import type { HttpSettings } from "./settings.ts";
 
 /** Requests that may wait for hooks or the store at once; each keeps tens of kilobytes. */
 const maxWaiting = 4096;
-const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
 
 /** From the head of a request to the bytes of its response. */
 export class Responder {
@@ -109,7 +108,7 @@ export class Responder {
     exchange.family = address.family;
     exchange.wantPeerIds(!announce.compact && !extras.noPeerId);
     setParams(announce.params, bytes, request, route);
-    if (this.#waiting >= maxWaiting) return overloaded;
+    if (this.#waiting >= maxWaiting) return overloadedError;
     return this.#logic.handleAnnounce(announce, exchange.announceResponse, exchange.context);
   }
 
@@ -128,7 +127,7 @@ export class Responder {
     scrape.address.copyFrom(client);
     exchange.family = client.family;
     setParams(scrape.params, bytes, request, route);
-    if (this.#waiting >= maxWaiting) return overloaded;
+    if (this.#waiting >= maxWaiting) return overloadedError;
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
   }
 

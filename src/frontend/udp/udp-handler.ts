@@ -76,7 +76,11 @@ export class UdpHandler implements DatagramHandler {
   afterBatch(): void {
     const count = this.#answeredCount;
     this.#answeredCount = 0;
-    for (let i = 0; i < count; i++) this.#after(this.#answered[i]!);
+    for (let i = 0; i < count; i++) {
+      const exchange = this.#answered[i]!;
+      this.#after(exchange);
+      if (exchange.context.isKept) this.#exchanges[this.#exchanges.indexOf(exchange)] = new Exchange();
+    }
   }
 
   /** Resolves when no request waits any more. */
@@ -208,7 +212,7 @@ export class UdpHandler implements DatagramHandler {
       socket.send(bytes, 0, end, source, port);
       this.#observe(exchange.label, family, refusal, exchange.startedMs);
       if (!refusal) this.#after(exchange);
-      if (this.#spares.length < maxSpares) this.#spares.push(exchange);
+      if (!exchange.context.isKept && this.#spares.length < maxSpares) this.#spares.push(exchange);
     } catch (error) {
       this.#drop("failed");
       this.#deps.onError(error as Error);

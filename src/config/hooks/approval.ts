@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { clientIdLength } from "../../bittorrent/client-id.ts";
+import { parseInfoHash } from "../../bittorrent/info-hash.ts";
+import type { ClientApprovalOptions } from "../../middleware/client-approval/client-approval.ts";
+import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
+import { list } from "../values.ts";
+import { type BuiltInHook, describeHook } from "./built-in.ts";
+
+function clientId(item: string): string | undefined {
+  const { length } = new TextEncoder().encode(item);
+  return length === clientIdLength
+    ? undefined
+    : `client ID ${item} must be ${clientIdLength} bytes, not ${length}`;
+}
+
+function infoHash(item: string): string | undefined {
+  if (parseInfoHash(item) !== undefined) return undefined;
+  const isHex = /^([\da-f]{2})*$/i.test(item);
+  const wrong = isHex ? `hash ${item} is not 20 bytes` : `invalid hash ${item}`;
+  return `${wrong}; expected 40 hexadecimal digits`;
+}
+
+function approval(
+  check: (item: string) => string | undefined,
+  what: string,
+  example: string,
+): z.ZodType<{ whitelist: readonly string[]; blacklist: readonly string[] }> {
+  return z
+    .strictObject({
+      whitelist: list({ check }).prefault([]).describe(`Only these ${what} are let in; ${example}.`),
+      blacklist: list({ check }).prefault([]).describe(`All ${what} but these are let in.`),
+    })
+    .check((context) => {
+      const { whitelist, blacklist } = context.value;
+      if (whitelist.length === 0 || blacklist.length === 0) return;
+      const message = "using both whitelist and blacklist is invalid; remove one of the two";
+      context.issues.push({ code: "custom", message, input: context.value, path: ["blacklist"] });
+    })
+    .prefault({});
+}
+
+export const clientApproval: BuiltInHook<"client approval", ClientApprovalOptions> = describeHook(
+  "client approval",
+  {
+    description: "Refuses announces by the client that sends them, with `unapproved client`.",
+    example: { whitelist: ["TR4100", "qB5120"] },
+  },
+  approval(clientId, "clients", "the six bytes of a peer id that name client and version"),
+);
+
+export const torrentApproval: BuiltInHook<"torrent approval", TorrentApprovalOptions> = describeHook(
+  "torrent approval",
+  {
+    description: "Refuses torrents by their infohash, with `unapproved torrent`, and hides them in scrapes.",
+    example: { blacklist: ["0123456789abcdef0123456789abcdef01234567"] },
+  },
+  approval(infoHash, "torrents", "infohashes as 40 hexadecimal digits"),
+);

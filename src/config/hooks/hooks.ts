@@ -1,0 +1,42 @@
+import { z } from "zod";
+import type { ClientApprovalOptions } from "../../middleware/client-approval/client-approval.ts";
+import type { IntervalVariationOptions } from "../../middleware/interval-variation/interval-variation.ts";
+import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
+import { nearest } from "../nearest.ts";
+import { clientApproval, torrentApproval } from "./approval.ts";
+import type { BuiltInHook } from "./built-in.ts";
+import { intervalVariation } from "./interval-variation.ts";
+import { type ModuleHookConfig, moduleHook, nameModule } from "./module.ts";
+
+/** A hook by name, with options that have passed its schema. */
+export type HookConfig =
+  | { name: "client approval"; options: ClientApprovalOptions }
+  | { name: "torrent approval"; options: TorrentApprovalOptions }
+  | { name: "interval variation"; options: IntervalVariationOptions }
+  | ModuleHookConfig;
+
+/** Hooks of Chihaya that this version lacks. */
+const notYet = ["jwt"];
+
+/** The hooks that the tracker brings along, in the order of the documentation. */
+export const builtInHooks: readonly BuiltInHook[] = [clientApproval, torrentApproval, intervalVariation];
+
+const names = builtInHooks.map(({ name }) => name);
+const schemas = [...builtInHooks.map(({ schema }) => schema), moduleHook];
+
+/** A hook of the lists `prehooks` and `posthooks`. */
+export const hookSchema: z.ZodType<HookConfig> = z.preprocess(
+  nameModule,
+  z.discriminatedUnion("name", schemas as unknown as [z.core.$ZodTypeDiscriminable], {
+    error: (issue) => {
+      if (issue.code !== "invalid_union") return "expected a hook: a mapping with name and options";
+      const { name } = issue.input as { name?: unknown };
+      const known = `known hooks are ${names.map((known) => JSON.stringify(known)).join(", ")}`;
+      if (typeof name !== "string") return `a hook needs a name, or the module it comes from; ${known}`;
+      if (notYet.includes(name))
+        return `the hook ${JSON.stringify(name)} is not available yet in this version`;
+      const near = nearest(name, names);
+      return `unknown hook ${JSON.stringify(name.slice(0, 60))}; ${near ? `did you mean ${JSON.stringify(near)}?` : known}`;
+    },
+  }),
+) as z.ZodType<HookConfig>;

@@ -1,0 +1,101 @@
+import type { Clock, Random } from "../bittorrent/clock.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { Hook } from "./hook.ts";
+import type { SharedState } from "./shared-state.ts";
+
+/** What a hook is given besides its options. */
+export interface HookDeps {
+  /** Coarse time; fields, not calls. */
+  readonly clock: Clock;
+  readonly random: Random;
+  /** For what an operator should know of its setup; never called per request. */
+  readonly logger: Logger;
+  /** Where its own counters, gauges and histograms are registered; summed over the workers. */
+  readonly metrics: Metrics;
+  /** What must be one for all workers. */
+  readonly shared: SharedState;
+}
+
+/**
+ * A schema for the options of a hook, by the Standard Schema interface (version 1) that Zod, Valibot, ArkType and others
+ * implement; `Options` is what it makes of them.
+ */
+export interface OptionsSchema<Options> {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => OptionsResult<Options> | Promise<OptionsResult<Options>>;
+    readonly types?: { readonly input: unknown; readonly output: Options } | undefined;
+  };
+}
+
+/** Options, or all that is wrong with them. */
+export type OptionsResult<Options> =
+  | { readonly value: Options; readonly issues?: undefined }
+  | { readonly issues: readonly OptionsIssue[] };
+
+export interface OptionsIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** A hook as a module exports it: what makes hooks of a configuration's options. */
+export interface HookDefinition<Options = unknown> {
+  /** Names the hook in logs, metrics and failures: `passkey check`. */
+  readonly name: string;
+  /** Checks the options; without it there must be none. */
+  readonly options?: OptionsSchema<Options>;
+  /**
+   * Makes one hook, in each worker and again at each reload. What it throws stops the start, or refuses the reload.
+   */
+  create(options: Options, deps: HookDeps): Omit<Hook, "name"> | Promise<Omit<Hook, "name">>;
+}
+
+/** Defines a hook, with the types of its options from its schema. Export it as `default` for the configuration. */
+export function defineHook<Options = undefined>(
+  definition: HookDefinition<Options>,
+): HookDefinition<Options> {
+  return definition;
+}
+
+/**
+ * Makes a hook of a definition.
+ * @param options  as they were written; checked here
+ * @throws Error that names the first wrong option
+ */
+export async function createDefinedHook<Options>(
+  definition: HookDefinition<Options>,
+  options: unknown,
+  deps: HookDeps,
+): Promise<Hook> {
+  const result = await checkOptions(definition, options);
+  if (result.issues !== undefined) {
+    const { path, message } = result.issues[0]!;
+    throw new Error(
+      `${definition.name}: options${optionPath(path)
+        .map((step) => `.${step}`)
+        .join("")}: ${message}`,
+    );
+  }
+  const hook = await definition.create(result.value, deps);
+  return Object.assign(hook, { name: definition.name });
+}
+
+/** Checks the options of a definition; without a schema there must be none. */
+export async function checkOptions<Options>(
+  { name, options: schema }: HookDefinition<Options>,
+  options: unknown,
+): Promise<OptionsResult<Options>> {
+  if (schema !== undefined) return schema["~standard"].validate(options ?? {});
+  if (options === undefined) return { value: undefined as Options };
+  return { issues: [{ message: `the hook ${JSON.stringify(name)} takes no options` }] };
+}
+
+/** The keys of an issue's path. */
+export function optionPath(path: OptionsIssue["path"] = []): (string | number)[] {
+  return path.map((step) => {
+    const key = typeof step === "object" ? step.key : step;
+    return typeof key === "number" ? key : String(key);
+  });
+}
