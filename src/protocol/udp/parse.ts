@@ -2,7 +2,7 @@ import type { Address } from "../../bittorrent/address.ts";
 import { type AnnounceRequest, Counter } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import { copy20, infoHashLength } from "../../bittorrent/info-hash.ts";
+import { infoHashLength, readWords20 } from "../../bittorrent/info-hash.ts";
 import type { ScrapeRequest } from "../../bittorrent/scrape.ts";
 import { parseOptions } from "./options.ts";
 import {
@@ -51,8 +51,8 @@ export function parseAnnounce(
   const head = announceLength[action];
   if (length < head) return malformedPacket;
 
-  copy20(bytes, at + 16, request.infoHash);
-  copy20(bytes, at + 36, request.peerId);
+  readWords20(view, at + 16, request.infoHashWords);
+  readWords20(view, at + 36, request.peerIdWords);
   const { counters } = request;
   counters[2 * Counter.downloaded + 1] = view.getUint32(at + 56);
   counters[2 * Counter.downloaded] = view.getUint32(at + 60);
