@@ -11,8 +11,8 @@ export { parseInfoHash, toHex } from "./bittorrent/info-hash.ts";
 export type { Params } from "./bittorrent/params.ts";
 export { PeerList } from "./bittorrent/peer-list.ts";
 export { ScrapeRequest, ScrapeResponse } from "./bittorrent/scrape.ts";
-export type { HttpOptions } from "./frontend/http/options.ts";
-export type { UdpOptions } from "./frontend/udp/options.ts";
+export { type HttpOptions, httpDefaults } from "./frontend/http/options.ts";
+export { type UdpOptions, udpDefaults } from "./frontend/udp/options.ts";
 export {
   defineHook,
   type HookDefinition,
@@ -33,7 +33,13 @@ export type { FurtherStoreOptions, SharedState } from "./middleware/shared-state
 export { type Logger, silentLogger } from "./observability/logger.ts";
 export { Metrics } from "./observability/metrics.ts";
 export { SystemClock } from "./runtime/clock.ts";
-export { Tracker, type TrackerParts, type TrackerSettings } from "./runtime/tracker.ts";
+export {
+  type CreateTrackerOptions,
+  createTracker,
+  EmbeddedTracker,
+  type HookUse,
+  useHook,
+} from "./runtime/create-tracker.ts";
 export {
   MemoryStore,
   type MemoryStoreConfig,

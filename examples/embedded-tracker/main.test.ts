@@ -17,7 +17,7 @@ describe("an embedded tracker", () => {
 
   for (const scheme of ["http", "udp"]) {
     const url = (passkey: string) =>
-      `${tracker.urls.find((base) => base.startsWith(scheme))}/announce?passkey=${passkey}`;
+      `${tracker.urls().find((base) => base.startsWith(scheme))}/announce?passkey=${passkey}`;
 
     it(`lets a member announce over ${scheme}, and counts it`, async () => {
       const before = announces.get("alice") ?? 0;
@@ -34,7 +34,7 @@ describe("an embedded tracker", () => {
   }
 
   it("refuses the scrape of a stranger", async () => {
-    const http = tracker.urls.find((base) => base.startsWith("http"));
+    const http = tracker.urls().find((base) => base.startsWith("http"));
     await assert.rejects(scrape(`${http}/announce?passkey=guess`, [infoHash]), /unknown passkey/);
     const [counts] = await scrape(`${http}/announce?passkey=7d1f40c2`, [infoHash]);
     assert.equal(counts?.incomplete, 1);

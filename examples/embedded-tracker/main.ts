@@ -6,15 +6,11 @@
 import {
   ClientError,
   ContextKey,
-  createRandom,
+  createTracker,
+  type EmbeddedTracker,
   type Hook,
-  MemoryStore,
-  Metrics,
   type Params,
   type RequestContext,
-  SystemClock,
-  silentLogger,
-  Tracker,
 } from "../../src/index.ts";
 
 const unknownPasskey = new ClientError("unknown passkey");
@@ -58,69 +54,25 @@ export async function startTracker(
   port: number,
   members: ReadonlyMap<string, string>,
   announces: Map<string, number>,
-): Promise<{ urls: string[]; stop: () => Promise<void> }> {
-  const clock = new SystemClock();
-  const store = new MemoryStore({
-    config: { gcInterval: 180, peerLifetime: 1860, maxPeers: 100_000, peerIds: false },
-    clock,
-    random: createRandom(Date.now()),
-  });
+): Promise<EmbeddedTracker> {
   const listen = [{ host: "127.0.0.1", port }];
-  const limits = { maxNumWant: 100, defaultNumWant: 50, maxScrapeInfoHashes: 50 };
-  const tracker = new Tracker(
-    {
-      interval: 1800,
-      minInterval: 900,
-      preHooks: [createPasskeys(members)],
-      postHooks: [createActivity(announces)],
-      http: {
-        listen,
-        listenTls: [],
-        tls: undefined,
-        readTimeout: 5,
-        writeTimeout: 5,
-        idleTimeout: 30,
-        keepAlive: true,
-        requestTiming: false,
-        announceRoutes: ["/announce"],
-        scrapeRoutes: ["/scrape"],
-        allowIpSpoofing: false,
-        realIpHeader: "",
-        trustedProxies: [],
-        proxyProtocol: false,
-        maxConnections: 1024,
-        maxHeaderBytes: 16_384,
-        ...limits,
-      },
-      udp: {
-        listen,
-        privateKey: "",
-        maxClockSkew: 10,
-        requestTiming: false,
-        allowIpSpoofing: false,
-        ...limits,
-      },
-    },
-    { store, clock, metrics: new Metrics(), logger: silentLogger },
-  );
-  clock.start();
+  const tracker = createTracker({
+    http: { listen },
+    udp: { listen },
+    preHooks: [createPasskeys(members)],
+    postHooks: [createActivity(announces)],
+  });
   await tracker.start();
-  return {
-    urls: tracker.urls(),
-    async stop() {
-      await tracker.stop(AbortSignal.timeout(10_000));
-      clock.stop();
-    },
-  };
+  return tracker;
 }
 
 if (import.meta.main) {
   const announces = new Map<string, number>();
   const members = new Map([["7d1f40c2", "alice"]]);
-  const { urls, stop } = await startTracker(6969, members, announces);
-  for (const url of urls) console.log(`${url}/announce?passkey=7d1f40c2`);
+  const tracker = await startTracker(6969, members, announces);
+  for (const url of tracker.urls()) console.log(`${url}/announce?passkey=7d1f40c2`);
   process.once("SIGINT", async () => {
-    await stop();
+    await tracker.stop();
     console.log(announces);
   });
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Networks } from "../bittorrent/networks.ts";
-import type { HttpOptions } from "../frontend/http/options.ts";
-import type { UdpOptions } from "../frontend/udp/options.ts";
+import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
+import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
 import { mostPeers } from "../storage/memory/memory.ts";
 import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
@@ -23,10 +23,10 @@ const common = {
     .prefault("false")
     .describe("Whether responses are timed. Without it, the histogram of response times counts each as 0."),
   max_numwant: integer(1, mostNumWant)
-    .prefault("100")
+    .prefault(`${httpDefaults.maxNumWant}`)
     .describe("Most peers that an announce is answered with."),
   default_numwant: integer(1, mostNumWant)
-    .prefault("50")
+    .prefault(`${httpDefaults.defaultNumWant}`)
     .describe("Peers for a client that does not say how many it wants; never more than `max_numwant`."),
 };
 
@@ -60,21 +60,27 @@ const http = z
     tls_key_path: text()
       .prefault("")
       .describe("File with the key of the certificate, in PEM. Read again by a reload."),
-    read_timeout: duration(moment).prefault("5s").describe("Time for a whole request to arrive."),
-    write_timeout: duration(moment).prefault("5s").describe("Time for a client to take a response."),
+    read_timeout: duration(moment)
+      .prefault(`${httpDefaults.readTimeout}s`)
+      .describe("Time for a whole request to arrive."),
+    write_timeout: duration(moment)
+      .prefault(`${httpDefaults.writeTimeout}s`)
+      .describe("Time for a client to take a response."),
     idle_timeout: duration(moment)
-      .prefault("30s")
+      .prefault(`${httpDefaults.idleTimeout}s`)
       .describe("Time that an open connection may wait for its next request."),
     enable_keepalive: boolean()
-      .prefault("true")
+      .prefault(`${httpDefaults.keepAlive}`)
       .describe("Whether a connection stays open for more requests. Proxies and many clients use that."),
     enable_request_timing: common.enable_request_timing,
     announce_routes: list()
-      .prefault(["/announce"])
+      .prefault([...httpDefaults.announceRoutes])
       .describe(
         "Paths of announces. `/:name/announce` takes a part of the path as a parameter for hooks, `/x/*name` the rest of it.",
       ),
-    scrape_routes: list().prefault(["/scrape"]).describe("Paths of scrapes."),
+    scrape_routes: list()
+      .prefault([...httpDefaults.scrapeRoutes])
+      .describe("Paths of scrapes."),
     allow_ip_spoofing: boolean()
       .prefault("false")
       .describe(
@@ -98,16 +104,16 @@ const http = z
     max_numwant: common.max_numwant,
     default_numwant: common.default_numwant,
     max_scrape_infohashes: integer(1, 1000)
-      .prefault("50")
+      .prefault(`${httpDefaults.maxScrapeInfoHashes}`)
       .describe("Most infohashes that one scrape is answered for; the others are left out."),
     max_connections: integer(1, 1_000_000)
-      .prefault("16384")
+      .prefault(`${httpDefaults.maxConnections}`)
       .describe(
         "Open connections; above it, the one that has waited longest for its client is closed. A quarter of them " +
           "at most come from one address, unless it is in `trusted_proxies`. Needs as many file descriptors.",
       ),
     max_header_bytes: integer(512, 65_536)
-      .prefault("16384")
+      .prefault(`${httpDefaults.maxHeaderBytes}`)
       .describe("Longest request line and headers together."),
   })
   .transform(
@@ -149,14 +155,14 @@ const udp = z
       ),
     private_key_file: text({ restart: true }).prefault("").describe("File to read `private_key` from."),
     max_clock_skew: duration(0)
-      .prefault("10s")
+      .prefault(`${udpDefaults.maxClockSkew}s`)
       .describe("How far the clocks of trackers with one `private_key` may be apart."),
     enable_request_timing: common.enable_request_timing,
     allow_ip_spoofing: boolean()
       .prefault("false")
       .describe("Whether the address field of an announce is believed. Then anybody can announce anybody."),
     receive_buffer: integer(65_536, 1_073_741_824, { restart: true })
-      .prefault("8388608")
+      .prefault(`${udpDefaults.receiveBuffer}`)
       .describe(
         "Bytes of each socket's receive buffer, for bursts. Linux grants up to `net.core.rmem_max`; a log line says " +
           "when that is less.",
@@ -164,7 +170,7 @@ const udp = z
     max_numwant: common.max_numwant,
     default_numwant: common.default_numwant,
     max_scrape_infohashes: integer(1, mostUdpScrape)
-      .prefault("74")
+      .prefault(`${udpDefaults.maxScrapeInfoHashes}`)
       .describe(`Most infohashes that one scrape is answered for; a packet has room for ${mostUdpScrape}.`),
   })
   .transform(

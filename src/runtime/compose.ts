@@ -63,7 +63,7 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
 }
 
 /** What a hook is given; what it shares is its own, also where there are two of its name. */
-function hookDeps(name: string, parts: ComposeParts, used: Map<string, number>): HookDeps {
+export function hookDeps(name: string, parts: ComposeParts, used: Map<string, number>): HookDeps {
   const { clock, random, metrics, logger, hub } = parts;
   const count = (used.get(name) ?? 0) + 1;
   used.set(name, count);

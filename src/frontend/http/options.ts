@@ -37,3 +37,25 @@ export interface HttpOptions {
   /** Bytes of a request's line and headers. */
   maxHeaderBytes: number;
 }
+
+/** What the frontend does unless it is told otherwise; where it listens has no default here. */
+export const httpDefaults: Omit<HttpOptions, "listen"> = {
+  listenTls: [],
+  tls: undefined,
+  readTimeout: 5,
+  writeTimeout: 5,
+  idleTimeout: 30,
+  keepAlive: true,
+  requestTiming: false,
+  announceRoutes: ["/announce"],
+  scrapeRoutes: ["/scrape"],
+  allowIpSpoofing: false,
+  realIpHeader: "",
+  trustedProxies: [],
+  proxyProtocol: false,
+  maxNumWant: 100,
+  defaultNumWant: 50,
+  maxScrapeInfoHashes: 50,
+  maxConnections: 16_384,
+  maxHeaderBytes: 16_384,
+};

@@ -17,3 +17,15 @@ export interface UdpOptions {
   defaultNumWant: number;
   maxScrapeInfoHashes: number;
 }
+
+/** What the frontend does unless it is told otherwise; where it listens has no default here. */
+export const udpDefaults: Omit<UdpOptions, "listen"> = {
+  privateKey: "",
+  maxClockSkew: 10,
+  requestTiming: false,
+  allowIpSpoofing: false,
+  receiveBuffer: 8_388_608,
+  maxNumWant: 100,
+  defaultNumWant: 50,
+  maxScrapeInfoHashes: 74,
+};
