@@ -26,5 +26,5 @@ function explain({ code, message }: NodeJS.ErrnoException): string {
   if (code === "ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING") {
     return "Node.js runs no TypeScript of packages; the package should contain JavaScript";
   }
-  return message;
+  return message.replace(/ imported from .*/, "");
 }

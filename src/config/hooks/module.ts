@@ -19,7 +19,7 @@ export const moduleHook: z.ZodType<ModuleHookConfig> = z
     module: text().describe(
       "File (`./my-hook.ts`, seen from the configuration's folder) or package whose default export is a `defineHook`.",
     ),
-    options: z.unknown(),
+    options: z.unknown().optional(),
     timeout: duration(0.001)
       .prefault("5s")
       .describe("Time after which a request does not wait any longer for a hook that answers later."),
