@@ -84,7 +84,10 @@ describe("hooks from modules", () => {
   });
 
   for (const [module, message] of [
-    ["./missing.js", /prehooks\[0\]\.module: cannot load file:\/\/missing\.js: Cannot find module 'missing\.js'\n/],
+    [
+      "./missing.js",
+      /prehooks\[0\]\.module: cannot load file:\/\/missing\.js: Cannot find module 'missing\.js'\n/,
+    ],
     ["./empty.js", /prehooks\[0\]\.module: file:\/\/empty\.js has no default export made by defineHook/],
     ["./broken.js", /prehooks\[0\]\.module: cannot load file:\/\/broken\.js: Unexpected end of input/],
     ["not-installed", /prehooks\[0\]\.module: cannot load not-installed: Cannot find package/],
