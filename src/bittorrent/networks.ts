@@ -26,10 +26,10 @@ export class Networks {
     const families: Family[] = [];
     const words = new Int32Array(list.length * stride);
     list.forEach((text, index) => {
-      const { address, mask } = parseNetwork(text);
+      const { address, prefix } = parseNetwork(text);
       families.push(address.family);
       words.set(address.words, index * stride);
-      words.set(new Int32Array(mask.buffer), index * stride + 4);
+      words.set(prefixMask(prefix), index * stride + 4);
     });
     return new Networks(families, words);
   }
@@ -58,7 +58,25 @@ export class Networks {
   }
 }
 
-function parseNetwork(text: string): { address: Address; mask: Uint8Array } {
+/** A network: all addresses that share the first `prefix` bits of `address`, whose other bits are zero. */
+export interface Network {
+  address: Address;
+  /** 0 to 32, or to 128. */
+  prefix: number;
+}
+
+/** Makes the mask of a prefix, as words in the order of {@link Address.words}. */
+export function prefixMask(prefix: number): Int32Array {
+  const mask = new Uint8Array(16);
+  for (let bit = 0; bit < prefix; bit++) mask[bit >> 3]! |= 0x80 >> (bit & 7);
+  return new Int32Array(mask.buffer);
+}
+
+/**
+ * Parses one network, as {@link Networks.parse} does.
+ * @throws RangeError that says what is wrong with it
+ */
+export function parseNetwork(text: string): Network {
   const slash = text.indexOf("/");
   const host = slash < 0 ? text : text.slice(0, slash);
   if (host.includes("%")) throw new RangeError(`a network has no zone: ${JSON.stringify(text)}`);
@@ -81,16 +99,12 @@ function parseNetwork(text: string): { address: Address; mask: Uint8Array } {
       throw new RangeError(`the prefix of ${JSON.stringify(text)} must be ${mapped} to ${bits + mapped}`);
     }
   }
-  const mask = new Uint8Array(16);
-  for (let bit = 0; bit < prefix; bit++) mask[bit >> 3]! |= 0x80 >> (bit & 7);
+  const mask = prefixMask(prefix);
   const first = new Address();
-  first.set(
-    address.family,
-    address.bytes.map((byte, i) => byte & mask[i]!),
-    0,
-  );
+  first.copyFrom(address);
+  for (let i = 0; i < 4; i++) first.words[i]! &= mask[i]!;
   if (!first.equals(address)) {
     throw new RangeError(`${JSON.stringify(text)} has bits beyond its prefix; write ${first}/${prefix}`);
   }
-  return { address, mask };
+  return { address, prefix };
 }

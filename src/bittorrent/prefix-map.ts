@@ -1,0 +1,279 @@
+import type { Address, Family } from "./address.ts";
+
+/** What {@link PrefixMap.find} returns where no prefix has the address. */
+export const noPrefix = -1;
+
+/**
+ * One family's part of a map: plain shared memory, so that threads can be given it.
+ *
+ * Shape: the address space cut into ranges, of which each has one value. Range `i` goes from `starts[i]` to before
+ * `starts[i + 1]`; a start is one word or four, the first one the most significant, with the sign bit turned so that
+ * signed words compare as unsigned ones.
+ */
+interface Ranges {
+  readonly starts: Int32Array;
+  readonly values: Int32Array;
+  /** The last range that begins at or before each start of 16 bits, and one more; empty where there are few ranges. */
+  readonly index: Int32Array;
+}
+
+/** Ranges from which on an index is worth its 256 KiB. */
+const indexedFrom = 4096;
+
+export interface PrefixMapMemory {
+  readonly ranges4: Ranges;
+  readonly ranges6: Ranges;
+}
+
+/**
+ * Maps networks to small numbers; of the networks that have an address the one with the longest prefix wins. Overlaps are
+ * resolved when the map is built, so a look-up is one binary search, in a big map only among the ranges of the
+ * address's first 16 bits, and it allocates nothing. 8 bytes a range of IPv4, 20 of IPv6; a network alone takes two ranges.
+ */
+export class PrefixMap {
+  /** May be posted to other threads, for a `PrefixMap` of their own over it. */
+  readonly memory: PrefixMapMemory;
+
+  constructor(memory: PrefixMapMemory) {
+    this.memory = memory;
+  }
+
+  /** @returns the value of the longest prefix that has the address, or {@link noPrefix} */
+  find(address: Address): number {
+    return this.findBytes(address.family, address.bytes, 0);
+  }
+
+  /** Looks up the address whose 4 or 16 bytes are at `at`, in network order. */
+  findBytes(family: Family, bytes: Uint8Array, at: number): number {
+    return family === 4 ? this.#find4(word(bytes, at)) : this.#find6(bytes, at);
+  }
+
+  #find4(wanted: number): number {
+    const { starts, values, index } = this.memory.ranges4;
+    const bucket = (wanted >> 16) + 0x8000;
+    let low = index.length === 0 ? 0 : index[bucket]!;
+    for (let high = index.length === 0 ? values.length : index[bucket + 1]! + 1; high - low > 1; ) {
+      const middle = (low + high) >>> 1;
+      if (starts[middle]! <= wanted) low = middle;
+      else high = middle;
+    }
+    return values[low]!;
+  }
+
+  #find6(bytes: Uint8Array, at: number): number {
+    const { starts, values, index } = this.memory.ranges6;
+    const a = word(bytes, at);
+    const b = word(bytes, at + 4);
+    const c = word(bytes, at + 8);
+    const d = word(bytes, at + 12);
+    const bucket = (a >> 16) + 0x8000;
+    let low = index.length === 0 ? 0 : index[bucket]!;
+    for (let high = index.length === 0 ? values.length : index[bucket + 1]! + 1; high - low > 1; ) {
+      const middle = (low + high) >>> 1;
+      const from = middle * 4;
+      let difference = starts[from]! - a;
+      if (difference === 0) difference = starts[from + 1]! - b;
+      if (difference === 0) difference = starts[from + 2]! - c;
+      if (difference === 0) difference = starts[from + 3]! - d;
+      if (difference <= 0) low = middle;
+      else high = middle;
+    }
+    return values[low]!;
+  }
+}
+
+/** The four bytes at `at` as {@link Ranges} have them. */
+function word(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) ^ (1 << 31);
+}
+
+/** Collects networks for a {@link PrefixMap}: packed, so a million of them are no million objects. */
+export class PrefixMapBuilder {
+  readonly #networks4 = new NetworkList(1);
+  readonly #networks6 = new NetworkList(4);
+
+  /**
+   * @param prefix  bits that count, 0 to 32 or 128; those of the address beyond it are taken as zero
+   * @param value   0 to 2^31-1; where a network is added twice, its last value counts
+   */
+  add(address: Address, prefix: number, value: number): void {
+    (address.family === 4 ? this.#networks4 : this.#networks6).add(address.bytes, prefix, value);
+  }
+
+  /** Networks that were added. */
+  get size(): number {
+    return this.#networks4.size + this.#networks6.size;
+  }
+
+  build(): PrefixMap {
+    return new PrefixMap({ ranges4: this.#networks4.cut(), ranges6: this.#networks6.cut() });
+  }
+}
+
+/**
+ * Networks of one family.
+ *
+ *     | first address, `width` words as in Ranges | prefix | value |
+ */
+class NetworkList {
+  readonly #width: number;
+  readonly #stride: number;
+  #words = new Int32Array(64);
+  size = 0;
+
+  constructor(width: number) {
+    this.#width = width;
+    this.#stride = width + 2;
+  }
+
+  add(bytes: Uint8Array, prefix: number, value: number): void {
+    const width = this.#width;
+    const at = this.size++ * this.#stride;
+    if (at + this.#stride > this.#words.length) {
+      const grown = new Int32Array(this.#words.length * 2);
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    for (let i = 0; i < width; i++) {
+      // The bits beyond the prefix become zero, which is the sign bit's place turned.
+      this.#words[at + i] = ((word(bytes, 4 * i) ^ (1 << 31)) & wordMask(prefix, i)) ^ (1 << 31);
+    }
+    this.#words[at + width] = prefix;
+    this.#words[at + width + 1] = value;
+  }
+
+  /** Cuts the address space at every border. A network that begins inside another one ends inside it as well. */
+  cut(): Ranges {
+    const words = this.#words;
+    const width = this.#width;
+    const ranges = new RangeList(width, 2 * this.size + 1);
+    const open: number[] = []; // offsets of the networks that are not over yet, the innermost last
+    const end = new Int32Array(width);
+    /** Ends the open networks that are over before `at`; all of them where it is undefined. */
+    const close = (at: number | undefined) => {
+      while (open.length > 0) {
+        const isPast = afterNetwork(words, open.at(-1)!, width, end);
+        if (at !== undefined && (isPast || compareWords(end, 0, words, at, width) > 0)) return;
+        open.pop();
+        const outer = open.length === 0 ? noPrefix : words[open.at(-1)! + width + 1]!;
+        if (!isPast) ranges.add(end, 0, outer);
+      }
+    };
+    ranges.add(new Int32Array(width).fill(1 << 31), 0, noPrefix);
+    for (const index of this.#inOrder()) {
+      const at = index * this.#stride;
+      close(at);
+      ranges.add(words, at, words[at + width + 1]!);
+      open.push(at);
+    }
+    close(undefined);
+    return ranges.take();
+  }
+
+  /** Indices by first address, then from the widest to the narrowest, then as they were added. */
+  #inOrder(): Uint32Array {
+    const { size } = this;
+    const words = this.#words;
+    const width = this.#width;
+    const stride = this.#stride;
+    // Sorting numbers is fast; what they cannot tell apart is sorted in small groups.
+    const keys = new BigUint64Array(size);
+    const halves = new Uint32Array(keys.buffer);
+    const [low, high] = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? [0, 1] : [1, 0];
+    for (let i = 0; i < size; i++) {
+      halves[2 * i + low] = i;
+      halves[2 * i + high] = words[i * stride]! ^ (1 << 31);
+    }
+    keys.sort();
+    const order = new Uint32Array(size);
+    for (let i = 0; i < size; i++) order[i] = halves[2 * i + low]!;
+    const compare = (a: number, b: number) =>
+      compareWords(words, a * stride, words, b * stride, width + 1) || a - b;
+    for (let from = 0, to = 0; from < size; from = to) {
+      while (to < size && halves[2 * to + high] === halves[2 * from + high]) to++;
+      if (to - from > 1) order.subarray(from, to).sort(compare);
+    }
+    return order;
+  }
+}
+
+/** Ranges as they are found, from the first address to the last. */
+class RangeList {
+  readonly #width: number;
+  readonly #starts: Int32Array;
+  readonly #values: Int32Array;
+  #count = 0;
+
+  constructor(width: number, most: number) {
+    this.#width = width;
+    this.#starts = new Int32Array(most * width);
+    this.#values = new Int32Array(most);
+  }
+
+  /** Begins a range at `from[at..]`: it takes the place of one that begins there, and goes on with one of its value. */
+  add(from: Int32Array, at: number, value: number): void {
+    const width = this.#width;
+    const last = this.#count - 1;
+    if (last >= 0 && compareWords(this.#starts, last * width, from, at, width) === 0) this.#count--;
+    if (this.#count > 0 && this.#values[this.#count - 1] === value) return;
+    for (let i = 0; i < width; i++) this.#starts[this.#count * width + i] = from[at + i]!;
+    this.#values[this.#count++] = value;
+  }
+
+  take(): Ranges {
+    return {
+      starts: share(this.#starts.subarray(0, this.#count * this.#width)),
+      values: share(this.#values.subarray(0, this.#count)),
+      index: share(this.#count < indexedFrom ? new Int32Array(0) : this.#index()),
+    };
+  }
+
+  #index(): Int32Array {
+    const index = new Int32Array(0x10001).fill(this.#count - 1);
+    let bucket = 0;
+    for (let range = 0; range < this.#count; range++) {
+      // Buckets that begin before this range belong to the one before it.
+      for (; (bucket - 0x8000) << 16 < this.#starts[range * this.#width]!; bucket++) {
+        if (bucket === 0x10000) return index;
+        index[bucket] = range - 1;
+      }
+    }
+    return index;
+  }
+}
+
+function share(words: Int32Array): Int32Array {
+  const shared = new Int32Array(new SharedArrayBuffer(words.byteLength));
+  shared.set(words);
+  return shared;
+}
+
+/** Writes the address after the network at `at` into `out`. @returns whether there is none */
+function afterNetwork(words: Int32Array, at: number, width: number, out: Int32Array): boolean {
+  const prefix = words[at + width]!;
+  for (let i = 0; i < width; i++) out[i] = words[at + i]! ^ (1 << 31);
+  if (prefix === 0) return true;
+  let i = (prefix - 1) >> 5;
+  let carry = 1 << (31 - ((prefix - 1) & 31));
+  for (; i >= 0 && carry !== 0; i--) {
+    const sum = (out[i]! + carry) | 0;
+    carry = sum === 0 ? 1 : 0;
+    out[i] = sum;
+  }
+  for (i = 0; i < width; i++) out[i]! ^= 1 << 31;
+  return carry !== 0;
+}
+
+/** The bits of word `index` that a prefix has. */
+function wordMask(prefix: number, index: number): number {
+  const bits = Math.max(0, Math.min(32, prefix - 32 * index));
+  return bits === 0 ? 0 : -1 << (32 - bits);
+}
+
+function compareWords(a: Int32Array, atA: number, b: Int32Array, atB: number, count: number): number {
+  for (let i = 0; i < count; i++) {
+    const difference = a[atA + i]! - b[atB + i]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
