@@ -16,6 +16,7 @@ export type ClientErrorCode =
   | "missing-infohash"
   | "multiple-infohashes"
   | "overloaded"
+  | "rate-limited"
   | "unapproved-client"
   | "unapproved-torrent"
   | "unknown-action"

@@ -68,10 +68,15 @@ function checkIntervals(config: Config, document: Record<string, Plain>, report:
   if (!report.sound(["announce_interval"], path, ["prehooks"])) return;
   let longest = announceInterval;
   let reason = "announce_interval";
-  for (const hook of config.preHooks) {
-    if (hook.name !== "interval variation") continue;
-    longest += hook.options.maxIncreaseDelta;
+  for (const { name, options } of config.preHooks) {
+    if (name !== "interval variation") continue;
+    longest += options.maxIncreaseDelta;
     reason = "announce_interval and the max_increase_delta of interval variation";
+  }
+  for (const { name, options } of config.preHooks) {
+    if (name !== "interval control") continue;
+    longest = options.longest + options.jitter;
+    reason = "longest and jitter of interval control";
   }
   if (peerLifetime <= longest) {
     const seen = `peers announce every ${longest} s (${reason})`;

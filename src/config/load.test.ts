@@ -354,6 +354,19 @@ test("values are checked against each other", () => {
     ],
   ];
   for (const [yaml, error] of errors) assert.deepEqual(errorsOf(yaml), [error]);
+  const hook = (name: string, options: string) =>
+    errorsOf(`chihaya: {udp: {}, prehooks: [{name: ${name}, options: {${options}}}]}`).map((text) =>
+      text.replace(/^[\d:]+ prehooks\[0\]\.options\./, ""),
+    );
+  assert.deepEqual(hook("interval control", "shortest: 5m, longest: 4m, few_peers: 9, many_peers: 9"), [
+    "longest: must not be below shortest",
+    "many_peers: must be above few_peers",
+  ]);
+  assert.deepEqual(hook("rate limit", "rate: 5, burst: 4"), ["burst: must not be below rate"]);
+  assert.deepEqual(hook("rate limit", "rate: 0, burst: 4, exempt: 10.0.0.1/8"), [
+    'rate: expected a number above 0, got "0"',
+    'exempt[0]: "10.0.0.1/8" has bits beyond its prefix; write 10.0.0.0/8',
+  ]);
 
   const warnings: [yaml: string, warning: string | undefined][] = [
     [
@@ -361,6 +374,14 @@ test("values are checked against each other", () => {
       "1:10 storage.config.peer_lifetime: peers announce every 1860 s (announce_interval) and are forgotten after 1860 s; make it longer",
     ],
     ["chihaya: {udp: {}, announce_interval: 1859s}", undefined],
+    [
+      "chihaya: {udp: {}, prehooks: [{name: interval control, options: {shortest: 5m, longest: 30m, jitter: 60s}}]}",
+      "1:10 storage.config.peer_lifetime: peers announce every 1860 s (longest and jitter of interval control) and are forgotten after 1860 s; make it longer",
+    ],
+    [
+      "chihaya: {udp: {}, announce_interval: 40m, prehooks: [{name: interval control, options: {shortest: 5m, longest: 30m}}]}",
+      undefined,
+    ],
     [
       "chihaya: {http: {max_numwant: 10, default_numwant: 11}}",
       "1:52 http.default_numwant: above max_numwant; 10 is used",

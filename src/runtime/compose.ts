@@ -54,6 +54,14 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
       );
       return createIntervalVariation(hook.options);
     }
+    case "interval control": {
+      const { createIntervalControl } = await import("../middleware/interval-control/interval-control.ts");
+      return createIntervalControl(hook.options);
+    }
+    case "rate limit": {
+      const { createRateLimit } = await import("../middleware/rate-limit/rate-limit.ts");
+      return createRateLimit(hook.options, hookDeps(hook.name, parts, used));
+    }
     case "module": {
       const definition = await importHookDefinition(hook.module);
       const made = await createDefinedHook(definition, hook.options, hookDeps(definition.name, parts, used));

@@ -1,25 +1,37 @@
 import { z } from "zod";
 import type { ClientApprovalOptions } from "../../middleware/client-approval/client-approval.ts";
+import type { IntervalControlOptions } from "../../middleware/interval-control/interval-control.ts";
 import type { IntervalVariationOptions } from "../../middleware/interval-variation/interval-variation.ts";
+import type { RateLimitOptions } from "../../middleware/rate-limit/rate-limit.ts";
 import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
 import { nearest } from "../nearest.ts";
 import { clientApproval, torrentApproval } from "./approval.ts";
 import type { BuiltInHook } from "./built-in.ts";
+import { intervalControl } from "./interval-control.ts";
 import { intervalVariation } from "./interval-variation.ts";
 import { type ModuleHookConfig, moduleHook, nameModule } from "./module.ts";
+import { rateLimit } from "./rate-limit.ts";
 
 /** A hook by name, with options that have passed its schema. */
 export type HookConfig =
   | { name: "client approval"; options: ClientApprovalOptions }
   | { name: "torrent approval"; options: TorrentApprovalOptions }
   | { name: "interval variation"; options: IntervalVariationOptions }
+  | { name: "interval control"; options: IntervalControlOptions }
+  | { name: "rate limit"; options: RateLimitOptions }
   | ModuleHookConfig;
 
 /** Hooks of Chihaya that this version lacks. */
 const notYet = ["jwt"];
 
 /** The hooks that the tracker brings along, in the order of the documentation. */
-export const builtInHooks: readonly BuiltInHook[] = [clientApproval, torrentApproval, intervalVariation];
+export const builtInHooks: readonly BuiltInHook[] = [
+  clientApproval,
+  torrentApproval,
+  intervalVariation,
+  intervalControl,
+  rateLimit,
+];
 
 const names = builtInHooks.map(({ name }) => name);
 const schemas = [...builtInHooks.map(({ schema }) => schema), moduleHook];
