@@ -1,4 +1,3 @@
-import { Session } from "node:inspector/promises";
 import type { Readable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import { getHeapSnapshot } from "node:v8";
@@ -29,6 +28,7 @@ export const mainProfiler: Profiler = {
  * @returns the content of a `.cpuprofile` file
  */
 export async function profileCpu(seconds: number, signal: AbortSignal): Promise<string> {
+  const { Session } = await import("node:inspector/promises"); // not kept in memory for a tracker that is never asked
   const session = new Session();
   session.connect();
   try {

@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
 import type { LoadOptions, LoadResult } from "../config/load.ts";
 import { loadConfigApart } from "../config/load-apart.ts";
+import { type Network, portableNetwork } from "../net/network.ts";
 import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -14,7 +15,7 @@ import { mainProfiler } from "../observability/profiles.ts";
 import { observeExpiry, registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
-import { type Host, LocalHost } from "./host.ts";
+import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { LocalHub } from "./share-hub.ts";
 import { Supervisor } from "./supervisor.ts";
 import { version } from "./version.ts";
@@ -45,7 +46,8 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
   logger.info({ version, node: process.version, config }, "starting chihaya");
   logWarnings(logger, loaded.warnings);
   try {
-    const daemon = new Daemon(options, loaded.config, logger);
+    const network = await openMainNetwork(loaded.config, logger);
+    const daemon = new Daemon(options, loaded.config, logger, network);
     await daemon.start();
     return await daemon.untilStopped();
   } catch (error) {
@@ -74,6 +76,15 @@ const maxAutoWorkers = 8;
 /** Threads of libuv's pool for all else, as many as it has by default. */
 const otherPoolThreads = 4;
 
+function countWorkers({ workers }: Config): number {
+  return workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : workers;
+}
+
+/** Beside workers the main thread has nothing to do that would need the native engine. */
+async function openMainNetwork(config: Config, logger: Logger): Promise<Network> {
+  return countWorkers(config) === 1 ? openConfiguredNetwork(config, logger) : portableNetwork;
+}
+
 /** Settings of the process as a whole, which a reload cannot change. */
 const restartSettings = [
   ["metrics_addr", "metricsListen"],
@@ -87,6 +98,7 @@ class Daemon {
   /** What it was started with: some of it stays until a restart. */
   readonly #config: Config;
   readonly #logger: Logger;
+  readonly #network: Network;
   readonly #clock = new SystemClock();
   readonly #store: MemoryStore;
   readonly #host: Host;
@@ -98,11 +110,12 @@ class Daemon {
   #stoppingSince: number | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
-  constructor(options: DaemonOptions, config: Config, logger: Logger) {
+  constructor(options: DaemonOptions, config: Config, logger: Logger, network: Network) {
     this.#options = options;
     this.#config = config;
     this.#shutdownTimeout = config.shutdownTimeout;
     this.#logger = logger;
+    this.#network = network;
     const metrics = new Metrics();
     const random = createRandom(randomInt(1, 2 ** 31));
     this.#store = new MemoryStore({
@@ -114,12 +127,11 @@ class Daemon {
     registerStorageMetrics(metrics, this.#store);
     const hub = new LocalHub({ clock: this.#clock, random });
     const parts = { config, store: this.#store, clock: this.#clock, random, metrics, logger, hub };
-    const workers =
-      config.workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : config.workers;
+    const workers = countWorkers(config);
     // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
     process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
     const supervisor = workers === 1 ? undefined : new Supervisor(parts, workers);
-    this.#host = supervisor ?? new LocalHost({ ...parts, owner: 1 });
+    this.#host = supervisor ?? new LocalHost({ ...parts, owner: 1 }, network);
     this.#servers = config.metricsListen.map(
       (listen) =>
         new MetricsServer(
@@ -128,6 +140,7 @@ class Daemon {
             metrics: this.#host,
             logger,
             isReady: () => this.#host.readiness(),
+            network,
             profiler: supervisor ?? mainProfiler,
           },
         ),
@@ -184,6 +197,7 @@ class Daemon {
 
   async #stopServers(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.stop()));
+    this.#network.close();
     this.#stopMetrics();
     this.#clock.stop();
   }

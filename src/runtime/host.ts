@@ -55,28 +55,24 @@ export async function openConfiguredNetwork(config: Config, logger: Logger): Pro
 /** The tracker in this very thread. */
 export class LocalHost implements Host {
   readonly #parts: LocalParts;
-  #network: Network | undefined;
+  readonly #network: Network;
   #tracker: Tracker | undefined;
   /** Whether other threads serve the same addresses. */
   readonly #shared: boolean;
 
-  constructor(parts: LocalParts, shared = false) {
+  /** @param network  stays open, for others in this thread */
+  constructor(parts: LocalParts, network: Network, shared = false) {
     this.#parts = parts;
+    this.#network = network;
     this.#shared = shared;
   }
 
   async start(): Promise<void> {
     const { config, store, clock, metrics, logger } = this.#parts;
-    const network = await openConfiguredNetwork(config, logger);
+    const network = this.#network;
     const settings = await this.#compose(config);
     const tracker = new Tracker(settings, { store, clock, metrics, logger, network, shared: this.#shared });
-    this.#network = network;
-    try {
-      await tracker.start();
-    } catch (error) {
-      network.close();
-      throw error;
-    }
+    await tracker.start();
     this.#tracker = tracker;
   }
 
@@ -106,7 +102,6 @@ export class LocalHost implements Host {
 
   async stop(deadline: number): Promise<void> {
     await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
-    this.#network?.close();
   }
 
   scrape(): Promise<readonly FamilySnapshot[]> {

@@ -9,7 +9,7 @@ import { profileCpu } from "../observability/profiles.ts";
 import { observeExpiry } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
-import { LocalHost } from "./host.ts";
+import { LocalHost, openConfiguredNetwork } from "./host.ts";
 import { type ShareGive, WorkerHub } from "./share-hub.ts";
 import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
 
@@ -41,7 +41,8 @@ const options = { config: config.storage.config, clock, random, memory, owner, e
 const store = new MemoryStore(options);
 const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
 const hub = new WorkerHub(expires, published, tell);
-const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner }, true);
+const network = await openConfiguredNetwork(config, logger);
+const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner }, network, true);
 
 let profile = new AbortController();
 
@@ -62,6 +63,7 @@ async function answer(message: Ask): Promise<unknown> {
     case "stop":
       profile.abort();
       await host.stop(message.deadline);
+      network.close();
       stopMetrics();
       clock.stop();
       return undefined;

@@ -11,7 +11,15 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   net: ["bittorrent/"],
   storage: ["bittorrent/", "observability/logger.ts", "observability/metrics.ts"],
   middleware: ["bittorrent/", "storage/peer-store.ts", "observability/logger.ts", "observability/metrics.ts"],
-  observability: ["bittorrent/", "net/bind-error.ts", "net/listen-address.ts", "storage/peer-store.ts"],
+  observability: [
+    "bittorrent/",
+    "protocol/http/request-reader.ts",
+    "net/bind-error.ts",
+    "net/listen-address.ts",
+    "net/network.ts",
+    "net/stream.ts",
+    "storage/peer-store.ts",
+  ],
   frontend: [
     "bittorrent/",
     "protocol/",

@@ -1,9 +1,5 @@
 import { createServer, type Socket } from "node:net";
-import {
-  createServer as createTlsServer,
-  type SecureContextOptions,
-  type Server as TlsServer,
-} from "node:tls";
+import type { SecureContextOptions, Server as TlsServer } from "node:tls";
 import { Address, parseAddressText } from "../../bittorrent/address.ts";
 import { bindError } from "../bind-error.ts";
 import type { Connection, StreamHandler, StreamListener, StreamOptions, TlsFiles } from "../stream.ts";
@@ -32,7 +28,7 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
   const { host, port, tls, handler } = options;
   const accept = (socket: Socket) => serve(socket, handler);
   const handshakes = new Map<string, Socket>();
-  const secure = tls && createSecureServer(tls, accept, handshakes);
+  const secure = tls && (await createSecureServer(tls, accept, handshakes));
   const server = secure ?? createServer(socketOptions, accept);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(bindError(tls ? "https" : "http", host, port, error)));
@@ -58,11 +54,12 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
 }
 
 /** A TLS server that accepts a socket when its handshake is done, and bounds handshakes in number and time. */
-function createSecureServer(
+async function createSecureServer(
   tls: TlsFiles,
   accept: (socket: Socket) => void,
   handshakes: Map<string, Socket>,
-): TlsServer {
+): Promise<TlsServer> {
+  const { createServer: createTlsServer } = await import("node:tls"); // 3 MiB
   const server = createTlsServer({
     ...socketOptions,
     ...tlsOptions(tls),
