@@ -91,6 +91,7 @@ test("without a file, both frontends run with the defaults", () => {
       maxNumWant: 100,
       defaultNumWant: 50,
       maxScrapeInfoHashes: 74,
+      announceRoutes: ["/announce"],
     },
     storage: {
       name: "memory",
@@ -365,7 +366,7 @@ test("values are checked against each other", () => {
   assert.deepEqual(hook("rate limit", "rate: 5, burst: 4"), ["burst: must not be below rate"]);
   assert.deepEqual(hook("rate limit", "rate: 0, burst: 4, exempt: 10.0.0.1/8"), [
     'rate: expected a number above 0, got "0"',
-    'exempt[0]: "10.0.0.1/8" has bits beyond its prefix; write 10.0.0.0/8',
+    'exempt: "10.0.0.1/8" has bits beyond its prefix; write 10.0.0.0/8',
   ]);
 
   const warnings: [yaml: string, warning: string | undefined][] = [
