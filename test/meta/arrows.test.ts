@@ -44,6 +44,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   runtime: ["bittorrent/", "net/", "storage/", "middleware/", "observability/", "frontend/", "config/"],
   cli: ["bittorrent/", "observability/", "config/", "runtime/", "client/", "load/"],
+  "testing.ts": ["bittorrent/", "middleware/", "observability/", "runtime/", "storage/memory/"],
   "index.ts": [
     "bittorrent/",
     "protocol/",
