@@ -5,9 +5,10 @@ const eventCapacity = 256;
 /** `struct epoll_event`: packed on x64, aligned on arm64. */
 const eventBytes = process.arch === "x64" ? 12 : 16;
 const dataAt = eventBytes - 8;
-/** Turns of the event loop without work before the poller goes to sleep. */
-const idleTurns = 4;
-
+/** Turns of the event loop without work before the poller waits. */
+const idleTurns = 2;
+/** How long it then waits in this thread at first, and so holds up what libuv may have to do. */
+const napMs = 1;
 /** How long it sleeps at most: a thread (or the process) that is ended has to wait for the call to return. */
 const sleepMs = 200;
 
@@ -16,11 +17,14 @@ export type Ready = (events: number) => void;
 
 /**
  * Waits for all descriptors of a thread on one epoll descriptor. While there is work it asks the kernel once in
- * each turn of the event loop, without waiting, so that timers, promises and messages go on; when there has been none for
- * a few turns it sleeps in one asynchronous call, which takes one thread of libuv's pool.
+ * each turn of the event loop, without waiting, so that timers, promises and messages go on. When there has been none for
+ * a few turns it naps for a millisecond in this very thread, unless others (connections of Node.js, libuv's pool,
+ * messages) have had events since the last time; only then it sleeps in one asynchronous call, which takes one thread of
+ * libuv's pool. To be woken from a nap costs much less: at 5000 announces a second 73 µs of CPU each rather than 120.
  */
 export class Poller {
   readonly libc: Libc;
+  readonly #loopEvents: () => number;
   readonly #epoll: number;
   readonly #wake: number;
   readonly #events: Uint8Array = new Uint8Array(eventCapacity * eventBytes);
@@ -30,10 +34,16 @@ export class Poller {
   readonly #ready: (Ready | undefined)[] = [];
   #idle = 0;
   #isAsleep = false;
+  /** How often it has slept, each of which is an event of libuv's. */
+  #sleeps = 0;
+  /** Events of libuv's that were others', when it was last asked. */
+  #others = 0;
   #isClosed = false;
 
-  constructor(libc: Libc) {
+  /** @param loopEvents  how many events libuv has handled for this thread so far */
+  constructor(libc: Libc, loopEvents: () => number = () => performance.nodeTiming.uvMetricsInfo.events) {
     this.libc = libc;
+    this.#loopEvents = loopEvents;
     this.#epoll = libc.epoll_create1(Linux.EPOLL_CLOEXEC);
     this.#wake = libc.eventfd(0, Linux.EFD_NONBLOCK | Linux.EPOLL_CLOEXEC);
     if (this.#epoll < 0 || this.#wake < 0) throw systemError(libc, "epoll");
@@ -74,7 +84,8 @@ export class Poller {
       this.#end();
       return;
     }
-    const count = this.libc.epoll_wait(this.#epoll, this.#events, eventCapacity, 0);
+    const waitMs = this.#idle === idleTurns && this.#isAlone() ? napMs : 0;
+    const count = this.libc.epoll_wait(this.#epoll, this.#events, eventCapacity, waitMs);
     this.#dispatch(count);
     this.#idle = count > 0 ? 0 : this.#idle + 1;
     if (this.#idle <= idleTurns) {
@@ -87,6 +98,7 @@ export class Poller {
 
   readonly #awake = (count: number): void => {
     this.#isAsleep = false;
+    this.#sleeps++;
     if (this.#isClosed) {
       this.#end();
       return;
@@ -95,6 +107,14 @@ export class Poller {
     this.#idle = count > 0 ? 0 : idleTurns; // nothing came: back to sleep after one look
     setImmediate(this.#turn);
   };
+
+  /** Whether nobody else has used this thread's event loop since the last time. */
+  #isAlone(): boolean {
+    const others = this.#loopEvents() - this.#sleeps;
+    const isAlone = others === this.#others;
+    this.#others = others;
+    return isAlone;
+  }
 
   #dispatch(count: number): void {
     for (let i = 0; i < count; i++) {
