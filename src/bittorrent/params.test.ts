@@ -79,6 +79,43 @@ describe("params", () => {
     );
   });
 
+  test("a parameter is found as by taking the whole query apart", () => {
+    const pieces = ["a", "A", "jwt", "=", "&", "%", "%41", "%6a", "+", "%20", "\xc0", "\xe0", "x", "%26"];
+    const query = fc.array(fc.constantFrom(...pieces), { maxLength: 16 }).map((parts) => parts.join(""));
+    const names = ["a", "jwt", "", " ", "\xe0", "%41", "a=", "a&", "A", "ax", "j"];
+    fc.assert(
+      fc.property(query, fc.constantFrom(...names), (query, name) => {
+        const values = new Map<string, string>();
+        for (const pair of query.split("&").filter((pair) => pair !== "")) {
+          const [raw, ...rest] = pair.split("=");
+          values.set(percentDecode(raw!).toLowerCase(), percentDecode(rest.join("=")));
+        }
+        assert.equal(paramsOf(`/a?${query}`).params.get(name), values.get(name));
+      }),
+      { seed: 7, numRuns: 2000 },
+    );
+  });
+
+  test("a route is looked for when somebody asks", () => {
+    let asked = 0;
+    const routes = {
+      match: (bytes: Uint8Array, start: number, pathEnd: number) => {
+        asked++;
+        const path = Buffer.from(bytes.subarray(start, pathEnd)).toString();
+        return path === "/none" ? undefined : { params: new Map([["jwt", path]]) };
+      },
+    };
+    const { params } = paramsOf("/x?a=b");
+    params.routes = routes;
+    assert.equal(asked, 0);
+    params.detach();
+    assert.deepEqual([params.route("jwt"), params.route("other"), asked], ["/x", undefined, 1]);
+    paramsOf("/none", params);
+    assert.deepEqual([params.route("jwt"), params.route("jwt"), asked], [undefined, undefined, 2]);
+    params.clear();
+    assert.deepEqual([params.route("jwt"), asked], [undefined, 2]);
+  });
+
   test("the next request has nothing of the one before", () => {
     const { params } = paramsOf("/a?a=1");
     params.setRoute(new Map([["passkey", "secret"]]));

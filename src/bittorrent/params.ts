@@ -1,6 +1,17 @@
 import { hexDigit } from "./address.ts";
+import { latin1 } from "./latin1.ts";
 
 const none = new Uint8Array(0);
+const noRoute: ReadonlyMap<string, string> = new Map();
+
+/** What finds the parameters of a path `bytes[start..pathEnd)` by patterns: the router of a protocol. */
+export interface RouteMatcher {
+  match(
+    bytes: Uint8Array,
+    start: number,
+    pathEnd: number,
+  ): { readonly params: ReadonlyMap<string, string> | undefined } | undefined;
+}
 
 /**
  * The part of a request that only hooks read: the path, the query and the parameters of the route. Over UDP
@@ -14,8 +25,9 @@ export class Params {
   #pathStart = 0;
   #pathEnd = 0;
   #queryEnd = 0;
-  #query: Map<string, string> | undefined;
   #route: ReadonlyMap<string, string> | undefined;
+  /** Where set, the parameters of the route are looked for when a hook asks for one; kept for the next requests. */
+  routes: RouteMatcher | undefined;
 
   /**
    * Points at a request target: `bytes[start..pathEnd)` is the path; where `pathEnd < end`, a `?` stands
@@ -27,7 +39,6 @@ export class Params {
     this.#pathStart = start;
     this.#pathEnd = pathEnd;
     this.#queryEnd = end;
-    this.#query = undefined;
     this.#route = undefined;
   }
 
@@ -64,33 +75,52 @@ export class Params {
 
   /** The value of a query parameter, percent-decoded (`+` is a space); names in lower case, the last one wins. */
   get(name: string): string | undefined {
-    this.#query ??= parseQuery(this.query);
-    return this.#query.get(name);
+    const bytes = this.#bytes;
+    const end = this.#queryEnd;
+    let valueStart = -1;
+    let valueEnd = -1;
+    for (let at = this.#pathEnd + 1; at < end; at++) {
+      const nameEnd = matchName(bytes, at, end, name);
+      let pairEnd = nameEnd < 0 ? at : nameEnd;
+      while (pairEnd < end && bytes[pairEnd] !== ampersand) pairEnd++;
+      if (nameEnd >= 0 && pairEnd > at) {
+        valueStart = Math.min(nameEnd + 1, pairEnd);
+        valueEnd = pairEnd;
+      }
+      at = pairEnd;
+    }
+    return valueStart < 0 ? undefined : percentDecode(latin1(bytes, valueStart, valueEnd));
   }
 
   /** The value of a named or catch-all parameter of the route, such as `passkey` of `/announce/:passkey`. */
   route(name: string): string | undefined {
+    if (this.#route === undefined && this.routes !== undefined && this.#pathEnd > this.#pathStart) {
+      this.#route = this.routes.match(this.#bytes, this.#pathStart, this.#pathEnd)?.params ?? noRoute;
+    }
     return this.#route?.get(name);
   }
 }
 
-/** Decodes byte by byte: what the Encoding Standard calls "latin1" is windows-1252. */
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
-  return text;
+const ampersand = 0x26;
+const equalsSign = 0x3d;
+const percent = 0x25;
+const plus = 0x2b;
+
+/** @returns where the name of the pair at `at` ends if it is `name`, else -1 */
+function matchName(bytes: Uint8Array, at: number, end: number, name: string): number {
+  for (let i = 0; ; i++) {
+    const byte = at + i < end ? bytes[at + i]! : ampersand;
+    if (byte === equalsSign || byte === ampersand) return i === name.length ? at + i : -1;
+    if (byte === percent || byte === plus || byte >= 0x80) return matchEncodedName(bytes, at, end, name);
+    const isCapital = byte >= 0x41 && byte <= 0x5a;
+    if (i >= name.length || (isCapital ? byte | 0x20 : byte) !== name.charCodeAt(i)) return -1;
+  }
 }
 
-function parseQuery(query: string): Map<string, string> {
-  const values = new Map<string, string>();
-  if (query === "") return values;
-  for (const pair of query.split("&")) {
-    if (pair === "") continue;
-    const equals = pair.indexOf("=");
-    const name = equals < 0 ? pair : pair.slice(0, equals);
-    values.set(percentDecode(name).toLowerCase(), equals < 0 ? "" : percentDecode(pair.slice(equals + 1)));
-  }
-  return values;
+function matchEncodedName(bytes: Uint8Array, at: number, end: number, name: string): number {
+  let nameEnd = at;
+  while (nameEnd < end && bytes[nameEnd] !== equalsSign && bytes[nameEnd] !== ampersand) nameEnd++;
+  return percentDecode(latin1(bytes, at, nameEnd)).toLowerCase() === name ? nameEnd : -1;
 }
 
 /** Decodes `%XX` and `+` of a Latin-1 string byte by byte; a broken escape stays as it is. */

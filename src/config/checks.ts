@@ -26,6 +26,9 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   checkIntervals(config, document as Record<string, Plain>, report);
   checkNumWant(config, report);
   checkHttp(config, document as Record<string, Plain>, report);
+  for (const { index, message } of validateRoutes(config.udp?.announceRoutes ?? [], [])) {
+    report.error(["udp", "announce_routes", index], message);
+  }
   if (config.udp?.listen.length === 0 && report.sound(["udp", "addr"])) {
     report.error(["udp", "addr"], "must specify addr; remove the block to turn UDP off");
   }

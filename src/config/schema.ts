@@ -172,6 +172,12 @@ const udp = z
     max_scrape_infohashes: integer(1, mostUdpScrape)
       .prefault(`${udpDefaults.maxScrapeInfoHashes}`)
       .describe(`Most infohashes that one scrape is answered for; a packet has room for ${mostUdpScrape}.`),
+    announce_routes: list()
+      .prefault(["/announce"])
+      .describe(
+        "Patterns as those of HTTP, for the path that a client sends with an announce (BEP 41): `/:name/announce` takes a " +
+          "part of it as a parameter for hooks. An announce with any other path is answered too.",
+      ),
   })
   .transform(
     (udp): UdpOptions => ({
@@ -184,6 +190,7 @@ const udp = z
       maxNumWant: udp.max_numwant,
       defaultNumWant: udp.default_numwant,
       maxScrapeInfoHashes: udp.max_scrape_infohashes,
+      announceRoutes: udp.announce_routes,
     }),
   );
 

@@ -18,6 +18,7 @@ export const udpOptions: UdpOptions = {
   maxNumWant: 100,
   defaultNumWant: 50,
   maxScrapeInfoHashes: 74,
+  announceRoutes: ["/announce"],
 };
 
 /** A store that stores nothing: it has as many peers as are wanted, and keeps what it was asked. */

@@ -16,6 +16,8 @@ export interface UdpOptions {
   maxNumWant: number;
   defaultNumWant: number;
   maxScrapeInfoHashes: number;
+  /** Routes that name parts of the path in an announce's URL data (BEP 41), for hooks; any path is an announce. */
+  announceRoutes: readonly string[];
 }
 
 /** What the frontend does unless it is told otherwise; where it listens has no default here. */
@@ -28,4 +30,5 @@ export const udpDefaults: Omit<UdpOptions, "listen"> = {
   maxNumWant: 100,
   defaultNumWant: 50,
   maxScrapeInfoHashes: 74,
+  announceRoutes: ["/announce"],
 };

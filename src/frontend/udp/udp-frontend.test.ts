@@ -308,6 +308,24 @@ for (const family of [4, 6] as const) {
       assert.deepEqual(seen, ["/announce", `${"x".repeat(300)} y`]);
     });
 
+    test("routes name parts of the URL data's path, and every path is answered", async () => {
+      const seen: (string | undefined)[] = [];
+      const spy: Hook = {
+        name: "spy",
+        handleAnnounce: (request) => {
+          seen.push(request.params.route("jwt"));
+        },
+      };
+      const announceRoutes = ["/announce", "/announce/:jwt"];
+      const { client } = await start(family, { preHooks: [spy], options: { announceRoutes } });
+      const id = await client.connect();
+      for (const urlData of ["/announce/a%20b?x=1", "/announce/", "/elsewhere/x", undefined, "?jwt=x"]) {
+        const options = urlData === undefined ? {} : { urlData };
+        assert.equal((await client.ask(announce(id, options))).action, "announce");
+      }
+      assert.deepEqual(seen, ["a b", undefined, undefined, undefined, undefined]);
+    });
+
     test("a store that answers later does not mix up what comes meanwhile", async () => {
       const { client, store } = await start(family);
       const id = await client.connect();

@@ -75,7 +75,7 @@ export class UdpFrontend implements Frontend {
    * @returns the settings that differ but take effect only after a restart, by their names in the configuration
    */
   reload(options: UdpOptions): string[] {
-    this.#handler.options = options;
+    this.#handler.reload(options);
     this.#ids.setMaxClockSkew(options.maxClockSkew);
     const later: string[] = [];
     const addresses = ({ listen }: UdpOptions) =>

@@ -5,6 +5,7 @@ import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
 import type { DatagramBatch, DatagramHandler, DatagramSocket } from "../../net/datagram.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 import { ResponseMetrics } from "../../observability/response-metrics.ts";
+import { Router } from "../../protocol/http/router.ts";
 import type { ConnectionIds } from "../../protocol/udp/connection-id.ts";
 import {
   Action,
@@ -38,7 +39,8 @@ export interface UdpHandlerDeps {
 
 /** Answers datagrams: BEP 15 on one side, the tracker's logic on the other. */
 export class UdpHandler implements DatagramHandler {
-  options: UdpOptions;
+  #options: UdpOptions;
+  #router: Router;
   /** From now on new requests get silence; those that wait are still answered. */
   isStopping = false;
   readonly #deps: UdpHandlerDeps;
@@ -55,10 +57,17 @@ export class UdpHandler implements DatagramHandler {
   #drained: (() => void) | undefined;
 
   constructor(options: UdpOptions, deps: UdpHandlerDeps) {
-    this.options = options;
+    this.#options = options;
+    this.#router = new Router(options.announceRoutes, []);
     this.#deps = deps;
     this.#responses = new ResponseMetrics(deps.metrics, "udp");
     this.#drops = createDropCounters(deps.metrics);
+  }
+
+  /** Takes new options. @throws RangeError for a route that cannot be used */
+  reload(options: UdpOptions): void {
+    this.#router = new Router(options.announceRoutes, []);
+    this.#options = options;
   }
 
   handleBatch(socket: DatagramSocket, batch: DatagramBatch, count: number, family: Family): void {
@@ -107,7 +116,7 @@ export class UdpHandler implements DatagramHandler {
     const outAt = batch.outAt(slot);
     if (this.isStopping) return this.#drop("stopping");
     if (batch.port[slot] === 0 || !source.isUsable()) return this.#drop("source");
-    const startedMs = this.options.requestTiming ? performance.now() : 0;
+    const startedMs = this.#options.requestTiming ? performance.now() : 0;
     if (length < requestHeadLength) {
       this.#observe("", family, malformedPacket, startedMs);
       return this.#drop("short");
@@ -172,7 +181,8 @@ export class UdpHandler implements DatagramHandler {
   ): Outcome | Promise<Outcome> {
     const { announceRequest: request, urlData, source } = exchange;
     const { bytes, view } = batch;
-    const refusal = parseAnnounce(bytes, view, at, length, action, source, this.options, urlData, request);
+    request.params.routes = this.#router;
+    const refusal = parseAnnounce(bytes, view, at, length, action, source, this.#options, urlData, request);
     if (refusal) return refusal;
     exchange.placePeers(bytes, view, outAt + announceHeadLength);
     return this.#deps.logic.handleAnnounce(request, exchange.announceResponse, exchange.context);
@@ -180,7 +190,7 @@ export class UdpHandler implements DatagramHandler {
 
   #scrape(batch: DatagramBatch, at: number, length: number, exchange: Exchange): Outcome | Promise<Outcome> {
     const { scrapeRequest: request, source } = exchange;
-    const refusal = parseScrape(batch.bytes, at, length, source, this.options.maxScrapeInfoHashes, request);
+    const refusal = parseScrape(batch.bytes, at, length, source, this.#options.maxScrapeInfoHashes, request);
     if (refusal) return refusal;
     return this.#deps.logic.handleScrape(request, exchange.scrapeResponse, exchange.context);
   }
@@ -240,7 +250,7 @@ export class UdpHandler implements DatagramHandler {
   }
 
   #observe(action: string, family: Family, error: ClientError | undefined, startedMs: number): void {
-    const elapsed = this.options.requestTiming ? performance.now() - startedMs : 0;
+    const elapsed = this.#options.requestTiming ? performance.now() - startedMs : 0;
     this.#responses.observe(action, family, error, elapsed);
   }
 

@@ -1,4 +1,5 @@
 import { hexDigit } from "../../bittorrent/address.ts";
+import { latin1 } from "../../bittorrent/latin1.ts";
 import { ascii } from "./byte-writer.ts";
 
 type Action = "announce" | "scrape";
@@ -79,9 +80,7 @@ export class Router {
       if (path.length === end - start && equals(bytes, start, path)) return match;
     }
     if (this.#patterns.length === 0 || start === pathEnd) return undefined;
-    let path = "";
-    for (let i = start + 1; i < pathEnd; i++) path += String.fromCharCode(bytes[i]!);
-    const segments = path.split("/");
+    const segments = latin1(bytes, start + 1, pathEnd).split("/");
     for (const route of this.#patterns) {
       const params = matchSegments(route.segments, segments);
       if (params) return { action: route.action, params };
@@ -115,6 +114,7 @@ function matchSegments(route: readonly Segment[], path: readonly string[]): Map<
 
 /** Decodes `%XX` of a Latin-1 path byte by byte; a plus is a plus, and a broken escape stays as it is. */
 function decodeSegment(text: string): string {
+  if (!text.includes("%")) return text;
   return text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
     String.fromCharCode((hexDigit(hex.charCodeAt(0)) << 4) | hexDigit(hex.charCodeAt(1))),
   );
