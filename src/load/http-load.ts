@@ -36,6 +36,8 @@ export interface HttpLoadOptions extends LoadOptions {
 class Connection {
   readonly index: number;
   readonly bytes: Buffer = Buffer.alloc(responseBytes);
+  /** Where `bytes` lies. */
+  readonly bytesAt: number;
   source = 0;
   fd = -1;
   /** Bytes of the answer that have come. */
@@ -47,8 +49,9 @@ class Connection {
   /** Whether the request waits for the connection to be established. */
   isWaiting = false;
 
-  constructor(index: number) {
+  constructor(libc: Libc, index: number) {
     this.index = index;
+    this.bytesAt = Number(libc.address(this.bytes));
   }
 }
 
@@ -97,7 +100,7 @@ export class HttpLoad implements Load {
     this.#population = new Population(options);
     this.#family = host.includes(":") ? 6 : 4;
     this.#sources = new Sources(host, this.#options.sources);
-    this.#connections = Array.from({ length: connections }, (_, index) => new Connection(index));
+    this.#connections = Array.from({ length: connections }, (_, index) => new Connection(libc, index));
     this.#closing = new HttpRequest({ ...this.#options, keepAlive: false });
     this.#keeping = new HttpRequest({ ...this.#options, keepAlive: true });
     writeSocketAddress(new DataView(this.#remote.buffer), 0, Address.parse(host), this.#family, port);
@@ -175,7 +178,7 @@ export class HttpLoad implements Load {
     const torrent = this.#population.torrentOf(peer);
     const port = portOf(peer, this.#sources.count);
     request.write(this.#population, torrent, port, this.#population.isSeeder(peer));
-    const sent = this.#libc.sendRange(fd, request.bytes, 0, request.bytes.length);
+    const sent = this.#libc.sendRange(fd, request.bytes, 0, request.bytes.length, false);
     if (sent === request.bytes.length) {
       if (connection.isWaiting) this.#poll(connection, Linux.EPOLL_CTL_MOD, Linux.EPOLLIN);
       connection.isWaiting = false;
@@ -230,8 +233,8 @@ export class HttpLoad implements Load {
   #read(connection: Connection): void {
     const { bytes } = connection;
     for (;;) {
-      const free = bytes.subarray(connection.length);
-      const length = this.#libc.recv(connection.fd, free, free.length, 0);
+      const { length: at, bytesAt } = connection;
+      const length = this.#libc.recv(connection.fd, bytesAt + at, bytes.length - at, 0);
       if (length < 0 && this.#libc.errno() === Linux.EAGAIN) return;
       if (connection.request < 0) {
         // The tracker has closed a connection that it may close.

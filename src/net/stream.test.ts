@@ -66,8 +66,8 @@ async function listen(t: TestContext, host = "127.0.0.1"): Promise<[Recorder, St
   return [handler, listener];
 }
 
-function dial(t: TestContext, host: string, port: number): Socket {
-  const socket = connect({ host, port, allowHalfOpen: true });
+function dial(t: TestContext, host: string, port: number, localAddress?: string): Socket {
+  const socket = connect({ host, port, allowHalfOpen: true, ...(localAddress && { localAddress }) });
   socket.on("error", () => {});
   t.after(() => socket.destroy());
   return socket;
@@ -153,6 +153,33 @@ for (const { name, open, skip } of await listEngines()) {
       assert.ok(!text.includes("b"));
       const { events } = await handler.until("opened");
       assert.ok(!events.includes("closed"));
+    });
+
+    for (const length of [200, 8 << 20]) {
+      test(`a last write of ${length} bytes arrives whole, and the end after it`, async (t) => {
+        const [handler, listener] = await listen(t);
+        const client = greet(t, listener.port);
+        const { connection } = await handler.until("hi");
+        connection.write(Buffer.alloc(length, "a"), 0, length, true);
+        connection.end(false);
+        assert.equal((await readAll(client)).length, length);
+        client.end();
+        await handler.until("closed");
+      });
+    }
+
+    test("each connection tells its own address, whichever have come and gone before it", async (t) => {
+      const [handler, listener] = await listen(t);
+      for (const [index, host] of ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"].entries()) {
+        const client = dial(t, "127.0.0.1", listener.port, host);
+        client.write("hi");
+        const { connection } = await handler.until("hi", index);
+        assert.equal(connection.remote.toString(), host);
+        if (index % 2 === 1) continue;
+        client.resetAndDestroy();
+        await handler.until("closed", index);
+      }
+      assert.equal(handler.all[1]!.connection.remote.toString(), "127.0.0.3");
     });
 
     test("drained is told once everything pending has been taken, and not when nothing was", async (t) => {

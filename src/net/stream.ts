@@ -16,13 +16,16 @@ export interface StreamHandler<State> {
 
 /** One accepted connection. */
 export interface Connection {
-  /** Where it comes from, canonical. */
+  /** Where it comes from, canonical. Valid until `closed` has returned. */
   readonly remote: Address;
   readonly remotePort: number;
   /** Bytes that the kernel has not taken yet. */
   readonly pending: number;
-  /** Sends `bytes[start..end)`; what cannot leave at once is copied and counted in `pending`. */
-  write(bytes: Uint8Array, start: number, end: number): void;
+  /**
+   * Sends `bytes[start..end)`; what cannot leave at once is copied and counted in `pending`.
+   * @param isLast  whether `end` follows at once, so that both may travel in one packet
+   */
+  write(bytes: Uint8Array, start: number, end: number, isLast?: boolean): void;
   /** Stops or resumes `received`. */
   pause(): void;
   resume(): void;

@@ -12,6 +12,7 @@ import { type PlainStatus, writeStatus } from "../../protocol/http/response-writ
 import type { ConnectionCounts } from "./connection-counts.ts";
 import type { Exchange, ExchangePool } from "./exchange.ts";
 import type { HttpMetrics, Rejection } from "./http-metrics.ts";
+import type { Linked, LinkedList } from "./linked-list.ts";
 import { PartialHead } from "./partial-head.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import type { Responder } from "./responder.ts";
@@ -28,9 +29,10 @@ export interface Shared {
   readonly responder: Responder;
   readonly metrics: HttpMetrics;
   exchanges: ExchangePool;
-  readonly open: Set<HttpConnection>;
-  /** Those whose clients have the next move, the one that has waited longest first. */
-  readonly expendable: Set<HttpConnection>;
+  /** Open connections whose clients have the next move, the one that has waited longest first. */
+  readonly expendable: LinkedList<HttpConnection>;
+  /** The other open ones. */
+  readonly stalled: LinkedList<HttpConnection>;
   readonly counts: ConnectionCounts;
   /** Those that have pipelined more than fits into one turn. */
   readonly turns: Turns;
@@ -59,7 +61,10 @@ const reasons = ["", "malformed", "method", "too_large", "version"] as const;
  * A request that arrives in one piece is read where the network put it. Only an incomplete one is copied,
  * into a buffer that the connection keeps until it is complete.
  */
-export class HttpConnection implements TurnTaker {
+export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
+  list: LinkedList<HttpConnection> | undefined;
+  previous: HttpConnection | undefined;
+  next: HttpConnection | undefined;
   readonly #shared: Shared;
   readonly #connection: Connection;
   /** The client, or the proxy in front of it. */
@@ -91,7 +96,6 @@ export class HttpConnection implements TurnTaker {
     this.#proxyHeaderDue = proxyHeaderDue;
     this.#since = shared.clock.seconds;
     this.ofAddress = shared.counts.add(connection.remote);
-    shared.open.add(this);
     shared.expendable.add(this);
   }
 
@@ -152,7 +156,6 @@ export class HttpConnection implements TurnTaker {
     if (this.#phase === "closed") return;
     this.#enter("closed");
     this.#forgetInput();
-    this.#shared.open.delete(this);
     this.#shared.counts.remove(this.#connection.remote);
     this.#shared.turns.leave(this);
   }
@@ -291,16 +294,17 @@ export class HttpConnection implements TurnTaker {
 
   /** Hands a response over, if there still is somebody to hand it to. */
   #send(exchange: Exchange): void {
-    if (!this.#isOver) this.#write(exchange);
-    const { responder, exchanges } = this.#shared;
+    const { responder, exchanges, stopping } = this.#shared;
+    const isLast = !exchange.keepAlive || stopping;
+    if (!this.#isOver) this.#write(exchange, isLast);
+    if (isLast) this.close();
     responder.after(exchange);
     if (exchange.context.isKept && exchange === exchanges.current) exchanges.leaveCurrent();
-    if (!exchange.keepAlive || this.#shared.stopping) this.close();
   }
 
-  #write({ out }: Exchange): void {
+  #write({ out }: Exchange, isLast: boolean): void {
     const connection = this.#connection;
-    connection.write(out.bytes, out.start, out.end);
+    connection.write(out.bytes, out.start, out.end, isLast);
     if (connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;
   }
 
@@ -314,7 +318,7 @@ export class HttpConnection implements TurnTaker {
     this.#shared.metrics.rejected[reason].inc();
     const exchange = this.#shared.exchanges.current;
     writeStatus(exchange.out, status, false);
-    this.#write(exchange);
+    this.#write(exchange, true);
     this.close(true);
   }
 
@@ -347,9 +351,10 @@ export class HttpConnection implements TurnTaker {
   #enter(phase: Phase): void {
     this.#phase = phase;
     this.#since = this.#shared.clock.seconds;
-    const { expendable } = this.#shared;
-    expendable.delete(this);
-    if (phase !== "stalled" && phase !== "closed") expendable.add(this);
+    const { expendable, stalled } = this.#shared;
+    if (phase === "closed") this.list?.remove(this);
+    else if (phase === "stalled") stalled.add(this);
+    else expendable.add(this);
   }
 
   /** Keeps an incomplete request, or a PROXY header, until there is more of it. */

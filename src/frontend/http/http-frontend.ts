@@ -11,6 +11,7 @@ import { HttpConnection, type Shared } from "./connection.ts";
 import { ConnectionCounts } from "./connection-counts.ts";
 import { ExchangePool } from "./exchange.ts";
 import { HttpMetrics } from "./http-metrics.ts";
+import { LinkedList } from "./linked-list.ts";
 import type { HttpOptions } from "./options.ts";
 import { Responder } from "./responder.ts";
 import { createSettings } from "./settings.ts";
@@ -54,20 +55,24 @@ export class HttpFrontend implements Frontend {
   /** @throws RangeError for a route or a trusted network that cannot be used */
   constructor(options: HttpOptions, dependencies: HttpDependencies) {
     this.#dependencies = dependencies;
-    const open = new Set<HttpConnection>();
-    const metrics = new HttpMetrics(dependencies.metrics, () => open.size);
+    const metrics = new HttpMetrics(dependencies.metrics, () => this.#open);
     this.#shared = {
       clock: dependencies.clock,
       responder: new Responder(createSettings(options), dependencies.logic, metrics),
       metrics,
       exchanges: new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes),
-      open,
-      expendable: new Set(),
+      expendable: new LinkedList(),
+      stalled: new LinkedList(),
       counts: new ConnectionCounts(),
       turns: new Turns(),
       onError: dependencies.onError,
       stopping: false,
     };
+  }
+
+  /** Open connections. */
+  get #open(): number {
+    return this.#shared.expendable.size + this.#shared.stalled.size;
   }
 
   get #options(): HttpOptions {
@@ -113,7 +118,7 @@ export class HttpFrontend implements Frontend {
 
   /** Acts on the timeouts of all connections. The frontend calls it about once a second; tests call it at will. */
   sweep(): void {
-    for (const connection of this.#shared.open) connection.checkTimeouts();
+    this.#forEach((connection) => connection.checkTimeouts());
   }
 
   async #start(): Promise<void> {
@@ -148,13 +153,13 @@ export class HttpFrontend implements Frontend {
       drained: (state) => state.drained(),
       closed: (state) => {
         state.closed();
-        if (this.#shared.open.size === 0) this.#empty?.();
+        if (this.#open === 0) this.#empty?.();
       },
     };
   }
 
   #opened(connection: Connection, secure: boolean): HttpConnection {
-    const { metrics, open, expendable, responder, stopping } = this.#shared;
+    const { metrics, expendable, responder, stopping } = this.#shared;
     const { options, trusted } = responder.settings;
     const isProxy = trusted.contains(connection.remote);
     metrics.accepted.inc();
@@ -170,30 +175,35 @@ export class HttpFrontend implements Frontend {
       metrics.rejected.limit.inc();
       state.destroy();
     }
-    for (const oldest of expendable) {
-      if (open.size <= options.maxConnections) break;
+    while (this.#open > options.maxConnections && expendable.first !== undefined) {
       // The new one is the last of them: it goes where no other can.
       metrics.rejected.limit.inc();
-      oldest.destroy();
+      expendable.first.destroy();
     }
     return state;
   }
 
   async #stop(deadline: AbortSignal): Promise<void> {
-    const { open } = this.#shared;
     this.#shared.stopping = true;
     await this.#started?.catch(() => undefined);
     const bound = this.#bound;
     this.#bound = [];
     await Promise.all(bound.map(({ listener }) => listener.close()));
-    for (const connection of open) if (connection.isIdle) connection.destroy();
-    if (open.size > 0 && !deadline.aborted) {
+    this.#forEach((connection) => {
+      if (connection.isIdle) connection.destroy();
+    });
+    if (this.#open > 0 && !deadline.aborted) {
       await new Promise<void>((resolve) => {
         this.#empty = resolve;
         deadline.addEventListener("abort", () => resolve(), { once: true });
       });
     }
-    for (const connection of open) connection.destroy(true);
+    this.#forEach((connection) => connection.destroy(true));
     clearInterval(this.#timer);
+  }
+
+  #forEach(visit: (connection: HttpConnection) => void): void {
+    this.#shared.expendable.forEach(visit);
+    this.#shared.stalled.forEach(visit);
   }
 }

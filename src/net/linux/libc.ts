@@ -12,16 +12,21 @@ export interface Libc {
   bind(fd: number, address: Memory, length: number): number;
   connect(fd: number, address: Memory, length: number): number;
   listen(fd: number, backlog: number): number;
-  accept4(fd: number, address: Memory, length: Memory, flags: number): number;
+  /** `name` and `length` are addresses of memory. */
+  accept4(fd: number, name: number, length: number, flags: number): number;
   getsockname(fd: number, address: Memory, length: Memory): number;
   setsockopt(fd: number, level: number, name: number, value: Memory, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Memory, length: Memory): number;
   recvmmsg(fd: number, messages: Memory, count: number, flags: number, timeout: Memory): number;
   sendmmsg(fd: number, messages: Memory, count: number, flags: number): number;
-  recv(fd: number, bytes: Memory, length: number, flags: number): number;
+  /** `bytes` is an address of memory. */
+  recv(fd: number, bytes: number, length: number, flags: number): number;
   send(fd: number, bytes: Memory, length: number, flags: number): number;
-  /** `send` of `bytes[start..end)`, without a signal and without waiting. */
-  sendRange(fd: number, bytes: Uint8Array, start: number, end: number): number;
+  /**
+   * `send` of `bytes[start..end)`, without a signal and without waiting.
+   * @param more  whether the kernel may wait for what follows: more bytes, or the end
+   */
+  sendRange(fd: number, bytes: Uint8Array, start: number, end: number, more: boolean): number;
   sendto(fd: number, bytes: Memory, length: number, flags: number, to: Memory, toLength: number): number;
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
@@ -68,6 +73,7 @@ export const Linux = {
   TCP_DEFER_ACCEPT: 9,
   MSG_DONTWAIT: 0x40,
   MSG_NOSIGNAL: 0x4000,
+  MSG_MORE: 0x8000,
   EPOLL_CTL_ADD: 1,
   EPOLL_CTL_DEL: 2,
   EPOLL_CTL_MOD: 3,
@@ -132,7 +138,7 @@ export async function loadLibc(): Promise<Libc> {
     bind: library.func("int bind(int fd, void *address, uint32_t length)"),
     connect: library.func("int connect(int fd, void *address, uint32_t length)"),
     listen: library.func("int listen(int fd, int backlog)"),
-    accept4: library.func("int accept4(int fd, void *address, void *length, int flags)"),
+    accept4: library.func("int accept4(int fd, uintptr_t name, uintptr_t length, int flags)"),
     getsockname: library.func("int getsockname(int fd, void *address, void *length)"),
     setsockopt: library.func("int setsockopt(int fd, int level, int name, void *value, uint32_t length)"),
     getsockopt: library.func("int getsockopt(int fd, int level, int name, void *value, void *length)"),
@@ -140,14 +146,14 @@ export async function loadLibc(): Promise<Libc> {
       "int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)",
     ),
     sendmmsg: library.func("int sendmmsg(int fd, void *messages, unsigned int count, int flags)"),
-    recv: library.func("intptr_t recv(int fd, void *bytes, size_t length, int flags)"),
+    recv: library.func("intptr_t recv(int fd, uintptr_t bytes, size_t length, int flags)"),
     send: library.func("intptr_t send(int fd, void *bytes, size_t length, int flags)"),
-    sendRange(fd, bytes, start, end) {
+    sendRange(fd, bytes, start, end, more) {
       if (bytes !== lastBytes) {
         lastBytes = bytes;
         lastAddress = Number(koffi.address(bytes));
       }
-      return sendAt(fd, lastAddress + start, end - start, flags);
+      return sendAt(fd, lastAddress + start, end - start, more ? flags | Linux.MSG_MORE : flags);
     },
     sendto: library.func(
       "intptr_t sendto(int fd, void *bytes, size_t length, int flags, void *to, uint32_t toLength)",

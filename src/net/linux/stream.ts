@@ -12,6 +12,8 @@ const deferSeconds = 5;
 const acceptsPerTurn = 64;
 /** Bytes that are read at once, into memory that all connections of a listener share. */
 const readBytes = 64 * 1024;
+/** Addresses of closed connections that are kept for new ones. */
+const maxFreeAddresses = 1024;
 /** How long to stop accepting when there are no descriptors left, in milliseconds. */
 const exhaustedPauseMs = 50;
 
@@ -42,6 +44,10 @@ interface Shared<State> {
   readonly libc: Libc;
   readonly handler: StreamHandler<State>;
   readonly buffer: Uint8Array;
+  /** Where `buffer` lies. */
+  readonly bufferAt: number;
+  /** Addresses that no open connection has: two views of one memory are what costs most in making a connection. */
+  readonly addresses: Address[];
 }
 
 class Listener<State> implements StreamListener {
@@ -50,10 +56,10 @@ class Listener<State> implements StreamListener {
   readonly #family: Family;
   readonly #shared: Shared<State>;
   readonly #onError: (error: Error) => void;
-  readonly #name: Uint8Array = new Uint8Array(socketAddressCapacity);
+  /** A socket address, and behind it its length. */
+  readonly #name: Uint8Array = new Uint8Array(socketAddressCapacity + 4);
   readonly #nameView: DataView = new DataView(this.#name.buffer);
-  readonly #length: Uint8Array = new Uint8Array(4);
-  readonly #remote: Address = new Address();
+  readonly #nameAt: number;
   #isClosed = false;
 
   constructor(poller: Poller, fd: number, family: Family, port: number, options: StreamOptions<State>) {
@@ -62,7 +68,10 @@ class Listener<State> implements StreamListener {
     this.#family = family;
     this.#onError = options.onError;
     const { libc } = poller;
-    this.#shared = { poller, libc, handler: options.handler, buffer: new Uint8Array(readBytes) };
+    this.#nameAt = Number(libc.address(this.#name));
+    const buffer = new Uint8Array(readBytes);
+    const bufferAt = Number(libc.address(buffer));
+    this.#shared = { poller, libc, handler: options.handler, buffer, bufferAt, addresses: [] };
     poller.add(fd, Linux.EPOLLIN, () => this.#accept());
   }
 
@@ -80,16 +89,18 @@ class Listener<State> implements StreamListener {
   }
 
   #accept(): void {
-    const { libc } = this.#shared;
+    const { libc, addresses } = this.#shared;
+    const flags = Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC;
     for (let i = 0; i < acceptsPerTurn && !this.#isClosed; i++) {
-      this.#length[0] = socketAddressCapacity;
-      const fd = libc.accept4(this.#fd, this.#name, this.#length, Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC);
+      this.#name[socketAddressCapacity] = socketAddressCapacity;
+      const fd = libc.accept4(this.#fd, this.#nameAt, this.#nameAt + socketAddressCapacity, flags);
       if (fd < 0) {
         this.#refused(libc.errno());
         return;
       }
-      readSocketAddress(this.#name, 0, this.#family, this.#remote);
-      new LinuxConnection(this.#shared, fd, this.#remote, this.#nameView.getUint16(2)).begin();
+      const remote = addresses.pop() ?? new Address();
+      readSocketAddress(this.#name, 0, this.#family, remote);
+      new LinuxConnection(this.#shared, fd, remote, this.#nameView.getUint16(2)).begin();
     }
   }
 
@@ -107,7 +118,7 @@ class Listener<State> implements StreamListener {
 
 /** A connection whose descriptor is polled only once it has outlived its first read. */
 class LinuxConnection<State> implements Connection {
-  readonly remote: Address = new Address();
+  readonly remote: Address;
   readonly remotePort: number;
   readonly #shared: Shared<State>;
   #fd: number;
@@ -127,7 +138,7 @@ class LinuxConnection<State> implements Connection {
   constructor(shared: Shared<State>, fd: number, remote: Address, remotePort: number) {
     this.#shared = shared;
     this.#fd = fd;
-    this.remote.copyFrom(remote);
+    this.remote = remote;
     this.remotePort = remotePort;
   }
 
@@ -142,14 +153,14 @@ class LinuxConnection<State> implements Connection {
     this.#poll();
   }
 
-  write(bytes: Uint8Array, start: number, end: number): void {
+  write(bytes: Uint8Array, start: number, end: number, isLast = false): void {
     if (this.#fd < 0 || this.#ending !== "no") return;
     if (this.#waiting !== undefined) {
       this.#keep(bytes, start, end);
       return;
     }
     const { libc } = this.#shared;
-    const sent = libc.sendRange(this.#fd, bytes, start, end);
+    const sent = libc.sendRange(this.#fd, bytes, start, end, isLast);
     if (sent === end - start) return;
     if (sent < 0 && libc.errno() !== Linux.EAGAIN) return; // the other side is gone: the read will tell
     this.#keep(bytes, start + Math.max(sent, 0), end);
@@ -179,15 +190,15 @@ class LinuxConnection<State> implements Connection {
     this.#close();
   }
 
-  readonly #ready = (events: number): void => {
+  #ready(events: number): void {
     if ((events & Linux.EPOLLOUT) !== 0) this.#flush();
     if (this.#fd >= 0 && (events & ~Linux.EPOLLOUT) !== 0) this.#read();
     this.#poll();
-  };
+  }
 
   #read(): void {
-    const { libc, handler, buffer } = this.#shared;
-    const length = libc.recv(this.#fd, buffer, readBytes, 0);
+    const { libc, handler, buffer, bufferAt } = this.#shared;
+    const length = libc.recv(this.#fd, bufferAt, readBytes, 0);
     if (length > 0) {
       if (this.#ending === "no") handler.received(this.#state, buffer, 0, length);
     } else if (length === 0) {
@@ -204,7 +215,7 @@ class LinuxConnection<State> implements Connection {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     const { libc, handler } = this.#shared;
-    const sent = libc.sendRange(this.#fd, waiting, this.#waitingAt, waiting.length);
+    const sent = libc.sendRange(this.#fd, waiting, this.#waitingAt, waiting.length, false);
     if (sent < 0) {
       if (libc.errno() !== Linux.EAGAIN) this.#close();
       return;
@@ -243,7 +254,7 @@ class LinuxConnection<State> implements Connection {
     const events = (reads ? Linux.EPOLLIN : 0) | (this.#waiting === undefined ? 0 : Linux.EPOLLOUT);
     if (events === this.#polled) return;
     const { poller } = this.#shared;
-    if (this.#polled < 0) poller.add(this.#fd, events, this.#ready);
+    if (this.#polled < 0) poller.add(this.#fd, events, (ready) => this.#ready(ready));
     else poller.modify(this.#fd, events);
     this.#polled = events;
   }
@@ -255,7 +266,9 @@ class LinuxConnection<State> implements Connection {
     this.#waiting = undefined;
     if (this.#polled >= 0) this.#shared.poller.forget(fd);
     this.#shared.libc.close(fd); // which takes it out of the epoll set as well
-    this.#shared.handler.closed(this.#state);
+    const { handler, addresses } = this.#shared;
+    handler.closed(this.#state);
+    if (addresses.length < maxFreeAddresses) addresses.push(this.remote);
   }
 }
 
