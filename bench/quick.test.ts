@@ -1,6 +1,7 @@
 /**
  * Fails when an announce over UDP has become dearer: CPU time a request, as a multiple of what the bare echo costs on the same
- * machine, against the recorded one (bench/results/ratio.json) and a quarter.
+ * machine, against the recorded one (bench/results/ratio.json) and a quarter. A first failure is measured again: whatever else
+ * the machine does at the same time can only make it fail.
  *
  * Record a new one after a change that is meant to cost, on a quiet machine: RECORD=1 npm run bench:quick
  */
@@ -9,12 +10,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { Load } from "../src/load/load.ts";
 import { chihaya, udpFloor } from "./support/contestants.ts";
-import { createLoad, fill, measure } from "./support/measure.ts";
-import { pinLoad } from "./support/server.ts";
+import { createLoad, fill, measure, median } from "./support/measure.ts";
+import { pinLoad, type Server } from "./support/server.ts";
 
 const shape = { torrents: 10_000, peers: 100_000 };
-const rounds = 8;
+const rounds = 11;
+const attempts = 2;
 const seconds = 0.5;
 const allowance = 1.25;
 const file = join(import.meta.dirname, "results/ratio.json");
@@ -26,6 +29,12 @@ const skip =
       ? "the load needs a processor of its own"
       : (udpFloor.missing ?? false);
 
+/** A server and what asks it. */
+interface Running {
+  server: Server;
+  load: Load;
+}
+
 test("an announce over UDP costs no more of the echo's time than it did", { skip }, async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "chihaya-quick-"));
   t.after(() => rmSync(directory, { recursive: true }));
@@ -35,29 +44,35 @@ test("an announce over UDP costs no more of the echo's time than it did", { skip
   const echo = await udpFloor.start(directory, shape);
   t.after(() => echo.stop());
   await fill(tracker, shape);
-  const loads = [];
+  const loads: Running[] = [];
   for (const server of [tracker, echo]) {
     const load = await createLoad(server, "udp", shape);
     t.after(() => load.close());
     load.run({ seconds: 1 });
-    loads.push({ server, load, least: Number.POSITIVE_INFINITY });
+    loads.push({ server, load });
   }
-  // In turn, and the least of each: whatever else the machine does can only make a run dearer.
-  for (let round = 0; round < rounds; round++) {
-    for (const each of loads) {
-      const { cpuMicroseconds, peersPerAnswer } = measure(each.server, each.load, seconds);
-      assert.ok(peersPerAnswer > 20, "answers have peers");
-      each.least = Math.min(each.least, cpuMicroseconds);
-    }
+  const [own, floor] = loads as [Running, Running];
+  const recorded: { udp: number } = JSON.parse(readFileSync(file, "utf8"));
+  const most = recorded.udp * allowance;
+  let ratio = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < attempts && ratio > most; attempt++) {
+    ratio = medianRatio(own, floor);
+    t.diagnostic(`ratio ${ratio.toFixed(3)}, at most ${most.toFixed(3)}`);
   }
-  const [own, floor] = loads.map(({ least }) => least) as [number, number];
-  const ratio = own / floor;
-  t.diagnostic(`${own.toFixed(2)} µs, echo ${floor.toFixed(2)} µs: ratio ${ratio.toFixed(3)}`);
   if (process.env.RECORD !== undefined) {
     writeFileSync(file, `${JSON.stringify({ udp: Number(ratio.toFixed(3)) })}\n`);
     return;
   }
-  const recorded: { udp: number } = JSON.parse(readFileSync(file, "utf8"));
-  const most = recorded.udp * allowance;
   assert.ok(ratio <= most, `ratio ${ratio.toFixed(3)}, at most ${most.toFixed(3)}`);
 });
+
+/** In turn, and compared within each round, so that both have had the same machine. */
+function medianRatio(own: Running, floor: Running): number {
+  return median(Array.from({ length: rounds }, () => cpuPerRequest(own) / cpuPerRequest(floor)));
+}
+
+function cpuPerRequest({ server, load }: Running): number {
+  const { cpuMicroseconds, peersPerAnswer } = measure(server, load, seconds);
+  assert.ok(peersPerAnswer > 20, "answers have peers");
+  return cpuMicroseconds;
+}
