@@ -269,6 +269,10 @@ test("variables are put into values, once", () => {
     "1:30 udp.max_numwant: there is no variable M; set it, or give a default as ${M:-default}",
     '1:54 udp.max_clock_skew: expected ${NAME} or ${NAME:-default}; for "${" itself write "$${"',
   ]);
+  assert.deepEqual(errorsOf('chihaya: {http: {addr: "${M}:1"}, udp: {addr: ["${M}:1"]}}', { env }), [
+    "1:24 http.addr: there is no variable M; set it, or give a default as ${M:-default}",
+    "1:48 udp.addr[0]: there is no variable M; set it, or give a default as ${M:-default}",
+  ]);
   assert.deepEqual(good("chihaya: {udp: {addr: ':${X:-1}'}}", { env }).udp?.listen[0]?.port, 1);
 });
 

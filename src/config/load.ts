@@ -181,9 +181,10 @@ function validate(
   let result = schema.safeParse(document, { error: explainIssue });
   for (const { path, message, isKey } of problems(result.error)) {
     unsound.push(path);
-    if (unreplaced.some((other) => formatPath(other) === formatPath(path))) continue;
+    const written = asWritten(root, path);
+    if (unreplaced.some((other) => formatPath(other) === formatPath(written))) continue;
     const text = isKey ? unknownKey(document, path.slice(0, -1), String(path.at(-1))) : message;
-    diagnostics.error(locate(root, path, isKey), asWritten(root, path), text);
+    diagnostics.error(locate(root, path, isKey), written, text);
   }
   // The checks want a whole configuration: what could not be read is left out for them. Twice, since what is
   // left can be wrong as well (the keys of a store whose name was).
