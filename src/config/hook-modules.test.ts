@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { temporaryDirectory } from "../../test/support/daemon.ts";
+import { ClientError } from "../bittorrent/client-error.ts";
+import type { HookDefinition, HookDeps } from "../middleware/define-hook.ts";
 import { formatDiagnostics } from "./diagnostics.ts";
 import { loadConfigAndModules } from "./load.ts";
 
@@ -28,6 +30,9 @@ async function load(t: TestContext, hooks: string) {
   const directory = temporaryDirectory(t);
   const files = {
     "mine.js": hook,
+    "own.js": `import { ClientError, defineHook } from "chihaya";
+      const refused = new ClientError("no");
+      export default defineHook({ name: "own", create: () => ({ handleAnnounce: () => refused }) });`,
     "plain.js": 'export default { name: "plain", create: () => ({}) };',
     "empty.js": "export const nothing = 1;",
     "broken.js": "export default {",
@@ -98,6 +103,14 @@ describe("hooks from modules", () => {
       assert.match(errors, message);
     });
   }
+
+  test("a hook imports the tracker that runs it, wherever it lies", async (t) => {
+    const { result, href } = await load(t, "    - module: ./own.js\n");
+    assert.ok(result.ok);
+    const { default: definition } = (await import(href("own.js"))) as { default: HookDefinition };
+    const { handleAnnounce } = await definition.create(undefined, {} as HookDeps);
+    assert.ok((handleAnnounce as () => unknown)() instanceof ClientError);
+  });
 
   test("a key that no hook of one's own has", async (t) => {
     const { errors } = await load(t, "    - module: ./plain.js\n      timout: 1s\n");

@@ -2,10 +2,10 @@ import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { checkOptions, optionPath } from "../middleware/define-hook.ts";
-import { importHookDefinition } from "../middleware/import-hook.ts";
 import type { Config } from "./config.ts";
 import type { Diagnostics, Path } from "./diagnostics.ts";
 import type { ModuleHookConfig } from "./hooks/module.ts";
+import { importHookDefinition } from "./import-hook.ts";
 import { find, locate, type TreeMapping, toNatural } from "./tree.ts";
 
 /** Gives the hooks of one's own the URL of their module, and their options with YAML's types. */

@@ -2,7 +2,6 @@ import type { Config } from "../config/config.ts";
 import type { HookConfig } from "../config/hooks/hooks.ts";
 import { createDefinedHook, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
-import { importHookDefinition } from "../middleware/import-hook.ts";
 import { limitHook } from "../middleware/limit-hook.ts";
 import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
@@ -63,6 +62,7 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
       return createRateLimit(hook.options, hookDeps(hook.name, parts, used));
     }
     case "module": {
+      const { importHookDefinition } = await import("../config/import-hook.ts");
       const definition = await importHookDefinition(hook.module);
       const made = await createDefinedHook(definition, hook.options, hookDeps(definition.name, parts, used));
       return limitHook(made, hook, parts.metrics);
