@@ -151,7 +151,8 @@ test("a new certificate serves new connections, and a bad one changes nothing", 
   };
   const [first, second] = certificates;
   write(first);
-  const http = { https_addr: "127.0.0.1:0", ...paths };
+  // The first connection stays open without a request for as long as reloads take.
+  const http = { https_addr: "127.0.0.1:0", read_timeout: "1h", idle_timeout: "1h", ...paths };
   const daemon = await Daemon.start(t, { http });
   const open = await connectTls(t, daemon);
   assert.equal(open.getPeerCertificate().subject.CN, "first.test");
@@ -177,6 +178,9 @@ async function connectTls(t: TestContext, daemon: Daemon): Promise<TLSSocket> {
 }
 
 async function ask(socket: TLSSocket): Promise<string> {
+  const closed = new AbortController();
+  socket.once("close", () => closed.abort(new Error("closed without an answer")));
+  if (socket.destroyed) closed.abort(new Error("closed before it was asked"));
   socket.write(`GET /announce?${announceQuery()} HTTP/1.1\r\nHost: tracker.test\r\n\r\n`);
-  return String((await once(socket, "data"))[0]);
+  return String((await once(socket, "data", { signal: closed.signal }))[0]);
 }
