@@ -189,9 +189,10 @@ export class HookTester {
       (fields, message) =>
         this.log.push({ level, message, fields });
     const logger = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
-    const { clock, metrics } = this;
+    const { clock, metrics, store } = this;
     const random = this.#random;
-    const parts = { clock, random, metrics, logger, hub: new LocalHub({ clock, random }), owner: 1 };
+    const hub = new LocalHub({ clock, random });
+    const parts = { clock, random, metrics, logger, hub, owner: 1, store };
     const made = await createDefinedHook(definition, options, hookDeps(definition.name, parts, new Map()));
     return limitHook(made, { timeout, maxInFlight }, metrics);
   }

@@ -1,6 +1,7 @@
 import type { Clock, Random } from "../bittorrent/clock.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { PeerStore } from "../storage/peer-store.ts";
 import type { Hook } from "./hook.ts";
 import type { SharedState } from "./shared-state.ts";
 
@@ -15,6 +16,8 @@ export interface HookDeps {
   readonly metrics: Metrics;
   /** What must be one for all workers. */
   readonly shared: SharedState;
+  /** The tracker's store, for what announces do not do by themselves. */
+  readonly store: Pick<PeerStore, "remove">;
 }
 
 /**

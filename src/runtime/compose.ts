@@ -14,6 +14,7 @@ export interface ComposeParts extends ThreadParts {
   metrics: Metrics;
   logger: Logger;
   hub: ShareHub;
+  store: HookDeps["store"];
 }
 
 /**
@@ -72,9 +73,9 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
 
 /** What a hook is given; what it shares is its own, also where there are two of its name. */
 export function hookDeps(name: string, parts: ComposeParts, used: Map<string, number>): HookDeps {
-  const { clock, random, metrics, logger, hub } = parts;
+  const { clock, random, metrics, logger, hub, store } = parts;
   const count = (used.get(name) ?? 0) + 1;
   used.set(name, count);
   const shared = createSharedState(hub, count === 1 ? name : `${name} ${count}`, parts);
-  return { clock, random, metrics, logger: withFields(logger, { hook: name }), shared };
+  return { clock, random, metrics, logger: withFields(logger, { hook: name }), shared, store };
 }

@@ -181,7 +181,8 @@ export class EmbeddedTracker {
 
   async #createHook({ definition, options, limits }: HookUse, used: Map<string, number>): Promise<Hook> {
     const { logger = silentLogger } = this.#options;
-    const parts = { ...this.#thread, metrics: this.metrics, logger, hub: this.#hub };
+    const { metrics, store } = this;
+    const parts = { ...this.#thread, metrics, logger, hub: this.#hub, store };
     const made = await createDefinedHook(definition, options, hookDeps(definition.name, parts, used));
     return limitHook(made, limits, this.metrics);
   }

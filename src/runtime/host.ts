@@ -96,8 +96,8 @@ export class LocalHost implements Host {
   }
 
   #compose(config: Config): Promise<TrackerSettings> {
-    const { clock, random, metrics, logger, hub, owner } = this.#parts;
-    return composeSettings(config, { clock, random, metrics, logger, hub, owner });
+    const { clock, random, metrics, logger, hub, owner, store } = this.#parts;
+    return composeSettings(config, { clock, random, metrics, logger, hub, owner, store });
   }
 
   async stop(deadline: number): Promise<void> {

@@ -28,6 +28,11 @@ class LateStore extends MapStore {
     return step;
   }
 
+  override async remove(infoHash: Uint8Array): Promise<void> {
+    await this.#last;
+    super.remove(infoHash);
+  }
+
   override async scrape(...args: Parameters<MapStore["scrape"]>): Promise<void> {
     await this.#last;
     await super.scrape(...args);
@@ -260,6 +265,13 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
   "a full store answers and counts what it refuses": class extends MapStore {
     constructor({ capacity = 0, ...given }: MapStoreOptions) {
       super({ ...given, capacity: capacity + 1 });
+    }
+  },
+  "a torrent that is removed leaves nothing": class extends MapStore {
+    override remove(infoHash: Uint8Array): void {
+      const torrent = this.torrents.get(toHex(infoHash));
+      torrent?.peers[4].clear();
+      torrent?.peers[6].clear();
     }
   },
   "statistics count what is stored": class extends MapStore {

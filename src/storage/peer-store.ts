@@ -69,6 +69,12 @@ export interface PeerStore {
    */
   scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void>;
 
+  /**
+   * Removes a torrent: its peers of both families and its snatches. One that is not there is no error.
+   * @param infoHash  20 bytes; the store's until its promise settles
+   */
+  remove(infoHash: Uint8Array): void | Promise<void>;
+
   /** Counts what is stored; cheap enough to be called every second. */
   statistics(): StoreStatistics | Promise<StoreStatistics>;
 

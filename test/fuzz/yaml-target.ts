@@ -141,7 +141,7 @@ export class YamlTarget implements FuzzTarget {
     const store = new MemoryStore({ config, clock, random: this.#random });
     const parts = { clock, metrics: new Metrics(), logger: silentLogger };
     const hub = new LocalHub({ clock, random: this.#random });
-    const hooks = { random: this.#random, hub, owner: 1 };
+    const hooks = { random: this.#random, hub, owner: 1, store };
     // A module that somebody names is his own code.
     if ([...result.config.preHooks, ...result.config.postHooks].some(({ name }) => name === "module")) return;
     new Tracker(await composeSettings(result.config, { ...parts, ...hooks }), { ...parts, store });

@@ -59,7 +59,7 @@ export class MapStore implements PeerStore {
     const key = endpointKey(request);
     const existing = this.torrents.get(infoHash)?.peers[request.address.family].get(key);
     if (request.event === AnnounceEvent.stopped) {
-      if (existing) this.remove(infoHash, request.address.family, key);
+      if (existing) this.removePeer(infoHash, request.address.family, key);
       return;
     }
     if (!existing && this.count() >= (this.options.capacity ?? Number.POSITIVE_INFINITY)) {
@@ -136,6 +136,10 @@ export class MapStore implements PeerStore {
     }
   }
 
+  remove(infoHash: Uint8Array): void | Promise<void> {
+    this.torrents.delete(toHex(infoHash));
+  }
+
   statistics(): StoreStatistics {
     const sum: StoreStatistics = { swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0, refused: 0 };
     for (const { family, seeders, leechers } of this.summaries()) {
@@ -168,7 +172,7 @@ export class MapStore implements PeerStore {
       for (const family of [4, 6] as const) {
         for (const [key, peer] of torrent.peers[family]) {
           if (peer.announced > before) continue;
-          this.remove(infoHash, family, key);
+          this.removePeer(infoHash, family, key);
           removed++;
         }
       }
@@ -194,7 +198,7 @@ export class MapStore implements PeerStore {
     return torrent;
   }
 
-  remove(infoHash: string, family: Family, key: string): void {
+  removePeer(infoHash: string, family: Family, key: string): void {
     const torrent = this.torrents.get(infoHash)!;
     torrent.peers[family].delete(key);
     if (torrent.peers[4].size + torrent.peers[6].size === 0 && torrent.snatches === 0) {

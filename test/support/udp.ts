@@ -56,6 +56,8 @@ export class EndlessStore implements PeerStore {
     for (let i = 0; i < request.count; i++) response.set(i, i, 2, 3, 0);
   }
 
+  remove(): void {}
+
   statistics(): StoreStatistics {
     return { swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0, refused: 0 };
   }

@@ -141,6 +141,31 @@ export const accountingGroups: readonly ConformanceGroup[] = [
     },
   },
   {
+    name: "a torrent that is removed leaves nothing",
+    async run(tester, family) {
+      const other = otherFamily(family);
+      for (let n = 1; n <= 3000; n++)
+        await tester.announce(torrent, testPeer(family, n), n % 3 ? {} : seeding);
+      await tester.announce(torrent, testPeer(family, 1), { event: completed });
+      await tester.announce(torrent, testPeer(other, 1), { event: paused });
+      await tester.announce(testInfoHash(6), testPeer(family, 1), { event: completed });
+      await tester.store.remove(torrent);
+      for (const each of [family, other]) {
+        const row = await tester.scrapeOne(torrent, each);
+        assert.deepEqual(row, { complete: 0, incomplete: 0, snatches: 0, partial: 0 }, `IPv${each}`);
+      }
+      const { swarms, seeders, leechers } = await tester.statistics();
+      assert.deepEqual([swarms, seeders, leechers], [1, 1, 0], "the other torrent stays");
+      assert.equal((await tester.scrapeOne(testInfoHash(6), family)).snatches, 1, "with its snatches");
+      await tester.store.remove(torrent);
+      await tester.store.remove(testInfoHash(7));
+      assert.equal((await tester.statistics()).swarms, 1, "what is not there is no error");
+      const answer = await tester.announce(torrent, testPeer(family, 2));
+      assert.deepEqual([answer.incomplete, answer.snatches], [1, 0], "it can begin anew");
+      assert.deepEqual(answer.peers, [endpoint(testPeer(family, 2))]);
+    },
+  },
+  {
     name: "statistics count what is stored",
     async run(tester, family) {
       const other = otherFamily(family);

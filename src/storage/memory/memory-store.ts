@@ -54,6 +54,8 @@ function timeSpan({ peerLifetime, gcInterval }: MemoryStoreConfig): number {
 const expiryUnits = 8192;
 /** Milliseconds between two such steps. */
 const expiryPauseMs = 4;
+/** Peers that are removed under one lock with their torrent. */
+const removedAtOnce = 1024;
 
 /**
  * Keeps all swarms in shared memory: packed peers, no object a peer, nothing for the garbage collector, and
@@ -159,6 +161,27 @@ export class MemoryStore implements PeerStore {
       }
       this.#table.unlock(hash);
     }
+  }
+
+  /** In steps, so that no announce waits for the peers of a big swarm. */
+  remove(infoHash: Uint8Array): void {
+    const words = new Int32Array(infoHash.slice().buffer);
+    const table = this.#table;
+    const hash = table.hash(words, 0);
+    let left: number;
+    do {
+      left = removedAtOnce;
+      table.lock(hash);
+      const torrent = table.find(words, 0, hash);
+      for (const swarms of [this.#torrents.swarms4, this.#torrents.swarms6]) {
+        const record = torrent === 0 ? 0 : this.#torrents.record(torrent, swarms);
+        if (record === 0) continue;
+        for (; left > 0 && swarms.total(record) > 0; left--) swarms.remove(record, swarms.total(record) - 1);
+      }
+      if (torrent !== 0) this.#torrents.settle(torrent, this.#tick);
+      if (torrent !== 0 && this.#torrents.isEmpty(torrent)) table.remove(torrent, hash);
+      table.unlock(hash);
+    } while (left === 0);
   }
 
   statistics(): StoreStatistics {
