@@ -63,7 +63,7 @@ async function child(root: string, peers: number, torrents: number): Promise<voi
   };
   const addresses = ["http.addr", "udp.addr", "metrics_addr"].map((name) => `--set=${name}=127.0.0.1:0`);
   const capacity = `--set=storage.config.max_peers=${Math.max(16_000_000, peers)}`;
-  void run([...addresses, capacity]);
+  void run([...addresses, capacity, "--set=workers=1"]); // the store of this thread, not of a worker
 
   const store = await started.promise;
   const emptyBytes = await residentBytes();
