@@ -9,18 +9,23 @@ export type ClientErrorCode =
   | "internal"
   | "invalid-infohash"
   | "invalid-ip"
+  | "invalid-jwt"
   | "invalid-parameter"
   | "invalid-port"
   | "invalid-query"
+  | "list-not-loaded"
   | "malformed-packet"
   | "missing-infohash"
+  | "missing-jwt"
   | "multiple-infohashes"
   | "overloaded"
   | "rate-limited"
+  | "storage-unavailable"
   | "unapproved-client"
   | "unapproved-torrent"
   | "unknown-action"
-  | "unparsable-ip";
+  | "unparsable-ip"
+  | "unverifiable-jwt";
 
 /**
  * A refusal whose text a BitTorrent client gets to see: `failure reason` on HTTP (BEP 3), an error packet

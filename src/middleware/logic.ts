@@ -212,6 +212,7 @@ export class TrackerLogic {
       if (!refusal) await step?.();
       return refusal || undefined;
     } catch (error) {
+      if (error instanceof ClientError) return error;
       this.#report("storage", error); // the chain reports its own failures
       return internalError;
     } finally {

@@ -35,7 +35,8 @@ export interface SwarmSummary {
  *
  * A store answers at once (returns nothing) or later (returns a promise); in the second case request and
  * response stay the store's until the promise settles. It never throws for a full memory or an unknown
- * infohash. A rejection means that the store is broken, and the client gets an internal error.
+ * infohash. A rejection with a `ClientError` is what the client gets to see; any other means that the store is
+ * broken, and the client gets an internal error.
  *
  * Every store passes the suite of `storage/conformance.ts`.
  */

@@ -61,6 +61,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 
 /** Where a package may be imported; all others nowhere. */
 const packages: Readonly<Record<string, readonly string[]>> = {
+  "@redis/client": ["storage/redis/"],
   koffi: ["net/linux/"],
   pino: ["observability/logging.ts"],
   "pino-pretty": ["observability/logging.ts"],

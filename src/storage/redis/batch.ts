@@ -1,0 +1,225 @@
+import type { Family } from "../../bittorrent/address.ts";
+import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import type { Clock } from "../../bittorrent/clock.ts";
+import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
+import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import type { Step } from "../peer-store.ts";
+
+/** Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed, bytes of a peer id. */
+const headLength = 17;
+/** Bytes of a record before its endpoint. */
+const recordHeadLength = 34;
+/** Bytes of an answer before its peers. */
+const answerHeadLength = 21;
+const multiplier = 648055;
+const range = 2 ** 32;
+
+/** What a record asks for beyond {@link Step}. */
+export const Ask = {
+  /** Nothing but the counts. */
+  scrape: 0,
+  /** To apply what happened at an earlier time, unless the engine knows something newer of the peer. */
+  replay: 5,
+} as const;
+
+/**
+ * Chooses the page of an endpoint: 20 bits. `hashOf` of the script computes the same, with the same doubles, when a
+ * page is split.
+ */
+export function hashEndpoint(view: DataView, at: number, length: number): number {
+  let hash = 0;
+  const end = at + length - 2;
+  for (; at < end; at += 4) {
+    hash = (((hash + view.getUint32(at)) % range) * multiplier) % range;
+    hash = (hash + Math.floor(hash / 65536)) % range;
+  }
+  return Math.floor(((((hash + view.getUint16(end)) % range) * multiplier) % range) / 4096);
+}
+
+/** What goes into the head of a batch when it is sent. */
+export interface BatchHead {
+  clock: Clock;
+  peerLifetime: number;
+  gcInterval: number;
+  seed: number;
+}
+
+/** One announce of a batch, or one infohash of a scrape. */
+export type BatchEntry =
+  | { at: number; request: AnnounceRequest; response: AnnounceResponse; step: Step }
+  | { at: number; request: ScrapeRequest; response: ScrapeResponse; row: number }
+  | { at: number; response: undefined };
+
+/**
+ * Announces and scrapes that travel together, all of whose callers wait for one promise.
+ *
+ * Record, big-endian: | ask u8 | family u8 | seeder u8 | event u8 | numwant u16 | room of the own list u16 | of the
+ * other u16 | infohash 20 | hash of the endpoint u32 | endpoint 6 or 18 | peer id 20, where they are kept |.
+ * In a replay, numwant and room of the own list are the unix seconds of the announce.
+ */
+export class Batch {
+  readonly entries: BatchEntry[] = [];
+  readonly settled: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+  /** Set when its callers have their answer: what comes later is nobody's. */
+  isDone = false;
+  readonly #idLength: number;
+  #bytes: Buffer;
+  #view: DataView;
+  #end: number = headLength;
+
+  constructor(peerIds: boolean, room = 4096) {
+    this.#idLength = peerIds ? peerIdLength : 0;
+    this.#bytes = Buffer.allocUnsafeSlow(room);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  addAnnounce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void {
+    const { family } = request.address;
+    const own = family === 4 ? response.peers4 : response.peers6;
+    const other = family === 4 ? response.peers6 : response.peers4;
+    const at = this.#begin(step, family);
+    this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
+    this.#bytes[at + 3] = request.event;
+    this.#view.setUint16(at + 4, request.numWant);
+    this.#view.setUint16(at + 6, Math.min(own.limit, 0xffff));
+    this.#view.setUint16(at + 8, Math.min(other.limit, 0xffff));
+    this.#addPeer(at, request, family);
+    this.entries.push({ at, request, response, step });
+  }
+
+  addScraped(request: ScrapeRequest, response: ScrapeResponse, row: number): void {
+    const { family } = request.address;
+    const at = this.#begin(Ask.scrape, family);
+    const from = infoHashLength * row;
+    this.#bytes.set(request.infoHashes.subarray(from, from + infoHashLength), at + 10);
+    this.entries.push({ at, request, response, row });
+  }
+
+  /** Adds a record that {@link recordOf} has made. */
+  addReplay(record: Uint8Array): void {
+    const at = this.#end;
+    this.#reserve(record.length);
+    this.#bytes.set(record, at);
+    this.entries.push({ at, response: undefined });
+  }
+
+  /** Copies the record of an entry; where the time of its announce is given, it becomes a {@link Ask.replay}. */
+  recordOf(entry: BatchEntry, unixSeconds?: number): Uint8Array {
+    const family = this.#bytes[entry.at + 1] as Family;
+    const length = recordHeadLength + compactLength[family] + this.#idLength;
+    const record = Uint8Array.from(this.#bytes.subarray(entry.at, entry.at + length));
+    if (unixSeconds === undefined) return record;
+    record[0] = Ask.replay;
+    new DataView(record.buffer).setUint32(4, unixSeconds);
+    return record;
+  }
+
+  /** Makes all announces ask for peers only. @returns those that were to be stored */
+  withoutApply(): number {
+    let count = 0;
+    for (const { at } of this.entries) {
+      if ((this.#bytes[at]! & 1) === 0) continue;
+      this.#bytes[at]! &= 2;
+      count++;
+    }
+    return count;
+  }
+
+  /** The infohash of an entry, in the bytes of the batch. */
+  infoHash(entry: BatchEntry): Buffer {
+    return this.#bytes.subarray(entry.at + 10, entry.at + 10 + infoHashLength);
+  }
+
+  /** Fills the head. @returns the batch as the script takes it; it lasts as long as the batch */
+  seal(head: BatchHead): Buffer {
+    const view = this.#view;
+    view.setUint32(0, head.clock.unixSeconds);
+    view.setUint32(4, head.peerLifetime);
+    view.setUint32(8, head.gcInterval);
+    view.setUint32(12, head.seed);
+    view.setUint8(16, this.#idLength);
+    return this.#bytes.subarray(0, this.#end);
+  }
+
+  /**
+   * Gives the answers out, in the order of the entries.
+   * @throws RangeError where the reply is not what the script makes
+   */
+  take(reply: Uint8Array): void {
+    const view = new DataView(reply.buffer, reply.byteOffset, reply.byteLength);
+    let at = 0;
+    for (let i = 0; i < this.entries.length; i++) at = this.#answer(this.entries[i]!, reply, view, at);
+    if (at !== reply.length)
+      throw new RangeError(`${reply.length - at} bytes too many in the answer of the script`);
+  }
+
+  #answer(entry: BatchEntry, reply: Uint8Array, view: DataView, at: number): number {
+    const { response } = entry;
+    const own = view.getUint16(at + 16);
+    const other = view.getUint16(at + 18);
+    const peersAt = at + answerHeadLength;
+    const family = this.#bytes[entry.at + 1] as Family;
+    const ownEnd = peersAt + own * (compactLength[family] + this.#idLength);
+    const end = ownEnd + other * (compactLength[family === 4 ? 6 : 4] + this.#idLength);
+    if (response === undefined) return end;
+    const complete = view.getUint32(at);
+    const incomplete = view.getUint32(at + 4);
+    const snatches = view.getUint32(at + 12);
+    if ("row" in entry) {
+      entry.response.set(entry.row, complete, incomplete, snatches, view.getUint32(at + 8));
+      return end;
+    }
+    if ((entry.step & 2) === 0) return end;
+    entry.response.complete = complete;
+    entry.response.incomplete = incomplete;
+    entry.response.snatches = snatches;
+    const { peers4, peers6 } = entry.response;
+    const ownList = family === 4 ? peers4 : peers6;
+    this.#fill(ownList, reply, peersAt, own);
+    this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other);
+    if (reply[at + 20] === 1 && ownList.limit > 0) {
+      // The only peer of its swarm: its endpoint and peer id stand in the record as they do in an answer.
+      this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1);
+    }
+    return end;
+  }
+
+  #fill(list: PeerList, from: Uint8Array, at: number, count: number): void {
+    const length = count * compactLength[list.family];
+    list.bytes.set(from.subarray(at, at + length), list.at);
+    list.count = count;
+    if (list.peerIds === undefined || this.#idLength === 0) return;
+    list.peerIds.set(from.subarray(at + length, at + length + count * peerIdLength));
+    list.hasPeerIds = true;
+  }
+
+  #begin(ask: number, family: Family): number {
+    const at = this.#end;
+    this.#reserve(recordHeadLength + compactLength[family] + this.#idLength);
+    this.#bytes[at] = ask;
+    this.#bytes[at + 1] = family;
+    return at;
+  }
+
+  #addPeer(at: number, request: AnnounceRequest, family: Family): void {
+    const bytes = this.#bytes;
+    const { infoHash, address, peerId, port } = request;
+    for (let i = 0; i < infoHashLength; i++) bytes[at + 10 + i] = infoHash[i]!;
+    const endpoint = at + recordHeadLength;
+    const length = compactLength[family];
+    for (let i = 0; i < length - 2; i++) bytes[endpoint + i] = address.bytes[i]!;
+    this.#view.setUint16(endpoint + length - 2, port);
+    this.#view.setUint32(at + 30, hashEndpoint(this.#view, endpoint, length));
+    if (this.#idLength > 0) bytes.set(peerId, endpoint + length);
+  }
+
+  #reserve(length: number): void {
+    this.#end += length;
+    if (this.#end <= this.#bytes.length) return;
+    const bytes = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, this.#end));
+    bytes.set(this.#bytes);
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
+  }
+}

@@ -1,0 +1,446 @@
+import { createHash } from "node:crypto";
+import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { ClientError } from "../../bittorrent/client-error.ts";
+import type { Clock, Random } from "../../bittorrent/clock.ts";
+import { peerIdLength } from "../../bittorrent/info-hash.ts";
+import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { MemoryStore } from "../memory/memory-store.ts";
+import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
+import { Backlog } from "./backlog.ts";
+import { Batch, type BatchEntry } from "./batch.ts";
+import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
+import type { RedisArgument, RedisPort } from "./redis-port.ts";
+import { announceScript, expireScript, layoutVersion } from "./script.ts";
+import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
+
+/** What clients are told while the engine is gone and the store does not serve from local memory. */
+export const storageUnavailable: ClientError = new ClientError(
+  "tracker storage is unavailable",
+  "storage-unavailable",
+  {
+    retryIn: 1,
+  },
+);
+/** What clients are told when too many announces wait for the engine. */
+const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
+
+/** Records in one batch at most: the engine serves nobody else meanwhile, for one or two milliseconds. */
+const maxBatch = 128;
+/** Batches under way at once to a single server; what comes meanwhile gathers in the next one. */
+const maxBatchesUnderWay = 4;
+/** Records that wait or are under way at most. */
+const maxWaiting = 16_384;
+/** Milliseconds between two attempts to reach an engine that is gone; half of it is random. */
+const probeMs = 500;
+/** Keys that are counted for every call of `statistics`; more are counted in the background. */
+const fewKeys = 5000;
+/** A count in the background is followed by a pause as many times as long as it took. */
+const countPauses = 50;
+
+export interface RedisStoreOptions {
+  config: RedisStoreConfig;
+  clock: Clock;
+  random: Random;
+  /** Opens the connection. */
+  createPort: (config: RedisStoreConfig, onError: (error: Error) => void) => RedisPort | Promise<RedisPort>;
+  /** Hears that the engine has gone (with the reason) or has come back. */
+  onChange?: (gone: string | undefined) => void;
+  /** Hears of each batch that was answered: how many records, and milliseconds until the answer. */
+  onBatch?: (records: number, milliseconds: number) => void;
+}
+
+class Script {
+  readonly text: string;
+  readonly sha: string;
+
+  constructor(text: string) {
+    this.text = text;
+    this.sha = createHash("sha1").update(text).digest("hex");
+  }
+}
+
+const announcing = new Script(announceScript);
+const expiring = new Script(expireScript);
+
+/** Whether the engine says that it has no room. */
+function isFull(error: unknown): boolean {
+  return /\bOOM\b|maxmemory/.test((error as Error).message);
+}
+
+/**
+ * Keeps all swarms in Redis or Valkey, where any number of trackers share them. Answers later: announces of one turn
+ * of the event loop travel as one call of a script, see `script.ts`, and share one promise.
+ *
+ * Whenever the engine gives no answer in time, what waits and what comes is refused with {@link storageUnavailable},
+ * or served from a local {@link MemoryStore}; then the last announce of each peer is kept, and handed over when the
+ * engine is back.
+ */
+export class RedisStore implements PeerStore {
+  readonly #options: RedisStoreOptions;
+  readonly #prefix: Buffer;
+  readonly #local: MemoryStore | undefined;
+  readonly #backlog: Backlog;
+  #config: RedisStoreConfig;
+  #port: RedisPort | undefined;
+  /** Why the engine cannot be used, or undefined. */
+  #gone: string | undefined = "not started";
+  #lastError = "";
+  #probe: NodeJS.Timeout | undefined;
+  /** Batches that are being filled: on a cluster one for each torrent, else one with the empty name. */
+  readonly #filling = new Map<string, Batch>();
+  readonly #full: Batch[] = [];
+  #waiting = 0;
+  #underWay = 0;
+  #isScheduled = false;
+  #refused = 0;
+  #totals: Totals | undefined;
+  #counting: Promise<Totals> | undefined;
+  #countAgainMs = 0;
+
+  constructor(options: RedisStoreOptions) {
+    const { config, clock, random } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#prefix = Buffer.from(`${config.keyPrefix}${layoutVersion}${config.peerIds ? "i" : ""}:`);
+    this.#backlog = new Backlog(config.maxLocalPeers);
+    if (config.onFailure === "serve") {
+      const { gcInterval, peerLifetime, maxLocalPeers, peerIds } = config;
+      this.#local = new MemoryStore({
+        config: { gcInterval, peerLifetime, maxPeers: maxLocalPeers, peerIds },
+        clock,
+        random,
+      });
+    }
+  }
+
+  /** True, or why announces are not answered from the engine. */
+  get readiness(): true | string {
+    return this.#gone === undefined ? true : `redis: ${this.#gone}`;
+  }
+
+  announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
+    if (this.#gone !== undefined) return this.#withoutEngine(request, response, step);
+    if (this.#waiting >= maxWaiting) return Promise.reject(overloaded);
+    const batch = this.#batchFor(request.infoHash, 0);
+    batch.addAnnounce(request, response, step);
+    this.#added(batch);
+    return batch.settled.promise;
+  }
+
+  scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void> {
+    if (this.#gone !== undefined) {
+      if (this.#local) return this.#local.scrape(request, response);
+      return Promise.reject(storageUnavailable);
+    }
+    if (this.#waiting + request.count > maxWaiting) return Promise.reject(overloaded);
+    const batches = new Set<Batch>();
+    for (let row = 0; row < request.count; row++) {
+      if (request.isHidden(row)) continue;
+      const batch = this.#batchFor(request.infoHashes, 20 * row);
+      batch.addScraped(request, response, row);
+      batches.add(batch);
+      this.#added(batch);
+    }
+    if (batches.size > 0)
+      return Promise.all([...batches].map((batch) => batch.settled.promise)).then(() => undefined);
+  }
+
+  async remove(infoHash: Uint8Array): Promise<void> {
+    const key = Buffer.concat([this.#prefix, infoHash]);
+    await this.#local?.remove(infoHash);
+    if (this.#gone !== undefined) throw storageUnavailable;
+    this.#flush(); // what came before is applied before
+    await this.#openPort().send(key, ["UNLINK", key]);
+  }
+
+  async statistics(): Promise<StoreStatistics> {
+    const isDue = performance.now() >= this.#countAgainMs;
+    if (isDue && this.#gone === undefined) this.#counting ??= this.#count();
+    const totals =
+      this.#totals === undefined || this.#totals.keys < fewKeys ? await this.#counting : undefined;
+    const { keys: _, ...counts } = totals ?? this.#totals ?? { keys: 0, ...this.#localTotals() };
+    return { ...counts, refused: this.#refused };
+  }
+
+  async *swarms(): AsyncGenerator<SwarmSummary> {
+    for await (const torrents of listTorrents(await this.#openPort().masters(), this.#prefix))
+      yield* torrents;
+  }
+
+  /** Visits every torrent; the rest of the time each page is looked through as it is used. */
+  async expire(): Promise<number> {
+    const port = this.#openPort();
+    const { peerLifetime, gcInterval, peerIds } = this.#config;
+    const now = this.#options.clock.unixSeconds;
+    const args = [now, peerLifetime, gcInterval, peerIds ? peerIdLength : 0].map(String);
+    const seen = new Set<string>();
+    let removed = 0;
+    for await (const torrents of listTorrents(await port.masters(), this.#prefix)) {
+      for (const { infoHash } of torrents) {
+        const key = Buffer.concat([this.#prefix, infoHash]);
+        if (seen.size === seen.add(key.toString("latin1")).size) continue;
+        removed += Number(await this.#run(expiring, key, [key], args));
+      }
+    }
+    return removed;
+  }
+
+  async start(): Promise<void> {
+    this.#local?.start();
+    if (this.#port) return;
+    const onError = (error: Error): void => {
+      this.#lastError = error.message || error.name;
+    };
+    const port = await this.#options.createPort(this.#config, onError);
+    this.#port = port;
+    try {
+      await port.connect();
+      await this.#probeOnce();
+      this.#gone = undefined;
+    } catch (error) {
+      if (!this.#local) {
+        this.stop();
+        const where = this.#config.broker.map(withoutSecrets).join(", ");
+        const why = this.#lastError || (error as Error).message;
+        throw new Error(`cannot use the storage engine at ${where}: ${why}`, { cause: error });
+      }
+      this.#lose((error as Error).message);
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#probe);
+    this.#local?.stop();
+    this.#port?.close();
+    this.#port = undefined;
+    this.#lose("stopped");
+  }
+
+  /** Takes lifetimes and the interval; the rest needs new connections. */
+  configure(config: RedisStoreConfig): string[] {
+    const { peerLifetime, gcInterval, readTimeout } = config;
+    const before = JSON.stringify({ ...this.#config, peerLifetime, gcInterval, readTimeout });
+    this.#config = { ...this.#config, peerLifetime, gcInterval, readTimeout };
+    return before === JSON.stringify(config) ? [] : ["redis"];
+  }
+
+  #openPort(): RedisPort {
+    if (!this.#port) throw storageUnavailable;
+    return this.#port;
+  }
+
+  #batchFor(infoHashes: Uint8Array, at: number): Batch {
+    const name = this.#port!.isCluster ? Buffer.from(infoHashes.buffer, at, 20).toString("latin1") : "";
+    let batch = this.#filling.get(name);
+    if (!batch) {
+      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128);
+      this.#filling.set(name, batch);
+    }
+    return batch;
+  }
+
+  #added(batch: Batch): void {
+    this.#waiting++;
+    if (batch.entries.length >= maxBatch) {
+      for (const [name, one] of this.#filling) {
+        if (one !== batch) continue;
+        this.#filling.delete(name);
+        this.#full.push(batch);
+        break;
+      }
+    }
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#isScheduled = false;
+    const isCluster = this.#port?.isCluster === true;
+    while (this.#full.length > 0 && (isCluster || this.#underWay < maxBatchesUnderWay))
+      this.#send(this.#full.shift()!);
+    if (!isCluster && this.#underWay >= maxBatchesUnderWay) return;
+    const batches = [...this.#filling.values()];
+    this.#filling.clear();
+    for (const batch of batches) this.#send(batch);
+  };
+
+  /** Sends a batch and gives out its answers, or does without the engine. Never rejects. */
+  async #send(batch: Batch): Promise<void> {
+    const { clock, random } = this.#options;
+    const { peerLifetime, gcInterval, readTimeout } = this.#config;
+    this.#underWay++;
+    const started = performance.now();
+    const timer = setTimeout(
+      () => this.#fail(batch, new Error("no answer in time"), true),
+      readTimeout * 1000,
+    );
+    try {
+      const bytes = batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() });
+      const reply = await this.#announce(batch, bytes);
+      if (batch.isDone) return;
+      batch.take(reply);
+      this.#finish(batch);
+      this.#options.onBatch?.(batch.entries.length, performance.now() - started);
+    } catch (error) {
+      this.#fail(batch, error as Error, !this.#port?.isCluster);
+    } finally {
+      clearTimeout(timer);
+      this.#underWay--;
+      if (this.#full.length > 0 || this.#filling.size > 0) this.#flush();
+    }
+  }
+
+  async #announce(batch: Batch, bytes: Buffer): Promise<Buffer> {
+    const port = this.#openPort();
+    const key = Buffer.concat([this.#prefix, batch.infoHash(batch.entries[0]!)]);
+    const keys = port.isCluster ? [key] : [];
+    try {
+      return (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
+    } catch (error) {
+      if (!isFull(error) || batch.isDone) throw error;
+      this.#refused += batch.withoutApply(); // nothing was written: the first write is what fails
+      return (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
+    }
+  }
+
+  /** Runs a script; the engine is given its text where it does not know it (any more). */
+  async #run(script: Script, key: Buffer, keys: Buffer[], args: readonly RedisArgument[]): Promise<unknown> {
+    const port = this.#openPort();
+    const rest = [`${keys.length}`, ...keys, ...args];
+    try {
+      return await port.send(key, ["EVALSHA", script.sha, ...rest]);
+    } catch (error) {
+      if (!(error as Error).message.startsWith("NOSCRIPT")) throw error;
+      return port.send(key, ["EVAL", script.text, ...rest]);
+    }
+  }
+
+  #finish(batch: Batch, error?: ClientError): void {
+    batch.isDone = true;
+    this.#waiting -= batch.entries.length;
+    if (error) batch.settled.reject(error);
+    else batch.settled.resolve();
+  }
+
+  /** Ends a batch that the engine has not answered. */
+  #fail(batch: Batch, error: Error, isGone: boolean): void {
+    if (batch.isDone) return;
+    if (isGone) this.#lose(error.message);
+    if (this.#local) for (const entry of batch.entries) this.#serve(batch, entry);
+    this.#finish(batch, this.#local ? undefined : storageUnavailable);
+  }
+
+  /** Does one entry of a batch locally, and remembers it for the engine. */
+  #serve(batch: Batch, entry: BatchEntry): void {
+    const now = this.#options.clock.unixSeconds;
+    if (entry.response === undefined) this.#backlog.putBack(batch.recordOf(entry));
+    else if ("row" in entry) this.#local!.scrape(entry.request, entry.response);
+    else {
+      this.#local!.announce(entry.request, entry.response, entry.step);
+      if (entry.step & Step.apply) this.#backlog.put(batch.recordOf(entry, now));
+    }
+  }
+
+  #withoutEngine(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
+    if (!this.#local) return Promise.reject(storageUnavailable);
+    this.#local.announce(request, response, step);
+    if ((step & Step.apply) === 0) return;
+    const batch = new Batch(this.#config.peerIds, 128);
+    batch.addAnnounce(request, response, step);
+    this.#backlog.put(batch.recordOf(batch.entries[0]!, this.#options.clock.unixSeconds));
+  }
+
+  /** Takes note that the engine has gone, ends all that waits, and begins to look for it. */
+  #lose(reason: string): void {
+    if (this.#gone === undefined) {
+      this.#gone = reason;
+      this.#options.onChange?.(reason);
+      const batches = [...this.#full, ...this.#filling.values()];
+      this.#full.length = 0;
+      this.#filling.clear();
+      for (const batch of batches) this.#fail(batch, new Error(reason), false);
+    }
+    if (this.#port) this.#probeSoon();
+  }
+
+  #probeSoon(): void {
+    clearTimeout(this.#probe);
+    this.#probe = setTimeout(() => void this.#seek(), probeMs / 2 + (Math.random() * probeMs) / 2).unref();
+  }
+
+  /** Tries to reach the engine; when it is there, hands over what it has missed. */
+  async #seek(): Promise<void> {
+    try {
+      await this.#openPort().connect();
+      await this.#probeOnce();
+      await this.#handOver();
+      this.#gone = undefined;
+      this.#options.onChange?.(undefined);
+    } catch (error) {
+      if (!this.#port) return;
+      this.#gone = (error as Error).message;
+      this.#probeSoon();
+    }
+  }
+
+  /** Writes something of no meaning, to know that the engine takes writes. */
+  async #probeOnce(): Promise<void> {
+    const key = Buffer.concat([this.#prefix, Buffer.from("probe")]);
+    const { promise, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error("no answer in time")), this.#config.readTimeout * 1000);
+    try {
+      await Promise.race([this.#openPort().send(key, ["SET", key, "1", "EX", "10"]), promise]);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Sends the backlog in the order of its announces; what comes meanwhile still goes there. */
+  async #handOver(): Promise<void> {
+    const { clock, random } = this.#options;
+    const { peerLifetime, gcInterval } = this.#config;
+    for (;;) {
+      const batches = this.#backlog.take(maxBatch, this.#config.peerIds, this.#port!.isCluster);
+      if (batches.length === 0) return;
+      for (const [n, batch] of batches.entries()) {
+        try {
+          await this.#announce(batch, batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() }));
+        } catch (error) {
+          for (const lost of batches.slice(n)) for (const entry of lost.entries) this.#serve(lost, entry);
+          throw error;
+        }
+      }
+    }
+  }
+
+  #localTotals(): Omit<StoreStatistics, "refused"> {
+    const { refused: _, ...totals } = this.#local?.statistics() ?? {
+      swarms: 0,
+      seeders: 0,
+      leechers: 0,
+      peers4: 0,
+      peers6: 0,
+      refused: 0,
+    };
+    return totals;
+  }
+
+  /** Counts everything, page of keys by page. */
+  async #count(): Promise<Totals> {
+    const started = performance.now();
+    try {
+      const totals = await totalsOf(await this.#openPort().masters(), this.#prefix);
+      this.#totals = totals;
+      if (totals.keys >= fewKeys) {
+        const ended = performance.now();
+        this.#countAgainMs = ended + countPauses * (ended - started);
+      }
+      return totals;
+    } finally {
+      this.#counting = undefined;
+    }
+  }
+}

@@ -1,0 +1,398 @@
+/**
+ * The announce step inside the engine, in Lua. The whole of it works on one key a torrent, a hash:
+ *
+ *     m          the torrent: snatches, end of the key, seeders and leechers of both families, partial seeds of
+ *                both, pages of the four tables; 8 x u32, 4 x u16
+ *     T page     one page of a table: T is 1 for IPv4 seeders, 2 for IPv4 leechers, 3 and 4 for IPv6;
+ *                page is a u16
+ *
+ *     a page:    | due u32 | endpoint, endpoint, ... | stamp, stamp, ... | peer id, peer id, ... |
+ *     endpoint:  address and port as in a compact list, 6 or 18 bytes
+ *     stamp:     u32, (unix seconds of the announce - 1600000000) * 4 + 2 if it has completed + 1 if partial
+ *     due:       unix seconds before which nobody in the page can expire
+ *
+ * Sorted sets would be the obvious choice. They cost several times as much: a member of a big one is an object of its
+ * own that is behind several pointers, thirty of them for each answer; a page is one piece of memory, and a run of
+ * peers leaves it in one piece. A table grows and shrinks by one page at a time (linear hashing).
+ *
+ * All numbers are big-endian. A change of any of this is a new {@link layoutVersion}.
+ */
+export const layoutVersion = 1;
+
+/** Peers in a page, on average, above which its table grows. */
+export const pageTarget = 64;
+
+/** What both scripts share: one torrent at a time, in upvalues; nothing is written before `save`. */
+const common = `
+local call, sub, find, byte, char, rep = redis.call, string.sub, string.find, string.byte, string.char, string.rep
+local pack, unpk, rand, floor, frexp = struct.pack, struct.unpack, math.random, math.floor, math.frexp
+local TARGET = ${pageTarget}
+local META = '>I4I4I4I4I4I4I4I4I2I2I2I2'
+local now, lifetime, gc, idLength, key, M, pages, changed, isChanged
+
+local function field(T, i) return char(T, (i - i % 256) / 256, i % 256) end
+local function lengthOf(T) return T < 3 and 6 or 18 end
+
+-- The same as hashEndpoint of batch.ts.
+local function hashOf(member)
+  local h = 0
+  for at = 1, #member - 2, 4 do
+    h = ((h + unpk('>I4', member, at)) % 4294967296 * 648055) % 4294967296
+    h = (h + floor(h / 65536)) % 4294967296
+  end
+  return floor((h + unpk('>I2', member, #member - 1)) % 4294967296 * 648055 % 4294967296 / 4096)
+end
+
+local function open(k, m)
+  key, pages, changed, isChanged = k, {}, {}, false
+  M = m and {unpk(META, m)} or {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1}
+end
+
+local function put(T, i, page)
+  local f = field(T, i)
+  pages[f], changed[f] = page, true
+end
+
+local function take(page, n, L, idx)
+  local s, d = 4 + n * L, 4 + n * (L + 4)
+  local id = idLength > 0 and sub(page, 1 + d + idx * idLength, d + (idx + 1) * idLength) or ''
+  return sub(page, 1, 4 + idx * L) .. sub(page, 5 + (idx + 1) * L, s + idx * 4) .. sub(page, 5 + s + idx * 4, d + idx * idLength)
+    .. sub(page, 1 + d + (idx + 1) * idLength), unpk('>I4', page, 1 + s + idx * 4), id
+end
+
+local function append(page, L, member, stamp, id)
+  local n = (#page - 4) / (L + 4 + idLength)
+  return sub(page, 1, 4 + n * L) .. member .. sub(page, 5 + n * L, 4 + n * (L + 4)) .. stamp .. sub(page, 5 + n * (L + 4)) .. id
+end
+
+local function fresh() return pack('>I4', now + (gc > lifetime and gc or lifetime)) end
+
+-- Drops who has expired. Returns the page and how many they were.
+local function sweep(T, page)
+  local L = lengthOf(T)
+  local n = (#page - 4) / (L + 4 + idLength)
+  local limit = (now - lifetime - 1600000000) * 4 + 3
+  local stamps = {unpk('>' .. rep('I4', n), page, 5 + n * L)}
+  local oldest, dropped = 4294967295, 0
+  for idx = n, 1, -1 do
+    local stamp = stamps[idx]
+    if stamp <= limit then
+      page = take(page, n, L, idx - 1)
+      n = n - 1
+      dropped = dropped + 1
+      if stamp % 2 == 1 then M[T < 3 and 7 or 8] = M[T < 3 and 7 or 8] - 1 end
+    elseif stamp < oldest then oldest = stamp end
+  end
+  M[2 + T] = M[2 + T] - dropped
+  isChanged = isChanged or dropped > 0
+  local due = floor(oldest / 4) + 1600000000 + lifetime
+  if n == 0 or due < now + gc then due = now + gc end
+  return pack('>I4', due) .. sub(page, 5), dropped
+end
+
+local function load(T, i)
+  local f = field(T, i)
+  local page = pages[f]
+  if page == nil then
+    page = call('HGET', key, f) or ''
+    pages[f] = page
+  end
+  if #page > 4 and unpk('>I4', page) <= now then
+    page = sweep(T, page)
+    put(T, i, page)
+  end
+  return page
+end
+
+local function powerOf(p) local _, e = frexp(p) return 2 ^ (e - 1) end
+
+local function pageOf(T, hash)
+  local p = M[8 + T]
+  if p == 1 then return 0 end
+  local size = powerOf(p)
+  local i = hash % (2 * size)
+  if i >= p then i = hash % size end
+  return i
+end
+
+local function locate(page, L, member)
+  local at = find(page, member, 5, true)
+  if not at then return nil end
+  local last = 5 + ((#page - 4) / (L + 4 + idLength) - 1) * L
+  while at and at <= last do
+    if (at - 5) % L == 0 then return (at - 5) / L end
+    at = find(page, member, at + 1, true)
+  end
+end
+
+local function split(T)
+  local p, L = M[8 + T], lengthOf(T)
+  local size = powerOf(p)
+  local page = load(T, p - size)
+  local n = #page < 4 and 0 or (#page - 4) / (L + 4 + idLength)
+  local two = {[p - size] = {{}, {}, {}}, [p] = {{}, {}, {}}}
+  for idx = 0, n - 1 do
+    local member = sub(page, 5 + idx * L, 4 + (idx + 1) * L)
+    local to = two[hashOf(member) % (2 * size)]
+    to[1][#to[1] + 1] = member
+    to[2][#to[2] + 1] = sub(page, 5 + n * L + idx * 4, 8 + n * L + idx * 4)
+    to[3][#to[3] + 1] = sub(page, 5 + n * (L + 4) + idx * idLength, 4 + n * (L + 4) + (idx + 1) * idLength)
+  end
+  local due = n > 0 and sub(page, 1, 4) or fresh()
+  for i, to in pairs(two) do
+    put(T, i, #to[1] == 0 and '' or due .. table.concat(to[1]) .. table.concat(to[2]) .. table.concat(to[3]))
+  end
+  M[8 + T] = p + 1
+end
+
+-- Takes back pages that are hardly used, so that a selection need not visit many.
+local function shrink(T)
+  local p, L = M[8 + T], lengthOf(T)
+  for _ = 1, 4 do
+    if p == 1 or M[2 + T] >= p * TARGET / 4 then break end
+    p = p - 1
+    local i = p - powerOf(p)
+    local a, b = load(T, i), load(T, p)
+    if #a > 4 and #b > 4 then
+      local n, o = (#a - 4) / (L + 4 + idLength), (#b - 4) / (L + 4 + idLength)
+      local due = sub(a, 1, 4) < sub(b, 1, 4) and sub(a, 1, 4) or sub(b, 1, 4)
+      a = due .. sub(a, 5, 4 + n * L) .. sub(b, 5, 4 + o * L) .. sub(a, 5 + n * L, 4 + n * (L + 4))
+        .. sub(b, 5 + o * L, 4 + o * (L + 4)) .. sub(a, 5 + n * (L + 4)) .. sub(b, 5 + o * (L + 4))
+    elseif #b > 4 then a = b end
+    put(T, i, a)
+    put(T, p, '')
+    M[8 + T], isChanged = p, true
+  end
+end
+
+-- Writes what has changed, in one command where nothing goes.
+local function save()
+  if not isChanged and not next(changed) then return end
+  if M[3] + M[4] + M[5] + M[6] == 0 then
+    if M[1] == 0 then call('DEL', key) return end
+    M[2], isChanged = now + lifetime, true
+    call('EXPIRE', key, lifetime)
+  elseif M[2] < now + 2 * lifetime then
+    M[2], isChanged = now + 3 * lifetime, true
+  end
+  local args, gone, a, g = {'HSET', key}, {'HDEL', key}, 2, 2
+  for f in pairs(changed) do
+    local page = pages[f]
+    if #page > 4 then args[a + 1], args[a + 2], a = f, page, a + 2 else g = g + 1 gone[g] = f end
+  end
+  if isChanged then args[a + 1], args[a + 2], a = 'm', pack(META, unpack(M)), a + 2 end
+  if a > 2 then call(unpack(args)) end
+  if g > 2 then call(unpack(gone)) end
+  if isChanged and M[2] == now + 3 * lifetime then call('EXPIRE', key, 3 * lifetime) end
+end
+`;
+
+/**
+ * Does a batch of announces and scraped infohashes. ARGV: the batch, see `batch.ts`; the prefix of keys. Returns one
+ * string with an answer for each, in order:
+ *
+ *     | complete u32 | incomplete u32 | partial u32 | snatches u32 | own u16 | other u16 | lone u8 |
+ *     | endpoints of the own family | their peer ids | endpoints of the other family | their peer ids |
+ */
+export const announceScript: string = `${common}
+local batch, prefix = ARGV[1], ARGV[2]
+local seed, pos
+now, lifetime, gc, seed, idLength, pos = unpk('>I4I4I4I4B', batch)
+math.randomseed(seed)
+local FORMAT4, FORMAT6 = '>BBBBI2I2I2c20I4c6', '>BBBBI2I2I2c20I4c18'
+local stampNow
+local S4, L4, S6, L6 = field(1, 0), field(2, 0), field(3, 0), field(4, 0)
+local out, o = {}, 0
+
+local function join(T, O, member, hash, id, seeder, event)
+  local L = lengthOf(T)
+  local i = pageOf(T, hash)
+  local page = load(T, i)
+  local idx = locate(page, L, member)
+  local old, n = 0, 0
+  if idx then
+    n = (#page - 4) / (L + 4 + idLength)
+    old = unpk('>I4', page, 5 + n * L + idx * 4)
+  else
+    local j = pageOf(O, hash)
+    local other = load(O, j)
+    local at = M[2 + O] > 0 and locate(other, L, member)
+    if at then
+      other, old = take(other, (#other - 4) / (L + 4 + idLength), L, at)
+      put(O, j, other)
+      M[2 + O] = M[2 + O] - 1
+      shrink(O)
+    end
+    M[2 + T], isChanged = M[2 + T] + 1, true
+  end
+  local partial, snatched = (event == 4 and seeder == 0) and 1 or 0, floor(old / 2) % 2
+  if partial ~= old % 2 then
+    local c = T < 3 and 7 or 8
+    M[c], isChanged = M[c] + partial - old % 2, true
+  end
+  if event == 1 and snatched == 0 then
+    M[1], snatched, isChanged = M[1] + 1, 1, true
+  end
+  local stamp = stampNow + 2 * snatched + partial
+  if not idx then
+    if #page < 4 then page = fresh() end
+    put(T, i, append(page, L, member, pack('>I4', stamp), id))
+    if M[2 + T] > M[8 + T] * TARGET then split(T) end
+  elseif stamp ~= old or idLength > 0 then
+    local s = 4 + n * L + idx * 4
+    page = sub(page, 1, s) .. pack('>I4', stamp) .. sub(page, s + 5)
+    if idLength > 0 then
+      local d = 4 + n * (L + 4) + idx * idLength
+      page = sub(page, 1, d) .. id .. sub(page, d + idLength + 1)
+    end
+    put(T, i, page)
+  end
+end
+
+-- Whether a table does not know the peer from this second or a later one.
+local function isNewer(T, member, hash)
+  local L = lengthOf(T)
+  local page = load(T, pageOf(T, hash))
+  local idx = locate(page, L, member)
+  if not idx then return true end
+  local n = (#page - 4) / (L + 4 + idLength)
+  return unpk('>I4', page, 5 + n * L + idx * 4) < stampNow
+end
+
+local function leave(T, member, hash)
+  if M[2 + T] == 0 then return false end
+  local L = lengthOf(T)
+  local i = pageOf(T, hash)
+  local page, old = load(T, i)
+  local idx = locate(page, L, member)
+  if not idx then return false end
+  page, old = take(page, (#page - 4) / (L + 4 + idLength), L, idx)
+  put(T, i, page)
+  M[2 + T], isChanged = M[2 + T] - 1, true
+  if old % 2 == 1 then M[T < 3 and 7 or 8] = M[T < 3 and 7 or 8] - 1 end
+  shrink(T)
+  return true
+end
+
+-- Adds up to want peers of a table to the answer and to ids. Returns how many.
+local ids
+local function collect(T, want, member, hash)
+  if want <= 0 or M[2 + T] == 0 then return 0 end
+  local p, L, got = M[8 + T], lengthOf(T), 0
+  local first = p > 1 and rand(0, p - 1) or 0
+  local own = member and pageOf(T, hash)
+  for k = 0, p - 1 do
+    local i = (first + k) % p
+    local page = load(T, i)
+    local n = #page > 4 and (#page - 4) / (L + 4 + idLength) or 0
+    if n > 0 then
+      local idx = i == own and locate(page, L, member)
+      if idx then page = take(page, n, L, idx) n = n - 1 end
+      local need = want - got
+      local d = 4 + n * (L + 4)
+      if n <= need then
+        o = o + 1
+        out[o] = sub(page, 5, 4 + n * L)
+        if idLength > 0 then ids[#ids + 1] = sub(page, d + 1) end
+        got = got + n
+      else
+        local r = rand(0, n - 1)
+        local e = r + need
+        o = o + 1
+        out[o] = e <= n and sub(page, 5 + r * L, 4 + e * L) or sub(page, 5 + r * L, 4 + n * L) .. sub(page, 5, 4 + (e - n) * L)
+        if idLength > 0 then
+          ids[#ids + 1] = e <= n and sub(page, 1 + d + r * idLength, d + e * idLength)
+            or sub(page, 1 + d + r * idLength) .. sub(page, 1 + d, d + (e - n) * idLength)
+        end
+        got = want
+      end
+      if got == want then break end
+    end
+  end
+  return got
+end
+
+local function flushIds()
+  if idLength > 0 then o = o + 1 out[o] = table.concat(ids) end
+end
+
+local length = #batch
+while pos <= length do
+  local step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, hash, member, id
+  step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, hash, member, pos =
+    unpk(byte(batch, pos + 1) == 4 and FORMAT4 or FORMAT6, batch, pos)
+  if idLength > 0 then id, pos = sub(batch, pos, pos + idLength - 1), pos + idLength else id = '' end
+  local base = family == 4 and 0 or 2
+  local k = prefix .. infoHash
+  local got
+  if step == 0 then got = {call('HGET', k, 'm')}
+  elseif base == 0 then got = call('HMGET', k, 'm', S4, L4)
+  else got = call('HMGET', k, 'm', S6, L6) end
+  open(k, got[1])
+  if step > 0 then
+    pages[base == 0 and S4 or S6], pages[base == 0 and L4 or L6] = got[2] or '', got[3] or ''
+  end
+  local T, O = base + 2 - seeder, base + 1 + seeder
+  stampNow = (now - 1600000000) * 4
+  if step == 5 then
+    local at = numWant * 65536 + ownLimit
+    stampNow = (at - 1600000000) * 4
+    step = (at > now - lifetime and isNewer(T, member, hash) and isNewer(O, member, hash)) and 1 or 0
+  end
+  if step % 2 == 1 then
+    if event ~= 3 then join(T, O, member, hash, id, seeder, event)
+    elseif not leave(T, member, hash) then leave(O, member, hash) end
+  end
+  o = o + 1
+  local head, own, other, lone = o, 0, 0, 0
+  out[head] = ''
+  if step >= 2 and event ~= 3 and numWant > 0 and (got[1] or step == 3) then
+    ids = {}
+    local want = numWant < ownLimit and numWant or ownLimit
+    if seeder == 0 then own = collect(base + 1, want, member, hash) end
+    own = own + collect(base + 2, want - own, member, hash)
+    flushIds()
+    want = numWant - own
+    if want > otherLimit then want = otherLimit end
+    ids = {}
+    if want > 0 then
+      if seeder == 0 then other = collect(3 - base, want) end
+      other = other + collect(4 - base, want - other)
+    end
+    flushIds()
+    if own + other == 0 and M[3 + base] + M[4 + base] == 1 then
+      local L = lengthOf(T)
+      if step == 3 or locate(load(T, pageOf(T, hash)), L, member) or locate(load(O, pageOf(O, hash)), L, member) then lone = 1 end
+    end
+  end
+  if step > 0 then save() end
+  out[head] = pack('>I4I4I4I4I2I2B', M[3 + base], M[4 + base], M[7 + base / 2], M[1], own, other, lone)
+end
+return table.concat(out)
+`;
+
+/**
+ * Removes the expired peers of one torrent at once. KEYS: the torrent's key. ARGV: unix seconds, peer lifetime, bytes of
+ * a peer id. Returns how many they were.
+ */
+export const expireScript: string = `${common}
+now, lifetime, gc, idLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local m = call('HGET', KEYS[1], 'm')
+if not m then return 0 end
+open(KEYS[1], m)
+local removed = 0
+for T = 1, 4 do
+  for i = 0, M[8 + T] - 1 do
+    local f = field(T, i)
+    local page, dropped = call('HGET', key, f) or '', 0
+    if #page > 4 then
+      page, dropped = sweep(T, page)
+      if dropped > 0 then put(T, i, page) end
+      removed = removed + dropped
+    end
+  end
+  shrink(T)
+end
+if removed > 0 then save() end
+return removed
+`;

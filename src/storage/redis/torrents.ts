@@ -1,0 +1,92 @@
+import { infoHashLength } from "../../bittorrent/info-hash.ts";
+import type { StoreStatistics, SwarmSummary } from "../peer-store.ts";
+import type { RedisNode } from "./redis-port.ts";
+
+/** Keys that the engine looks at in one step. */
+const scanCount = "500";
+
+/** What is stored in all, and in how many keys. */
+export type Totals = Omit<StoreStatistics, "refused"> & { keys: number };
+
+/** Lists what has peers or snatches, with the keys of one step of the engine at a time. A torrent may come twice. */
+export async function* listTorrents(
+  nodes: readonly RedisNode[],
+  prefix: Buffer,
+): AsyncGenerator<SwarmSummary[]> {
+  const seen = new Set<string>();
+  for await (const torrents of metasOf(nodes, prefix)) {
+    yield torrents.flatMap(({ infoHash, meta }) => {
+      const name = infoHash.toString("latin1");
+      if (seen.has(name)) return [];
+      seen.add(name);
+      return summarize(infoHash, meta);
+    });
+  }
+}
+
+/** Adds everything up. */
+export async function totalsOf(nodes: readonly RedisNode[], prefix: Buffer): Promise<Totals> {
+  const sum: Totals = { keys: 0, swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0 };
+  for await (const torrents of metasOf(nodes, prefix)) {
+    for (const { infoHash, meta } of torrents) {
+      sum.keys++;
+      for (const { family, seeders, leechers } of summarize(infoHash, meta)) {
+        if (seeders + leechers > 0) sum.swarms++;
+        sum.seeders += seeders;
+        sum.leechers += leechers;
+        sum[family === 4 ? "peers4" : "peers6"] += seeders + leechers;
+      }
+    }
+  }
+  return sum;
+}
+
+/** What stands in the field `m` of a torrent's key, see `script.ts`. */
+function summarize(infoHash: Buffer, meta: Buffer): SwarmSummary[] {
+  const snatches = meta.readUInt32BE(0);
+  const rows = ([4, 6] as const).map((family) => {
+    const at = family === 4 ? 8 : 16;
+    return {
+      infoHash,
+      family,
+      seeders: meta.readUInt32BE(at),
+      leechers: meta.readUInt32BE(at + 4),
+      snatches,
+    };
+  });
+  const withPeers = rows.filter(({ seeders, leechers }) => seeders + leechers > 0);
+  return withPeers.length > 0 || snatches === 0 ? withPeers : rows.slice(0, 1);
+}
+
+async function* metasOf(
+  nodes: readonly RedisNode[],
+  prefix: Buffer,
+): AsyncGenerator<{ infoHash: Buffer; meta: Buffer }[]> {
+  const pattern = Buffer.concat([
+    Buffer.from(prefix.toString("latin1").replace(/[\\*?[\]]/g, "\\$&"), "latin1"),
+    Buffer.from("*"),
+  ]);
+  for (const node of nodes) {
+    let cursor = "0";
+    do {
+      const [next, keys] = (await node.send([
+        "SCAN",
+        cursor,
+        "MATCH",
+        pattern,
+        "COUNT",
+        scanCount,
+        "TYPE",
+        "hash",
+      ])) as [Buffer, Buffer[]];
+      cursor = next.toString();
+      const metas = await Promise.all(keys.map((key) => node.send(["HGET", key, "m"])));
+      yield keys.flatMap((key, i) => {
+        const meta = metas[i] as Buffer | null;
+        return meta === null || key.length !== prefix.length + infoHashLength
+          ? []
+          : [{ infoHash: key.subarray(prefix.length), meta }];
+      });
+    } while (cursor !== "0");
+  }
+}
