@@ -122,7 +122,7 @@ What is different:
 - \`https_addr\` works without \`addr\`. A block without \`addr\` has the default addresses; Chihaya turns the frontend off.
 - \`real_ip_header\` is believed only from \`trusted_proxies\`.
 - \`enable_keepalive\` is true unless it is set.
-- \`jwt\` and \`redis\` are not available yet.
+- \`redis\` is not available yet.
 `;
 }
 

@@ -36,7 +36,7 @@ test("the hooks of the example file work when their comments are removed", () =>
   const { config } = load(renderExample().replace(/^ {4}# (?=- name:| {2})/gm, "    "));
   assert.deepEqual(
     config.preHooks.map(({ name }) => name),
-    ["client approval", "torrent approval", "interval variation", "interval control", "rate limit"],
+    ["client approval", "torrent approval", "interval variation", "jwt", "interval control", "rate limit"],
   );
 });
 
@@ -83,7 +83,7 @@ test("the JSON Schema accepts what is right and refuses what is wrong", () => {
     "/chihaya/http/max_numwant",
     "/chihaya/http/max_numwnt",
   ]);
-  assert.deepEqual(refused("chihaya: {prehooks: [{name: jwt}], storage: {name: redis}}").length, 2);
+  assert.deepEqual(refused("chihaya: {prehooks: [{name: jvt}], storage: {name: redis}}").length, 2);
   assert.equal(schema.properties.chihaya.properties.http.properties.max_numwant.default, 100);
   assert.equal(schema.properties.chihaya.properties.http.properties.enable_keepalive.default, true);
 });

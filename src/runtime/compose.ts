@@ -54,6 +54,10 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
       );
       return createIntervalVariation(hook.options);
     }
+    case "jwt": {
+      const { createJwt } = await import("../middleware/jwt/jwt.ts");
+      return createJwt(hook.options, hookDeps(hook.name, parts, used));
+    }
     case "interval control": {
       const { createIntervalControl } = await import("../middleware/interval-control/interval-control.ts");
       return createIntervalControl(hook.options);

@@ -6,13 +6,14 @@ import { get, type IncomingMessage } from "node:http";
 import { before, test } from "node:test";
 import { createRandom } from "../../src/bittorrent/clock.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { createJwt } from "../../src/middleware/jwt/jwt.ts";
 import { limitHook } from "../../src/middleware/limit-hook.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
 import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
 import { ResponseMetrics } from "../../src/observability/response-metrics.ts";
 import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
-import { composeSettings } from "../../src/runtime/compose.ts";
+import { composeSettings, hookDeps } from "../../src/runtime/compose.ts";
 import { LocalHub } from "../../src/runtime/share-hub.ts";
 import { Supervisor } from "../../src/runtime/supervisor.ts";
 import { Tracker } from "../../src/runtime/tracker.ts";
@@ -40,6 +41,19 @@ before(async () => {
   const hub = new LocalHub({ clock, random });
   const parts = { config: loaded.config, store, clock, random, metrics, logger: silentLogger, hub };
   const composed = await composeSettings(loaded.config, { ...parts, owner: 1 });
+  const jwt = {
+    issuer: "registry",
+    audience: "tracker",
+    jwkSetUrl: "data:application/json,",
+    jwkSetUpdateInterval: 300,
+    jwkSetTimeout: 5,
+    jwkSetMaxAge: 86_400,
+    algorithms: ["RS256"],
+    leeway: 0,
+    parameters: ["jwt"],
+    cacheSize: 2,
+  } as const;
+  createJwt(jwt, hookDeps("jwt", { ...parts, owner: 1 }, new Map()));
   const asynchronous = limitHook({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const settings = { ...composed, postHooks: [failing, asynchronous] };
   new Supervisor(parts, 2);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ClientApprovalOptions } from "../../middleware/client-approval/client-approval.ts";
 import type { IntervalControlOptions } from "../../middleware/interval-control/interval-control.ts";
 import type { IntervalVariationOptions } from "../../middleware/interval-variation/interval-variation.ts";
+import type { JwtOptions } from "../../middleware/jwt/options.ts";
 import type { RateLimitOptions } from "../../middleware/rate-limit/rate-limit.ts";
 import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
 import { nearest } from "../nearest.ts";
@@ -9,6 +10,7 @@ import { clientApproval, torrentApproval } from "./approval.ts";
 import type { BuiltInHook } from "./built-in.ts";
 import { intervalControl } from "./interval-control.ts";
 import { intervalVariation } from "./interval-variation.ts";
+import { jwt } from "./jwt.ts";
 import { type ModuleHookConfig, moduleHook, nameModule } from "./module.ts";
 import { rateLimit } from "./rate-limit.ts";
 
@@ -17,18 +19,17 @@ export type HookConfig =
   | { name: "client approval"; options: ClientApprovalOptions }
   | { name: "torrent approval"; options: TorrentApprovalOptions }
   | { name: "interval variation"; options: IntervalVariationOptions }
+  | { name: "jwt"; options: JwtOptions }
   | { name: "interval control"; options: IntervalControlOptions }
   | { name: "rate limit"; options: RateLimitOptions }
   | ModuleHookConfig;
-
-/** Hooks of Chihaya that this version lacks. */
-const notYet = ["jwt"];
 
 /** The hooks that the tracker brings along, in the order of the documentation. */
 export const builtInHooks: readonly BuiltInHook[] = [
   clientApproval,
   torrentApproval,
   intervalVariation,
+  jwt,
   intervalControl,
   rateLimit,
 ];
@@ -45,8 +46,6 @@ export const hookSchema: z.ZodType<HookConfig> = z.preprocess(
       const { name } = issue.input as { name?: unknown };
       const known = `known hooks are ${names.map((known) => JSON.stringify(known)).join(", ")}`;
       if (typeof name !== "string") return `a hook needs a name, or the module it comes from; ${known}`;
-      if (notYet.includes(name))
-        return `the hook ${JSON.stringify(name)} is not available yet in this version`;
       const near = nearest(name, names);
       return `unknown hook ${JSON.stringify(name.slice(0, 60))}; ${near ? `did you mean ${JSON.stringify(near)}?` : known}`;
     },

@@ -1,0 +1,41 @@
+import { type CryptoKey, importJWK, type JWK } from "jose";
+import type { JwtAlgorithm } from "./options.ts";
+
+/** A public key of the issuer. */
+export interface SigningKey {
+  readonly jwk: JWK;
+  /** By the algorithms that it is for. */
+  readonly byAlgorithm: ReadonlyMap<string, CryptoKey>;
+  /** Turns false when the issuer has it no longer: what it signed counts no more. */
+  isCurrent: boolean;
+}
+
+const leastModulus = 2048;
+
+/** What keys an algorithm takes. */
+const shapes: Readonly<Record<JwtAlgorithm, { kty: string; crv?: string }>> = {
+  RS256: { kty: "RSA" },
+  ES256: { kty: "EC", crv: "P-256" },
+  EdDSA: { kty: "OKP", crv: "Ed25519" },
+};
+
+/**
+ * Makes a key of its JSON form, for those of the algorithms that it fits.
+ * @throws Error that says why it cannot be used
+ */
+export async function createSigningKey(jwk: JWK, algorithms: readonly JwtAlgorithm[]): Promise<SigningKey> {
+  if (typeof jwk.kid !== "string") throw new Error("has no kid");
+  if (jwk.d !== undefined || jwk.k !== undefined) throw new Error("is not a public key");
+  if (jwk.use !== undefined && jwk.use !== "sig") throw new Error("is not for signatures");
+  const byAlgorithm = new Map<string, CryptoKey>();
+  for (const algorithm of algorithms) {
+    const { kty, crv } = shapes[algorithm];
+    if (jwk.kty !== kty || jwk.crv !== crv || (jwk.alg ?? algorithm) !== algorithm) continue;
+    const key = (await importJWK(jwk, algorithm)) as CryptoKey;
+    const { modulusLength = leastModulus } = key.algorithm as { modulusLength?: number };
+    if (modulusLength < leastModulus) throw new Error(`has fewer than ${leastModulus} bits`);
+    byAlgorithm.set(algorithm, key);
+  }
+  if (byAlgorithm.size === 0) throw new Error("is for none of the allowed algorithms");
+  return { jwk, byAlgorithm, isCurrent: true };
+}
