@@ -9,14 +9,11 @@ export type ClientErrorCode =
   | "internal"
   | "invalid-infohash"
   | "invalid-ip"
-  | "invalid-jwt"
   | "invalid-parameter"
   | "invalid-port"
   | "invalid-query"
-  | "list-not-loaded"
   | "malformed-packet"
   | "missing-infohash"
-  | "missing-jwt"
   | "multiple-infohashes"
   | "overloaded"
   | "rate-limited"
@@ -24,8 +21,7 @@ export type ClientErrorCode =
   | "unapproved-client"
   | "unapproved-torrent"
   | "unknown-action"
-  | "unparsable-ip"
-  | "unverifiable-jwt";
+  | "unparsable-ip";
 
 /**
  * A refusal whose text a BitTorrent client gets to see: `failure reason` on HTTP (BEP 3), an error packet

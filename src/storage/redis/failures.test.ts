@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { findFreePort } from "../../../test/e2e/ports.ts";
+import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import { createRandom } from "../../bittorrent/clock.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { endpoint, StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import type { RedisStoreConfig } from "./config.ts";
+import { createNodeRedisPort } from "./node-redis-port.ts";
+import { RedisStore, storageUnavailable } from "./redis-store.ts";
+
+const torrent = testInfoHash(1);
+const seeding = { left: 0n };
+
+/** A store that tells of its engine's coming and going. */
+class Bench {
+  readonly environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
+  readonly changes: (string | undefined)[] = [];
+  readonly store: RedisStore;
+  readonly tester: StoreTester;
+  #changed: () => void = () => undefined;
+
+  constructor(broker: string, changes: Partial<RedisStoreConfig> = {}) {
+    const { clock, peerLifetime } = this.environment;
+    this.store = new RedisStore({
+      clock,
+      random: createRandom(1),
+      config: {
+        broker: [broker],
+        topology: "single",
+        sentinelMaster: "",
+        keyPrefix: "test:",
+        connectTimeout: 2,
+        readTimeout: 2,
+        peerLifetime,
+        gcInterval: 180,
+        peerIds: false,
+        onFailure: "refuse",
+        maxLocalPeers: 1000,
+        ...changes,
+      },
+      createPort: createNodeRedisPort,
+      onChange: (gone) => {
+        this.changes.push(gone);
+        this.#changed();
+      },
+    });
+    this.tester = new StoreTester(this.store, this.environment);
+  }
+
+  /** Resolves when the engine is there. */
+  async untilBack(): Promise<void> {
+    while (this.store.readiness !== true) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+}
+
+async function withServer(
+  changes: Partial<RedisStoreConfig>,
+  run: (bench: Bench, server: RedisServer, restart: () => Promise<RedisServer>) => Promise<void>,
+  settings: readonly string[] = [],
+): Promise<void> {
+  let server = await startRedisServer(settings);
+  const bench = new Bench(server.url, changes);
+  await bench.store.start();
+  try {
+    await run(bench, server, async () => {
+      server = await startRedisServer(settings, server.port);
+      return server;
+    });
+  } finally {
+    bench.store.stop();
+    await server.stop();
+  }
+}
+
+describe("redis store without its engine", { skip: withoutRedis }, () => {
+  test("it refuses while the engine is down, and goes on with an engine that knows nothing", () =>
+    withServer({}, async (bench, server, restart) => {
+      const { store, tester } = bench;
+      await tester.announce(torrent, testPeer(4, 1));
+      await server.stop();
+      await assert.rejects(tester.announce(torrent, testPeer(4, 2)), storageUnavailable);
+      await assert.rejects(tester.announce(torrent, testPeer(4, 2)), storageUnavailable, "at once");
+      await assert.rejects(tester.scrapeOne(torrent, 4), storageUnavailable);
+      assert.match(`${store.readiness}`, /^redis: /);
+      await restart();
+      await bench.untilBack();
+      assert.deepEqual(
+        (await tester.announce(torrent, testPeer(4, 3))).incomplete,
+        1,
+        "the script is given again",
+      );
+      assert.equal(bench.changes.length, 2);
+    }));
+
+  test("it serves from local memory, and hands over what the engine has missed", () =>
+    withServer({ onFailure: "serve" }, async (bench, server, restart) => {
+      const { tester } = bench;
+      await server.stop();
+      for (let n = 1; n <= 300; n++)
+        await tester.announce(torrent, testPeer(4, n), n % 3 === 0 ? seeding : {});
+      await tester.announce(torrent, testPeer(4, 2), { event: AnnounceEvent.completed, left: 0n });
+      await tester.announce(torrent, testPeer(4, 2), seeding);
+      await tester.announce(torrent, testPeer(4, 4), { event: AnnounceEvent.stopped });
+      const { peers, complete } = await tester.announce(torrent, testPeer(4, 1), { numWant: 400 });
+      assert.deepEqual([peers.length, complete], [298, 101], "of local memory");
+      await restart();
+      await bench.untilBack();
+      assert.deepEqual(await tester.scrapeOne(torrent, 4), {
+        complete: 101,
+        incomplete: 198,
+        snatches: 1,
+        partial: 0,
+      });
+    }));
+
+  test("what is handed over does not replace what the engine knows from later", () =>
+    withServer({ onFailure: "serve" }, async (bench, server) => {
+      const other = new Bench(server.url);
+      await other.store.start();
+      other.tester.advance(10);
+      await other.tester.announce(torrent, testPeer(4, 1), seeding);
+      other.store.stop();
+      await server.cli("REPLICAOF", "127.0.0.1", "1");
+      await bench.tester.announce(torrent, testPeer(4, 1));
+      await bench.tester.announce(torrent, testPeer(4, 2));
+      await server.cli("REPLICAOF", "NO", "ONE");
+      await bench.untilBack();
+      const row = await bench.tester.scrapeOne(torrent, 4);
+      assert.deepEqual([row.complete, row.incomplete], [1, 1]);
+    }));
+
+  test("an engine that does not answer in time is gone, and its late answer is nobody's", () =>
+    withServer({ readTimeout: 0.2 }, async (bench, server) => {
+      await bench.tester.announce(torrent, testPeer(4, 1));
+      await server.cli("CLIENT", "PAUSE", "1500", "ALL");
+      await assert.rejects(bench.tester.announce(torrent, testPeer(4, 2)), storageUnavailable);
+      await bench.untilBack();
+      assert.deepEqual((await bench.tester.announce(torrent, testPeer(4, 1))).peers, [
+        endpoint(testPeer(4, 2)),
+      ]);
+    }));
+
+  test("scripts that the engine has lost are given again", () =>
+    withServer({}, async ({ tester, changes }, server) => {
+      await tester.announce(torrent, testPeer(4, 1));
+      await server.cli("SCRIPT", "FLUSH");
+      assert.equal((await tester.announce(torrent, testPeer(4, 2))).incomplete, 2);
+      assert.deepEqual(changes, []);
+    }));
+
+  test("a full engine answers and leaves peers out", () =>
+    withServer({}, async ({ store, tester, changes }, server) => {
+      await tester.announce(torrent, testPeer(4, 1));
+      await server.cli("CONFIG", "SET", "maxmemory", "1");
+      const answer = await tester.announce(torrent, testPeer(4, 2));
+      assert.deepEqual([answer.incomplete, answer.peers], [1, [endpoint(testPeer(4, 1))]]);
+      assert.equal((await store.statistics()).refused, 1);
+      await server.cli("CONFIG", "SET", "maxmemory", "0");
+      assert.equal((await tester.announce(torrent, testPeer(4, 2))).incomplete, 2);
+      assert.deepEqual(changes, []);
+    }));
+
+  test("a replica that takes no writes counts as gone", () =>
+    withServer({}, async (bench, server) => {
+      await bench.tester.announce(torrent, testPeer(4, 1));
+      await server.cli("REPLICAOF", "127.0.0.1", "1");
+      await assert.rejects(bench.tester.announce(torrent, testPeer(4, 2)), storageUnavailable);
+      await server.cli("REPLICAOF", "NO", "ONE");
+      await bench.untilBack();
+      await bench.tester.announce(torrent, testPeer(4, 2));
+    }));
+
+  test("a start without an engine says where and why, and no password", async () => {
+    const port = await findFreePort();
+    const { store } = new Bench(`redis://user:secret@127.0.0.1:${port}/0`, { connectTimeout: 0.3 });
+    await assert.rejects(
+      async () => store.start(),
+      (error: Error) =>
+        /127\.0\.0\.1:\d+\/0: .*ECONNREFUSED/.test(error.message) && !error.message.includes("secret"),
+    );
+  });
+});
