@@ -12,6 +12,7 @@ export type ClientErrorCode =
   | "invalid-parameter"
   | "invalid-port"
   | "invalid-query"
+  | "list-not-loaded"
   | "malformed-packet"
   | "missing-infohash"
   | "multiple-infohashes"

@@ -41,12 +41,16 @@ export async function composeSettings(config: Config, parts: ComposeParts): Prom
 async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {
   switch (hook.name) {
     case "client approval": {
-      const { createClientApproval } = await import("../middleware/client-approval/client-approval.ts");
-      return createClientApproval(hook.options);
+      const client = await import("../middleware/client-approval/client-approval.ts");
+      const { lists, ...fixed } = hook.options;
+      if (lists === undefined) return client.createClientApproval(fixed);
+      return client.createClientLists({ ...fixed, lists }, hookDeps(hook.name, parts, used));
     }
     case "torrent approval": {
-      const { createTorrentApproval } = await import("../middleware/torrent-approval/torrent-approval.ts");
-      return createTorrentApproval(hook.options);
+      const torrent = await import("../middleware/torrent-approval/torrent-approval.ts");
+      const { lists, ...fixed } = hook.options;
+      if (lists === undefined) return torrent.createTorrentApproval(fixed);
+      return torrent.createTorrentLists({ ...fixed, lists }, hookDeps(hook.name, parts, used));
     }
     case "interval variation": {
       const { createIntervalVariation } = await import(

@@ -79,6 +79,8 @@ const pure: Readonly<Record<string, readonly string[]>> = {
 
 /** The files among them that read what others write, and what they read it with. */
 const readers: Readonly<Record<string, readonly string[]>> = {
+  "middleware/access-list/list-source.ts": ["node:fs/promises"],
+  "middleware/access-list/read-list.ts": ["node:buffer"],
   "middleware/jwt/read-key-set.ts": ["node:fs/promises"],
 };
 

@@ -8,6 +8,7 @@ import { createRandom } from "../../src/bittorrent/clock.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createJwt } from "../../src/middleware/jwt/jwt.ts";
 import { limitHook } from "../../src/middleware/limit-hook.ts";
+import { createTorrentLists } from "../../src/middleware/torrent-approval/torrent-approval.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
 import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
@@ -54,6 +55,11 @@ before(async () => {
     cacheSize: 2,
   } as const;
   createJwt(jwt, hookDeps("jwt", { ...parts, owner: 1 }, new Map()));
+  const lists = {
+    ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 1, fetchInterval: 1 },
+    ...{ maxEntries: 1, onFailure: "allow" as const },
+  };
+  await createTorrentLists({ lists }, hookDeps("torrent approval", { ...parts, owner: 1 }, new Map()));
   const asynchronous = limitHook({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const settings = { ...composed, postHooks: [failing, asynchronous] };
   new Supervisor(parts, 2);

@@ -1,10 +1,13 @@
 import { z } from "zod";
 import { clientIdLength } from "../../bittorrent/client-id.ts";
 import { parseInfoHash } from "../../bittorrent/info-hash.ts";
+import type { FixedLists } from "../../middleware/access-list/key-approval.ts";
+import type { ListOptions } from "../../middleware/access-list/shared-list.ts";
 import type { ClientApprovalOptions } from "../../middleware/client-approval/client-approval.ts";
 import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
 import { list } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
+import { hasSources, listKeys, toListOptions } from "./list-options.ts";
 
 function clientId(item: string): string | undefined {
   const { length } = new TextEncoder().encode(item);
@@ -24,18 +27,26 @@ function approval(
   check: (item: string) => string | undefined,
   what: string,
   example: string,
-): z.ZodType<{ whitelist: readonly string[]; blacklist: readonly string[] }> {
+): z.ZodType<FixedLists & { lists?: ListOptions }> {
   return z
     .strictObject({
       whitelist: list({ check }).prefault([]).describe(`Only these ${what} are let in; ${example}.`),
       blacklist: list({ check }).prefault([]).describe(`All ${what} but these are let in.`),
+      ...listKeys,
     })
     .check((context) => {
-      const { whitelist, blacklist } = context.value;
-      if (whitelist.length === 0 || blacklist.length === 0) return;
+      const { whitelist, blacklist, whitelist_from, blacklist_from } = context.value;
+      if (whitelist.length + whitelist_from.length === 0) return;
+      if (blacklist.length + blacklist_from.length === 0) return;
       const message = "using both whitelist and blacklist is invalid; remove one of the two";
-      context.issues.push({ code: "custom", message, input: context.value, path: ["blacklist"] });
+      const key = blacklist.length > 0 ? "blacklist" : "blacklist_from";
+      context.issues.push({ code: "custom", message, input: context.value, path: [key] });
     })
+    .transform(({ whitelist, blacklist, ...rest }) => ({
+      whitelist,
+      blacklist,
+      ...(hasSources(rest) && { lists: toListOptions(rest) }),
+    }))
     .prefault({});
 }
 

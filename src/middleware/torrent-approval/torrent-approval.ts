@@ -1,53 +1,110 @@
+import { hexDigit } from "../../bittorrent/address.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import { infoHashLength, parseInfoHash } from "../../bittorrent/info-hash.ts";
-import { InfoHashSet } from "../../bittorrent/info-hash-set.ts";
+import { KeySet } from "../../bittorrent/key-set.ts";
+import {
+  type ApprovalLists,
+  checkFixed,
+  checkShared,
+  type FixedLists,
+  type KeyApproval,
+  type KeyCheck,
+} from "../access-list/key-approval.ts";
+import type { ListKind } from "../access-list/list-format.ts";
+import { quoted } from "../access-list/read-list.ts";
+import type { SwapListener } from "../access-list/shared-list.ts";
+import type { HookDeps } from "../define-hook.ts";
 import type { Hook } from "../hook.ts";
 
-/** What `torrent approval` is told: at most one of the lists. */
-export interface TorrentApprovalOptions {
-  /** Infohashes in hexadecimal, the only ones that are tracked. */
-  whitelist?: readonly string[];
-  /** Infohashes in hexadecimal that are not tracked. */
-  blacklist?: readonly string[];
-}
+/** What `torrent approval` is told: infohashes in hexadecimal, those that are tracked or those that are not. */
+export type TorrentApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
 
 /** Refuses a torrent; it would be refused again. */
 export const unapprovedTorrent: ClientError = new ClientError("unapproved torrent", "unapproved-torrent", {
   retryIn: "never",
 });
 
+const approval: KeyApproval = {
+  name: "torrent approval",
+  width: infoHashLength / 4,
+  parse: parseEntry,
+  refusal: unapprovedTorrent,
+};
+
 /**
  * Creates the prehook `torrent approval`: announces pass by their infohash, and a scrape shows torrents that
  * would not pass as unknown. Without lists everything passes.
  * @throws RangeError for an entry that is no infohash, and for two lists
  */
-export function createTorrentApproval(options: TorrentApprovalOptions): Hook {
-  const { whitelist = [], blacklist = [] } = options;
-  const isWhitelist = whitelist.length > 0;
-  const listed = new InfoHashSet();
-  addAll(listed, "whitelist", whitelist);
-  addAll(listed, "blacklist", blacklist);
-  if (isWhitelist && blacklist.length > 0) {
-    throw new RangeError("using both whitelist and blacklist is invalid");
-  }
+export function createTorrentApproval(options: FixedLists): Hook {
+  checkEntries(options);
+  return createHook(checkFixed(approval, options));
+}
+
+/**
+ * The same with lists from files and URLs. A torrent that is approved no longer is removed from the store at once.
+ * @throws as {@link createTorrentApproval}
+ */
+export async function createTorrentLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
+  checkEntries(options);
+  const { check, list } = await checkShared(approval, options, deps, (kind) => remover(kind, deps.store));
+  return { ...createHook(check), ...list };
+}
+
+function createHook(check: KeyCheck): Hook {
   return {
-    name: "torrent approval",
-    handleAnnounce(request) {
-      return listed.has(request.infoHashWords) === isWhitelist ? undefined : unapprovedTorrent;
-    },
+    name: approval.name,
+    handleAnnounce: (request) => check(request.infoHashWords, 0),
     handleScrape(request) {
       for (let i = 0; i < request.count; i++) {
-        if (listed.has(request.infoHashWords, (i * infoHashLength) / 4) !== isWhitelist) request.hide(i);
+        if (check(request.infoHashWords, i * approval.width) !== undefined) request.hide(i);
       }
     },
   };
 }
 
-function addAll(set: InfoHashSet, list: "whitelist" | "blacklist", infoHashes: readonly string[]): void {
-  for (const text of infoHashes) {
-    if (!/^([0-9a-f]{2})*$/i.test(text)) throw new RangeError(`${list} : invalid hash ${text}`);
-    const bytes = parseInfoHash(text);
-    if (!bytes) throw new RangeError(`${list} : hash ${text} is not 20 bytes`);
-    set.add(new Int32Array(bytes.buffer));
+function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
+  for (const [list, infoHashes] of Object.entries({ whitelist, blacklist })) {
+    for (const text of infoHashes) {
+      if (!/^([0-9a-f]{2})*$/i.test(text)) throw new RangeError(`${list} : invalid hash ${text}`);
+      if (!parseInfoHash(text)) throw new RangeError(`${list} : hash ${text} is not 20 bytes`);
+    }
   }
+}
+
+/** An infohash, as opentracker takes it: 40 hexadecimal digits, then the end or anything that is no such digit. */
+function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Array): string | undefined {
+  const after = start + 2 * infoHashLength;
+  if (after > end || (after < end && hexDigit(bytes[after]!) >= 0)) return notAnInfoHash(bytes, start, end);
+  for (let i = 0; i < infoHashLength; i++) {
+    const high = hexDigit(bytes[start + 2 * i]!);
+    const low = hexDigit(bytes[start + 2 * i + 1]!);
+    if (high < 0 || low < 0) return notAnInfoHash(bytes, start, end);
+    out[i] = (high << 4) | low;
+  }
+  return undefined;
+}
+
+function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
+  return `not an infohash: ${quoted(bytes, start, end)}; expected 40 hexadecimal digits, or a comment after #`;
+}
+
+/** Removes the torrents that have left the list of those that are tracked, or have come to the list of the others. */
+function remover(kind: ListKind, store: HookDeps["store"]): SwapListener {
+  const { width } = approval;
+  const words = new Int32Array(width);
+  const bytes = new Uint8Array(words.buffer);
+  return async (old, next, pace, signal) => {
+    const before = new KeySet(width, old ?? new Int32Array(KeySet.words(width, 0)));
+    const after = new KeySet(width, next);
+    const [from, others, fromWords] = kind === "whitelist" ? [before, after, old] : [after, before, next];
+    if (fromWords === undefined) return;
+    for (let at = from.next(0); at >= 0 && !signal.aborted; at = from.next(at + width)) {
+      if (!others.has(fromWords, at)) {
+        for (let i = 0; i < width; i++) words[i] = fromWords[at + i]!;
+        await store.remove(bytes);
+      }
+      await pace.step();
+    }
+  };
 }

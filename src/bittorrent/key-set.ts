@@ -1,0 +1,112 @@
+/** Words before the slots: slots, keys, whether the zero key is one of them, seed. */
+const head = 4;
+const [slotsAt, sizeAt, zeroAt, seedAt] = [0, 1, 2, 3];
+/** Slots a key, so that three quarters are used at most. */
+const slotsPerKey = 4 / 3;
+
+/**
+ * A set of keys of a few words each (an infohash is five), tens of millions of them, in memory that it is given, which
+ * threads may share. Looking one up allocates nothing, compares all of its bits, and comes to an end whatever the memory
+ * holds, even while it is being written.
+ *
+ * Shape: four words of head, then slots of one key each, open addressing with linear probing. A slot of zeros is free;
+ * the zero key is kept in the head. With {@link KeySet.words} of room: 27 bytes an infohash.
+ */
+export class KeySet {
+  readonly #width: number;
+  readonly #words: Int32Array;
+
+  /** @param width  words of a key @param words  zeros, or what another set of that width has been written in */
+  constructor(width: number, words: Int32Array) {
+    this.#width = width;
+    this.#words = words;
+  }
+
+  /** Words of memory for so many keys. */
+  static words(width: number, keys: number): number {
+    return head + slotsFor(keys) * width;
+  }
+
+  get size(): number {
+    return this.#words[sizeAt]! + this.#words[zeroAt]!;
+  }
+
+  /** Words from the start of the memory to the end of its last slot. */
+  get used(): number {
+    return head + this.#words[slotsAt]! * this.#width;
+  }
+
+  /**
+   * Makes room for `keys` in memory that is zero behind the head.
+   * @param seed  unpredictable, so that nobody can choose keys whose look-up is slow
+   */
+  begin(keys: number, seed: number): void {
+    this.#words[slotsAt] = slotsFor(keys);
+    this.#words[sizeAt] = 0;
+    this.#words[zeroAt] = 0;
+    this.#words[seedAt] = seed;
+  }
+
+  /** Adds the key at `from[at..]`. Not more keys than there is room for. */
+  add(from: Int32Array, at = 0): void {
+    const width = this.#width;
+    if (isZero(from, at, width)) {
+      this.#words[zeroAt] = 1;
+      return;
+    }
+    const slot = this.#find(from, at);
+    if (slot < 0 || !isZero(this.#words, slot, width)) return;
+    for (let i = 0; i < width; i++) this.#words[slot + i] = from[at + i]!;
+    this.#words[sizeAt]!++;
+  }
+
+  /** Tells whether the key at `from[at..]` is in the set. */
+  has(from: Int32Array, at = 0): boolean {
+    if (isZero(from, at, this.#width)) return this.#words[zeroAt] === 1;
+    const slot = this.#find(from, at);
+    return slot >= 0 && !isZero(this.#words, slot, this.#width);
+  }
+
+  /** Offset of the slot that holds the key, or of the free one where it belongs; -1 where there is neither. */
+  #find(from: Int32Array, at: number): number {
+    const words = this.#words;
+    const width = this.#width;
+    const slots = words[slotsAt]!;
+    let hash = words[seedAt]!;
+    for (let i = 0; i < width; i++) {
+      hash = Math.imul(hash ^ from[at + i]!, 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    let slot = Math.floor(((hash >>> 0) * slots) / 0x100000000);
+    for (let n = 0; n < slots; n++) {
+      const offset = head + slot * width;
+      let i = 0;
+      let any = 0;
+      for (; i < width && words[offset + i] === from[at + i]; i++);
+      if (i === width) return offset;
+      for (i = 0; i < width; i++) any |= words[offset + i]!;
+      if (any === 0) return offset;
+      if (++slot === slots) slot = 0;
+    }
+    return -1;
+  }
+
+  /** Offset in the memory of the first key at `from` or behind it; -1 where there is none. The zero key has no place. */
+  next(from: number): number {
+    const end = this.used;
+    for (let at = Math.max(from, head); at < end; at += this.#width) {
+      if (!isZero(this.#words, at, this.#width)) return at;
+    }
+    return -1;
+  }
+}
+
+function slotsFor(keys: number): number {
+  return Math.ceil(keys * slotsPerKey) + 1;
+}
+
+function isZero(from: Int32Array, at: number, width: number): boolean {
+  let any = 0;
+  for (let i = 0; i < width; i++) any |= from[at + i]!;
+  return any === 0;
+}

@@ -1,0 +1,101 @@
+import { ClientError } from "../../bittorrent/client-error.ts";
+import { KeySet } from "../../bittorrent/key-set.ts";
+import type { HookDeps } from "../define-hook.ts";
+import type { Hook } from "../hook.ts";
+import { keyListFormat, type ParseKey } from "./key-list.ts";
+import type { ListKind } from "./list-format.ts";
+import { type ListOptions, SharedList, type SwapListener } from "./shared-list.ts";
+
+/** Refuses whoever comes while there is no list yet. */
+export const listNotLoaded: ClientError = new ClientError("access list is not loaded", "list-not-loaded", {
+  retryIn: 1,
+});
+
+/** Lists in the configuration itself: at most one of the two. */
+export interface FixedLists {
+  whitelist?: readonly string[];
+  blacklist?: readonly string[];
+}
+
+/** Lists of which some come from elsewhere. */
+export interface ApprovalLists extends FixedLists {
+  lists: ListOptions;
+}
+
+/** Tells whether the key at `words[at..]` passes: undefined, or why not. Never allocates. */
+export type KeyCheck = (words: Int32Array, at: number) => ClientError | undefined;
+
+/** What a hook approves. */
+export interface KeyApproval {
+  /** The hook's name. */
+  name: string;
+  /** Words of a key. */
+  width: number;
+  parse: ParseKey;
+  refusal: ClientError;
+}
+
+/**
+ * Makes the check of lists that never change.
+ * @throws RangeError for two lists; entries must be right
+ */
+export function checkFixed(
+  { width, parse, refusal }: KeyApproval,
+  { whitelist = [], blacklist = [] }: FixedLists,
+): KeyCheck {
+  if (whitelist.length > 0 && blacklist.length > 0) {
+    throw new RangeError("using both whitelist and blacklist is invalid");
+  }
+  const isWhitelist = whitelist.length > 0;
+  const entries = isWhitelist ? whitelist : blacklist;
+  const random = { next: () => (Math.random() * 0x100000000) >>> 0 };
+  const list = keyListFormat(width, parse, random).collect();
+  for (const text of entries) {
+    const bytes = new TextEncoder().encode(text);
+    list.add(bytes, 0, bytes.length, "whitelist");
+  }
+  const words = new Int32Array(KeySet.words(width, entries.length));
+  for (const _ of list.write(words));
+  const set = new KeySet(width, words);
+  return (from, at) => (set.has(from, at) === isWhitelist ? undefined : refusal);
+}
+
+/** Makes the check of lists from files and URLs, and the hook's part that keeps them up to date. */
+export async function checkShared(
+  { name, width, parse, refusal }: KeyApproval,
+  { whitelist = [], blacklist = [], lists }: ApprovalLists,
+  deps: HookDeps,
+  onSwap?: (kind: ListKind) => SwapListener,
+): Promise<{ check: KeyCheck; list: Pick<Hook, "ready" | "start" | "stop"> }> {
+  const isWhitelist = whitelist.length + lists.whitelistFrom.length > 0;
+  if (isWhitelist && blacklist.length + lists.blacklistFrom.length > 0) {
+    throw new RangeError("using both whitelist and blacklist is invalid");
+  }
+  const kind = isWhitelist ? "whitelist" : "blacklist";
+  const list = await SharedList.create(
+    {
+      ...{ name, memory: kind, options: lists },
+      format: keyListFormat(width, parse, deps.random),
+      fixed: (isWhitelist ? whitelist : blacklist).map((text) => ({ kind, text })),
+      ...(onSwap && { onSwap: onSwap(kind) }),
+    },
+    deps,
+  );
+  const { memory } = list;
+  const sets = [new KeySet(width, memory.halves[0]), new KeySet(width, memory.halves[1])] as const;
+  const withoutList = lists.onFailure === "allow" ? undefined : listNotLoaded;
+  const check: KeyCheck = (words, at) => {
+    for (;;) {
+      const { generation } = memory;
+      if (generation === 0) return withoutList;
+      const isListed = sets[(generation & 1) as 0 | 1].has(words, at);
+      if (memory.generation === generation) return isListed === isWhitelist ? undefined : refusal;
+    }
+  };
+  return { check, list: lifetime(list) };
+}
+
+/** What a hook takes over from its list. */
+export function lifetime(list: SharedList): Required<Pick<Hook, "ready" | "start" | "stop">> {
+  return { ready: () => list.ready(), start: () => list.start(), stop: () => list.stop() };
+}

@@ -1,0 +1,63 @@
+import type { Random } from "../../bittorrent/clock.ts";
+import { KeySet } from "../../bittorrent/key-set.ts";
+import type { ListCollector, ListFormat } from "./list-format.ts";
+
+/** Keys in one block. */
+const blockKeys = 16_384;
+/** Words that are cleared, and keys that are added, in one step. */
+const clearWords = 65_536;
+const addKeys = 512;
+
+/**
+ * Writes the key of an entry into `out`, which is zero.
+ * @returns what is wrong with the entry
+ */
+export type ParseKey = (bytes: Uint8Array, start: number, end: number, out: Uint8Array) => string | undefined;
+
+/** The format of lists whose entries are keys of `width` words, kept as a {@link KeySet}. */
+export function keyListFormat(width: number, parse: ParseKey, random: Random): ListFormat {
+  return {
+    words: (entries) => KeySet.words(width, entries),
+    collect: () => new KeyCollector(width, parse, random.next()),
+  };
+}
+
+class KeyCollector implements ListCollector {
+  size = 0;
+  readonly #width: number;
+  readonly #parse: ParseKey;
+  readonly #seed: number;
+  readonly #blocks: Int32Array[] = [];
+  readonly #key: Int32Array;
+  readonly #keyBytes: Uint8Array;
+
+  constructor(width: number, parse: ParseKey, seed: number) {
+    this.#width = width;
+    this.#parse = parse;
+    this.#seed = seed;
+    this.#key = new Int32Array(width);
+    this.#keyBytes = new Uint8Array(this.#key.buffer);
+  }
+
+  add(bytes: Uint8Array, start: number, end: number): string | undefined {
+    this.#key.fill(0);
+    const wrong = this.#parse(bytes, start, end, this.#keyBytes);
+    if (wrong !== undefined) return wrong;
+    const index = this.size++ % blockKeys;
+    if (index === 0) this.#blocks.push(new Int32Array(blockKeys * this.#width));
+    this.#blocks.at(-1)!.set(this.#key, index * this.#width);
+    return undefined;
+  }
+
+  *write(words: Int32Array): Iterable<void> {
+    const set = new KeySet(this.#width, words);
+    const { used } = set;
+    for (let at = 4; at < used; at += clearWords)
+      yield void words.fill(0, at, Math.min(at + clearWords, used));
+    set.begin(this.size, this.#seed);
+    for (let n = 0; n < this.size; n++) {
+      set.add(this.#blocks[Math.floor(n / blockKeys)]!, (n % blockKeys) * this.#width);
+      if (n % addKeys === 0) yield;
+    }
+  }
+}

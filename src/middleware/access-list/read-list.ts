@@ -1,0 +1,180 @@
+import { isUtf8 } from "node:buffer";
+import type { Pace } from "./pace.ts";
+
+/** Why a list is not taken: something in it. */
+export class ListError extends Error {
+  readonly line: number;
+
+  constructor(line: number, message: string) {
+    super(message);
+    this.name = "ListError";
+    this.line = line;
+  }
+}
+
+/** Takes the entry in `bytes[start..end)`, comments included. @returns what is wrong with it */
+export type TakeEntry = (bytes: Uint8Array, start: number, end: number) => string | undefined;
+
+/** Bytes that are looked through at once. */
+const stepBytes = 16_384;
+/** Longest line. */
+const maxLine = 65_536;
+
+const [tab, newline, space, quote, hash, comma, semicolon, openBracket, backslash, closeBracket] = [
+  0x09, 0x0a, 0x20, 0x22, 0x23, 0x2c, 0x3b, 0x5b, 0x5c, 0x5d,
+];
+
+/**
+ * Reads a list as it comes: an entry a line, where blank lines and those that begin with `#` or `;` are comments; or a JSON
+ * array of texts, which is told by its bracket. UTF-8, with or without a byte order mark.
+ * @throws ListError at the first thing that is wrong; a list without a single byte is, because that is what is left where
+ *   somebody has just begun to write
+ */
+export async function readList(
+  chunks: AsyncIterable<Uint8Array>,
+  take: TakeEntry,
+  pace: Pace,
+): Promise<void> {
+  let reader: LineReader | ArrayReader | undefined;
+  let rest: Uint8Array = new Uint8Array(0);
+  let isFirst = true;
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += stepBytes) {
+      const step = chunk.subarray(at, at + stepBytes);
+      let bytes = rest.length === 0 ? step : Buffer.concat([rest, step]);
+      if (isFirst) {
+        if (bytes.length < 3) {
+          rest = bytes.slice();
+          continue;
+        }
+        bytes = withoutMark(bytes);
+        isFirst = false;
+      }
+      reader ??= readerFor(bytes, take);
+      const used = reader?.read(bytes) ?? 0;
+      rest = bytes.slice(used);
+      if (rest.length > maxLine) throw new ListError(reader?.line ?? 1, `longer than ${maxLine} bytes`);
+      await pace.step();
+    }
+  }
+  if (isFirst && rest.length === 0)
+    throw new ListError(1, "it is empty; a list without entries needs a comment");
+  reader ??= readerFor(rest, take) ?? new LineReader(take);
+  reader.finish(rest);
+}
+
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}
+
+/** undefined while there is nothing but white space. */
+function readerFor(bytes: Uint8Array, take: TakeEntry): LineReader | ArrayReader | undefined {
+  const at = bytes.findIndex((byte) => !isSpace(byte));
+  if (at < 0) return undefined;
+  return bytes[at] === openBracket ? new ArrayReader(take) : new LineReader(take);
+}
+
+function isSpace(byte: number): boolean {
+  return byte === space || (byte >= tab && byte <= 0x0d);
+}
+
+class LineReader {
+  line = 1;
+  readonly #take: TakeEntry;
+
+  constructor(take: TakeEntry) {
+    this.#take = take;
+  }
+
+  /** @returns how much of it was read: whole lines */
+  read(bytes: Uint8Array): number {
+    const end = bytes.lastIndexOf(newline) + 1;
+    if (end > 0 && !isUtf8(bytes.subarray(0, end))) this.#refuseEncoding(bytes, end);
+    for (let at = 0; at < end; ) {
+      const to = bytes.indexOf(newline, at);
+      this.#readLine(bytes, at, to);
+      at = to + 1;
+    }
+    return end;
+  }
+
+  finish(rest: Uint8Array): void {
+    if (!isUtf8(rest)) throw new ListError(this.line, "not UTF-8");
+    this.#readLine(rest, 0, rest.length);
+  }
+
+  #readLine(bytes: Uint8Array, start: number, end: number): void {
+    while (start < end && isSpace(bytes[start]!)) start++;
+    while (end > start && isSpace(bytes[end - 1]!)) end--;
+    if (start < end && bytes[start] !== hash && bytes[start] !== semicolon) {
+      const wrong = this.#take(bytes, start, end);
+      if (wrong !== undefined) throw new ListError(this.line, wrong);
+    }
+    this.line++;
+  }
+
+  #refuseEncoding(bytes: Uint8Array, end: number): never {
+    for (let at = 0; at < end; ) {
+      const to = bytes.indexOf(newline, at) + 1;
+      if (!isUtf8(bytes.subarray(at, to))) break;
+      this.line++;
+      at = to;
+    }
+    throw new ListError(this.line, "not UTF-8");
+  }
+}
+
+/** What may come next in an array. */
+type Expected = "[" | "a text or ]" | "a text" | ", or ]" | "nothing";
+
+class ArrayReader {
+  line = 1;
+  #expected: Expected = "[";
+  readonly #take: TakeEntry;
+
+  constructor(take: TakeEntry) {
+    this.#take = take;
+  }
+
+  /** @returns how much of it was read: all but a text that is not over */
+  read(bytes: Uint8Array): number {
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at]!;
+      if (byte === newline) this.line++;
+      if (isSpace(byte)) continue;
+      const expected = this.#expected;
+      if (byte === openBracket && expected === "[") this.#expected = "a text or ]";
+      else if (byte === closeBracket && expected.endsWith("]")) this.#expected = "nothing";
+      else if (byte === comma && expected === ", or ]") this.#expected = "a text";
+      else if (byte === quote && expected.startsWith("a text")) {
+        const end = bytes.indexOf(quote, at + 1);
+        if (end < 0) return at;
+        this.#readText(bytes, at + 1, end);
+        this.#expected = ", or ]";
+        at = end;
+      } else throw new ListError(this.line, `expected ${expected}, got ${quoted(bytes, at, at + 1)}`);
+    }
+    return bytes.length;
+  }
+
+  finish(rest: Uint8Array): void {
+    if (this.read(rest) < rest.length || this.#expected !== "nothing") {
+      throw new ListError(this.line, "it ends in the middle of the array");
+    }
+  }
+
+  #readText(bytes: Uint8Array, start: number, end: number): void {
+    for (let at = start; at < end; at++) {
+      if (bytes[at] === backslash || bytes[at]! < space)
+        throw new ListError(this.line, `not an entry: ${quoted(bytes, start, end)}`);
+    }
+    const wrong = this.#take(bytes, start, end);
+    if (wrong !== undefined) throw new ListError(this.line, wrong);
+  }
+}
+
+/** The bytes as text for messages, cut where it is long. */
+export function quoted(bytes: Uint8Array, start: number, end: number): string {
+  const text = Buffer.from(bytes.subarray(start, Math.min(end, start + 60))).toString("utf8");
+  return JSON.stringify(text) + (end - start > 60 ? "..." : "");
+}

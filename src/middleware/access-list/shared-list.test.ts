@@ -1,0 +1,348 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+import { announceRequest, announceResponse } from "../../../test/support/requests.ts";
+import { createRandom } from "../../bittorrent/clock.ts";
+import { toHex } from "../../bittorrent/info-hash.ts";
+import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { Metrics } from "../../observability/metrics.ts";
+import { createClientLists } from "../client-approval/client-approval.ts";
+import type { HookDeps } from "../define-hook.ts";
+import { type Hook, RequestContext } from "../hook.ts";
+import type { SharedState } from "../shared-state.ts";
+import { createTorrentLists, unapprovedTorrent } from "../torrent-approval/torrent-approval.ts";
+import { listNotLoaded } from "./key-approval.ts";
+import type { ListOptions } from "./shared-list.ts";
+
+const hash = (n: number) => n.toString(16).padStart(40, "0");
+const names = (...numbers: number[]) => `${numbers.map(hash).join("\n")}\n`;
+
+/** Waits for a moment in which lists may be loaded. */
+const soon = () => wait(1);
+
+/** A folder, the memory of a tracker's workers, and all that they say. */
+class Bench {
+  readonly folder = mkdtempSync(join(tmpdir(), "chihaya-lists-"));
+  readonly log: string[] = [];
+  readonly removed: number[] = [];
+  readonly metrics = new Metrics();
+  readonly #memories = new Map<string, SharedArrayBuffer>();
+  readonly #topics = new Map<string, unknown>();
+  readonly #listeners = new Set<() => void>();
+  readonly #t: TestContext;
+
+  constructor(t: TestContext) {
+    this.#t = t;
+    t.after(() => rmSync(this.folder, { recursive: true }));
+  }
+
+  path(name = "list.txt"): string {
+    return join(this.folder, name);
+  }
+
+  /** Replaces a file at once, as those who write lists should. */
+  write(text: string | Uint8Array, name = "list.txt"): void {
+    writeFileSync(this.path("new"), text);
+    renameSync(this.path("new"), this.path(name));
+  }
+
+  deps(isFirst: boolean): HookDeps {
+    const shared = {
+      isFirst,
+      buffer: async (name: string, bytes: number) => {
+        const key = `${name} ${bytes}`;
+        const memory = this.#memories.get(key) ?? new SharedArrayBuffer(bytes);
+        this.#memories.set(key, memory);
+        return memory;
+      },
+      publish: (topic: string, value: unknown) => {
+        this.#topics.set(topic, value);
+        for (const listener of this.#listeners) listener();
+      },
+      subscribe: (topic: string, listener: () => void) => {
+        if (this.#topics.has(topic)) listener();
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
+    } as unknown as SharedState;
+    const line = (level: string) => (_fields: object, message: string) =>
+      void this.log.push(`${level}: ${message.replaceAll(`${this.folder}/`, "")}`);
+    const logger = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+    const store = {
+      remove: (infoHash: Uint8Array) => void this.removed.push(Number(`0x${toHex(infoHash)}`)),
+    };
+    const clock = { seconds: 1, unixSeconds: 1_700_000_000 };
+    return { clock, random: createRandom(1), logger, metrics: this.metrics, shared, store };
+  }
+
+  async start(options: Partial<ListOptions> & { whitelist?: string[] }, isFirst = true): Promise<Worker> {
+    const lists: ListOptions = {
+      ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 0.01, fetchInterval: 0.01 },
+      ...{ maxEntries: 5000, onFailure: "refuse", ...options },
+    };
+    const hook = await createTorrentLists({ whitelist: options.whitelist ?? [], lists }, this.deps(isFirst));
+    await hook.start!();
+    this.#t.after(() => hook.stop!());
+    return new Worker(hook);
+  }
+
+  value(name: string, labels: Record<string, string> = {}): number | undefined {
+    const family = this.metrics.snapshot().find((each) => each.name === `chihaya_access_list_${name}`);
+    return family?.series.find((series) =>
+      Object.entries(labels).every(([label, value]) => series.labels[label] === value),
+    )?.values[0];
+  }
+
+  /** Waits until the last line of the log is this one. */
+  async logged(line: string): Promise<void> {
+    while (this.log.at(-1) !== line) await soon();
+  }
+}
+
+/** The hook as one worker has it. */
+class Worker {
+  readonly hook: Hook;
+
+  constructor(hook: Hook) {
+    this.hook = hook;
+  }
+
+  refusal(n: number) {
+    const request = announceRequest(hash(n), "-AZ3034-6wfG2wk6wWLc");
+    return this.hook.handleAnnounce!(request, announceResponse(), new RequestContext());
+  }
+
+  /** Those of the torrents 1 to 9 that announces and scrapes let pass. */
+  passing(): string {
+    const request = new ScrapeRequest(9);
+    for (let n = 1; n <= 9; n++) request.add(Buffer.from(hash(n), "hex"), 0);
+    this.hook.handleScrape!(request, new ScrapeResponse(9), new RequestContext());
+    let passing = "";
+    for (let n = 1; n <= 9; n++) {
+      assert.equal(this.refusal(n) === undefined, !request.isHidden(n - 1));
+      if (this.refusal(n) === undefined) passing += n;
+    }
+    return passing;
+  }
+}
+
+describe("lists from files", () => {
+  test("a whitelist, for all workers, followed as it changes; what leaves it is removed from the store", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2, 3));
+    const [first, second] = await Promise.all([
+      bench.start({ whitelistFrom: [bench.path()], whitelist: [hash(9)] }),
+      bench.start({ whitelistFrom: [bench.path()], whitelist: [hash(9)] }, false),
+    ]);
+    assert.deepEqual([first.passing(), second.passing()], ["1239", "1239"]);
+    assert.equal(first.refusal(4), unapprovedTorrent);
+    bench.write(names(2, 3, 4, 5));
+    bench.log.length = 0;
+    await bench.logged("info: list loaded");
+    assert.deepEqual([first.passing(), second.passing()], ["23459", "23459"]);
+    bench.write("# none\n");
+    bench.log.length = 0;
+    await bench.logged("info: list loaded");
+    assert.deepEqual([first.passing(), second.passing()], ["9", "9"]);
+    await first.hook.stop!();
+    assert.deepEqual(bench.removed.sort(), [1, 2, 3, 4, 5]);
+    assert.equal(bench.value("entries"), 1);
+    assert.equal(bench.value("last_success_timestamp_seconds"), 1_700_000_000);
+    assert.equal(bench.value("loads_total", { result: "loaded" }), 3);
+  });
+
+  test("a blacklist: what comes to it is removed from the store", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2));
+    const first = await bench.start({ blacklistFrom: [bench.path()] });
+    assert.equal(first.passing(), "3456789");
+    bench.write(JSON.stringify([hash(2), hash(3)]));
+    bench.log.length = 0;
+    await bench.logged("info: list loaded");
+    assert.equal(first.passing(), "1456789");
+    await first.hook.stop!();
+    assert.deepEqual(bench.removed.sort(), [1, 2, 3]);
+  });
+
+  const bad: [name: string, text: string | Uint8Array | undefined, problem: string][] = [
+    [
+      "cut off",
+      names(4, 5).slice(0, -2),
+      `list.txt:2: not an infohash: "${hash(5).slice(0, -1)}"; expected 40 hexadecimal digits, or a comment after #`,
+    ],
+    [
+      "too long a line",
+      `${hash(4)}5\n`,
+      `list.txt:1: not an infohash: "${hash(4)}5"; expected 40 hexadecimal digits, or a comment after #`,
+    ],
+    ["empty", "", "list.txt:1: it is empty; a list without entries needs a comment"],
+    ["not UTF-8", Buffer.from([0x31, 0x80, 0x0a]), "list.txt:1: not UTF-8"],
+    [
+      "a page",
+      "<!doctype html>\n",
+      'list.txt:1: not an infohash: "<!doctype html>"; expected 40 hexadecimal digits, or a comment after #',
+    ],
+    ["huge", names(...Array(5001).keys()), "list.txt:5001: more entries than max_entries allows (5000)"],
+    ["gone", undefined, "list.txt: no such file"],
+  ];
+  for (const [name, text, problem] of bad) {
+    test(`a file that is ${name}: the list of before stays, with one line and a counter`, async (t) => {
+      const bench = new Bench(t);
+      bench.write(names(1, 2));
+      const first = await bench.start({ whitelistFrom: [bench.path()] });
+      if (text === undefined) unlinkSync(bench.path());
+      else bench.write(text);
+      const line = `error: list not loaded: ${problem}; the list of before stays`;
+      await bench.logged(line);
+      if (text !== undefined) bench.write(text);
+      while (bench.value("loads_total", { result: "failed" })! < 2) await soon();
+      assert.equal(first.passing(), "12");
+      assert.equal(bench.value("failing_sources"), 1);
+      assert.deepEqual(bench.log, ["info: list loaded", line]);
+      assert.deepEqual(bench.removed, []);
+      bench.write(names(7));
+      await bench.logged("info: list loaded");
+      assert.equal(first.passing(), "7");
+      assert.equal(bench.value("failing_sources"), 0);
+    });
+  }
+
+  test("one of several sources is wrong: none of them is taken", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1));
+    bench.write(names(2), "more.txt");
+    const first = await bench.start({ whitelistFrom: [bench.path(), bench.path("more.txt")] });
+    assert.equal(first.passing(), "12");
+    bench.write("nonsense", "more.txt");
+    bench.write(names(3));
+    while (!bench.log.at(-1)!.startsWith("error")) await soon();
+    assert.equal(first.passing(), "12");
+    bench.write(names(4), "more.txt");
+    await bench.logged("info: list loaded");
+    assert.equal(first.passing(), "34");
+  });
+
+  for (const onFailure of ["refuse", "allow"] as const) {
+    test(`no list yet: on_failure ${onFailure}`, async (t) => {
+      const bench = new Bench(t);
+      const options = { whitelistFrom: [bench.path()], onFailure };
+      const workers = await Promise.all([bench.start(options), bench.start(options, false)]);
+      for (const { refusal, hook, passing } of workers.map((worker) => ({
+        refusal: worker.refusal(1),
+        passing: worker.passing(),
+        hook: worker.hook,
+      }))) {
+        assert.equal(refusal, onFailure === "refuse" ? listNotLoaded : undefined);
+        assert.equal(passing, onFailure === "refuse" ? "" : "123456789");
+        assert.equal(hook.ready!(), "no list could be loaded");
+      }
+      assert.deepEqual(bench.log, [
+        `error: list not loaded: list.txt: no such file; no list yet: on_failure is ${onFailure}`,
+      ]);
+      bench.write(names(1));
+      await bench.logged("info: list loaded");
+      for (const worker of workers) assert.deepEqual([worker.passing(), worker.hook.ready!()], ["1", true]);
+    });
+  }
+
+  test("a reload of the configuration: the new hook reads all anew, in the same memory", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2));
+    bench.write(names(2, 3), "other.txt");
+    const old = await bench.start({ whitelistFrom: [bench.path()], checkInterval: 1000 });
+    const next = await bench.start({ whitelistFrom: [bench.path("other.txt")] });
+    assert.equal(next.passing(), "23");
+    await old.hook.stop!();
+    bench.write(names(5), "other.txt");
+    bench.log.length = 0;
+    await bench.logged("info: list loaded");
+    assert.equal(next.passing(), "5");
+  });
+
+  test("a list of clients", async (t) => {
+    const bench = new Bench(t);
+    bench.write("TR4100 # Transmission\n#qB5120\n");
+    const lists: ListOptions = {
+      ...{ whitelistFrom: [bench.path()], blacklistFrom: [], checkInterval: 0.01, fetchInterval: 1 },
+      ...{ maxEntries: 100, onFailure: "refuse" },
+    };
+    const hook = await createClientLists({ lists }, bench.deps(true));
+    await hook.start!();
+    t.after(() => hook.stop!());
+    const passes = (peerId: string) =>
+      hook.handleAnnounce!(announceRequest(hash(1), peerId), announceResponse(), new RequestContext()) ===
+      undefined;
+    assert.deepEqual([passes("-TR4100-6wfG2wk6wWLc"), passes("-qB5120-6wfG2wk6wWLc")], [true, false]);
+    bench.write("TR4100x\n");
+    const problem = 'not a client ID: "TR4100x"; expected 6 bytes, or a comment after #';
+    await bench.logged(`error: list not loaded: list.txt:1: ${problem}; the list of before stays`);
+  });
+});
+
+describe("lists from URLs", () => {
+  /** Serves what `answer` makes. */
+  async function serve(t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void) {
+    const server = createServer(answer).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/list?key=secret`;
+  }
+
+  test("asked again with what the answer was known by; a failure keeps the list", async (t) => {
+    const bench = new Bench(t);
+    const seen: string[] = [];
+    let now: { etag: string; body: string; status?: number; cut?: boolean } = { etag: '"1"', body: names(1) };
+    const url = await serve(t, (request, response) => {
+      const known = request.headers["if-none-match"] ?? "";
+      seen.push(known);
+      if (known === now.etag) return void response.writeHead(304).end();
+      response.writeHead(now.status ?? 200, { etag: now.etag, "content-length": now.body.length });
+      if (now.cut) response.write(now.body.slice(0, 41), () => response.destroy());
+      else response.end(now.body);
+    });
+    const first = await bench.start({ whitelistFrom: [url] });
+    assert.equal(first.passing(), "1");
+    while (seen.length < 3) await soon();
+    assert.deepEqual(seen.slice(0, 3), ["", '"1"', '"1"']);
+    assert.deepEqual(bench.log, ["info: list loaded"]);
+
+    const name = url.slice(0, url.indexOf("?"));
+    now = { etag: '"2"', body: names(2, 3), status: 500 };
+    await bench.logged(`error: list not loaded: ${name}: status 500; the list of before stays`);
+    now = { etag: '"2"', body: names(2, 3), cut: true };
+    while (!bench.log.at(-1)!.includes("terminated")) await soon();
+    assert.equal(first.passing(), "1");
+    now = { etag: '"1"', body: names(1) };
+    while (bench.value("failing_sources") !== 0) await soon();
+    now = { etag: '"2"', body: names(2, 3) };
+    await bench.logged("info: list loaded");
+    assert.equal(first.passing(), "23");
+  });
+
+  test("one that does not answer is given up when the hook stops", async (t) => {
+    const bench = new Bench(t);
+    let asked = () => {};
+    const isAsked = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    let isMute = false;
+    const url = await serve(t, (_request, response) => {
+      if (isMute) asked();
+      else response.end(names(1));
+    });
+    const first = await bench.start({ whitelistFrom: [url] });
+    isMute = true;
+    await isAsked;
+    await first.hook.stop!();
+    assert.deepEqual(bench.log, ["info: list loaded"]);
+  });
+});

@@ -1,0 +1,268 @@
+import type { HookDeps } from "../define-hook.ts";
+import type { ListCollector, ListFormat, ListKind } from "./list-format.ts";
+import { FileSource, type ListSource, type OpenList, UrlSource } from "./list-source.ts";
+import { Pace } from "./pace.ts";
+import { ListError, readList } from "./read-list.ts";
+import { SwapMemory } from "./swap-memory.ts";
+
+/** Where lists come from and how they are kept up to date. */
+export interface ListOptions {
+  /** Paths of files, and URLs of `http:` or `https:`. */
+  whitelistFrom: readonly string[];
+  blacklistFrom: readonly string[];
+  /** Seconds between two looks at the files. */
+  checkInterval: number;
+  /** Seconds between two requests for an URL. */
+  fetchInterval: number;
+  /** Most entries of all sources together; twice the memory for them is reserved. */
+  maxEntries: number;
+  /** What happens to requests as long as no list could be loaded at all. */
+  onFailure: "refuse" | "allow";
+}
+
+/** What the lists of a hook share in one thread: only one of them is written at a time. */
+let writing: Promise<unknown> = Promise.resolve();
+
+/** How long a thread waits at its start for the first one, in milliseconds. */
+const waitMs = 60_000;
+
+interface Source {
+  readonly kind: ListKind;
+  readonly source: ListSource;
+  /** Why it cannot be used, if it cannot. */
+  problem: string | undefined;
+}
+
+/**
+ * A list from files and URLs in memory that all workers share. The first worker looks for changes, reads all sources anew
+ * when one has changed, in small steps, and swaps the whole list at once; the others read what is in the memory.
+ *
+ * Whatever is wrong with a source, the list that is there stays, in one piece; one line of the log and a counter say why.
+ */
+export class SharedList {
+  readonly memory: SwapMemory;
+  readonly #format: ListFormat;
+  readonly #fixed: readonly { kind: ListKind; text: string }[];
+  readonly #options: ListOptions;
+  readonly #deps: HookDeps;
+  readonly #onSwap: SwapListener | undefined;
+  readonly #sources: Source[];
+  readonly #stopped = new AbortController();
+  readonly #loads: Record<"loaded" | "failed", () => void>;
+  #timer: NodeJS.Timeout | undefined;
+  /** The generation that this object has written. */
+  #written = -1;
+  #entries = 0;
+  #lastSuccess = 0;
+
+  private constructor(memory: SharedArrayBuffer, parts: SharedListParts, deps: HookDeps) {
+    const { name, format, options, fixed, onSwap } = parts;
+    this.memory = new SwapMemory(memory);
+    this.#format = format;
+    this.#fixed = fixed;
+    this.#options = options;
+    this.#deps = deps;
+    this.#onSwap = onSwap;
+    this.#sources = sourcesOf(options);
+    const { metrics, shared } = deps;
+    const labels = { hook: name };
+    const help = "Loads of the lists of a hook, by result";
+    const count = (result: string) =>
+      metrics.counter("chihaya_access_list_loads_total", help, { ...labels, result });
+    const [loaded, failed] = [count("loaded"), count("failed")];
+    this.#loads = { loaded: () => loaded.inc(), failed: () => failed.inc() };
+    if (!shared.isFirst) return;
+    const gauge = (suffix: string, help: string, read: () => number) =>
+      metrics.gauge(`chihaya_access_list_${suffix}`, help, read, labels);
+    gauge("entries", "Entries of the lists of a hook", () => this.#entries);
+    gauge(
+      "last_success_timestamp_seconds",
+      "When the lists of a hook were last known to be what their sources say, in seconds since 1970",
+      () => this.#lastSuccess,
+    );
+    gauge("failing_sources", "Files and URLs whose list cannot be used", () => {
+      return this.#sources.filter(({ problem }) => problem !== undefined).length;
+    });
+  }
+
+  static async create(parts: SharedListParts, deps: HookDeps): Promise<SharedList> {
+    const words = parts.format.words(parts.options.maxEntries);
+    const memory = await deps.shared.buffer(parts.memory, SwapMemory.bytes(words));
+    return new SharedList(memory, parts, deps);
+  }
+
+  /** Whether there is a list; without one, whether requests pass is a matter of the options. */
+  get isLoaded(): boolean {
+    return this.memory.generation !== 0;
+  }
+
+  ready(): true | string {
+    return this.isLoaded || "no list could be loaded";
+  }
+
+  /** Loads the list, or waits until the first worker has tried to; then goes on looking. */
+  async start(): Promise<void> {
+    const { shared } = this.#deps;
+    if (!shared.isFirst) return this.#waitForFirst();
+    await this.check();
+    shared.publish("tried", true);
+    this.#schedule();
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#stopped.abort(new Error("stopped"));
+    await writing;
+  }
+
+  /** Looks for changes now, and loads them. Never rejects. */
+  async check(): Promise<void> {
+    const { signal } = this.#stopped;
+    const opened: (OpenList | undefined)[] = [];
+    try {
+      const isForced = this.#written !== this.memory.generation;
+      for (const each of this.#sources) opened.push(await this.#look(each, isForced));
+      if (!isForced && opened.every((list) => list === undefined)) {
+        if (this.#isSound()) this.#lastSuccess = this.#deps.clock.unixSeconds;
+        return;
+      }
+      if (isForced && opened.includes(undefined)) return;
+      await this.#load(opened);
+    } catch (error) {
+      if (!signal.aborted) this.#deps.logger.error({ err: error }, "list not loaded");
+    } finally {
+      for (const list of opened) await list?.close().catch(() => undefined);
+    }
+  }
+
+  #isSound(): boolean {
+    return this.#sources.every(({ problem }) => problem === undefined);
+  }
+
+  async #waitForFirst(): Promise<void> {
+    const tried = Promise.withResolvers<void>();
+    const timer = setTimeout(tried.resolve, waitMs);
+    const unsubscribe = this.#deps.shared.subscribe("tried", () => tried.resolve());
+    await tried.promise;
+    clearTimeout(timer);
+    unsubscribe();
+  }
+
+  #schedule(): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#timer = setTimeout(async () => {
+      await this.check();
+      this.#schedule();
+    }, this.#options.checkInterval * 1000).unref();
+  }
+
+  /** Opens a source if it has changed. */
+  async #look(each: Source, isForced: boolean): Promise<OpenList | undefined> {
+    try {
+      const state = await each.source.open(isForced, this.#stopped.signal);
+      if (state === "same") each.problem = undefined;
+      return typeof state === "object" ? state : undefined;
+    } catch (error) {
+      this.#fail(each, error);
+      return undefined;
+    }
+  }
+
+  /** Reads all the sources, of which some are open, and swaps. */
+  async #load(opened: (OpenList | undefined)[]): Promise<void> {
+    const pace = new Pace();
+    const list = this.#format.collect();
+    for (const { kind, text } of this.#fixed) {
+      const bytes = Buffer.from(text);
+      list.add(bytes, 0, bytes.length, kind);
+    }
+    for (const [i, each] of this.#sources.entries()) {
+      opened[i] ??= await this.#look(each, true);
+      if (opened[i] === undefined || !(await this.#read(each, opened[i], list, pace))) return;
+    }
+    const { signal } = this.#stopped;
+    const swap = async () => {
+      if (signal.aborted) return;
+      const { generation, halves } = this.memory;
+      const [old, next] = generation & 1 ? [halves[1], halves[0]] : [halves[0], halves[1]];
+      await pace.run(list.write(next));
+      this.memory.swap();
+      this.#written = this.memory.generation;
+      this.#entries = list.size;
+      this.#lastSuccess = this.#deps.clock.unixSeconds;
+      for (const [i, each] of this.#sources.entries()) {
+        opened[i]?.accept();
+        each.problem = undefined;
+      }
+      this.#loads.loaded();
+      this.#deps.logger.info({ entries: list.size }, "list loaded");
+      await this.#onSwap?.(generation === 0 ? undefined : old, next, pace, signal);
+    };
+    const turn = writing.then(swap);
+    writing = turn.catch(() => undefined);
+    await turn;
+  }
+
+  /** @returns whether it could be read */
+  async #read(each: Source, open: OpenList, list: ListCollector, pace: Pace): Promise<boolean> {
+    const { maxEntries } = this.#options;
+    try {
+      const take = (bytes: Uint8Array, start: number, end: number) => {
+        if (list.size >= maxEntries) return `more entries than max_entries allows (${maxEntries})`;
+        return list.add(bytes, start, end, each.kind);
+      };
+      await readList(open.chunks, take, pace);
+      await open.finish();
+      return true;
+    } catch (error) {
+      this.#fail(each, error);
+      return false;
+    }
+  }
+
+  /** Says what is wrong with a source, once. */
+  #fail(each: Source, error: unknown): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#loads.failed();
+    const place = error instanceof ListError ? `${each.source.name}:${error.line}` : each.source.name;
+    const problem = `${place}: ${(error as Error).message}`;
+    if (problem === each.problem) return;
+    each.problem = problem;
+    const { onFailure } = this.#options;
+    const instead = this.isLoaded ? "the list of before stays" : `no list yet: on_failure is ${onFailure}`;
+    this.#deps.logger.error({}, `list not loaded: ${problem}; ${instead}`);
+  }
+}
+
+/** What a list is made of. */
+export interface SharedListParts {
+  /** The hook's name, for metrics. */
+  name: string;
+  /** Names the memory among that of the hook. What is in it must mean the same after a reload. */
+  memory: string;
+  format: ListFormat;
+  options: ListOptions;
+  /** Entries that are always in the list. */
+  fixed: readonly { kind: ListKind; text: string }[];
+  /** Called after each swap in the first worker, before anything else is written; `old` is undefined for the first. */
+  onSwap?: SwapListener;
+}
+
+/** Hears of a swap. The memory of `old` is not written before it has settled. */
+export type SwapListener = (
+  old: Int32Array | undefined,
+  next: Int32Array,
+  pace: Pace,
+  signal: AbortSignal,
+) => Promise<void>;
+
+function sourcesOf({ whitelistFrom, blacklistFrom, fetchInterval }: ListOptions): Source[] {
+  const create = (kind: ListKind) => (location: string) => ({
+    kind,
+    source: /^https?:\/\//i.test(location)
+      ? new UrlSource(location, fetchInterval * 1000)
+      : new FileSource(location),
+    problem: undefined,
+  });
+  return [...whitelistFrom.map(create("whitelist")), ...blacklistFrom.map(create("blacklist"))];
+}
