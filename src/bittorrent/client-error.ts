@@ -9,12 +9,14 @@ export type ClientErrorCode =
   | "internal"
   | "invalid-infohash"
   | "invalid-ip"
+  | "invalid-jwt"
   | "invalid-parameter"
   | "invalid-port"
   | "invalid-query"
   | "list-not-loaded"
   | "malformed-packet"
   | "missing-infohash"
+  | "missing-jwt"
   | "multiple-infohashes"
   | "overloaded"
   | "rate-limited"
@@ -22,7 +24,8 @@ export type ClientErrorCode =
   | "unapproved-client"
   | "unapproved-torrent"
   | "unknown-action"
-  | "unparsable-ip";
+  | "unparsable-ip"
+  | "unverifiable-jwt";
 
 /**
  * A refusal whose text a BitTorrent client gets to see: `failure reason` on HTTP (BEP 3), an error packet
