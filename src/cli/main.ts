@@ -18,6 +18,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
   },
   scrape: { summary: "scrape any tracker, over HTTP or UDP", load: () => import("./commands/scrape.ts") },
   e2e: { summary: "check a running tracker from end to end", load: () => import("./commands/e2e.ts") },
+  token: {
+    summary: "make keys and sign announce URLs, for the hook jwt",
+    load: () => import("./commands/token.ts"),
+  },
   bench: {
     summary: "measure how many announces a tracker of your own answers",
     load: () => import("./commands/bench.ts"),

@@ -43,7 +43,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/",
   ],
   runtime: ["bittorrent/", "net/", "storage/", "middleware/", "observability/", "frontend/", "config/"],
-  cli: ["bittorrent/", "observability/", "config/", "runtime/", "client/", "load/"],
+  cli: ["bittorrent/", "protocol/bencode/", "observability/", "config/", "runtime/", "client/", "load/"],
   "testing.ts": ["bittorrent/", "middleware/", "observability/", "runtime/", "storage/memory/"],
   "index.ts": [
     "bittorrent/",

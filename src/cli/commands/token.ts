@@ -1,0 +1,191 @@
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
+import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
+import { parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
+import { ExitCode } from "../command.ts";
+import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
+
+/** The help of `chihaya token`. */
+export const help: string = `Usage: chihaya token key FILE [--algorithm ALG] [--kid ID]
+       chihaya token jwks FILE... [--out FILE]
+       chihaya token sign URL INFOHASH|TORRENT --key FILE --issuer NAME [flags]
+
+Plays the issuer for the hook "jwt": makes keys and signs announce URLs.
+
+"key" makes a private key in FILE, as a JSON Web Key that nobody else may read. A file that is there stays.
+  --algorithm ALG     RS256, ES256 or EdDSA (default RS256)
+  --kid ID            names the key in tokens (default random)
+
+"jwks" prints the public keys of private ones as a JSON Web Key Set, for jwk_set_file or to be served at jwk_set_url.
+  --out FILE          writes it there
+
+"sign" prints the announce URL with a token for one infohash. The token takes the place of a segment ":jwt" of the
+URL's path if there is one, else it is added to the query.
+  --key FILE          the private key
+  --issuer NAME       the claim "iss"
+  --audience NAME     the claim "aud" (default URL)
+  --expires DURATION  how long the token is valid, such as 24h (default for ever)
+  --parameter NAME    where the token is (default jwt)
+  --out FILE          writes the torrent with that URL as its only tracker
+
+Exit code: 0 done, 1 a file cannot be read or written, 2 wrong usage.
+`;
+
+const algorithms = ["RS256", "ES256", "EdDSA"];
+/** What libtorrent sends of path and query over UDP, at most. */
+const mostUrlData = 255;
+
+/**
+ * Runs `chihaya token`.
+ * @param args  after the command's name
+ * @returns the exit code: 0 done, 1 a file cannot be read or written, 2 wrong usage
+ */
+export function run(args: string[]): Promise<number> {
+  return runReporting("token", async () => {
+    const [action, ...rest] = args;
+    const act = action !== undefined && Object.hasOwn(actions, action) ? actions[action] : undefined;
+    if (act === undefined) throw new UsageError('needs "key", "jwks" or "sign"');
+    try {
+      await act(rest);
+      return ExitCode.ok;
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      console.error(`chihaya token: ${error.message}`);
+      return ExitCode.failed;
+    }
+  });
+}
+
+const actions: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  key: makeKey,
+  jwks: writeKeySet,
+  sign,
+};
+
+/** A file that cannot be used; the message says which and why. */
+class FileError extends Error {}
+
+async function makeKey(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { algorithm: { type: "string", default: "RS256" }, kid: { type: "string" } },
+  });
+  const { algorithm, kid = randomBytes(6).toString("base64url") } = values;
+  const [file, ...more] = positionals;
+  if (file === undefined || more.length > 0) throw new UsageError("key: needs one FILE");
+  if (!algorithms.includes(algorithm))
+    throw new UsageError(`--algorithm: not one of ${algorithms.join(", ")}`);
+  const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  const jwk: JWK = { ...(await exportJWK(privateKey)), kid, alg: algorithm, use: "sig" };
+  await write(file, `${JSON.stringify(jwk)}\n`, { flag: "wx", mode: 0o600 });
+  console.log(`${file}: key ${kid} for ${algorithm}`);
+}
+
+async function writeKeySet(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { out: { type: "string" } },
+  });
+  if (positionals.length === 0) throw new UsageError("jwks: needs the FILE of a key");
+  const keys: JWK[] = [];
+  for (const file of positionals) keys.push(publicPart(await readKey(file)));
+  await print(`${JSON.stringify({ keys }, null, 2)}\n`, values.out);
+}
+
+async function sign(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      key: { type: "string" },
+      issuer: { type: "string" },
+      audience: { type: "string" },
+      expires: { type: "string" },
+      parameter: { type: "string", default: "jwt" },
+      out: { type: "string" },
+    },
+  });
+  const [url, subject, ...more] = positionals;
+  if (url === undefined || subject === undefined || more.length > 0)
+    throw new UsageError("sign: needs URL and INFOHASH or TORRENT");
+  if (!/^(https?|udp):\/\/[^/]/.test(url)) throw new UsageError(`${url}: not a URL with http, https or udp`);
+  if (values.key === undefined || values.issuer === undefined)
+    throw new UsageError("sign: needs --key and --issuer");
+  const known = parseInfoHash(subject);
+  if (known !== undefined && values.out !== undefined) throw new UsageError("--out: needs a TORRENT");
+  const torrent = known === undefined ? await readTorrent(subject) : undefined;
+  const jwk = await readKey(values.key);
+  const claims = { infohash: toHex(known ?? torrent!.infoHash) };
+  const jwt = new SignJWT(claims)
+    .setProtectedHeader({ alg: jwk.alg!, kid: jwk.kid! })
+    .setIssuer(values.issuer)
+    .setAudience(values.audience ?? url);
+  if (values.expires !== undefined) {
+    const seconds = Math.round(parseMilliseconds("--expires", values.expires) / 1000);
+    jwt.setExpirationTime(Math.floor(Date.now() / 1000) + seconds);
+  }
+  const announce = withToken(url, values.parameter, await jwt.sign(await importJWK(jwk)));
+  const sent = announce.replace(/^\w+:\/\/[^/?]*/, "").length;
+  if (announce.startsWith("udp:") && sent > mostUrlData) {
+    console.error(
+      `chihaya token: path and query have ${sent} bytes, of which libtorrent sends ${mostUrlData}; use EdDSA, short names`,
+    );
+  }
+  if (values.out !== undefined) await write(values.out, withAnnounce(torrent!, announce));
+  console.log(announce);
+}
+
+function withToken(url: string, parameter: string, token: string): string {
+  const inPath = new RegExp(`/:${parameter.replace(/\W/g, "\\$&")}(?=[/?]|$)`);
+  if (inPath.test(url)) return url.replace(inPath, `/${token}`);
+  return `${url}${url.includes("?") ? "&" : "?"}${encodeURIComponent(parameter)}=${token}`;
+}
+
+function publicPart({ kty, crv, n, e, x, y, kid, alg, use }: JWK): JWK {
+  return JSON.parse(JSON.stringify({ kty, crv, n, e, x, y, kid, alg, use }));
+}
+
+async function readKey(file: string): Promise<JWK> {
+  const text = await read(file);
+  try {
+    const jwk = JSON.parse(text.toString()) as JWK;
+    if (jwk.d !== undefined && jwk.kid !== undefined && algorithms.includes(jwk.alg ?? "")) return jwk;
+  } catch {
+    // said below
+  }
+  throw new FileError(`${file}: not a private key; make one with "chihaya token key FILE"`);
+}
+
+async function readTorrent(file: string): Promise<TorrentFile> {
+  const bytes = await read(file);
+  try {
+    return parseTorrentFile(bytes);
+  } catch (error) {
+    throw new FileError(`${file}: not a torrent: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function read(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new FileError(`cannot read ${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function write(file: string, content: string | Buffer, options: { flag?: string; mode?: number } = {}) {
+  try {
+    await writeFile(file, content, options);
+  } catch (error) {
+    throw new FileError(`cannot write ${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function print(text: string, file: string | undefined): Promise<void> {
+  if (file === undefined) process.stdout.write(text);
+  else await write(file, text);
+}
