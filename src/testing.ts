@@ -1,6 +1,6 @@
 /**
- * For tests of hooks: one runs here as in a tracker, with a store behind it, and without sockets. The clock is the
- * test's, and so is the randomness.
+ * For tests of hooks: {@link testHook} runs one as in a tracker, with a store behind it, and without sockets. The clock is
+ * the test's, and so is the randomness. {@link announce} and {@link scrape} ask a tracker that runs, over HTTP and UDP.
  */
 import { Address } from "./bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "./bittorrent/announce.ts";
@@ -20,6 +20,14 @@ import { type Labels, Metrics } from "./observability/metrics.ts";
 import { hookDeps } from "./runtime/compose.ts";
 import { LocalHub } from "./runtime/share-hub.ts";
 import { MemoryStore } from "./storage/memory/memory-store.ts";
+
+export {
+  type AnnounceAnswer,
+  type AnnounceParameters,
+  announce,
+  type SwarmCounts,
+  scrape,
+} from "./client/tracker-client.ts";
 
 /** Where the hook stands, and what bounds it. */
 export interface HookTestSettings {

@@ -5,10 +5,12 @@
  * With CHIHAYA_REQUIRE_CLIENTS=1 a missing BitTorrent client is a failure instead of a skip.
  */
 import { globSync } from "node:fs";
+import { join } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
-const patterns = process.argv.length > 2 ? process.argv.slice(2) : ["{src,test,examples}/**/*.test.ts"];
+const patterns =
+  process.argv.length > 2 ? process.argv.slice(2) : ["{src,test}/**/*.test.ts", "examples/*/*.test.ts"];
 const files = globSync(patterns).sort();
 if (files.length === 0) {
   console.error(`no test file matches ${patterns.join(" ")}`);
@@ -16,7 +18,8 @@ if (files.length === 0) {
 }
 
 const count = { passed: 0, failed: 0, skipped: 0 };
-const stream = run({ files, concurrency: 2 });
+const execArgv = ["--import", join(import.meta.dirname, "support/own-package.ts")]; // for the examples
+const stream = run({ files, concurrency: 2, execArgv });
 stream.on("test:summary", (summary) => {
   if (summary.file !== undefined) return; // one per file as well as one for the whole run
   const { tests, passed, skipped, todo } = summary.counts;

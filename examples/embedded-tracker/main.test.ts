@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { announce, scrape } from "../../src/client/tracker-client.ts";
+import { announce, scrape } from "chihaya/testing";
 import { startTracker } from "./main.ts";
 
 const infoHash = new Uint8Array(20).fill(1);

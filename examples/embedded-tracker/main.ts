@@ -1,7 +1,7 @@
 /**
  * A tracker inside a program of your own: only members may use it, and the program sees who announces.
  *
- * Usage: node examples/embedded-tracker/main.ts
+ * Usage: node main.ts
  */
 import {
   ClientError,
@@ -11,7 +11,7 @@ import {
   type Hook,
   type Params,
   type RequestContext,
-} from "../../src/index.ts";
+} from "chihaya";
 
 const unknownPasskey = new ClientError("unknown passkey");
 const member = new ContextKey<string>("member");

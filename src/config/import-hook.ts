@@ -6,6 +6,7 @@ import type { HookDefinition } from "../middleware/define-hook.ts";
 const own = Object.fromEntries(
   [
     ["chihaya", "index"],
+    ["chihaya/hooks", "hooks"],
     ["chihaya/testing", "testing"],
     ["chihaya/storage/conformance", "storage/conformance"],
   ].map(([name, file]) => [name, new URL(`../${file}${extname(import.meta.url)}`, import.meta.url).href]),
@@ -18,7 +19,7 @@ let isServed = false;
  * installation beside them, and no second copy, whose errors this one would not know, comes in. Node.js before 22.15
  * cannot do that: there they must find it installed.
  */
-function serveOwnPackage(): void {
+export function serveOwnPackage(): void {
   if (isServed) return;
   isServed = true;
   const { registerHooks } = nodeModule as Partial<typeof nodeModule>;

@@ -22,14 +22,14 @@ export interface HookDeps {
 
 /**
  * A schema for the options of a hook, by the Standard Schema interface (version 1) that Zod, Valibot, ArkType and others
- * implement; `Options` is what it makes of them.
+ * implement; `Options` is what it makes of an `Input`.
  */
-export interface OptionsSchema<Options> {
+export interface OptionsSchema<Options, Input = unknown> {
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
     readonly validate: (value: unknown) => OptionsResult<Options> | Promise<OptionsResult<Options>>;
-    readonly types?: { readonly input: unknown; readonly output: Options } | undefined;
+    readonly types?: { readonly input: Input; readonly output: Options } | undefined;
   };
 }
 
@@ -44,11 +44,11 @@ export interface OptionsIssue {
 }
 
 /** A hook as a module exports it: what makes hooks of a configuration's options. */
-export interface HookDefinition<Options = unknown> {
+export interface HookDefinition<Options = unknown, Input = unknown> {
   /** Names the hook in logs, metrics and failures: `passkey check`. */
   readonly name: string;
   /** Checks the options; without it there must be none. */
-  readonly options?: OptionsSchema<Options>;
+  readonly options?: OptionsSchema<Options, Input>;
   /**
    * Makes one hook, in each worker and again at each reload. What it throws stops the start, or refuses the reload.
    */
@@ -56,9 +56,9 @@ export interface HookDefinition<Options = unknown> {
 }
 
 /** Defines a hook, with the types of its options from its schema. Export it as `default` for the configuration. */
-export function defineHook<Options = undefined>(
-  definition: HookDefinition<Options>,
-): HookDefinition<Options> {
+export function defineHook<Options = undefined, Input = unknown>(
+  definition: HookDefinition<Options, Input>,
+): HookDefinition<Options, Input> {
   return definition;
 }
 

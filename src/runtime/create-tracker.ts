@@ -52,9 +52,9 @@ export interface CreateTrackerOptions {
 }
 
 /** Names a defined hook with its options for {@link createTracker}. */
-export function useHook<Options>(
-  definition: HookDefinition<Options>,
-  options?: unknown,
+export function useHook<Options, Input>(
+  definition: HookDefinition<Options, Input>,
+  options?: Input,
   { timeout = 5, maxInFlight = 1000 }: Partial<HookLimits> = {},
 ): HookUse {
   return { definition: definition as HookDefinition<never>, options, limits: { timeout, maxInFlight } };

@@ -1,0 +1,45 @@
+import { defineHook, eventName, toHex } from "chihaya";
+import { Batches } from "./batches.ts";
+import { options } from "./options.ts";
+import { openTarget } from "./target.ts";
+
+/**
+ * Writes a line of JSON for each announce to a file, or posts them to a URL, many at a time and after the client has
+ * its answer. Among the `posthooks`.
+ */
+export default defineHook({
+  name: "announce log",
+  options,
+  create({ to, batch, buffer, flush_seconds }, { clock, logger, metrics }) {
+    const batches = new Batches({ batch, buffer, send: openTarget(to) });
+    metrics.counterFrom("announce_log_written_total", "Announces that were written", () => batches.written);
+    metrics.counterFrom("announce_log_dropped_total", "Announces that were dropped", () => batches.dropped);
+    batches.onFailure = (error) => logger.warn({ to, err: error }, "cannot write announces; will try again");
+    let timer: NodeJS.Timeout | undefined;
+    return {
+      start() {
+        timer = setInterval(() => void batches.flush(), flush_seconds * 1000);
+      },
+      // The request is filled again for the next one: what is kept of it is copied here, into text.
+      handleAnnounce(request) {
+        const { infoHash, address, port, event, isSeeder } = request;
+        batches.add(
+          JSON.stringify({
+            time: clock.unixSeconds,
+            infoHash: toHex(infoHash),
+            ip: `${address}`,
+            port,
+            event: eventName(event),
+            seeder: isSeeder,
+            uploaded: Number(request.uploaded),
+            downloaded: Number(request.downloaded),
+          }),
+        );
+      },
+      async stop() {
+        clearInterval(timer);
+        await batches.close();
+      },
+    };
+  },
+});

@@ -1,0 +1,59 @@
+/** Takes a batch of lines, each with its line feed; rejects where it could not. */
+export type Send = (lines: string) => Promise<void>;
+
+/** Collects lines and sends them in batches, one batch at a time. What finds no room is dropped and counted. */
+export class Batches {
+  written = 0;
+  dropped = 0;
+  onFailure: (error: unknown) => void = () => undefined;
+  readonly #batch: number;
+  readonly #buffer: number;
+  readonly #send: Send;
+  #lines: string[] = [];
+  #flushing: Promise<void> | undefined;
+
+  /** @param settings  lines of a batch, lines that may wait (those under way included), and where they go */
+  constructor({ batch, buffer, send }: { batch: number; buffer: number; send: Send }) {
+    this.#batch = batch;
+    this.#buffer = buffer;
+    this.#send = send;
+  }
+
+  add(line: string): void {
+    if (this.#lines.length >= this.#buffer) {
+      this.dropped++;
+      return;
+    }
+    this.#lines.push(line);
+    if (this.#lines.length === this.#batch) void this.flush();
+  }
+
+  /** Sends all that waits. A batch that fails stays, for the next time. Never rejects. */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  /** Sends the rest; what cannot be sent is dropped. */
+  async close(): Promise<void> {
+    await this.flush();
+    await this.flush(); // what came while the last batch was under way
+    this.dropped += this.#lines.length;
+    this.#lines = [];
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      while (this.#lines.length > 0) {
+        const lines = this.#lines.slice(0, this.#batch);
+        await this.#send(`${lines.join("\n")}\n`);
+        this.#lines.splice(0, lines.length);
+        this.written += lines.length;
+      }
+    } catch (error) {
+      this.onFailure(error);
+    }
+  }
+}
