@@ -101,6 +101,7 @@ test("the same as a search through all networks, for random ones", () => {
       }
       return true;
     };
+    const written = new Int32Array(PrefixMap.words(60));
     for (let round = 0; round < 30; round++) {
       const builder = new PrefixMapBuilder();
       const networks = Array.from({ length: random.next() % 60 }, (_, index) => ({
@@ -109,6 +110,8 @@ test("the same as a search through all networks, for random ones", () => {
         value: index % 7,
       }));
       for (const { address, prefix, value } of networks) builder.add(address, prefix, value);
+      for (const _ of builder.write(written));
+      const other = PrefixMap.in(written);
       const map = new PrefixMap(structuredClone(builder.build().memory));
       for (let time = 0; time < 200; time++) {
         const address = draw();
@@ -118,6 +121,7 @@ test("the same as a search through all networks, for random ones", () => {
             best = network;
         }
         assert.equal(map.find(address), best.value, `${address}, round ${round}`);
+        assert.equal(other.find(address), best.value, `${address}, round ${round}, written`);
       }
     }
   }

@@ -20,6 +20,12 @@ interface Ranges {
 /** Ranges from which on an index is worth its 256 KiB. */
 const indexedFrom = 4096;
 
+const indexLength = 0x10001;
+/** Words before the ranges in written memory: the lengths of values and index of either family. */
+const head = 4;
+/** Networks, or words, that are gone through in one step. */
+const stepSize = 2048;
+
 export interface PrefixMapMemory {
   readonly ranges4: Ranges;
   readonly ranges6: Ranges;
@@ -36,6 +42,24 @@ export class PrefixMap {
 
   constructor(memory: PrefixMapMemory) {
     this.memory = memory;
+  }
+
+  /** The map that {@link PrefixMapBuilder.write} has written into `words`; valid until another is written there. */
+  static in(words: Int32Array): PrefixMap {
+    const [count4, index4, count6, index6] = words as unknown as [number, number, number, number];
+    let at = head;
+    const take = (count: number) => {
+      at += count;
+      return words.subarray(at - count, at);
+    };
+    const ranges4 = { starts: take(count4), values: take(count4), index: take(index4) };
+    const ranges6 = { starts: take(4 * count6), values: take(count6), index: take(index6) };
+    return new PrefixMap({ ranges4, ranges6 });
+  }
+
+  /** Words of memory for a map of any so many networks. */
+  static words(networks: number): number {
+    return head + 2 * indexLength + 2 + 5 * (2 * networks + 1);
   }
 
   /** @returns the value of the longest prefix that has the address, or {@link noPrefix} */
@@ -105,8 +129,27 @@ export class PrefixMapBuilder {
     return this.#networks4.size + this.#networks6.size;
   }
 
+  /** Builds the map in shared memory of its own. */
   build(): PrefixMap {
-    return new PrefixMap({ ranges4: this.#networks4.cut(), ranges6: this.#networks6.cut() });
+    const [ranges4, ranges6] = [finish(this.#networks4.cut()), finish(this.#networks6.cut())];
+    return new PrefixMap({ ranges4: share(ranges4), ranges6: share(ranges6) });
+  }
+
+  /** Writes the map into memory with room for {@link PrefixMap.words}, in steps of well under a millisecond. */
+  *write(words: Int32Array): Generator<void> {
+    let at = head;
+    for (const [family, list] of [this.#networks4, this.#networks6].entries()) {
+      const { starts, values, index } = yield* list.cut();
+      words[2 * family] = values.length;
+      words[2 * family + 1] = index.length;
+      for (const part of [starts, values, index]) {
+        for (let from = 0; from < part.length; from += stepSize) {
+          words.set(part.subarray(from, from + stepSize), at + from);
+          yield;
+        }
+        at += part.length;
+      }
+    }
   }
 }
 
@@ -143,7 +186,7 @@ class NetworkList {
   }
 
   /** Cuts the address space at every border. A network that begins inside another one ends inside it as well. */
-  cut(): Ranges {
+  *cut(): Generator<void, Ranges> {
     const words = this.#words;
     const width = this.#width;
     const ranges = new RangeList(width, 2 * this.size + 1);
@@ -160,40 +203,48 @@ class NetworkList {
       }
     };
     ranges.add(new Int32Array(width).fill(1 << 31), 0, noPrefix);
-    for (const index of this.#inOrder()) {
-      const at = index * this.#stride;
+    const order = yield* this.#inOrder();
+    for (let n = 0; n < order.length; n++) {
+      const at = order[n]! * this.#stride;
       close(at);
       ranges.add(words, at, words[at + width + 1]!);
       open.push(at);
+      if (n % stepSize === 0) yield;
     }
     close(undefined);
     return ranges.take();
   }
 
-  /** Indices by first address, then from the widest to the narrowest, then as they were added. */
-  #inOrder(): Uint32Array {
+  /** Indices by first address, then from the widest to the narrowest, then as they were added: a merge sort. */
+  *#inOrder(): Generator<void, Uint32Array> {
     const { size } = this;
     const words = this.#words;
     const width = this.#width;
     const stride = this.#stride;
-    // Sorting numbers is fast; what they cannot tell apart is sorted in small groups.
-    const keys = new BigUint64Array(size);
-    const halves = new Uint32Array(keys.buffer);
-    const [low, high] = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? [0, 1] : [1, 0];
-    for (let i = 0; i < size; i++) {
-      halves[2 * i + low] = i;
-      halves[2 * i + high] = words[i * stride]! ^ (1 << 31);
-    }
-    keys.sort();
-    const order = new Uint32Array(size);
-    for (let i = 0; i < size; i++) order[i] = halves[2 * i + low]!;
     const compare = (a: number, b: number) =>
       compareWords(words, a * stride, words, b * stride, width + 1) || a - b;
-    for (let from = 0, to = 0; from < size; from = to) {
-      while (to < size && halves[2 * to + high] === halves[2 * from + high]) to++;
-      if (to - from > 1) order.subarray(from, to).sort(compare);
+    let from = new Uint32Array(size);
+    let to = new Uint32Array(size);
+    for (let i = 0; i < size; i++) from[i] = i;
+    let steps = 0;
+    for (let run = 1; run < size; run *= 2) {
+      for (let start = 0; start < size; start += 2 * run) {
+        const middle = Math.min(start + run, size);
+        const end = Math.min(start + 2 * run, size);
+        let left = start;
+        let right = middle;
+        // Lists are mostly sorted already.
+        const isSorted = right === end || compare(from[right - 1]!, from[right]!) < 0;
+        for (let at = start; at < end; at++) {
+          const takesLeft =
+            left < middle && (isSorted || right === end || compare(from[left]!, from[right]!) < 0);
+          to[at] = takesLeft ? from[left++]! : from[right++]!;
+          if (++steps % stepSize === 0) yield;
+        }
+      }
+      [from, to] = [to, from];
     }
-    return order;
+    return from;
   }
 }
 
@@ -222,14 +273,14 @@ class RangeList {
 
   take(): Ranges {
     return {
-      starts: share(this.#starts.subarray(0, this.#count * this.#width)),
-      values: share(this.#values.subarray(0, this.#count)),
-      index: share(this.#count < indexedFrom ? new Int32Array(0) : this.#index()),
+      starts: this.#starts.subarray(0, this.#count * this.#width),
+      values: this.#values.subarray(0, this.#count),
+      index: this.#count < indexedFrom ? new Int32Array(0) : this.#index(),
     };
   }
 
   #index(): Int32Array {
-    const index = new Int32Array(0x10001).fill(this.#count - 1);
+    const index = new Int32Array(indexLength).fill(this.#count - 1);
     let bucket = 0;
     for (let range = 0; range < this.#count; range++) {
       // Buckets that begin before this range belong to the one before it.
@@ -242,10 +293,21 @@ class RangeList {
   }
 }
 
-function share(words: Int32Array): Int32Array {
-  const shared = new Int32Array(new SharedArrayBuffer(words.byteLength));
-  shared.set(words);
-  return shared;
+/** Does all the steps at once. */
+function finish<Result>(steps: Generator<void, Result>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+function share({ starts, values, index }: Ranges): Ranges {
+  const copy = (words: Int32Array) => {
+    const shared = new Int32Array(new SharedArrayBuffer(words.byteLength));
+    shared.set(words);
+    return shared;
+  };
+  return { starts: copy(starts), values: copy(values), index: copy(index) };
 }
 
 /** Writes the address after the network at `at` into `out`. @returns whether there is none */
