@@ -2,4 +2,5 @@
 import { loadConfigAndModules } from "./load.ts";
 
 const { file, set } = JSON.parse(process.argv[2]!) as { file?: string; set?: string[] };
-process.send?.(await loadConfigAndModules({ file, set, env: process.env }), () => process.disconnect());
+// Exits, because the module of a hook may have begun something that goes on.
+process.send?.(await loadConfigAndModules({ file, set, env: process.env }), () => process.exit());

@@ -46,6 +46,21 @@ describe("chain", () => {
     assert.deepEqual([outcome, isSync, log, reports], [undefined, true, ["a", "b", "c"], []]);
   });
 
+  for (const [how, handle] of [
+    ["returned", () => true],
+    ["promised", () => Promise.resolve("no")],
+  ] as const) {
+    test(`what is no verdict is a failure of the hook: ${how}`, async () => {
+      const { outcome, log, reports } = await run(link("a", handle as unknown as () => Verdict), link("b"));
+      assert.equal(outcome, internalError);
+      assert.deepEqual(log, ["a"]);
+      assert.deepEqual(
+        reports.map(([where, error]) => [where, (error as Error).message]),
+        [["a", "a hook answers with a ClientError or with nothing"]],
+      );
+    });
+  }
+
   const refusals: [string, () => Verdict | Promise<Verdict>, boolean][] = [
     ["returned", () => refused, true],
     ["thrown", fail(refused), true],

@@ -24,6 +24,8 @@ export interface ChainLink<Request, Response> {
   ) => Verdict | Promise<Verdict>;
 }
 
+const noVerdict = "a hook answers with a ClientError or with nothing";
+
 /**
  * Composes handlers, in order, into one. The chain is synchronous up to the first handler that returns a
  * promise; the first refusal ends it. A thrown {@link ClientError} is a refusal; anything else is reported and
@@ -52,6 +54,7 @@ export function composeChain<Request, Response>(
     try {
       let verdict = await waiting;
       while (!verdict && ++at < count) verdict = await handles[at]!(request, response, context);
+      if (verdict && !(verdict instanceof ClientError)) throw new TypeError(noVerdict);
       return verdict || undefined;
     } catch (error) {
       return refusal(at, error);

@@ -99,6 +99,11 @@ export class EmbeddedTracker {
     return this.#tracker?.isServing ?? false;
   }
 
+  /** Hooks that are not ready, with why. */
+  readiness(): Record<string, string> {
+    return this.#tracker?.readiness() ?? {};
+  }
+
   /** Starts store, hooks and frontends, or stops what was started and rejects. To be called once. */
   async start(): Promise<void> {
     if (this.#tracker) throw new Error("the tracker has been started before");
@@ -122,7 +127,7 @@ export class EmbeddedTracker {
 
   /**
    * Takes other intervals, hooks or options of the frontends, without closing a socket or losing a peer. What is not
-   * named stays; hooks are made anew.
+   * named stays. Hooks of definitions are made anew; those given as values go on as they are, where they are still named.
    * @returns settings that take effect only after a restart
    */
   async reload(

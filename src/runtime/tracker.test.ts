@@ -181,6 +181,18 @@ test("a reload starts new hooks before it stops the old, and closes nothing", as
   assert.equal(await interval(client), 1800);
 });
 
+test("a hook that a reload keeps goes on: it is neither started again nor stopped", async (t) => {
+  const recording = new Recording();
+  const kept = recording.hook("kept");
+  const both = { preHooks: [kept], postHooks: [kept] };
+  await recording.serve(t);
+  await recording.tracker.reload(recording.settings(both));
+  await recording.tracker.reload(recording.settings({ ...both, interval: 60 }));
+  assert.deepEqual(recording.events.slice(1), ["start kept while listening"]);
+  await recording.tracker.stop(never);
+  assert.deepEqual(recording.events.slice(2), ["stop kept", "stop store"]);
+});
+
 for (const [what, change] of [
   ["a hook that does not start", { postHooks: [{ name: "bad", start: failing("refused") }] }],
   ["a route that cannot be used", { http: { ...httpOptions, announceRoutes: ["no slash"] } }],

@@ -128,15 +128,15 @@ export class Tracker {
 
   /**
    * Takes new settings without closing a socket or losing a peer: new hooks are started before they replace
-   * the old, which are stopped when no request uses them any more. If one does not start, or a route or a
-   * certificate cannot be used, it rejects and nothing has changed.
+   * the old, which are stopped when no request uses them any more; one that is in both goes on as it is. If one does not
+   * start, or a route or a certificate cannot be used, it rejects and nothing has changed.
    * @returns settings that take effect only after a restart
    */
   async reload(settings: TrackerSettings): Promise<string[]> {
     const later: string[] = [];
     const started: Hook[] = [];
     try {
-      for (const hook of hooksOf(settings)) {
+      for (const hook of without(hooksOf(settings), hooksOf(this.#settings))) {
         await hook.start?.();
         started.push(hook);
       }
@@ -151,7 +151,7 @@ export class Tracker {
     if (this.#udp && settings.udp) later.push(...this.#udp.reload(settings.udp));
     else if (this.#udp || settings.udp) later.push("udp");
 
-    const old = hooksOf(this.#settings);
+    const old = without(hooksOf(this.#settings), hooksOf(settings));
     this.#settings = settings;
     const unused = Promise.race([this.#logic.update(settings), this.#givenUp.promise]);
     this.#retired = Promise.all([this.#retired, unused.then(() => this.#stopHooks(old))]);
@@ -199,6 +199,11 @@ export class Tracker {
   }
 }
 
+/** Each hook once. */
 function hooksOf(settings: TrackerSettings): Hook[] {
-  return [...settings.preHooks, ...settings.postHooks];
+  return [...new Set([...settings.preHooks, ...settings.postHooks])];
+}
+
+function without(hooks: readonly Hook[], others: readonly Hook[]): Hook[] {
+  return hooks.filter((hook) => !others.includes(hook));
 }
