@@ -46,3 +46,7 @@ export {
   type MemoryStoreOptions,
 } from "./storage/memory/memory-store.ts";
 export { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "./storage/peer-store.ts";
+export type { RedisStoreConfig } from "./storage/redis/config.ts";
+export { createNodeRedisPort } from "./storage/redis/node-redis-port.ts";
+export type { RedisArgument, RedisNode, RedisPort } from "./storage/redis/redis-port.ts";
+export { RedisStore, type RedisStoreOptions } from "./storage/redis/redis-store.ts";

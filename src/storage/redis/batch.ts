@@ -5,6 +5,7 @@ import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Step } from "../peer-store.ts";
+import { pageTarget } from "./script.ts";
 
 /** Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed, bytes of a peer id. */
 const headLength = 17;
@@ -37,6 +38,22 @@ export function hashEndpoint(view: DataView, at: number, length: number): number
   return Math.floor(((((hash + view.getUint16(end)) % range) * multiplier) % range) / 4096);
 }
 
+/**
+ * Remembers which torrents are big, so that the script need not ask for pages that it will not use. A wrong hint costs a
+ * little time and nothing else.
+ */
+export class SizeHints {
+  readonly #isBig = new Uint8Array(65_536);
+
+  isBig(infoHash: Uint8Array, at: number): boolean {
+    return this.#isBig[(infoHash[at]! << 8) | infoHash[at + 1]!] === 1;
+  }
+
+  note(infoHash: Uint8Array, at: number, peers: number): void {
+    this.#isBig[(infoHash[at]! << 8) | infoHash[at + 1]!] = peers > pageTarget ? 1 : 0;
+  }
+}
+
 /** What goes into the head of a batch when it is sent. */
 export interface BatchHead {
   clock: Clock;
@@ -54,7 +71,7 @@ export type BatchEntry =
 /**
  * Announces and scrapes that travel together, all of whose callers wait for one promise.
  *
- * Record, big-endian: | ask u8 | family u8 | seeder u8 | event u8 | numwant u16 | room of the own list u16 | of the
+ * Record, big-endian: | ask u8 | family u8 | seeder u8 | event u8, + 16 where the torrent is big | numwant u16 | room of the own list u16 | of the
  * other u16 | infohash 20 | hash of the endpoint u32 | endpoint 6 or 18 | peer id 20, where they are kept |.
  * In a replay, numwant and room of the own list are the unix seconds of the announce.
  */
@@ -64,11 +81,13 @@ export class Batch {
   /** Set when its callers have their answer: what comes later is nobody's. */
   isDone = false;
   readonly #idLength: number;
+  readonly #hints: SizeHints | undefined;
   #bytes: Buffer;
   #view: DataView;
   #end: number = headLength;
 
-  constructor(peerIds: boolean, room = 4096) {
+  constructor(peerIds: boolean, room = 4096, hints?: SizeHints) {
+    this.#hints = hints;
     this.#idLength = peerIds ? peerIdLength : 0;
     this.#bytes = Buffer.allocUnsafeSlow(room);
     this.#view = new DataView(this.#bytes.buffer);
@@ -80,7 +99,7 @@ export class Batch {
     const other = family === 4 ? response.peers6 : response.peers4;
     const at = this.#begin(step, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
-    this.#bytes[at + 3] = request.event;
+    this.#bytes[at + 3] = request.event + (this.#hints?.isBig(request.infoHash, 0) ? 16 : 0);
     this.#view.setUint16(at + 4, request.numWant);
     this.#view.setUint16(at + 6, Math.min(own.limit, 0xffff));
     this.#view.setUint16(at + 8, Math.min(other.limit, 0xffff));
@@ -109,6 +128,7 @@ export class Batch {
     const family = this.#bytes[entry.at + 1] as Family;
     const length = recordHeadLength + compactLength[family] + this.#idLength;
     const record = Uint8Array.from(this.#bytes.subarray(entry.at, entry.at + length));
+    record[3]! &= 15;
     if (unixSeconds === undefined) return record;
     record[0] = Ask.replay;
     new DataView(record.buffer).setUint32(4, unixSeconds);
@@ -170,6 +190,7 @@ export class Batch {
       entry.response.set(entry.row, complete, incomplete, snatches, view.getUint32(at + 8));
       return end;
     }
+    this.#hints?.note(this.#bytes, entry.at + 10, complete + incomplete);
     if ((entry.step & 2) === 0) return end;
     entry.response.complete = complete;
     entry.response.incomplete = incomplete;

@@ -7,7 +7,7 @@ import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
-import { Batch, type BatchEntry } from "./batch.ts";
+import { Batch, type BatchEntry, SizeHints } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
@@ -80,6 +80,7 @@ export class RedisStore implements PeerStore {
   readonly #prefix: Buffer;
   readonly #local: MemoryStore | undefined;
   readonly #backlog: Backlog;
+  readonly #hints = new SizeHints();
   #config: RedisStoreConfig;
   #port: RedisPort | undefined;
   /** Why the engine cannot be used, or undefined. */
@@ -233,7 +234,7 @@ export class RedisStore implements PeerStore {
     const name = this.#port!.isCluster ? Buffer.from(infoHashes.buffer, at, 20).toString("latin1") : "";
     let batch = this.#filling.get(name);
     if (!batch) {
-      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128);
+      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#hints);
       this.#filling.set(name, batch);
     }
     return batch;

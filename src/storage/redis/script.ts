@@ -175,6 +175,10 @@ local function save()
   elseif M[2] < now + 2 * lifetime then
     M[2], isChanged = now + 3 * lifetime, true
   end
+  if not isChanged then
+    local f = next(changed)
+    if not next(changed, f) and #pages[f] > 4 then call('HSET', key, f, pages[f]) return end
+  end
   local args, gone, a, g = {'HSET', key}, {'HDEL', key}, 2, 2
   for f in pairs(changed) do
     local page = pages[f]
@@ -275,11 +279,11 @@ local function leave(T, member, hash)
 end
 
 -- Adds up to want peers of a table to the answer and to ids. Returns how many.
-local ids
+local ids, start, startT
 local function collect(T, want, member, hash)
   if want <= 0 or M[2 + T] == 0 then return 0 end
   local p, L, got = M[8 + T], lengthOf(T), 0
-  local first = p > 1 and rand(0, p - 1) or 0
+  local first = T == startT and start or p > 1 and rand(0, p - 1) or 0
   local own = member and pageOf(T, hash)
   for k = 0, p - 1 do
     local i = (first + k) % p
@@ -324,15 +328,25 @@ while pos <= length do
   if idLength > 0 then id, pos = sub(batch, pos, pos + idLength - 1), pos + idLength else id = '' end
   local base = family == 4 and 0 or 2
   local k = prefix .. infoHash
+  local isBig = event >= 16
+  if isBig then event = event - 16 end
+  local T, O = base + 2 - seeder, base + 1 + seeder
   local got
-  if step == 0 then got = {call('HGET', k, 'm')}
+  startT = 0
+  if step == 0 or isBig then got = {call('HGET', k, 'm')}
   elseif base == 0 then got = call('HMGET', k, 'm', S4, L4)
   else got = call('HMGET', k, 'm', S6, L6) end
   open(k, got[1])
-  if step > 0 then
+  if step > 0 and isBig then
+    -- The peer's own page, and the one that a selection begins with.
+    startT = seeder == 0 and base + 1 or base + 2
+    start = M[8 + startT] > 1 and rand(0, M[8 + startT] - 1) or 0
+    local f, g = field(T, pageOf(T, hash)), field(startT, start)
+    local two = call('HMGET', k, f, g)
+    pages[f], pages[g] = two[1] or '', two[2] or ''
+  elseif step > 0 then
     pages[base == 0 and S4 or S6], pages[base == 0 and L4 or L6] = got[2] or '', got[3] or ''
   end
-  local T, O = base + 2 - seeder, base + 1 + seeder
   stampNow = (now - 1600000000) * 4
   if step == 5 then
     local at = numWant * 65536 + ownLimit
