@@ -1,6 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { announce } from "../../src/client/tracker-client.ts";
+import { TrackerError } from "../../src/client/tracker-error.ts";
 import { findFreePort, hasIPv6 } from "./ports.ts";
 import { startProcess } from "./process.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -18,11 +19,18 @@ export interface TestTracker {
 
 const main = join(import.meta.dirname, "../../src/cli/main.ts");
 
+/** What a test may ask of its tracker. */
+export interface TrackerChoice {
+  /** Prehooks in YAML, indented by four. */
+  hooks?: string;
+  announceRoutes?: readonly string[];
+}
+
 /**
  * Starts this project's tracker as its users do, from a configuration file, with announces every few seconds.
  * @param directory  for the file
  */
-export async function startTracker(directory: string): Promise<TestTracker> {
+export async function startTracker(directory: string, choice: TrackerChoice = {}): Promise<TestTracker> {
   const port = await findFreePort();
   const url = (transport: Transport) => {
     const host = transport.endsWith("6") ? "[::1]" : "127.0.0.1";
@@ -30,6 +38,8 @@ export async function startTracker(directory: string): Promise<TestTracker> {
   };
 
   const listen = JSON.stringify([`127.0.0.1:${port}`, ...(hasIPv6() ? [`[::1]:${port}`] : [])]);
+  const { hooks, announceRoutes = ["/announce"] } = choice;
+  const routes = JSON.stringify(announceRoutes);
   const file = join(directory, "chihaya.yaml");
   await writeFile(
     file,
@@ -39,9 +49,11 @@ export async function startTracker(directory: string): Promise<TestTracker> {
   metrics_addr: "127.0.0.1:${await findFreePort()}"
   http:
     addr: ${listen}
+    announce_routes: ${routes}
   udp:
     addr: ${listen}
-`,
+    announce_routes: ${routes}
+${hooks === undefined ? "" : `  prehooks:\n${hooks}`}`,
   );
   const tracker = startProcess("tracker", process.execPath, [main, "--config", file]);
   try {
@@ -77,8 +89,8 @@ function waitUntilAnswering(url: string, ended: () => unknown): Promise<void> {
     try {
       await announce(url, nobody, { timeoutMs: 1000 });
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      return error instanceof TrackerError && error.kind === "refused";
     }
   });
 }
