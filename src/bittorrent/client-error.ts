@@ -21,6 +21,7 @@ export type ClientErrorCode =
   | "overloaded"
   | "rate-limited"
   | "storage-unavailable"
+  | "unapproved-address"
   | "unapproved-client"
   | "unapproved-torrent"
   | "unknown-action"

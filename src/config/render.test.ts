@@ -36,7 +36,15 @@ test("the hooks of the example file work when their comments are removed", () =>
   const { config } = load(renderExample().replace(/^ {4}# (?=- name:| {2})/gm, "    "));
   assert.deepEqual(
     config.preHooks.map(({ name }) => name),
-    ["client approval", "torrent approval", "interval variation", "jwt", "interval control", "rate limit"],
+    [
+      "client approval",
+      "torrent approval",
+      "ip approval",
+      "interval variation",
+      "jwt",
+      "interval control",
+      "rate limit",
+    ],
   );
 });
 

@@ -52,6 +52,10 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
       if (lists === undefined) return torrent.createTorrentApproval(fixed);
       return torrent.createTorrentLists({ ...fixed, lists }, hookDeps(hook.name, parts, used));
     }
+    case "ip approval": {
+      const { createIpApproval } = await import("../middleware/ip-approval/ip-approval.ts");
+      return createIpApproval(hook.options, hookDeps(hook.name, parts, used));
+    }
     case "interval variation": {
       const { createIntervalVariation } = await import(
         "../middleware/interval-variation/interval-variation.ts"

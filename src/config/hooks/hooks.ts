@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ClientApprovalOptions } from "../../middleware/client-approval/client-approval.ts";
 import type { IntervalControlOptions } from "../../middleware/interval-control/interval-control.ts";
 import type { IntervalVariationOptions } from "../../middleware/interval-variation/interval-variation.ts";
+import type { IpApprovalOptions } from "../../middleware/ip-approval/ip-approval.ts";
 import type { JwtOptions } from "../../middleware/jwt/options.ts";
 import type { RateLimitOptions } from "../../middleware/rate-limit/rate-limit.ts";
 import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
@@ -10,6 +11,7 @@ import { clientApproval, torrentApproval } from "./approval.ts";
 import type { BuiltInHook } from "./built-in.ts";
 import { intervalControl } from "./interval-control.ts";
 import { intervalVariation } from "./interval-variation.ts";
+import { ipApproval } from "./ip-approval.ts";
 import { jwt } from "./jwt.ts";
 import { type ModuleHookConfig, moduleHook, nameModule } from "./module.ts";
 import { rateLimit } from "./rate-limit.ts";
@@ -18,6 +20,7 @@ import { rateLimit } from "./rate-limit.ts";
 export type HookConfig =
   | { name: "client approval"; options: ClientApprovalOptions }
   | { name: "torrent approval"; options: TorrentApprovalOptions }
+  | { name: "ip approval"; options: IpApprovalOptions }
   | { name: "interval variation"; options: IntervalVariationOptions }
   | { name: "jwt"; options: JwtOptions }
   | { name: "interval control"; options: IntervalControlOptions }
@@ -28,6 +31,7 @@ export type HookConfig =
 export const builtInHooks: readonly BuiltInHook[] = [
   clientApproval,
   torrentApproval,
+  ipApproval,
   intervalVariation,
   jwt,
   intervalControl,

@@ -1,17 +1,8 @@
 import { z } from "zod";
-import { Networks } from "../../bittorrent/networks.ts";
 import type { RateLimitOptions } from "../../middleware/rate-limit/rate-limit.ts";
 import { integer, list, number } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
-
-function network(item: string): string | undefined {
-  try {
-    Networks.parse([item]);
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
+import { checkNetwork } from "./ip-approval.ts";
 
 const options: z.ZodType<RateLimitOptions> = z
   .strictObject({
@@ -26,7 +17,7 @@ const options: z.ZodType<RateLimitOptions> = z
     addresses: integer(8, 100_000_000)
       .prefault("100000")
       .describe("Addresses that are told apart, at 12 to 24 bytes each."),
-    exempt: list({ check: network }).prefault([]).describe("Networks that are not limited, as CIDR."),
+    exempt: list({ check: checkNetwork }).prefault([]).describe("Networks that are not limited, as CIDR."),
   })
   .check(({ value, issues }) => {
     if (value.burst >= value.rate) return;

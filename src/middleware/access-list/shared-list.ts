@@ -172,13 +172,16 @@ export class SharedList {
   async #load(opened: (OpenList | undefined)[]): Promise<void> {
     const pace = new Pace();
     const list = this.#format.collect();
-    for (const { kind, text } of this.#fixed) {
-      const bytes = Buffer.from(text);
-      list.add(bytes, 0, bytes.length, kind);
-    }
-    for (const [i, each] of this.#sources.entries()) {
-      opened[i] ??= await this.#look(each, true);
-      if (opened[i] === undefined || !(await this.#read(each, opened[i], list, pace))) return;
+    for (const kind of ["whitelist", "blacklist"] as const) {
+      for (const fixed of this.#fixed) {
+        const bytes = Buffer.from(fixed.text);
+        if (fixed.kind === kind) list.add(bytes, 0, bytes.length, kind);
+      }
+      for (const [i, each] of this.#sources.entries()) {
+        if (each.kind !== kind) continue;
+        opened[i] ??= await this.#look(each, true);
+        if (opened[i] === undefined || !(await this.#read(each, opened[i], list, pace))) return;
+      }
     }
     const { signal } = this.#stopped;
     const swap = async () => {
@@ -242,7 +245,7 @@ export interface SharedListParts {
   memory: string;
   format: ListFormat;
   options: ListOptions;
-  /** Entries that are always in the list. */
+  /** Entries that are always in the list; they are right. */
   fixed: readonly { kind: ListKind; text: string }[];
   /** Called after each swap in the first worker, before anything else is written; `old` is undefined for the first. */
   onSwap?: SwapListener;
