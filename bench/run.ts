@@ -15,6 +15,7 @@ const micros: Record<string, () => Promise<Micro>> = {
   "http-codec": async () => (await import("./micro/http-codec.ts")).httpCodec,
   chain: async () => (await import("./micro/chain.ts")).chain,
   store: async () => (await import("./micro/store.ts")).store,
+  locality: async () => (await import("./micro/locality.ts")).locality,
   "udp-frontend": async () => (await import("./micro/udp-frontend.ts")).udpFrontend,
 };
 /** Programs of their own; see their first lines for arguments. */

@@ -93,7 +93,7 @@ export function knownKeys(document: Plain, path: Path): string[] {
       if (module !== undefined && name === undefined)
         return ["module", "options", "timeout", "max_in_flight"];
       const hook = field.hooks.find((known) => known.name === name);
-      if (path[index + 1] === "options") return hook?.fields.map(({ key }) => key) ?? [];
+      if (path[index + 1] === "options") return knownOptions(hook, path.slice(index + 2));
       return ["name", "options"];
     }
     const next = field.fields.find(({ key }) => key === step);
@@ -101,6 +101,16 @@ export function knownKeys(document: Plain, path: Path): string[] {
     field = next;
   }
   return field.fields.map(({ key }) => key);
+}
+
+/** The keys of a hook's options, or of the items of one that is a list of blocks. */
+function knownOptions(hook: HookOutline | undefined, [key, ...below]: Path): string[] {
+  const fields = hook?.fields ?? [];
+  if (key === undefined) return fields.map((field) => field.key);
+  const json = fields.find((field) => field.key === key)?.facts?.json as
+    | { items?: { properties?: object } }
+    | undefined;
+  return below.length === 1 ? Object.keys(json?.items?.properties ?? {}) : [];
 }
 
 /** What the document says at the path of a value, or its default. */

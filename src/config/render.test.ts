@@ -44,6 +44,7 @@ test("the hooks of the example file work when their comments are removed", () =>
       "jwt",
       "interval control",
       "rate limit",
+      "locality",
     ],
   );
 });

@@ -39,6 +39,8 @@ export function block(value: unknown, indent: string): string {
     .map(([key, item]) => {
       const isNested = typeof item === "object" && item !== null && !Array.isArray(item);
       if (isNested && Object.keys(item).length > 0) return `${indent}${key}:\n${block(item, `${indent}  `)}`;
+      const isBlocks = Array.isArray(item) && item.length > 0 && item.every((one) => typeof one === "object");
+      if (isBlocks) return `${indent}${key}:\n${block(item, `${indent}  `)}`;
       const text = isNested
         ? "{}"
         : typeof item === "string" || Array.isArray(item)

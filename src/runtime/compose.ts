@@ -25,7 +25,7 @@ export async function composeSettings(config: Config, parts: ComposeParts): Prom
   const used = new Map<string, number>();
   const createAll = async (hooks: readonly HookConfig[]) => {
     const created: Hook[] = [];
-    for (const hook of hooks) created.push(await createHook(hook, parts, used));
+    for (const hook of hooks) created.push(await createHook(hook, config, parts, used));
     return created;
   };
   return {
@@ -38,7 +38,12 @@ export async function composeSettings(config: Config, parts: ComposeParts): Prom
   };
 }
 
-async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {
+async function createHook(
+  hook: HookConfig,
+  { storage }: Config,
+  parts: ComposeParts,
+  used: Map<string, number>,
+): Promise<Hook> {
   switch (hook.name) {
     case "client approval": {
       const client = await import("../middleware/client-approval/client-approval.ts");
@@ -73,6 +78,10 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
     case "rate limit": {
       const { createRateLimit } = await import("../middleware/rate-limit/rate-limit.ts");
       return createRateLimit(hook.options, hookDeps(hook.name, parts, used));
+    }
+    case "locality": {
+      const { createLocality } = await import("../middleware/locality/create-locality.ts");
+      return createLocality(hook.options, storage.config, hookDeps(hook.name, parts, used));
     }
     case "module": {
       const { importHookDefinition } = await import("../config/import-hook.ts");

@@ -8,6 +8,7 @@ import { createRandom } from "../../src/bittorrent/clock.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createJwt } from "../../src/middleware/jwt/jwt.ts";
 import { limitHook } from "../../src/middleware/limit-hook.ts";
+import { createLocality } from "../../src/middleware/locality/create-locality.ts";
 import { createTorrentLists } from "../../src/middleware/torrent-approval/torrent-approval.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
@@ -60,6 +61,14 @@ before(async () => {
     ...{ maxEntries: 1, onFailure: "allow" as const },
   };
   await createTorrentLists({ lists }, hookDeps("torrent approval", { ...parts, owner: 1 }, new Map()));
+  const locality = {
+    levels: [{ name: "rack", by: "prefix", ipv4: 24, ipv6: 64 }],
+    remoteQuota: 0.2,
+    order: "near-first",
+    maxPeers: 10,
+  } as const;
+  const localityDeps = hookDeps("locality", { ...parts, owner: 1 }, new Map());
+  await createLocality(locality, loaded.config.storage.config, localityDeps);
   const asynchronous = limitHook({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const settings = { ...composed, postHooks: [failing, asynchronous] };
   new Supervisor(parts, 2);

@@ -4,6 +4,7 @@ import type { IntervalControlOptions } from "../../middleware/interval-control/i
 import type { IntervalVariationOptions } from "../../middleware/interval-variation/interval-variation.ts";
 import type { IpApprovalOptions } from "../../middleware/ip-approval/ip-approval.ts";
 import type { JwtOptions } from "../../middleware/jwt/options.ts";
+import type { LocalityOptions } from "../../middleware/locality/create-locality.ts";
 import type { RateLimitOptions } from "../../middleware/rate-limit/rate-limit.ts";
 import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
 import { nearest } from "../nearest.ts";
@@ -13,6 +14,7 @@ import { intervalControl } from "./interval-control.ts";
 import { intervalVariation } from "./interval-variation.ts";
 import { ipApproval } from "./ip-approval.ts";
 import { jwt } from "./jwt.ts";
+import { locality } from "./locality.ts";
 import { type ModuleHookConfig, moduleHook, nameModule } from "./module.ts";
 import { rateLimit } from "./rate-limit.ts";
 
@@ -25,6 +27,7 @@ export type HookConfig =
   | { name: "jwt"; options: JwtOptions }
   | { name: "interval control"; options: IntervalControlOptions }
   | { name: "rate limit"; options: RateLimitOptions }
+  | { name: "locality"; options: LocalityOptions }
   | ModuleHookConfig;
 
 /** The hooks that the tracker brings along, in the order of the documentation. */
@@ -36,6 +39,7 @@ export const builtInHooks: readonly BuiltInHook[] = [
   jwt,
   intervalControl,
   rateLimit,
+  locality,
 ];
 
 const names = builtInHooks.map(({ name }) => name);

@@ -1,0 +1,84 @@
+import type { Metrics } from "../../observability/metrics.ts";
+import type { PeerStore, StoreStatistics } from "../../storage/peer-store.ts";
+import type { HookDeps } from "../define-hook.ts";
+import type { Hook } from "../hook.ts";
+import type { FurtherStoreOptions, SharedState } from "../shared-state.ts";
+import { type Level, NetworksLevel, PrefixLevel } from "./level.ts";
+import { Locality, type LocalityOrder } from "./locality.ts";
+
+/** One level: whose addresses share their first bits, or are in networks of the same name. */
+export type LevelOptions = {
+  /** Names it in metrics. */
+  name: string;
+} & (
+  | { by: "prefix"; ipv4: number; ipv6: number }
+  | {
+      by: "networks";
+      /** Of each neighbourhood, in CIDR notation. */
+      networks: Readonly<Record<string, readonly string[]>>;
+    }
+);
+
+/** What `locality` is told. */
+export interface LocalityOptions {
+  /** From near to far, at least one. */
+  levels: readonly LevelOptions[];
+  /** Share of each list that is kept for peers from beyond a level, and of that again at the next: 0 to below 1. */
+  remoteQuota: number;
+  order: LocalityOrder;
+  /** Peers that fit into the neighbourhoods of all levels together. */
+  maxPeers: number;
+}
+
+/**
+ * Creates the prehook `locality`: neighbours first in the answers of the store.
+ * @param lifetime  that of peers in the tracker's own store
+ * @throws RangeError for networks that are none
+ */
+export async function createLocality(
+  { levels, remoteQuota, order, maxPeers }: LocalityOptions,
+  lifetime: Pick<FurtherStoreOptions, "peerLifetime" | "gcInterval">,
+  { random, metrics, shared }: Pick<HookDeps, "random" | "metrics" | "shared">,
+): Promise<Hook> {
+  const store = await shared.store("neighbourhoods", { ...lifetime, maxPeers });
+  const made = levels.map(createLevel);
+  const locality = new Locality({
+    levels: made,
+    store,
+    secret: await shareSecret(shared, random.next),
+    remoteQuota,
+    order,
+    given: [...made.map(({ name }) => name), "beyond"].map((level) =>
+      metrics.counter("chihaya_locality_peers_total", "Peers that were listed, by the level that gave them", {
+        level,
+      }),
+    ),
+  });
+  if (shared.isFirst) watchStore(store, metrics);
+  return {
+    name: "locality",
+    aroundAnnounce: (next) => locality.around(next),
+    start: () => store.start(),
+    stop: () => store.stop(),
+  };
+}
+
+function createLevel(options: LevelOptions): Level {
+  if (options.by === "prefix") return new PrefixLevel(options.name, options.ipv4, options.ipv6);
+  return NetworksLevel.parse(options.name, options.networks);
+}
+
+/** Two random words: who comes first writes them. */
+async function shareSecret(shared: SharedState, draw: () => number): Promise<Int32Array> {
+  const secret = new Int32Array(await shared.buffer("secret", 8));
+  for (let i = 0; i < secret.length; i++) Atomics.compareExchange(secret, i, 0, draw() | 1);
+  return secret;
+}
+
+function watchStore(store: PeerStore, metrics: Metrics): void {
+  const read = () => store.statistics() as StoreStatistics; // a further store answers at once
+  const help = "Peers in the neighbourhoods of all levels together";
+  metrics.gauge("chihaya_locality_stored_peers", help, () => read().seeders + read().leechers);
+  const refusedHelp = "Times that a peer did not fit into its neighbourhood";
+  metrics.counterFrom("chihaya_locality_refused_peers_total", refusedHelp, () => read().refused);
+}
