@@ -14,6 +14,7 @@ const micros: Record<string, () => Promise<Micro>> = {
   "udp-codec": async () => (await import("./micro/udp-codec.ts")).udpCodec,
   "http-codec": async () => (await import("./micro/http-codec.ts")).httpCodec,
   chain: async () => (await import("./micro/chain.ts")).chain,
+  jwt: async () => (await import("./micro/jwt.ts")).jwt,
   store: async () => (await import("./micro/store.ts")).store,
   locality: async () => (await import("./micro/locality.ts")).locality,
   "udp-frontend": async () => (await import("./micro/udp-frontend.ts")).udpFrontend,

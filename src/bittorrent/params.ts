@@ -25,6 +25,7 @@ export class Params {
   #pathStart = 0;
   #pathEnd = 0;
   #queryEnd = 0;
+  #query: string | undefined;
   #route: ReadonlyMap<string, string> | undefined;
   /** Where set, the parameters of the route are looked for when a hook asks for one; kept for the next requests. */
   routes: RouteMatcher | undefined;
@@ -39,6 +40,7 @@ export class Params {
     this.#pathStart = start;
     this.#pathEnd = pathEnd;
     this.#queryEnd = end;
+    this.#query = undefined;
     this.#route = undefined;
   }
 
@@ -70,26 +72,23 @@ export class Params {
 
   /** The query as it was sent, without the `?`. */
   get query(): string {
-    return latin1(this.#bytes, this.#pathEnd + 1, this.#queryEnd);
+    this.#query ??= latin1(this.#bytes, this.#pathEnd + 1, this.#queryEnd);
+    return this.#query;
   }
 
   /** The value of a query parameter, percent-decoded (`+` is a space); names in lower case, the last one wins. */
   get(name: string): string | undefined {
-    const bytes = this.#bytes;
-    const end = this.#queryEnd;
-    let valueStart = -1;
-    let valueEnd = -1;
-    for (let at = this.#pathEnd + 1; at < end; at++) {
-      const nameEnd = matchName(bytes, at, end, name);
-      let pairEnd = nameEnd < 0 ? at : nameEnd;
-      while (pairEnd < end && bytes[pairEnd] !== ampersand) pairEnd++;
-      if (nameEnd >= 0 && pairEnd > at) {
-        valueStart = Math.min(nameEnd + 1, pairEnd);
-        valueEnd = pairEnd;
-      }
-      at = pairEnd;
+    // Searching a string is several times as fast as searching bytes, its copy included (npm run bench -- jwt).
+    const query = this.query;
+    let value: string | undefined;
+    for (let at = 0; at < query.length; ) {
+      const ampersand = query.indexOf("&", at);
+      const end = ampersand < 0 ? query.length : ampersand;
+      const nameEnd = matchName(query, at, end, name);
+      if (nameEnd >= 0 && end > at) value = query.slice(nameEnd + 1, end);
+      at = end + 1;
     }
-    return valueStart < 0 ? undefined : percentDecode(latin1(bytes, valueStart, valueEnd));
+    return value === undefined ? undefined : percentDecode(value);
   }
 
   /** The value of a named or catch-all parameter of the route, such as `passkey` of `/announce/:passkey`. */
@@ -101,26 +100,25 @@ export class Params {
   }
 }
 
-const ampersand = 0x26;
 const equalsSign = 0x3d;
 const percent = 0x25;
 const plus = 0x2b;
 
-/** @returns where the name of the pair at `at` ends if it is `name`, else -1 */
-function matchName(bytes: Uint8Array, at: number, end: number, name: string): number {
+/** @returns where the name of the pair `query[at..end)` ends if it is `name`, else -1 */
+function matchName(query: string, at: number, end: number, name: string): number {
   for (let i = 0; ; i++) {
-    const byte = at + i < end ? bytes[at + i]! : ampersand;
-    if (byte === equalsSign || byte === ampersand) return i === name.length ? at + i : -1;
-    if (byte === percent || byte === plus || byte >= 0x80) return matchEncodedName(bytes, at, end, name);
-    const isCapital = byte >= 0x41 && byte <= 0x5a;
-    if (i >= name.length || (isCapital ? byte | 0x20 : byte) !== name.charCodeAt(i)) return -1;
+    const code = at + i < end ? query.charCodeAt(at + i) : equalsSign;
+    if (code === equalsSign) return i === name.length ? at + i : -1;
+    if (code === percent || code === plus || code >= 0x80) return matchEncodedName(query, at, end, name);
+    const isCapital = code >= 0x41 && code <= 0x5a;
+    if (i >= name.length || (isCapital ? code | 0x20 : code) !== name.charCodeAt(i)) return -1;
   }
 }
 
-function matchEncodedName(bytes: Uint8Array, at: number, end: number, name: string): number {
-  let nameEnd = at;
-  while (nameEnd < end && bytes[nameEnd] !== equalsSign && bytes[nameEnd] !== ampersand) nameEnd++;
-  return percentDecode(latin1(bytes, at, nameEnd)).toLowerCase() === name ? nameEnd : -1;
+function matchEncodedName(query: string, at: number, end: number, name: string): number {
+  const equals = query.indexOf("=", at);
+  const nameEnd = equals < 0 || equals > end ? end : equals;
+  return percentDecode(query.slice(at, nameEnd)).toLowerCase() === name ? nameEnd : -1;
 }
 
 /** Decodes `%XX` and `+` of a Latin-1 string byte by byte; a broken escape stays as it is. */
