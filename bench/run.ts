@@ -15,6 +15,7 @@ const micros: Record<string, () => Promise<Micro>> = {
   "http-codec": async () => (await import("./micro/http-codec.ts")).httpCodec,
   chain: async () => (await import("./micro/chain.ts")).chain,
   jwt: async () => (await import("./micro/jwt.ts")).jwt,
+  access: async () => (await import("./micro/access.ts")).access,
   store: async () => (await import("./micro/store.ts")).store,
   locality: async () => (await import("./micro/locality.ts")).locality,
   "udp-frontend": async () => (await import("./micro/udp-frontend.ts")).udpFrontend,
@@ -64,7 +65,7 @@ async function measure(name: string): Promise<void> {
   const micro = await micros[name]!();
   const { measureCase } = await import("./micro/micro.ts");
   const figures: MicroFigures[] = [];
-  for (const [each, call] of Object.entries(micro.cases())) figures.push(await measureCase(each, call));
+  for (const [each, call] of Object.entries(await micro.cases())) figures.push(await measureCase(each, call));
   const rows = figures.map(({ name, nanoseconds, bytes }) => {
     const time = nanoseconds < 10 ? nanoseconds.toFixed(1) : nanoseconds.toFixed(0);
     return `| ${name} | ${time} | ${bytes === 0 ? "0" : bytes.toFixed(1)} |`;

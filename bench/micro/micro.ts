@@ -5,7 +5,7 @@ import { heapGrowth } from "../../test/support/heap-growth.ts";
 export interface Micro {
   title: string;
   /** What each case does, by its name; called anew in the process that measures. */
-  cases(): Record<string, MicroCase>;
+  cases(): Record<string, MicroCase> | Promise<Record<string, MicroCase>>;
 }
 
 export type MicroCase =
