@@ -38,7 +38,7 @@ const inUrl = { http4: "?jwt=", udp4: "/" } as const;
 const algorithms = { http4: "RS256", udp4: "EdDSA" } as const;
 type Over = keyof typeof inUrl;
 
-describe("a registry's tokens", () => {
+describe("a registry's tokens", { concurrency: 2 }, () => {
   let directory: string;
 
   before(async () => {

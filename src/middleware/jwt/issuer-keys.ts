@@ -159,7 +159,7 @@ export class IssuerKeys {
     if (!isFetched && !this.#isFailing) {
       const { fetchedAt } = this.#published;
       const effect = fetchedAt < 0 ? "no token can be verified" : "those of before stay for a time";
-      logger.error({ ...fields, err: failure }, `failed to fetch the issuer's keys; ${effect}`);
+      logger.error({ ...fields, reason: explain(failure) }, `failed to fetch the issuer's keys; ${effect}`);
     }
     this.#isFailing = !isFetched;
     this.#fetches[isFetched ? "ok" : "failed"].inc();
@@ -192,6 +192,7 @@ export class IssuerKeys {
   }
 
   #take(published: Published): void {
+    this.#published = published;
     this.#installed = this.#installed.then(() => this.#install(published));
   }
 
@@ -209,7 +210,6 @@ export class IssuerKeys {
     for (const [, key] of gone) key.isCurrent = false;
     const isChanged = gone.length > 0 || keys.size !== this.#keys.size;
     this.#keys = keys;
-    this.#published = published;
     this.usableUntil = keys.size === 0 ? -1 : published.fetchedAt + this.#options.jwkSetMaxAge;
     if (isChanged) this.#changed();
     this.#tellNews();
@@ -228,4 +228,10 @@ export class IssuerKeys {
     this.#news?.resolve();
     this.#news = undefined;
   }
+}
+
+/** What went wrong, and what was behind it: fetch says no more than "fetch failed". */
+function explain(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
 }

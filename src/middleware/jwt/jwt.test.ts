@@ -51,6 +51,8 @@ interface Setup {
   options?: Partial<JwtOptions>;
   issuer?: Issuer;
   workers?: number;
+  /** Of a tracker that is reloaded. */
+  hub?: LocalHub;
 }
 
 /** Hooks of as many workers, started, over one issuer. */
@@ -71,7 +73,7 @@ async function start(t: TestContext, setup: Setup = {}) {
   };
   const clock = { seconds: 1000, unixSeconds: now };
   const random = createRandom(1);
-  const first = new LocalHub({ clock, random });
+  const first = setup.hub ?? new LocalHub({ clock, random });
   const other: ShareHub = {
     isFirst: false,
     buffer: (...args) => first.buffer(...args),
@@ -80,7 +82,11 @@ async function start(t: TestContext, setup: Setup = {}) {
     subscribe: (...args) => first.subscribe(...args),
   };
   const logged: string[] = [];
-  const log = (_fields: object, message: string) => logged.push(message);
+  const reasons: (string | undefined)[] = [];
+  const log = (fields: object, message: string) => {
+    logged.push(message);
+    reasons.push((fields as { reason?: string }).reason);
+  };
   const logger = { ...silentLogger, info: log, warn: log, error: log };
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const made = Array.from({ length: workers }, (_, i) => {
@@ -99,7 +105,7 @@ async function start(t: TestContext, setup: Setup = {}) {
     clock.seconds += seconds;
     clock.unixSeconds += seconds;
   };
-  return { hook, hooks, metrics, issuer, clock, logged, pass };
+  return { hook, hooks, metrics, issuer, clock, logged, reasons, pass };
 }
 
 function request(token: string | undefined, wanted = infoHash, parameter = "jwt") {
@@ -344,10 +350,12 @@ describe("the issuer's keys", () => {
   });
 
   test("an issuer that is down changes nothing, for a time", async (t) => {
-    const { hook, issuer, pass, logged, metrics } = await start(t, { options: { jwkSetMaxAge: 3600 } });
+    const { hook, issuer, pass, logged, reasons, metrics } = await start(t, {
+      options: { jwkSetMaxAge: 3600 },
+    });
     const token = await signToken(rsa, { ...claims, exp: now + 86_400 });
     assert.equal(await announce(hook, token), undefined);
-    issuer.answer = () => Promise.reject(new Error("down"));
+    issuer.answer = () => Promise.reject(new TypeError("fetch failed", { cause: new Error("no route") }));
     pass(300);
     t.mock.timers.tick(interval);
     for (let fetches = 2; fetches < 20; fetches++) {
@@ -357,6 +365,7 @@ describe("the issuer's keys", () => {
       t.mock.timers.tick(1);
     }
     assert.deepEqual(logged, ["failed to fetch the issuer's keys; those of before stay for a time"]);
+    assert.deepEqual(reasons, ["fetch failed: no route"]);
     assert.equal(announce(hook, token), undefined, "a known token");
     const fresh = await signToken(rsa, { ...claims, jti: "fresh" });
     assert.equal(await announce(hook, fresh), undefined, "a new one");
@@ -389,6 +398,17 @@ describe("the issuer's keys", () => {
     t.mock.timers.tick(30_000);
     await until(() => hooks.every((hook) => hook.ready!() === true));
     for (const hook of hooks) assert.equal(await announce(hook, token), undefined);
+  });
+
+  test("a reload while the issuer is down goes on with the keys that are there", async (t) => {
+    const clock = { seconds: 1000, unixSeconds: now };
+    const hub = new LocalHub({ clock, random: createRandom(1) });
+    const { issuer } = await start(t, { hub });
+    t.mock.timers.reset();
+    issuer.answer = () => Promise.reject(new Error("down"));
+    const { hook } = await start(t, { hub, issuer });
+    assert.equal(hook.ready!(), true);
+    assert.equal(await announce(hook, await signToken(rsa, claims)), undefined);
   });
 
   test("an issuer that does not answer is not waited for", async (t) => {
