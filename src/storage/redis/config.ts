@@ -6,6 +6,8 @@ export interface RedisStoreConfig {
   topology: "single" | "sentinel" | "cluster";
   /** The name under which sentinels know the primary. */
   sentinelMaster: string;
+  /** Certificates of authorities in PEM, for `rediss:`; those of Node.js where it is absent. */
+  ca?: string | undefined;
   /** What keys begin with. */
   keyPrefix: string;
   connectTimeout: number;

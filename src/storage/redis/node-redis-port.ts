@@ -50,20 +50,25 @@ function connect(library: Library, config: RedisStoreConfig): Connection {
   const { createClient, createCluster, createSentinel, RESP_TYPES } = library;
   const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer } as const;
   const options = { typeMapping };
-  const socket = { connectTimeout: config.connectTimeout * 1000, reconnectStrategy: reconnectDelay };
-  const common = { RESP: 2, disableOfflineQueue: true, disableClientInfo: true } as const;
   const [first] = config.broker as [string];
+  const { username, password, protocol, pathname } = new URL(first);
+  const { ca } = config;
+  const socket = {
+    connectTimeout: config.connectTimeout * 1000,
+    reconnectStrategy: reconnectDelay,
+    ...(protocol === "rediss:" ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : {}),
+  };
+  const common = { RESP: 2, disableOfflineQueue: true, disableClientInfo: true } as const;
   if (config.topology === "single") {
     const client = createClient({ ...common, url: first, socket });
     const send = (args: readonly RedisArgument[]): Promise<unknown> => client.sendCommand(args, options);
     return { isCluster: false, client, send: (_, args) => send(args), masters: () => [{ send }] };
   }
-  const { username, password, protocol, pathname } = new URL(first);
   const shared = {
     ...common,
     ...(username === "" ? {} : { username: decodeURIComponent(username) }),
     ...(password === "" ? {} : { password: decodeURIComponent(password) }),
-    socket: protocol === "rediss:" ? { ...socket, tls: true as const } : socket,
+    socket,
   };
   if (config.topology === "sentinel") {
     const sentinel = createSentinel({
@@ -73,7 +78,7 @@ function connect(library: Library, config: RedisStoreConfig): Connection {
         return { host: hostname, port: Number(port || 26379) };
       }),
       nodeClientOptions: { ...shared, database: Number(pathname.slice(1) || 0) },
-      sentinelClientOptions: { socket: shared.socket },
+      sentinelClientOptions: { socket },
       scanInterval: 1000,
       maxCommandRediscovers: 0,
       RESP: 2,

@@ -24,6 +24,31 @@ export const storageUnavailable: ClientError = new ClientError(
 /** What clients are told when too many announces wait for the engine. */
 const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
 
+/** How a store stands with its engine; the last two only go up. */
+export interface RedisStanding {
+  /** Announces and scraped torrents that wait for the engine. */
+  waiting: number;
+  /** Announces that the engine has not heard of and is told when it is back. */
+  backlog: number;
+  /** Announces and scraped torrents that were refused, or answered from local memory, since the engine did not answer. */
+  unanswered: number;
+  /** Peers that the engine had no room for. */
+  refused: number;
+}
+
+/** What a reload cannot change, by the names of the configuration. */
+const restartOptions: readonly [name: string, field: keyof RedisStoreConfig][] = [
+  ["redis_broker", "broker"],
+  ["redis_topology", "topology"],
+  ["redis_sentinel_master", "sentinelMaster"],
+  ["redis_ca_path", "ca"],
+  ["redis_connect_timeout", "connectTimeout"],
+  ["key_prefix", "keyPrefix"],
+  ["peer_ids", "peerIds"],
+  ["on_failure", "onFailure"],
+  ["max_local_peers", "maxLocalPeers"],
+];
+
 /** Records in one batch at most: the engine serves nobody else meanwhile, for one or two milliseconds. */
 const maxBatch = 128;
 /** Batches under way at once to a single server; what comes meanwhile gathers in the next one. */
@@ -94,6 +119,7 @@ export class RedisStore implements PeerStore {
   #underWay = 0;
   #isScheduled = false;
   #refused = 0;
+  #unanswered = 0;
   #totals: Totals | undefined;
   #counting: Promise<Totals> | undefined;
   #countAgainMs = 0;
@@ -119,6 +145,15 @@ export class RedisStore implements PeerStore {
     return this.#gone === undefined ? true : `redis: ${this.#gone}`;
   }
 
+  get standing(): RedisStanding {
+    return {
+      waiting: this.#waiting,
+      backlog: this.#backlog.size,
+      unanswered: this.#unanswered,
+      refused: this.#refused,
+    };
+  }
+
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
     if (this.#gone !== undefined) return this.#withoutEngine(request, response, step);
     if (this.#waiting >= maxWaiting) return Promise.reject(overloaded);
@@ -130,6 +165,7 @@ export class RedisStore implements PeerStore {
 
   scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void> {
     if (this.#gone !== undefined) {
+      this.#unanswered += request.count;
       if (this.#local) return this.#local.scrape(request, response);
       return Promise.reject(storageUnavailable);
     }
@@ -220,9 +256,11 @@ export class RedisStore implements PeerStore {
   /** Takes lifetimes and the interval; the rest needs new connections. */
   configure(config: RedisStoreConfig): string[] {
     const { peerLifetime, gcInterval, readTimeout } = config;
-    const before = JSON.stringify({ ...this.#config, peerLifetime, gcInterval, readTimeout });
-    this.#config = { ...this.#config, peerLifetime, gcInterval, readTimeout };
-    return before === JSON.stringify(config) ? [] : ["redis"];
+    const before = this.#config;
+    this.#config = { ...before, peerLifetime, gcInterval, readTimeout };
+    return restartOptions
+      .filter(([, field]) => JSON.stringify(before[field]) !== JSON.stringify(config[field]))
+      .map(([name]) => name);
   }
 
   #openPort(): RedisPort {
@@ -327,6 +365,7 @@ export class RedisStore implements PeerStore {
   /** Ends a batch that the engine has not answered. */
   #fail(batch: Batch, error: Error, isGone: boolean): void {
     if (batch.isDone) return;
+    this.#unanswered += batch.entries.length;
     if (isGone) this.#lose(error.message);
     if (this.#local) for (const entry of batch.entries) this.#serve(batch, entry);
     this.#finish(batch, this.#local ? undefined : storageUnavailable);
@@ -344,6 +383,7 @@ export class RedisStore implements PeerStore {
   }
 
   #withoutEngine(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
+    this.#unanswered++;
     if (!this.#local) return Promise.reject(storageUnavailable);
     this.#local.announce(request, response, step);
     if ((step & Step.apply) === 0) return;
