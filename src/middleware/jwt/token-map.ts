@@ -1,4 +1,5 @@
 interface Entry<Value> {
+  readonly key: string;
   readonly token: string;
   readonly value: Value;
 }
@@ -24,13 +25,15 @@ export class TokenMap<Value> {
     let entry = this.#young.get(key);
     if (entry === undefined) {
       entry = this.#old.get(key);
-      if (entry !== undefined) this.#put(key, entry);
+      if (entry !== undefined) this.#put(entry);
     }
     return entry?.token === token ? entry.value : undefined;
   }
 
   set(token: string, value: Value): void {
-    this.#put(token.slice(-keyLength), { token, value });
+    // A copy: a part of a string keeps the whole alive, and this one may be part of a long query.
+    const own = Buffer.from(token, "latin1").toString("latin1");
+    this.#put({ key: own.slice(-keyLength), token: own, value });
   }
 
   clear(): void {
@@ -38,8 +41,8 @@ export class TokenMap<Value> {
     this.#old.clear();
   }
 
-  #put(key: string, entry: Entry<Value>): void {
-    this.#young.set(key, entry);
+  #put(entry: Entry<Value>): void {
+    this.#young.set(entry.key, entry);
     if (this.#young.size < this.#half) return;
     this.#old = this.#young;
     this.#young = new Map();
