@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Address } from "./address.ts";
-import { Networks } from "./networks.ts";
+import { Networks, parseNetwork, readNetwork } from "./networks.ts";
 
 const rows: [network: string, address: string, contains: boolean][] = [
   ["10.0.0.0/8", "10.255.0.1", true],
@@ -63,5 +63,21 @@ test("what is no network is refused with a reason", () => {
   ];
   for (const [text, message] of refusals) {
     assert.throws(() => Networks.parse(["127.0.0.1", text]), { name: "RangeError", message }, text);
+    assert.equal(read(text), "none", text);
+  }
+});
+
+/** What {@link readNetwork} makes of a text between others. */
+function read(text: string): string {
+  const bytes = new TextEncoder().encode(`7${text}7`);
+  const address = new Address();
+  const prefix = readNetwork(bytes, 1, bytes.length - 1, address);
+  return prefix < 0 ? "none" : `${address}/${prefix}`;
+}
+
+test("a network is read from bytes as from text", () => {
+  for (const [text] of rows) {
+    const { address, prefix } = parseNetwork(text);
+    assert.equal(read(text), text.startsWith("::ffff:") ? "none" : `${address}/${prefix}`, text);
   }
 });

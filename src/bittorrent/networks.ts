@@ -1,4 +1,4 @@
-import { Address, type Family } from "./address.ts";
+import { Address, type Family, parseAddress } from "./address.ts";
 
 /** Words of one network in the table: its address, then its mask. */
 const stride = 8;
@@ -107,4 +107,32 @@ export function parseNetwork(text: string): Network {
     throw new RangeError(`${JSON.stringify(text)} has bits beyond its prefix; write ${first}/${prefix}`);
   }
   return { address, prefix };
+}
+
+/**
+ * Parses the network in ASCII `bytes[start..end)` into `out`. Never throws, never allocates.
+ * @returns its prefix; -1 where it is none, or written in a way for which {@link parseNetwork} is needed (IPv4-mapped)
+ */
+export function readNetwork(bytes: Uint8Array, start: number, end: number, out: Address): number {
+  let isIPv6 = false;
+  let slash = start;
+  for (; slash < end && bytes[slash] !== 0x2f; slash++) {
+    if (bytes[slash] === 0x25) return -1;
+    if (bytes[slash] === 0x3a) isIPv6 = true;
+  }
+  if (!parseAddress(bytes, start, slash, out) || isIPv6 !== (out.family === 6)) return -1;
+  const bits = isIPv6 ? 128 : 32;
+  if (slash === end) return bits;
+  let prefix = 0;
+  for (let at = slash + 1; at < end; at++) {
+    const digit = bytes[at]! - 0x30;
+    if (digit < 0 || digit > 9 || (prefix === 0 && at > slash + 1)) return -1;
+    prefix = prefix * 10 + digit;
+    if (prefix > bits) return -1;
+  }
+  if (slash + 1 === end) return -1;
+  for (let bit = prefix; bit < bits; bit = (bit | 7) + 1) {
+    if ((out.bytes[bit >> 3]! & (0xff >> (bit & 7))) !== 0) return -1;
+  }
+  return prefix;
 }

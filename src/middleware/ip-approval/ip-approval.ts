@@ -1,6 +1,6 @@
-import type { Address } from "../../bittorrent/address.ts";
+import { Address } from "../../bittorrent/address.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
-import { parseNetwork } from "../../bittorrent/networks.ts";
+import { parseNetwork, readNetwork } from "../../bittorrent/networks.ts";
 import { noPrefix, PrefixMap, PrefixMapBuilder } from "../../bittorrent/prefix-map.ts";
 import { type FixedLists, lifetime, listNotLoaded } from "../access-list/key-approval.ts";
 import type { ListCollector, ListFormat, ListKind } from "../access-list/list-format.ts";
@@ -93,6 +93,7 @@ function isEnd(byte: number): boolean {
 /** Of a network that is in both lists the last counts: {@link SharedList} adds the blacklist behind the whitelist. */
 class NetworkCollector implements ListCollector {
   readonly #builder = new PrefixMapBuilder();
+  readonly #address = new Address();
 
   get size(): number {
     return this.#builder.size;
@@ -101,6 +102,11 @@ class NetworkCollector implements ListCollector {
   add(bytes: Uint8Array, start: number, end: number, kind: ListKind): string | undefined {
     let to = start;
     while (to < end && !isEnd(bytes[to]!)) to++;
+    const simple = readNetwork(bytes, start, to, this.#address);
+    if (simple >= 0) {
+      this.#builder.add(this.#address, simple, values[kind]);
+      return undefined;
+    }
     try {
       const { address, prefix } = parseNetwork(Buffer.from(bytes.subarray(start, to)).toString("latin1"));
       this.#builder.add(address, prefix, values[kind]);
