@@ -1,3 +1,4 @@
+import { isMainThread } from "node:worker_threads";
 import type { Network } from "../network.ts";
 import { listenStream as listenPortable } from "../portable/stream.ts";
 import { bindDatagram } from "./datagram.ts";
@@ -11,6 +12,8 @@ import { listenStream } from "./stream.ts";
  */
 export async function openLinuxNetwork(): Promise<Network> {
   const poller = new Poller(await loadLibc());
+  // Descriptors are the process's: listeners of a thread that dies would go on taking clients, and nobody answer them.
+  if (!isMainThread) process.once("exit", () => poller.abandon());
   return {
     engine: "linux",
     bindDatagram: async (options) => bindDatagram(poller, options),
