@@ -82,7 +82,10 @@ describe("a hook under test", () => {
       testHook(passkeys, { passkeys: 3 }),
       /^Error: passkeys: options\.passkeys: expected a list$/,
     );
-    await assert.rejects(testHook(passkeys, { passkeys: ["a", "b", "c"] }), full);
+    await assert.rejects(testHook(passkeys, { passkeys: ["a", "b", "c"] }), {
+      message: "passkeys: too many members",
+      cause: full,
+    });
   });
 
   test("as a posthook it hears of what was answered, and its failure is one of the tracker's", async (t) => {

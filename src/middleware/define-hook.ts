@@ -65,7 +65,7 @@ export function defineHook<Options = undefined, Input = unknown>(
 /**
  * Makes a hook of a definition.
  * @param options  as they were written; checked here
- * @throws Error that names the first wrong option
+ * @throws Error with the hook's name, and the first wrong option or what `create` has thrown
  */
 export async function createDefinedHook<Options>(
   definition: HookDefinition<Options>,
@@ -81,8 +81,17 @@ export async function createDefinedHook<Options>(
         .join("")}: ${message}`,
     );
   }
-  const hook = await definition.create(result.value, deps);
-  return Object.assign(hook, { name: definition.name });
+  try {
+    const hook = await definition.create(result.value, deps);
+    return Object.assign(hook, { name: definition.name });
+  } catch (error) {
+    throw named(definition.name, error);
+  }
+}
+
+/** An error that says which hook it comes from. */
+export function named(hook: string, error: unknown): Error {
+  return new Error(`${hook}: ${error instanceof Error ? error.message : error}`, { cause: error });
 }
 
 /** Checks the options of a definition; without a schema there must be none. */

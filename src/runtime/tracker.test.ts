@@ -146,7 +146,7 @@ test("a hook that does not start stops those before it, and nothing is served", 
     recording.hook("late"),
   ];
   const { tracker, events } = new Recording({ preHooks: hooks });
-  await assert.rejects(tracker.start(), { message: "no such list" });
+  await assert.rejects(tracker.start(), { message: "bad: no such list" });
   assert.deepEqual(recording.events, ["start good", "stop good"]);
   assert.deepEqual(events, ["start store", "stop store"]);
   assert.deepEqual(tracker.urls(), []);

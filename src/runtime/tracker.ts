@@ -5,6 +5,7 @@ import { HttpFrontend } from "../frontend/http/http-frontend.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
 import { UdpFrontend } from "../frontend/udp/udp-frontend.ts";
+import { named } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { TrackerLogic } from "../middleware/logic.ts";
 import type { DatagramOptions } from "../net/datagram.ts";
@@ -112,7 +113,7 @@ export class Tracker {
       await store.start();
       started.unshift(["storage", () => store.stop()]);
       for (const hook of hooksOf(this.#settings)) {
-        await hook.start?.();
+        await startHook(hook);
         started.unshift([hook.name, () => hook.stop?.()]);
       }
       for (const frontend of this.#frontends) {
@@ -137,7 +138,7 @@ export class Tracker {
     const started: Hook[] = [];
     try {
       for (const hook of without(hooksOf(settings), hooksOf(this.#settings))) {
-        await hook.start?.();
+        await startHook(hook);
         started.push(hook);
       }
       if (this.#state !== "started") throw new Error("the tracker is not running");
@@ -196,6 +197,14 @@ export class Tracker {
     } catch (error) {
       this.#parts.logger.error({ err: error, part: name }, "failed to stop");
     }
+  }
+}
+
+async function startHook(hook: Hook): Promise<void> {
+  try {
+    await hook.start?.();
+  } catch (error) {
+    throw named(hook.name, error);
   }
 }
 
