@@ -87,6 +87,7 @@ test("without a file, both frontends run with the defaults", () => {
       maxClockSkew: 10,
       requestTiming: false,
       allowIpSpoofing: false,
+      maxConnectionIdErrors: 32,
       receiveBuffer: 8_388_608,
       maxNumWant: 100,
       defaultNumWant: 50,

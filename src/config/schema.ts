@@ -161,6 +161,12 @@ const udp = z
     allow_ip_spoofing: boolean()
       .prefault("false")
       .describe("Whether the address field of an announce is believed. Then anybody can announce anybody."),
+    max_connection_id_errors: integer(0, 65_535)
+      .prefault(`${udpDefaults.maxConnectionIdErrors}`)
+      .describe(
+        "Bad connection IDs a second that an address (of IPv6: 64 bits of it) is told of by each worker; the rest get silence. " +
+          "With 0 all do.",
+      ),
     receive_buffer: integer(65_536, 1_073_741_824, { restart: true })
       .prefault(`${udpDefaults.receiveBuffer}`)
       .describe(
@@ -187,6 +193,7 @@ const udp = z
       requestTiming: udp.enable_request_timing,
       receiveBuffer: udp.receive_buffer,
       allowIpSpoofing: udp.allow_ip_spoofing,
+      maxConnectionIdErrors: udp.max_connection_id_errors,
       maxNumWant: udp.max_numwant,
       defaultNumWant: udp.default_numwant,
       maxScrapeInfoHashes: udp.max_scrape_infohashes,

@@ -13,6 +13,7 @@ export const udpOptions: UdpOptions = {
   listen: [{ host: "127.0.0.1", port: 0 }],
   privateKey: "a secret",
   maxClockSkew: 0,
+  maxConnectionIdErrors: 32,
   requestTiming: false,
   allowIpSpoofing: false,
   maxNumWant: 100,

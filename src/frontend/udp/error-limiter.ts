@@ -1,7 +1,5 @@
 import type { Address } from "../../bittorrent/address.ts";
 
-/** Error answers that an address gets within a second. */
-const limit = 32;
 /** log2 of the number of counters. */
 const bits = 12;
 
@@ -11,11 +9,14 @@ const bits = 12;
  * network of 64 bits always does) may miss an error, and retry as after any lost datagram.
  */
 export class ErrorLimiter {
-  readonly #counts = new Uint8Array(1 << bits);
+  readonly #counts = new Uint16Array(1 << bits);
   #second = -1;
 
-  /** Counts one more error for `address` and tells whether it may be sent. */
-  allows(address: Address, seconds: number): boolean {
+  /**
+   * Counts one more error for `address` and tells whether it may be sent.
+   * @param limit  errors that an address gets within a second
+   */
+  allows(address: Address, seconds: number, limit: number): boolean {
     if (seconds !== this.#second) {
       this.#counts.fill(0);
       this.#second = seconds;
