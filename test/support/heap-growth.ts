@@ -4,6 +4,12 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
+/** Bytes of the heap that are in use, when what is not has been collected. */
+export function heapInUse(): number {
+  collect();
+  return process.memoryUsage().heapUsed;
+}
+
 /** Calls between two looks at the heap: so few that what they allocate is rarely collected in between. */
 const callsAtOnce = 1000;
 

@@ -19,6 +19,8 @@ const prefix = { 4: "192.0.2.", 6: "2001:db8::" } as const;
 export class UdpInProcess {
   readonly batch: DatagramBatch;
   readonly family: Family;
+  /** Hears of answers that come later than their batch. */
+  onSend: (answer: Uint8Array) => void = () => undefined;
   readonly #handler: DatagramHandler;
   readonly #socket: DatagramSocket;
 
@@ -41,10 +43,11 @@ export class UdpInProcess {
     options: Partial<UdpOptions> = {},
     family: Family = 4,
   ): Promise<UdpInProcess> {
+    let inProcess: UdpInProcess | undefined;
     const socket: DatagramSocket = {
       port: 6969,
       receiveBuffer: 8 << 20,
-      send: () => undefined,
+      send: (bytes, start, end) => inProcess?.onSend(bytes.slice(start, end)),
       close: () => Promise.resolve(),
     };
     const bound = Promise.withResolvers<DatagramHandler>();
@@ -57,7 +60,8 @@ export class UdpInProcess {
     };
     const deps = { logic, clock, metrics: new Metrics(), onError, bind };
     await new UdpFrontend({ ...udpOptions, ...options }, deps).start();
-    return new UdpInProcess(slots, family, await bound.promise, socket);
+    inProcess = new UdpInProcess(slots, family, await bound.promise, socket);
+    return inProcess;
   }
 
   /** Puts a request into a slot. */
