@@ -5,17 +5,26 @@
  *
  * Options are those of `docs/hooks.md` as values, times in seconds. Each hook loads its code when it is made.
  */
+import type { ListOptions } from "./middleware/access-list/shared-list.ts";
 import type { ClientApprovalOptions } from "./middleware/client-approval/client-approval.ts";
 import type { HookDefinition } from "./middleware/define-hook.ts";
 import type { IntervalControlOptions } from "./middleware/interval-control/interval-control.ts";
 import type { IntervalVariationOptions } from "./middleware/interval-variation/interval-variation.ts";
+import type { IpApprovalOptions } from "./middleware/ip-approval/ip-approval.ts";
+import type { JwtOptions } from "./middleware/jwt/options.ts";
+import type { LocalityOptions } from "./middleware/locality/create-locality.ts";
 import type { RateLimitOptions } from "./middleware/rate-limit/rate-limit.ts";
+import type { FurtherStoreOptions } from "./middleware/shared-state.ts";
 import type { TorrentApprovalOptions } from "./middleware/torrent-approval/torrent-approval.ts";
 
 export type {
   ClientApprovalOptions,
   IntervalControlOptions,
   IntervalVariationOptions,
+  IpApprovalOptions,
+  JwtOptions,
+  ListOptions,
+  LocalityOptions,
   RateLimitOptions,
   TorrentApprovalOptions,
 };
@@ -36,16 +45,30 @@ function builtIn<Options extends object, Defaults extends Partial<Options>>(
 export const clientApproval: HookDefinition<ClientApprovalOptions, ClientApprovalOptions> = builtIn(
   "client approval",
   {},
-  async (options) =>
-    (await import("./middleware/client-approval/client-approval.ts")).createClientApproval(options),
+  async ({ lists, ...fixed }, deps) => {
+    const client = await import("./middleware/client-approval/client-approval.ts");
+    if (lists === undefined) return client.createClientApproval(fixed);
+    return client.createClientLists({ ...fixed, lists }, deps);
+  },
 );
 
 /** Lets torrents pass by infohash. */
 export const torrentApproval: HookDefinition<TorrentApprovalOptions, TorrentApprovalOptions> = builtIn(
   "torrent approval",
   {},
-  async (options) =>
-    (await import("./middleware/torrent-approval/torrent-approval.ts")).createTorrentApproval(options),
+  async ({ lists, ...fixed }, deps) => {
+    const torrent = await import("./middleware/torrent-approval/torrent-approval.ts");
+    if (lists === undefined) return torrent.createTorrentApproval(fixed);
+    return torrent.createTorrentLists({ ...fixed, lists }, deps);
+  },
+);
+
+/** Lets peers pass by address. */
+export const ipApproval: HookDefinition<IpApprovalOptions, IpApprovalOptions> = builtIn(
+  "ip approval",
+  {},
+  async (options, deps) =>
+    (await import("./middleware/ip-approval/ip-approval.ts")).createIpApproval(options, deps),
 );
 
 /** Lengthens some intervals. */
@@ -75,3 +98,41 @@ export const rateLimit: HookDefinition<
 > = builtIn("rate limit", rateDefaults, async (options, deps) =>
   (await import("./middleware/rate-limit/rate-limit.ts")).createRateLimit(options, deps),
 );
+
+const jwtDefaults = {
+  jwkSetUpdateInterval: 300,
+  jwkSetTimeout: 5,
+  jwkSetMaxAge: 86_400,
+  algorithms: ["RS256"],
+  leeway: 30,
+  parameters: ["jwt"],
+  cacheSize: 65_536,
+} as const;
+
+/** Lets announces pass by a token in their URL; needs the package jose. */
+export const jwt: HookDefinition<JwtOptions, WithDefaults<JwtOptions, typeof jwtDefaults>> = builtIn(
+  "jwt",
+  jwtDefaults,
+  async (options, deps) => (await import("./middleware/jwt/jwt.ts")).createJwt(options, deps),
+);
+
+const localityDefaults = {
+  remoteQuota: 0.2,
+  order: "near-first",
+  maxPeers: 2_000_000,
+  peerLifetime: 1860,
+  gcInterval: 180,
+} as const;
+
+/** What `locality` is told, with the lifetime of peers in the tracker's store, seconds. */
+export type LocalityDefinitionOptions = LocalityOptions &
+  Pick<FurtherStoreOptions, "peerLifetime" | "gcInterval">;
+
+/** Puts peers from the announcer's neighbourhood first. */
+export const locality: HookDefinition<
+  LocalityDefinitionOptions,
+  WithDefaults<LocalityDefinitionOptions, typeof localityDefaults>
+> = builtIn("locality", localityDefaults, async ({ peerLifetime, gcInterval, ...options }, deps) => {
+  const { createLocality } = await import("./middleware/locality/create-locality.ts");
+  return createLocality(options, { peerLifetime, gcInterval }, deps);
+});

@@ -30,8 +30,10 @@ export {
 } from "./middleware/hook.ts";
 export { type HookLimits, limitHook } from "./middleware/limit-hook.ts";
 export type { FurtherStoreOptions, SharedState } from "./middleware/shared-state.ts";
-export { type Logger, silentLogger } from "./observability/logger.ts";
-export { Metrics } from "./observability/metrics.ts";
+export type { ListenAddress } from "./net/listen-address.ts";
+export type { NetworkChoice } from "./net/network.ts";
+export { type LogFields, type Logger, silentLogger } from "./observability/logger.ts";
+export { type Labels, Metrics } from "./observability/metrics.ts";
 export { SystemClock } from "./runtime/clock.ts";
 export {
   type CreateTrackerOptions,

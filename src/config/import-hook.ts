@@ -3,7 +3,7 @@ import { extname } from "node:path";
 import type { HookDefinition } from "../middleware/define-hook.ts";
 
 /** The modules of this package that others may import, under whichever extension they run. */
-const own = Object.fromEntries(
+export const ownModules: Readonly<Record<string, string>> = Object.fromEntries(
   [
     ["chihaya", "index"],
     ["chihaya/hooks", "hooks"],
@@ -25,7 +25,7 @@ export function serveOwnPackage(): void {
   const { registerHooks } = nodeModule as Partial<typeof nodeModule>;
   registerHooks?.({
     resolve(specifier, context, next) {
-      const url = own[specifier];
+      const url = ownModules[specifier];
       return url === undefined ? next(specifier, context) : { url, shortCircuit: true };
     },
   });

@@ -1,8 +1,9 @@
 /** The library by itself: what it loads, and that it leaves nothing behind. */
 import assert from "node:assert/strict";
-import { cpSync, globSync, readFileSync, symlinkSync } from "node:fs";
+import { cpSync, globSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { Program, temporaryDirectory } from "../support/daemon.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -28,6 +29,29 @@ test("the library loads nothing but Node's own modules, and no configuration", (
   assert.deepEqual(outside, []);
   const rooms = new Set(loaded.map((name) => relative(join(root, "src"), name).split("/")[0]));
   for (const room of ["cli", "client", "config"]) assert.ok(!rooms.has(room), room);
+});
+
+test("nor does it when it runs, with the built-in hooks", async (t) => {
+  const directory = temporaryDirectory(t);
+  const file = join(directory, "main.mjs");
+  const modules = ["index", "hooks"].map((name) => JSON.stringify(join(root, `src/${name}.ts`)));
+  writeFileSync(
+    file,
+    `import { registerHooks } from "node:module";
+    const loaded = [];
+    registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) });
+    for (const name of [${modules}]) await import(name);
+    console.log(JSON.stringify(loaded));`,
+  );
+  const program = new Program(t, process.execPath, [file]);
+  assert.deepEqual(await program.ended, done, program.stderr);
+  const loaded: string[] = JSON.parse(program.stdout);
+  assert.ok(loaded.length > 40);
+  const own = pathToFileURL(join(root, "src/")).href;
+  assert.deepEqual(
+    loaded.filter((url) => !url.startsWith(own) && !url.startsWith("node:")),
+    [],
+  );
 });
 
 test("what loads a configuration is in a process of its own, and never in the tracker's memory", () => {
