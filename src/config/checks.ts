@@ -1,7 +1,8 @@
 import { validateRoutes } from "../protocol/http/router.ts";
+import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./diagnostics.ts";
-import { readTlsFiles } from "./tls-files.ts";
+import { readAuthorities, readTlsFiles } from "./tls-files.ts";
 import type { Plain } from "./tree.ts";
 
 /** Where checks report to. */
@@ -33,6 +34,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
     report.error(["udp", "addr"], "must specify addr; remove the block to turn UDP off");
   }
   checkListeners(config, report);
+  if (config.storage.name === "redis") checkRedis(config.storage.config, report);
   if (config.profiling && config.metricsListen.length === 0) {
     report.warning(["profiling"], "has no effect without metrics_addr");
   }
@@ -136,6 +138,34 @@ function checkTls(config: Config, report: CheckReport, given: Record<string, Pla
     if (Array.isArray(files)) for (const problem of files) report.error(at(problem.key), problem.message);
     else http.tls = files;
   }
+}
+
+function checkRedis(redis: RedisStoreConfig, report: CheckReport): void {
+  const at = (key: string): Path => ["storage", "config", key];
+  const [first, ...others] = redis.broker.map((url) => new URL(url));
+  if (first === undefined) {
+    report.error(at("redis_broker"), "must name the engine, as redis://127.0.0.1:6379/0");
+    return;
+  }
+  if (!report.sound(at("redis_broker"), at("redis_topology"), at("redis_ca_path"))) return;
+  if (others.length > 0 && redis.topology === "single") {
+    report.error(at("redis_broker"), 'several servers need redis_topology "sentinel" or "cluster"');
+  }
+  const shared = ({ protocol, username, password, pathname }: URL): string =>
+    JSON.stringify([protocol, username, password, pathname]);
+  if (others.some((other) => shared(other) !== shared(first))) {
+    report.error(at("redis_broker"), "all servers must have one user, password, database and way of TLS");
+  }
+  if (redis.topology === "cluster" && Number(first.pathname.slice(1)) !== 0) {
+    report.error(at("redis_broker"), "a cluster has only database 0");
+  }
+  if (redis.ca === undefined) return;
+  if (first.protocol !== "rediss:") {
+    report.warning(at("redis_ca_path"), "has no effect without rediss:// in redis_broker");
+  }
+  const read = readAuthorities(redis.ca);
+  if ("problem" in read) report.error(at("redis_ca_path"), read.problem);
+  else redis.ca = read.text;
 }
 
 /** Two of our own TCP listeners cannot have one address. */

@@ -3,6 +3,7 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../net/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
 import type { MemoryStoreConfig } from "../storage/memory/memory-store.ts";
+import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import type { HookConfig } from "./hooks/hooks.ts";
 
 /** Everything a tracker is told, checked and with its defaults. Durations are seconds. */
@@ -26,7 +27,6 @@ export interface Config {
 }
 
 /** Which store, and what it is told. */
-interface StorageConfig {
-  name: "memory";
-  config: MemoryStoreConfig;
-}
+export type StorageConfig =
+  | { name: "memory"; config: MemoryStoreConfig }
+  | { name: "redis"; config: RedisStoreConfig };

@@ -22,6 +22,7 @@ export function unknownKey(document: Plain, path: Path, key: string): string {
   const elsewhere = leaves
     .filter((leaf) => leaf.field.key === key)
     .map((leaf) => leaf.path.slice(0, -1).join("."));
+  if (elsewhere.includes(path.join("."))) return `unknown key; it belongs to another storage.name than this`;
   if (elsewhere.length > 0) {
     return `unknown key here; it belongs ${elsewhere.map((place) => (place ? `below ${place}` : "to the top")).join(" or ")}`;
   }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { certificates } from "../../test/fixtures/certificates.ts";
 import type { Config } from "./config.ts";
-import type { Diagnostic } from "./diagnostics.ts";
+import { type Diagnostic, formatDiagnostics } from "./diagnostics.ts";
 import { type LoadOptions, type LoadResult, loadConfig } from "./load.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "chihaya-config-"));
@@ -416,13 +416,94 @@ test("values are checked against each other", () => {
   assert.equal(good("chihaya: {http: {max_numwant: 10, default_numwant: 11}}").http?.defaultNumWant, 10);
 });
 
+test("a store behind an engine", () => {
+  const redis = (config: string) => `chihaya: {udp: {}, storage: {name: redis, config: {${config}}}}`;
+  const brokerOf = (config: string) => {
+    const { storage } = good(redis(config));
+    return storage.name === "redis" ? storage.config.broker : [];
+  };
+  // Chihaya's own, with its password where others have the user.
+  const chihayas =
+    "redis_broker: 'redis://secret@127.0.0.1:6379/0', redis_read_timeout: 15s, redis_write_timeout: 15s, " +
+    "redis_connect_timeout: 15s, gc_interval: 3m, peer_lifetime: 31m, prometheus_reporting_interval: 1s";
+  assert.deepEqual(brokerOf(chihayas), ["redis://:secret@127.0.0.1:6379/0"]);
+  assert.deepEqual(warningsOf(redis(chihayas)), []);
+  assert.deepEqual(
+    brokerOf(`redis_broker_file: ${JSON.stringify(file("broker", "rediss://me:p%40ss@h:1/2\n"))}`),
+    ["rediss://me:p%40ss@h:1/2"],
+  );
+  assert.deepEqual(brokerOf("redis_broker: 'redis://a,redis://b:1', redis_topology: sentinel"), [
+    "redis://a",
+    "redis://b:1",
+  ]);
+  const set = loadConfig({
+    env: { CHIHAYA_STORAGE__NAME: "redis", CHIHAYA_STORAGE__CONFIG__REDIS_BROKER: "redis://e" },
+    set: ["storage.config.on_failure=serve"],
+  });
+  assert.ok(set.ok && set.config.storage.name === "redis");
+  assert.deepEqual(
+    [set.config.storage.config.broker, set.config.storage.config.onFailure],
+    [["redis://e"], "serve"],
+  );
+
+  const example = "redis://user:password@127.0.0.1:6379/0";
+  const errors: [config: string, error: string][] = [
+    [
+      "redis_broker: 'http://u:hunter2@h'",
+      `redis_broker: expected a URL such as ${example}, or with rediss:// for TLS`,
+    ],
+    [
+      "redis_broker: 'redis://u:hun#ter2@h'",
+      `redis_broker: not a URL; percent-encode what is special in user and password, as in ${example}`,
+    ],
+    [
+      "redis_broker: 'redis://u:hunter2@h/x'",
+      `redis_broker: after the host comes only the number of the database, as in ${example}`,
+    ],
+    ["redis_broker: ''", "redis_broker: must name the engine, as redis://127.0.0.1:6379/0"],
+    [
+      "redis_broker: 'redis://a,redis://b'",
+      'redis_broker: several servers need redis_topology "sentinel" or "cluster"',
+    ],
+    [
+      "redis_topology: cluster, redis_broker: 'redis://u:hunter2@a,redis://u:hunter3@b'",
+      "redis_broker: all servers must have one user, password, database and way of TLS",
+    ],
+    ["redis_topology: cluster, redis_broker: 'redis://a/1'", "redis_broker: a cluster has only database 0"],
+    ["redis_broker: 'rediss://a', redis_ca_path: /none", "redis_ca_path: cannot read /none: no such file"],
+    ["max_peers: 5", "max_peers: unknown key; it belongs to another storage.name than this"],
+    ["redis_brokr: 'redis://a'", 'redis_brokr: unknown key; did you mean "redis_broker"?'],
+  ];
+  for (const [config, error] of errors) {
+    assert.deepEqual(
+      errorsOf(redis(config)).map((text) => text.replace(/^[\d:]+ storage\.config\./, "")),
+      [error],
+    );
+  }
+  assert.deepEqual(errorsOf("chihaya: {udp: {}, storage: {config: {on_failure: serve}}}"), [
+    "1:39 storage.config.on_failure: unknown key; it belongs to another storage.name than this",
+  ]);
+  assert.deepEqual(warningsOf(redis("peer_lifetime: 30m, redis_read_timeout: 0")), [
+    "1:67 storage.config.peer_lifetime: peers announce every 1800 s (announce_interval) and are forgotten after 1800 s; make it longer",
+    "1:92 storage.config.redis_read_timeout: 0 means the default, as in Chihaya; leave the key out for that",
+  ]);
+  // A password is not shown with the line that it stands on, whichever that is.
+  const path = file(
+    "secret.yaml",
+    "chihaya:\n  udp:\n  storage:\n    name: redis\n    config:\n      redis_broker:\n        - redis://u:hunter2@h/x\n",
+  );
+  const refused = loadConfig({ file: path, env: {} });
+  assert.ok(!refused.ok);
+  assert.doesNotMatch(formatDiagnostics(refused.errors), /hunter2/);
+});
+
 test("a mistake in one value does not hide those in others, and invents none", () => {
   assert.deepEqual(
-    errorsOf("chihaya: {announce_interval: 5, http: {addr: ''}, storage: {name: redis, config: {x: y}}}"),
+    errorsOf("chihaya: {announce_interval: 5, http: {addr: ''}, storage: {name: reddis, config: {x: y}}}"),
     [
       '1:30 announce_interval: expected a duration such as "30m", "1h30m" or "15s", got "5"; for seconds write "5s"',
       "1:46 http.addr: must specify addr or https_addr or both; remove the block to turn HTTP off",
-      '1:67 storage.name: the store "redis" is not available yet in this version; use "memory"',
+      '1:67 storage.name: unknown store "reddis"; use "memory" or "redis"',
     ],
   );
 });

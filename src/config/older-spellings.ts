@@ -10,6 +10,7 @@ const zeroIsDefault: readonly Path[] = [
   ...["http", "udp"].flatMap((frontend) => sharedOptions.map((key) => [frontend, key])),
   ...["read_timeout", "write_timeout", "idle_timeout"].map((key) => ["http", key]),
   ...["gc_interval", "peer_lifetime"].map((key) => ["storage", "config", key]),
+  ...["connect", "read", "write"].map((what) => ["storage", "config", `redis_${what}_timeout`]),
 ];
 
 /**

@@ -17,6 +17,14 @@ export interface Field {
   fields: readonly Field[];
   /** Where it is a list of hooks: each known one. */
   hooks: readonly HookOutline[];
+  /** Where the keys depend on `name`: those of each name. `fields` are those of the first, which is the default. */
+  variants: readonly Variant[];
+}
+
+/** One of the blocks that can stand at a place, told apart by their `name`. */
+export interface Variant {
+  name: string;
+  fields: readonly Field[];
 }
 
 /** A known hook, with the keys below `options` and an example. */
@@ -42,7 +50,10 @@ interface Definition {
 const definition = (type: z.ZodType) => type.def as unknown as Definition;
 
 function toField(key: string, type: z.ZodType): Field {
-  const field: Field = { key, description: "", default: undefined, facts: undefined, fields: [], hooks: [] };
+  const field: Field = {
+    ...{ key, description: "", default: undefined, facts: undefined },
+    ...{ fields: [], hooks: [], variants: [] },
+  };
   for (let inner: z.ZodType | undefined = type; inner !== undefined; ) {
     const { description } = z.globalRegistry.get(inner) ?? {};
     if (field.description === "") field.description = description ?? "";
@@ -52,9 +63,16 @@ function toField(key: string, type: z.ZodType): Field {
     if (field.facts !== undefined) break;
     if (found.shape) field.fields = Object.entries(found.shape).map(([name, below]) => toField(name, below));
     if (found.element) field.hooks = builtInHooks.map(({ schema }) => toHook(schema));
+    if (found.options) field.variants = found.options.map(toVariant);
     inner = found.innerType ?? found.in ?? found.options?.[0];
   }
   return field;
+}
+
+function toVariant(type: z.ZodType): Variant {
+  let name = definition(type).shape!.name!;
+  for (let inner = definition(name).innerType; inner; inner = definition(name).innerType) name = inner;
+  return { name: definition(name).values![0]!, fields: toField("", type).fields };
 }
 
 function toHook(type: z.ZodType): HookOutline {
@@ -67,14 +85,32 @@ function toHook(type: z.ZodType): HookOutline {
 /** All that can stand under `chihaya:`. */
 export const outline: Field = toField("chihaya", schema);
 
-/** Each single value outside of the hooks, with its path. */
-export const leaves: readonly { path: readonly string[]; field: Field }[] = collect(outline, []);
+/** A single value outside of the hooks. */
+interface Leaf {
+  path: readonly string[];
+  field: Field;
+}
 
-function collect(block: Field, path: readonly string[]): { path: readonly string[]; field: Field }[] {
-  return block.fields.flatMap((field) => {
+/** Each of them, once also where several variants of a block have it. */
+export const leaves: readonly Leaf[] = collect(outline, []);
+
+function collect(block: Field, path: readonly string[]): Leaf[] {
+  const variants = block.variants.length > 0 ? block.variants : [block];
+  const found = new Map<string, Leaf>();
+  for (const field of variants.flatMap(({ fields }) => fields)) {
     const below = [...path, field.key];
-    return field.facts ? [{ path: below, field }] : collect(field, below);
-  });
+    for (const leaf of field.facts ? [{ path: below, field }] : collect(field, below)) {
+      const name = leaf.path.join(".");
+      if (!found.has(name)) found.set(name, leaf);
+    }
+  }
+  return [...found.values()];
+}
+
+/** The keys of a block: of the variant that it names, or else of the default. */
+export function fieldsOf(field: Field, block: Plain | undefined): readonly Field[] {
+  const { name } = (block ?? {}) as { name?: Plain };
+  return field.variants.find((variant) => variant.name === name)?.fields ?? field.fields;
 }
 
 /** Keys whose values are never shown. */
@@ -85,6 +121,7 @@ export const secretKeys: readonly string[] = leaves
 /** The keys that may stand at `path` of a document. */
 export function knownKeys(document: Plain, path: Path): string[] {
   let field = outline;
+  let { fields } = outline;
   let value: Plain | undefined = document;
   for (const [index, step] of path.entries()) {
     value = (value as Record<string | number, Plain> | null | undefined)?.[step];
@@ -96,11 +133,12 @@ export function knownKeys(document: Plain, path: Path): string[] {
       if (path[index + 1] === "options") return knownOptions(hook, path.slice(index + 2));
       return ["name", "options"];
     }
-    const next = field.fields.find(({ key }) => key === step);
+    const next = fields.find(({ key }) => key === step);
     if (next === undefined) return [];
     field = next;
+    fields = fieldsOf(field, value);
   }
-  return field.fields.map(({ key }) => key);
+  return fields.map(({ key }) => key);
 }
 
 /** The keys of a hook's options, or of the items of one that is a list of blocks. */

@@ -2,11 +2,25 @@ import { variableName } from "./environment.ts";
 import { type Field, type HookOutline, outline } from "./outline.ts";
 import { block, inline } from "./render.ts";
 
+/** What is said before the options of a store. */
+const about: Readonly<Record<string, string>> = {
+  redis:
+    "For several trackers over one engine: [redis.md](redis.md). The package `@redis/client` must be installed.\n\n",
+};
+
 /** The text of `docs/configuration.md`. */
 export function renderReference(): string {
   const values = (fields: readonly Field[]) => fields.filter(({ facts }) => facts && !facts.obsolete);
   const byKey = (key: string) => outline.fields.find((field) => field.key === key)!;
-  const memory = byKey("storage").fields.find(({ key }) => key === "config")!;
+  const stores = byKey("storage").variants.map(({ name, fields }) => ({
+    name,
+    fields: fields.find(({ key }) => key === "config")!.fields,
+  }));
+  const obsolete = new Map(
+    stores
+      .flatMap(({ fields }) => fields.filter(({ facts }) => facts?.obsolete))
+      .map((field) => [field.key, field]),
+  );
   const hooks = byKey("prehooks").hooks;
   return `# Configuration
 
@@ -90,9 +104,12 @@ ${byKey("storage").description}
 
 ${table(values(byKey("storage").fields))}
 
-### \`chihaya.storage.config\` for \`memory\`
-
-${table(values(memory.fields))}
+${stores
+  .map(
+    ({ name, fields }) =>
+      `### \`chihaya.storage.config\` for \`${name}\`\n\n${about[name] ?? ""}${table(values(fields))}\n`,
+  )
+  .join("\n")}
 
 ## \`chihaya.prehooks\` and \`chihaya.posthooks\`
 
@@ -104,8 +121,7 @@ ${hooks.map(renderHook).join("\n")}
 
 These are accepted as well:
 
-- Without effect: ${memory.fields
-    .filter(({ facts }) => facts?.obsolete)
+- Without effect: ${[...obsolete.values()]
     .map(
       ({ key, description }) => `\`storage.config.${key}\` (${description.replace(/\.$/, "").toLowerCase()})`,
     )
@@ -122,7 +138,8 @@ What is different:
 - \`https_addr\` works without \`addr\`. A block without \`addr\` has the default addresses; Chihaya turns the frontend off.
 - \`real_ip_header\` is believed only from \`trusted_proxies\`.
 - \`enable_keepalive\` is true unless it is set.
-- \`redis\` is not available yet.
+- The store \`redis\` keeps its data in another way: [redis.md](redis.md). \`redis://:text@host\` has the password \`text\`; for
+  Chihaya it is \`:text\`.
 `;
 }
 

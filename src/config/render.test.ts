@@ -32,6 +32,26 @@ test("the example file means exactly the defaults, without a warning", () => {
   assert.deepEqual(warnings, []);
 });
 
+test("the other store of the example file works when its comments are removed", () => {
+  const [, text] = /^ {2}# storage:\n((?: {2}# {3}.*\n)+)/m.exec(renderExample())!;
+  const { storage } = load(`chihaya:\n  udp:\n  storage:\n${text!.replace(/^ {2}# /gm, "  ")}`).config;
+  assert.ok(storage.name === "redis");
+  assert.deepEqual(storage.config, {
+    broker: ["redis://127.0.0.1:6379/0"],
+    topology: "single",
+    sentinelMaster: "mymaster",
+    ca: undefined,
+    keyPrefix: "chihaya:",
+    connectTimeout: 5,
+    readTimeout: 2,
+    peerLifetime: 1860,
+    gcInterval: 180,
+    peerIds: false,
+    onFailure: "refuse",
+    maxLocalPeers: 250_000,
+  });
+});
+
 test("the hooks of the example file work when their comments are removed", () => {
   const { config } = load(renderExample().replace(/^ {4}# (?=- name:| {2})/gm, "    "));
   assert.deepEqual(
@@ -76,6 +96,17 @@ test("an effective configuration is complete and shows no secret", () => {
   assert.match(printed, /^ {4}max_numwant: 100$/m);
 });
 
+test("of the engine's URLs only user and password are masked", () => {
+  const { document } = load(
+    "chihaya: {udp: {}, storage: {name: redis, config: {redis_topology: cluster, redis_broker: ['rediss://me:hunter2@a', 'rediss://me:hunter2@b:1']}}}",
+  );
+  const printed = renderEffective(document);
+  assert.ok(!printed.includes("hunter2"));
+  assert.match(printed, /^ {6}redis_broker: \["rediss:\/\/\*{8}@a", "rediss:\/\/\*{8}@b:1"\]$/m);
+  assert.match(printed, /^ {6}max_local_peers: 250000$/m);
+  assert.equal(load(printed).config.storage.name, "redis");
+});
+
 test("the JSON Schema accepts what is right and refuses what is wrong", () => {
   const schema = JSON.parse(renderJsonSchema());
   const refused = (yaml: string) => mismatches(parse(yaml), schema, "");
@@ -92,7 +123,11 @@ test("the JSON Schema accepts what is right and refuses what is wrong", () => {
     "/chihaya/http/max_numwant",
     "/chihaya/http/max_numwnt",
   ]);
-  assert.deepEqual(refused("chihaya: {prehooks: [{name: jvt}], storage: {name: redis}}").length, 2);
+  assert.deepEqual(refused("chihaya: {prehooks: [{name: jvt}], storage: {name: sqlite}}").length, 2);
+  assert.deepEqual(
+    refused("chihaya: {storage: {name: redis, config: {redis_broker: 'redis://:x@h', on_failure: serve}}}"),
+    [],
+  );
   assert.equal(schema.properties.chihaya.properties.http.properties.max_numwant.default, 100);
   assert.equal(schema.properties.chihaya.properties.http.properties.enable_keepalive.default, true);
 });

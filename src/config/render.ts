@@ -1,5 +1,6 @@
-import { type Field, outline, valueAt } from "./outline.ts";
+import { type Field, fieldsOf, outline, type Variant, valueAt } from "./outline.ts";
 import type { Plain } from "./tree.ts";
+import type { Facts } from "./values.ts";
 
 const width = 96;
 
@@ -74,7 +75,17 @@ function renderExampleField(field: Field, indent: string): string {
     return `${head}${indent}${field.key}:${lines.length > 0 ? "" : " []"}\n${lines.join("")}`;
   }
   const below = field.fields.map((inner) => renderExampleField(inner, `${indent}  `));
-  return `${head}${indent}${field.key}:\n${below.join("")}`;
+  const others = field.variants.slice(1).map((variant) => renderVariant(field.key, variant, indent));
+  return `${head}${indent}${field.key}:\n${below.join("")}${others.join("")}`;
+}
+
+/** The whole block in another of its forms, in comments. */
+function renderVariant(key: string, { name, fields }: Variant, indent: string): string {
+  const below = fields
+    .filter((field) => field.key !== "name")
+    .map((field) => renderExampleField(field, `${indent}  `));
+  const text = `${indent}${key}:\n${indent}  name: ${inline(name)}\n${below.join("")}`;
+  return `\n${text.replace(new RegExp(`^${indent}`, "gm"), `${indent}# `)}`;
 }
 
 /**
@@ -94,12 +105,18 @@ function renderField(field: Field, document: Plain, path: readonly string[]): st
   const indent = "  ".repeat(path.length);
   const value = valueAt(document, path, field);
   if (field.facts) {
-    const shown = field.facts.secret && value !== "" ? "********" : value;
-    return `${indent}${field.key}: ${inline(shown, field.facts.json.type)}\n`;
+    return `${indent}${field.key}: ${inline(masked(value, field.facts), field.facts.json.type)}\n`;
   }
   if (field.hooks.length > 0) {
     const isEmpty = !Array.isArray(value) || value.length === 0;
     return isEmpty ? `${indent}${field.key}: []\n` : `${indent}${field.key}:\n${block(value, `${indent}  `)}`;
   }
-  return `${indent}${field.key}:\n${field.fields.map((inner) => renderField(inner, document, [...path, inner.key])).join("")}`;
+  return `${indent}${field.key}:\n${fieldsOf(field, value)
+    .map((inner) => renderField(inner, document, [...path, inner.key]))
+    .join("")}`;
+}
+
+function masked(value: Plain | undefined, { secret, mask = () => "********" }: Facts): Plain | undefined {
+  if (!secret || value === "" || value === undefined) return value;
+  return Array.isArray(value) ? value.map((item) => mask(`${item}`)) : mask(`${value}`);
 }

@@ -2,11 +2,11 @@ import { z } from "zod";
 import { Networks } from "../bittorrent/networks.ts";
 import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
 import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
-import { mostPeers } from "../storage/memory/memory.ts";
 import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
 import { hookSchema } from "./hooks/hooks.ts";
-import { addresses, boolean, choice, duration, facts, integer, integerOrAuto, list, text } from "./values.ts";
+import { storageSchema } from "./storage.ts";
+import { addresses, boolean, choice, duration, integer, integerOrAuto, list, text } from "./values.ts";
 
 /** Shortest timeout: a millisecond. */
 const moment = 0.001;
@@ -201,57 +201,6 @@ const udp = z
     }),
   );
 
-const memory = z
-  .strictObject({
-    gc_interval: duration(1).prefault("3m").describe("Time between two searches for peers to forget."),
-    peer_lifetime: duration(1, { whole: true })
-      .prefault("31m")
-      .describe(
-        "Time without an announce after which a peer is forgotten. Keep it above `announce_interval`.",
-      ),
-    max_peers: integer(1, mostPeers, { restart: true })
-      .prefault("16000000")
-      .describe("Most peers that are stored. Memory for them is reserved, and used only as they come."),
-    peer_ids: boolean({ restart: true })
-      .prefault("false")
-      .describe(
-        "Whether peer ids are stored, for clients that ask for lists with them. 20 bytes more a peer.",
-      ),
-    shard_count: integer(0, 2 ** 31 - 1, { obsolete: true })
-      .prefault("1024")
-      .describe("The store is not divided into shards."),
-    prometheus_reporting_interval: duration(0, { obsolete: true })
-      .prefault("1s")
-      .describe("Metrics are counted when they are asked for."),
-  })
-  .transform((memory) => ({
-    gcInterval: memory.gc_interval,
-    peerLifetime: memory.peer_lifetime,
-    maxPeers: memory.max_peers,
-    peerIds: memory.peer_ids,
-  }));
-
-const storage = z.discriminatedUnion(
-  "name",
-  [
-    z.strictObject({
-      name: z
-        .literal("memory")
-        .register(facts, { kind: "memory", json: {}, restart: true })
-        .prefault("memory"),
-      config: memory.prefault({}),
-    }),
-  ],
-  {
-    error: (issue) => {
-      if (issue.code !== "invalid_union") return undefined;
-      const { name } = issue.input as { name?: unknown };
-      if (name === "redis") return 'the store "redis" is not available yet in this version; use "memory"';
-      return `unknown store ${typeof name === "string" ? quote(name) : ""}; use "memory"`;
-    },
-  },
-);
-
 /** What stands under `chihaya:`. One description of it all: defaults, checks and texts live here only. */
 export const schema: z.ZodType<Config> = z
   .strictObject({
@@ -289,7 +238,7 @@ export const schema: z.ZodType<Config> = z
       ),
     http: http.optional().describe("The HTTP and HTTPS frontend. Remove the block to turn it off."),
     udp: udp.optional().describe("The UDP frontend. Remove the block to turn it off."),
-    storage: storage.prefault({}).describe("Where the swarms are kept."),
+    storage: storageSchema.prefault({}).describe("Where the swarms are kept."),
     prehooks: z
       .array(hookSchema)
       .prefault([])

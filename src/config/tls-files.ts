@@ -8,6 +8,19 @@ export interface TlsProblem {
   message: string;
 }
 
+/** Reads certificates of authorities. @returns them in PEM, or what is wrong with the file */
+export function readAuthorities(path: string): { text: string } | { problem: string } {
+  const read = readText(path);
+  if ("problem" in read) return { problem: `cannot read ${path}: ${read.problem}` };
+  try {
+    createSecureContext({ ca: read.text });
+    if (read.text.includes("-----BEGIN CERTIFICATE-----")) return read;
+    return { problem: `${path} holds no certificate in PEM` };
+  } catch (error) {
+    return { problem: `${path} does not hold certificates in PEM: ${(error as Error).message}` };
+  }
+}
+
 /** Reads a certificate and its key, and makes sure that they can be used together. */
 export function readTlsFiles(certPath: string, keyPath: string): TlsFiles | TlsProblem[] {
   const cert = readText(certPath);

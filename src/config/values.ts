@@ -14,6 +14,8 @@ export interface Facts {
   restart?: boolean;
   /** Masked wherever it would be shown, and readable from a file named by the same key with `_file`. */
   secret?: boolean;
+  /** Where only a part of it is secret: masks that part. */
+  mask?: (text: string) => string;
   /** Accepted from files of Chihaya, and without effect. */
   obsolete?: boolean;
 }
@@ -23,7 +25,7 @@ export const facts: z.core.$ZodRegistry<Facts> = z.registry<Facts>();
 
 /** A value; as input it is text, or (only for lists) texts. */
 export type Value<T> = z.ZodType<T, unknown>;
-type Marks = Pick<Facts, "restart" | "secret" | "obsolete">;
+type Marks = Pick<Facts, "restart" | "secret" | "mask" | "obsolete">;
 
 /** Why a value is refused. */
 class Wrong {

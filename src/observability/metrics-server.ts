@@ -24,7 +24,6 @@ export interface MetricsServerOptions {
 
 export interface MetricsServerDeps {
   metrics: { scrape(): Promise<readonly FamilySnapshot[]> };
-  /** Each component with true when it is ready, or why it is not. */
   isReady(): Readiness | Promise<Readiness>;
   /** How bytes reach the kernel. */
   network: Pick<Network, "listenStream">;
@@ -33,7 +32,9 @@ export interface MetricsServerDeps {
   profiler?: Profiler;
 }
 
-type Readiness = Record<string, boolean | string>;
+/** Whether a component is ready, or why it is not, or what is to be said although it is. */
+export type ComponentState = boolean | string | { readyBut: string };
+type Readiness = Record<string, ComponentState>;
 type Handler = (request: OperatorRequest) => OperatorResponse | Promise<OperatorResponse>;
 
 /** Seconds. */
@@ -126,15 +127,10 @@ export class MetricsServer {
 
   async #readyz(): Promise<OperatorResponse> {
     const components = Object.entries(await this.#deps.isReady());
-    const ready = components.every(([, state]) => state === true);
+    const ready = components.every(([, state]) => state === true || typeof state === "object");
     return json(ready ? 200 : 503, {
       status: ready ? "ready" : "not ready",
-      components: Object.fromEntries(
-        components.map(([name, state]) => [
-          name,
-          typeof state === "string" ? state : state ? "ready" : "not ready",
-        ]),
-      ),
+      components: Object.fromEntries(components.map(([name, state]) => [name, describeState(state)])),
     });
   }
 
@@ -184,6 +180,11 @@ export class MetricsServer {
       this.#profiling = false;
     }
   }
+}
+
+function describeState(state: ComponentState): string {
+  if (typeof state === "object") return `ready, but ${state.readyBut}`;
+  return typeof state === "string" ? state : state ? "ready" : "not ready";
 }
 
 function json(status: 200 | 503, body: object): OperatorResponse {

@@ -26,10 +26,15 @@ export function registerStorageMetrics(metrics: Metrics, store: Pick<PeerStore, 
   const peers = "Seeders and leechers by address family";
   metrics.gauge("chihaya_storage_peers", peers, read("peers4"), { address_family: "IPv4" });
   metrics.gauge("chihaya_storage_peers", peers, read("peers6"), { address_family: "IPv6" });
+  registerRefusedPeers(metrics, read("refused"));
+}
+
+/** Registers that alone, for a thread beside the one that counts what is stored. */
+export function registerRefusedPeers(metrics: Metrics, read: () => number): void {
   metrics.counterFrom(
     "chihaya_storage_refused_peers_total",
     "Peers that were not stored because the store was full",
-    read("refused"),
+    read,
   );
 }
 

@@ -12,9 +12,8 @@ import { Metrics } from "../observability/metrics.ts";
 import { MetricsServer } from "../observability/metrics-server.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
 import { mainProfiler } from "../observability/profiles.ts";
-import { observeExpiry, registerStorageMetrics } from "../observability/storage-metrics.ts";
-import { MemoryStore } from "../storage/memory/memory-store.ts";
 import { SystemClock } from "./clock.ts";
+import { createMemoryStore, createStore } from "./create-store.ts";
 import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { LocalHub } from "./share-hub.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -47,7 +46,10 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
   logWarnings(logger, loaded.warnings);
   try {
     const network = await openMainNetwork(loaded.config, logger);
-    const daemon = new Daemon(options, loaded.config, logger, network);
+    const clock = new SystemClock();
+    const metrics = new Metrics();
+    const host = await createHost(loaded.config, network, { clock, metrics, logger });
+    const daemon = new Daemon(options, loaded.config, { clock, metrics, logger, network, host });
     await daemon.start();
     return await daemon.untilStopped();
   } catch (error) {
@@ -85,6 +87,34 @@ async function openMainNetwork(config: Config, logger: Logger): Promise<Network>
   return countWorkers(config) === 1 ? openConfiguredNetwork(config, logger) : portableNetwork;
 }
 
+interface DaemonParts {
+  clock: SystemClock;
+  metrics: Metrics;
+  logger: Logger;
+  network: Network;
+  host: Host;
+}
+
+/** Makes the tracker in this thread, or the supervisor of those that share a store, or each have one over an engine. */
+async function createHost(
+  config: Config,
+  network: Network,
+  own: Omit<DaemonParts, "network" | "host">,
+): Promise<Host> {
+  const random = createRandom(randomInt(1, 2 ** 31));
+  const hub = new LocalHub({ clock: own.clock, random });
+  const parts = { ...own, config, random, hub, isFirst: true };
+  const workers = countWorkers(config);
+  // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
+  process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
+  const { storage } = config;
+  if (workers > 1) {
+    const store = storage.name === "memory" ? createMemoryStore(storage.config, parts) : undefined;
+    return new Supervisor({ ...parts, store }, workers);
+  }
+  return new LocalHost({ ...parts, store: await createStore(storage, parts), owner: 1 }, network);
+}
+
 /** Settings of the process as a whole, which a reload cannot change. */
 const restartSettings = [
   ["metrics_addr", "metricsListen"],
@@ -99,8 +129,7 @@ class Daemon {
   readonly #config: Config;
   readonly #logger: Logger;
   readonly #network: Network;
-  readonly #clock = new SystemClock();
-  readonly #store: MemoryStore;
+  readonly #clock: SystemClock;
   readonly #host: Host;
   readonly #servers: MetricsServer[];
   readonly #stopMetrics: () => void;
@@ -110,38 +139,25 @@ class Daemon {
   #stoppingSince: number | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
-  constructor(options: DaemonOptions, config: Config, logger: Logger, network: Network) {
+  constructor(options: DaemonOptions, config: Config, parts: DaemonParts) {
+    const { clock, metrics, logger, network, host } = parts;
     this.#options = options;
     this.#config = config;
     this.#shutdownTimeout = config.shutdownTimeout;
+    this.#clock = clock;
     this.#logger = logger;
     this.#network = network;
-    const metrics = new Metrics();
-    const random = createRandom(randomInt(1, 2 ** 31));
-    this.#store = new MemoryStore({
-      config: config.storage.config,
-      clock: this.#clock,
-      random,
-      onExpired: observeExpiry(metrics, logger),
-    });
-    registerStorageMetrics(metrics, this.#store);
-    const hub = new LocalHub({ clock: this.#clock, random });
-    const parts = { config, store: this.#store, clock: this.#clock, random, metrics, logger, hub };
-    const workers = countWorkers(config);
-    // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
-    process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
-    const supervisor = workers === 1 ? undefined : new Supervisor(parts, workers);
-    this.#host = supervisor ?? new LocalHost({ ...parts, owner: 1 }, network);
+    this.#host = host;
     this.#servers = config.metricsListen.map(
       (listen) =>
         new MetricsServer(
           { listen, profiling: config.profiling, version },
           {
-            metrics: this.#host,
+            metrics: host,
             logger,
-            isReady: () => this.#host.readiness(),
+            isReady: () => host.readiness(),
             network,
-            profiler: supervisor ?? mainProfiler,
+            profiler: host instanceof Supervisor ? host : mainProfiler,
           },
         ),
     );

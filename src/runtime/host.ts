@@ -3,7 +3,8 @@ import type { Config } from "../config/config.ts";
 import { type Network, openNetwork } from "../net/network.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
-import type { MemoryStore } from "../storage/memory/memory-store.ts";
+import type { ComponentState } from "../observability/metrics-server.ts";
+import type { PeerStore } from "../storage/peer-store.ts";
 import { composeSettings } from "./compose.ts";
 import type { LocalHub, ShareHub } from "./share-hub.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
@@ -15,8 +16,7 @@ export interface Host {
   /** The addresses that are answered on, as URLs. */
   urls(): string[];
   readonly isServing: boolean;
-  /** Each part with true when it is ready, or why it is not. */
-  readiness(): Promise<Record<string, true | string>>;
+  readiness(): Promise<Record<string, ComponentState>>;
   /**
    * Takes a new configuration, or rejects and changes nothing.
    * @returns settings that need a restart
@@ -29,7 +29,7 @@ export interface Host {
 
 export interface HostParts {
   config: Config;
-  store: MemoryStore;
+  store: PeerStore;
   clock: Clock;
   random: Random;
   metrics: Metrics;
@@ -84,15 +84,27 @@ export class LocalHost implements Host {
     return this.#tracker?.isServing ?? false;
   }
 
-  async readiness(): Promise<Record<string, true | string>> {
-    return { tracker: this.isServing || "not serving", ...this.#tracker?.readiness() };
+  async readiness(): Promise<Record<string, ComponentState>> {
+    const tracker = this.isServing || "not serving";
+    return { tracker, ...this.#storageReadiness(), ...this.#tracker?.readiness() };
+  }
+
+  /** A store that serves without its engine is ready all the same: its clients are answered. */
+  #storageReadiness(): Record<string, ComponentState> {
+    const { store, config } = this.#parts;
+    if (store.readiness === undefined) return {};
+    const serves = config.storage.name === "redis" && config.storage.config.onFailure === "serve";
+    if (store.readiness === true || !serves) return { storage: store.readiness };
+    return { storage: { readyBut: `serving from local memory: ${store.readiness}` } };
   }
 
   async reload(config: Config): Promise<string[]> {
     if (!this.#tracker) throw new Error("the tracker is not running");
     const later = await this.#tracker.reload(await this.#compose(config));
-    const { store } = this.#parts;
-    return [...later, ...store.configure(config.storage.config).map((name) => `storage.config.${name}`)];
+    const { store, config: began } = this.#parts;
+    if (config.storage.name !== began.storage.name) return [...later, "storage.name"];
+    const names = store.configure?.(config.storage.config) ?? [];
+    return [...later, ...names.map((name) => `storage.config.${name}`)];
   }
 
   #compose(config: Config): Promise<TrackerSettings> {

@@ -39,6 +39,7 @@ class Supervised {
 
   constructor(count: number, config: Config = load(), create: CreateWorker = createWorker) {
     const clock = { seconds: 1000, unixSeconds: 1000 };
+    assert.ok(config.storage.name === "memory");
     const store = new MemoryStore({ config: config.storage.config, clock, random: createRandom(1) });
     const logger: Logger = {
       ...silentLogger,

@@ -2,13 +2,20 @@ import { randomBytes } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { Config } from "../config/config.ts";
 import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
+import type { ComponentState } from "../observability/metrics-server.ts";
 import { mainProfiler, type Profiler } from "../observability/profiles.ts";
+import type { MemoryStore } from "../storage/memory/memory-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { claimAddresses, withSameAddresses } from "./claim-addresses.ts";
 import type { Host, HostParts } from "./host.ts";
 import { answerShare } from "./share-hub.ts";
 import type { WorkerStart } from "./worker-messages.ts";
 import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
+
+/** What the main thread keeps for its workers: the memory that they share, where the store is in memory. */
+interface SupervisorParts extends Omit<HostParts, "store"> {
+  store: Pick<MemoryStore, "memory"> | undefined;
+}
 
 /** The first owner number of a worker; 1 is the main thread's store. */
 const firstOwner = 2;
@@ -17,13 +24,13 @@ const restartPauseMs = 1000;
 
 /**
  * The tracker in worker threads: each has its own sockets on the same addresses, hooks and counters; all share
- * the swarms. A worker that dies is replaced, and the locks it held are given back.
+ * the swarms, in memory or behind an engine. A worker that dies is replaced, and the locks it held are given back.
  *
  * The main thread itself waits for no lock of the store: if it waited for one that a dead worker holds, nobody would
  * ever give that back. Hence also the expiry is done by a worker.
  */
 export class Supervisor implements Host, Profiler {
-  readonly #parts: HostParts;
+  readonly #parts: SupervisorParts;
   readonly #count: number;
   readonly #createWorker: CreateWorker;
   readonly #restarts: Counter;
@@ -36,7 +43,7 @@ export class Supervisor implements Host, Profiler {
   #owners = firstOwner;
   #state: "idle" | "started" | "stopped" = "idle";
 
-  constructor(parts: HostParts, count: number, create: CreateWorker = createWorker) {
+  constructor(parts: SupervisorParts, count: number, create: CreateWorker = createWorker) {
     this.#parts = parts;
     this.#count = count;
     this.#createWorker = create;
@@ -68,7 +75,7 @@ export class Supervisor implements Host, Profiler {
     return this.#state === "started";
   }
 
-  async readiness(): Promise<Record<string, true | string>> {
+  async readiness(): Promise<Record<string, ComponentState>> {
     if (!this.isServing) return { tracker: "not serving" };
     const all = await Promise.all(this.#members.map((member) => member.readiness()));
     return Object.fromEntries(
@@ -148,7 +155,7 @@ export class Supervisor implements Host, Profiler {
     const owner = this.#owners++;
     const start: WorkerStart = {
       config: this.#config,
-      memory: store.memory,
+      memory: store?.memory,
       owner,
       number: index + 1,
       speaks: owner === firstOwner,
@@ -174,7 +181,7 @@ export class Supervisor implements Host, Profiler {
     const began = performance.now();
     void member.exited.then(async (error) => {
       const { store, logger, hub } = this.#parts;
-      let repaired = releaseLocks(store.memory, member.owner);
+      let repaired = store ? releaseLocks(store.memory, member.owner) : 0;
       for (const memory of hub.memories) repaired += releaseLocks(memory, member.owner);
       if (this.#state !== "started") return;
       this.#restarts.inc();

@@ -6,10 +6,11 @@ import type { ShareTell } from "./share-hub.ts";
 /** What a worker thread is started with. */
 export interface WorkerStart {
   config: Config;
-  memory: StoreMemory;
+  /** Of the store, where it is in memory. */
+  memory: StoreMemory | undefined;
   /** Names the thread in the locks of the memory; no two threads ever have the same. */
   owner: number;
-  /** Its number among the workers, from 1, which its successor will have too. The first does the expiry for all. */
+  /** Its number among the workers, from 1, which its successor will have too. The first does what is done once for all. */
   number: number;
   /** Whether it says what it finds out at its start; all workers would say the same. */
   speaks: boolean;

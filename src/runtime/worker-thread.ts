@@ -2,6 +2,7 @@ import { extname } from "node:path";
 import type { Readable } from "node:stream";
 import { Worker } from "node:worker_threads";
 import type { FamilySnapshot } from "../observability/metrics.ts";
+import type { ComponentState } from "../observability/metrics-server.ts";
 import type { ShareGive, ShareTell } from "./share-hub.ts";
 import type { Ask, Reply, Tell, WorkerStart } from "./worker-messages.ts";
 
@@ -95,11 +96,11 @@ export class WorkerThread {
   }
 
   /** Each of its parts with true, or why it is not ready. */
-  async readiness(): Promise<Record<string, true | string>> {
+  async readiness(): Promise<Record<string, ComponentState>> {
     if (!this.isServing) return { tracker: "restarting" };
     return ((await this.#askSoon({ ask: "readiness" })) ?? { tracker: "does not answer" }) as Record<
       string,
-      true | string
+      ComponentState
     >;
   }
 

@@ -89,6 +89,9 @@ export interface PeerStore {
    */
   expire(): number | Promise<number>;
 
+  /** True, or why it cannot do all that it should; for a store that depends on others. */
+  readonly readiness?: true | string;
+
   /** Begins what the store does by itself. Idempotent. */
   start(): void | Promise<void>;
 

@@ -16,6 +16,7 @@ import { registerProcessMetrics } from "../../src/observability/process-metrics.
 import { ResponseMetrics } from "../../src/observability/response-metrics.ts";
 import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
 import { composeSettings, hookDeps } from "../../src/runtime/compose.ts";
+import { createStore } from "../../src/runtime/create-store.ts";
 import { LocalHub } from "../../src/runtime/share-hub.ts";
 import { Supervisor } from "../../src/runtime/supervisor.ts";
 import { Tracker } from "../../src/runtime/tracker.ts";
@@ -30,9 +31,15 @@ before(async () => {
   assert.ok(loaded.ok);
   const metrics = new Metrics();
   const stopProcessMetrics = registerProcessMetrics(metrics, "0");
-  const store = new MemoryStore({ config: loaded.config.storage.config, clock, random: createRandom(1) });
+  const { storage } = loaded.config;
+  assert.ok(storage.name === "memory");
+  const store = new MemoryStore({ config: storage.config, clock, random: createRandom(1) });
   registerStorageMetrics(metrics, store);
   observeExpiry(metrics, silentLogger);
+  const redis = loadConfig({ env: {}, set: ["storage.name=redis"] });
+  assert.ok(redis.ok);
+  const threadParts = { clock, random: createRandom(1), metrics, logger: silentLogger };
+  await createStore(redis.config.storage, { ...threadParts, isFirst: false });
   const failing = {
     name: "failing",
     handleAnnounce() {
@@ -109,7 +116,7 @@ test("names follow Prometheus' conventions", () => {
         ],
         [!/_(count|sum|bucket)$/.test(name), "_count, _sum and _bucket belong to histograms"],
         [!/milli|micro|nano|minutes|hours|kilo|mega/.test(name), "base units: seconds, bytes, ratios"],
-        [kind !== "histogram" || /_(seconds|bytes)$/.test(name), "histograms name their unit"],
+        [kind !== "histogram" || /_(seconds|bytes|records)$/.test(name), "histograms name their unit"],
         [help !== "" && !help.endsWith("."), "help without a full stop"],
         [
           series.every(({ labels }) =>

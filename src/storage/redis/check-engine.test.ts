@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkEngine } from "./check-engine.ts";
+import type { RedisPort } from "./redis-port.ts";
+
+/** Connects to an engine that says this of itself. @returns the warnings */
+async function connect(info: string | Error): Promise<string[]> {
+  const warnings: string[] = [];
+  const send = async (): Promise<unknown> => {
+    if (info instanceof Error) throw info;
+    return Buffer.from(info);
+  };
+  const port: RedisPort = {
+    isCluster: false,
+    connect: async () => undefined,
+    send,
+    masters: () => [{ send }],
+    close: () => undefined,
+  };
+  const checked = checkEngine(port, (message) => warnings.push(message));
+  await checked.connect();
+  await checked.connect(); // says nothing twice
+  return warnings;
+}
+
+const engine = (version: string, policy: string, limit = "0"): string =>
+  `# Server\r\nredis_version:${version}\r\n# Memory\r\nmaxmemory:${limit}\r\nmaxmemory_policy:${policy}\r\n`;
+
+test("an engine that is too old is refused, one that is not is silent", async () => {
+  for (const version of ["6.0.16", "5.0.7"]) {
+    await assert.rejects(connect(engine(version, "noeviction")), {
+      message: `Redis ${version} is too old; 6.2 or later is needed, or Valkey`,
+    });
+  }
+  for (const version of ["6.2.0", "7.0.15", "10.1.0"]) {
+    assert.deepEqual(await connect(engine(version, "noeviction")), []);
+  }
+});
+
+test("a policy that evicts torrents is warned about, with what to do", async () => {
+  for (const policy of ["allkeys-lru", "volatile-ttl", "allkeys-random"]) {
+    assert.deepEqual(await connect(engine("7.0.15", policy, "1000")), [
+      `maxmemory-policy is ${policy}: the engine throws away whole torrents when memory is full; set it to noeviction, so that only new peers are left out`,
+    ]);
+  }
+});
+
+test("a user that may not see INFO is told what is not checked", async () => {
+  const [warning] = await connect(new Error("NOPERM this user has no permissions to run the 'info' command"));
+  assert.match(warning!, /INFO/);
+  await assert.rejects(connect(new Error("Socket closed")), /Socket closed/);
+});

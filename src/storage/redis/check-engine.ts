@@ -1,0 +1,50 @@
+import type { RedisNode, RedisPort } from "./redis-port.ts";
+
+/** Oldest version whose scripts and commands are those that are used here. */
+const oldest = [6, 2];
+
+/**
+ * Looks, each time that a connection has been made, whether the engine can do what the store needs.
+ * @param warn  hears what is doubtful, once for each text
+ * @returns the same port, whose `connect` rejects for an engine that is too old
+ */
+export function checkEngine(port: RedisPort, warn: (message: string) => void): RedisPort {
+  const said = new Set<string>();
+  const warnOnce = (message: string): void => {
+    if (said.size < said.add(message).size) warn(message);
+  };
+  return {
+    isCluster: port.isCluster,
+    async connect() {
+      await port.connect();
+      for (const node of await port.masters()) await checkNode(node, warnOnce);
+    },
+    send: (key, args) => port.send(key, args),
+    masters: () => port.masters(),
+    close: () => port.close(),
+  };
+}
+
+async function checkNode(node: RedisNode, warn: (message: string) => void): Promise<void> {
+  let info: string;
+  try {
+    info = `${await node.send(["INFO"])}`;
+  } catch (error) {
+    const { message } = error as Error;
+    if (!message.startsWith("NOPERM")) throw error;
+    warn("the engine does not let this user see INFO: its version and maxmemory_policy are not checked");
+    return;
+  }
+  const find = (field: string): string => new RegExp(`^${field}:(.*?)\\r?$`, "m").exec(info)?.[1] ?? "";
+  const version = find("redis_version");
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major < oldest[0]! || (major === oldest[0] && minor < oldest[1]!)) {
+    throw new Error(`Redis ${version} is too old; ${oldest.join(".")} or later is needed, or Valkey`);
+  }
+  const policy = find("maxmemory_policy");
+  if (policy === "noeviction" || policy === "") return;
+  const limit = find("maxmemory") === "0" ? "if maxmemory is set" : "when memory is full";
+  warn(
+    `maxmemory-policy is ${policy}: the engine throws away whole torrents ${limit}; set it to noeviction, so that only new peers are left out`,
+  );
+}
