@@ -93,7 +93,7 @@ describe("configurations in documents", () => {
   assert.ok(found.length > 8);
   for (const { code, at } of found) {
     test(`${at} can be used`, () => {
-      const isHook = code.startsWith("- name:");
+      const isHook = /^- (name|module):/.test(code);
       const indented = code.replace(/^/gm, "    ");
       const text = isHook ? `chihaya:\n  http: {}\n  prehooks:\n${indented}` : code;
       const file = join(directory, "chihaya.yaml");
@@ -167,7 +167,9 @@ test("what the image is built from exists", () => {
 });
 
 describe("programs in documents", () => {
-  const sources = globSync(["examples/**/*.ts", "src/**/*.ts"]).map((file) => readFileSync(file, "utf8"));
+  const sources = globSync(["examples/*/*.ts", "src/**/*.ts", "test/fixtures/*.ts"]).map((file) =>
+    readFileSync(file, "utf8"),
+  );
   const found = allBlocks.filter(({ language }) => language === "ts");
   assert.ok(found.length > 3);
   for (const { code, at } of found) {
