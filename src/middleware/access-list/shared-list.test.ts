@@ -34,7 +34,8 @@ class Bench {
   readonly metrics = new Metrics();
   readonly #memories = new Map<string, SharedArrayBuffer>();
   readonly #topics = new Map<string, unknown>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(value: unknown) => void>();
+  readonly #random = createRandom(1);
   readonly #t: TestContext;
 
   constructor(t: TestContext) {
@@ -63,10 +64,10 @@ class Bench {
       },
       publish: (topic: string, value: unknown) => {
         this.#topics.set(topic, value);
-        for (const listener of this.#listeners) listener();
+        for (const listener of this.#listeners) listener(value);
       },
-      subscribe: (topic: string, listener: () => void) => {
-        if (this.#topics.has(topic)) listener();
+      subscribe: (topic: string, listener: (value: unknown) => void) => {
+        if (this.#topics.has(topic)) listener(this.#topics.get(topic));
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);
       },
@@ -78,7 +79,7 @@ class Bench {
       remove: (infoHash: Uint8Array) => void this.removed.push(Number(`0x${toHex(infoHash)}`)),
     };
     const clock = { seconds: 1, unixSeconds: 1_700_000_000 };
-    return { clock, random: createRandom(1), logger, metrics: this.metrics, shared, store };
+    return { clock, random: this.#random, logger, metrics: this.metrics, shared, store };
   }
 
   async start(options: Partial<ListOptions> & { whitelist?: string[] }, isFirst = true): Promise<Worker> {
@@ -150,10 +151,11 @@ describe("lists from files", () => {
     bench.log.length = 0;
     await bench.logged("info: list loaded");
     assert.deepEqual([first.passing(), second.passing()], ["9", "9"]);
-    await first.hook.stop!();
-    assert.deepEqual(bench.removed.sort(), [1, 2, 3, 4, 5]);
     assert.equal(bench.value("entries"), 1);
     assert.equal(bench.value("last_success_timestamp_seconds"), 1_700_000_000);
+    await first.hook.stop!();
+    assert.equal(bench.value("last_success_timestamp_seconds"), undefined);
+    assert.deepEqual(bench.removed.sort(), [1, 2, 3, 4, 5]);
     assert.equal(bench.value("loads_total", { result: "loaded" }), 3);
   });
 
@@ -263,6 +265,44 @@ describe("lists from files", () => {
     bench.log.length = 0;
     await bench.logged("info: list loaded");
     assert.equal(next.passing(), "5");
+  });
+
+  test("a hook that a reload is about to stop writes no more", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2));
+    bench.write(names(3), "other.txt");
+    const old = await bench.start({ whitelistFrom: [bench.path()] });
+    const next = await bench.start({ whitelistFrom: [bench.path(), bench.path("other.txt")] });
+    bench.write(names(1, 2, 8));
+    while (next.passing() !== "1238") await soon();
+    bench.write(names(3, 4), "other.txt");
+    while (next.passing() !== "12348") await soon();
+    assert.deepEqual(bench.log, Array(4).fill("info: list loaded"));
+    await old.hook.stop!();
+    await next.hook.stop!();
+    assert.deepEqual(bench.removed, []);
+  });
+
+  test("a reload that is refused: the old hook brings its list back", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1));
+    bench.write(names(2), "other.txt");
+    const old = await bench.start({ whitelistFrom: [bench.path()] });
+    const next = await bench.start({ whitelistFrom: [bench.path("other.txt")] });
+    assert.equal(old.passing(), "2");
+    await next.hook.stop!();
+    while (old.passing() !== "1") await soon();
+  });
+
+  test("a reload to other memory: no worker goes on before there is a list in it", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1));
+    const options = { whitelistFrom: [bench.path()] };
+    await Promise.all([bench.start(options), bench.start(options, false)]);
+    const reloaded = bench.start({ ...options, maxEntries: 6000 }, false);
+    const first = bench.start({ ...options, maxEntries: 6000 });
+    assert.equal((await reloaded).passing(), "1");
+    await first;
   });
 
   test("a list of clients", async (t) => {

@@ -50,6 +50,10 @@ export class SharedList {
   readonly #stopped = new AbortController();
   readonly #loads: Record<"loaded" | "failed", () => void>;
   #timer: NodeJS.Timeout | undefined;
+  /** Names this object as the writer of the memory. */
+  readonly #id: number;
+  /** The writer before it. */
+  #before = 0;
   /** The generation that this object has written. */
   #written = -1;
   #entries = 0;
@@ -64,7 +68,8 @@ export class SharedList {
     this.#deps = deps;
     this.#onSwap = onSwap;
     this.#sources = sourcesOf(options);
-    const { metrics, shared } = deps;
+    const { metrics, shared, random } = deps;
+    this.#id = random.next() | 0 || 1;
     const labels = { hook: name };
     const help = "Loads of the lists of a hook, by result";
     const count = (result: string) =>
@@ -72,8 +77,13 @@ export class SharedList {
     const [loaded, failed] = [count("loaded"), count("failed")];
     this.#loads = { loaded: () => loaded.inc(), failed: () => failed.inc() };
     if (!shared.isFirst) return;
-    const gauge = (suffix: string, help: string, read: () => number) =>
-      metrics.gauge(`chihaya_access_list_${suffix}`, help, read, labels);
+    const gauge = (suffix: string, help: string, read: () => number) => {
+      const readIfRunning = () => {
+        this.#stopped.signal.throwIfAborted(); // a hook that a reload has removed has nothing to show
+        return read();
+      };
+      metrics.gauge(`chihaya_access_list_${suffix}`, help, readIfRunning, labels);
+    };
     gauge("entries", "Entries of the lists of a hook", () => this.#entries);
     gauge(
       "last_success_timestamp_seconds",
@@ -104,19 +114,29 @@ export class SharedList {
   async start(): Promise<void> {
     const { shared } = this.#deps;
     if (!shared.isFirst) return this.#waitForFirst();
+    this.#before = this.memory.writer;
+    this.memory.writer = this.#id;
     await this.check();
-    shared.publish("tried", true);
+    shared.publish("tried", this.#id);
     this.#schedule();
   }
 
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#stopped.abort(new Error("stopped"));
+    // A reload that was refused: the one that goes on writes again.
+    if (this.#isWriter) this.memory.writer = this.#before;
     await writing;
+  }
+
+  /** Whether none has come after it: during a reload the old one is still there. */
+  get #isWriter(): boolean {
+    return this.memory.writer === this.#id;
   }
 
   /** Looks for changes now, and loads them. Never rejects. */
   async check(): Promise<void> {
+    if (!this.#isWriter) return;
     const { signal } = this.#stopped;
     const opened: (OpenList | undefined)[] = [];
     try {
@@ -142,7 +162,10 @@ export class SharedList {
   async #waitForFirst(): Promise<void> {
     const tried = Promise.withResolvers<void>();
     const timer = setTimeout(tried.resolve, waitMs);
-    const unsubscribe = this.#deps.shared.subscribe("tried", () => tried.resolve());
+    const unsubscribe = this.#deps.shared.subscribe("tried", (writer) => {
+      // What was published for other memory, before a reload, says nothing of this.
+      if (this.isLoaded || writer === this.memory.writer) tried.resolve();
+    });
     await tried.promise;
     clearTimeout(timer);
     unsubscribe();
@@ -185,7 +208,7 @@ export class SharedList {
     }
     const { signal } = this.#stopped;
     const swap = async () => {
-      if (signal.aborted) return;
+      if (signal.aborted || !this.#isWriter) return;
       const { generation, halves } = this.memory;
       const [old, next] = generation & 1 ? [halves[1], halves[0]] : [halves[0], halves[1]];
       await pace.run(list.write(next));

@@ -1,11 +1,11 @@
-/** Words before the halves: the generation, one free. */
+/** Words before the halves: the generation, the writer. */
 const head = 2;
 
 /**
  * Memory of two halves that threads share: all read the one, one thread writes the other and swaps them. A reader that was
  * overtaken by a swap reads again, so nobody waits and nobody sees half a list.
  *
- * Shape: the generation (0 before the first swap), a free word, both halves. The current half is that of the generation's
+ * Shape: the generation (0 before the first swap), the writer, both halves. The current half is that of the generation's
  * lowest bit.
  */
 export class SwapMemory {
@@ -29,6 +29,14 @@ export class SwapMemory {
   /** Counts the swaps, modulo 2^31; 0 is before the first. What was read is right if it is the same afterwards. */
   get generation(): number {
     return Atomics.load(this.#head, 0);
+  }
+
+  /** Who may write: whatever the last one to come has put here; 0 before the first. */
+  get writer(): number {
+    return Atomics.load(this.#head, 1);
+  }
+  set writer(id: number) {
+    Atomics.store(this.#head, 1, id);
   }
 
   /** Makes the half that is not current the current one. */
