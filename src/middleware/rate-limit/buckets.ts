@@ -33,7 +33,7 @@ export class Buckets {
   readonly #depth: number;
 
   /**
-   * @param memory  {@link bucketBytes}, zeroed or used by others with the same rate
+   * @param memory  {@link bucketBytes}, zeroed, or used by others
    * @param seed    random; taken by the first who comes
    * @param rate    tokens that come back in a second
    * @param burst   tokens in a full bucket
@@ -75,7 +75,8 @@ export class Buckets {
       tags[bucket] = tag;
       fullAt[bucket] = now;
     }
-    const next = Math.max(fullAt[bucket]!, now) + this.#period;
+    // At most an empty bucket: before a reload a debt may have been one of many more seconds.
+    const next = Math.min(Math.max(fullAt[bucket]!, now), now + this.#depth) + this.#period;
     // A little more, because a third of a second three times is more than one.
     if (next > now + this.#depth + 1e-6) return false;
     fullAt[bucket] = next;

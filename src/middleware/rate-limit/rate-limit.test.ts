@@ -61,6 +61,16 @@ describe("rate limit", () => {
     }
   });
 
+  test("another rate after a reload counts at once, whatever is owed by the one before", async () => {
+    const memory = new SharedArrayBuffer(bucketBytes(8));
+    const address = Address.parse("192.0.2.1");
+    const slow = new Buckets(memory, 1, 0.01, 100);
+    for (let i = 0; i < 100; i++) assert.ok(slow.take(address, 1000));
+    const fast = new Buckets(memory, 1, 10, 20);
+    assert.ok(!fast.take(address, 1000));
+    assert.ok(fast.take(address, 1001));
+  });
+
   test("an IPv6 network of 64 bits is one address, and none of IPv4", async () => {
     const { passing } = await workers();
     assert.equal(passing("2001:db8::1", 3) + passing("2001:db8::ffff:2", 3), 5);
