@@ -3,6 +3,9 @@ import type { Address } from "../../bittorrent/address.ts";
 /** Buckets in which one address may be. */
 const ways = 8;
 
+/** Seconds by which the clock of a thread that was held up may be behind. */
+const clockSkew = 10;
+
 /** Bytes of a table for so many addresses; a power of two of sets. */
 export function bucketBytes(addresses: number): number {
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, addresses / ways)));
@@ -75,10 +78,12 @@ export class Buckets {
       tags[bucket] = tag;
       fullAt[bucket] = now;
     }
-    // At most an empty bucket: before a reload a debt may have been one of many more seconds.
-    const next = Math.min(Math.max(fullAt[bucket]!, now), now + this.#depth) + this.#period;
+    const fullIfEmpty = now + this.#depth;
+    // A debt from before a reload may be one of many more seconds; now it is an empty bucket.
+    if (fullAt[bucket]! > fullIfEmpty + clockSkew) fullAt[bucket] = fullIfEmpty;
+    const next = Math.max(fullAt[bucket]!, now) + this.#period;
     // A little more, because a third of a second three times is more than one.
-    if (next > now + this.#depth + 1e-6) return false;
+    if (next > fullIfEmpty + 1e-6) return false;
     fullAt[bucket] = next;
     return true;
   }

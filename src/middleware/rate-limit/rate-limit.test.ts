@@ -71,6 +71,14 @@ describe("rate limit", () => {
     assert.ok(fast.take(address, 1001));
   });
 
+  test("a thread whose clock is a second behind forgives nothing", () => {
+    const buckets = new Buckets(new SharedArrayBuffer(bucketBytes(8)), 1, 1, 5);
+    const address = Address.parse("192.0.2.1");
+    let passed = 0;
+    for (let i = 0; i < 20; i++) if (buckets.take(address, 1001 - (i % 2))) passed++;
+    assert.equal(passed, 5);
+  });
+
   test("an IPv6 network of 64 bits is one address, and none of IPv4", async () => {
     const { passing } = await workers();
     assert.equal(passing("2001:db8::1", 3) + passing("2001:db8::ffff:2", 3), 5);
