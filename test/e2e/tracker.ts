@@ -2,6 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { announce } from "../../src/client/tracker-client.ts";
 import { TrackerError } from "../../src/client/tracker-error.ts";
+import { startTestStorage } from "../support/test-storage.ts";
 import { findFreePort, hasIPv6 } from "./ports.ts";
 import { startProcess } from "./process.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -27,7 +28,8 @@ export interface TrackerChoice {
 }
 
 /**
- * Starts this project's tracker as its users do, from a configuration file, with announces every few seconds.
+ * Starts this project's tracker as its users do, from a configuration file, with announces every few seconds, over the
+ * store of {@link startTestStorage}.
  * @param directory  for the file
  */
 export async function startTracker(directory: string, choice: TrackerChoice = {}): Promise<TestTracker> {
@@ -40,6 +42,7 @@ export async function startTracker(directory: string, choice: TrackerChoice = {}
   const listen = JSON.stringify([`127.0.0.1:${port}`, ...(hasIPv6() ? [`[::1]:${port}`] : [])]);
   const { hooks, announceRoutes = ["/announce"] } = choice;
   const routes = JSON.stringify(announceRoutes);
+  const storage = await startTestStorage();
   const file = join(directory, "chihaya.yaml");
   await writeFile(
     file,
@@ -53,7 +56,7 @@ export async function startTracker(directory: string, choice: TrackerChoice = {}
   udp:
     addr: ${listen}
     announce_routes: ${routes}
-${hooks === undefined ? "" : `  prehooks:\n${hooks}`}`,
+${storage.settings === undefined ? "" : `  storage: ${JSON.stringify(storage.settings)}\n`}${hooks === undefined ? "" : `  prehooks:\n${hooks}`}`,
   );
   const tracker = startProcess("tracker", process.execPath, [main, "--config", file]);
   try {
@@ -63,6 +66,7 @@ ${hooks === undefined ? "" : `  prehooks:\n${hooks}`}`,
     for (const transport of transports) await waitUntilAnswering(url(transport), () => tracker.ended);
   } catch (error) {
     await tracker.stop();
+    await storage.stop();
     throw new Error(`the tracker does not run: ${tracker.output()}`, { cause: error });
   }
   return {
@@ -70,6 +74,7 @@ ${hooks === undefined ? "" : `  prehooks:\n${hooks}`}`,
     output: () => tracker.output(),
     async stop() {
       await tracker.stop();
+      await storage.stop();
       await rm(file);
     },
   };

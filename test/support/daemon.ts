@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
+import { startTestStorage } from "./test-storage.ts";
 
 /** The command line of this project. */
 export const main: string = join(import.meta.dirname, "../../src/cli/main.ts");
@@ -104,10 +105,12 @@ export class Daemon extends Program {
     this.file = file;
   }
 
-  /** Resolves when it serves. */
+  /** Resolves when it serves; over the store of {@link startTestStorage} unless the settings have one. */
   static async start(t: TestContext, settings: DaemonSettings = {}, ...flags: string[]): Promise<Daemon> {
     const file = join(temporaryDirectory(t), "chihaya.yaml");
-    writeFileSync(file, toYaml(settings));
+    const storage = settings.storage === undefined ? await startTestStorage() : undefined;
+    if (storage) t.after(() => storage.stop());
+    writeFileSync(file, toYaml(storage?.settings ? { ...settings, storage: storage.settings } : settings));
     const daemon = new Daemon(t, file, flags);
     await daemon.until(({ url }) => url?.startsWith("udp:") === true); // the last one
     return daemon;
