@@ -122,11 +122,21 @@ export class TrackerLogic {
    * @returns when no request uses the old hooks any more: then they can be stopped
    */
   update(settings: LogicSettings): Promise<void> {
-    const old = this.#generation;
-    this.#generation = new Generation(settings, this.#store, this.#report);
-    const drained = old.drained();
-    this.#older = this.#older.then(() => drained);
-    return drained;
+    return this.prepare(settings)();
+  }
+
+  /**
+   * Makes an {@link update} that cannot fail any more.
+   * @throws what a hook throws that is to be put around the store
+   */
+  prepare(settings: LogicSettings): () => Promise<void> {
+    const next = new Generation(settings, this.#store, this.#report);
+    return () => {
+      const drained = this.#generation.drained();
+      this.#generation = next;
+      this.#older = this.#older.then(() => drained);
+      return drained;
+    };
   }
 
   /** Resolves when no request is waiting for a hook or the store, nor for the hooks before an update. */

@@ -193,15 +193,24 @@ test("a hook that a reload keeps goes on: it is neither started again nor stoppe
   assert.deepEqual(recording.events.slice(2), ["stop kept", "stop store"]);
 });
 
+const notAround = () => {
+  throw new Error("no");
+};
+
 for (const [what, change] of [
   ["a hook that does not start", { postHooks: [{ name: "bad", start: failing("refused") }] }],
   ["a route that cannot be used", { http: { ...httpOptions, announceRoutes: ["no slash"] } }],
+  ["a route of UDP that cannot be used", { udp: { ...udpOptions, announceRoutes: ["no slash"] } }],
+  ["a hook that cannot be put around the store", { more: { aroundAnnounce: notAround } }],
   ["a network that cannot be used", { http: { ...httpOptions, trustedProxies: ["nonsense"] } }],
 ] as const) {
   test(`${what} makes a reload change nothing`, async (t) => {
     const recording = new Recording({}, ["old"]);
     const client = await recording.serve(t);
-    const settings = recording.settings({ interval: 60, preHooks: [recording.hook("new")], ...change });
+    const { more, ...changed } = { more: {}, ...change };
+    const http = { ...httpOptions, defaultNumWant: 1 };
+    const preHooks = [recording.hook("new", more)];
+    const settings = recording.settings({ interval: 60, preHooks, http, ...changed });
     await assert.rejects(recording.tracker.reload(settings));
     assert.deepEqual(recording.events.slice(2), ["start new while listening", "stop new while listening"]);
     assert.equal(await interval(client), 1800);

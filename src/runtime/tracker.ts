@@ -136,25 +136,29 @@ export class Tracker {
   async reload(settings: TrackerSettings): Promise<string[]> {
     const later: string[] = [];
     const started: Hook[] = [];
+    let swap: () => Promise<void>;
+    let reloadUdp: (() => string[]) | undefined;
     try {
       for (const hook of without(hooksOf(settings), hooksOf(this.#settings))) {
         await startHook(hook);
         started.push(hook);
       }
       if (this.#state !== "started") throw new Error("the tracker is not running");
-      // The one that may refuse comes first.
+      swap = this.#logic.prepare(settings);
+      reloadUdp = settings.udp && this.#udp?.prepare(settings.udp);
+      // Whoever may refuse comes before the first effect, which is this one's.
       if (this.#http && settings.http) later.push(...this.#http.reload(settings.http));
       else if (this.#http || settings.http) later.push("http");
     } catch (error) {
       await this.#stopHooks(started);
       throw error;
     }
-    if (this.#udp && settings.udp) later.push(...this.#udp.reload(settings.udp));
+    if (reloadUdp) later.push(...reloadUdp());
     else if (this.#udp || settings.udp) later.push("udp");
 
     const old = without(hooksOf(this.#settings), hooksOf(settings));
     this.#settings = settings;
-    const unused = Promise.race([this.#logic.update(settings), this.#givenUp.promise]);
+    const unused = Promise.race([swap(), this.#givenUp.promise]);
     this.#retired = Promise.all([this.#retired, unused.then(() => this.#stopHooks(old))]);
     return later;
   }

@@ -73,9 +73,22 @@ export class UdpFrontend implements Frontend {
   /**
    * Takes new options while it runs.
    * @returns the settings that differ but take effect only after a restart, by their names in the configuration
+   * @throws as {@link prepare}
    */
   reload(options: UdpOptions): string[] {
-    this.#handler.reload(options);
+    return this.prepare(options)();
+  }
+
+  /** Makes a {@link reload} that cannot fail any more. @throws RangeError for a route that cannot be used */
+  prepare(options: UdpOptions): () => string[] {
+    const take = this.#handler.prepare(options);
+    return () => {
+      take();
+      return this.#taken(options);
+    };
+  }
+
+  #taken(options: UdpOptions): string[] {
     this.#ids.setMaxClockSkew(options.maxClockSkew);
     const later: string[] = [];
     const addresses = ({ listen }: UdpOptions) =>

@@ -64,10 +64,13 @@ export class UdpHandler implements DatagramHandler {
     this.#drops = createDropCounters(deps.metrics);
   }
 
-  /** Takes new options. @throws RangeError for a route that cannot be used */
-  reload(options: UdpOptions): void {
-    this.#router = new Router(options.announceRoutes, []);
-    this.#options = options;
+  /** Makes ready for other options. @returns takes them @throws RangeError for a route that cannot be used */
+  prepare(options: UdpOptions): () => void {
+    const router = new Router(options.announceRoutes, []);
+    return () => {
+      this.#router = router;
+      this.#options = options;
+    };
   }
 
   handleBatch(socket: DatagramSocket, batch: DatagramBatch, count: number, family: Family): void {
