@@ -12,6 +12,7 @@ import { RequestContext } from "../src/middleware/hook.ts";
 import { createLocality, type LocalityOptions } from "../src/middleware/locality/create-locality.ts";
 import { createList } from "../src/middleware/locality/peer-lists.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
+import { silentLogger } from "../src/observability/logger.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { createSharedState, LocalHub } from "../src/runtime/share-hub.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
@@ -133,7 +134,7 @@ async function createTracker(
   const config = { ...lifetime, maxPeers: 10_000, peerIds: false };
   const store = new MemoryStore({ config, clock, random });
   const shared = createSharedState(new LocalHub({ clock, random }), "locality", { clock, random, owner: 1 });
-  const deps = { random, metrics: new Metrics(), shared };
+  const deps = { random, metrics: new Metrics(), shared, logger: silentLogger };
   const preHooks = options === undefined ? [] : [await createLocality(options, lifetime, deps)];
   const report = (where: string, error: unknown) => {
     throw new Error(`${where} failed`, { cause: error });

@@ -44,6 +44,11 @@ export class PrefixMap {
     this.memory = memory;
   }
 
+  /** The map of no network. */
+  static empty(): PrefixMap {
+    return new PrefixMapBuilder().build();
+  }
+
   /** The map that {@link PrefixMapBuilder.write} has written into `words`; valid until another is written there. */
   static in(words: Int32Array): PrefixMap {
     const [count4, index4, count6, index6] = words as unknown as [number, number, number, number];
@@ -62,7 +67,10 @@ export class PrefixMap {
     return head + 2 * indexLength + 2 + 5 * (2 * networks + 1);
   }
 
-  /** @returns the value of the longest prefix that has the address, or {@link noPrefix} */
+  /**
+   * Looks an address up; comes to an end also while the memory is being written, with any number or undefined.
+   * @returns the value of the longest prefix that has the address, or {@link noPrefix}
+   */
   find(address: Address): number {
     return this.findBytes(address.family, address.bytes, 0);
   }
@@ -75,7 +83,7 @@ export class PrefixMap {
   #find4(wanted: number): number {
     const { starts, values, index } = this.memory.ranges4;
     const bucket = (wanted >> 16) + 0x8000;
-    let low = index.length === 0 ? 0 : index[bucket]!;
+    let low = index.length === 0 ? 0 : Math.max(0, index[bucket]!);
     for (let high = index.length === 0 ? values.length : index[bucket + 1]! + 1; high - low > 1; ) {
       const middle = (low + high) >>> 1;
       if (starts[middle]! <= wanted) low = middle;
@@ -91,7 +99,7 @@ export class PrefixMap {
     const c = word(bytes, at + 8);
     const d = word(bytes, at + 12);
     const bucket = (a >> 16) + 0x8000;
-    let low = index.length === 0 ? 0 : index[bucket]!;
+    let low = index.length === 0 ? 0 : Math.max(0, index[bucket]!);
     for (let high = index.length === 0 ? values.length : index[bucket + 1]! + 1; high - low > 1; ) {
       const middle = (low + high) >>> 1;
       const from = middle * 4;
@@ -118,7 +126,7 @@ export class PrefixMapBuilder {
 
   /**
    * @param prefix  bits that count, 0 to 32 or 128; those of the address beyond it are taken as zero
-   * @param value   0 to 2^31-1; where a network is added twice, its last value counts
+   * @param value   any word but {@link noPrefix}; where a network is added twice, its last value counts
    */
   add(address: Address, prefix: number, value: number): void {
     (address.family === 4 ? this.#networks4 : this.#networks6).add(address.bytes, prefix, value);

@@ -65,6 +65,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   "@redis/client": ["storage/redis/"],
   jose: ["middleware/jwt/", "cli/commands/token.ts"],
   koffi: ["net/linux/"],
+  "mmdb-lib": ["middleware/locality/read-mmdb.ts"],
   pino: ["observability/logging.ts"],
   "pino-pretty": ["observability/logging.ts"],
   yaml: ["config/"],
@@ -83,6 +84,8 @@ const readers: Readonly<Record<string, readonly string[]>> = {
   "middleware/access-list/list-source.ts": ["node:fs/promises"],
   "middleware/access-list/read-list.ts": ["node:buffer"],
   "middleware/jwt/read-key-set.ts": ["node:fs/promises"],
+  "middleware/locality/database-level.ts": ["node:fs/promises"],
+  "middleware/locality/read-mmdb.ts": ["node:fs/promises"],
 };
 
 const statement =

@@ -16,7 +16,9 @@ function load(t: TestContext, options: string) {
 test("levels by prefix and by name, with their defaults", (t) => {
   const result = load(
     t,
-    `        levels:\n          - ipv4: 24\n          - {name: room, networks: {a: 10.1.0.0/16, b: ["10.2.0.0/16", "fd00::/64"]}}\n`,
+    `        levels:\n          - ipv4: 24\n          - {name: room, networks: {a: 10.1.0.0/16, b: ["10.2.0.0/16", "fd00::/64"]}}
+          - {asn: /var/lib/asn.mmdb}
+          - {name: country, country: country.mmdb}\n`,
   );
   assert.ok(result.ok, JSON.stringify(result));
   assert.deepEqual(result.config.preHooks[0], {
@@ -25,6 +27,8 @@ test("levels by prefix and by name, with their defaults", (t) => {
       levels: [
         { name: "1", by: "prefix", ipv4: 24, ipv6: 0 },
         { name: "room", by: "networks", networks: { a: ["10.1.0.0/16"], b: ["10.2.0.0/16", "fd00::/64"] } },
+        { name: "3", by: "asn", file: "/var/lib/asn.mmdb" },
+        { name: "country", by: "country", file: "country.mmdb" },
       ],
       remoteQuota: 0.2,
       order: "near-first",
@@ -48,6 +52,8 @@ test("what is wrong is said at its place", (t) => {
               b: [10.0.0.0/8]
           - networks: [10.0.0.0/8]
           - ipv: 4
+          - asn: a.mmdb
+            country: b.mmdb
 `,
   );
   assert.ok(!result.ok);
@@ -64,6 +70,7 @@ test("what is wrong is said at its place", (t) => {
       [16, `${at}.levels[5].networks`, "expected a mapping of names to lists of networks"],
       [17, `${at}.levels[6].ipv`, "unknown key"],
       [17, `${at}.levels[6]`, "a level needs ipv4 and ipv6 (lengths of prefixes)"],
+      [19, `${at}.levels[7].country`, "give ipv4 and ipv6"],
     ],
   );
 });

@@ -39,16 +39,23 @@ const level = z
       ipv4: integer(0, 32).optional(),
       ipv6: integer(0, 128).optional(),
       networks: networks.optional(),
+      asn: text().optional(),
+      country: text().optional(),
     },
-    { error: "expected a level: ipv4 and ipv6 with lengths of prefixes, or networks with names" },
+    {
+      error: "expected a level: ipv4 and ipv6 with lengths of prefixes, networks with names, asn or country",
+    },
   )
   .check(({ value, issues }) => {
     const isPrefix = value.ipv4 !== undefined || value.ipv6 !== undefined;
-    if (isPrefix !== (value.networks !== undefined)) return;
-    const message = isPrefix
-      ? "give ipv4 and ipv6, or networks, not both; make two levels of them"
-      : "a level needs ipv4 and ipv6 (lengths of prefixes), or networks";
-    issues.push({ code: "custom", message, input: value, path: isPrefix ? ["networks"] : [] });
+    const kinds = (["networks", "asn", "country"] as const).filter((key) => value[key] !== undefined);
+    const [extra] = isPrefix ? kinds : kinds.slice(1);
+    if (extra === undefined && (isPrefix || kinds.length > 0)) return;
+    const message =
+      extra === undefined
+        ? "a level needs ipv4 and ipv6 (lengths of prefixes), networks, asn or country"
+        : "give ipv4 and ipv6, networks, asn or country, only one of them; make a level of each";
+    issues.push({ code: "custom", message, input: value, path: extra === undefined ? [] : [extra] });
   });
 
 const levelJson = {
@@ -62,16 +69,19 @@ const levelJson = {
       description: "Networks of each neighbourhood, by its name.",
       additionalProperties: { type: "array", items: { type: "string" } },
     },
+    asn: { type: "string", description: "MMDB file with the autonomous systems that neighbours share." },
+    country: { type: "string", description: "MMDB file with the countries that neighbours share." },
   },
   additionalProperties: false,
 };
 
 /** A family that is not mentioned is all one neighbourhood's. */
-function toLevel({ name, ipv4 = 0, ipv6 = 0, networks }: z.infer<typeof level>, index: number): LevelOptions {
-  const named = { name: name ?? `${index + 1}` };
-  return networks === undefined
-    ? { ...named, by: "prefix", ipv4, ipv6 }
-    : { ...named, by: "networks", networks };
+function toLevel(value: z.infer<typeof level>, index: number): LevelOptions {
+  const { name = `${index + 1}`, ipv4 = 0, ipv6 = 0, networks, asn, country } = value;
+  if (networks !== undefined) return { name, by: "networks", networks };
+  if (asn !== undefined) return { name, by: "asn", file: asn };
+  if (country !== undefined) return { name, by: "country", file: country };
+  return { name, by: "prefix", ipv4, ipv6 };
 }
 
 const options: z.ZodType<LocalityOptions> = z
@@ -82,7 +92,7 @@ const options: z.ZodType<LocalityOptions> = z
       .max(8, "at most 8 levels")
       .register(facts, { kind: "list of levels", json: { type: "array", items: levelJson } })
       .describe(
-        "From near to far; each has `ipv4` and `ipv6` (bits that neighbours share), or `networks` (a list of them for each name; the longest prefix wins), and perhaps a `name` for metrics.",
+        "From near to far; each has `ipv4` and `ipv6` (bits that neighbours share), `networks` (a list of them for each name; the longest prefix wins), or `asn` or `country` (an MMDB file), and perhaps a `name` for metrics.",
       ),
     remote_quota: number(
       { minimum: 0, maximum: 0.9 },

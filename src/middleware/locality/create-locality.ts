@@ -3,10 +3,12 @@ import type { PeerStore, StoreStatistics } from "../../storage/peer-store.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { Hook } from "../hook.ts";
 import type { FurtherStoreOptions, SharedState } from "../shared-state.ts";
+import { DatabaseLevel } from "./database-level.ts";
 import { type Level, NetworksLevel, PrefixLevel } from "./level.ts";
 import { Locality, type LocalityOrder } from "./locality.ts";
+import type { MmdbField } from "./read-mmdb.ts";
 
-/** One level: whose addresses share their first bits, or are in networks of the same name. */
+/** One level: whose addresses share their first bits, or are in networks of the same name, autonomous system or country. */
 export type LevelOptions = {
   /** Names it in metrics. */
   name: string;
@@ -17,6 +19,7 @@ export type LevelOptions = {
       /** Of each neighbourhood, in CIDR notation. */
       networks: Readonly<Record<string, readonly string[]>>;
     }
+  | { by: MmdbField /** Path of an MMDB file. */; file: string }
 );
 
 /** What `locality` is told. */
@@ -38,10 +41,11 @@ export interface LocalityOptions {
 export async function createLocality(
   { levels, remoteQuota, order, maxPeers }: LocalityOptions,
   lifetime: Pick<FurtherStoreOptions, "peerLifetime" | "gcInterval">,
-  { random, metrics, shared }: Pick<HookDeps, "random" | "metrics" | "shared">,
+  { random, metrics, shared, logger }: Pick<HookDeps, "random" | "metrics" | "shared" | "logger">,
 ): Promise<Hook> {
   const store = await shared.store("neighbourhoods", { ...lifetime, maxPeers });
-  const made = levels.map(createLevel);
+  const made = levels.map((options, number) => createLevel(options, number, { shared, logger }));
+  const databases = made.filter((level) => level instanceof DatabaseLevel);
   const locality = new Locality({
     levels: made,
     store,
@@ -58,14 +62,26 @@ export async function createLocality(
   return {
     name: "locality",
     aroundAnnounce: (next) => locality.around(next),
-    start: () => store.start(),
-    stop: () => store.stop(),
+    start: async () => {
+      for (const database of databases) await database.start();
+      await store.start();
+    },
+    stop: () => {
+      for (const database of databases) database.stop();
+      return store.stop();
+    },
   };
 }
 
-function createLevel(options: LevelOptions): Level {
-  if (options.by === "prefix") return new PrefixLevel(options.name, options.ipv4, options.ipv6);
-  return NetworksLevel.parse(options.name, options.networks);
+function createLevel(
+  options: LevelOptions,
+  number: number,
+  deps: Pick<HookDeps, "shared" | "logger">,
+): Level {
+  const { name, by } = options;
+  if (by === "prefix") return new PrefixLevel(name, options.ipv4, options.ipv6);
+  if (by === "networks") return NetworksLevel.parse(name, options.networks);
+  return new DatabaseLevel(name, number, options, deps);
 }
 
 /** Two random words: who comes first writes them. */

@@ -55,20 +55,24 @@ export class PrefixLevel implements Level {
   }
 }
 
-/** Neighbours are in networks of the same name; the longest prefix says in which. Others have no neighbours. */
+/** Neighbours are in networks of the same value; the longest prefix says of which. Others have no neighbours. */
 export class NetworksLevel implements Level {
   readonly name: string;
   readonly key: Int32Array = new Int32Array(2);
-  readonly #map: PrefixMap;
+  protected map: PrefixMap;
   /** Two words for each value of the map: a reload may number them anew. */
-  readonly #keys: Int32Array;
+  readonly #keys: Int32Array | undefined;
   #entered: number = noPrefix;
 
-  /** @param identities  a text for each value of the map, which changes when the neighbourhood does */
-  constructor(name: string, map: PrefixMap, identities: readonly string[]) {
+  /**
+   * @param identities  a text for each value of the map, which changes when the neighbourhood does; without them a value
+   *   is always the same neighbourhood
+   */
+  constructor(name: string, map: PrefixMap, identities?: readonly string[]) {
     this.name = name;
-    this.#map = map;
-    this.#keys = Int32Array.from(identities.flatMap((one) => [hashText(one, 1), hashText(one, 2)]));
+    this.map = map;
+    this.#keys =
+      identities && Int32Array.from(identities.flatMap((one) => [hashText(one, 1), hashText(one, 2)]));
   }
 
   /**
@@ -89,16 +93,17 @@ export class NetworksLevel implements Level {
   }
 
   enter(address: Address): boolean {
-    const found = this.#map.find(address);
+    const found = this.map.find(address);
     this.#entered = found;
     if (found === noPrefix) return false;
-    this.key[0] = this.#keys[2 * found]!;
-    this.key[1] = this.#keys[2 * found + 1]!;
+    const keys = this.#keys;
+    this.key[0] = keys === undefined ? found : keys[2 * found]!;
+    this.key[1] = keys === undefined ? 0 : keys[2 * found + 1]!;
     return true;
   }
 
   has(address: Address): boolean {
-    return this.#map.find(address) === this.#entered;
+    return this.map.find(address) === this.#entered;
   }
 }
 
