@@ -156,3 +156,14 @@ test("a big map, which has an index, finds the same", () => {
     assert.equal(map.find(address), -1);
   }
 });
+
+test("a look-up comes to an end whatever the memory holds, as while it is being written", () => {
+  const random = createRandom(5);
+  const words = new Int32Array(PrefixMap.words(5000));
+  const builder = new PrefixMapBuilder();
+  for (let i = 0; i < 5000; i++) builder.add(Address.parse(`10.${i >> 8}.${i & 255}.0`), 24, i % 2);
+  for (const _ of builder.write(words));
+  const map = PrefixMap.in(words);
+  for (let at = 4; at < words.length; at++) words[at] = random.next();
+  for (let i = 0; i < 100; i++) map.find(Address.parse(`${1 + i}.${i}.0.1`));
+});
