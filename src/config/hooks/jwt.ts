@@ -15,10 +15,11 @@ function algorithm(name: string): string | undefined {
 }
 
 function httpUrl(text: string): string | undefined {
-  const protocol = URL.parse(text)?.protocol;
-  return text === "" || protocol === "http:" || protocol === "https:"
-    ? undefined
-    : `expected a URL with http or https, got ${quote(text)}`;
+  if (text === "") return undefined;
+  const { protocol, username, password } = URL.parse(text) ?? {};
+  if (protocol !== "http:" && protocol !== "https:")
+    return `expected a URL with http or https, got ${quote(text)}`;
+  return username || password ? "a URL with a user cannot be fetched" : undefined;
 }
 
 function parameterName(name: string): string | undefined {

@@ -29,6 +29,8 @@ export class IssuerKeys {
   readonly #deps: HookDeps;
   readonly #sources: KeySetSources;
   readonly #source: string;
+  /** The source for people: an URL without what may be secret in it. */
+  readonly #name: string;
   readonly #changed: () => void;
   readonly #fetches: { readonly ok: Counter; readonly failed: Counter };
   #keys: ReadonlyMap<string, SigningKey> = new Map();
@@ -49,7 +51,9 @@ export class IssuerKeys {
     this.#options = options;
     this.#deps = deps;
     this.#sources = sources;
-    this.#source = options.jwkSetUrl ?? options.jwkSetFile ?? "";
+    const { jwkSetUrl, jwkSetFile = "" } = options;
+    this.#source = jwkSetUrl ?? jwkSetFile;
+    this.#name = jwkSetUrl?.replace(/[?#].*/s, "") ?? jwkSetFile;
     this.#changed = changed;
     const fetches = (result: "ok" | "failed") =>
       deps.metrics.counter("chihaya_jwt_key_fetches_total", "Fetches of the issuer's keys, by result", {
@@ -75,7 +79,7 @@ export class IssuerKeys {
         await this.#installed;
         if (this.usableUntil < 0) {
           this.stop();
-          throw new Error(`no keys for the hook "jwt" in ${this.#source}; the log says why`);
+          throw new Error(`no keys in ${this.#name}; the log says why`);
         }
       }
     }
@@ -97,12 +101,13 @@ export class IssuerKeys {
   ready(): true | string {
     if (this.#deps.clock.seconds < this.usableUntil) return true;
     return this.#published.fetchedAt < 0
-      ? `no keys yet from ${this.#source}`
-      : `no keys from ${this.#source} for ${this.age()} s`;
+      ? `no keys yet from ${this.#name}`
+      : `no keys from ${this.#name} for ${this.age()} s`;
   }
 
-  /** Seconds since the keys were fetched. @throws Error where they never were */
+  /** Seconds since the keys were fetched. @throws Error where they never were, and once it is stopped */
   age(): number {
+    this.#stopping.signal.throwIfAborted();
     if (this.#published.fetchedAt < 0) throw new Error("there are no keys");
     return this.#deps.clock.seconds - this.#published.fetchedAt;
   }
@@ -154,7 +159,7 @@ export class IssuerKeys {
       failure = error;
     }
     if (this.#stopping.signal.aborted) return isFetched;
-    const fields = { source: this.#source };
+    const fields = { source: this.#name };
     if (isFetched && this.#isFailing) logger.info(fields, "the issuer's keys can be fetched again");
     if (!isFetched && !this.#isFailing) {
       const { fetchedAt } = this.#published;

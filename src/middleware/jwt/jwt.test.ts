@@ -83,9 +83,12 @@ async function start(t: TestContext, setup: Setup = {}) {
   };
   const logged: string[] = [];
   const reasons: (string | undefined)[] = [];
+  const sources: (string | undefined)[] = [];
   const log = (fields: object, message: string) => {
     logged.push(message);
-    reasons.push((fields as { reason?: string }).reason);
+    const { reason, source } = fields as { reason?: string; source?: string };
+    reasons.push(reason);
+    sources.push(source);
   };
   const logger = { ...silentLogger, info: log, warn: log, error: log };
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -105,7 +108,7 @@ async function start(t: TestContext, setup: Setup = {}) {
     clock.seconds += seconds;
     clock.unixSeconds += seconds;
   };
-  return { hook, hooks, metrics, issuer, clock, logged, reasons, pass };
+  return { hook, hooks, metrics, issuer, clock, logged, reasons, sources, pass };
 }
 
 function request(token: string | undefined, wanted = infoHash, parameter = "jwt") {
@@ -219,14 +222,16 @@ describe("what tokens allow", () => {
   });
 
   test("a token is found in the query, in the route, and by other names", async (t) => {
-    const { hook } = await start(t, { options: { parameters: ["token", "jwt"] } });
+    const { hook } = await start(t, { options: { parameters: ["Token", "jwt"] } });
     const token = await sign({});
     assert.equal(await announce(hook, token, infoHash, "JWT"), undefined);
     assert.equal(await announce(hook, token, infoHash, "token"), undefined);
     assert.equal(announce(hook, token, infoHash, "other"), missingJwt);
     const routed = request(undefined);
-    routed.params.setRoute(new Map([["jwt", token]]));
-    assert.equal(hook.handleAnnounce!(routed, announceResponse(), new RequestContext()), undefined);
+    for (const name of ["jwt", "Token"]) {
+      routed.params.setRoute(new Map([[name, token]]));
+      assert.equal(hook.handleAnnounce!(routed, announceResponse(), new RequestContext()), undefined);
+    }
   });
 
   test("scrapes are not looked at", async (t) => {
@@ -349,6 +354,15 @@ describe("the issuer's keys", () => {
     assert.equal(await announce(hooks[1]!, await signToken(rsa, claims)), undefined);
   });
 
+  test("a hook that has been stopped shows no age", async (t) => {
+    const { hook, metrics, pass } = await start(t);
+    pass(7);
+    assert.equal(counted(metrics, "chihaya_jwt_key_age_seconds"), 7);
+    hook.stop!();
+    const shown = metrics.snapshot().find(({ name }) => name === "chihaya_jwt_key_age_seconds");
+    assert.deepEqual(shown?.series, []);
+  });
+
   test("an issuer that is down changes nothing, for a time", async (t) => {
     const { hook, issuer, pass, logged, reasons, metrics } = await start(t, {
       options: { jwkSetMaxAge: 3600 },
@@ -387,7 +401,9 @@ describe("the issuer's keys", () => {
   test("an issuer that is down at the start does not stop it", async (t) => {
     const issuer = new Issuer();
     issuer.answer = () => new Response("", { status: 503 });
-    const { hooks, logged } = await start(t, { issuer, workers: 2 });
+    const options = { jwkSetUrl: "https://registry/keys?key=secret" };
+    const { hooks, logged, sources } = await start(t, { issuer, workers: 2, options });
+    assert.deepEqual(sources, ["https://registry/keys"]);
     const token = await signToken(rsa, claims);
     for (const hook of hooks) {
       assert.equal(announce(hook, token), unverifiableJwt);
@@ -454,7 +470,7 @@ describe("the issuer's keys", () => {
     t.after(() => rmSync(directory, { recursive: true }));
     const jwkSetFile = join(directory, "keys.json");
     const options = { jwkSetFile, jwkSetUrl: undefined };
-    await assert.rejects(start(t, { options }), /no keys for the hook "jwt" in .*keys\.json/);
+    await assert.rejects(start(t, { options }), /no keys in .*keys\.json/);
     t.mock.timers.reset();
     writeFileSync(jwkSetFile, JSON.stringify({ keys: [rsa.jwk] }));
     const { hook } = await start(t, { options });

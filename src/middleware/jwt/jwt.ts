@@ -53,7 +53,7 @@ const compactForm = /^[\w-]+\.[\w-]+\.[\w-]+$/;
  */
 export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSources = { fetch }): Hook {
   const { clock, metrics, shared } = deps;
-  const { parameters } = options;
+  const places = options.parameters.map((name) => ({ inRoute: name, inQuery: name.toLowerCase() }));
   const approvals = new TokenMap<Approval>(options.cacheSize);
   const refusedUntil = new TokenMap<number>(maxRefusals);
   const underWay = new Map<string, Promise<Approval | ClientError>>();
@@ -128,7 +128,7 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
     stop: () => keys.stop(),
     ready: () => keys.ready(),
     handleAnnounce({ params, infoHashWords }) {
-      const token = findToken(params, parameters);
+      const token = findToken(params, places);
       if (token === "") return missingJwt;
       if (clock.seconds >= keys.usableUntil) return unverifiableJwt;
       const approval = approvals.get(token);
@@ -141,10 +141,13 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
   };
 }
 
-function findToken(params: Params, parameters: readonly string[]): string {
-  for (let i = 0; i < parameters.length; i++) {
-    const name = parameters[i]!;
-    const token = params.route(name) ?? params.get(name);
+/** Where a token may be; names in the query are in lower case. */
+type Place = { readonly inRoute: string; readonly inQuery: string };
+
+function findToken(params: Params, places: readonly Place[]): string {
+  for (let i = 0; i < places.length; i++) {
+    const { inRoute, inQuery } = places[i]!;
+    const token = params.route(inRoute) ?? params.get(inQuery);
     if (token) return token;
   }
   return "";

@@ -19,7 +19,7 @@ export interface JwtOptions {
   algorithms: readonly JwtAlgorithm[];
   /** How far the issuer's clock may be off, for `exp` and `nbf`. */
   leeway: number;
-  /** Where the token is: each is looked for in the route, then (in lower case) in the query. */
+  /** Where the token is: each is looked for in the route, then (in upper and lower case) in the query. */
   parameters: readonly string[];
   /** Tokens that are remembered as valid. */
   cacheSize: number;
