@@ -37,6 +37,11 @@ export class Backlog {
     if (!this.#records.has(name) && this.#records.size < this.#capacity) this.#records.set(name, record);
   }
 
+  /** Drops what is known of the peer of a record. */
+  forget(record: Uint8Array): void {
+    this.#records.delete(nameOf(record));
+  }
+
   /** Takes out the oldest records. @returns batches of them: one, or one for each torrent */
   take(count: number, peerIds: boolean, byTorrent: boolean): Batch[] {
     const batches = new Map<string, Batch>();
@@ -58,5 +63,5 @@ export class Backlog {
 /** Infohash and endpoint. */
 function nameOf(record: Uint8Array): string {
   const text = Buffer.from(record.buffer, record.byteOffset, record.length);
-  return text.toString("latin1", 10, 30) + text.toString("latin1", 34, record[1] === 4 ? 40 : 52);
+  return text.toString("latin1", 10, 30) + text.toString("latin1", 30, record[1] === 4 ? 36 : 48);
 }

@@ -10,11 +10,9 @@ import { pageTarget } from "./script.ts";
 /** Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed, bytes of a peer id. */
 const headLength = 17;
 /** Bytes of a record before its endpoint. */
-const recordHeadLength = 34;
+const recordHeadLength = 30;
 /** Bytes of an answer before its peers. */
 const answerHeadLength = 21;
-const multiplier = 648055;
-const range = 2 ** 32;
 
 /** What a record asks for beyond {@link Step}. */
 export const Ask = {
@@ -23,20 +21,6 @@ export const Ask = {
   /** To apply what happened at an earlier time, unless the engine knows something newer of the peer. */
   replay: 5,
 } as const;
-
-/**
- * Chooses the page of an endpoint: 20 bits. `hashOf` of the script computes the same, with the same doubles, when a
- * page is split.
- */
-export function hashEndpoint(view: DataView, at: number, length: number): number {
-  let hash = 0;
-  const end = at + length - 2;
-  for (; at < end; at += 4) {
-    hash = (((hash + view.getUint32(at)) % range) * multiplier) % range;
-    hash = (hash + Math.floor(hash / 65536)) % range;
-  }
-  return Math.floor(((((hash + view.getUint16(end)) % range) * multiplier) % range) / 4096);
-}
 
 /**
  * Remembers which torrents are big, so that the script need not ask for pages that it will not use. A wrong hint costs a
@@ -72,7 +56,7 @@ export type BatchEntry =
  * Announces and scrapes that travel together, all of whose callers wait for one promise.
  *
  * Record, big-endian: | ask u8 | family u8 | seeder u8 | event u8, + 16 where the torrent is big | numwant u16 | room of the own list u16 | of the
- * other u16 | infohash 20 | hash of the endpoint u32 | endpoint 6 or 18 | peer id 20, where they are kept |.
+ * other u16 | infohash 20 | endpoint 6 or 18 | peer id 20, where they are kept |.
  * In a replay, numwant and room of the own list are the unix seconds of the announce.
  */
 export class Batch {
@@ -231,7 +215,6 @@ export class Batch {
     const length = compactLength[family];
     for (let i = 0; i < length - 2; i++) bytes[endpoint + i] = address.bytes[i]!;
     this.#view.setUint16(endpoint + length - 2, port);
-    this.#view.setUint32(at + 30, hashEndpoint(this.#view, endpoint, length));
     if (this.#idLength > 0) bytes.set(peerId, endpoint + length);
   }
 

@@ -13,6 +13,7 @@ import { conformanceGroups, runConformanceGroup } from "../conformance.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import { RedisStore } from "./redis-store.ts";
+import { layoutVersion } from "./script.ts";
 
 let stores = 0;
 
@@ -54,6 +55,10 @@ async function untilAnnounced(tester: StoreTester, torrent: Uint8Array, n: numbe
   }
 }
 
+async function untilReady(store: RedisStore): Promise<void> {
+  while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
 describe("redis store over several servers", { skip: withoutRedis }, () => {
   test("a cluster keeps the contract, and goes on when a primary dies", async () => {
     const cluster = await startRedisCluster();
@@ -76,6 +81,71 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
         assert.equal(await untilAnnounced(tester, torrent, 2), 2, "none is lost");
       store.stop();
     } finally {
+      await cluster.stop();
+    }
+  });
+
+  test("a primary that dies is stood in for from local memory, and its successor is told all", async () => {
+    const cluster = await startRedisCluster();
+    const changes = { topology: "cluster", broker: cluster.broker, readTimeout: 1 } as const;
+    const environment = newEnvironment();
+    const store = createStore(environment, { ...changes, onFailure: "serve" });
+    const tester = new StoreTester(store, environment);
+    try {
+      await store.start();
+      const torrents = Array.from({ length: 30 }, (_, n) => testInfoHash(n));
+      const announceAll = (n: number) =>
+        Promise.all(torrents.map((torrent) => tester.announce(torrent, testPeer(4, n))));
+      await announceAll(1);
+      for (const { cli } of cluster.servers) await cli("WAIT", "1", "1000");
+      await cluster.servers[0]!.stop();
+      await announceAll(2); // none is refused
+      assert.match(`${store.readiness}`, /^redis: /);
+      const [before] = [store.standing.backlog];
+      assert.ok(before > 0 && before < torrents.length, `${before} announces wait for one primary of three`);
+      await untilReady(store);
+      assert.equal(store.standing.backlog, 0);
+      for (const torrent of torrents) assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, 2);
+    } finally {
+      store.stop();
+      await cluster.stop();
+    }
+  });
+
+  test("a torrent that moves to another server is found there, before and after all know", async () => {
+    const cluster = await startRedisCluster();
+    const environment = newEnvironment();
+    const store = createStore(environment, {
+      topology: "cluster",
+      broker: cluster.broker,
+      keyPrefix: "moving:",
+    });
+    const tester = new StoreTester(store, environment);
+    const primaries = cluster.servers.slice(0, 3);
+    try {
+      await store.start();
+      const torrent = Uint8Array.from(Buffer.from("torrent-that-moves-1"));
+      const key = `moving:${layoutVersion}:torrent-that-moves-1`;
+      const announce = async (n: number) => (await tester.announce(torrent, testPeer(4, n))).incomplete;
+      assert.equal(await announce(1), 1);
+      const slot = (await primaries[0]!.cli("CLUSTER", "KEYSLOT", key)).trim();
+      const counts = await Promise.all(primaries.map(({ cli }) => cli("CLUSTER", "COUNTKEYSINSLOT", slot)));
+      const from = primaries[counts.findIndex((count) => count.trim() === "1")]!;
+      const to = primaries.find((server) => server !== from)!;
+      const [fromId, toId] = [
+        (await from.cli("CLUSTER", "MYID")).trim(),
+        (await to.cli("CLUSTER", "MYID")).trim(),
+      ];
+      await to.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId);
+      await from.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", toId);
+      assert.equal(await announce(2), 2, "it has not left yet");
+      assert.match(await from.cli("MIGRATE", "127.0.0.1", `${to.port}`, key, "0", "5000"), /OK/);
+      assert.equal(await announce(3), 3, "ASK");
+      for (const server of [to, from]) await server.cli("CLUSTER", "SETSLOT", slot, "NODE", toId);
+      assert.equal(await announce(4), 4, "MOVED");
+      assert.equal(store.readiness, true);
+    } finally {
+      store.stop();
       await cluster.stop();
     }
   });

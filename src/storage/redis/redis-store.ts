@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import type { Clock, Random } from "../../bittorrent/clock.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
@@ -92,6 +93,10 @@ function isFull(error: unknown): boolean {
   return /\bOOM\b|maxmemory/.test((error as Error).message);
 }
 
+async function pingAll(port: RedisPort): Promise<void> {
+  await Promise.all((await port.masters()).map((node) => node.send(["PING"])));
+}
+
 /**
  * Keeps all swarms in Redis or Valkey, where any number of trackers share them. Answers later: announces of one turn
  * of the event loop travel as one call of a script, see `script.ts`, and share one promise.
@@ -110,6 +115,8 @@ export class RedisStore implements PeerStore {
   #port: RedisPort | undefined;
   /** Why the engine cannot be used, or undefined. */
   #gone: string | undefined = "not started";
+  /** Why a server of a cluster cannot be used while others can, or undefined. */
+  #gap: string | undefined;
   #lastError = "";
   #probe: NodeJS.Timeout | undefined;
   /** Batches that are being filled: on a cluster one for each torrent, else one with the empty name. */
@@ -142,7 +149,8 @@ export class RedisStore implements PeerStore {
 
   /** True, or why announces are not answered from the engine. */
   get readiness(): true | string {
-    return this.#gone === undefined ? true : `redis: ${this.#gone}`;
+    const reason = this.#gone ?? this.#gap;
+    return reason === undefined ? true : `redis: ${reason}`;
   }
 
   get standing(): RedisStanding {
@@ -311,7 +319,7 @@ export class RedisStore implements PeerStore {
     this.#underWay++;
     const started = performance.now();
     const timer = setTimeout(
-      () => this.#fail(batch, new Error("no answer in time"), true),
+      () => this.#fail(batch, new Error("no answer in time"), !this.#port?.isCluster),
       readTimeout * 1000,
     );
     try {
@@ -319,6 +327,7 @@ export class RedisStore implements PeerStore {
       const reply = await this.#announce(batch, bytes);
       if (batch.isDone) return;
       batch.take(reply);
+      if (this.#backlog.size > 0) this.#forgetStopped(batch);
       this.#finish(batch);
       this.#options.onBatch?.(batch.entries.length, performance.now() - started);
     } catch (error) {
@@ -367,6 +376,7 @@ export class RedisStore implements PeerStore {
     if (batch.isDone) return;
     this.#unanswered += batch.entries.length;
     if (isGone) this.#lose(error.message);
+    else if (this.#gone === undefined) this.#miss(error.message);
     if (this.#local) for (const entry of batch.entries) this.#serve(batch, entry);
     this.#finish(batch, this.#local ? undefined : storageUnavailable);
   }
@@ -405,6 +415,23 @@ export class RedisStore implements PeerStore {
     if (this.#port) this.#probeSoon();
   }
 
+  /** Takes note that a server of a cluster does not answer; the others are used all the same. */
+  #miss(reason: string): void {
+    if (this.#gap !== undefined) return;
+    this.#gap = reason;
+    this.#options.onChange?.(reason);
+    this.#probeSoon();
+  }
+
+  /** Peers that have stopped do not come back out of the backlog. */
+  #forgetStopped(batch: Batch): void {
+    for (const entry of batch.entries) {
+      if (entry.response === undefined || "row" in entry || entry.request.event !== AnnounceEvent.stopped)
+        continue;
+      this.#backlog.forget(batch.recordOf(entry));
+    }
+  }
+
   #probeSoon(): void {
     clearTimeout(this.#probe);
     this.#probe = setTimeout(() => void this.#seek(), probeMs / 2 + (Math.random() * probeMs) / 2).unref();
@@ -417,21 +444,25 @@ export class RedisStore implements PeerStore {
       await this.#probeOnce();
       await this.#handOver();
       this.#gone = undefined;
+      this.#gap = undefined;
       this.#options.onChange?.(undefined);
     } catch (error) {
       if (!this.#port) return;
-      this.#gone = (error as Error).message;
+      if (this.#gone === undefined) this.#gap = (error as Error).message;
+      else this.#gone = (error as Error).message;
       this.#probeSoon();
     }
   }
 
-  /** Writes something of no meaning, to know that the engine takes writes. */
+  /** Writes something of no meaning, to know that the engine takes writes; on a cluster, that all primaries answer. */
   async #probeOnce(): Promise<void> {
+    const port = this.#openPort();
     const key = Buffer.concat([this.#prefix, Buffer.from("probe")]);
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error("no answer in time")), this.#config.readTimeout * 1000);
     try {
-      await Promise.race([this.#openPort().send(key, ["SET", key, "1", "EX", "10"]), promise]);
+      await Promise.race([port.send(key, ["SET", key, "1", "EX", "10"]), promise]);
+      if (port.isCluster) await Promise.race([pingAll(port), promise]);
     } catch (error) {
       if (!isFull(error)) throw error;
     } finally {

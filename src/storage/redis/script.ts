@@ -2,7 +2,7 @@
  * The announce step inside the engine, in Lua. The whole of it works on one key a torrent, a hash:
  *
  *     m          the torrent: snatches, end of the key, seeders and leechers of both families, partial seeds of
- *                both, pages of the four tables; 8 x u32, 4 x u16
+ *                both, pages of the four tables, salt; 8 x u32, 4 x u16, u32
  *     T page     one page of a table: T is 1 for IPv4 seeders, 2 for IPv4 leechers, 3 and 4 for IPv6;
  *                page is a u16
  *
@@ -10,6 +10,7 @@
  *     endpoint:  address and port as in a compact list, 6 or 18 bytes
  *     stamp:     u32, (unix seconds of the announce - 1600000000) * 4 + 2 if it has completed + 1 if partial
  *     due:       unix seconds before which nobody in the page can expire
+ *     salt:      odd, below 2^20; chooses the pages of endpoints, so that nobody can crowd one page on purpose
  *
  * Sorted sets would be the obvious choice. They cost several times as much: a member of a big one is an object of its
  * own that is behind several pointers, thirty of them for each answer; a page is one piece of memory, and a run of
@@ -17,7 +18,7 @@
  *
  * All numbers are big-endian. A change of any of this is a new {@link layoutVersion}.
  */
-export const layoutVersion = 1;
+export const layoutVersion = 2;
 
 /** Peers in a page, on average, above which its table grows. */
 export const pageTarget = 64;
@@ -27,25 +28,25 @@ const common = `
 local call, sub, find, byte, char, rep = redis.call, string.sub, string.find, string.byte, string.char, string.rep
 local pack, unpk, rand, floor, frexp = struct.pack, struct.unpack, math.random, math.floor, math.frexp
 local TARGET = ${pageTarget}
-local META = '>I4I4I4I4I4I4I4I4I2I2I2I2'
+local META = '>I4I4I4I4I4I4I4I4I2I2I2I2I4'
 local now, lifetime, gc, idLength, key, M, pages, changed, isChanged
 
 local function field(T, i) return char(T, (i - i % 256) / 256, i % 256) end
 local function lengthOf(T) return T < 3 and 6 or 18 end
 
--- The same as hashEndpoint of batch.ts.
 local function hashOf(member)
-  local h = 0
+  local h, salt = 0, M[13]
   for at = 1, #member - 2, 4 do
-    h = ((h + unpk('>I4', member, at)) % 4294967296 * 648055) % 4294967296
-    h = (h + floor(h / 65536)) % 4294967296
+    h = (h + unpk('>I4', member, at)) % 4294967296 * salt % 4294967296
+    h = (h + (h - h % 65536) / 65536) % 4294967296
   end
-  return floor((h + unpk('>I2', member, #member - 1)) % 4294967296 * 648055 % 4294967296 / 4096)
+  h = (h + unpk('>I2', member, #member - 1)) % 4294967296 * salt % 4294967296
+  return (h - h % 4096) / 4096
 end
 
 local function open(k, m)
   key, pages, changed, isChanged = k, {}, {}, false
-  M = m and {unpk(META, m)} or {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1}
+  M = m and {unpk(META, m)} or {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, rand(0, 524287) * 2 + 1}
 end
 
 local function put(T, i, page)
@@ -106,9 +107,13 @@ end
 
 local function powerOf(p) local _, e = frexp(p) return 2 ^ (e - 1) end
 
-local function pageOf(T, hash)
+-- The hash of the announcer, once it is known.
+local hash
+
+local function pageOf(T, member)
   local p = M[8 + T]
   if p == 1 then return 0 end
+  hash = hash or hashOf(member)
   local size = powerOf(p)
   local i = hash % (2 * size)
   if i >= p then i = hash % size end
@@ -203,14 +208,14 @@ local batch, prefix = ARGV[1], ARGV[2]
 local seed, pos
 now, lifetime, gc, seed, idLength, pos = unpk('>I4I4I4I4B', batch)
 math.randomseed(seed)
-local FORMAT4, FORMAT6 = '>BBBBI2I2I2c20I4c6', '>BBBBI2I2I2c20I4c18'
+local FORMAT4, FORMAT6 = '>BBBBI2I2I2c20c6', '>BBBBI2I2I2c20c18'
 local stampNow
 local S4, L4, S6, L6 = field(1, 0), field(2, 0), field(3, 0), field(4, 0)
 local out, o = {}, 0
 
-local function join(T, O, member, hash, id, seeder, event)
+local function join(T, O, member, id, seeder, event)
   local L = lengthOf(T)
-  local i = pageOf(T, hash)
+  local i = pageOf(T, member)
   local page = load(T, i)
   local idx = locate(page, L, member)
   local old, n = 0, 0
@@ -218,7 +223,7 @@ local function join(T, O, member, hash, id, seeder, event)
     n = (#page - 4) / (L + 4 + idLength)
     old = unpk('>I4', page, 5 + n * L + idx * 4)
   else
-    local j = pageOf(O, hash)
+    local j = pageOf(O, member)
     local other = load(O, j)
     local at = M[2 + O] > 0 and locate(other, L, member)
     if at then
@@ -254,19 +259,19 @@ local function join(T, O, member, hash, id, seeder, event)
 end
 
 -- Whether a table does not know the peer from this second or a later one.
-local function isNewer(T, member, hash)
+local function isNewer(T, member)
   local L = lengthOf(T)
-  local page = load(T, pageOf(T, hash))
+  local page = load(T, pageOf(T, member))
   local idx = locate(page, L, member)
   if not idx then return true end
   local n = (#page - 4) / (L + 4 + idLength)
   return unpk('>I4', page, 5 + n * L + idx * 4) < stampNow
 end
 
-local function leave(T, member, hash)
+local function leave(T, member)
   if M[2 + T] == 0 then return false end
   local L = lengthOf(T)
-  local i = pageOf(T, hash)
+  local i = pageOf(T, member)
   local page, old = load(T, i)
   local idx = locate(page, L, member)
   if not idx then return false end
@@ -280,11 +285,11 @@ end
 
 -- Adds up to want peers of a table to the answer and to ids. Returns how many.
 local ids, start, startT
-local function collect(T, want, member, hash)
+local function collect(T, want, member)
   if want <= 0 or M[2 + T] == 0 then return 0 end
   local p, L, got = M[8 + T], lengthOf(T), 0
   local first = T == startT and start or p > 1 and rand(0, p - 1) or 0
-  local own = member and pageOf(T, hash)
+  local own = member and pageOf(T, member)
   for k = 0, p - 1 do
     local i = (first + k) % p
     local page = load(T, i)
@@ -322,8 +327,8 @@ end
 
 local length = #batch
 while pos <= length do
-  local step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, hash, member, id
-  step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, hash, member, pos =
+  local step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, member, id
+  step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, member, pos =
     unpk(byte(batch, pos + 1) == 4 and FORMAT4 or FORMAT6, batch, pos)
   if idLength > 0 then id, pos = sub(batch, pos, pos + idLength - 1), pos + idLength else id = '' end
   local base = family == 4 and 0 or 2
@@ -332,7 +337,7 @@ while pos <= length do
   if isBig then event = event - 16 end
   local T, O = base + 2 - seeder, base + 1 + seeder
   local got
-  startT = 0
+  startT, hash = 0, nil
   if step == 0 or isBig then got = {call('HGET', k, 'm')}
   elseif base == 0 then got = call('HMGET', k, 'm', S4, L4)
   else got = call('HMGET', k, 'm', S6, L6) end
@@ -341,7 +346,7 @@ while pos <= length do
     -- The peer's own page, and the one that a selection begins with.
     startT = seeder == 0 and base + 1 or base + 2
     start = M[8 + startT] > 1 and rand(0, M[8 + startT] - 1) or 0
-    local f, g = field(T, pageOf(T, hash)), field(startT, start)
+    local f, g = field(T, pageOf(T, member)), field(startT, start)
     local two = call('HMGET', k, f, g)
     pages[f], pages[g] = two[1] or '', two[2] or ''
   elseif step > 0 then
@@ -351,11 +356,11 @@ while pos <= length do
   if step == 5 then
     local at = numWant * 65536 + ownLimit
     stampNow = (at - 1600000000) * 4
-    step = (at > now - lifetime and isNewer(T, member, hash) and isNewer(O, member, hash)) and 1 or 0
+    step = (at > now - lifetime and isNewer(T, member) and isNewer(O, member)) and 1 or 0
   end
   if step % 2 == 1 then
-    if event ~= 3 then join(T, O, member, hash, id, seeder, event)
-    elseif not leave(T, member, hash) then leave(O, member, hash) end
+    if event ~= 3 then join(T, O, member, id, seeder, event)
+    elseif not leave(T, member) then leave(O, member) end
   end
   o = o + 1
   local head, own, other, lone = o, 0, 0, 0
@@ -363,8 +368,8 @@ while pos <= length do
   if step >= 2 and event ~= 3 and numWant > 0 and (got[1] or step == 3) then
     ids = {}
     local want = numWant < ownLimit and numWant or ownLimit
-    if seeder == 0 then own = collect(base + 1, want, member, hash) end
-    own = own + collect(base + 2, want - own, member, hash)
+    if seeder == 0 then own = collect(base + 1, want, member) end
+    own = own + collect(base + 2, want - own, member)
     flushIds()
     want = numWant - own
     if want > otherLimit then want = otherLimit end
@@ -376,7 +381,7 @@ while pos <= length do
     flushIds()
     if own + other == 0 and M[3 + base] + M[4 + base] == 1 then
       local L = lengthOf(T)
-      if step == 3 or locate(load(T, pageOf(T, hash)), L, member) or locate(load(O, pageOf(O, hash)), L, member) then lone = 1 end
+      if step == 3 or locate(load(T, pageOf(T, member)), L, member) or locate(load(O, pageOf(O, member)), L, member) then lone = 1 end
     end
   end
   if step > 0 then save() end

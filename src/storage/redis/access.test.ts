@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { findFreePort } from "../../../test/e2e/ports.ts";
+import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
+import { startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import { createRandom } from "../../bittorrent/clock.ts";
+import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import { createNodeRedisPort } from "./node-redis-port.ts";
+import { RedisStore } from "./redis-store.ts";
+
+const environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
+const torrent = testInfoHash(1);
+
+function createStore(broker: string, ca?: string): RedisStore {
+  return new RedisStore({
+    clock: environment.clock,
+    random: createRandom(1),
+    createPort: createNodeRedisPort,
+    config: {
+      broker: [broker],
+      topology: "single",
+      sentinelMaster: "",
+      keyPrefix: "test:",
+      connectTimeout: 1,
+      readTimeout: 2,
+      peerLifetime: environment.peerLifetime,
+      gcInterval: 180,
+      peerIds: false,
+      onFailure: "refuse",
+      maxLocalPeers: 1000,
+      ...(ca === undefined ? {} : { ca }),
+    },
+  });
+}
+
+/** What docs/redis.md says that the user needs. */
+const commands = "EVALSHA EVAL HGET HMGET HSET HDEL DEL UNLINK SET EXPIRE SCAN PING"
+  .split(" ")
+  .map((name) => `+${name}`);
+
+describe("access to the engine", { skip: withoutRedis }, () => {
+  test("a user with the documented permissions can do all that a store does", async () => {
+    const server = await startRedisServer();
+    const user = ["on", ">s3cr/t", "~test:*", "-@all", ...commands];
+    assert.match(await server.cli("ACL", "SETUSER", "tracker", ...user), /OK/);
+    await server.cli("ACL", "SETUSER", "default", "off");
+    const store = createStore(`redis://tracker:s3cr%2Ft@127.0.0.1:${server.port}/0`);
+    const tester = new StoreTester(store, environment);
+    try {
+      await store.start();
+      for (let n = 0; n < 200; n++) await tester.announce(torrent, testPeer(4, n));
+      assert.equal((await store.statistics()).leechers, 200);
+      tester.advance(environment.peerLifetime + 1);
+      assert.equal(await store.expire(), 200);
+      await tester.announce(torrent, testPeer(4, 1));
+      await store.remove(torrent);
+      assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, 0);
+    } finally {
+      store.stop();
+      await server.stop();
+    }
+  });
+
+  test("a wrong password is said at the start, without it", async () => {
+    const server = await startRedisServer(["--requirepass", "right"]);
+    try {
+      await assert.rejects(
+        async () => createStore(`redis://:wrong@127.0.0.1:${server.port}/0`).start(),
+        (error: Error) => /WRONGPASS|NOAUTH|invalid/.test(error.message) && !error.message.includes("wrong@"),
+      );
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test("TLS: an authority of one's own is trusted, an unknown one is not", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "chihaya-tls-"));
+    const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
+    writeFileSync(cert, loopbackCertificate.cert);
+    writeFileSync(key, loopbackCertificate.key);
+    const port = await findFreePort();
+    const files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert];
+    const server = await startRedisServer(["--tls-port", `${port}`, ...files, "--tls-auth-clients", "no"]);
+    const url = `rediss://127.0.0.1:${port}/0`;
+    const store = createStore(url, `${loopbackCertificate.cert}`);
+    try {
+      await store.start();
+      const { incomplete } = await new StoreTester(store, environment).announce(torrent, testPeer(4, 1));
+      assert.equal(incomplete, 1);
+      await assert.rejects(async () => createStore(url).start(), /certificate/);
+    } finally {
+      store.stop();
+      await server.stop();
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});
