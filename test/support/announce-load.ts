@@ -18,6 +18,12 @@ export interface LoadReport {
   latencyMs: { p50: number; p99: number; max: number };
 }
 
+/** Where a tracker is. When it is changed during a load, what is without an answer goes to the new place. */
+export interface TrackerPorts {
+  udp: number;
+  http: number;
+}
+
 interface Torrent {
   infoHash: Uint8Array;
   /** What the tracker must have in the end: by port, whether it is a seeder. */
@@ -57,14 +63,17 @@ export class AnnounceLoad {
     }));
   }
 
+  /** @param ports  of one tracker, or of several that share their swarms, between which sockets and peers are divided */
   static async open(
     t: TestContext,
-    ports: { udp: number; http: number },
+    ports: TrackerPorts | readonly TrackerPorts[],
     sockets = 32,
   ): Promise<AnnounceLoad> {
     const load = new AnnounceLoad(200);
+    const trackers = [ports].flat();
     for (let i = 0; i < sockets; i++) {
-      const announce = i % 2 ? await overUdp(t, ports.udp) : overHttp(t, ports.http);
+      const tracker = trackers[(i >> 1) % trackers.length]!;
+      const announce = i % 2 ? await overUdp(t, tracker) : overHttp(t, tracker);
       load.#sockets.push({ announce, last: Promise.resolve(), ports: [] });
     }
     return load;
@@ -114,19 +123,31 @@ export class AnnounceLoad {
     else if (isStopped) event = AnnounceEvent.stopped;
     else if (completes) event = AnnounceEvent.completed;
     const peerId = Buffer.from(`-TR3000-${String(port).padStart(12, "0")}`);
-    this.#resent += await announce(infoHash, peerId, port, isSeeder ? 0 : 1, event);
+    const resent = await announce(infoHash, peerId, port, isSeeder ? 0 : 1, event);
+    this.#resent += resent; // not in one statement: others are counted while this one waits
     this.#latencies.push(performance.now() - dueAt);
   }
 }
 
 const eventTexts = ["", "completed", "started", "stopped"];
 
-function overHttp(t: TestContext, port: number): Announce {
-  const client = new RawClient(t, port);
+function overHttp(t: TestContext, tracker: TrackerPorts): Announce {
+  let port = tracker.http;
+  let client = new RawClient(t, port);
+  const ask = async (target: string): Promise<{ status: number; body: string }> => {
+    try {
+      return await client.get(target);
+    } catch (error) {
+      if (port === tracker.http) throw error;
+      port = tracker.http;
+      client = new RawClient(t, port);
+      return client.get(target);
+    }
+  };
   return async (infoHash, peerId, announcedPort, left, event) => {
     const escaped = encodeURIComponent(Buffer.from(infoHash).toString("latin1"));
     const query = `info_hash=${escaped}&peer_id=${peerId}&port=${announcedPort}&uploaded=0&downloaded=0`;
-    const { status, body } = await client.get(
+    const { status, body } = await ask(
       `/announce?${query}&left=${left}&event=${eventTexts[event]}&compact=1`,
     );
     assert.deepEqual([status, body.startsWith("d8:complete")], [200, true], body);
@@ -134,8 +155,9 @@ function overHttp(t: TestContext, port: number): Announce {
   };
 }
 
-async function overUdp(t: TestContext, port: number): Promise<Announce> {
-  const client = await UdpClient.open(4, port);
+async function overUdp(t: TestContext, tracker: TrackerPorts): Promise<Announce> {
+  let port = tracker.udp;
+  let client = await UdpClient.open(4, port);
   t.after(() => client.close());
   let connectionId = 0n;
   let connectedAt = Number.NEGATIVE_INFINITY;
@@ -150,6 +172,11 @@ async function overUdp(t: TestContext, port: number): Promise<Announce> {
       ...{ port: announcedPort, left: BigInt(left), event },
     });
     for (let resent = 0; ; resent++) {
+      if (port !== tracker.udp) {
+        client.close();
+        port = tracker.udp;
+        client = await UdpClient.open(4, port); // with its connection id: trackers that stand in for each other take it
+      }
       const answered = new AbortController();
       client.send(packet);
       const timer = wait(resendMs, undefined, { signal: answered.signal }).catch(() => undefined);
