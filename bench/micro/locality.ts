@@ -2,8 +2,11 @@ import { createRandom } from "../../src/bittorrent/clock.ts";
 import type { AnnounceStep } from "../../src/middleware/hook.ts";
 import { type Level, NetworksLevel, PrefixLevel } from "../../src/middleware/locality/level.ts";
 import { Locality } from "../../src/middleware/locality/locality.ts";
+import { TrackerLogic } from "../../src/middleware/logic.ts";
+import { createConnectRequest } from "../../src/protocol/udp/client.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { Step } from "../../src/storage/peer-store.ts";
+import { UdpInProcess } from "../../test/support/udp-in-process.ts";
 import { Announcer } from "../support/announcer.ts";
 import type { Micro, MicroCase } from "./micro.ts";
 
@@ -25,37 +28,38 @@ function namedRacks(): Record<string, string[]> {
   );
 }
 
+const sizes = [
+  [100, 10],
+  [10_000, 200],
+  [100_000, 1000],
+] as const;
+const numWant = 50;
+const slots = 32;
+
 /**
- * The store's step of an announce for 50 peers, by a random peer of one swarm, with and without `locality`. One peer in
- * three is a seeder.
+ * Announces for 50 peers by random peers of one swarm, with and without `locality`: whole ones over UDP, but for the socket,
+ * and the store's step alone. One peer in three is a seeder.
  */
 export const locality: Micro = {
   title: "Announces of one swarm, with and without `locality`",
-  cases: () =>
-    Object.assign(
-      {},
-      ...(
-        [
-          [100, 10],
-          [10_000, 200],
-          [100_000, 1000],
-        ] as const
-      ).map(([peers, racks]) => casesOf(peers, racks)),
-    ),
+  cases: async () => {
+    const cases: Record<string, MicroCase> = {};
+    for (const [name, create] of Object.entries({ whole: wholeCase, step: stepCase })) {
+      for (const [peers, racks] of sizes) {
+        const label = `${name}, ${peers.toLocaleString("en-US")} peers in ${racks.toLocaleString("en-US")} racks`;
+        cases[`${label}: without`] = await create(peers, racks, undefined);
+        for (const [around, levelsOf] of Object.entries(levels)) {
+          cases[`${label}: ${around}`] = await create(peers, racks, levelsOf());
+        }
+      }
+    }
+    return cases;
+  },
 };
 
-function casesOf(peers: number, racks: number): Record<string, MicroCase> {
-  const label = `${peers.toLocaleString("en-US")} peers in ${racks.toLocaleString("en-US")} racks`;
-  const made: Record<string, MicroCase> = { [`${label}: without`]: announceCase(peers, racks, undefined) };
-  for (const [name, create] of Object.entries(levels)) {
-    made[`${label}: ${name}`] = announceCase(peers, racks, create());
-  }
-  return made;
-}
-
-function announceCase(peers: number, racks: number, around: Level[] | undefined): MicroCase {
+function createTracker(peers: number, around: Level[] | undefined) {
   const random = createRandom(1);
-  const clock = { seconds: 1000, unixSeconds: 0 };
+  const clock = { seconds: 1000, unixSeconds: 1_700_000_000 };
   const createStore = (maxPeers: number) =>
     new MemoryStore({
       config: { gcInterval: 180, peerLifetime: 1860, maxPeers, peerIds: false },
@@ -63,24 +67,72 @@ function announceCase(peers: number, racks: number, around: Level[] | undefined)
       random,
     });
   const store = createStore(peers * 2);
-  let step: AnnounceStep = store.announce.bind(store);
-  if (around !== undefined) {
-    const given = [...around, undefined].map(() => ({ inc: () => undefined }));
-    const parts = { store: createStore(peers * 4), secret: Int32Array.of(1, 2), remoteQuota: 0.2, given };
-    step = new Locality({ ...parts, levels: around, order: "near-first" }).around(step);
+  if (around === undefined) return { random, clock, store, aroundAnnounce: (step: AnnounceStep) => step };
+  const given = [...around, undefined].map(() => ({ inc: () => undefined }));
+  const parts = { store: createStore(peers * 4), secret: Int32Array.of(1, 2), remoteQuota: 0.2, given };
+  const hook = new Locality({ ...parts, levels: around, order: "near-first" });
+  return { random, clock, store, aroundAnnounce: (step: AnnounceStep) => hook.around(step) };
+}
+
+/** Where a peer is: hosts of racks, one after the other. */
+function writeAddress(bytes: Uint8Array, peer: number, racks: number): void {
+  const rack = peer % racks;
+  bytes[0] = 10;
+  bytes[1] = rack >> 8;
+  bytes[2] = rack & 0xff;
+  bytes[3] = 1 + Math.floor(peer / racks);
+}
+
+async function wholeCase(peers: number, racks: number, around: Level[] | undefined): Promise<MicroCase> {
+  const { random, clock, store, aroundAnnounce } = createTracker(peers, around);
+  const preHooks = around === undefined ? [] : [{ name: "locality", aroundAnnounce }];
+  const report = (where: string, error: unknown) => {
+    throw new Error(`${where} failed`, { cause: error });
+  };
+  const logic = new TrackerLogic(
+    store,
+    { interval: 1800, minInterval: 900, preHooks, postHooks: [] },
+    report,
+  );
+  const udp = await UdpInProcess.start(slots, logic, clock);
+  const { batch } = udp;
+  const { view } = batch;
+  const connectionIds = new BigUint64Array(peers);
+  for (let peer = 0; peer < peers; peer++) {
+    writeAddress(batch.address[0]!.bytes, peer, racks);
+    udp.put(0, createConnectRequest(1));
+    udp.handle(1);
+    connectionIds[peer] = view.getBigUint64(batch.outAt(0) + 8);
   }
-  const announcer = new Announcer(50);
+  udp.connectAndAnnounce();
+  const choose = (slot: number, peer: number) => {
+    const at = batch.inAt(slot);
+    writeAddress(batch.address[slot]!.bytes, peer, racks);
+    view.setBigUint64(at, connectionIds[peer]!);
+    view.setUint32(at + 68, peer % 3); // the lower half of `left`
+    view.setUint32(at + 92, numWant);
+    view.setUint16(at + 96, 1024 + (peer % 60_000));
+  };
+  for (let peer = 0; peer < peers; peer++) {
+    choose(0, peer);
+    udp.handle(1);
+  }
+  const call = () => {
+    for (let slot = 0; slot < slots; slot++) choose(slot, random.next() % peers);
+    udp.handle(slots);
+  };
+  return { call, operations: slots };
+}
+
+async function stepCase(peers: number, racks: number, around: Level[] | undefined): Promise<MicroCase> {
+  const { random, store, aroundAnnounce } = createTracker(peers, around);
+  const step = aroundAnnounce(store.announce.bind(store));
+  const announcer = new Announcer(numWant);
   const { request, response } = announcer;
   announcer.torrent(1);
   const choose = (peer: number) => {
     announcer.peer(peer);
-    const rack = peer % racks;
-    const host = Math.floor(peer / racks);
-    const { bytes } = request.address;
-    bytes[0] = 10;
-    bytes[1] = rack >> 8;
-    bytes[2] = rack & 0xff;
-    bytes[3] = host & 0xff;
+    writeAddress(request.address.bytes, peer, racks);
   };
   for (let peer = 0; peer < peers; peer++) {
     choose(peer);

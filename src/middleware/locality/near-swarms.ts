@@ -3,7 +3,10 @@ import { AnnounceEvent } from "../../bittorrent/event.ts";
 import type { PeerList } from "../../bittorrent/peer-list.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
-import { createList, isPeer, roomOf } from "./peer-lists.ts";
+import { createList, hashPeer, isAmong, isPeer, roomOf } from "./peer-lists.ts";
+
+/** Words of a bit for each value of {@link hashPeer}. */
+const markWords = 32;
 
 /**
  * The swarms of one level: of each torrent and neighbourhood one, in a store that they share with the other levels.
@@ -21,6 +24,8 @@ export class NearSwarms {
   isFull = false;
   /** Those whom the announcer could be given, itself included. */
   candidates = 0;
+  /** A bit for the hash of each peer of {@link list}, unless it is full: most peers are told not to be among them by that. */
+  readonly #marks = new Int32Array(markWords);
   readonly #store: PeerStore;
   readonly #salt: number;
   readonly #secret: Int32Array;
@@ -73,6 +78,24 @@ export class NearSwarms {
     this.isFull = own.count === count;
     this.candidates = countCandidates(from, response);
     this.seeders = from.isSeeder ? 0 : Math.min(response.complete, own.count);
+    if (own.count > 0 && !this.isFull) this.#mark(own);
+  }
+
+  /** Tells whether a peer of another list is in {@link list}, which is not full. Never allocates. */
+  gave(from: PeerList, index: number): boolean {
+    const { list } = this;
+    if (list.count === 0) return false;
+    const hash = hashPeer(from, index);
+    return ((this.#marks[hash >>> 5]! >>> (hash & 31)) & 1) === 1 && isAmong(from, index, list, list.count);
+  }
+
+  #mark(list: PeerList): void {
+    const marks = this.#marks;
+    for (let i = 0; i < markWords; i++) marks[i] = 0;
+    for (let i = 0; i < list.count; i++) {
+      const hash = hashPeer(list, i);
+      marks[hash >>> 5]! |= 1 << (hash & 31);
+    }
   }
 
   #mixInfoHash(from: Int32Array): void {

@@ -3,7 +3,7 @@ import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** Copies peers between lists of one family, which must not share their bytes. */
+/** Copies peers between lists of one family, whose bytes there must not be the same. */
 export function copyPeers(from: PeerList, index: number, count: number, to: PeerList, toIndex: number): void {
   const length = compactLength[from.family];
   const source = from.view;
@@ -26,14 +26,23 @@ export function readAddress({ view, family, at }: PeerList, index: number, to: A
   words[3] = family === 4 ? 0 : view.getInt32(from + 12, littleEndian);
 }
 
+/** Hashes the end of a peer's address and its port, which differ most. @returns 10 bits */
+export function hashPeer({ view, family, at }: PeerList, index: number): number {
+  const end = at + (index + 1) * compactLength[family];
+  return Math.imul(view.getInt32(end - 6, true) ^ (view.getUint16(end - 2, true) << 8), 0x9e3779b1) >>> 22;
+}
+
 /** Tells whether the peer at `index` of one list is among the first `count` of another of its family. */
 export function isAmong(from: PeerList, index: number, list: PeerList, count: number): boolean {
   const length = compactLength[from.family];
+  const { view } = list;
   const first = from.at + index * length;
-  for (let at = list.at; at < list.at + count * length; at += length) {
-    let i = length - 1; // the ends differ most
-    while (i >= 0 && from.bytes[first + i] === list.bytes[at + i]) i--;
-    if (i < 0) return true;
+  const end = from.view.getInt32(first + length - 4, true); // differs most
+  for (let i = 0, at = list.at; i < count; i++, at += length) {
+    if (view.getInt32(at + length - 4, true) !== end) continue;
+    let same = 0;
+    while (same < length - 4 && from.bytes[first + same] === list.bytes[at + same]) same++;
+    if (same === length - 4) return true;
   }
   return false;
 }
