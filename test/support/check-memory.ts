@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
-import { classCount, indexedClass, indexWords, shortIndexClass } from "../../src/storage/memory/allocator.ts";
+import { blockPeers, pageClass } from "../../src/storage/memory/allocator.ts";
 import {
+  Big,
   Control,
   ControlFamily,
   Count,
+  leafWords,
+  listWords,
   Meta,
+  Page,
+  pagePeers,
   peerWords,
-  recordWords,
+  record6Words,
   type StoreMemory,
   Stripe,
   Swarm,
@@ -17,7 +22,7 @@ import {
 
 /**
  * Checks the memory of a store that nobody is using, word by word: no lock held, chains whole, counts equal
- * to lists, no peer twice, every index complete, and every word of the arenas either in one block or in one free list.
+ * to lists, no peer twice, every index complete, every block in one swarm and every page with room in one list.
  * @param deaths  threads that have died over it: records and blocks may be lost, empty torrents there, and the totals
  *   of all stripes off by one for each
  * @returns torrents and peers found
@@ -36,7 +41,7 @@ export function checkMemory(
   assert.equal(control[Control.allocatorLock], 0, "the allocator is locked");
   assert.equal(control[Control.growLock], 0, "the table is locked");
 
-  const used = { 4: new Map<number, number>(), 6: new Map<number, number>() };
+  const used = { 4: new Set<number>(), 6: new Set<number>() };
   const sums = { 4: [0, 0, 0], 6: [0, 0, 0] };
   const seen = new Set<string>();
   const live = new Set<number>();
@@ -46,39 +51,35 @@ export function checkMemory(
     const peers = new Int32Array(family === 4 ? memory.peers4 : memory.peers6);
     const stride = peerWords(family, memory.peerIds);
     const meta = family === 4 ? 1 : 4;
-    const [block, total, seeders, word] = records.subarray(record, record + 4) as unknown as number[];
-    const cls = word! & 31;
-    assert.ok(total! > 0 && total! <= 1 << cls, "more peers than the block holds");
-    assert.ok(seeders! >= 0 && seeders! <= total!, "more seeders than peers");
-    assert.ok(!used[family].has(block!), "one block in two swarms");
-    used[family].set(block!, cls);
+    const swarm = readSwarm(peers, records, record, stride);
+    const { total, seeders, partial } = swarm;
+    assert.ok(total > 0 && total <= swarm.capacity, "more peers than the blocks hold");
+    assert.ok(seeders >= 0 && seeders <= total, "more seeders than peers");
+    for (const block of swarm.blocks) {
+      assert.ok(!used[family].has(block), "one block twice");
+      used[family].add(block);
+    }
     const endpoints = new Set<string>();
-    let partial = 0;
-    for (let i = 0; i < total!; i++) {
-      const at = block! + i * stride;
+    let partials = 0;
+    for (let i = 0; i < total; i++) {
+      const at = swarm.pages[Math.floor(i / pagePeers)]! + (i % pagePeers) * stride;
       endpoints.add([...peers.subarray(at, at + meta), peers[at + meta]! & Meta.port].join());
       if ((peers[at + meta]! & Meta.partial) !== 0) {
-        partial++;
-        assert.ok(i >= seeders!, "a seeder is a partial seed");
+        partials++;
+        assert.ok(i >= seeders, "a seeder is a partial seed");
       }
     }
     assert.equal(endpoints.size, total, "a peer is there twice");
-    assert.equal(partial, word! >>> 5, "partial seeds are counted wrongly");
-    if (cls >= indexedClass) {
-      const start = block! + (stride << cls);
-      const index =
-        cls <= shortIndexClass
-          ? new Uint16Array(peers.buffer, start * 4, 2 << cls)
-          : peers.subarray(start, start + (2 << cls));
-      const positions = [...index].filter((entry) => entry !== 0).sort((a, b) => a - b);
+    assert.equal(partial, partials, "partial seeds are counted wrongly");
+    if (swarm.positions !== undefined) {
       assert.deepEqual(
-        positions,
-        Array.from({ length: total! }, (_, i) => i + 1),
+        swarm.positions.sort((a, b) => a - b),
+        Array.from({ length: total }, (_, i) => i),
         "the index is not whole",
       );
     }
-    sums[family][0]! += seeders!;
-    sums[family][1]! += total! - seeders!;
+    sums[family][0]! += seeders;
+    sums[family][1]! += total - seeders;
     sums[family][2]! += 1;
   };
 
@@ -92,15 +93,16 @@ export function checkMemory(
       assert.ok(!seen.has(infoHash), "a torrent is there twice");
       seen.add(infoHash);
       const record4 = at + Torrent.record4;
-      if (torrents[record4 + Swarm.total]! > 0) checkSwarm(4, torrents, record4);
-      const record6 = torrents[at + Torrent.record6]!;
-      if (record6 !== 0) {
-        assert.ok(!live6.has(record6), "an IPv6 record belongs to two torrents");
-        live6.add(record6);
-        checkSwarm(6, records6, record6 * recordWords);
+      const hasPeers4 = torrents[record4 + Swarm.block] !== 0;
+      if (hasPeers4) checkSwarm(4, torrents, record4);
+      const more = torrents[at + Torrent.more]!;
+      if (more > 0) {
+        assert.ok(!live6.has(more), "an IPv6 record belongs to two torrents");
+        live6.add(more);
+        checkSwarm(6, records6, more * record6Words);
       }
-      const isEmpty = torrents[record4 + Swarm.total] === 0 && record6 === 0;
-      assert.ok(deaths > 0 || !isEmpty || torrents[at + Torrent.snatches]! > 0, "an empty torrent was kept");
+      const isEmpty = !hasPeers4 && more <= 0;
+      assert.ok(deaths > 0 || !isEmpty || more < 0, "an empty torrent was kept");
     }
   }
   const offBy = (total: number, count: number) => Math.abs(control[total]! - count);
@@ -113,17 +115,15 @@ export function checkMemory(
 
   const lost = [
     lostRecords(torrents, torrentWords, Torrent.next, control, Control.torrentTop, Control.torrentFree, live),
-    lostRecords(records6, recordWords, Swarm.block, control, Control.record6Top, Control.record6Free, live6),
+    lostRecords(records6, record6Words, Swarm.block, control, Control.record6Top, Control.record6Free, live6),
   ];
   if (deaths === 0) assert.deepEqual(lost, [0, 0], "a record is lost");
   for (const family of [4, 6] as const) {
-    const at = Control.families + (family === 4 ? 0 : ControlFamily.words);
     const counts = family === 4 ? Stripe.counts4 : Stripe.counts6;
     const counted = [Count.seeders, Count.leechers, Count.swarms].map((n) => sumStripes(stripes, counts + n));
     assert.deepEqual(counted, sums[family], `IPv${family} counts differ from the lists`);
-    const slack = checkArena(memory, family, control, at, used[family]);
-    const top = control[at + ControlFamily.top]!;
-    assert.ok(deaths > 0 || slack <= top / 2, `${slack} of ${top} words are lost`);
+    const lostBlocks = checkPages(memory, family, control, used[family]);
+    assert.ok(deaths > 0 || lostBlocks === 0, `${lostBlocks} blocks are lost`);
   }
   const peers = sums[4][0]! + sums[4][1]! + sums[6][0]! + sums[6][1]!;
   assert.ok(offBy(Control.peers, peers) <= deaths, "peers are counted wrongly");
@@ -155,32 +155,112 @@ function lostRecords(
   return control[top]! - 1 - live.size - freed.size;
 }
 
-/** Blocks and free blocks tile the used part of the arena. @returns words between them */
-function checkArena(
+/** Takes a swarm apart: its counts, the pages (or the one block) of its peers, and all blocks that it has. */
+function readSwarm(words: Int32Array, records: Int32Array, record: number, stride: number) {
+  const block = records[record + Swarm.block]!;
+  if (block > 0) {
+    const counts = records[record + Swarm.counts]!;
+    const [total, seeders, partial] = [5, 14, 23].map((shift) => (counts >>> shift) & 511) as [
+      number,
+      number,
+      number,
+    ];
+    const capacity = blockPeers[counts & 31]!;
+    return { total, seeders, partial, capacity, pages: [block], blocks: [block], positions: undefined };
+  }
+  const header = -block;
+  const [total, seeders, partial, pageCount, levels, index] = words.subarray(header) as unknown as number[];
+  assert.ok(index === 0 || words[header + Big.depth]! >= 0, "an index is being changed");
+  assert.ok(
+    Math.ceil(pageCount! / listWords ** (levels! - 1)) <=
+      blockPeers[words[header + Big.cls]!]! * stride - Big.first,
+    "more pages than the header holds",
+  );
+  const blocks = [header];
+  let nodes = [header + Big.first];
+  for (let level = levels! - 1; level >= 0; level--) {
+    const count = Math.ceil(pageCount! / listWords ** level);
+    nodes = Array.from({ length: count }, (_, i) =>
+      level === levels! - 1
+        ? words[nodes[0]! + i]!
+        : words[nodes[Math.floor(i / listWords)]! + (i % listWords)]!,
+    );
+    blocks.push(...nodes);
+  }
+  assert.ok(total! > (pageCount! - 1) * pagePeers - pagePeers / 4, "a page too many");
+  const capacity = pageCount! * pagePeers;
+  const positions = index === 0 ? undefined : readIndex(words, index!, words[header + Big.depth]!, blocks);
+  return { total: total!, seeders: seeders!, partial: partial!, capacity, pages: nodes, blocks, positions };
+}
+
+/** @returns the positions in an index @param blocks  gets its nodes and leaves */
+function readIndex(words: Int32Array, node: number, depth: number, blocks: number[]): number[] {
+  const positions: number[] = [];
+  blocks.push(node);
+  for (let place = 0; place < 1 << depth; place++) {
+    const leaf = words[node + place]!;
+    if (leaf < 0) {
+      positions.push(...readIndex(words, -leaf, 7, blocks));
+      continue;
+    }
+    const shared = words[leaf]! >>> 16;
+    const first = place & ((1 << shared) - 1);
+    assert.equal(words[node + first], leaf, "a leaf is not where its bits say");
+    if (place !== first) continue;
+    blocks.push(leaf);
+    const entries = words.subarray(leaf + 1, leaf + leafWords).filter((entry) => entry !== 0);
+    assert.equal(entries.length, words[leaf]! & 0xffff, "a leaf counts its entries wrongly");
+    for (const entry of entries) positions.push((entry & 0x1ffffff) - 1);
+  }
+  return positions;
+}
+
+/** Compares the table of the pages with the blocks of all swarms, and with the lists. @returns blocks that nobody has */
+function checkPages(
   memory: StoreMemory,
   family: 4 | 6,
   control: Int32Array,
-  at: number,
-  used: ReadonlyMap<number, number>,
+  used: ReadonlySet<number>,
 ): number {
-  const arena = new Int32Array(family === 4 ? memory.peers4 : memory.peers6);
+  const pages = new Int32Array(family === 4 ? memory.pages4 : memory.pages6);
   const stride = peerWords(family, memory.peerIds);
-  const pieces = [...used].map(([block, cls]) => ({ block, words: (stride << cls) + indexWords(cls) }));
-  for (let cls = 0; cls < classCount; cls++) {
-    for (let block = control[at + ControlFamily.free + cls]!; block !== 0; block = arena[block]!) {
-      pieces.push({ block, words: (stride << cls) + indexWords(cls) });
-      assert.ok(pieces.length < 1e7, "a free list runs in a circle");
+  const at = Control.families + (family === 4 ? 0 : ControlFamily.words);
+  const listed = new Map<number, number>();
+  const visit = (head: number, cls: number) => {
+    let before = 0;
+    for (let page = control[head]!; page !== 0; page = pages[page * Page.words + Page.next]!) {
+      assert.ok(!listed.has(page), "a page is in two lists, or a list runs in a circle");
+      listed.set(page, cls);
+      const word = pages[page * Page.words + Page.before]!;
+      if (cls >= 0) assert.equal(word, (cls << Page.classShift) | before, "a list is broken");
+      before = page;
     }
+  };
+  visit(at + ControlFamily.free, -1);
+  for (let cls = 0; cls <= pageClass; cls++) visit(at + ControlFamily.partial + cls, cls);
+  let taken = 0;
+  for (let page = 1; page < control[at + ControlFamily.top]!; page++) {
+    const cls = pages[page * Page.words + Page.before]! >>> Page.classShift;
+    const size = blockPeers[cls]!;
+    let count = 0;
+    for (let slot = 0; slot < pagePeers; slot++) {
+      if (((pages[page * Page.words + Page.used + (slot >> 5)]! >>> (slot & 31)) & 1) === 0) continue;
+      assert.ok((slot + 1) * size <= pagePeers, "a block beyond its page");
+      count++;
+      if (used.has((page * pagePeers + slot * size) * stride)) taken++;
+    }
+    const isFull = count === Math.floor(pagePeers / size);
+    assert.equal(
+      listed.get(page),
+      count === 0 ? -1 : isFull ? undefined : cls,
+      "a page is in the wrong list",
+    );
   }
-  pieces.sort((a, b) => a.block - b.block);
-  let next = 16;
-  let slack = 0;
-  for (const { block, words } of pieces) {
-    assert.ok(block >= next, "blocks overlap");
-    slack += block - next; // what is left over where an indexed block was halved
-    next = block + words;
+  assert.equal(taken, used.size, "a block in use is free");
+  let blocks = 0;
+  for (let word = 0; word < pages.length; word++) {
+    if (word % Page.words < Page.used) continue;
+    for (let bits = pages[word]!; bits !== 0; bits &= bits - 1) blocks++;
   }
-  const top = control[at + ControlFamily.top]!;
-  assert.ok(next <= top, "a block beyond the top");
-  return slack + top - next;
+  return blocks - taken;
 }

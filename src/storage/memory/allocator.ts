@@ -1,85 +1,194 @@
 import { lock, unlock } from "./lock.ts";
-import { Control, ControlFamily } from "./memory.ts";
+import { Control, ControlFamily, Page, pagePeers } from "./memory.ts";
 
-/** Classes of blocks: class `k` holds 2^k peers. */
-export const classCount = 28;
-/** From this class on a block has an index; smaller ones are scanned. */
-export const indexedClass = 9;
-/** Up to this class positions fit an index of 16 bits. */
-export const shortIndexClass = 15;
+/** Peers that a block of each class holds; the last class is a whole page, and the others leave little of one over. */
+export const blockPeers: readonly number[] = [
+  1,
+  2,
+  3,
+  4,
+  5,
+  6,
+  8,
+  10,
+  12,
+  16,
+  21,
+  25,
+  32,
+  42,
+  51,
+  64,
+  85,
+  128,
+  pagePeers,
+];
+export const pageClass: number = blockPeers.length - 1;
+const blocksPerPage: readonly number[] = blockPeers.map((peers) => Math.floor(pagePeers / peers));
+const usedWords = Page.words - Page.used;
 
-/** Words of the index of a block: two entries a peer, of 16 or 32 bits; none for small blocks. */
-export function indexWords(cls: number): number {
-  if (cls < indexedClass) return 0;
-  return cls <= shortIndexClass ? 1 << cls : 2 << cls;
+/** The smallest class whose blocks hold so many peers, or a whole page. */
+export function classFor(peers: number): number {
+  const cls = blockPeers.findIndex((size) => size >= peers);
+  return cls < 0 ? pageClass : cls;
 }
 
 /**
- * Blocks of peers of one family: power-of-two classes with a free list each, cut from an arena. A free block
- * holds the offset of the next one in its first word. Where the arena is used up, a bigger free block is
- * halved. Callers hold no other lock than their stripe's.
+ * Blocks of peers of one family. The arena is cut into pages of {@link pagePeers} peers, and each page in use into
+ * blocks of one class. A page whose last block is freed serves any class again, so what is free is never in pieces
+ * too small for a bigger block. Callers hold no other lock than their stripe's.
+ *
+ * A table has what is known of each page: which of its blocks are in use, and its neighbours in the list of
+ * those pages of its class that have room, or of the free pages.
  */
 export class BlockAllocator {
   readonly #arena: Int32Array;
+  readonly #pages: Int32Array;
   readonly #control: Int32Array;
   readonly #at: number;
+  readonly #stride: number;
+  readonly #pageWords: number;
   readonly #owner: number;
-  readonly #sizes: number[] = [];
 
   /** @param family  0 for IPv4, 1 for IPv6 */
-  constructor(arena: Int32Array, control: Int32Array, family: 0 | 1, peerWords: number, owner: number) {
+  constructor(
+    arena: Int32Array,
+    pages: Int32Array,
+    control: Int32Array,
+    family: 0 | 1,
+    peerWords: number,
+    owner: number,
+  ) {
     this.#arena = arena;
+    this.#pages = pages;
     this.#control = control;
     this.#at = Control.families + family * ControlFamily.words;
+    this.#stride = peerWords;
+    this.#pageWords = peerWords * pagePeers;
     this.#owner = owner;
-    for (let cls = 0; cls < classCount; cls++) this.#sizes.push((peerWords << cls) + indexWords(cls));
   }
 
-  /** @returns the word offset of a block, or 0 when there is no room */
+  /** @returns the word offset of a block, whatever its words hold, or 0 when there is no room */
   allocate(cls: number): number {
-    if (cls >= classCount) return 0;
     const control = this.#control;
     lock(control, Control.allocatorLock, this.#owner);
-    let block = this.#pop(cls);
-    if (block === 0) {
-      const top = control[this.#at + ControlFamily.top]!;
-      if (top + this.#sizes[cls]! <= this.#arena.length) {
-        block = top;
-        control[this.#at + ControlFamily.top] = top + this.#sizes[cls]!;
-      } else {
-        block = this.#halve(cls + 1);
-      }
-    }
+    let page = control[this.#at + ControlFamily.partial + cls]!;
+    if (page === 0) page = this.#takePage(cls);
+    const block = page === 0 ? 0 : this.#takeBlock(page, cls);
     unlock(control, Control.allocatorLock);
     return block;
   }
 
-  free(block: number, cls: number): void {
+  /** Like {@link allocate}, all zeros. */
+  allocateZeros(cls: number): number {
+    const block = this.allocate(cls);
+    if (block !== 0) this.#arena.fill(0, block, block + blockPeers[cls]! * this.#stride);
+    return block;
+  }
+
+  free(block: number): void {
     lock(this.#control, Control.allocatorLock, this.#owner);
-    this.#push(block, cls);
+    const page = (block / this.#pageWords) | 0;
+    const at = page * Page.words;
+    const pages = this.#pages;
+    const cls = this.classOf(block);
+    const slot = ((block - page * this.#pageWords) / (blockPeers[cls]! * this.#stride)) | 0;
+    const wasFull = this.#firstFree(page, cls) < 0;
+    const word = at + Page.used + (slot >> 5);
+    pages[word] = pages[word]! & ~(1 << (slot & 31));
+    if (this.#isEmpty(page)) {
+      if (!wasFull) this.#unlink(page, cls);
+      this.#pushFree(page);
+    } else if (wasFull) {
+      this.#link(page, cls);
+    }
     unlock(this.#control, Control.allocatorLock);
   }
 
-  #pop(cls: number): number {
-    const head = this.#at + ControlFamily.free + cls;
-    const block = this.#control[head]!;
-    if (block !== 0) this.#control[head] = this.#arena[block]!;
-    return block;
+  /** The class of a block in use. */
+  classOf(block: number): number {
+    return this.#pages[((block / this.#pageWords) | 0) * Page.words + Page.before]! >>> Page.classShift;
   }
 
-  #push(block: number, cls: number): void {
-    const head = this.#at + ControlFamily.free + cls;
-    this.#arena[block] = this.#control[head]!;
-    this.#control[head] = block;
+  /**
+   * Makes all lists anew from the table, which is right at any moment. For a thread that died with the allocator's lock:
+   * the caller acts in its place.
+   */
+  rebuild(): void {
+    const control = this.#control;
+    control.fill(0, this.#at + ControlFamily.free, this.#at + ControlFamily.partial + blockPeers.length);
+    for (let page = control[this.#at + ControlFamily.top]! - 1; page > 0; page--) {
+      const cls = this.#pages[page * Page.words + Page.before]! >>> Page.classShift;
+      if (this.#isEmpty(page)) this.#pushFree(page);
+      else if (this.#firstFree(page, cls) >= 0) this.#link(page, cls);
+    }
   }
 
-  /** Takes a free block of `cls` or above apart and returns a block of the class below `cls`. */
-  #halve(cls: number): number {
-    if (cls >= classCount) return 0;
-    let block = this.#pop(cls);
-    if (block === 0) block = this.#halve(cls + 1);
-    if (block !== 0) this.#push(block + this.#sizes[cls - 1]!, cls - 1);
-    return block;
+  /** Gives a free page to a class. @returns its number, or 0 */
+  #takePage(cls: number): number {
+    const control = this.#control;
+    let page = control[this.#at + ControlFamily.free]!;
+    if (page !== 0) {
+      control[this.#at + ControlFamily.free] = this.#pages[page * Page.words + Page.next]!;
+    } else {
+      page = control[this.#at + ControlFamily.top]!;
+      if ((page + 1) * this.#pageWords > this.#arena.length) return 0;
+      control[this.#at + ControlFamily.top] = page + 1;
+    }
+    this.#link(page, cls);
+    return page;
+  }
+
+  #takeBlock(page: number, cls: number): number {
+    const pages = this.#pages;
+    const slot = this.#firstFree(page, cls);
+    const word = page * Page.words + Page.used + (slot >> 5);
+    pages[word] = pages[word]! | (1 << (slot & 31));
+    if (this.#firstFree(page, cls) < 0) this.#unlink(page, cls);
+    return page * this.#pageWords + slot * blockPeers[cls]! * this.#stride;
+  }
+
+  /** The number of the first free block of a page, or -1. */
+  #firstFree(page: number, cls: number): number {
+    const at = page * Page.words + Page.used;
+    for (let word = 0; word < usedWords; word++) {
+      const free = ~this.#pages[at + word]!;
+      if (free === 0) continue;
+      const slot = 32 * word + 31 - Math.clz32(free & -free);
+      return slot < blocksPerPage[cls]! ? slot : -1;
+    }
+    return -1;
+  }
+
+  #isEmpty(page: number): boolean {
+    const at = page * Page.words + Page.used;
+    for (let word = 0; word < usedWords; word++) if (this.#pages[at + word] !== 0) return false;
+    return true;
+  }
+
+  #pushFree(page: number): void {
+    const head = this.#at + ControlFamily.free;
+    this.#pages[page * Page.words + Page.next] = this.#control[head]!;
+    this.#control[head] = page;
+  }
+
+  #link(page: number, cls: number): void {
+    const pages = this.#pages;
+    const head = this.#at + ControlFamily.partial + cls;
+    const next = this.#control[head]!;
+    pages[page * Page.words + Page.next] = next;
+    pages[page * Page.words + Page.before] = cls << Page.classShift;
+    if (next !== 0) pages[next * Page.words + Page.before] = (cls << Page.classShift) | page;
+    this.#control[head] = page;
+  }
+
+  #unlink(page: number, cls: number): void {
+    const pages = this.#pages;
+    const next = pages[page * Page.words + Page.next]!;
+    const before = pages[page * Page.words + Page.before]! & Page.number;
+    if (before === 0) this.#control[this.#at + ControlFamily.partial + cls] = next;
+    else pages[before * Page.words + Page.next] = next;
+    if (next !== 0) pages[next * Page.words + Page.before] = (cls << Page.classShift) | before;
   }
 }
 

@@ -1,13 +1,23 @@
 import type { Random } from "../../bittorrent/clock.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
-import { BlockAllocator, indexedClass } from "./allocator.ts";
-import { BlockIndex } from "./block-index.ts";
-import { Control, Count, hasPassed, Meta, peerWords, type StoreMemory, Stripe, Swarm } from "./memory.ts";
+import { BlockAllocator } from "./allocator.ts";
+import {
+  Big,
+  Control,
+  Count,
+  Counted,
+  hasPassed,
+  Meta,
+  pagePeers,
+  peerWords,
+  type StoreMemory,
+  Stripe,
+} from "./memory.ts";
+import { PeerIndex } from "./peer-index.ts";
+import { locate, SwarmBlocks } from "./swarm-blocks.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
-const classMask = 31;
-const partialUnit = 32;
 
 /** The peer that an announce is about, as the store compares it. Filled once for each request. */
 export class PeerKey {
@@ -15,15 +25,16 @@ export class PeerKey {
   address: Int32Array = new Int32Array(4);
   /** The port's bytes, the first one lowest. */
   port = 0;
+  isSeeder = false;
   /** Five words, or undefined where ids are not kept. */
   peerId: Int32Array | undefined;
 }
 
 /**
- * All swarms of one family: how peers lie in their blocks, and everything that is done to them. A swarm is
- * given by the offset of its record in `records`; the caller holds the lock of its torrent's stripe.
+ * All swarms of one family: what is done to the peers at their positions. A swarm is given by the
+ * offset of its record in `records`; the caller holds the lock of its torrent's stripe.
  *
- *     block:   | seeder | seeder | ... | leecher | leecher | ... | free ... | index |
+ *     peers:   | seeder | seeder | ... | leecher | leecher | ... | free ... |
  *     position   0                       seeders                   total
  */
 export class FamilySwarms {
@@ -37,8 +48,8 @@ export class FamilySwarms {
   readonly #stride: number;
   readonly #meta: number;
   readonly #idAt: number;
-  readonly #allocator: BlockAllocator;
-  readonly #index: BlockIndex;
+  readonly #index: PeerIndex;
+  readonly #blocks: SwarmBlocks;
   /** State of a xorshift32 of its own, as one word: see {@link #draw}. */
   readonly #random: Int32Array;
 
@@ -60,42 +71,65 @@ export class FamilySwarms {
     this.#stride = peerWords(family, memory.peerIds);
     this.#meta = family === 4 ? 1 : 4;
     this.#idAt = memory.peerIds ? this.#meta + 1 : 0;
-    this.#allocator = new BlockAllocator(
+    const allocator = new BlockAllocator(
       this.#peers,
+      new Int32Array(family === 4 ? memory.pages4 : memory.pages6),
       this.#control,
       family === 4 ? 0 : 1,
       this.#stride,
       owner,
     );
-    this.#index = new BlockIndex(this.#peers, this.#control, this.#stride, this.#meta);
+    this.#index = new PeerIndex(this.#peers, this.#control, this.#stride, this.#meta, allocator);
+    this.#blocks = new SwarmBlocks(records, this.#peers, this.#stride, allocator, this.#index);
     this.#random = Int32Array.of(random.next() | 1);
   }
 
   total(record: number): number {
-    return this.#records[record + Swarm.total]!;
+    return this.#blocks.count(record, Counted.total);
   }
 
   seeders(record: number): number {
-    return this.#records[record + Swarm.seeders]!;
+    return this.#blocks.count(record, Counted.seeders);
   }
 
   /** Partial seeds among the leechers. */
   partial(record: number): number {
-    return this.#records[record + Swarm.meta]! >>> 5;
+    return this.#blocks.count(record, Counted.partial);
   }
 
   /** @returns the position of a peer, or -1 */
   find(record: number, key: PeerKey): number {
+    const block = this.#records[record]!;
+    if (block === 0) return -1;
+    if (block > 0) return this.#scan(block, this.total(record), key);
+    if (this.#peers[Big.index - block] !== 0) {
+      return this.#index.find(-block, key.address, key.port, this.#begin(-block, key.isSeeder));
+    }
+    const total = this.total(record);
+    for (let first = 0; first < total; first += pagePeers) {
+      const count = Math.min(pagePeers, total - first);
+      const position = this.#scan(this.#blocks.at(record, first), count, key);
+      if (position >= 0) return first + position;
+    }
+    return -1;
+  }
+
+  /** The position at which {@link select} would begin now. */
+  #begin(header: number, seeder: boolean): number {
+    const seeders = this.#peers[header + Counted.seeders]!;
+    const isFirst = !seeder && seeders > 0;
+    const count = isFirst ? seeders : this.#peers[header]! - seeders;
+    const start = (this.#random[0]! >>> 1) % Math.max(count, 1);
+    return isFirst ? start : seeders + start;
+  }
+
+  /** Finds a peer among `count` that lie side by side. @returns its place among them, or -1 */
+  #scan(block: number, count: number, key: PeerKey): number {
     const peers = this.#peers;
-    const total = this.#records[record + Swarm.total]!;
-    if (total === 0) return -1;
-    const block = this.#records[record + Swarm.block]!;
     const { address, port } = key;
-    const cls = this.#class(record);
-    if (cls >= indexedClass) return this.#index.find(block, cls, address, port);
     const stride = this.#stride;
     const first = address[0]!;
-    const end = block + total * stride;
+    const end = block + count * stride;
     if (this.family === 4) {
       for (let at = block; at < end; at += stride) {
         if (peers[at] === first && (peers[at + 1]! & Meta.port) === port) return (at - block) / stride;
@@ -121,48 +155,49 @@ export class FamilySwarms {
    * @returns its position, or -1 when there is no room
    */
   add(record: number, key: PeerKey, seeder: boolean, tick: number): number {
-    const records = this.#records;
-    const total = records[record + Swarm.total]!;
-    const cls = this.#class(record);
-    if (total === 0) {
-      const block = this.#allocator.allocate(0);
-      if (block === 0) return -1;
-      records[record + Swarm.block] = block;
-      records[record + Swarm.seeders] = 0;
-      records[record + Swarm.meta] = 0;
-      this.#count(Count.swarms, 1);
-    } else if (total === 1 << cls && !this.#resize(record, cls + 1)) {
-      return -1;
-    }
-    const block = records[record + Swarm.block]!;
-    this.#write(block + total * this.#stride, key, tick);
-    if (this.#class(record) >= indexedClass) this.#index.add(block, this.#class(record), total);
-    records[record + Swarm.total] = total + 1;
+    const blocks = this.#blocks;
+    if (!blocks.grow(record)) return -1;
+    const total = this.total(record);
+    this.#write(blocks.at(record, total), key, tick);
+    const header = blocks.indexed(record);
+    if (header !== 0 && !this.#index.add(header, total)) return -1;
+    blocks.add(record, Counted.total, 1);
+    if (total === 0) this.#count(Count.swarms, 1);
     this.#countPeer(Count.leechers, 1);
     return seeder ? this.setSeeder(record, total, true) : total;
   }
 
-  /** Brings a peer that is there up to date. */
-  refresh(record: number, position: number, key: PeerKey, tick: number): void {
-    const at = this.#records[record + Swarm.block]! + position * this.#stride;
+  /** Brings a peer that is there up to date. @returns its position afterwards */
+  refresh(
+    record: number,
+    position: number,
+    key: PeerKey,
+    tick: number,
+    seeder: boolean,
+    partial: boolean,
+  ): number {
+    const at = this.#blocks.at(record, position);
     const meta = at + this.#meta;
-    this.#peers[meta] = (this.#peers[meta]! & 0x3ffff) | (tick << Meta.timeShift);
+    const old = this.#peers[meta]!;
+    const flag = partial && !seeder ? Meta.partial : 0;
+    this.#peers[meta] = (old & (Meta.port | Meta.snatched)) | flag | (tick << Meta.timeShift);
+    if ((old & Meta.partial) !== flag) this.#blocks.add(record, Counted.partial, flag !== 0 ? 1 : -1);
     if (this.#idAt > 0 && key.peerId) this.#writeId(at, key.peerId);
+    return this.isSeeder(record, position) === seeder ? position : this.setSeeder(record, position, seeder);
   }
 
   isSeeder(record: number, position: number): boolean {
-    return position < this.#records[record + Swarm.seeders]!;
+    return position < this.seeders(record);
   }
 
   /** Moves a peer between the ranges. @returns its new position */
   setSeeder(record: number, position: number, seeder: boolean): number {
-    const records = this.#records;
-    const seeders = records[record + Swarm.seeders]!;
+    const seeders = this.seeders(record);
     if (position < seeders === seeder) return position;
     if (seeder) this.setPartial(record, position, false);
     const to = seeder ? seeders : seeders - 1;
     this.#swap(record, position, to);
-    records[record + Swarm.seeders] = seeder ? seeders + 1 : seeders - 1;
+    this.#blocks.add(record, Counted.seeders, seeder ? 1 : -1);
     this.#count(Count.seeders, seeder ? 1 : -1);
     this.#count(Count.leechers, seeder ? -1 : 1);
     return to;
@@ -170,17 +205,16 @@ export class FamilySwarms {
 
   /** Marks or unmarks a peer as a partial seed. */
   setPartial(record: number, position: number, partial: boolean): void {
-    const meta = this.#records[record + Swarm.block]! + position * this.#stride + this.#meta;
+    const meta = this.#blocks.at(record, position) + this.#meta;
     const old = this.#peers[meta]!;
     if (((old & Meta.partial) !== 0) === partial) return;
     this.#peers[meta] = old ^ Meta.partial;
-    this.#records[record + Swarm.meta] =
-      this.#records[record + Swarm.meta]! + (partial ? partialUnit : -partialUnit);
+    this.#blocks.add(record, Counted.partial, partial ? 1 : -1);
   }
 
   /** Marks a peer as one that has completed. @returns whether it was not marked before */
   setSnatched(record: number, position: number): boolean {
-    const meta = this.#records[record + Swarm.block]! + position * this.#stride + this.#meta;
+    const meta = this.#blocks.at(record, position) + this.#meta;
     const old = this.#peers[meta]!;
     this.#peers[meta] = old | Meta.snatched;
     return (old & Meta.snatched) === 0;
@@ -188,31 +222,24 @@ export class FamilySwarms {
 
   /** Removes the peer at `position`; others may change places with a higher position only. */
   remove(record: number, position: number): void {
-    const records = this.#records;
-    const block = records[record + Swarm.block]!;
-    const cls = this.#class(record);
-    const total = records[record + Swarm.total]!;
+    const blocks = this.#blocks;
+    const total = this.total(record);
     const wasSeeder = this.isSeeder(record, position);
     this.setPartial(record, position, false);
     if (wasSeeder) {
       // The last seeder fills the gap, so that the range stays whole; what is removed becomes a leecher.
-      const last = records[record + Swarm.seeders]! - 1;
+      const last = this.seeders(record) - 1;
       this.#swap(record, position, last);
-      records[record + Swarm.seeders] = last;
+      blocks.add(record, Counted.seeders, -1);
       position = last;
     }
     this.#swap(record, position, total - 1);
-    if (cls >= indexedClass) this.#index.remove(block, cls, total - 1);
-    records[record + Swarm.total] = total - 1;
+    const header = blocks.indexed(record);
+    if (header !== 0) this.#index.remove(header, total - 1);
+    blocks.add(record, Counted.total, -1);
     this.#countPeer(wasSeeder ? Count.seeders : Count.leechers, -1);
-    if (total === 1) {
-      this.#allocator.free(block, cls);
-      records[record + Swarm.block] = 0;
-      records[record + Swarm.meta] = 0;
-      this.#count(Count.swarms, -1);
-    } else if (total - 1 <= (1 << cls) >> 2) {
-      this.#resize(record, cls - 1); // no room is no harm: the block stays as it is
-    }
+    if (total === 1) this.#count(Count.swarms, -1);
+    blocks.shrink(record);
   }
 
   /**
@@ -222,8 +249,7 @@ export class FamilySwarms {
   expire(record: number, position: number, count: number, tick: number, lifetime: number): number {
     let removed = 0;
     for (let left = count; left > 0 && position >= 0; left--, position--) {
-      const block = this.#records[record + Swarm.block]!;
-      const time = this.#peers[block + position * this.#stride + this.#meta]! >>> Meta.timeShift;
+      const time = this.#peers[this.#blocks.at(record, position) + this.#meta]! >>> Meta.timeShift;
       if (hasPassed(time, tick, lifetime)) {
         this.remove(record, position);
         removed++;
@@ -233,14 +259,26 @@ export class FamilySwarms {
   }
 
   /**
-   * Writes up to `count` peers of a range into `list`, in order from a random start, without the announcer.
+   * Writes up to `count` peers into `list`: leechers for a seeder, otherwise seeders before leechers.
    * @param self  position of the announcer, or -1
    * @returns peers written
    */
-  select(record: number, seeders: boolean, self: number, count: number, list: PeerList): number {
-    const split = this.#records[record + Swarm.seeders]!;
-    const from = seeders ? 0 : split;
-    const to = seeders ? split : this.#records[record + Swarm.total]!;
+  select(record: number, seeder: boolean, self: number, count: number, list: PeerList): number {
+    const split = this.seeders(record);
+    const seeders = seeder ? 0 : this.#selectRange(record, 0, split, self, count, list);
+    if (seeders === count) return count;
+    return seeders + this.#selectRange(record, split, this.total(record), self, count - seeders, list);
+  }
+
+  /** Writes up to `count` peers of a range into `list`, in order from a random start, without the announcer. */
+  #selectRange(
+    record: number,
+    from: number,
+    to: number,
+    self: number,
+    count: number,
+    list: PeerList,
+  ): number {
     if (self < from || self >= to) self = -1;
     const others = to - from - (self >= 0 ? 1 : 0);
     if (count > others) count = others;
@@ -270,12 +308,13 @@ export class FamilySwarms {
    */
   #draw(): number {
     const random = this.#random;
-    let state = random[0]!;
+    const drawn = random[0]!;
+    let state = drawn;
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
     random[0] = state;
-    return state >>> 1;
+    return drawn >>> 1;
   }
 
   /** Writes the one peer at `position`. */
@@ -283,11 +322,28 @@ export class FamilySwarms {
     if (list.count < list.limit) this.#copy(record, position, 1, list);
   }
 
+  /** Copies a run of peers, of a big swarm page by page. */
   #copy(record: number, position: number, count: number, list: PeerList): void {
+    const block = this.#records[record]!;
+    while (count > 0) {
+      let run = count;
+      let at = block + position * this.#stride;
+      if (block < 0) {
+        const rest = pagePeers - (position & (pagePeers - 1));
+        if (run > rest) run = rest;
+        at = locate(this.#peers, -block, position, this.#stride);
+      }
+      this.#copyRun(at, run, list);
+      position += run;
+      count -= run;
+    }
+  }
+
+  #copyRun(from: number, count: number, list: PeerList): void {
     const peers = this.#peers;
     const stride = this.#stride;
     const view = list.view;
-    let at = this.#records[record + Swarm.block]! + position * stride;
+    let at = from;
     let to = list.at + list.count * compactLength[this.family];
     const end = at + count * stride;
     if (list.peerIds !== undefined && this.#idAt > 0) this.#copyIds(at, count, list);
@@ -332,32 +388,15 @@ export class FamilySwarms {
   #swap(record: number, a: number, b: number): void {
     if (a === b) return;
     const peers = this.#peers;
-    const block = this.#records[record + Swarm.block]!;
-    const cls = this.#class(record);
-    if (cls >= indexedClass) this.#index.swap(block, cls, a, b);
-    const atA = block + a * this.#stride;
-    const atB = block + b * this.#stride;
+    const header = this.#blocks.indexed(record);
+    if (header !== 0) this.#index.swap(header, a, b);
+    const atA = this.#blocks.at(record, a);
+    const atB = this.#blocks.at(record, b);
     for (let i = 0; i < this.#stride; i++) {
       const word = peers[atA + i]!;
       peers[atA + i] = peers[atB + i]!;
       peers[atB + i] = word;
     }
-  }
-
-  /** Moves a swarm to a block of another class. @returns whether there was room */
-  #resize(record: number, cls: number): boolean {
-    const records = this.#records;
-    const old = records[record + Swarm.block]!;
-    const oldClass = this.#class(record);
-    const total = records[record + Swarm.total]!;
-    const block = this.#allocator.allocate(cls);
-    if (block === 0) return false;
-    this.#peers.copyWithin(block, old, old + total * this.#stride);
-    if (cls >= indexedClass) this.#index.build(block, cls, total);
-    records[record + Swarm.block] = block;
-    records[record + Swarm.meta] = (records[record + Swarm.meta]! & ~classMask) | cls;
-    this.#allocator.free(old, oldClass);
-    return true;
   }
 
   /** Changes a count of the stripe that is locked. */
@@ -371,9 +410,5 @@ export class FamilySwarms {
     const at = this.#table.held + this.#counts + what;
     this.#stripes[at] = this.#stripes[at]! + by;
     Atomics.add(this.#control, Control.peers, by);
-  }
-
-  #class(record: number): number {
-    return this.#records[record + Swarm.meta]! & classMask;
   }
 }

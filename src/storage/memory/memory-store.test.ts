@@ -11,7 +11,19 @@ import { PeerList } from "../../bittorrent/peer-list.ts";
 import { storeConformance } from "../conformance.ts";
 import { Step } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
-import { arenaWords, Control, ControlFamily, mostPeers, reserveMemory } from "./memory.ts";
+import {
+  arenaWords,
+  Control,
+  ControlFamily,
+  headerOffsets,
+  listWords,
+  mostPeers,
+  Page,
+  pagePeers,
+  peerWords,
+  reserveMemory,
+  type StoreMemory,
+} from "./memory.ts";
 import { MemoryStore, type MemoryStoreConfig } from "./memory-store.ts";
 import { TorrentSwarms } from "./torrent-swarms.ts";
 
@@ -37,11 +49,19 @@ class Announcer {
   readonly request = new AnnounceRequest();
   readonly response: AnnounceResponse;
 
-  constructor(changes: Partial<MemoryStoreConfig> = {}) {
+  constructor(changes: Partial<MemoryStoreConfig> = {}, pages?: number) {
+    const all = { ...config, ...changes };
+    const memory: StoreMemory = reserveMemory(all.maxPeers, all.peerIds, all.peerLifetime + all.gcInterval);
+    const peers4 =
+      pages === undefined
+        ? memory.peers4
+        : new SharedArrayBuffer((1 + pages) * pagePeers * peerWords(4, all.peerIds) * 4);
     this.store = new MemoryStore({
       clock: this.clock,
       random: createRandom(1),
-      config: { ...config, ...changes },
+      config: all,
+      memory: { ...memory, peers4 },
+      expires: true,
     });
     const bytes = new Uint8Array(4096);
     this.response = new AnnounceResponse(new PeerList(4, bytes), new PeerList(6, bytes));
@@ -62,6 +82,16 @@ class Announcer {
     request.left = left;
     this.store.announce(request, this.response, Step.apply);
   }
+}
+
+/** Pages of the IPv4 peers that hold any block. */
+function pagesInUse(memory: StoreMemory): number {
+  const pages = new Int32Array(memory.pages4);
+  let inUse = 0;
+  for (let at = 0; at < pages.length; at += Page.words) {
+    if (pages.subarray(at + Page.used, at + Page.words).some((word) => word !== 0)) inUse++;
+  }
+  return inUse;
 }
 
 describe("memory store", () => {
@@ -108,9 +138,9 @@ describe("memory store", () => {
     assert.deepEqual(checkMemory(announcer.store.memory), { torrents: 0, peers: 0 });
   });
 
-  test("halves big free blocks where the arena is used up", () => {
-    const announcer = new Announcer({ maxPeers: 1100 });
-    for (let peer = 1; peer <= 1100; peer++) announcer.announce(1, peer); // one block of 2048 at the end
+  test("gives the pages of big swarms to small ones", () => {
+    const announcer = new Announcer({ maxPeers: 1100 }, 6);
+    for (let peer = 1; peer <= 1100; peer++) announcer.announce(1, peer);
     for (let peer = 1; peer <= 1100; peer++) announcer.announce(1, peer, AnnounceEvent.stopped);
     for (let round = 0; round < 3; round++) {
       for (let torrent = 1; torrent <= 1100; torrent++) announcer.announce(torrent, round);
@@ -119,6 +149,69 @@ describe("memory store", () => {
       assert.equal(announcer.store.expire(), 1100);
     }
     assert.equal(announcer.store.statistics().refused, 0);
+  });
+
+  test("keeps a swarm whole whose header gets lists of pages and loses them again", () => {
+    const most = (headerOffsets + 2 * listWords + 1) * pagePeers;
+    const announcer = new Announcer({ maxPeers: most });
+    const sizes = [1, 2, 3].flatMap((n) => [headerOffsets + (n - 2) * listWords, n * listWords]);
+    const marks = new Set(sizes.flatMap((pages) => [pages * pagePeers, pages * pagePeers + 1]));
+    for (let peer = 1; peer <= most; peer++) {
+      announcer.announce(1, peer, AnnounceEvent.none, BigInt(peer % 3));
+      if (marks.has(peer)) checkMemory(announcer.store.memory);
+    }
+    assert.deepEqual(checkMemory(announcer.store.memory), { torrents: 1, peers: most });
+    for (let peer = most; peer > 0; peer--) {
+      announcer.announce(1, peer, AnnounceEvent.stopped);
+      if (marks.has(peer) || peer === 100_000 || peer === 1000) checkMemory(announcer.store.memory);
+    }
+    assert.deepEqual(checkMemory(announcer.store.memory), { torrents: 0, peers: 0 });
+    assert.equal(pagesInUse(announcer.store.memory), 0);
+  });
+
+  for (const pages of [3, 40, headerOffsets + 140, headerOffsets + 145]) {
+    test(`loses nothing but the peers that it refuses where ${pages} pages are all`, () => {
+      const announcer = new Announcer({ maxPeers: 400_000 }, pages);
+      const { store } = announcer;
+      let peers = 0;
+      const control = new Int32Array(store.memory.control);
+      while (control[Control.refused] === 0) announcer.announce(1, ++peers);
+      const stored = { torrents: 1, peers: peers - 1 };
+      assert.deepEqual(checkMemory(store.memory), stored);
+      assert.ok(peers > (pages * pagePeers) / 2, `${peers} peers`);
+      for (let more = 1; more <= 600; more++) announcer.announce(1, peers + more);
+      for (let peer = 1; peer < peers; peer += 7) announcer.announce(1, peer, AnnounceEvent.none, 0n);
+      assert.ok(checkMemory(store.memory).peers >= stored.peers);
+      for (let peer = 1; peer <= peers + 600; peer++) announcer.announce(1, peer, AnnounceEvent.stopped);
+      assert.deepEqual(checkMemory(store.memory), { torrents: 0, peers: 0 });
+      assert.equal(pagesInUse(store.memory), 0);
+    });
+  }
+
+  test("needs no more memory after long churn than the swarms that live", () => {
+    const random = createRandom(7);
+    const announcer = new Announcer({ maxPeers: 400_000 });
+    const sizes = new Array<number>(300).fill(0);
+    const resize = (torrent: number, size: number, on: Announcer, from: number) => {
+      for (let peer = from + 1; peer <= size; peer++) on.announce(torrent, peer);
+      for (let peer = from; peer > size; peer--) on.announce(torrent, peer, AnnounceEvent.stopped);
+    };
+    for (let step = 0; step < 6000; step++) {
+      const torrent = random.next() % sizes.length;
+      const size = random.next() % 2 ** (random.next() % 11);
+      resize(torrent + 1, size, announcer, sizes[torrent]!);
+      sizes[torrent] = size;
+    }
+    checkMemory(announcer.store.memory);
+    const fresh = new Announcer({ maxPeers: 400_000 });
+    sizes.forEach((size, torrent) => {
+      resize(torrent + 1, size, fresh, 0);
+    });
+    const [used, needed] = [announcer, fresh].map(({ store }) => pagesInUse(store.memory)) as [
+      number,
+      number,
+    ];
+    assert.ok(used <= 1.25 * needed, `${used} pages instead of ${needed}`);
   });
 
   test("expires in steps what one pass expires", () => {

@@ -1,7 +1,6 @@
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { Clock, Random } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import type { PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
@@ -95,6 +94,7 @@ export class MemoryStore implements PeerStore {
     key.address = request.address.words;
     key.port = (request.port >>> 8) | ((request.port & 0xff) << 8);
     key.peerId = request.peerIdWords;
+    key.isSeeder = request.isSeeder;
     const own = request.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
 
     const table = this.#table;
@@ -286,12 +286,11 @@ export class MemoryStore implements PeerStore {
   /** Adds or refreshes the peer. @returns its position, or -1 when there is no room */
   #join(torrent: number, swarms: FamilySwarms, request: AnnounceRequest): number {
     const tick = this.#tick;
-    const seeder = request.isSeeder;
+    const seeder = this.#key.isSeeder;
     let record = this.#torrents.record(torrent, swarms);
     let self = record === 0 ? -1 : swarms.find(record, this.#key);
     if (self >= 0) {
-      swarms.refresh(record, self, this.#key, tick);
-      self = swarms.setSeeder(record, self, seeder);
+      self = swarms.refresh(record, self, this.#key, tick, seeder, request.event === AnnounceEvent.paused);
     } else {
       if (this.#isFull()) return -1;
       if (record === 0) record = this.#torrents.addRecord6(torrent);
@@ -300,8 +299,8 @@ export class MemoryStore implements PeerStore {
         this.#torrents.settle(torrent, tick);
         return -1;
       }
+      if (!seeder && request.event === AnnounceEvent.paused) swarms.setPartial(record, self, true);
     }
-    if (!seeder) swarms.setPartial(record, self, request.event === AnnounceEvent.paused);
     if (request.event === AnnounceEvent.completed && swarms.setSnatched(record, self)) {
       this.#torrents.addSnatch(torrent);
     }
@@ -327,7 +326,7 @@ export class MemoryStore implements PeerStore {
     request: AnnounceRequest,
     response: AnnounceResponse,
   ): void {
-    const seeder = request.isSeeder;
+    const seeder = this.#key.isSeeder;
     const record = this.#torrents.record(torrent, own);
     const total = record === 0 ? 0 : own.total(record);
     if (total > 0) {
@@ -341,26 +340,14 @@ export class MemoryStore implements PeerStore {
     const ownList = own.family === 4 ? response.peers4 : response.peers6;
     const otherList = own.family === 4 ? response.peers6 : response.peers4;
     let left = numWant;
-    if (total > 0) left -= this.#selectFrom(own, record, seeder, self, left, ownList);
+    if (total > 0) left -= own.select(record, seeder, self, left, ownList);
     const other = own.family === 4 ? this.#torrents.swarms6 : this.#torrents.swarms4;
     const otherRecord = this.#torrents.record(torrent, other);
     const others = otherRecord === 0 ? 0 : other.total(otherRecord);
     if (left > 0 && otherList.limit > 0 && others > 0) {
-      left -= this.#selectFrom(other, otherRecord, seeder, -1, left, otherList);
+      left -= other.select(otherRecord, seeder, -1, left, otherList);
     }
     if (left === numWant && self >= 0 && total === 1) own.selectOne(record, self, ownList);
-  }
-
-  #selectFrom(
-    swarms: FamilySwarms,
-    record: number,
-    seeder: boolean,
-    self: number,
-    count: number,
-    list: PeerList,
-  ): number {
-    const seeders = seeder ? 0 : swarms.select(record, true, self, count, list);
-    return seeders + swarms.select(record, false, self, count - seeders, list);
   }
 
   #summarize(torrent: number, found: SwarmSummary[]): void {

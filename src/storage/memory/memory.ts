@@ -18,33 +18,66 @@ export interface StoreMemory {
   readonly heads: SharedArrayBuffer;
   /** Torrents, {@link torrentWords} each. */
   readonly torrents: SharedArrayBuffer;
-  /** IPv6 swarm records, {@link recordWords} each, of the torrents that have IPv6 peers. */
+  /** IPv6 swarm records, {@link record6Words} each, of the torrents that have IPv6 peers. */
   readonly records6: SharedArrayBuffer;
   /** Blocks of IPv4 peers. */
   readonly peers4: SharedArrayBuffer;
   /** Blocks of IPv6 peers. */
   readonly peers6: SharedArrayBuffer;
+  /** Of each page of the blocks, {@link Page}. */
+  readonly pages4: SharedArrayBuffer;
+  readonly pages6: SharedArrayBuffer;
 }
 
 /**
  * Words of a torrent:
  *
- *     | infohash | next in chain | snatches | IPv6 record | IPv4 record                      |
- *     | 0..4     | 5             | 6        | 7           | 8 block 9 total 10 seeders 11 meta |
+ *     | infohash | next in chain | more | IPv4 record        |
+ *     | 0..4     | 5             | 6    | 7 block 8 counts   |
  *
- * Torrents and IPv6 records are numbered from 1; 0 is none. Where a torrent has no peers at all (it is kept
- * for its snatches), word 8 holds the time at which it became empty.
+ * Torrents and IPv6 records are numbered from 1; 0 is none. `more` is the number of its IPv6 record, or where it has
+ * none, its snatches with the sign bit set, or 0. Where a torrent has no peers at all (it is kept for its
+ * snatches), word 8 holds the time at which it became empty.
  */
-export const torrentWords = 12;
-export const Torrent = { next: 5, snatches: 6, record6: 7, record4: 8 } as const;
+export const torrentWords = 9;
+export const Torrent = { next: 5, more: 6, record4: 7 } as const;
 
 /**
  * Words of a swarm record, one family of a torrent. Its block holds the seeders first, then the leechers:
  *
- *     | block: word offset in the family's peers | total | seeders | meta: class (5 bits), partial seeds (27) |
+ *     | block: word offset in the family's peers | counts: class 5 bits, total 9, seeders 9, partial seeds 9 |
+ *
+ * A swarm of more than a page has a header in the family's peers instead, {@link Big}: `block` is its negated offset,
+ * `counts` is not used. 0 is no peers. IPv6 records have a third word, the snatches of the torrent.
  */
-export const recordWords = 4;
-export const Swarm = { block: 0, total: 1, seeders: 2, meta: 3 } as const;
+export const Swarm = { block: 0, counts: 1, snatches: 2 } as const;
+export const record6Words = 3;
+
+/**
+ * Words of the header of a swarm of many pages, whose offsets follow: on one level as they are, on two levels in lists
+ * of {@link listWords}.
+ *
+ *     | total | seeders | partial seeds | pages | levels | index, or 0 | its depth | class | offsets ... |
+ */
+export const Big = { pages: 3, levels: 4, index: 5, depth: 6, cls: 7, first: 8 } as const;
+export const listWords = 512;
+/** Offsets in a header at most. */
+export const headerOffsets: number = listWords - Big.first;
+/** Words of a node and of a leaf of an index. */
+export const nodeWords = 128;
+export const leafWords = 512;
+
+/** What is counted of a swarm, in the order of record and header. */
+export const Counted = { total: 0, seeders: 1, partial: 2 } as const;
+
+/** Peers of a page, the biggest block that there is. */
+export const pagePeers = 256;
+
+/**
+ * Words of what the allocator knows of a page. The one before it in its list is together with the page's class; a bit
+ * for each of its blocks says whether it is in use.
+ */
+export const Page = { next: 0, before: 1, used: 2, words: 10, classShift: 26, number: 0x3ffffff } as const;
 
 /**
  * Words of a peer: its address (1 or 4), a meta word, and where peer ids are kept the five of its id.
@@ -99,10 +132,12 @@ export const Control = {
 /** Word offsets within one family's part of the control block. */
 export const ControlFamily = {
   words: 64,
-  /** First word of the arena that was never used. */
+  /** First page of the arena that was never used. */
   top: 0,
-  /** Heads of the free blocks of each class. */
+  /** First of the free pages. */
   free: 16,
+  /** First page that has room, of each class. */
+  partial: 17,
 } as const;
 
 /** Peers that can be stored at most: offsets into the biggest arena, IPv6 with peer ids, must fit in 31 bits. */
@@ -113,9 +148,15 @@ export function peerWords(family: 4 | 6, peerIds: boolean): number {
   return (family === 4 ? 2 : 5) + (peerIds ? 5 : 0);
 }
 
-/** A block may be half empty, or three quarters after peers have left; its index needs up to two words a peer. */
+/** A block may be half empty, or more after peers have left; the index of a swarm needs up to two words a peer. */
 export function arenaWords(family: 4 | 6, maxPeers: number, peerIds: boolean): number {
-  return (peerWords(family, peerIds) + 2) * maxPeers * 2 + 4096;
+  return (peerWords(family, peerIds) + 2) * maxPeers * 2 + 65_536;
+}
+
+/** Words of the table of an arena's pages. */
+function pageTableWords(family: 4 | 6, maxPeers: number, peerIds: boolean): number {
+  const pageWords = peerWords(family, peerIds) * pagePeers;
+  return Math.ceil(arenaWords(family, maxPeers, peerIds) / pageWords) * Page.words;
 }
 
 /**
@@ -137,16 +178,18 @@ export function reserveMemory(maxPeers: number, peerIds: boolean, timeSpan: numb
     stripes: words(stripeCount * stripeStride),
     heads: words(heads),
     torrents: words((maxTorrents + 1) * torrentWords),
-    records6: words((maxTorrents + 1) * recordWords),
+    records6: words((maxTorrents + 1) * record6Words),
     peers4: words(arenaWords(4, maxPeers, peerIds)),
     peers6: words(arenaWords(6, maxPeers, peerIds)),
+    pages4: words(pageTableWords(4, maxPeers, peerIds)),
+    pages6: words(pageTableWords(6, maxPeers, peerIds)),
   };
   const control = new Int32Array(memory.control);
   control[Control.buckets] = stripeCount;
   control[Control.torrentTop] = 1;
   control[Control.record6Top] = 1;
-  control[Control.families + ControlFamily.top] = 16;
-  control[Control.families + ControlFamily.words + ControlFamily.top] = 16;
+  control[Control.families + ControlFamily.top] = 1;
+  control[Control.families + ControlFamily.words + ControlFamily.top] = 1;
   const keys = new Int32Array(64);
   randomFillSync(keys);
   control.set(keys, Control.keys);

@@ -1,12 +1,12 @@
-import { indexedClass } from "./allocator.ts";
-import { BlockIndex } from "./block-index.ts";
+import { BlockAllocator } from "./allocator.ts";
 import { ownerOf, unlock, wakeAll } from "./lock.ts";
 import {
   Control,
   Count,
+  Counted,
   Meta,
   peerWords,
-  recordWords,
+  record6Words,
   type StoreMemory,
   Stripe,
   Swarm,
@@ -15,6 +15,8 @@ import {
   Torrent,
   torrentWords,
 } from "./memory.ts";
+import { PeerIndex } from "./peer-index.ts";
+import { SwarmBlocks } from "./swarm-blocks.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
 /**
@@ -41,7 +43,10 @@ export function releaseLocks(memory: StoreMemory, owner: number): number {
     }
     wakeAll(stripes, at + Stripe.lock);
   }
-  // Whatever was interrupted under these two leaves lists that are whole.
+  if (ownerOf(control, Control.allocatorLock) === owner) {
+    for (const family of [4, 6] as const) blocksOf(memory, control, family).allocator.rebuild();
+  }
+  // Whatever else was interrupted under these two leaves lists that are whole.
   for (const at of [Control.allocatorLock, Control.growLock]) {
     if (ownerOf(control, at) === owner) unlock(control, at);
     wakeAll(control, at);
@@ -53,19 +58,26 @@ function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): v
   const table = new TorrentTable(memory, 0);
   const { torrents, control } = table;
   const records6 = new Int32Array(memory.records6);
+  const swarms4 = blocksOf(memory, control, 4, torrents);
+  const swarms6 = blocksOf(memory, control, 6, records6);
   const at = stripe * stripeStride;
   const recorded = stripes.slice(at, at + stripeStride);
   stripes.fill(0, at + Stripe.torrents, at + stripeStride);
   table.rechain(stripe, (id) => {
     const torrent = id * torrentWords;
     stripes[at + Stripe.torrents]!++;
-    mendSwarm(memory, control, 4, torrents, torrent + Torrent.record4);
-    count(stripes, at + Stripe.counts4, torrents, torrent + Torrent.record4);
-    const record6 = torrents[torrent + Torrent.record6]! * recordWords;
-    if (record6 === 0) return;
-    mendSwarm(memory, control, 6, records6, record6);
-    if (records6[record6 + Swarm.total] === 0) torrents[torrent + Torrent.record6] = 0;
-    else count(stripes, at + Stripe.counts6, records6, record6);
+    mendSwarm(swarms4, torrent + Torrent.record4);
+    count(stripes, at + Stripe.counts4, swarms4.blocks, torrent + Torrent.record4);
+    const more = torrents[torrent + Torrent.more]!;
+    if (more <= 0) return;
+    const record6 = more * record6Words;
+    mendSwarm(swarms6, record6);
+    if (swarms6.blocks.count(record6, Counted.total) > 0) {
+      count(stripes, at + Stripe.counts6, swarms6.blocks, record6);
+    } else {
+      const snatches = records6[record6 + Swarm.snatches]!;
+      torrents[torrent + Torrent.more] = snatches === 0 ? 0 : snatches | (1 << 31);
+    }
   });
   const difference = (...words: number[]) =>
     words.reduce((sum, word) => sum + stripes[at + word]! - recorded[word]!, 0);
@@ -82,35 +94,50 @@ function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): v
   );
 }
 
-function count(stripes: Int32Array, at: number, records: Int32Array, record: number): void {
-  const total = records[record + Swarm.total]!;
+function count(stripes: Int32Array, at: number, blocks: SwarmBlocks, record: number): void {
+  const total = blocks.count(record, Counted.total);
   if (total === 0) return;
-  const seeders = records[record + Swarm.seeders]!;
+  const seeders = blocks.count(record, Counted.seeders);
   stripes[at + Count.seeders]! += seeders;
   stripes[at + Count.leechers]! += total - seeders;
   stripes[at + Count.swarms]! += 1;
 }
 
-/** Writes a swarm's peers anew: each endpoint once, seeders first, with counts and index to match. */
-function mendSwarm(
+/** What a family's swarms are reached through. */
+interface Swarms {
+  readonly peers: Int32Array;
+  readonly stride: number;
+  readonly meta: number;
+  readonly allocator: BlockAllocator;
+  readonly index: PeerIndex;
+  readonly blocks: SwarmBlocks;
+}
+
+function blocksOf(
   memory: StoreMemory,
   control: Int32Array,
   family: 4 | 6,
-  records: Int32Array,
-  record: number,
-): void {
-  const total = records[record + Swarm.total]!;
-  if (total === 0) return;
+  records: Int32Array = control,
+): Swarms {
   const peers = new Int32Array(family === 4 ? memory.peers4 : memory.peers6);
+  const pages = new Int32Array(family === 4 ? memory.pages4 : memory.pages6);
   const stride = peerWords(family, memory.peerIds);
   const meta = family === 4 ? 1 : 4;
-  const block = records[record + Swarm.block]!;
-  const seeders = records[record + Swarm.seeders]!;
-  const cls = records[record + Swarm.meta]! & 31;
+  const allocator = new BlockAllocator(peers, pages, control, family === 4 ? 0 : 1, stride, 0);
+  const index = new PeerIndex(peers, control, stride, meta, allocator);
+  const blocks = new SwarmBlocks(records, peers, stride, allocator, index);
+  return { peers, stride, meta, allocator, index, blocks };
+}
+
+/** Writes a swarm's peers anew: each endpoint once, seeders first, with counts and index to match. */
+function mendSwarm({ peers, stride, meta, index, blocks }: Swarms, record: number): void {
+  const total = Math.min(blocks.count(record, Counted.total), blocks.capacity(record));
+  const seeders = blocks.count(record, Counted.seeders);
   const seen = new Set<string>();
   const kept: [Int32Array[], Int32Array[]] = [[], []];
-  for (let i = 0; i < Math.min(total, 1 << cls); i++) {
-    const peer = peers.slice(block + i * stride, block + (i + 1) * stride);
+  for (let i = 0; i < total; i++) {
+    const at = blocks.at(record, i);
+    const peer = peers.slice(at, at + stride);
     const endpoint = `${peer.subarray(0, meta).join()} ${peer[meta]! & Meta.port}`;
     if (seen.has(endpoint)) continue;
     seen.add(endpoint);
@@ -119,11 +146,10 @@ function mendSwarm(
   }
   const all = [...kept[0], ...kept[1]];
   all.forEach((peer, i) => {
-    peers.set(peer, block + i * stride);
+    peers.set(peer, blocks.at(record, i));
   });
   const partial = kept[1].filter((peer) => (peer[meta]! & Meta.partial) !== 0).length;
-  records[record + Swarm.total] = all.length;
-  records[record + Swarm.seeders] = kept[0].length;
-  records[record + Swarm.meta] = cls | (partial << 5);
-  if (cls >= indexedClass) new BlockIndex(peers, control, stride, meta).build(block, cls, all.length);
+  blocks.mend(record, [all.length, kept[0].length, partial]);
+  const header = blocks.indexed(record);
+  if (header !== 0) index.mend(header);
 }

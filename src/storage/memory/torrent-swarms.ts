@@ -1,8 +1,19 @@
 import type { Random } from "../../bittorrent/clock.ts";
 import { RecordAllocator } from "./allocator.ts";
 import { FamilySwarms } from "./family-swarms.ts";
-import { Control, hasPassed, recordWords, type StoreMemory, Swarm, Torrent, torrentWords } from "./memory.ts";
+import {
+  Control,
+  hasPassed,
+  record6Words,
+  type StoreMemory,
+  Swarm,
+  Torrent,
+  torrentWords,
+} from "./memory.ts";
 import { TorrentTable } from "./torrent-table.ts";
+
+/** Snatches are counted modulo one more. */
+const mostSnatches = 0x7fffffff;
 
 /**
  * What a torrent has: its IPv4 swarm, whose record is part of it; its IPv6 swarm, whose record exists while it
@@ -13,15 +24,17 @@ export class TorrentSwarms {
   readonly swarms4: FamilySwarms;
   readonly swarms6: FamilySwarms;
   readonly #torrents: Int32Array;
+  readonly #words6: Int32Array;
   readonly #records6: RecordAllocator;
 
   constructor(memory: StoreMemory, random: Random, owner: number) {
     this.table = new TorrentTable(memory, owner);
     this.#torrents = this.table.torrents;
     const records6 = new Int32Array(memory.records6);
+    this.#words6 = records6;
     this.#records6 = new RecordAllocator(
       records6,
-      recordWords,
+      record6Words,
       Swarm.block,
       this.table.control,
       Control.record6Top,
@@ -35,46 +48,57 @@ export class TorrentSwarms {
   /** Offset of a family's record of a torrent; 0 where it has no IPv6 swarm. */
   record(torrent: number, swarms: FamilySwarms): number {
     const at = torrent * torrentWords;
-    return swarms.family === 4 ? at + Torrent.record4 : this.#torrents[at + Torrent.record6]! * recordWords;
+    if (swarms.family === 4) return at + Torrent.record4;
+    const more = this.#torrents[at + Torrent.more]!;
+    return more > 0 ? more * record6Words : 0;
   }
 
   /** Makes the record of an IPv6 swarm. @returns its offset, or 0 when there is no room */
   addRecord6(torrent: number): number {
     const id = this.#records6.allocate();
-    this.#torrents[torrent * torrentWords + Torrent.record6] = id;
-    return id * recordWords;
+    if (id === 0) return 0;
+    this.#words6[id * record6Words + Swarm.snatches] = this.snatches(torrent);
+    this.#torrents[torrent * torrentWords + Torrent.more] = id;
+    return id * record6Words;
   }
 
   snatches(torrent: number): number {
-    return this.#torrents[torrent * torrentWords + Torrent.snatches]! >>> 0;
+    const more = this.#torrents[torrent * torrentWords + Torrent.more]!;
+    return more > 0 ? this.#words6[more * record6Words + Swarm.snatches]! : more & mostSnatches;
   }
 
   addSnatch(torrent: number): void {
-    const at = torrent * torrentWords + Torrent.snatches;
-    this.#torrents[at] = this.#torrents[at]! + 1;
+    const at = torrent * torrentWords + Torrent.more;
+    const more = this.#torrents[at]!;
+    const snatches = (this.snatches(torrent) + 1) & mostSnatches;
+    if (more > 0) this.#words6[more * record6Words + Swarm.snatches] = snatches;
+    else this.#torrents[at] = snatches | ~mostSnatches;
   }
 
   /** After peers may have left: lets go of an empty IPv6 record, and notes since when a torrent is empty. */
   settle(torrent: number, tick: number): void {
     const at = torrent * torrentWords;
-    const id = this.#torrents[at + Torrent.record6]!;
-    if (id !== 0 && this.swarms6.total(id * recordWords) === 0) {
-      this.#torrents[at + Torrent.record6] = 0;
+    const id = this.#torrents[at + Torrent.more]!;
+    if (id > 0 && this.swarms6.total(id * record6Words) === 0) {
+      const snatches = this.snatches(torrent);
+      this.#torrents[at + Torrent.more] = snatches === 0 ? 0 : snatches | ~mostSnatches;
       this.#records6.free(id);
     }
-    if (this.isEmpty(torrent)) this.#torrents[at + Torrent.record4 + Swarm.block] = tick;
+    if (this.isEmpty(torrent)) this.#torrents[at + Torrent.record4 + Swarm.counts] = tick;
   }
 
   isEmpty(torrent: number): boolean {
     const at = torrent * torrentWords;
-    return this.#torrents[at + Torrent.record6] === 0 && this.swarms4.total(at + Torrent.record4) === 0;
+    return (
+      this.#torrents[at + Torrent.more]! <= 0 && this.#torrents[at + Torrent.record4 + Swarm.block] === 0
+    );
   }
 
   /** Whether a settled torrent is empty and has no snatches, or none that are worth another lifetime. */
   isUseless(torrent: number, tick: number, lifetime: number): boolean {
     if (!this.isEmpty(torrent)) return false;
     if (this.snatches(torrent) === 0) return true;
-    const emptySince = this.#torrents[torrent * torrentWords + Torrent.record4 + Swarm.block]!;
+    const emptySince = this.#torrents[torrent * torrentWords + Torrent.record4 + Swarm.counts]!;
     return hasPassed(emptySince, tick, lifetime);
   }
 }
