@@ -82,12 +82,19 @@ export async function createDefinedHook<Options>(
     );
   }
   try {
-    const hook = await definition.create(result.value, deps);
+    const hook: Omit<Hook, "name"> | undefined | null = await definition.create(result.value, deps);
+    if (typeof hook !== "object" || hook === null) throw new TypeError("create has returned no hook");
+    for (const method of methods) {
+      if (!["undefined", "function"].includes(typeof hook[method]))
+        throw new TypeError(`${method} is not a function`);
+    }
     return Object.assign(hook, { name: definition.name });
   } catch (error) {
     throw named(definition.name, error);
   }
 }
+
+const methods = ["handleAnnounce", "handleScrape", "aroundAnnounce", "ready", "start", "stop"] as const;
 
 /** An error that says which hook it comes from. */
 export function named(hook: string, error: unknown): Error {

@@ -100,6 +100,19 @@ describe("what hooks share", () => {
     assert.deepEqual(late, [4]);
   });
 
+  test("in one thread a value is copied too, and one that cannot be is refused", () => {
+    const shared = createSharedState(new LocalHub({ clock, random }), "hook", { clock, random, owner: 1 });
+    const value = { count: 1 };
+    let heard: unknown;
+    shared.subscribe("topic", (copy) => {
+      heard = copy;
+    });
+    shared.publish("topic", value);
+    value.count = 2;
+    assert.deepEqual(heard, { count: 1 });
+    assert.throws(() => shared.publish("topic", () => 1), { name: "DataCloneError" });
+  });
+
   test("the first worker is told that it is the first", () => {
     const { workers } = setUp();
     assert.deepEqual(

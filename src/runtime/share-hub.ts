@@ -77,8 +77,9 @@ export class LocalHub implements ShareHub {
     return this.#memories.values();
   }
 
+  /** Copies the value, as between threads: what works in one works in several. */
   publish(topic: string, value: unknown): void {
-    this.topics.deliver(topic, value);
+    this.topics.deliver(topic, structuredClone(value));
   }
 
   subscribe(topic: string, listener: Listener): () => void {

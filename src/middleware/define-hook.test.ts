@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createDefinedHook, type HookDeps } from "./define-hook.ts";
+import type { Hook } from "./hook.ts";
+
+const deps = {} as HookDeps;
+
+for (const [what, made, message] of [
+  ["nothing", undefined, "mine: create has returned no hook"],
+  ["no object", 7, "mine: create has returned no hook"],
+  ["a method that is none", { handleAnnounce: 7 }, "mine: handleAnnounce is not a function"],
+] as const) {
+  test(`create that returns ${what} is told by the hook's name`, async () => {
+    const create = () => made as unknown as Hook;
+    await assert.rejects(createDefinedHook({ name: "mine", create }, undefined, deps), { message });
+  });
+}
