@@ -93,6 +93,11 @@ class Supervised {
   }
 }
 
+/** A worker that starts and answers nothing. */
+const deaf = `const { parentPort } = require("node:worker_threads");
+  parentPort.on("message", () => {});
+  parentPort.postMessage({ tell: "started", urls: [] });`;
+
 const announces = /^chihaya_announces_by_client_total\{.*\} (\d+)$/gm;
 const restarts = /^chihaya_worker_restarts_total (\d+)$/gm;
 
@@ -143,6 +148,27 @@ test("a reload while a worker is dead is what its successor starts with", async 
   await supervised.until("worker 2");
   await supervised.untilReady();
   assert.match(await supervised.announce(t, 1), /8:intervali420e/);
+});
+
+test("a worker that dies in the middle of a reload: its successor starts with what the others are told", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const intervals: number[] = [];
+  const supervised = new Supervised(2, load(), ({ config }) => {
+    intervals.push(config.announceInterval);
+    return new Worker(deaf, { eval: true });
+  });
+  const { supervisor } = supervised;
+  await supervisor.start();
+  const reloaded = supervisor.reload(load("announce_interval=7m"));
+  await supervised.workers[1]!.terminate();
+  await supervised.until("a worker died; starting another");
+  t.mock.timers.tick(1000);
+  await supervised.until("worker 3");
+  assert.deepEqual(intervals, [1800, 1800, 420]);
+  const stopped = supervisor.stop(5);
+  t.mock.timers.tick(6000);
+  await stopped; // by force
+  await reloaded;
 });
 
 test("a configuration that a worker refuses changes nothing", async (t) => {
@@ -219,9 +245,6 @@ test("does not start where somebody else has the address, and leaves no thread",
 
 test("metrics do not wait for a worker that does not answer", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const deaf = `const { parentPort } = require("node:worker_threads");
-    parentPort.on("message", () => {});
-    parentPort.postMessage({ tell: "started", urls: [] });`;
   const worker = new Worker(deaf, { eval: true });
   t.after(() => worker.terminate());
   const supervised = new Supervised(1, load(), () => worker);

@@ -89,13 +89,15 @@ export class Supervisor implements Host, Profiler {
   }
 
   async reload(config: Config): Promise<string[]> {
-    const next = withSameAddresses(withPrivateKey(config, this.#chosen), this.#chosen);
+    const before = this.#config;
+    // From now on also for a worker that takes the place of one that dies meanwhile: memory that hooks share may be
+    // of another size than before, and then all must have the same.
+    this.#config = withSameAddresses(withPrivateKey(config, this.#chosen), this.#chosen);
     try {
-      const later = await this.#tellAll(next);
-      this.#config = next;
-      return later;
+      return await this.#tellAll(this.#config);
     } catch (error) {
-      await this.#tellAll(this.#config).catch(() => undefined);
+      this.#config = before;
+      await this.#tellAll(before).catch(() => undefined);
       throw error;
     }
   }
