@@ -91,6 +91,7 @@ if (values.write) write();
 async function comparePopulation(shape: PopulationShape): Promise<Measured[]> {
   const runners: Runner[] = [];
   for (const contestant of contestants.filter(({ name }) => name.includes(values.only))) {
+    if (shape.peers > (contestant.mostPeers ?? Number.POSITIVE_INFINITY)) continue;
     if (contestant.missing !== undefined) console.error(`${contestant.name}: ${contestant.missing}`);
     else runners.push(await enter(contestant, shape));
   }

@@ -22,6 +22,8 @@ export interface Contestant {
   missing?: string;
   /** Whether it stores peers: the floors do not. */
   isTracker: boolean;
+  /** It is left out where there are more: to announce them takes too long. */
+  mostPeers?: number;
   /** @param directory  for its files */
   start(directory: string, shape: PopulationShape): Promise<Server>;
 }
@@ -96,6 +98,7 @@ export const bittorrentTracker: Contestant = {
   name: "bittorrent-tracker",
   workloads: ["udp", "http-keep-alive", "http-close"],
   isTracker: true,
+  mostPeers: 1_000_000,
   async start(directory) {
     const ports = await findPorts();
     const command = join(dirname(fileURLToPath(import.meta.resolve("bittorrent-tracker"))), "bin/cmd.js");
