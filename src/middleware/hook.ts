@@ -33,7 +33,8 @@ export class RequestContext {
   /** Says that nobody waits for the hooks of this request any longer. The request stays theirs. */
   abandon(reason: unknown): void {
     this.isKept = true;
-    this.#abandoned?.abort(reason);
+    this.#abandoned ??= new AbortController(); // for a hook that asks for it only now
+    this.#abandoned.abort(reason);
   }
 
   get<T>(key: ContextKey<T>): T | undefined {

@@ -66,6 +66,15 @@ describe("a hook with limits", () => {
     asked[0]!.answer.reject(new Error("too late for anybody"));
   });
 
+  test("a hook that asks for its signal past the deadline gets one that is aborted", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { announce, asked } = setUp();
+    const answer = announce() as Promise<Verdict>;
+    t.mock.timers.tick(2000);
+    await answer;
+    assert.equal(asked[0]!.context.signal.aborted, true);
+  });
+
   test("while as many wait as may, the next are refused without being shown to the hook", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { announce, asked, metric } = setUp();
