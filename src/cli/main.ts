@@ -22,6 +22,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "make keys and sign announce URLs, for the hook jwt",
     load: () => import("./commands/token.ts"),
   },
+  "import-redis": {
+    summary: "take over the swarms that Chihaya has in Redis",
+    load: () => import("./commands/import-redis.ts"),
+  },
   bench: {
     summary: "measure how many announces a tracker of your own answers",
     load: () => import("./commands/bench.ts"),

@@ -138,7 +138,7 @@ What is different:
 - \`https_addr\` works without \`addr\`. A block without \`addr\` has the default addresses; Chihaya turns the frontend off.
 - \`real_ip_header\` is believed only from \`trusted_proxies\`.
 - \`enable_keepalive\` is true unless it is set.
-- The store \`redis\` keeps its data in another way: [redis.md](redis.md). \`redis://:text@host\` has the password \`text\`; for
+- The store \`redis\` keeps its data in another way; \`chihaya import-redis\` takes over what Chihaya has. \`redis://:text@host\` has the password \`text\`; for
   Chihaya it is \`:text\`.
 `;
 }

@@ -41,7 +41,7 @@ const memory = z
   }));
 
 /** What is wrong with the URL of an engine. Never shows it: it may hold a password. */
-function brokerProblem(url: string): string | undefined {
+export function brokerProblem(url: string): string | undefined {
   const example = "redis://user:password@127.0.0.1:6379/0";
   if (!/^rediss?:\/\//.test(url)) return `expected a URL such as ${example}, or with rediss:// for TLS`;
   if (!URL.canParse(url))
@@ -54,7 +54,7 @@ function brokerProblem(url: string): string | undefined {
 }
 
 /** One name before the host is the password, as in Chihaya and redis-cli. */
-function withPassword(url: string): string {
+export function withPassword(url: string): string {
   return url.replace(/^(rediss?:\/\/)([^:@/]+)@/, "$1:$2@");
 }
 

@@ -99,10 +99,13 @@ export interface DaemonSettings {
 /** A tracker that runs as its users run it, from a configuration file, with a log in JSON. */
 export class Daemon extends Program {
   readonly file: string;
+  /** What all of its settings have besides. */
+  readonly #given: DaemonSettings;
 
-  private constructor(t: TestContext, file: string, flags: readonly string[]) {
+  private constructor(t: TestContext, file: string, flags: readonly string[], given: DaemonSettings) {
     super(t, process.execPath, [main, "--json", "--config", file, ...flags]);
     this.file = file;
+    this.#given = given;
   }
 
   /** Resolves when it serves; over the store of {@link startTestStorage} unless the settings have one. */
@@ -110,8 +113,9 @@ export class Daemon extends Program {
     const file = join(temporaryDirectory(t), "chihaya.yaml");
     const storage = settings.storage === undefined ? await startTestStorage() : undefined;
     if (storage) t.after(() => storage.stop());
-    writeFileSync(file, toYaml(storage?.settings ? { ...settings, storage: storage.settings } : settings));
-    const daemon = new Daemon(t, file, flags);
+    const given = storage?.settings ? { storage: storage.settings } : {};
+    writeFileSync(file, toYaml({ ...given, ...settings }));
+    const daemon = new Daemon(t, file, flags, given);
     await daemon.until(({ url }) => url?.startsWith("udp:") === true); // the last one
     return daemon;
   }
@@ -138,7 +142,10 @@ export class Daemon extends Program {
 
   /** Writes other settings (or any text) into the file and has it read again. @returns the line that says how it went */
   reload(settings: DaemonSettings | string, signal: NodeJS.Signals = "SIGHUP"): Promise<LogLine> {
-    writeFileSync(this.file, typeof settings === "string" ? settings : toYaml(settings));
+    writeFileSync(
+      this.file,
+      typeof settings === "string" ? settings : toYaml({ ...this.#given, ...settings }),
+    );
     const from = this.lines.length;
     this.child.kill(signal);
     return this.until(({ msg }) => msg.startsWith("configuration "), from);

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { type AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import type { Clock, Random } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
+import { PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
@@ -468,6 +469,35 @@ export class RedisStore implements PeerStore {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /**
+   * Takes announces of the past, such as another store's, unless the engine knows something newer of their peers.
+   * @param announces  each `request` is read before the next is asked for; `unixSeconds` is when it came
+   * @throws Error where the engine does not answer; some have been taken then, and can be given again
+   */
+  async replay(announces: AsyncIterable<{ request: AnnounceRequest; unixSeconds: number }>): Promise<void> {
+    const { clock, random } = this.#options;
+    const { peerLifetime, gcInterval, peerIds } = this.#config;
+    const nobody = new AnnounceResponse(
+      new PeerList(4, new Uint8Array(0)),
+      new PeerList(6, new Uint8Array(0)),
+    );
+    let batch = new Batch(peerIds, 8192);
+    const send = async (): Promise<void> => {
+      if (batch.entries.length > 0)
+        await this.#announce(batch, batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() }));
+      batch = new Batch(peerIds, 8192);
+    };
+    for await (const { request, unixSeconds } of announces) {
+      const single = new Batch(peerIds, 128);
+      single.addAnnounce(request, nobody, Step.apply);
+      const [first] = batch.entries;
+      const isOther = first !== undefined && !batch.infoHash(first).equals(request.infoHash);
+      if (batch.entries.length >= maxBatch || (isOther && this.#port?.isCluster)) await send();
+      batch.addReplay(single.recordOf(single.entries[0]!, unixSeconds));
+    }
+    await send();
   }
 
   /** Sends the backlog in the order of its announces; what comes meanwhile still goes there. */
