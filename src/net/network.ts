@@ -22,16 +22,18 @@ export const portableNetwork: Network = { engine: "portable", bindDatagram, list
 /**
  * Opens the network of this thread.
  * @param onFallback  hears why `auto` has to do without the native engine
+ * @param open        where the native engine notes the descriptors that it has open
  * @throws Error where `linux` is asked for and cannot run here
  */
 export async function openNetwork(
   choice: NetworkChoice,
   onFallback: (error: Error) => void,
+  open?: Uint8Array,
 ): Promise<Network> {
   if (choice === "portable") return portableNetwork;
   try {
     const { openLinuxNetwork } = await import("./linux/network.ts");
-    return await openLinuxNetwork();
+    return await openLinuxNetwork(open);
   } catch (error) {
     if (choice === "linux")
       throw new Error(`the native network engine cannot run: ${(error as Error).message}`, { cause: error });

@@ -46,10 +46,14 @@ interface LocalParts extends Omit<HostParts, "hub"> {
 }
 
 /** Opens the network that a configuration asks for; says why, where it has to be the portable one. */
-export async function openConfiguredNetwork(config: Config, logger: Logger): Promise<Network> {
-  return openNetwork(config.network, (error) => {
-    logger.info({ reason: error.message }, "using the portable network engine");
-  });
+export async function openConfiguredNetwork(
+  config: Config,
+  logger: Logger,
+  descriptors?: Uint8Array,
+): Promise<Network> {
+  const onFallback = ({ message }: Error) =>
+    logger.info({ reason: message }, "using the portable network engine");
+  return openNetwork(config.network, onFallback, descriptors);
 }
 
 /** The tracker in this very thread. */

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { Config } from "../config/config.ts";
+import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts";
+import { type Libc, loadLibc } from "../net/linux/libc.ts";
 import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
 import type { ComponentState } from "../observability/metrics-server.ts";
 import { mainProfiler, type Profiler } from "../observability/profiles.ts";
@@ -24,7 +26,8 @@ const restartPauseMs = 1000;
 
 /**
  * The tracker in worker threads: each has its own sockets on the same addresses, hooks and counters; all share
- * the swarms, in memory or behind an engine. A worker that dies is replaced, and the locks it held are given back.
+ * the swarms, in memory or behind an engine. A worker that dies is replaced, what it had open is closed, and the locks
+ * it held are given back.
  *
  * The main thread itself waits for no lock of the store: if it waited for one that a dead worker holds, nobody would
  * ever give that back. Hence also the expiry is done by a worker.
@@ -35,10 +38,12 @@ export class Supervisor implements Host, Profiler {
   readonly #createWorker: CreateWorker;
   readonly #restarts: Counter;
   readonly #members: WorkerThread[] = [];
+  /** Where the workers use the native engine. */
+  #libc: Libc | undefined;
   /** What workers that are gone have counted. */
   #gone: readonly FamilySnapshot[] = [];
   #config: Config;
-  /** What was chosen at the start for as long as it runs: ports that the system gave, a key that nobody set. */
+  /** What stays as at the start for as long as it runs: ports that the system chose, a key that nobody set, the engine. */
   #chosen: Config;
   #owners = firstOwner;
   #state: "idle" | "started" | "stopped" = "idle";
@@ -56,6 +61,8 @@ export class Supervisor implements Host, Profiler {
 
   async start(): Promise<void> {
     this.#config = this.#chosen = await claimAddresses(withPrivateKey(this.#config));
+    // Loaded now: a worker may die of having no descriptors left. Where it cannot be, the workers do without as well.
+    if (this.#config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
     for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn(i));
     try {
       await Promise.all(this.#members.map((member) => member.started));
@@ -92,7 +99,8 @@ export class Supervisor implements Host, Profiler {
     const before = this.#config;
     // From now on also for a worker that takes the place of one that dies meanwhile: memory that hooks share may be
     // of another size than before, and then all must have the same.
-    this.#config = withSameAddresses(withPrivateKey(config, this.#chosen), this.#chosen);
+    const { network } = this.#chosen;
+    this.#config = { ...withSameAddresses(withPrivateKey(config, this.#chosen), this.#chosen), network };
     try {
       return await this.#tellAll(this.#config);
     } catch (error) {
@@ -154,7 +162,9 @@ export class Supervisor implements Host, Profiler {
 
   #spawn(index: number): WorkerThread {
     const { store, logger, hub } = this.#parts;
+    const libc = this.#libc;
     const owner = this.#owners++;
+    const descriptors = libc && createDescriptors();
     const start: WorkerStart = {
       config: this.#config,
       memory: store?.memory,
@@ -162,8 +172,11 @@ export class Supervisor implements Host, Profiler {
       number: index + 1,
       speaks: owner === firstOwner,
       published: hub.topics.last,
+      descriptors,
     };
-    return new WorkerThread(this.#createWorker(start), owner, {
+    const worker = this.#createWorker(start);
+    if (libc && descriptors) worker.once("exit", () => closeDescriptors(libc, descriptors));
+    return new WorkerThread(worker, owner, {
       log: (level, fields, message) => logger[level](fields, message),
       share: (message, give) => {
         if (message.tell === "share") void answerShare(hub, message.id, message.ask).then(give);

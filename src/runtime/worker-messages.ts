@@ -16,6 +16,8 @@ export interface WorkerStart {
   speaks: boolean;
   /** What hooks have published so far. */
   published: ReadonlyMap<string, unknown>;
+  /** Where its network notes the descriptors that it has open; undefined where the native engine does not run. */
+  descriptors: Uint8Array | undefined;
 }
 
 /** What the supervisor asks of a worker; answered by a {@link Reply} with the same `id`. */

@@ -14,7 +14,7 @@ import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
 
 // One thread that serves clients: sockets, hooks and counters of its own over the shared swarms.
 
-const { config, memory, owner, number, speaks, published } = workerData as WorkerStart;
+const { config, memory, owner, number, speaks, published, descriptors } = workerData as WorkerStart;
 const port = parentPort!;
 const tell = (message: Tell): void => port.postMessage(message);
 const log =
@@ -38,7 +38,7 @@ const isFirst = number === 1;
 const store = await createStore(config.storage, { clock, random, metrics, logger, isFirst, memory, owner });
 const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
 const hub = new WorkerHub(isFirst, published, tell);
-const network = await openConfiguredNetwork(config, logger);
+const network = await openConfiguredNetwork(config, logger, descriptors);
 const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner }, network, true);
 
 let profile = new AbortController();

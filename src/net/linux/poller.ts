@@ -82,14 +82,6 @@ export class Poller {
     this.libc.write(this.#wake, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8);
   }
 
-  /** Closes it and all that were added: for a thread that dies, whose descriptors would outlive it. Idempotent. */
-  abandon(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    for (const [fd, ready] of this.#ready.entries()) if (ready !== undefined) this.libc.close(fd);
-    this.libc.close(this.#epoll);
-  }
-
   readonly #turn = (): void => {
     if (this.#isClosed) {
       this.#end();

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdirSync, readlinkSync } from "node:fs";
+import { describe, type TestContext, test } from "node:test";
+import { announceQuery, RawClient } from "../../test/fixtures/http-server.ts";
+import { listEngines } from "../../test/support/networks.ts";
+import { load, Supervised } from "../../test/support/supervised.ts";
+import { UdpClient } from "../../test/support/udp.ts";
+import { createAnnounceRequest } from "../protocol/udp/client.ts";
+
+const announces = /^chihaya_announces_by_client_total\{.*\} (\d+)$/gm;
+const restarts = /^chihaya_worker_restarts_total (\d+)$/gm;
+
+const lists = process.platform !== "linux" && "only Linux lists the descriptors of a process";
+
+/** What each descriptor of this process is. */
+function listDescriptors(): string[] {
+  return readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "the list itself";
+    }
+  });
+}
+
+function countSockets(descriptors: readonly string[] = listDescriptors()): number {
+  return descriptors.filter((name) => name.startsWith("socket:")).length;
+}
+
+/** Announces over UDP and over HTTP, each time from a port of its own; the kernel chooses the worker by it. */
+async function askFromManyPorts(t: TestContext, supervised: Supervised, count: number): Promise<void> {
+  const port = Number(new URL(supervised.supervisor.urls().find((url) => url.startsWith("udp:"))!).port);
+  const packet = { transactionId: 1, infoHash: new Uint8Array(20), peerId: new Uint8Array(20), port: 6881 };
+  for (let i = 0; i < count; i++) {
+    const udp = await UdpClient.open(4, port);
+    t.after(() => udp.close());
+    const connectionId = await udp.connect();
+    const { action } = await udp.ask(createAnnounceRequest({ ...packet, connectionId }));
+    assert.equal(action, "announce");
+    const http = new RawClient(t, supervised.port);
+    assert.equal((await http.get(`/announce?${announceQuery()}`)).status, 200);
+    http.socket.destroy();
+  }
+}
+
+for (const { name, skip } of await listEngines()) {
+  const configure = (...set: string[]) => load(`network=${name}`, ...set);
+  describe(`a worker that dies, on the ${name} engine`, { skip }, () => {
+    test("a worker that dies is replaced: the service goes on, with the same peers and counts", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const supervised = new Supervised(2, configure());
+      await supervised.start(t);
+      for (let port = 1; port <= 10; port++) await supervised.announce(t, port);
+      assert.equal(await supervised.metric(announces), 10);
+
+      await supervised.workers[0]!.terminate();
+      await supervised.until("a worker died; starting another");
+      assert.deepEqual(await supervised.supervisor.readiness(), {
+        "worker 1": "restarting",
+        "worker 2": true,
+      });
+      assert.equal(await supervised.metric(announces), 10);
+      assert.match(await supervised.announce(t, 11), /^d8:complete/);
+
+      t.mock.timers.tick(1000);
+      await supervised.until("worker 3");
+      await supervised.untilReady();
+      assert.match(await supervised.announce(t, 12), /10:incompletei12e/);
+      assert.equal(await supervised.metric(announces), 12);
+      assert.equal(await supervised.metric(restarts), 1);
+    });
+
+    test("a reload reaches a worker that is still starting", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const supervised = new Supervised(1, configure());
+      await supervised.start(t);
+      const { port } = supervised;
+      await supervised.workers[0]!.terminate();
+      await supervised.until("a worker died; starting another");
+      t.mock.timers.tick(1000);
+      await supervised.until("worker 2");
+      assert.deepEqual(await supervised.supervisor.reload(configure("announce_interval=7m")), []);
+      await supervised.untilReady();
+      assert.equal(supervised.port, port);
+      assert.match(await supervised.announce(t, 1), /8:intervali420e/);
+    });
+
+    test("a reload while a worker is dead is what its successor starts with", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const supervised = new Supervised(1, configure());
+      await supervised.start(t);
+      await supervised.workers[0]!.terminate();
+      await supervised.until("a worker died; starting another");
+      await supervised.supervisor.reload(configure("announce_interval=7m"));
+      t.mock.timers.tick(1000);
+      await supervised.until("worker 2");
+      await supervised.untilReady();
+      assert.match(await supervised.announce(t, 1), /8:intervali420e/);
+    });
+
+    test("stops without waiting for its deadline, also while a worker is starting", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const supervised = new Supervised(2, configure());
+      await supervised.start(t);
+      await supervised.workers[1]!.terminate();
+      await supervised.until("a worker died; starting another");
+      t.mock.timers.tick(1000);
+      await supervised.until("worker 3");
+      await supervised.supervisor.stop(3600);
+      assert.deepEqual(await supervised.supervisor.readiness(), { tracker: "not serving" });
+      assert.deepEqual(
+        supervised.workers.map(({ threadId }) => threadId),
+        [-1, -1, -1],
+      );
+    });
+
+    test("a worker that dies leaves nothing open", { skip: lists }, async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const supervised = new Supervised(1, configure());
+      await supervised.start(t);
+      const before = listDescriptors();
+      const clients = Array.from({ length: 8 }, () => new RawClient(t, supervised.port));
+      for (const client of clients) await client.get("/announce");
+      assert.equal(countSockets(), countSockets(before) + 2 * clients.length);
+
+      await supervised.workers[0]!.terminate();
+      await supervised.until("a worker died; starting another");
+      const listeners = 2; // HTTP and UDP
+      assert.equal(countSockets(), countSockets(before) - listeners + clients.length);
+      for (const client of clients) {
+        assert.equal(await client.readToEnd(), "");
+        client.socket.destroy();
+        await once(client.socket, "close");
+      }
+      t.mock.timers.tick(1000);
+      await supervised.until("worker 2");
+      await supervised.untilReady();
+      assert.equal(listDescriptors().length, before.length);
+    });
+
+    test("no client is left to a worker that has died", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const supervised = new Supervised(2, configure());
+      await supervised.start(t);
+      await supervised.workers[0]!.terminate();
+      await supervised.until("a worker died; starting another");
+      await askFromManyPorts(t, supervised, 200); // the other worker
+      t.mock.timers.tick(1000);
+      await supervised.until("worker 3");
+      await supervised.untilReady();
+      await askFromManyPorts(t, supervised, 200); // and the successor
+      assert.equal(await supervised.metric(announces), 800);
+    });
+  });
+}
