@@ -1,6 +1,7 @@
 /**
  * What an announce for 30 peers costs the tracker and the engine, with the store in Redis: node bench/redis.ts
- * [--torrents 10000] [--peers 1000000] [--announces 200000] [--url redis://...]. Without a URL it starts a redis-server.
+ * [--torrents 10000] [--peers 1000000] [--announces 200000] [--sample-cache 0] [--url redis://...]. Without a URL it
+ * starts a redis-server.
  */
 import { parseArgs } from "node:util";
 import { createRandom } from "../src/bittorrent/clock.ts";
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     peers: { type: "string", default: "1000000" },
     announces: { type: "string", default: "200000" },
     turn: { type: "string", default: "64" },
+    "sample-cache": { type: "string", default: "0" },
     url: { type: "string" },
   },
 });
@@ -41,6 +43,7 @@ const redis = new RedisStore({
     readTimeout: 30,
     onFailure: "refuse",
     maxLocalPeers: 1,
+    sampleCache: Number(values["sample-cache"]),
   },
 });
 const memory = new MemoryStore({ clock, random, config: { ...shared, maxPeers: peers * 2 } });
@@ -111,7 +114,7 @@ for (let round = 0; round < 2; round++) {
   await measure("redis, apply only", redis, Step.apply);
   await measure("redis, select only", redis, Step.select);
 }
-console.log(await redis.statistics());
+console.log(await redis.statistics(), redis.standing);
 redis.stop();
 memory.stop();
 await server?.stop();

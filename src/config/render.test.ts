@@ -47,6 +47,7 @@ test("the other store of the example file works when its comments are removed", 
     peerLifetime: 1860,
     gcInterval: 180,
     peerIds: false,
+    sampleCache: 0,
     onFailure: "refuse",
     maxLocalPeers: 250_000,
   });

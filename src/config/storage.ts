@@ -107,6 +107,11 @@ const redis = z
     max_local_peers: integer(1, 10_000_000, { restart: true })
       .prefault("250000")
       .describe("Most peers that each worker keeps for that time, with `serve`."),
+    sample_cache: duration(0, { whole: true, restart: true })
+      .prefault("0s")
+      .describe(
+        "For how long each worker lists peers of a big swarm from one answer of the engine; `0s` asks for every announce.",
+      ),
     prometheus_reporting_interval: reportingInterval,
   })
   .transform(
@@ -121,6 +126,7 @@ const redis = z
       peerLifetime: redis.peer_lifetime,
       gcInterval: redis.gc_interval,
       peerIds: redis.peer_ids,
+      sampleCache: redis.sample_cache,
       onFailure: redis.on_failure,
       maxLocalPeers: redis.max_local_peers,
     }),

@@ -1,10 +1,12 @@
 import type { Family } from "../../bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { Clock } from "../../bittorrent/clock.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Step } from "../peer-store.ts";
+import { type Sample, type SampleCache, sampleSize } from "./sample-cache.ts";
 import { pageTarget } from "./script.ts";
 
 /** Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed, bytes of a peer id. */
@@ -48,7 +50,13 @@ export interface BatchHead {
 
 /** One announce of a batch, or one infohash of a scrape. */
 export type BatchEntry =
-  | { at: number; request: AnnounceRequest; response: AnnounceResponse; step: Step }
+  | {
+      at: number;
+      request: AnnounceRequest;
+      response: AnnounceResponse;
+      step: Step;
+      sample: Sample | undefined;
+    }
   | { at: number; request: ScrapeRequest; response: ScrapeResponse; row: number }
   | { at: number; response: undefined };
 
@@ -66,12 +74,14 @@ export class Batch {
   isDone = false;
   readonly #idLength: number;
   readonly #hints: SizeHints | undefined;
+  readonly #samples: SampleCache | undefined;
   #bytes: Buffer;
   #view: DataView;
   #end: number = headLength;
 
-  constructor(peerIds: boolean, room = 4096, hints?: SizeHints) {
+  constructor(peerIds: boolean, room = 4096, hints?: SizeHints, samples?: SampleCache) {
     this.#hints = hints;
+    this.#samples = samples;
     this.#idLength = peerIds ? peerIdLength : 0;
     this.#bytes = Buffer.allocUnsafeSlow(room);
     this.#view = new DataView(this.#bytes.buffer);
@@ -81,14 +91,18 @@ export class Batch {
     const { family } = request.address;
     const own = family === 4 ? response.peers4 : response.peers6;
     const other = family === 4 ? response.peers6 : response.peers4;
-    const at = this.#begin(step, family);
+    const isSelecting = (step & 2) !== 0 && request.event !== AnnounceEvent.stopped;
+    const sample = isSelecting ? this.#samples?.find(request, response) : undefined;
+    const isSampling = sample !== undefined && sample.count === 0;
+    if (isSampling) sample.isAsked = true;
+    const at = this.#begin(sample === undefined || isSampling ? step : step & 1, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
     this.#bytes[at + 3] = request.event + (this.#hints?.isBig(request.infoHash, 0) ? 16 : 0);
-    this.#view.setUint16(at + 4, request.numWant);
-    this.#view.setUint16(at + 6, Math.min(own.limit, 0xffff));
+    this.#view.setUint16(at + 4, isSampling ? sampleSize : request.numWant);
+    this.#view.setUint16(at + 6, isSampling ? sampleSize : Math.min(own.limit, 0xffff));
     this.#view.setUint16(at + 8, Math.min(other.limit, 0xffff));
     this.#addPeer(at, request, family);
-    this.entries.push({ at, request, response, step });
+    this.entries.push({ at, request, response, step, sample });
   }
 
   addScraped(request: ScrapeRequest, response: ScrapeResponse, row: number): void {
@@ -181,6 +195,17 @@ export class Batch {
     entry.response.snatches = snatches;
     const { peers4, peers6 } = entry.response;
     const ownList = family === 4 ? peers4 : peers6;
+    const { request, sample } = entry;
+    this.#samples?.note(request, request.isSeeder ? incomplete : complete + incomplete);
+    if (sample !== undefined) {
+      if (own > 0) {
+        const idsAt = peersAt + own * compactLength[family];
+        const preferred = request.isSeeder ? 0 : complete;
+        sample.take(reply.subarray(peersAt, idsAt), reply.subarray(idsAt, ownEnd), own, preferred);
+      }
+      sample.give(request, ownList, this.#samples!.random);
+      return end;
+    }
     this.#fill(ownList, reply, peersAt, own);
     this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other);
     if (reply[at + 20] === 1 && ownList.limit > 0) {

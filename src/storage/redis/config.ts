@@ -19,6 +19,8 @@ export interface RedisStoreConfig {
   gcInterval: number;
   /** Whether peer ids are kept: all trackers that share an engine must agree. */
   peerIds: boolean;
+  /** For how long what the engine listed of a big swarm is given to others too; 0 or absent, every announce asks. */
+  sampleCache?: number;
   /** Whether announces are refused while the engine is gone, or served from local memory. */
   onFailure: "refuse" | "serve";
   /** Most peers that are kept locally in the meantime. */

@@ -12,6 +12,7 @@ import { Backlog } from "./backlog.ts";
 import { Batch, type BatchEntry, SizeHints } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";
+import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
 
@@ -26,7 +27,7 @@ export const storageUnavailable: ClientError = new ClientError(
 /** What clients are told when too many announces wait for the engine. */
 const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
 
-/** How a store stands with its engine; the last two only go up. */
+/** How a store stands with its engine; the last three only go up. */
 export interface RedisStanding {
   /** Announces and scraped torrents that wait for the engine. */
   waiting: number;
@@ -36,6 +37,8 @@ export interface RedisStanding {
   unanswered: number;
   /** Peers that the engine had no room for. */
   refused: number;
+  /** Announces that were given peers of a sample, see {@link SampleCache}. */
+  cacheHits: number;
 }
 
 /** What a reload cannot change, by the names of the configuration. */
@@ -47,6 +50,7 @@ const restartOptions: readonly [name: string, field: keyof RedisStoreConfig][] =
   ["redis_connect_timeout", "connectTimeout"],
   ["key_prefix", "keyPrefix"],
   ["peer_ids", "peerIds"],
+  ["sample_cache", "sampleCache"],
   ["on_failure", "onFailure"],
   ["max_local_peers", "maxLocalPeers"],
 ];
@@ -112,6 +116,7 @@ export class RedisStore implements PeerStore {
   readonly #local: MemoryStore | undefined;
   readonly #backlog: Backlog;
   readonly #hints = new SizeHints();
+  readonly #samples: SampleCache | undefined;
   #config: RedisStoreConfig;
   #port: RedisPort | undefined;
   /** Why the engine cannot be used, or undefined. */
@@ -138,6 +143,7 @@ export class RedisStore implements PeerStore {
     this.#config = config;
     this.#prefix = Buffer.from(`${config.keyPrefix}${layoutVersion}${config.peerIds ? "i" : ""}:`);
     this.#backlog = new Backlog(config.maxLocalPeers);
+    if (config.sampleCache) this.#samples = new SampleCache(config.sampleCache, clock, random);
     if (config.onFailure === "serve") {
       const { gcInterval, peerLifetime, maxLocalPeers, peerIds } = config;
       this.#local = new MemoryStore({
@@ -160,6 +166,7 @@ export class RedisStore implements PeerStore {
       backlog: this.#backlog.size,
       unanswered: this.#unanswered,
       refused: this.#refused,
+      cacheHits: this.#samples?.hits ?? 0,
     };
   }
 
@@ -281,7 +288,7 @@ export class RedisStore implements PeerStore {
     const name = this.#port!.isCluster ? Buffer.from(infoHashes.buffer, at, 20).toString("latin1") : "";
     let batch = this.#filling.get(name);
     if (!batch) {
-      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#hints);
+      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#hints, this.#samples);
       this.#filling.set(name, batch);
     }
     return batch;
