@@ -1,4 +1,3 @@
-import { Address } from "../../bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { Counter } from "../../observability/metrics.ts";
@@ -6,7 +5,7 @@ import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { AnnounceStep } from "../hook.ts";
 import type { Level } from "./level.ts";
 import { countCandidates, createResponse, NearSwarms } from "./near-swarms.ts";
-import { copyPeers, createList, isAmong, readAddress, roomOf } from "./peer-lists.ts";
+import { copyPeers, createList, isAmong, roomOf } from "./peer-lists.ts";
 
 /**
  * How often the store is asked again where its list is mostly neighbours. A store may list peers in the order in which
@@ -46,15 +45,12 @@ export class Locality {
   readonly #quota: number;
   readonly #isSeedersFirst: boolean;
   readonly #given: readonly Counter[];
-  readonly #address = new Address();
   /** Most peers of each level and those before it, for the list that is being made; then its length. */
   readonly #caps: Int32Array;
   /** Peers taken of each level, then of the rest. */
   readonly #taken: Int32Array;
   /** What the store has given. */
   readonly #far = { 4: createList(4, 0), 6: createList(6, 0) };
-  /** Indices of those among them that stay. */
-  #kept = new Int32Array(0);
   /** For asking the store again. */
   #more = createResponse(0);
   /** The list that is being made, its peers so far, and the seeders at its start where they are first. */
@@ -125,9 +121,9 @@ export class Locality {
   ): void {
     const levels = this.#swarms.length;
     const isSeedersFirst = this.#isSeedersFirst && !request.isSeeder;
-    if (!isSeedersFirst && levels === 1 && this.#putInFront(list)) return;
-    const seeders = request.isSeeder ? 0 : Math.min(response.complete, list.count);
     const far = this.#copy(list);
+    if (!isSeedersFirst && levels === 1 && this.#putInFront(far, list)) return;
+    const seeders = request.isSeeder ? 0 : Math.min(response.complete, list.count);
     this.#out = list;
     this.#size = this.#seeders = 0;
     this.#taken.fill(0);
@@ -150,23 +146,22 @@ export class Locality {
   }
 
   /**
-   * Does the whole work where there is one level: neighbours, then the others in their order.
-   * @returns false where the store has not named enough others; then nothing has happened
+   * Does the whole work where there is one level: neighbours, then the others in their order, run by run.
+   * @returns false where the store has not named enough others; then the list is still to be made
    */
-  #putInFront(list: PeerList): boolean {
-    const { list: near } = this.#swarms[0]!;
-    const others = list.count - near.count;
-    if (this.#kept.length < others) this.#kept = new Int32Array(others);
-    const kept = this.#kept;
-    let size = 0;
-    for (let i = 0; i < list.count && size < others; i++) if (!this.#isNearer(1, list, i)) kept[size++] = i;
-    if (size < others) return false;
-    for (let i = 0; i < others; i++) if (kept[i] !== i) copyPeers(list, kept[i]!, 1, list, i);
-    const length = compactLength[list.family];
-    list.bytes.copyWithin(list.at + near.count * length, list.at, list.at + others * length);
-    copyPeers(near, 0, near.count, list, 0);
-    this.#given[0]!.inc(near.count);
-    if (others > 0) this.#given[1]!.inc(others);
+  #putInFront(far: PeerList, list: PeerList): boolean {
+    const near = this.#swarms[0]!;
+    let size = near.list.count;
+    copyPeers(near.list, 0, size, list, 0);
+    for (let start = 0; size < list.count; ) {
+      if (start >= far.count) return false;
+      const end = near.findNearer(far, start, Math.min(far.count, start + list.count - size));
+      copyPeers(far, start, end - start, list, size);
+      size += end - start;
+      start = end + 1;
+    }
+    this.#given[0]!.inc(near.list.count);
+    if (size > near.list.count) this.#given[1]!.inc(size - near.list.count);
     return true;
   }
 
@@ -197,17 +192,10 @@ export class Locality {
     this.#taken[source]! += taken;
   }
 
-  /**
-   * Tells whether a peer is not to be taken from a source since a nearer level has given it, or is full and has given
-   * others in its place.
-   */
+  /** Tells whether a peer is not to be taken from a source since it is of a nearer level. */
   #isNearer(source: number, from: PeerList, index: number): boolean {
     for (let i = 0; i < source; i++) {
-      const near = this.#swarms[i]!;
-      if (near.isFull) {
-        readAddress(from, index, this.#address);
-        if (near.level.has(this.#address)) return true;
-      } else if (near.gave(from, index)) return true; // cheaper than to ask the level
+      if (this.#swarms[i]!.findNearer(from, index, index + 1) === index) return true;
     }
     return false;
   }

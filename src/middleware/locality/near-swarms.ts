@@ -1,9 +1,10 @@
+import { Address } from "../../bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse, Counter } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import type { PeerList } from "../../bittorrent/peer-list.ts";
+import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
-import { createList, hashPeer, isAmong, isPeer, roomOf } from "./peer-lists.ts";
+import { createList, hashPeer, isAmong, isPeer, readAddress, roomOf } from "./peer-lists.ts";
 
 /** Words of a bit for each value of {@link hashPeer}. */
 const markWords = 32;
@@ -29,6 +30,7 @@ export class NearSwarms {
   readonly #store: PeerStore;
   readonly #salt: number;
   readonly #secret: Int32Array;
+  readonly #address = new Address();
   readonly #request = new AnnounceRequest();
   #response = createResponse(0);
 
@@ -81,19 +83,39 @@ export class NearSwarms {
     if (own.count > 0 && !this.isFull) this.#mark(own);
   }
 
-  /** Tells whether a peer of another list is in {@link list}, which is not full. Never allocates. */
-  gave(from: PeerList, index: number): boolean {
-    const { list } = this;
-    if (list.count === 0) return false;
-    const hash = hashPeer(from, index);
-    return ((this.#marks[hash >>> 5]! >>> (hash & 31)) & 1) === 1 && isAmong(from, index, list, list.count);
+  /**
+   * Finds the first peer of `from[start..end)` that is of this level: that {@link list} has already, or where it is full,
+   * in whose place it has others. Never allocates.
+   * @returns its index, or `end`
+   */
+  findNearer(from: PeerList, start: number, end: number): number {
+    const { list, level } = this;
+    if (this.isFull) {
+      for (let i = start; i < end; i++) {
+        readAddress(from, i, this.#address);
+        if (level.has(this.#address)) return i;
+      }
+      return end;
+    }
+    if (list.count === 0) return end;
+    // Cheaper than to ask the level: bench/micro/locality.ts
+    const marks = this.#marks;
+    const { view } = from;
+    const length = compactLength[from.family];
+    for (let i = start, next = from.at + (start + 1) * length; i < end; i++, next += length) {
+      const hash = hashPeer(view, next);
+      const isMarked = ((marks[hash >>> 5]! >>> (hash & 31)) & 1) === 1;
+      if (isMarked && isAmong(from, i, list, list.count)) return i;
+    }
+    return end;
   }
 
-  #mark(list: PeerList): void {
+  #mark({ view, at, count, family }: PeerList): void {
     const marks = this.#marks;
     for (let i = 0; i < markWords; i++) marks[i] = 0;
-    for (let i = 0; i < list.count; i++) {
-      const hash = hashPeer(list, i);
+    const length = compactLength[family];
+    for (let i = 0, next = at + length; i < count; i++, next += length) {
+      const hash = hashPeer(view, next);
       marks[hash >>> 5]! |= 1 << (hash & 31);
     }
   }

@@ -3,7 +3,7 @@ import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** Copies peers between lists of one family, whose bytes there must not be the same. */
+/** Copies peers between lists of one family, which must not share their bytes. */
 export function copyPeers(from: PeerList, index: number, count: number, to: PeerList, toIndex: number): void {
   const length = compactLength[from.family];
   const source = from.view;
@@ -26,9 +26,8 @@ export function readAddress({ view, family, at }: PeerList, index: number, to: A
   words[3] = family === 4 ? 0 : view.getInt32(from + 12, littleEndian);
 }
 
-/** Hashes the end of a peer's address and its port, which differ most. @returns 10 bits */
-export function hashPeer({ view, family, at }: PeerList, index: number): number {
-  const end = at + (index + 1) * compactLength[family];
+/** Hashes the last bytes of the address, and the port, of the peer that ends before `end`: they differ most. @returns 10 bits */
+export function hashPeer(view: DataView, end: number): number {
   return Math.imul(view.getInt32(end - 6, true) ^ (view.getUint16(end - 2, true) << 8), 0x9e3779b1) >>> 22;
 }
 
