@@ -1,0 +1,94 @@
+/**
+ * Whether keys and memory of the engine go back to what the living swarms need: node bench/redis-churn.ts [--swarms
+ * 100000]. A lifetime is ten seconds; while 2,000 swarms live on, others come, have five peers for a while and die.
+ */
+import { parseArgs } from "node:util";
+import { createRandom } from "../src/bittorrent/clock.ts";
+import { Step } from "../src/storage/peer-store.ts";
+import { createNodeRedisPort } from "../src/storage/redis/node-redis-port.ts";
+import { RedisStore } from "../src/storage/redis/redis-store.ts";
+import { startRedisServer } from "../test/support/redis-server.ts";
+import { Announcer } from "./support/announcer.ts";
+
+const { values } = parseArgs({ options: { swarms: { type: "string", default: "100000" } } });
+const swarms = Number(values.swarms);
+const living = 2000;
+const livingPeers = 10;
+const dyingPeers = 5;
+const lifetime = 10;
+const clock = { seconds: 1000, unixSeconds: 0 };
+const server = await startRedisServer();
+const store = new RedisStore({
+  clock,
+  random: createRandom(1),
+  createPort: createNodeRedisPort,
+  config: {
+    broker: [server.url],
+    topology: "single",
+    sentinelMaster: "",
+    keyPrefix: "churn:",
+    connectTimeout: 5,
+    readTimeout: 30,
+    peerLifetime: lifetime,
+    gcInterval: 1,
+    peerIds: false,
+    onFailure: "refuse",
+    maxLocalPeers: 1,
+  },
+});
+await store.start();
+const announcers = Array.from({ length: 128 }, () => new Announcer(30));
+
+/** Announces of peers `from` up to `to`, each of the torrent that `torrentOf` says. */
+async function announce(from: number, to: number, torrentOf: (peer: number) => number): Promise<void> {
+  clock.unixSeconds = Math.floor(Date.now() / 1000);
+  for (let peer = from; peer < to; ) {
+    const waiting = new Set<unknown>();
+    for (const announcer of announcers) {
+      if (peer >= to) break;
+      announcer.torrent(torrentOf(peer));
+      announcer.peer(peer++);
+      waiting.add(store.announce(announcer.request, announcer.response, Step.both));
+    }
+    await Promise.all(waiting);
+  }
+}
+
+/** For so long, in steps of a tenth of a second: a fiftieth of those that live on, and `more`. */
+async function during(seconds: number, more: (step: number) => Promise<void>): Promise<void> {
+  const share = (living * livingPeers) / 50;
+  const started = performance.now();
+  for (let step = 0; step < seconds * 10; step++) {
+    const from = (step % 50) * share;
+    await announce(from, from + share, (peer) => peer % living);
+    await more(step);
+    const rest = started + (step + 1) * 100 - performance.now();
+    if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
+  }
+}
+
+async function report(when: string): Promise<void> {
+  const info = await server.cli("INFO", "memory");
+  const keys = (await server.cli("DBSIZE")).trim();
+  const [used, rss] = ["used_memory", "used_memory_rss"].map((name) =>
+    (Number(new RegExp(`${name}:(\\d+)`).exec(info)![1]) / 2 ** 20).toFixed(1),
+  );
+  let peers = 0;
+  for await (const { seeders, leechers } of store.swarms()) peers += seeders + leechers;
+  console.log(`${when}: ${keys} keys, ${used} MiB (resident ${rss}); ${peers} peers`);
+}
+
+await during(lifetime, async () => undefined);
+await report(`${living} swarms that live on`);
+const each = Math.ceil(swarms / 400);
+await during(40, (step) => {
+  const first = living * livingPeers + step * each * dyingPeers;
+  return announce(first, first + each * dyingPeers, (peer) => living + Math.floor(peer / dyingPeers));
+});
+await report(`${each * 400} swarms have come`);
+for (let lifetimes = 1; lifetimes <= 4; lifetimes++) {
+  await during(lifetime, async () => undefined);
+  await report(`${lifetimes} lifetimes later`);
+}
+store.stop();
+await server.stop();
