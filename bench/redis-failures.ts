@@ -1,6 +1,7 @@
 /**
  * What clients see of an engine that fails under load, and what is lost: node bench/redis-failures.ts [--rate 500]
  * [--only name]. Every announce is of a new peer; two stores, one for each `onFailure`, share the engine.
+ * Fewer than none are lost where the engine has applied what was refused for want of an answer.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
