@@ -26,18 +26,20 @@ export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): R
   );
   const meanwhile =
     config.onFailure === "serve" ? "serving from local memory until it is back" : "refusing until it is back";
-  const say = isFirst ? logger.warn.bind(logger) : logger.debug.bind(logger); // every worker finds out
   const store = new RedisStore({
     config,
     clock,
     random,
     createPort: async (ofConfig, onError) =>
-      checkEngine(await createNodeRedisPort(ofConfig, onError), (message) => say({ engine }, message)),
+      checkEngine(await createNodeRedisPort(ofConfig, onError), (message) => {
+        if (isFirst) logger.warn({ engine }, message); // all would say the same
+      }),
     onChange: (reason) => {
       if (reason === "stopped") return;
       if (reason !== undefined) outages.inc();
-      if (reason === undefined) say({ engine }, "the storage engine is back");
-      else say({ engine, reason }, `the storage engine is gone; ${meanwhile}`);
+      // Each worker says it: one whose clients are silent does not find out.
+      if (reason === undefined) logger.warn({ engine }, "the storage engine is back");
+      else logger.warn({ engine, reason }, `the storage engine is gone; ${meanwhile}`);
     },
     onBatch: (records, milliseconds) => {
       batches.observe(records);
