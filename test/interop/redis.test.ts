@@ -50,8 +50,8 @@ async function metricsOf(daemon: Daemon): Promise<string> {
 for (const workers of ["1", "2"]) {
   test(`two trackers with ${workers} workers share their swarms`, { skip: withoutRedis }, async (t) => {
     const server = await startServer(t);
-    const one = await Daemon.start(t, { workers, ...over(server) });
-    const other = await Daemon.start(t, { workers, ...over(server) });
+    const one = await Daemon.start(t, over(server), "--set", `workers=${workers}`);
+    const other = await Daemon.start(t, over(server), "--set", `workers=${workers}`);
     await announceFrom(one, 1001);
     await announceFrom(other, 1002, "http");
     const { incomplete, peers } = await announceFrom(one, 1003, "http");
@@ -91,7 +91,7 @@ test("without an engine the tracker does not start, and shows no password", {
 
 test("refusing: while the engine is gone clients and probes are told", { skip: withoutRedis }, async (t) => {
   const server = await startServer(t);
-  const daemon = await Daemon.start(t, { workers: "2", ...over(server, { redis_read_timeout: "1s" }) });
+  const daemon = await Daemon.start(t, over(server, { redis_read_timeout: "1s" }), "--set", "workers=2");
   await announceFrom(daemon, 1001);
   await server.stop();
   await assert.rejects(announceFrom(daemon, 1002), { message: "tracker storage is unavailable" });
@@ -114,7 +114,7 @@ test("serving on: nobody is refused, from the start on, and probes are told", {
 }, async (t) => {
   const server = await startServer(t);
   await server.stop();
-  const daemon = await Daemon.start(t, { workers: "1", ...over(server, { on_failure: "serve" }) });
+  const daemon = await Daemon.start(t, over(server, { on_failure: "serve" }), "--set", "workers=1");
   await announceFrom(daemon, 1001);
   assert.equal((await announceFrom(daemon, 1002)).incomplete, 2);
   const { status, components } = await readyz(daemon);
