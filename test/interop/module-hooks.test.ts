@@ -134,6 +134,8 @@ test("a worker that dies of a hook is replaced, and its hook has what they share
   const totals = [...before.values()].map(({ total }) => total);
   await ask(t, daemon, "do=die").catch(() => undefined); // the answer may go with the worker
   await daemon.until(({ msg }) => msg === "a worker died; starting another");
+  // The survivor answers thousands of times before its new companion serves.
+  while (!(await fetch(`${daemon.url("metrics")}/readyz`)).ok);
   const after = await askAll(t, daemon, 1, ({ threadId }) => !before.has(threadId));
   for (const { heard, total } of after.values()) {
     assert.equal(heard, "brick");
