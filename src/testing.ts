@@ -11,13 +11,13 @@ import { parseInfoHash } from "./bittorrent/info-hash.ts";
 import type { Params } from "./bittorrent/params.ts";
 import { compactLength, PeerList } from "./bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "./bittorrent/scrape.ts";
-import { createDefinedHook, type HookDefinition } from "./middleware/define-hook.ts";
+import type { HookDefinition } from "./middleware/define-hook.ts";
 import { type Hook, RequestContext } from "./middleware/hook.ts";
-import { type HookLimits, limitHook } from "./middleware/limit-hook.ts";
+import { defaultLimits, type HookLimits } from "./middleware/limit-hook.ts";
 import { TrackerLogic } from "./middleware/logic.ts";
 import type { Logger } from "./observability/logger.ts";
 import { type Labels, Metrics } from "./observability/metrics.ts";
-import { hookDeps } from "./runtime/compose.ts";
+import { createLimitedHook } from "./runtime/compose.ts";
 import { LocalHub } from "./runtime/share-hub.ts";
 import { MemoryStore } from "./storage/memory/memory-store.ts";
 
@@ -190,7 +190,7 @@ export class HookTester {
   async #create(
     definition: HookDefinition<never>,
     options: unknown,
-    { timeout = 5, maxInFlight = 1000 }: Partial<HookLimits>,
+    limits: Partial<HookLimits>,
   ): Promise<Hook> {
     const line =
       (level: keyof Logger): Logger["info"] =>
@@ -201,8 +201,7 @@ export class HookTester {
     const random = this.#random;
     const hub = new LocalHub({ clock, random });
     const parts = { clock, random, metrics, logger, hub, owner: 1, store };
-    const made = await createDefinedHook(definition, options, hookDeps(definition.name, parts, new Map()));
-    return limitHook(made, { timeout, maxInFlight }, metrics);
+    return createLimitedHook(definition, options, { ...defaultLimits, ...limits }, parts, new Map());
   }
 }
 

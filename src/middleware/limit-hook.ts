@@ -1,5 +1,6 @@
 import { ClientError, overloadedError } from "../bittorrent/client-error.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { ChainLink } from "./chain.ts";
 import type { Hook, RequestContext, Verdict } from "./hook.ts";
 
 /** Bounds of a hook that answers later. */
@@ -9,6 +10,9 @@ export interface HookLimits {
   /** Requests that may wait at once. */
   maxInFlight: number;
 }
+
+/** The bounds of a hook that is given none. */
+export const defaultLimits: HookLimits = { timeout: 5, maxInFlight: 1000 };
 
 const timedOut = new ClientError("request timed out", "hook-timeout", { retryIn: 1 });
 
@@ -48,13 +52,9 @@ export function limitHook(hook: Hook, limits: HookLimits, metrics: Metrics): Hoo
     }
   }
 
-  type Handle<Request, Response> = (
-    request: Request,
-    response: Response,
-    context: RequestContext,
-  ) => Verdict | Promise<Verdict>;
-
-  function bounded<Request, Response>(handle: Handle<Request, Response>): Handle<Request, Response> {
+  function bounded<Request, Response>(
+    handle: ChainLink<Request, Response>["handle"],
+  ): ChainLink<Request, Response>["handle"] {
     return (request, response, context) => {
       if (inFlight >= limits.maxInFlight) {
         overloads.inc();

@@ -1,8 +1,8 @@
 import type { Config } from "../config/config.ts";
 import type { HookConfig } from "../config/hooks/hooks.ts";
-import { createDefinedHook, type HookDeps } from "../middleware/define-hook.ts";
+import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
-import { limitHook } from "../middleware/limit-hook.ts";
+import { type HookLimits, limitHook } from "../middleware/limit-hook.ts";
 import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -86,10 +86,21 @@ async function createHook(
     case "module": {
       const { importHookDefinition } = await import("../config/import-hook.ts");
       const definition = await importHookDefinition(hook.module);
-      const made = await createDefinedHook(definition, hook.options, hookDeps(definition.name, parts, used));
-      return limitHook(made, hook, parts.metrics);
+      return createLimitedHook(definition, hook.options, hook, parts, used);
     }
   }
+}
+
+/** Makes a hook of a definition, within bounds. @param options  as they were written */
+export async function createLimitedHook<Options>(
+  definition: HookDefinition<Options>,
+  options: unknown,
+  limits: HookLimits,
+  parts: ComposeParts,
+  used: Map<string, number>,
+): Promise<Hook> {
+  const deps = hookDeps(definition.name, parts, used);
+  return limitHook(await createDefinedHook(definition, options, deps), limits, parts.metrics);
 }
 
 /** What a hook is given; what it shares is its own, also where there are two of its name. */

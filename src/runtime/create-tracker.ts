@@ -2,9 +2,9 @@ import { randomInt } from "node:crypto";
 import { type Clock, createRandom, type Random } from "../bittorrent/clock.ts";
 import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
 import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
-import { createDefinedHook, type HookDefinition } from "../middleware/define-hook.ts";
+import type { HookDefinition } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
-import { type HookLimits, limitHook } from "../middleware/limit-hook.ts";
+import { defaultLimits, type HookLimits } from "../middleware/limit-hook.ts";
 import type { ListenAddress } from "../net/listen-address.ts";
 import { type NetworkChoice, openNetwork } from "../net/network.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
@@ -14,7 +14,7 @@ import { registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { SystemClock } from "./clock.ts";
-import { hookDeps } from "./compose.ts";
+import { createLimitedHook } from "./compose.ts";
 import { LocalHub, type ThreadParts } from "./share-hub.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
 
@@ -55,9 +55,13 @@ export interface CreateTrackerOptions {
 export function useHook<Options, Input>(
   definition: HookDefinition<Options, Input>,
   options?: Input,
-  { timeout = 5, maxInFlight = 1000 }: Partial<HookLimits> = {},
+  limits: Partial<HookLimits> = {},
 ): HookUse {
-  return { definition: definition as HookDefinition<never>, options, limits: { timeout, maxInFlight } };
+  return {
+    definition: definition as HookDefinition<never>,
+    options,
+    limits: { ...defaultLimits, ...limits },
+  };
 }
 
 const anywhere: readonly ListenAddress[] = [
@@ -76,14 +80,17 @@ export class EmbeddedTracker {
   readonly metrics: Metrics;
   #options: CreateTrackerOptions;
   readonly #thread: ThreadParts;
+  /** Where none was given. */
+  readonly #ownClock: SystemClock | undefined;
   readonly #hub: LocalHub;
   #tracker: Tracker | undefined;
   #closeNetwork: () => void = () => undefined;
 
   constructor(options: CreateTrackerOptions = {}) {
     this.#options = options;
-    const { clock = new SystemClock(), random = createRandom(randomInt(1, 2 ** 31)) } = options;
-    this.#thread = { clock, random, owner: 1 };
+    const { random = createRandom(randomInt(1, 2 ** 31)) } = options;
+    this.#ownClock = options.clock ? undefined : new SystemClock();
+    this.#thread = { clock: options.clock ?? this.#ownClock!, random, owner: 1 };
     this.store = options.store ?? new MemoryStore({ ...this.#thread, config: memory });
     this.metrics = options.metrics ?? new Metrics();
     this.#hub = new LocalHub(this.#thread);
@@ -113,7 +120,7 @@ export class EmbeddedTracker {
     });
     this.#closeNetwork = () => network.close();
     const { clock } = this.#thread;
-    if (clock instanceof SystemClock && clock !== this.#options.clock) clock.start();
+    this.#ownClock?.start();
     try {
       const settings = await this.#compose(this.#options);
       const { store, metrics } = this;
@@ -156,8 +163,7 @@ export class EmbeddedTracker {
 
   #close(): void {
     this.#closeNetwork();
-    const { clock } = this.#thread;
-    if (clock instanceof SystemClock && clock !== this.#options.clock) clock.stop();
+    this.#ownClock?.stop();
   }
 
   async #compose(options: CreateTrackerOptions): Promise<TrackerSettings> {
@@ -188,8 +194,7 @@ export class EmbeddedTracker {
     const { logger = silentLogger } = this.#options;
     const { metrics, store } = this;
     const parts = { ...this.#thread, metrics, logger, hub: this.#hub, store };
-    const made = await createDefinedHook(definition, options, hookDeps(definition.name, parts, used));
-    return limitHook(made, limits, this.metrics);
+    return createLimitedHook(definition, options, limits, parts, used);
   }
 }
 

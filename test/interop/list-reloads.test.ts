@@ -98,10 +98,7 @@ test(`each of two lists changes ${reloads} times under load`, async (t) => {
   );
   assert.deepEqual(
     counts.map((count) => [count?.complete, count?.incomplete]),
-    load.torrents.map(({ peers }) => {
-      const seeders = [...peers.values()].filter((isSeeder) => isSeeder).length;
-      return [seeders, peers.size - seeders];
-    }),
+    load.expectedCounts(),
   );
   daemon.child.kill("SIGTERM");
   assert.deepEqual(await daemon.ended, { code: 0, signal: null });

@@ -62,10 +62,7 @@ test(`${perSecond} announces a second for ${seconds} s with a reload every secon
   );
   assert.deepEqual(
     counts.map((count) => [count?.complete, count?.incomplete]),
-    load.torrents.map(({ peers }) => {
-      const seeders = [...peers.values()].filter((isSeeder) => isSeeder).length;
-      return [seeders, peers.size - seeders];
-    }),
+    load.expectedCounts(),
   );
   daemon.child.kill("SIGTERM");
   assert.deepEqual(await daemon.ended, { code: 0, signal: null });

@@ -63,6 +63,14 @@ export class AnnounceLoad {
     }));
   }
 
+  /** Seeders and leechers that each torrent must have in the end. */
+  expectedCounts(): [seeders: number, leechers: number][] {
+    return this.torrents.map(({ peers }) => {
+      const seeders = [...peers.values()].filter((isSeeder) => isSeeder).length;
+      return [seeders, peers.size - seeders];
+    });
+  }
+
   /** @param ports  of one tracker, or of several that share their swarms, between which sockets and peers are divided */
   static async open(
     t: TestContext,

@@ -5,21 +5,15 @@ import type { Family } from "../../src/bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
 import { compactLength } from "../../src/bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
-import type { UdpOptions } from "../../src/frontend/udp/options.ts";
+import { type UdpOptions, udpDefaults } from "../../src/frontend/udp/options.ts";
 import { type Answer, createConnectRequest, parseAnswer } from "../../src/protocol/udp/client.ts";
 import type { PeerStore, StoreStatistics } from "../../src/storage/peer-store.ts";
 
 export const udpOptions: UdpOptions = {
+  ...udpDefaults,
   listen: [{ host: "127.0.0.1", port: 0 }],
   privateKey: "a secret",
   maxClockSkew: 0,
-  maxConnectionIdErrors: 32,
-  requestTiming: false,
-  allowIpSpoofing: false,
-  maxNumWant: 100,
-  defaultNumWant: 50,
-  maxScrapeInfoHashes: 74,
-  announceRoutes: ["/announce"],
 };
 
 /** A store that stores nothing: it has as many peers as are wanted, and keeps what it was asked. */

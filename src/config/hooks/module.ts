@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { defaultLimits } from "../../middleware/limit-hook.ts";
 import { duration, integer, text } from "../values.ts";
 
 /** A hook of one's own, before its module has been looked into. */
@@ -21,10 +22,10 @@ export const moduleHook: z.ZodType<ModuleHookConfig> = z
     ),
     options: z.unknown().optional(),
     timeout: duration(0.001)
-      .prefault("5s")
+      .prefault(`${defaultLimits.timeout}s`)
       .describe("Time after which a request does not wait any longer for a hook that answers later."),
     max_in_flight: integer(1, 1_000_000)
-      .prefault("1000")
+      .prefault(`${defaultLimits.maxInFlight}`)
       .describe("Requests that may wait for the hook at once; the next are refused."),
   })
   .transform(
