@@ -18,14 +18,29 @@ export async function untilAnswer(ask: () => Promise<string>, pattern: RegExp): 
   while (!pattern.test(await ask())) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
-/** Three primaries with a replica each, on loopback. */
-export async function startRedisCluster(): Promise<RedisGroup> {
-  const settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+/** A replica has what its primary has, so that it can stand in for it. */
+export async function untilSynced(replica: RedisServer): Promise<void> {
+  await untilAnswer(() => replica.cli("INFO", "replication"), /master_link_status:up/);
+}
+
+/** Makes a cluster's replica the primary. The others refuse it right after another election: then it is asked again. */
+export async function failOver(replica: RedisServer): Promise<void> {
+  for (let polls = 0; !/master/.test(await replica.cli("ROLE")); polls++) {
+    // An attempt ends by itself after five seconds.
+    if (polls % 120 === 0) await replica.cli("CLUSTER", "FAILOVER");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Three primaries and then a replica of each, on loopback. */
+export async function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
+  const settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", `${nodeTimeoutMs}`];
   const servers: RedisServer[] = [];
   while (servers.length < 6) servers.push(await startRedisServer(settings));
   const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
   await servers[0]!.cli("--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes");
   for (const server of servers) await untilAnswer(() => server.cli("CLUSTER", "INFO"), /cluster_state:ok/);
+  for (const replica of servers.slice(3)) await untilSynced(replica);
   return {
     servers,
     broker: servers.map(({ url }) => url),
@@ -37,7 +52,7 @@ export async function startRedisCluster(): Promise<RedisGroup> {
 export async function startRedisSentinels(): Promise<RedisGroup> {
   const primary = await startRedisServer();
   const replica = await startRedisServer(["--replicaof", "127.0.0.1", `${primary.port}`]);
-  await untilAnswer(() => replica.cli("INFO", "replication"), /master_link_status:up/);
+  await untilSynced(replica);
   const directory = mkdtempSync(join(tmpdir(), "chihaya-sentinel-"));
   const sentinels = await Promise.all(
     [1, 2, 3].map(async (n) => {

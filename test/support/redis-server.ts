@@ -28,7 +28,14 @@ export async function startRedisServer(
   port ??= await findFreePort();
   const directory = mkdtempSync(join(tmpdir(), "chihaya-redis-"));
   const place = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", directory];
-  const process = startProcess("redis-server", "redis-server", [...place, "--save", "", ...settings]);
+  const replication = ["--repl-diskless-sync-delay", "0"];
+  const process = startProcess("redis-server", "redis-server", [
+    ...place,
+    ...replication,
+    "--save",
+    "",
+    ...settings,
+  ]);
   const stop = async (): Promise<void> => {
     await process.stop();
     rmSync(directory, { recursive: true, force: true });

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { startRedisCluster, startRedisSentinels } from "../../../test/support/redis-groups.ts";
+import {
+  failOver,
+  startRedisCluster,
+  startRedisSentinels,
+  untilAnswer,
+  untilSynced,
+} from "../../../test/support/redis-groups.ts";
 import { withoutRedis } from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
 import {
@@ -107,6 +113,43 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       assert.equal(store.standing.backlog, 0);
       for (const torrent of torrents) assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, 2);
     } finally {
+      store.stop();
+      await cluster.stop();
+    }
+  });
+
+  test("a primary that hangs is done without once another has taken over, and used when it is primary again", async () => {
+    const cluster = await startRedisCluster();
+    const changes = { topology: "cluster", broker: cluster.broker, readTimeout: 1 } as const;
+    const environment = newEnvironment();
+    const store = createStore(environment, { ...changes, onFailure: "serve" });
+    const tester = new StoreTester(store, environment);
+    const [first] = cluster.servers;
+    const pid = Number(/process_id:(\d+)/.exec(await first!.cli("INFO", "server"))![1]);
+    try {
+      await store.start();
+      const torrents = Array.from({ length: 30 }, (_, n) => testInfoHash(n));
+      const announceAll = (n: number) =>
+        Promise.all(torrents.map((torrent) => tester.announce(torrent, testPeer(4, n))));
+      const untilAllHave = async (count: number): Promise<void> => {
+        for (const torrent of torrents)
+          while (store.readiness !== true || (await tester.scrapeOne(torrent, 4)).incomplete !== count)
+            await new Promise((resolve) => setTimeout(resolve, 50));
+      };
+      await announceAll(1);
+      process.kill(pid, "SIGSTOP");
+      await announceAll(2); // none is refused
+      assert.match(`${store.readiness}`, /no answer in time/);
+      await untilAllHave(2);
+      process.kill(pid, "SIGCONT");
+      await untilAnswer(() => first!.cli("ROLE"), /slave/);
+      await untilSynced(first!);
+      await announceAll(3);
+      await failOver(first!);
+      await announceAll(4);
+      await untilAllHave(4);
+    } finally {
+      process.kill(pid, "SIGCONT");
       store.stop();
       await cluster.stop();
     }

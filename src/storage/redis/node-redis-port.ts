@@ -1,3 +1,4 @@
+import { ClusterConnection, type ServerConnection, within } from "./cluster-connection.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
@@ -28,86 +29,110 @@ export async function createNodeRedisPort(
       },
     );
   }
+  if (config.topology === "cluster") return openCluster(library, config, onError);
   const connection = connect(library, config);
   connection.client.on("error", onError);
-  return new NodeRedisPort(config, connection);
+  return new ClientPort(config, connection);
 }
 
-/** The three clients of the library, as far as they are used here. */
+/** Where a broker is; an IPv6 address goes without its brackets. */
+function placeOf(url: string, defaultPort: number): { host: string; port: number } {
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port || defaultPort) };
+}
+
+/** What all connections have in common, after the first broker. */
+function optionsOf({ broker, ca, connectTimeout }: RedisStoreConfig) {
+  const { username, password, protocol } = new URL(broker[0]!);
+  return {
+    RESP: 2 as const,
+    disableOfflineQueue: true,
+    disableClientInfo: true as const,
+    ...(username === "" ? {} : { username: decodeURIComponent(username) }),
+    ...(password === "" ? {} : { password: decodeURIComponent(password) }),
+    socket: {
+      connectTimeout: connectTimeout * 1000,
+      reconnectStrategy: reconnectDelay,
+      ...(protocol === "rediss:" ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : {}),
+    },
+  };
+}
+
+/** Strings of replies are bytes. */
+function replyOptions({ RESP_TYPES }: Library) {
+  return { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } as const };
+}
+
+/**
+ * The library's own client of a cluster waits for servers that are dead: as long as one is named by CLUSTER SLOTS it
+ * learns of no failover.
+ */
+function openCluster(
+  library: Library,
+  config: RedisStoreConfig,
+  onError: (error: Error) => void,
+): ClusterConnection {
+  const options = optionsOf(config);
+  const ofReplies = replyOptions(library);
+  return new ClusterConnection({
+    roots: config.broker.map((url) => {
+      const { host, port } = placeOf(url, 6379);
+      return `${host}:${port}`;
+    }),
+    connectTimeoutMs: config.connectTimeout * 1000,
+    readTimeoutMs: config.readTimeout * 1000,
+    open(host, port): ServerConnection {
+      const client = library.createClient({ ...options, socket: { ...options.socket, host, port } });
+      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+      client.on("error", onError).once("error", reject);
+      client.connect().then(resolve, reject);
+      return {
+        get isReady() {
+          return client.isReady;
+        },
+        opened: promise,
+        send: (args) => client.sendCommand(args, ofReplies),
+        destroy: () => client.destroy(),
+      };
+    },
+  });
+}
+
+/** The clients of the library, as far as they are used here. */
 interface Connection {
-  isCluster: boolean;
   client: {
     readonly isOpen: boolean;
     connect(): Promise<unknown>;
     destroy(): unknown;
     on(event: "error", listener: (error: Error) => void): unknown;
   };
-  send(key: Buffer | undefined, args: readonly RedisArgument[]): Promise<unknown>;
-  masters(): RedisNode[] | Promise<RedisNode[]>;
+  send(args: readonly RedisArgument[]): Promise<unknown>;
 }
 
 function connect(library: Library, config: RedisStoreConfig): Connection {
-  const { createClient, createCluster, createSentinel, RESP_TYPES } = library;
-  const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer } as const;
-  const options = { typeMapping };
+  const options = optionsOf(config);
+  const ofReplies = replyOptions(library);
   const [first] = config.broker as [string];
-  const { username, password, protocol, pathname } = new URL(first);
-  const { ca } = config;
-  const socket = {
-    connectTimeout: config.connectTimeout * 1000,
-    reconnectStrategy: reconnectDelay,
-    ...(protocol === "rediss:" ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : {}),
-  };
-  const common = { RESP: 2, disableOfflineQueue: true, disableClientInfo: true } as const;
+  const database = Number(new URL(first).pathname.slice(1) || 0);
   if (config.topology === "single") {
-    const client = createClient({ ...common, url: first, socket });
-    const send = (args: readonly RedisArgument[]): Promise<unknown> => client.sendCommand(args, options);
-    return { isCluster: false, client, send: (_, args) => send(args), masters: () => [{ send }] };
+    const socket = { ...options.socket, ...placeOf(first, 6379) };
+    const client = library.createClient({ ...options, database, socket });
+    return { client, send: (args) => client.sendCommand(args, ofReplies) };
   }
-  const shared = {
-    ...common,
-    ...(username === "" ? {} : { username: decodeURIComponent(username) }),
-    ...(password === "" ? {} : { password: decodeURIComponent(password) }),
-    socket,
-  };
-  if (config.topology === "sentinel") {
-    const sentinel = createSentinel({
-      name: config.sentinelMaster,
-      sentinelRootNodes: config.broker.map((url) => {
-        const { hostname, port } = new URL(url);
-        return { host: hostname, port: Number(port || 26379) };
-      }),
-      nodeClientOptions: { ...shared, database: Number(pathname.slice(1) || 0) },
-      sentinelClientOptions: { socket },
-      scanInterval: 1000,
-      maxCommandRediscovers: 0,
-      RESP: 2,
-    });
-    const send = (args: readonly RedisArgument[]): Promise<unknown> =>
-      sentinel.sendCommand(false, [...args], options);
-    return { isCluster: false, client: sentinel, send: (_, args) => send(args), masters: () => [{ send }] };
-  }
-  const cluster = createCluster({
-    rootNodes: config.broker.map((url) => ({ ...shared, url })),
-    defaults: shared,
+  const sentinel = library.createSentinel({
+    name: config.sentinelMaster,
+    sentinelRootNodes: config.broker.map((url) => placeOf(url, 26379)),
+    nodeClientOptions: { ...options, database },
+    sentinelClientOptions: { socket: options.socket },
+    scanInterval: 1000,
+    maxCommandRediscovers: 0,
     RESP: 2,
   });
-  return {
-    isCluster: true,
-    client: cluster,
-    send: (key, args) => cluster.sendCommand(key, false, [...args], options),
-    masters: async () =>
-      Promise.all(
-        cluster.masters.map(async (master) => {
-          const client = await cluster.nodeClient(master);
-          return { send: (args) => client.sendCommand(args, options) };
-        }),
-      ),
-  };
+  return { client: sentinel, send: (args) => sentinel.sendCommand(false, [...args], ofReplies) };
 }
 
-class NodeRedisPort implements RedisPort {
-  readonly isCluster: boolean;
+class ClientPort implements RedisPort {
+  readonly isCluster = false;
   readonly #config: RedisStoreConfig;
   readonly #connection: Connection;
   #connecting: Promise<unknown> | undefined;
@@ -115,7 +140,6 @@ class NodeRedisPort implements RedisPort {
   constructor(config: RedisStoreConfig, connection: Connection) {
     this.#config = config;
     this.#connection = connection;
-    this.isCluster = connection.isCluster;
   }
 
   async connect(): Promise<void> {
@@ -135,12 +159,13 @@ class NodeRedisPort implements RedisPort {
     }
   }
 
-  send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown> {
-    return this.#connection.send(key, args);
+  send(_: Buffer, args: readonly RedisArgument[]): Promise<unknown> {
+    return this.#connection.send(args);
   }
 
-  masters(): RedisNode[] | Promise<RedisNode[]> {
-    return this.#connection.masters();
+  masters(): RedisNode[] {
+    const { send } = this.#connection;
+    return [{ send: (args) => within(this.#config.readTimeout * 1000, send(args)) }];
   }
 
   close(): void {

@@ -6,7 +6,8 @@ export interface RedisNode {
   /**
    * Sends one command; those of one turn of the event loop share a packet.
    * @returns the reply: strings as Buffers, numbers, null, arrays of those
-   * @throws Error with the engine's own text (`NOSCRIPT ...`), or with what is wrong with the connection
+   * @throws Error with the engine's own text (`NOSCRIPT ...`), or with what is wrong with the connection, or without an
+   *   answer in time
    */
   send(args: readonly RedisArgument[]): Promise<unknown>;
 }

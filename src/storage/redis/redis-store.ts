@@ -125,6 +125,8 @@ export class RedisStore implements PeerStore {
   #gap: string | undefined;
   #lastError = "";
   #probe: NodeJS.Timeout | undefined;
+  /** Times that the engine was found again: what was sent before says nothing about it any more. */
+  #returns = 0;
   /** Batches that are being filled: on a cluster one for each torrent, else one with the empty name. */
   readonly #filling = new Map<string, Batch>();
   readonly #full: Batch[] = [];
@@ -326,10 +328,9 @@ export class RedisStore implements PeerStore {
     const { peerLifetime, gcInterval, readTimeout } = this.#config;
     this.#underWay++;
     const started = performance.now();
-    const timer = setTimeout(
-      () => this.#fail(batch, new Error("no answer in time"), !this.#port?.isCluster),
-      readTimeout * 1000,
-    );
+    const returns = this.#returns;
+    const fail = (error: Error): void => this.#fail(batch, error, returns);
+    const timer = setTimeout(fail, readTimeout * 1000, new Error("no answer in time"));
     try {
       const bytes = batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() });
       const reply = await this.#announce(batch, bytes);
@@ -339,7 +340,7 @@ export class RedisStore implements PeerStore {
       this.#finish(batch);
       this.#options.onBatch?.(batch.entries.length, performance.now() - started);
     } catch (error) {
-      this.#fail(batch, error as Error, !this.#port?.isCluster);
+      fail(error as Error);
     } finally {
       clearTimeout(timer);
       this.#underWay--;
@@ -379,13 +380,14 @@ export class RedisStore implements PeerStore {
     else batch.settled.resolve();
   }
 
-  /** Ends a batch that the engine has not answered. */
-  #fail(batch: Batch, error: Error, isGone: boolean): void {
+  /** Ends a batch that the engine has not answered. @param returns  what they were when it was sent */
+  #fail(batch: Batch, error: Error, returns: number): void {
     if (batch.isDone) return;
     this.#unanswered += batch.entries.length;
-    if (isGone) this.#lose(error.message);
-    else if (this.#gone === undefined) this.#miss(error.message);
+    if (returns === this.#returns) this.#notice(error.message);
     if (this.#local) for (const entry of batch.entries) this.#serve(batch, entry);
+    // Only after a probe is the backlog handed over.
+    if (returns !== this.#returns && this.#backlog.size > 0) this.#probeSoon();
     this.#finish(batch, this.#local ? undefined : storageUnavailable);
   }
 
@@ -410,6 +412,12 @@ export class RedisStore implements PeerStore {
     this.#backlog.put(batch.recordOf(batch.entries[0]!, this.#options.clock.unixSeconds));
   }
 
+  #notice(reason: string): void {
+    if (this.#gone !== undefined) return;
+    if (this.#port?.isCluster) this.#miss(reason);
+    else this.#lose(reason);
+  }
+
   /** Takes note that the engine has gone, ends all that waits, and begins to look for it. */
   #lose(reason: string): void {
     if (this.#gone === undefined) {
@@ -418,7 +426,7 @@ export class RedisStore implements PeerStore {
       const batches = [...this.#full, ...this.#filling.values()];
       this.#full.length = 0;
       this.#filling.clear();
-      for (const batch of batches) this.#fail(batch, new Error(reason), false);
+      for (const batch of batches) this.#fail(batch, new Error(reason), this.#returns);
     }
     if (this.#port) this.#probeSoon();
   }
@@ -451,13 +459,17 @@ export class RedisStore implements PeerStore {
       await this.#openPort().connect();
       await this.#probeOnce();
       await this.#handOver();
+      if (this.readiness === true) return;
       this.#gone = undefined;
       this.#gap = undefined;
+      this.#returns++;
       this.#options.onChange?.(undefined);
     } catch (error) {
       if (!this.#port) return;
-      if (this.#gone === undefined) this.#gap = (error as Error).message;
-      else this.#gone = (error as Error).message;
+      const { message } = error as Error;
+      if (this.#gone !== undefined) this.#gone = message;
+      else if (this.#gap !== undefined) this.#gap = message;
+      else return this.#notice(message);
       this.#probeSoon();
     }
   }

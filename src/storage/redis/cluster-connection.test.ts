@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
+import { slotOf } from "./key-slot.ts";
+import type { RedisArgument } from "./redis-port.ts";
+
+type Reply = (args: readonly RedisArgument[]) => unknown;
+const never = new Promise<never>(() => undefined);
+
+/** Servers by `host:port`; each has a function that answers, "dead" refuses connections, "mute" takes them only. */
+function createCluster(servers: Record<string, Reply | "dead" | "mute">) {
+  const open = new Map<string, number>();
+  const port = new ClusterConnection({
+    roots: Object.keys(servers),
+    connectTimeoutMs: 50,
+    readTimeoutMs: 50,
+    open(host, number): ServerConnection {
+      const address = `${host}:${number}`;
+      const server = servers[address];
+      open.set(address, (open.get(address) ?? 0) + 1);
+      return {
+        isReady: server !== "dead" && server !== undefined,
+        opened: server === "dead" ? Promise.reject(new Error("refused")) : Promise.resolve(),
+        send: async (args) => (typeof server === "function" ? server(args) : never),
+        destroy: () => void open.set(address, open.get(address)! - 1),
+      };
+    },
+  });
+  return { port, open: () => Object.fromEntries([...open].filter(([, count]) => count > 0)) };
+}
+
+/** Answers CLUSTER SLOTS with halves of the slots, and all else with `reply`. */
+const naming =
+  (owners: () => [host: string | null, port: number][], reply: Reply): Reply =>
+  (args) => {
+    if (args[0] !== "CLUSTER") return reply(args);
+    const half = 16384 / owners().length;
+    return owners().map(([host, port], n) => [
+      n * half,
+      (n + 1) * half - 1,
+      [host === null ? null : Buffer.from(host), port, "id"],
+    ]);
+  };
+const low = Buffer.from("{123456789}a"); // slot 12739
+const high = Buffer.from("b"); // slot 3300
+const send = (port: ClusterConnection, key: Buffer) => port.send(key, ["GET", key]);
+
+test("keys have the slots that the cluster gives them", () => {
+  const slots: [string, number][] = [
+    ["123456789", 12739],
+    ["{123456789}abc", 12739],
+    ["x{123456789}{y}", 12739],
+    ["foo{}{bar}", 8363],
+    ["b", 3300],
+    ["", 0],
+  ];
+  for (const [key, slot] of slots) assert.equal(slotOf(Buffer.from(key)), slot, key);
+});
+
+describe("connection to a cluster", () => {
+  test("commands go to the primary of their key; one without a host is the one that was asked", async () => {
+    const owners = (): [string | null, number][] => [
+      ["::1", 1],
+      [null, 2],
+    ];
+    const { port, open } = createCluster({
+      "::1:2": naming(owners, () => "second"),
+      "::1:1": naming(
+        () => [
+          ["::1", 1],
+          ["::1", 2],
+        ],
+        () => "first",
+      ),
+    });
+    await port.connect();
+    assert.deepEqual([await send(port, high), await send(port, low)], ["first", "second"]);
+    assert.equal(port.masters().length, 2);
+    port.close();
+    assert.deepEqual(open(), {});
+  });
+
+  for (const how of ["dead", "mute"] as const) {
+    test(`a primary that is ${how} keeps nobody from the others, nor from hearing of its successor`, async () => {
+      let owners: [string, number][] = [
+        ["a", 1],
+        ["b", 1],
+      ];
+      const alive = naming(
+        () => owners,
+        () => "alive",
+      );
+      const { port, open } = createCluster({ "a:1": how, "b:1": alive, "c:1": alive, "d:1": alive });
+      const connecting = port.connect();
+      if (how === "dead") await assert.rejects(connecting, /no connection to a:1/);
+      else await connecting;
+      assert.equal(await send(port, low), "alive");
+      const waiting = Promise.race([
+        send(port, high),
+        new Promise((resolve) => setImmediate(resolve, "waits")),
+      ]);
+      if (how === "dead") await assert.rejects(waiting, /refused/);
+      else assert.equal(await waiting, "waits");
+      await assert.rejects(Promise.all(port.masters().map((node) => node.send(["PING"]))));
+      owners = [
+        ["c", 1],
+        ["b", 1],
+      ];
+      await port.connect();
+      assert.equal(await send(port, high), "alive");
+      port.close();
+      assert.deepEqual(open(), {}, "no connection is left");
+    });
+  }
+
+  test("a server that is behind is outvoted", async () => {
+    const rest = naming(
+      () => [["b", 1]],
+      () => "right",
+    );
+    const behind = naming(
+      () => [["a", 1]],
+      () => "wrong",
+    );
+    const { port } = createCluster({ "a:1": behind, "b:1": rest, "c:1": rest });
+    await port.connect();
+    assert.equal(await send(port, low), "right");
+    port.close();
+  });
+
+  test("it goes where it is sent, asks where it is told to ask, and not for ever", async () => {
+    const heard: string[] = [];
+    let redirection = `MOVED ${slotOf(low)} :2`;
+    const owners = (): [string, number][] => [["a", 1]];
+    const { port } = createCluster({
+      "a:1": naming(owners, () => {
+        throw new Error(redirection);
+      }),
+      "a:2": naming(owners, ([name]) => heard.push(`${name}`)),
+    });
+    await port.connect();
+    await send(port, low);
+    assert.deepEqual(heard, ["GET"]);
+    redirection = `ASK ${slotOf(high)} a:2`;
+    await send(port, high);
+    assert.deepEqual(heard, ["GET", "ASKING", "GET"]);
+    redirection = `MOVED ${slotOf(high)} a:1`;
+    await assert.rejects(send(port, high), /MOVED/);
+    port.close();
+  });
+});
