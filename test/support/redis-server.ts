@@ -11,6 +11,8 @@ export interface RedisServer {
   readonly process: RunningProcess;
   /** Runs redis-cli against it. @returns what it printed */
   cli(...args: string[]): Promise<string>;
+  /** Ends it and starts it again, with all it had on disk. @param settings  in place of those that it had */
+  restart(settings?: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -29,19 +31,29 @@ export async function startRedisServer(
   const directory = mkdtempSync(join(tmpdir(), "chihaya-redis-"));
   const place = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", directory];
   const replication = ["--repl-diskless-sync-delay", "0"];
-  const process = startProcess("redis-server", "redis-server", [
-    ...place,
-    ...replication,
-    "--save",
-    "",
-    ...settings,
-  ]);
-  const stop = async (): Promise<void> => {
-    await process.stop();
-    rmSync(directory, { recursive: true, force: true });
+  const start = async (own: readonly string[]): Promise<RunningProcess> => {
+    const all = [...place, ...replication, "--save", "", ...own];
+    const process = startProcess("redis-server", "redis-server", all);
+    await untilOutput(process, /Ready to accept connections/);
+    return process;
   };
-  await untilOutput(process, /Ready to accept connections/);
-  return { port, url: `redis://127.0.0.1:${port}/0`, process, cli: (...args) => redisCli(port, args), stop };
+  let process = await start(settings);
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}/0`,
+    get process() {
+      return process;
+    },
+    cli: (...args) => redisCli(port, args),
+    async restart(own = settings) {
+      await process.stop();
+      process = await start(own);
+    },
+    async stop() {
+      await process.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Waits until a program has written something, or rejects when it has ended. */

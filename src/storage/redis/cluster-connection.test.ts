@@ -17,9 +17,12 @@ function createCluster(servers: Record<string, Reply | "dead" | "mute">) {
     open(host, number): ServerConnection {
       const address = `${host}:${number}`;
       const server = servers[address];
+      const isDead = (): boolean => servers[address] === "dead" || servers[address] === undefined;
       open.set(address, (open.get(address) ?? 0) + 1);
       return {
-        isReady: server !== "dead" && server !== undefined,
+        get isReady() {
+          return !isDead();
+        },
         opened: server === "dead" ? Promise.reject(new Error("refused")) : Promise.resolve(),
         send: async (args) => (typeof server === "function" ? server(args) : never),
         destroy: () => void open.set(address, open.get(address)! - 1),
@@ -112,6 +115,22 @@ describe("connection to a cluster", () => {
       assert.deepEqual(open(), {}, "no connection is left");
     });
   }
+
+  test("who has the slots of a server that has gone is asked before a command is given up", async () => {
+    let owner = "a";
+    const alive = naming(
+      () => [[owner, 1]],
+      () => "alive",
+    );
+    const servers: Record<string, Reply | "dead"> = { "a:1": alive, "b:1": alive };
+    const { port } = createCluster(servers);
+    await port.connect();
+    assert.equal(await send(port, low), "alive");
+    owner = "b";
+    servers["a:1"] = "dead";
+    assert.equal(await send(port, low), "alive");
+    port.close();
+  });
 
   test("a server that is behind is outvoted", async () => {
     const rest = naming(

@@ -39,6 +39,7 @@ export class ClusterConnection implements RedisPort {
   /** Address of each slot's primary. */
   #owners: (string | undefined)[] = [];
   #looking: Promise<void> | undefined;
+  #soughtMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: ClusterOptions) {
@@ -68,6 +69,7 @@ export class ClusterConnection implements RedisPort {
   /** Sends one command to the primary of `key`, and after it where that says it has gone. */
   async send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown> {
     const slot = slotOf(key);
+    if (!this.#servers.get(this.#owners[slot]!)?.isReady) await this.#lookForAnother();
     let address = this.#owners[slot];
     let isAsking = false;
     for (let redirections = 0; ; redirections++) {
@@ -126,6 +128,13 @@ export class ClusterConnection implements RedisPort {
     const primaries = new Set(this.#owners);
     primaries.delete(undefined); // of slots that nobody has
     return [...primaries] as string[];
+  }
+
+  /** A primary that was restarted after it had handed over is gone before anybody was told who has its slots. */
+  async #lookForAnother(): Promise<void> {
+    if (performance.now() < this.#soughtMs + lookMs) return this.#looking;
+    this.#soughtMs = performance.now();
+    await this.#look();
   }
 
   /** Asks all that are connected who has the slots. */
