@@ -2,7 +2,7 @@ import { registerRefusedPeers, registerStorageMetrics } from "../observability/s
 import { checkEngine } from "../storage/redis/check-engine.ts";
 import { type RedisStoreConfig, withoutSecrets } from "../storage/redis/config.ts";
 import { createNodeRedisPort } from "../storage/redis/node-redis-port.ts";
-import { RedisStore } from "../storage/redis/redis-store.ts";
+import { type RedisStanding, RedisStore } from "../storage/redis/redis-store.ts";
 import type { StoreParts } from "./create-store.ts";
 
 /** Seconds: from the same machine to an engine in trouble. */
@@ -46,7 +46,7 @@ export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): R
       roundTrips.observe(milliseconds / 1000);
     },
   });
-  const read = (what: "waiting" | "backlog" | "unanswered" | "refused") => () => store.standing[what];
+  const read = (what: keyof RedisStanding) => () => store.standing[what];
   metrics.gauge("chihaya_redis_connected_workers", "Workers that reach the engine", () =>
     store.readiness === true ? 1 : 0,
   );
@@ -65,6 +65,13 @@ export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): R
     "Announces and scraped torrents that were refused or served locally because the engine did not answer",
     read("unanswered"),
   );
+  if (config.sampleCache) {
+    metrics.counterFrom(
+      "chihaya_redis_sample_hits_total",
+      "Announces that were given peers of a sample of a big swarm, not of an answer of their own",
+      read("cacheHits"),
+    );
+  }
   if (isFirst) registerStorageMetrics(metrics, store);
   else registerRefusedPeers(metrics, read("refused"));
   return store;

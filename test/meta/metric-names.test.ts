@@ -36,7 +36,7 @@ before(async () => {
   const store = new MemoryStore({ config: storage.config, clock, random: createRandom(1) });
   registerStorageMetrics(metrics, store);
   observeExpiry(metrics, silentLogger);
-  const redis = loadConfig({ env: {}, set: ["storage.name=redis"] });
+  const redis = loadConfig({ env: {}, set: ["storage.name=redis", "storage.config.sample_cache=1s"] });
   assert.ok(redis.ok);
   const threadParts = { clock, random: createRandom(1), metrics, logger: silentLogger };
   await createStore(redis.config.storage, { ...threadParts, isFirst: false });
