@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { startRedisCluster } from "../../test/support/redis-groups.ts";
 import { startRedisServer, withoutRedis } from "../../test/support/redis-server.ts";
 import { createRandom } from "../bittorrent/clock.ts";
 import { loadConfig } from "../config/load.ts";
@@ -40,8 +41,12 @@ test("what Chihaya has in Redis is taken over, once and again", { skip: withoutR
   await set("IPv4", "IPv4_S_nothing", 0);
 
   const before = await server.cli("DBSIZE");
-  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1 });
-  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1 });
+  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1, refused: 0 });
+  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1, refused: 0 });
+  await set(`IPv4_L_${torrent}`, peer(1005, "01020308"), 60);
+  await server.cli("CONFIG", "SET", "maxmemory", "1");
+  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1, refused: 1 });
+  await server.cli("CONFIG", "SET", "maxmemory", "0");
   const unixSeconds = Math.floor(Date.now() / 1000);
   const store = new RedisStore({
     config,
@@ -62,7 +67,53 @@ test("what Chihaya has in Redis is taken over, once and again", { skip: withoutR
     ],
   );
   assert.match(before, /^5\n/); // and Chihaya's keys are still there
-  assert.equal(await server.cli("HLEN", `IPv4_L_${torrent}`), "5\n");
+  assert.equal(await server.cli("HLEN", `IPv4_L_${torrent}`), "6\n");
+});
+
+test("what Chihaya has on a single server is taken over into a cluster", {
+  skip: withoutRedis,
+}, async (t) => {
+  const server = await startRedisServer();
+  t.after(() => server.stop());
+  const cluster = await startRedisCluster();
+  t.after(() => cluster.stop());
+  const loaded = loadConfig({
+    env: {},
+    set: [
+      "storage.name=redis",
+      "storage.config.redis_topology=cluster",
+      `storage.config.redis_broker=${cluster.broker.slice(0, 2).join(",")}`,
+    ],
+  });
+  assert.ok(loaded.ok && loaded.config.storage.name === "redis");
+  const { config } = loaded.config.storage;
+  const source = await createNodeRedisPort(
+    { ...config, broker: [server.url], topology: "single" },
+    () => undefined,
+  );
+  await source.connect();
+  const set = async (key: string, field: string | Buffer): Promise<unknown> =>
+    source.send(Buffer.from(key), ["HSET", key, field, nanoseconds(60)]);
+  for (let n = 0; n < 200; n++) {
+    const swarm = `IPv4_${n % 2 === 0 ? "S" : "L"}_${torrent.slice(4)}${n.toString(16).padStart(4, "0")}`;
+    await set("IPv4", swarm);
+    for (let i = 1; i <= 3; i++) await set(swarm, peer(1000 + i, "01020304"));
+  }
+  source.close();
+  const report = { imported: 600, expired: 0 };
+  assert.deepEqual(await importFromChihaya(config, server.url), report);
+  assert.deepEqual(await importFromChihaya(config, server.url), report, "again");
+  const unixSeconds = Math.floor(Date.now() / 1000);
+  const store = new RedisStore({
+    config,
+    clock: { seconds: 1, unixSeconds },
+    random: createRandom(1),
+    createPort: createNodeRedisPort,
+  });
+  await store.start();
+  t.after(() => store.stop());
+  const { swarms, seeders, leechers } = await store.statistics();
+  assert.deepEqual({ swarms, seeders, leechers }, { swarms: 200, seeders: 300, leechers: 300 });
 });
 
 test("an engine that is not there is named, without its password", { skip: withoutRedis }, async () => {
