@@ -100,7 +100,7 @@ test("what Chihaya has on a single server is taken over into a cluster", {
     for (let i = 1; i <= 3; i++) await set(swarm, peer(1000 + i, "01020304"));
   }
   source.close();
-  const report = { imported: 600, expired: 0 };
+  const report = { imported: 600, expired: 0, refused: 0 };
   assert.deepEqual(await importFromChihaya(config, server.url), report);
   assert.deepEqual(await importFromChihaya(config, server.url), report, "again");
   const unixSeconds = Math.floor(Date.now() / 1000);

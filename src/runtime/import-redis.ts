@@ -12,6 +12,8 @@ export interface ImportReport {
   imported: number;
   /** Those that have not announced for the peer lifetime. */
   expired: number;
+  /** Those that the engine had no room for. */
+  refused: number;
 }
 
 /**
@@ -36,7 +38,7 @@ export async function importFromChihaya(config: RedisStoreConfig, from: string):
     createPort: async (ofConfig, onPortError) =>
       checkEngine(await createNodeRedisPort(ofConfig, onPortError), () => undefined),
   });
-  const report: ImportReport = { imported: 0, expired: 0 };
+  const report: ImportReport = { imported: 0, expired: 0, refused: 0 };
   async function* living(): AsyncGenerator<PastAnnounce> {
     for (const node of await source.masters()) {
       for await (const past of readChihaya(node)) {
@@ -52,7 +54,8 @@ export async function importFromChihaya(config: RedisStoreConfig, from: string):
     });
     await store.start();
     await store.replay(living());
-    return report;
+    const { refused } = store.standing;
+    return { ...report, imported: report.imported - refused, refused };
   } finally {
     store.stop();
     source.close();

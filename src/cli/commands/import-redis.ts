@@ -17,7 +17,7 @@ Usage: chihaya import-redis [--from URL] [OPTIONS]
 Peers keep the time of their last announce. Nothing that Chihaya has is changed; trackers of either kind can run
 meanwhile, and the command can be repeated: what is newer stays.
 
-Exit codes: 0 done, 1 an engine cannot be used, 2 wrong usage, 78 the configuration cannot be used.
+Exit codes: 0 done, 1 an engine cannot be used or is full, 2 wrong usage, 78 the configuration cannot be used.
 `;
 
 export async function run(args: string[]): Promise<number> {
@@ -50,8 +50,12 @@ export async function run(args: string[]): Promise<number> {
   }
   const { importFromChihaya } = await import("../../runtime/import-redis.ts");
   try {
-    const { imported, expired } = await importFromChihaya(storage.config, withPassword(from));
+    const { imported, expired, refused } = await importFromChihaya(storage.config, withPassword(from));
     process.stdout.write(`imported ${imported} peers; ${expired} had expired\n`);
+    if (refused > 0) {
+      say(`the engine was full and left ${refused} peers out; raise its maxmemory and import again`);
+      return ExitCode.failed;
+    }
     return ExitCode.ok;
   } catch (error) {
     say((error as Error).message);

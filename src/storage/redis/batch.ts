@@ -9,8 +9,13 @@ import type { Step } from "../peer-store.ts";
 import { type Sample, type SampleCache, sampleSize } from "./sample-cache.ts";
 import { pageTarget } from "./script.ts";
 
-/** Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed, bytes of a peer id. */
-const headLength = 17;
+/**
+ * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed, bytes of a peer id, whether
+ * the engine is full.
+ */
+const headLength = 18;
+/** Bytes before the first answer: peers that were left out. */
+const replyHeadLength = 2;
 /** Bytes of a record before its endpoint. */
 const recordHeadLength = 30;
 /** Bytes of an answer before its peers. */
@@ -133,17 +138,6 @@ export class Batch {
     return record;
   }
 
-  /** Makes all announces ask for peers only. @returns those that were to be stored */
-  withoutApply(): number {
-    let count = 0;
-    for (const { at } of this.entries) {
-      if ((this.#bytes[at]! & 1) === 0) continue;
-      this.#bytes[at]! &= 2;
-      count++;
-    }
-    return count;
-  }
-
   /** The infohash of an entry, in the bytes of the batch. */
   infoHash(entry: BatchEntry): Buffer {
     return this.#bytes.subarray(entry.at + 10, entry.at + 10 + infoHashLength);
@@ -157,7 +151,13 @@ export class Batch {
     view.setUint32(8, head.gcInterval);
     view.setUint32(12, head.seed);
     view.setUint8(16, this.#idLength);
+    view.setUint8(17, 0);
     return this.#bytes.subarray(0, this.#end);
+  }
+
+  /** Lets the script, which is called again, know that the engine has no room for more peers. */
+  setFull(): void {
+    this.#view.setUint8(17, 1);
   }
 
   /**
@@ -166,7 +166,7 @@ export class Batch {
    */
   take(reply: Uint8Array): void {
     const view = new DataView(reply.buffer, reply.byteOffset, reply.byteLength);
-    let at = 0;
+    let at = replyHeadLength;
     for (let i = 0; i < this.entries.length; i++) at = this.#answer(this.entries[i]!, reply, view, at);
     if (at !== reply.length)
       throw new RangeError(`${reply.length - at} bytes too many in the answer of the script`);

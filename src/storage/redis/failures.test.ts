@@ -5,6 +5,7 @@ import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/
 import { createRandom } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { endpoint, StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import { Step } from "../peer-store.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import { RedisStore, storageUnavailable } from "./redis-store.ts";
@@ -153,16 +154,69 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.deepEqual(changes, []);
     }));
 
-  test("a full engine answers and leaves peers out", () =>
+  test("a full engine leaves new peers out and nothing else", () =>
     withServer({}, async ({ store, tester, changes }, server) => {
-      await tester.announce(torrent, testPeer(4, 1));
+      for (const n of [1, 2, 3]) await tester.announce(torrent, testPeer(4, n));
       await server.cli("CONFIG", "SET", "maxmemory", "1");
-      const answer = await tester.announce(torrent, testPeer(4, 2));
-      assert.deepEqual([answer.incomplete, answer.peers], [1, [endpoint(testPeer(4, 1))]]);
+      const answer = await tester.announce(torrent, testPeer(4, 4));
+      assert.deepEqual([answer.incomplete, answer.peers.length], [3, 3], "answered all the same");
       assert.equal((await store.statistics()).refused, 1);
+      await tester.announce(testInfoHash(2), testPeer(4, 5));
+      assert.equal((await store.statistics()).refused, 2, "also in a torrent of its own");
+      await tester.announce(torrent, testPeer(4, 1), { event: AnnounceEvent.completed, left: 0n });
+      await tester.announce(torrent, testPeer(4, 2), { event: AnnounceEvent.stopped });
+      const row = { complete: 1, incomplete: 1, snatches: 1, partial: 0 };
+      assert.deepEqual(await tester.scrapeOne(torrent, 4), row);
+      tester.advance(1700);
+      await tester.announce(torrent, testPeer(4, 3));
+      tester.advance(300);
+      await tester.announce(torrent, testPeer(4, 4));
+      assert.deepEqual(await tester.scrapeOne(torrent, 4), { ...row, complete: 0 }, "who is back lives on");
+      assert.equal((await store.statistics()).refused, 3);
       await server.cli("CONFIG", "SET", "maxmemory", "0");
-      assert.equal((await tester.announce(torrent, testPeer(4, 2))).incomplete, 2);
+      assert.equal((await tester.announce(torrent, testPeer(4, 4))).incomplete, 2);
       assert.deepEqual(changes, []);
+    }));
+
+  test("a full engine forgets who has expired", () =>
+    withServer({}, async ({ tester, changes }, server) => {
+      const [second, third] = [testInfoHash(2), testInfoHash(3)];
+      for (const one of [torrent, second]) {
+        for (let n = 1; n <= 200; n++) await tester.announce(one, testPeer(4, n));
+      }
+      await tester.announce(third, testPeer(4, 1));
+      tester.advance(1000);
+      for (const one of [torrent, second]) await tester.announce(one, testPeer(4, 1));
+      await server.cli("CONFIG", "SET", "maxmemory", "1");
+      tester.advance(1000);
+      const { peers, incomplete } = await tester.announce(torrent, testPeer(4, 2), { step: Step.select });
+      assert.deepEqual([peers, incomplete], [[endpoint(testPeer(4, 1))], 1]);
+      assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, 1);
+      assert.equal(await tester.expire(), 200);
+      assert.equal((await tester.scrapeOne(second, 4)).incomplete, 1);
+      assert.equal((await tester.scrapeOne(third, 4)).incomplete, 0);
+      assert.deepEqual(changes, []);
+    }));
+
+  test("what is handed over to a full engine is applied but for new peers", () =>
+    withServer({ onFailure: "serve" }, async (bench, server) => {
+      const { store, tester } = bench;
+      for (const n of [1, 2]) await tester.announce(torrent, testPeer(4, n));
+      tester.advance(10);
+      await server.cli("REPLICAOF", "127.0.0.1", "1");
+      await tester.announce(torrent, testPeer(4, 1), { event: AnnounceEvent.completed, left: 0n });
+      await tester.announce(torrent, testPeer(4, 2), { event: AnnounceEvent.stopped });
+      await tester.announce(torrent, testPeer(4, 3));
+      await server.cli("CONFIG", "SET", "maxmemory", "1");
+      await server.cli("REPLICAOF", "NO", "ONE");
+      await bench.untilBack();
+      assert.deepEqual(await tester.scrapeOne(torrent, 4), {
+        complete: 1,
+        incomplete: 0,
+        snatches: 1,
+        partial: 0,
+      });
+      assert.deepEqual([store.standing.refused, store.standing.backlog], [1, 0]);
     }));
 
   test("a replica that takes no writes counts as gone", () =>

@@ -356,8 +356,10 @@ export class RedisStore implements PeerStore {
       return (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
     } catch (error) {
       if (!isFull(error) || batch.isDone) throw error;
-      this.#refused += batch.withoutApply(); // nothing was written: the first write is what fails
-      return (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
+      batch.setFull(); // nothing was written: the first write is what fails
+      const reply = (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
+      this.#refused += reply.readUInt16BE(0);
+      return reply;
     }
   }
 

@@ -170,6 +170,9 @@ local function shrink(T)
   end
 end
 
+-- The engine takes any command of a script that has written, also when its memory is full.
+local function unlock(k) call('HDEL', k, '') end
+
 -- Writes what has changed, in one command where nothing goes.
 local function save()
   if not isChanged and not next(changed) then return end
@@ -197,21 +200,25 @@ end
 `;
 
 /**
- * Does a batch of announces and scraped infohashes. ARGV: the batch, see `batch.ts`; the prefix of keys. Returns one
- * string with an answer for each, in order:
+ * Does a batch of announces and scraped infohashes. ARGV: the batch, see `batch.ts`; the prefix of keys. Fails before
+ * it has written anything where the engine is full; when it is told so it does all the rest, but adds no peers. Returns
+ * one string, how many were left out and an answer for each record, in order:
  *
+ *     | refused u16 |
  *     | complete u32 | incomplete u32 | partial u32 | snatches u32 | own u16 | other u16 | lone u8 |
  *     | endpoints of the own family | their peer ids | endpoints of the other family | their peer ids |
  */
 export const announceScript: string = `${common}
 local batch, prefix = ARGV[1], ARGV[2]
-local seed, pos
-now, lifetime, gc, seed, idLength, pos = unpk('>I4I4I4I4B', batch)
+local seed, isFull, pos
+now, lifetime, gc, seed, idLength, isFull, pos = unpk('>I4I4I4I4BB', batch)
+isFull = isFull == 1
+if isFull then unlock(KEYS[1] or prefix) end
 math.randomseed(seed)
 local FORMAT4, FORMAT6 = '>BBBBI2I2I2c20c6', '>BBBBI2I2I2c20c18'
 local stampNow
 local S4, L4, S6, L6 = field(1, 0), field(2, 0), field(3, 0), field(4, 0)
-local out, o = {}, 0
+local out, o, refused = {''}, 1, 0
 
 local function join(T, O, member, id, seeder, event)
   local L = lengthOf(T)
@@ -226,6 +233,10 @@ local function join(T, O, member, id, seeder, event)
     local j = pageOf(O, member)
     local other = load(O, j)
     local at = M[2 + O] > 0 and locate(other, L, member)
+    if isFull and not at then
+      refused = refused + 1
+      return
+    end
     if at then
       other, old = take(other, (#other - 4) / (L + 4 + idLength), L, at)
       put(O, j, other)
@@ -387,6 +398,7 @@ while pos <= length do
   if step > 0 then save() end
   out[head] = pack('>I4I4I4I4I2I2B', M[3 + base], M[4 + base], M[7 + base / 2], M[1], own, other, lone)
 end
+out[1] = pack('>I2', refused)
 return table.concat(out)
 `;
 
@@ -412,6 +424,9 @@ for T = 1, 4 do
   end
   shrink(T)
 end
-if removed > 0 then save() end
+if removed > 0 then
+  unlock(key)
+  save()
+end
 return removed
 `;
