@@ -5,16 +5,18 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { findFreePort } from "../../../test/e2e/ports.ts";
 import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
+import { startRedisSentinels } from "../../../test/support/redis-groups.ts";
 import { startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import type { RedisStoreConfig } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import { RedisStore } from "./redis-store.ts";
 
 const environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
 const torrent = testInfoHash(1);
 
-function createStore(broker: string, ca?: string): RedisStore {
+function createStore(broker: string, changes: Partial<RedisStoreConfig> = {}): RedisStore {
   return new RedisStore({
     clock: environment.clock,
     random: createRandom(1),
@@ -22,7 +24,7 @@ function createStore(broker: string, ca?: string): RedisStore {
     config: {
       broker: [broker],
       topology: "single",
-      sentinelMaster: "",
+      sentinelMaster: "chihaya",
       keyPrefix: "test:",
       connectTimeout: 1,
       readTimeout: 2,
@@ -31,7 +33,7 @@ function createStore(broker: string, ca?: string): RedisStore {
       peerIds: false,
       onFailure: "refuse",
       maxLocalPeers: 1000,
-      ...(ca === undefined ? {} : { ca }),
+      ...changes,
     },
   });
 }
@@ -76,6 +78,35 @@ describe("access to the engine", { skip: withoutRedis }, () => {
     }
   });
 
+  test("sentinels are given user and password where they ask for them, and only there", async () => {
+    const group = await startRedisSentinels();
+    const [primary] = group.servers;
+    const broker = group.broker.map((url) => url.replace("//", "//:s3cr%2Ft@"));
+    const create = () => createStore("", { broker, topology: "sentinel" });
+    const announce = async (store: RedisStore): Promise<number> => {
+      try {
+        await store.start();
+        return (await new StoreTester(store, environment).announce(torrent, testPeer(4, 1))).incomplete;
+      } finally {
+        store.stop();
+      }
+    };
+    try {
+      await primary!.cli("CONFIG", "SET", "requirepass", "s3cr/t");
+      assert.equal(await announce(create()), 1, "only the engine asks");
+      for (const url of group.broker) {
+        const { port } = new URL(url);
+        assert.match(
+          await primary!.cli("-p", port, "ACL", "SETUSER", "default", "resetpass", ">s3cr/t"),
+          /OK/,
+        );
+      }
+      assert.equal(await announce(create()), 1, "the sentinels ask too");
+    } finally {
+      await group.stop();
+    }
+  });
+
   test("TLS: an authority of one's own is trusted, an unknown one is not", async () => {
     const directory = mkdtempSync(join(tmpdir(), "chihaya-tls-"));
     const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
@@ -85,7 +116,7 @@ describe("access to the engine", { skip: withoutRedis }, () => {
     const files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert];
     const server = await startRedisServer(["--tls-port", `${port}`, ...files, "--tls-auth-clients", "no"]);
     const url = `rediss://127.0.0.1:${port}/0`;
-    const store = createStore(url, `${loopbackCertificate.cert}`);
+    const store = createStore(url, { ca: `${loopbackCertificate.cert}` });
     try {
       await store.start();
       const { incomplete } = await new StoreTester(store, environment).announce(torrent, testPeer(4, 1));

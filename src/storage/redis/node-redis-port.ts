@@ -3,6 +3,7 @@ import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
 type Library = typeof import("@redis/client");
+type BasicAuth = { username?: string; password?: string };
 
 /** Milliseconds until the next attempt to connect: from 50 to 2,000, half of it random, so that trackers spread. */
 function reconnectDelay(retries: number): number {
@@ -41,15 +42,24 @@ function placeOf(url: string, defaultPort: number): { host: string; port: number
   return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port || defaultPort) };
 }
 
-/** What all connections have in common, after the first broker. */
-function optionsOf({ broker, ca, connectTimeout }: RedisStoreConfig) {
-  const { username, password, protocol } = new URL(broker[0]!);
+/** User and password of the first broker, which are those of all. */
+function credentialsOf({ broker }: RedisStoreConfig): BasicAuth {
+  const { username, password } = new URL(broker[0]!);
+  return {
+    ...(username === "" ? {} : { username: decodeURIComponent(username) }),
+    ...(password === "" ? {} : { password: decodeURIComponent(password) }),
+  };
+}
+
+/** What all connections have in common. */
+function optionsOf(config: RedisStoreConfig) {
+  const { broker, ca, connectTimeout } = config;
+  const { protocol } = new URL(broker[0]!);
   return {
     RESP: 2 as const,
     disableOfflineQueue: true,
     disableClientInfo: true as const,
-    ...(username === "" ? {} : { username: decodeURIComponent(username) }),
-    ...(password === "" ? {} : { password: decodeURIComponent(password) }),
+    ...credentialsOf(config),
     socket: {
       connectTimeout: connectTimeout * 1000,
       reconnectStrategy: reconnectDelay,
@@ -123,12 +133,56 @@ function connect(library: Library, config: RedisStoreConfig): Connection {
     name: config.sentinelMaster,
     sentinelRootNodes: config.broker.map((url) => placeOf(url, 26379)),
     nodeClientOptions: { ...options, database },
-    sentinelClientOptions: { socket: options.socket },
+    sentinelClientOptions: {
+      socket: options.socket,
+      credentialsProvider: {
+        type: "async-credentials-provider",
+        credentials: sentinelCredentials(library, config),
+      },
+    },
     scanInterval: 1000,
     maxCommandRediscovers: 0,
     RESP: 2,
   });
   return { client: sentinel, send: (args) => sentinel.sendCommand(false, [...args], ofReplies) };
+}
+
+/**
+ * Sentinels that ask for no password refuse one: user and password are given if the first that answers asks. The library
+ * connects to a sentinel every second; what it hears holds for ten.
+ */
+function sentinelCredentials(library: Library, config: RedisStoreConfig): () => Promise<BasicAuth> {
+  const credentials = credentialsOf(config);
+  let isAsked = false;
+  let untilMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (credentials.password !== undefined && performance.now() >= untilMs) {
+      try {
+        isAsked = await Promise.any(config.broker.map((url) => asksPassword(library, config, url)));
+        untilMs = performance.now() + 10_000;
+      } catch {
+        // None answers: it is as it was.
+      }
+    }
+    return isAsked ? credentials : {};
+  };
+}
+
+async function asksPassword(library: Library, config: RedisStoreConfig, url: string): Promise<boolean> {
+  const { RESP, disableClientInfo, socket } = optionsOf(config);
+  const place = { ...socket, ...placeOf(url, 26379), reconnectStrategy: false as const };
+  const client = library.createClient({ RESP, disableClientInfo, socket: place });
+  client.on("error", () => undefined); // the caller's own connection has the same
+  try {
+    await client.connect();
+    await within(config.readTimeout * 1000, client.sendCommand(["PING"]));
+    return false;
+  } catch (error) {
+    if ((error as Error).message.startsWith("NOAUTH")) return true;
+    throw error;
+  } finally {
+    client.destroy();
+  }
 }
 
 class ClientPort implements RedisPort {
