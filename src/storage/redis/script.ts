@@ -9,12 +9,13 @@
  *     a page:    | due u32 | endpoint, endpoint, ... | stamp, stamp, ... | peer id, peer id, ... |
  *     endpoint:  address and port as in a compact list, 6 or 18 bytes
  *     stamp:     u32, (unix seconds of the announce - 1600000000) * 4 + 2 if it has completed + 1 if partial
- *     due:       unix seconds before which nobody in the page can expire
+ *     due:       unix seconds from which on the page is looked through for who has expired: when the first may have,
+ *                and not within the seconds between sweeps after the last look
  *     salt:      odd, below 2^20; chooses the pages of endpoints, so that nobody can crowd one page on purpose
  *
  * Sorted sets would be the obvious choice. They cost several times as much: a member of a big one is an object of its
  * own that is behind several pointers, thirty of them for each answer; a page is one piece of memory, and a run of
- * peers leaves it in one piece. A table grows and shrinks by one page at a time (linear hashing).
+ * peers leaves it in one piece. A table grows and shrinks by one page at a time (linear hashing); one with as many pages as a u16 counts has longer ones.
  *
  * All numbers are big-endian. A change of any of this is a new {@link layoutVersion}.
  */
@@ -65,8 +66,6 @@ local function append(page, L, member, stamp, id)
   local n = (#page - 4) / (L + 4 + idLength)
   return sub(page, 1, 4 + n * L) .. member .. sub(page, 5 + n * L, 4 + n * (L + 4)) .. stamp .. sub(page, 5 + n * (L + 4)) .. id
 end
-
-local function fresh() return pack('>I4', now + (gc > lifetime and gc or lifetime)) end
 
 -- Drops who has expired. Returns the page and how many they were.
 local function sweep(T, page)
@@ -143,7 +142,7 @@ local function split(T)
     to[2][#to[2] + 1] = sub(page, 5 + n * L + idx * 4, 8 + n * L + idx * 4)
     to[3][#to[3] + 1] = sub(page, 5 + n * (L + 4) + idx * idLength, 4 + n * (L + 4) + (idx + 1) * idLength)
   end
-  local due = n > 0 and sub(page, 1, 4) or fresh()
+  local due = sub(page, 1, 4)
   for i, to in pairs(two) do
     put(T, i, #to[1] == 0 and '' or due .. table.concat(to[1]) .. table.concat(to[2]) .. table.concat(to[3]))
   end
@@ -160,7 +159,8 @@ local function shrink(T)
     local a, b = load(T, i), load(T, p)
     if #a > 4 and #b > 4 then
       local n, o = (#a - 4) / (L + 4 + idLength), (#b - 4) / (L + 4 + idLength)
-      local due = sub(a, 1, 4) < sub(b, 1, 4) and sub(a, 1, 4) or sub(b, 1, 4)
+      -- As numbers: text is compared by the engine's locale.
+      local due = sub(unpk('>I4', a) < unpk('>I4', b) and a or b, 1, 4)
       a = due .. sub(a, 5, 4 + n * L) .. sub(b, 5, 4 + o * L) .. sub(a, 5 + n * L, 4 + n * (L + 4))
         .. sub(b, 5 + o * L, 4 + o * (L + 4)) .. sub(a, 5 + n * (L + 4)) .. sub(b, 5 + o * (L + 4))
     elseif #b > 4 then a = b end
@@ -191,10 +191,13 @@ local function save()
   for f in pairs(changed) do
     local page = pages[f]
     if #page > 4 then args[a + 1], args[a + 2], a = f, page, a + 2 else g = g + 1 gone[g] = f end
+    -- Lua has room for 8,000 values in a call.
+    if a >= 1000 then call(unpack(args, 1, a)) a = 2 end
+    if g >= 1000 then call(unpack(gone, 1, g)) g = 2 end
   end
   if isChanged then args[a + 1], args[a + 2], a = 'm', pack(META, unpack(M)), a + 2 end
-  if a > 2 then call(unpack(args)) end
-  if g > 2 then call(unpack(gone)) end
+  if a > 2 then call(unpack(args, 1, a)) end
+  if g > 2 then call(unpack(gone, 1, g)) end
   if isChanged and M[2] == now + 3 * lifetime then call('EXPIRE', key, 3 * lifetime) end
 end
 `;
@@ -255,9 +258,10 @@ local function join(T, O, member, id, seeder, event)
   end
   local stamp = stampNow + 2 * snatched + partial
   if not idx then
-    if #page < 4 then page = fresh() end
+    local due = floor(stampNow / 4) + 1600000000 + (gc > lifetime and gc or lifetime)
+    if #page < 4 or unpk('>I4', page) > due then page = pack('>I4', due) .. sub(page, 5) end
     put(T, i, append(page, L, member, pack('>I4', stamp), id))
-    if M[2 + T] > M[8 + T] * TARGET then split(T) end
+    if M[2 + T] > M[8 + T] * TARGET and M[8 + T] < 65535 then split(T) end
   elseif stamp ~= old or idLength > 0 then
     local s = 4 + n * L + idx * 4
     page = sub(page, 1, s) .. pack('>I4', stamp) .. sub(page, s + 5)

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import { AnnounceRequest } from "../../bittorrent/announce.ts";
+import { createRandom } from "../../bittorrent/clock.ts";
+import { copy20 } from "../../bittorrent/info-hash.ts";
+import {
+  type ConformanceEnvironment,
+  StoreTester,
+  type TestPeer,
+  testInfoHash,
+  testPeer,
+} from "../conformance/store-tester.ts";
+import type { RedisStoreConfig } from "./config.ts";
+import { createNodeRedisPort } from "./node-redis-port.ts";
+import type { RedisPort } from "./redis-port.ts";
+import { RedisStore } from "./redis-store.ts";
+import { layoutVersion, pageTarget } from "./script.ts";
+
+const torrent = testInfoHash(1);
+
+/** The field `m` of a torrent of IPv4 seeders. */
+function metaOf(environment: ConformanceEnvironment, seeders: number, pages: number): Buffer {
+  const meta = Buffer.alloc(44);
+  meta.writeUInt32BE(environment.clock.unixSeconds + 3 * environment.peerLifetime, 4);
+  meta.writeUInt32BE(seeders, 8);
+  for (const at of [34, 36, 38]) meta.writeUInt16BE(1, at);
+  meta.writeUInt16BE(pages, 32);
+  meta.writeUInt32BE(12_345, 40);
+  return meta;
+}
+
+/** The field of a page of IPv4 seeders, and the page. */
+function pageOf(index: number, unixSeconds: readonly number[]): Buffer[] {
+  const name = Buffer.from([1, index >> 8, index & 255]);
+  const page = Buffer.alloc(4 + 10 * unixSeconds.length);
+  for (const [n, seconds] of unixSeconds.entries()) {
+    page.writeUIntBE(index * 8 + n + 1, 4 + 6 * n, 6);
+    page.writeUInt32BE((seconds - 1_600_000_000) * 4, 4 + 6 * unixSeconds.length + 4 * n);
+  }
+  return [name, page];
+}
+
+describe("scripts of the redis store", { skip: withoutRedis }, () => {
+  const environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
+  let server: RedisServer;
+  let port: RedisPort;
+  let store: RedisStore;
+  let tester: StoreTester;
+  const key = Buffer.concat([Buffer.from(`test:${layoutVersion}:`), torrent]);
+  const send = (name: string, ...args: (string | Buffer)[]): Promise<unknown> =>
+    port.send(key, [name, key, ...args]);
+
+  before(async () => {
+    server = await startRedisServer();
+    const config: RedisStoreConfig = {
+      broker: [server.url],
+      topology: "single",
+      sentinelMaster: "",
+      keyPrefix: "test:",
+      connectTimeout: 5,
+      readTimeout: 10,
+      peerLifetime: environment.peerLifetime,
+      gcInterval: 180,
+      peerIds: false,
+      onFailure: "refuse",
+      maxLocalPeers: 1,
+    };
+    port = await createNodeRedisPort(config, () => undefined);
+    await port.connect();
+    store = new RedisStore({
+      config,
+      clock: environment.clock,
+      random: createRandom(1),
+      createPort: createNodeRedisPort,
+    });
+    await store.start();
+    tester = new StoreTester(store, environment);
+  });
+  after(async () => {
+    store.stop();
+    port.close();
+    await server.stop();
+  });
+
+  async function* past(peer: TestPeer, secondsAgo: number, infoHash = torrent) {
+    const request = new AnnounceRequest();
+    copy20(infoHash, 0, request.infoHash);
+    request.address.copyFrom(peer.address);
+    request.port = peer.port;
+    request.left = 1n;
+    yield { request, unixSeconds: environment.clock.unixSeconds - secondsAgo };
+  }
+
+  test("a peer of a replay expires a lifetime after its own announce", async () => {
+    const alone = testInfoHash(2);
+    await tester.announce(torrent, testPeer(4, 1));
+    await store.replay(past(testPeer(4, 2), 1700));
+    await store.replay(past(testPeer(4, 2), 1700, alone));
+    assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 2);
+    tester.advance(101);
+    assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 1);
+    assert.equal((await tester.announce(alone, testPeer(4, 1))).incomplete, 1);
+    await store.remove(torrent);
+  });
+
+  test("a swarm of any size is cleared of who has expired", async () => {
+    const now = environment.clock.unixSeconds;
+    const pages = 20_000;
+    const fields: Buffer[] = [];
+    for (let i = 0; i < pages; i++) fields.push(...pageOf(i, i % 2 ? [now - 7200] : [now - 7200, now]));
+    await send("HSET", "m", metaOf(environment, 1.5 * pages, pages), ...fields);
+    assert.equal(await store.expire(), pages);
+    assert.equal((await tester.scrapeOne(torrent, 4)).complete, pages / 2);
+    assert.ok(Number(await send("HLEN")) <= pages / 2 + 1);
+    await store.remove(torrent);
+  });
+
+  test("a table has at most as many pages as two bytes can count", async () => {
+    await send("HSET", "m", metaOf(environment, 65_535 * pageTarget, 65_535));
+    await tester.announce(torrent, testPeer(4, 1), { left: 0n, numWant: 0 });
+    const meta = (await send("HGET", "m")) as Buffer;
+    assert.equal(meta.readUInt32BE(8), 65_535 * pageTarget + 1);
+    assert.equal(meta.readUInt16BE(32), 65_535);
+    await store.remove(torrent);
+  });
+});
