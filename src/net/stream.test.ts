@@ -227,6 +227,26 @@ for (const { name, open, skip } of await listEngines()) {
       assert.equal(((await error)[0] as NodeJS.ErrnoException).code, "ECONNRESET");
     });
 
+    test("a connection may be turned away while it is being opened", async (t) => {
+      class Choosy extends Recorder {
+        override opened(connection: Connection): Seen {
+          if (this.all.length > 0) connection.destroy();
+          return super.opened(connection);
+        }
+      }
+      const handler = new Choosy();
+      const listener = await network.listenStream({ host: "127.0.0.1", port: 0, handler, onError: fail });
+      t.after(() => listener.close());
+      const first = greet(t, listener.port);
+      const { connection } = await handler.until("hi");
+      greet(t, listener.port);
+      const { events } = await handler.until("closed", 1);
+      assert.deepEqual(events, ["opened", "closed"]);
+      send(connection, "still here");
+      assert.equal(String((await once(first, "data"))[0]), "still here");
+      connection.destroy();
+    });
+
     test("close releases the port at once and leaves open connections alone", async (t) => {
       const [handler, listener] = await listen(t);
       const client = greet(t, listener.port);

@@ -86,9 +86,11 @@ export const Linux = {
   EFD_NONBLOCK: 0o4000,
   EINTR: 4,
   EAGAIN: 11,
+  ENOMEM: 12,
   SHUT_WR: 1,
   ENFILE: 23,
   EMFILE: 24,
+  ENOBUFS: 105,
 } as const;
 
 /** Sets an option that is an int. */

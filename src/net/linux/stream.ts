@@ -14,7 +14,9 @@ const acceptsPerTurn = 64;
 const readBytes = 64 * 1024;
 /** Addresses of closed connections that are kept for new ones. */
 const maxFreeAddresses = 1024;
-/** How long to stop accepting when there are no descriptors left, in milliseconds. */
+/** What `accept4` says while there is nothing left to make a connection of. */
+const exhausted: ReadonlySet<number> = new Set([Linux.EMFILE, Linux.ENFILE, Linux.ENOMEM, Linux.ENOBUFS]);
+/** How long to stop accepting then, in milliseconds. */
 const exhaustedPauseMs = 50;
 
 /**
@@ -104,9 +106,9 @@ class Listener<State> implements StreamListener {
     }
   }
 
-  /** A connection that went away before it was accepted is nothing; without descriptors we must wait. */
+  /** A connection that went away before it was accepted is nothing; without descriptors or memory we must wait. */
   #refused(errno: number): void {
-    if (errno !== Linux.EMFILE && errno !== Linux.ENFILE) return;
+    if (!exhausted.has(errno)) return;
     this.#onError(systemError(this.#shared.libc, "accept"));
     const { poller } = this.#shared;
     poller.modify(this.#fd, 0);
@@ -149,7 +151,11 @@ class LinuxConnection<State> implements Connection {
   /** Tells the handler, and reads what has come with the connection. */
   begin(): void {
     this.#state = this.#shared.handler.opened(this);
-    if (this.#fd >= 0) this.#read();
+    if (this.#fd < 0) {
+      this.#gone(); // the handler has turned it away
+      return;
+    }
+    this.#read();
     this.#poll();
   }
 
@@ -266,6 +272,10 @@ class LinuxConnection<State> implements Connection {
     this.#waiting = undefined;
     if (this.#polled >= 0) this.#shared.poller.forget(fd);
     this.#shared.libc.close(fd); // which takes it out of the epoll set as well
+    if (this.#state !== undefined) this.#gone();
+  }
+
+  #gone(): void {
     const { handler, addresses } = this.#shared;
     handler.closed(this.#state);
     if (addresses.length < maxFreeAddresses) addresses.push(this.remote);
