@@ -112,7 +112,10 @@ async function createHost(
     const store = storage.name === "memory" ? createMemoryStore(storage.config, parts) : undefined;
     return new Supervisor({ ...parts, store }, workers);
   }
-  return new LocalHost({ ...parts, store: await createStore(storage, parts), owner: 1 }, network);
+  return new LocalHost(
+    { ...parts, began: config, store: await createStore(storage, parts), owner: 1 },
+    network,
+  );
 }
 
 /** Settings of the process as a whole, which a reload cannot change. */

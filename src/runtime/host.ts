@@ -41,6 +41,8 @@ export interface HostParts {
 /** The parts of a host in one thread, which may be a worker. */
 interface LocalParts extends Omit<HostParts, "hub"> {
   hub: ShareHub;
+  /** What the tracker was started with, and the store made: what of it a reload cannot change stays. */
+  began: Config;
   /** Names the thread in the locks of shared memory. */
   owner: number;
 }
@@ -72,10 +74,10 @@ export class LocalHost implements Host {
   }
 
   async start(): Promise<void> {
-    const { config, store, clock, metrics, logger } = this.#parts;
-    const network = this.#network;
-    const settings = await this.#compose(config);
-    const tracker = new Tracker(settings, { store, clock, metrics, logger, network, shared: this.#shared });
+    const { config, began, store, clock, metrics, logger } = this.#parts;
+    const own = { began, network: this.#network, shared: this.#shared };
+    const tracker = new Tracker(await this.#compose(config), { store, clock, metrics, logger, ...own });
+    this.#configureStore(config);
     await tracker.start();
     this.#tracker = tracker;
   }
@@ -95,9 +97,9 @@ export class LocalHost implements Host {
 
   /** A store that serves without its engine is ready all the same: its clients are answered. */
   #storageReadiness(): Record<string, ComponentState> {
-    const { store, config } = this.#parts;
+    const { store, began } = this.#parts;
     if (store.readiness === undefined) return {};
-    const serves = config.storage.name === "redis" && config.storage.config.onFailure === "serve";
+    const serves = began.storage.name === "redis" && began.storage.config.onFailure === "serve";
     if (store.readiness === true || !serves) return { storage: store.readiness };
     return { storage: { readyBut: `serving from local memory: ${store.readiness}` } };
   }
@@ -105,10 +107,15 @@ export class LocalHost implements Host {
   async reload(config: Config): Promise<string[]> {
     if (!this.#tracker) throw new Error("the tracker is not running");
     const later = await this.#tracker.reload(await this.#compose(config));
-    const { store, config: began } = this.#parts;
-    if (config.storage.name !== began.storage.name) return [...later, "storage.name"];
-    const names = store.configure?.(config.storage.config) ?? [];
-    return [...later, ...names.map((name) => `storage.config.${name}`)];
+    return [...later, ...this.#configureStore(config)];
+  }
+
+  /** @returns settings that need a restart */
+  #configureStore({ storage }: Config): string[] {
+    const { store, began } = this.#parts;
+    if (storage.name !== began.storage.name) return ["storage.name"];
+    const names = store.configure?.(storage.config) ?? [];
+    return names.map((name) => `storage.config.${name}`);
   }
 
   #compose(config: Config): Promise<TrackerSettings> {

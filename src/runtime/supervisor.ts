@@ -42,9 +42,10 @@ export class Supervisor implements Host, Profiler {
   #libc: Libc | undefined;
   /** What workers that are gone have counted. */
   #gone: readonly FamilySnapshot[] = [];
+  /** What the workers were told last. */
   #config: Config;
-  /** What stays as at the start for as long as it runs: ports that the system chose, a key that nobody set, the engine. */
-  #chosen: Config;
+  /** What the first of them began with, and those that take their place do: ports that the system chose, a key that nobody set. */
+  #began: Config;
   #owners = firstOwner;
   #state: "idle" | "started" | "stopped" = "idle";
 
@@ -56,11 +57,11 @@ export class Supervisor implements Host, Profiler {
       "chihaya_worker_restarts_total",
       "Worker threads that died and were replaced",
     );
-    this.#config = this.#chosen = parts.config;
+    this.#config = this.#began = parts.config;
   }
 
   async start(): Promise<void> {
-    this.#config = this.#chosen = await claimAddresses(withPrivateKey(this.#config));
+    this.#config = this.#began = await claimAddresses(withPrivateKey(this.#config));
     // Loaded now: a worker may die of having no descriptors left. Where it cannot be, the workers do without as well.
     if (this.#config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
     for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn(i));
@@ -99,10 +100,11 @@ export class Supervisor implements Host, Profiler {
     const before = this.#config;
     // From now on also for a worker that takes the place of one that dies meanwhile: memory that hooks share may be
     // of another size than before, and then all must have the same.
-    const { network } = this.#chosen;
-    this.#config = { ...withSameAddresses(withPrivateKey(config, this.#chosen), this.#chosen), network };
+    const told = withSameAddresses(withPrivateKey(config, this.#began), this.#began);
+    // A frontend that is left out goes on until the restart, with what it was told last.
+    this.#config = { ...told, http: told.http ?? before.http, udp: told.udp ?? before.udp };
     try {
-      return await this.#tellAll(this.#config);
+      return await this.#tellAll(told);
     } catch (error) {
       this.#config = before;
       await this.#tellAll(before).catch(() => undefined);
@@ -166,6 +168,7 @@ export class Supervisor implements Host, Profiler {
     const owner = this.#owners++;
     const descriptors = libc && createDescriptors();
     const start: WorkerStart = {
+      began: this.#began,
       config: this.#config,
       memory: store?.memory,
       owner,

@@ -39,6 +39,8 @@ export interface TrackerParts {
   network?: Network;
   /** Whether other threads serve the same addresses. */
   shared?: boolean;
+  /** What the frontends begin with before they take the settings as at a reload; the settings unless given. */
+  began?: Pick<TrackerSettings, "http" | "udp">;
 }
 
 /**
@@ -59,6 +61,7 @@ export class Tracker {
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger, network = portableNetwork, shared = false } = parts;
+    const { http, udp } = parts.began ?? settings;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -72,14 +75,16 @@ export class Tracker {
     const onMissing = ({ message }: Error) => logger.warn({ reason: message }, "serving without IPv6");
     const deps = { logic: this.#logic, clock, metrics, onError, onMissing };
     const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });
-    this.#http = settings.http && new HttpFrontend(settings.http, { ...deps, listen });
+    this.#http = http && new HttpFrontend(http, { ...deps, listen });
+    if (settings.http) this.#http?.reload(settings.http);
     const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });
     const onSmallBuffer = (granted: number, wanted: number) =>
       logger.info(
         { granted, wanted },
         "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
       );
-    this.#udp = settings.udp && new UdpFrontend(settings.udp, { ...deps, bind, onSmallBuffer });
+    this.#udp = udp && new UdpFrontend(udp, { ...deps, bind, onSmallBuffer });
+    if (settings.udp) this.#udp?.reload(settings.udp);
   }
 
   /** The addresses that it answers on, as URLs. */

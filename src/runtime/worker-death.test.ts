@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { certificates } from "../../test/fixtures/certificates.ts";
 import { announceQuery, RawClient } from "../../test/fixtures/http-server.ts";
 import { listEngines } from "../../test/support/networks.ts";
 import { load, Supervised } from "../../test/support/supervised.ts";
 import { UdpClient } from "../../test/support/udp.ts";
+import { storageSchema } from "../config/storage.ts";
 import { createAnnounceRequest } from "../protocol/udp/client.ts";
 
 const announces = /^chihaya_announces_by_client_total\{.*\} (\d+)$/gm;
@@ -28,10 +31,11 @@ function countSockets(descriptors: readonly string[] = listDescriptors()): numbe
   return descriptors.filter((name) => name.startsWith("socket:")).length;
 }
 
+const packet = { transactionId: 1, infoHash: new Uint8Array(20), peerId: new Uint8Array(20), port: 6881 };
+
 /** Announces over UDP and over HTTP, each time from a port of its own; the kernel chooses the worker by it. */
 async function askFromManyPorts(t: TestContext, supervised: Supervised, count: number): Promise<void> {
   const port = Number(new URL(supervised.supervisor.urls().find((url) => url.startsWith("udp:"))!).port);
-  const packet = { transactionId: 1, infoHash: new Uint8Array(20), peerId: new Uint8Array(20), port: 6881 };
   for (let i = 0; i < count; i++) {
     const udp = await UdpClient.open(4, port);
     t.after(() => udp.close());
@@ -42,6 +46,15 @@ async function askFromManyPorts(t: TestContext, supervised: Supervised, count: n
     assert.equal((await http.get(`/announce?${announceQuery()}`)).status, 200);
     http.socket.destroy();
   }
+}
+
+/** Has the only worker die, and waits for its successor. */
+async function replaceOnly(t: TestContext, supervised: Supervised): Promise<void> {
+  await supervised.workers[0]!.terminate();
+  await supervised.until("a worker died; starting another");
+  t.mock.timers.tick(1000);
+  await supervised.until("worker 2");
+  while ((await supervised.supervisor.readiness())["worker 1"] === "restarting") await setImmediate();
 }
 
 for (const { name, skip } of await listEngines()) {
@@ -97,6 +110,51 @@ for (const { name, skip } of await listEngines()) {
       await supervised.until("worker 2");
       await supervised.untilReady();
       assert.match(await supervised.announce(t, 1), /8:intervali420e/);
+    });
+
+    test("a successor begins as the dead one did: what needs a restart waits for one", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const supervised = new Supervised(1, configure("udp.private_key=first"));
+      await supervised.start(t);
+      const urls = supervised.supervisor.urls();
+      const udp = await UdpClient.open(4, Number(new URL(urls.find((url) => url.startsWith("udp:"))!).port));
+      t.after(() => udp.close());
+      const connectionId = await udp.connect();
+      await supervised.announce(t, 1);
+
+      const moved = configure("announce_interval=7m", "http.addr=127.0.0.2:0", "udp.private_key=second");
+      const engine = { redis_broker: "redis://127.0.0.1:1", on_failure: "serve" };
+      const config = { ...moved, storage: storageSchema.parse({ name: "redis", config: engine }) };
+      const later = ["http.addr", "udp.private_key", "storage.name"];
+      assert.deepEqual(await supervised.supervisor.reload(config), later);
+      await replaceOnly(t, supervised);
+      assert.deepEqual(supervised.supervisor.urls(), urls);
+      const announce = createAnnounceRequest({ ...packet, connectionId });
+      assert.equal((await udp.ask(announce)).action, "announce");
+      assert.match(await supervised.announce(t, 2), /10:incompletei2e8:intervali420e/);
+      assert.deepEqual(await supervised.supervisor.reload(config), later);
+    });
+
+    test("a successor has the frontends that the dead one had, as they were told last", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const { http, ...rest } = configure();
+      const [tls] = certificates;
+      const began = { ...http!, listenTls: http!.listen, tls };
+      const supervised = new Supervised(1, { ...rest, http: began, udp: undefined });
+      await supervised.start(t);
+      const { supervisor } = supervised;
+      const urls = supervisor.urls();
+      assert.deepEqual(await supervisor.reload(configure("http.announce_routes=/x")), [
+        "http.https_addr",
+        "udp",
+      ]);
+      const swapped = { ...configure(), http: undefined };
+      assert.deepEqual(await supervisor.reload(swapped), ["http", "udp"]);
+      await replaceOnly(t, supervised);
+      assert.deepEqual(supervisor.urls(), urls);
+      const client = new RawClient(t, supervised.port);
+      assert.equal((await client.get(`/x?${announceQuery()}`)).status, 200);
+      assert.deepEqual(await supervisor.reload(swapped), ["http", "udp"]);
     });
 
     test("stops without waiting for its deadline, also while a worker is starting", async (t) => {

@@ -5,6 +5,9 @@ import type { ShareTell } from "./share-hub.ts";
 
 /** What a worker thread is started with. */
 export interface WorkerStart {
+  /** What the tracker was started with: what of it a reload cannot change is the same in all workers. */
+  began: Config;
+  /** What the workers were told last. */
   config: Config;
   /** Of the store, where it is in memory. */
   memory: StoreMemory | undefined;

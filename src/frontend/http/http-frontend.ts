@@ -102,8 +102,10 @@ export class HttpFrontend implements Frontend {
    */
   reload(options: HttpOptions): string[] {
     const old = this.#options;
-    const settings = createSettings({ ...options, listen: old.listen, listenTls: old.listenTls });
-    const { tls } = options;
+    const { listen, listenTls } = old;
+    // Listeners that stay until the restart keep their certificate where none is named any more.
+    const { tls = old.tls } = options;
+    const settings = createSettings({ ...options, listen, listenTls, tls });
     // They all get the same files, so that the first one refuses them or none does.
     if (tls) for (const { secure, listener } of this.#bound) if (secure) listener.setTls(tls);
     const { responder } = this.#shared;
