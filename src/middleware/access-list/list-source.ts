@@ -20,7 +20,7 @@ export interface ListSource {
   readonly name: string;
   /**
    * Opens it if it may have changed.
-   * @param isForced  open it in any case
+   * @param isForced  open it in any case, even if it was just asked
    * @throws Error where it cannot be had
    */
   open(isForced: boolean, signal: AbortSignal): Promise<SourceState>;
@@ -108,7 +108,7 @@ export class UrlSource implements ListSource {
       })
       .finally(() => clearTimeout(timer));
     const { body, status } = response;
-    if (status === 304) return "same";
+    if (status === 304 && !isForced) return "same";
     if (!response.ok || body === null) {
       await body?.cancel();
       throw new Error(`status ${status}`);

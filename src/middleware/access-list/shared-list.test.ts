@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
+import { describe, mock, type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { announceRequest, announceResponse } from "../../../test/support/requests.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
@@ -18,6 +18,7 @@ import { type Hook, RequestContext } from "../hook.ts";
 import type { SharedState } from "../shared-state.ts";
 import { createTorrentLists, unapprovedTorrent } from "../torrent-approval/torrent-approval.ts";
 import { listNotLoaded } from "./key-approval.ts";
+import { FileSource } from "./list-source.ts";
 import type { ListOptions } from "./shared-list.ts";
 
 const hash = (n: number) => n.toString(16).padStart(40, "0");
@@ -364,9 +365,58 @@ describe("lists from URLs", () => {
     now = { etag: '"1"', body: names(1) };
     while (bench.value("failing_sources") !== 0) await soon();
     now = { etag: '"2"', body: names(2, 3) };
-    await bench.logged("info: list loaded");
-    assert.equal(first.passing(), "23");
+    while (first.passing() !== "23") await soon();
   });
+
+  test("a file that changes while a URL is down is taken when the URL is back, changed or not", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1));
+    let isDown = false;
+    const url = await serve(t, (request, response) => {
+      if (isDown) return void response.writeHead(503).end();
+      if (request.headers["if-none-match"] === '"1"') return void response.writeHead(304).end();
+      response.writeHead(200, { etag: '"1"' }).end(names(2));
+    });
+    const first = await bench.start({ blacklistFrom: [bench.path(), url] });
+    assert.equal(first.passing(), "3456789");
+    isDown = true;
+    while (bench.value("failing_sources") !== 1) await soon();
+    bench.write(names(1, 3));
+    const failed = () => bench.value("loads_total", { result: "failed" })!;
+    for (const before = failed(); failed() < before + 3; ) await soon();
+    assert.equal(first.passing(), "3456789");
+    isDown = false;
+    while (bench.value("failing_sources") !== 0) await soon();
+    while (first.passing() !== "456789") await soon();
+  });
+
+  for (const [what, broken] of [
+    ["missing", undefined],
+    ["broken", "nonsense"],
+  ] as const) {
+    test(`a URL beside a file that is ${what} from the start is not asked more often for it`, async (t) => {
+      const bench = new Bench(t);
+      let asked = 0;
+      const url = await serve(t, (_request, response) => {
+        asked++;
+        response.end(names(2));
+      });
+      if (broken !== undefined) bench.write(broken);
+      bench.write(names(1), "looked-at.txt");
+      const options = {
+        whitelistFrom: [bench.path("looked-at.txt"), url, bench.path()],
+        fetchInterval: 1000,
+      };
+      const first = await bench.start(options);
+      const opened = mock.method(FileSource.prototype, "open");
+      t.after(() => opened.mock.restore());
+      while (opened.mock.callCount() < 10) await soon();
+      assert.equal(asked, 1);
+      bench.write(names(3));
+      while (first.passing() !== "123") await soon();
+      assert.equal(asked, 2, "once for the list as a whole");
+    });
+  }
 
   test("one that does not answer is given up when the hook stops", async (t) => {
     const bench = new Bench(t);

@@ -1,6 +1,6 @@
 import type { HookDeps } from "../define-hook.ts";
 import type { ListCollector, ListFormat, ListKind } from "./list-format.ts";
-import { FileSource, type ListSource, type OpenList, UrlSource } from "./list-source.ts";
+import { FileSource, type ListSource, type OpenList, type SourceState, UrlSource } from "./list-source.ts";
 import { Pace } from "./pace.ts";
 import { ListError, readList } from "./read-list.ts";
 import { SwapMemory } from "./swap-memory.ts";
@@ -54,7 +54,7 @@ export class SharedList {
   readonly #id: number;
   /** The writer before it. */
   #before = 0;
-  /** The generation that this object has written. */
+  /** The generation that this object has written; -1 as long as it has seen anything that is not in one. */
   #written = -1;
   #entries = 0;
   #lastSuccess = 0;
@@ -140,23 +140,27 @@ export class SharedList {
     const { signal } = this.#stopped;
     const opened: (OpenList | undefined)[] = [];
     try {
-      const isForced = this.#written !== this.memory.generation;
-      for (const each of this.#sources) opened.push(await this.#look(each, isForced));
-      if (!isForced && opened.every((list) => list === undefined)) {
-        if (this.#isSound()) this.#lastSuccess = this.#deps.clock.unixSeconds;
+      let hasFailed = false;
+      for (const each of this.#sources) {
+        const state = await this.#look(each, false);
+        hasFailed ||= state === "failed";
+        opened.push(typeof state === "object" ? state : undefined);
+      }
+      const hasOpened = opened.some((list) => list !== undefined);
+      if (hasOpened) this.#written = -1;
+      if (hasFailed) return;
+      const isSound = this.#sources.every(({ problem }) => problem === undefined);
+      if (this.#written === this.memory.generation) {
+        if (isSound) this.#lastSuccess = this.#deps.clock.unixSeconds;
         return;
       }
-      if (isForced && opened.includes(undefined)) return;
+      if (!hasOpened && !isSound) return;
       await this.#load(opened);
     } catch (error) {
       if (!signal.aborted) this.#deps.logger.error({ err: error }, "list not loaded");
     } finally {
       for (const list of opened) await list?.close().catch(() => undefined);
     }
-  }
-
-  #isSound(): boolean {
-    return this.#sources.every(({ problem }) => problem === undefined);
   }
 
   async #waitForFirst(): Promise<void> {
@@ -179,15 +183,15 @@ export class SharedList {
     }, this.#options.checkInterval * 1000).unref();
   }
 
-  /** Opens a source if it has changed. */
-  async #look(each: Source, isForced: boolean): Promise<OpenList | undefined> {
+  /** Opens a source if it has changed, or in any case. */
+  async #look(each: Source, isForced: boolean): Promise<SourceState | "failed"> {
     try {
       const state = await each.source.open(isForced, this.#stopped.signal);
       if (state === "same") each.problem = undefined;
-      return typeof state === "object" ? state : undefined;
+      return state;
     } catch (error) {
       this.#fail(each, error);
-      return undefined;
+      return "failed";
     }
   }
 
@@ -202,8 +206,10 @@ export class SharedList {
       }
       for (const [i, each] of this.#sources.entries()) {
         if (each.kind !== kind) continue;
-        opened[i] ??= await this.#look(each, true);
-        if (opened[i] === undefined || !(await this.#read(each, opened[i], list, pace))) return;
+        const open = opened[i] ?? (await this.#look(each, true));
+        if (typeof open !== "object") return;
+        opened[i] = open;
+        if (!(await this.#read(each, open, list, pace))) return;
       }
     }
     const { signal } = this.#stopped;
