@@ -17,10 +17,14 @@ import { createIpApproval, type IpApprovalOptions, unapprovedAddress } from "./i
 
 const clock = { seconds: 1, unixSeconds: 1 };
 
-function deps(): HookDeps {
+function deps(buffers = new Map<string, SharedArrayBuffer>()): HookDeps {
   const shared = {
     isFirst: true,
-    buffer: async (_: string, bytes: number) => new SharedArrayBuffer(bytes),
+    buffer: async (name: string, bytes: number) => {
+      const buffer = buffers.get(name) ?? new SharedArrayBuffer(bytes);
+      buffers.set(name, buffer);
+      return buffer;
+    },
     publish() {},
   } as unknown as SharedState;
   const store = { remove() {} };
@@ -104,6 +108,25 @@ describe("ip approval", () => {
     while (passes(hook, "192.0.2.7")) await wait(1);
     assert.ok(passes(hook, "198.51.100.1"));
     assert.ok(!passes(hook, "192.0.2.8"));
+  });
+
+  test("a reload between a whitelist and a blacklist does not change how the old hook judges", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "chihaya-ip-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "networks");
+    writeFileSync(file, "192.0.2.0/24\n");
+    const lists = { checkInterval: 1000, fetchInterval: 1, maxEntries: 10, onFailure: "refuse" as const };
+    const buffers = new Map<string, SharedArrayBuffer>();
+    const start = async (from: { whitelistFrom: string[]; blacklistFrom: string[] }) => {
+      const hook = await createIpApproval({ lists: { ...lists, ...from } }, deps(buffers));
+      await hook.start!();
+      t.after(() => hook.stop!());
+      return hook;
+    };
+    const old = await start({ whitelistFrom: [file], blacklistFrom: [] });
+    const next = await start({ whitelistFrom: [], blacklistFrom: [file] });
+    assert.deepEqual([passes(old, "192.0.2.1"), passes(old, "203.0.113.1")], [true, false]);
+    assert.deepEqual([passes(next, "192.0.2.1"), passes(next, "203.0.113.1")], [false, true]);
   });
 
   test("options that make no sense are refused", async () => {

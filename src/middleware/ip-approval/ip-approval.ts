@@ -49,7 +49,9 @@ export async function createIpApproval(options: IpApprovalOptions, deps: HookDep
     return createHook((address) => judge(map, address));
   }
 
-  const parts = { name, memory: "networks", format, options: lists, fixed };
+  // Another name where the memory means another thing: a reload leaves what the old hook judges by alone.
+  const named = hasWhitelist ? "networks, whitelisted" : "networks";
+  const parts = { name, memory: named, format, options: lists, fixed };
   const list = await SharedList.create(parts, deps);
   const { memory } = list;
   const withoutList = lists.onFailure === "allow" ? undefined : listNotLoaded;
