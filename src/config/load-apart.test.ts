@@ -52,6 +52,34 @@ for (const [what, options] of cases) {
   });
 }
 
+for (const [what, code, message, deadlineMs] of [
+  [
+    "ends the process",
+    "process.exit(3)",
+    /^the process that loaded it ended early \(exit code 3\); the module/,
+  ],
+  [
+    "kills the process",
+    "process.kill(process.pid, 'SIGKILL')",
+    /^the process that loaded it ended early \(SIGKILL\)/,
+  ],
+  ["never comes to an end", "for (;;);", /^not loaded within 0\.01 s; what the module of a hook does/, 10],
+  ["waits for what never comes", "await new Promise(() => {})", /ended early \(exit code 13\)/],
+] as const) {
+  test(`the module of a hook that ${what} when it is imported is a mistake, and harms nobody`, async () => {
+    const loads = loadedHere;
+    const module = file("module.mjs", code);
+    const path = file("module.yaml", `chihaya: {http: {}, prehooks: [{module: ${module}}]}`);
+    const loaded = await loadConfigApart({ file: path, env: {} }, deadlineMs);
+    assert.ok(!loaded.ok);
+    const [error, ...others] = loaded.errors;
+    assert.equal(error?.source, path);
+    assert.match(error.message, message);
+    assert.deepEqual(others, []);
+    assert.equal(loadedHere, loads);
+  });
+}
+
 test("where no process can be started, this one loads it", async (t) => {
   const { execPath } = process;
   t.after(() => {
