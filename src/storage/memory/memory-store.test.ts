@@ -304,7 +304,10 @@ describe("memory store", () => {
     announcer.clock.seconds += gcInterval;
     assert.equal(announcer.store.expire(), 1);
     const later = announcer.store.configure({ ...config, gcInterval: 100_000 });
-    assert.deepEqual(later, ["peer_lifetime"]);
+    assert.deepEqual(later, ["gc_interval"]);
+    announcer.announce(1, 1);
+    announcer.clock.seconds += gcInterval;
+    assert.equal(announcer.store.expire(), 1, "times are told apart as before");
   });
 
   test("has offsets below 2^31 whatever it is told to store", () => {

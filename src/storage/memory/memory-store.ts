@@ -70,7 +70,7 @@ export class MemoryStore implements PeerStore {
   readonly #key = new PeerKey();
   readonly #expiry: Expiry;
   readonly #onExpired: ((milliseconds: number, removed: number) => void) | undefined;
-  #gcInterval: number;
+  #times: MemoryStoreConfig;
   #lifetime: number;
   #timer: NodeJS.Timeout | undefined;
   #workedMs = 0;
@@ -84,7 +84,7 @@ export class MemoryStore implements PeerStore {
     this.#table = this.#torrents.table;
     this.#control = this.#table.control;
     this.#expiry = new Expiry(this.#torrents);
-    this.#gcInterval = config.gcInterval;
+    this.#times = config;
     this.#lifetime = this.#ticks(config.peerLifetime);
     this.#onExpired = onExpired;
   }
@@ -218,7 +218,7 @@ export class MemoryStore implements PeerStore {
 
   start(): void {
     if (this.#expires)
-      this.#timer ??= setTimeout(() => this.#expireInSteps(true), this.#gcInterval * 1000).unref();
+      this.#timer ??= setTimeout(() => this.#expireInSteps(true), this.#times.gcInterval * 1000).unref();
   }
 
   stop(): void {
@@ -226,16 +226,22 @@ export class MemoryStore implements PeerStore {
     this.#timer = undefined;
   }
 
-  /** Takes interval and lifetime; the rest of the configuration is the memory's shape. */
+  /** Takes interval and lifetime, both or neither; the rest of the configuration is the memory's shape. */
   configure(config: MemoryStoreConfig): string[] {
+    const { maxPeers, peerIds } = this.memory;
     const later: string[] = [];
-    if (config.maxPeers !== this.memory.maxPeers) later.push("max_peers");
-    if (config.peerIds !== this.memory.peerIds) later.push("peer_ids");
-    if (this.#ticks(timeSpan(config)) > (timeRange / 4) * 3) later.push("peer_lifetime");
-    else this.#lifetime = this.#ticks(config.peerLifetime);
-    const isRunning = this.#timer !== undefined && config.gcInterval !== this.#gcInterval;
-    this.#gcInterval = config.gcInterval;
-    if (isRunning) {
+    if (config.maxPeers !== maxPeers) later.push("max_peers");
+    if (config.peerIds !== peerIds) later.push("peer_ids");
+    const { peerLifetime, gcInterval } = this.#times;
+    const isNewInterval = config.gcInterval !== gcInterval;
+    if (this.#ticks(timeSpan(config)) > (timeRange / 4) * 3) {
+      if (config.peerLifetime !== peerLifetime) later.push("peer_lifetime");
+      if (isNewInterval) later.push("gc_interval");
+      return later;
+    }
+    this.#times = config;
+    this.#lifetime = this.#ticks(config.peerLifetime);
+    if (this.#timer !== undefined && isNewInterval) {
       this.stop();
       this.start();
     }
@@ -252,7 +258,7 @@ export class MemoryStore implements PeerStore {
     const removed = this.#expiry.step(expiryUnits, this.#tick, this.#lifetime);
     this.#workedMs += performance.now() - started;
     if (removed !== undefined) this.#onExpired?.(this.#workedMs, removed);
-    const wait = removed === undefined ? expiryPauseMs : this.#gcInterval * 1000;
+    const wait = removed === undefined ? expiryPauseMs : this.#times.gcInterval * 1000;
     this.#timer = setTimeout(() => this.#expireInSteps(removed !== undefined), wait).unref();
   }
 
