@@ -149,10 +149,15 @@ for (const kind of kinds) {
     });
 
     test("a store that refuses with a client error says so to the client, and to nobody else", async () => {
-      const bench = new Bench({}, () => Promise.reject(refused));
-      void bench.use({});
-      assert.equal(await bench.handle(kind), refused);
-      assert.deepEqual(bench.reports, []);
+      const throwing = (): never => {
+        throw refused;
+      };
+      for (const answer of [() => Promise.reject(refused), throwing]) {
+        const bench = new Bench({}, answer);
+        void bench.use({});
+        assert.equal(await bench.handle(kind), refused);
+        assert.deepEqual(bench.reports, []);
+      }
     });
 
     test("a hook that waits delays the rest", async () => {

@@ -165,8 +165,7 @@ export class TrackerLogic {
       const waiting = announceStep(generation.step, request, response, context);
       return waiting === undefined ? undefined : this.#later(generation, waiting, undefined);
     } catch (error) {
-      this.#report("storage", error);
-      return internalError;
+      return this.#stepFailed(error);
     }
   }
 
@@ -188,8 +187,7 @@ export class TrackerLogic {
       const waiting = this.#scrapeStep(request, response, context);
       return waiting === undefined ? undefined : this.#later(generation, waiting, undefined);
     } catch (error) {
-      this.#report("storage", error);
-      return internalError;
+      return this.#stepFailed(error);
     }
   }
 
@@ -222,12 +220,17 @@ export class TrackerLogic {
       if (!refusal) await step?.();
       return refusal || undefined;
     } catch (error) {
-      if (error instanceof ClientError) return error;
-      this.#report("storage", error); // the chain reports its own failures
-      return internalError;
+      return this.#stepFailed(error); // the chain reports its own failures
     } finally {
       generation.leave();
     }
+  }
+
+  /** @returns what the client is told: of a refusal its text, of a failure no more than that there was one */
+  #stepFailed(error: unknown): ClientError {
+    if (error instanceof ClientError) return error;
+    this.#report("storage", error);
+    return internalError;
   }
 
   #after<Request extends AnnounceRequest | ScrapeRequest, Response>(
