@@ -37,6 +37,7 @@ const populations: Readonly<Record<string, PopulationShape>> = {
 
 const contestants: readonly Contestant[] = [
   chihaya({ network: "linux", workers: 1 }),
+  chihaya({ network: "linux", workers: 1, whitelist: true }),
   chihaya({ network: "linux", workers: 2 }),
   chihaya({ network: "portable", workers: 1 }),
   chihaya({ network: "portable", workers: 2 }),

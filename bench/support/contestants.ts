@@ -36,19 +36,25 @@ export interface OwnOptions {
   /** More settings of the `http` block, each with four spaces in front. */
   http?: string;
   storage?: string;
+  /** Whether it answers only for torrents of a list, which has all of them. */
+  whitelist?: boolean;
 }
 
 /** This tracker, from a configuration file, as its users run it. */
 export function chihaya(options: OwnOptions): Contestant {
-  const { network, workers, settings = "", http = "", storage = "" } = options;
-  const name = `chihaya, ${network}, ${workers === 1 ? "1 worker" : `${workers} workers`}`;
+  const { network, workers, settings = "", http = "", storage = "", whitelist = false } = options;
+  const threads = workers === 1 ? "1 worker" : `${workers} workers`;
+  const name = `chihaya, ${network}, ${threads}${whitelist ? ", whitelist" : ""}`;
   return {
     name,
     workloads: ["udp", "http-keep-alive", "http-close"],
     isTracker: true,
-    async start(directory) {
+    async start(directory, shape) {
       const ports = await findPorts();
       const file = join(directory, `chihaya-${ports.udp}.yaml`);
+      const list = join(directory, `torrents-${ports.udp}.txt`);
+      if (whitelist) writeFileSync(list, infoHashes(shape));
+      const hook = `{ name: torrent approval, options: { whitelist_from: [${JSON.stringify(list)}] } }`;
       writeFileSync(
         file,
         `chihaya:
@@ -56,6 +62,7 @@ export function chihaya(options: OwnOptions): Contestant {
   workers: ${workers}
   metrics_addr: "127.0.0.1:${ports.metrics}"
 ${settings}
+${whitelist ? `  prehooks: [${hook}]` : ""}
   http:
     addr: "127.0.0.1:${ports.http}"
 ${http}
@@ -70,12 +77,12 @@ ${storage}
       );
       const main = join(bench, "../src/cli/main.ts");
       const command = [process.execPath, main, "--config", file];
-      return new Server(command, ports, directory, workers).ready(() => answers(ports));
+      return new Server(command, ports, directory, workers).ready(() => answers(ports, shape));
     },
   };
 }
 
-/** Debian's package, which answers only for the torrents of its whitelist. */
+/** Debian's package, which is built to answer only for the torrents of its whitelist. */
 export const opentracker: Contestant = {
   name: "opentracker",
   workloads: ["udp", "http-close"],
