@@ -73,7 +73,8 @@ const memory = { gcInterval: 180, peerLifetime: 1860, maxPeers: 1_000_000, peerI
 
 /**
  * A whole tracker inside a program, in its thread. It touches no signals and no files, and logs nothing unless it is
- * given a logger.
+ * given a logger. `start`, `reload` and `stop` come one after the other, in the order of the calls: a hook cannot wait for
+ * one of them in its own `start` or `stop`.
  */
 export class EmbeddedTracker {
   readonly store: PeerStore;
@@ -85,6 +86,8 @@ export class EmbeddedTracker {
   readonly #hub: LocalHub;
   #tracker: Tracker | undefined;
   #closeNetwork: () => void = () => undefined;
+  /** Settled when all starts, reloads and stops so far have come to their end. */
+  #settled: Promise<unknown> = Promise.resolve();
 
   constructor(options: CreateTrackerOptions = {}) {
     this.#options = options;
@@ -112,7 +115,11 @@ export class EmbeddedTracker {
   }
 
   /** Starts store, hooks and frontends, or stops what was started and rejects. To be called once. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return this.#inTurn(() => this.#start());
+  }
+
+  async #start(): Promise<void> {
     if (this.#tracker) throw new Error("the tracker has been started before");
     const { network: choice = "portable", logger = silentLogger } = this.#options;
     const network = await openNetwork(choice, ({ message }) => {
@@ -137,12 +144,16 @@ export class EmbeddedTracker {
    * named stays. Hooks of definitions are made anew; those given as values go on as they are, where they are still named.
    * @returns settings that take effect only after a restart
    */
-  async reload(
+  reload(
     changes: Pick<
       CreateTrackerOptions,
       "interval" | "minInterval" | "http" | "udp" | "preHooks" | "postHooks"
     >,
   ): Promise<string[]> {
+    return this.#inTurn(() => this.#reload(changes));
+  }
+
+  async #reload(changes: Partial<CreateTrackerOptions>): Promise<string[]> {
     if (!this.#tracker) throw new Error("the tracker is not running");
     const options = { ...this.#options, ...changes };
     const later = await this.#tracker.reload(await this.#compose(options));
@@ -151,14 +162,22 @@ export class EmbeddedTracker {
   }
 
   /** Stops it. Idempotent. @param deadline  seconds for requests under way */
-  async stop(deadline = 10): Promise<void> {
-    await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
-    this.#close();
+  stop(deadline = 10): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
+      this.#close();
+    });
   }
 
   /** All its metrics as Prometheus reads them. */
   async renderMetrics(): Promise<string> {
     return renderPrometheus(await this.metrics.scrape());
+  }
+
+  #inTurn<Result>(step: () => Promise<Result>): Promise<Result> {
+    const done = this.#settled.then(step);
+    this.#settled = done.catch(() => undefined);
+    return done;
   }
 
   #close(): void {

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { announceQuery, RawClient } from "../../test/fixtures/http-server.ts";
+import type { Hook } from "../middleware/hook.ts";
+import { createTracker, type EmbeddedTracker } from "./create-tracker.ts";
+
+const http = { listen: [{ host: "127.0.0.1", port: 0 }] };
+
+/** A hook whose start waits for `gate`, and what became of it. */
+class Gated implements Hook {
+  readonly name = "gated";
+  readonly events: string[] = [];
+  readonly #gate = Promise.withResolvers<void>();
+  readonly #entered = Promise.withResolvers<void>();
+
+  /** Resolves when it is being started. */
+  readonly entered: Promise<void> = this.#entered.promise;
+
+  start(): Promise<void> {
+    this.events.push("start");
+    this.#entered.resolve();
+    return this.#gate.promise;
+  }
+
+  stop(): void {
+    this.events.push("stop");
+  }
+
+  open(): void {
+    this.#gate.resolve();
+  }
+}
+
+async function announce(t: TestContext, tracker: EmbeddedTracker): Promise<string> {
+  const client = new RawClient(t, Number(new URL(tracker.urls()[0]!).port));
+  return (await client.get(`/announce?${announceQuery()}`)).body;
+}
+
+test("reloads that nobody waits for come one after the other, and none loses what another changes", async (t) => {
+  const tracker = createTracker({ http, udp: false });
+  await tracker.start();
+  t.after(() => tracker.stop());
+  const hook = new Gated();
+  const reloads = [
+    tracker.reload({ interval: 60, preHooks: [hook] }),
+    tracker.reload({ minInterval: 30, preHooks: [hook] }),
+  ];
+  hook.open();
+  await Promise.all(reloads);
+  assert.match(await announce(t, tracker), /8:intervali60e12:min intervali30e/);
+  assert.deepEqual(hook.events, ["start"]);
+});
+
+test("a reload that is refused does not stand in the way of the next", async (t) => {
+  const tracker = createTracker({ http, udp: false });
+  await tracker.start();
+  t.after(() => tracker.stop());
+  const refused = tracker.reload({ interval: 60, http: { ...http, announceRoutes: ["no slash"] } });
+  const taken = tracker.reload({ minInterval: 30 });
+  await assert.rejects(refused);
+  await taken;
+  assert.match(await announce(t, tracker), /8:intervali1800e12:min intervali30e/);
+});
+
+test("stop waits for a start under way, and then nothing is served", async () => {
+  const hook = new Gated();
+  const tracker = createTracker({ http, udp: false, preHooks: [hook] });
+  const started = tracker.start();
+  await hook.entered;
+  const stopped = tracker.stop();
+  hook.open();
+  await Promise.all([started, stopped]);
+  assert.equal(tracker.isServing, false);
+  assert.deepEqual(hook.events, ["start", "stop"]);
+});
+
+test("a tracker is started once, also where two ask at once", async (t) => {
+  const tracker = createTracker({ http, udp: false });
+  const asked = [tracker.start(), tracker.start()];
+  t.after(() => tracker.stop());
+  await assert.rejects(asked[1]!, { message: "the tracker has been started before" });
+  await asked[0];
+  assert.equal(tracker.isServing, true);
+});
