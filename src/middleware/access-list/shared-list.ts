@@ -56,6 +56,8 @@ export class SharedList {
   #before = 0;
   /** The generation that this object has written; -1 as long as it has seen anything that is not in one. */
   #written = -1;
+  /** What a swap has brought about, and other lists do not wait for. */
+  #following: Promise<void> | undefined;
   #entries = 0;
   #lastSuccess = 0;
 
@@ -127,6 +129,7 @@ export class SharedList {
     // A reload that was refused: the one that goes on writes again.
     if (this.#isWriter) this.memory.writer = this.#before;
     await writing;
+    await this.#following;
   }
 
   /** Whether none has come after it: during a reload the old one is still there. */
@@ -179,6 +182,7 @@ export class SharedList {
     if (this.#stopped.signal.aborted) return;
     this.#timer = setTimeout(async () => {
       await this.check();
+      await this.#following;
       this.#schedule();
     }, this.#options.checkInterval * 1000).unref();
   }
@@ -228,11 +232,12 @@ export class SharedList {
       }
       this.#loads.loaded();
       this.#deps.logger.info({ entries: list.size }, "list loaded");
-      await this.#onSwap?.(generation === 0 ? undefined : old, next, pace, signal);
+      return this.#onSwap?.(generation === 0 ? undefined : old, next, pace, signal);
     };
     const turn = writing.then(swap);
     writing = turn.catch(() => undefined);
-    await turn;
+    const follow = await turn;
+    this.#following = follow?.();
   }
 
   /** @returns whether it could be read */
@@ -280,13 +285,16 @@ export interface SharedListParts {
   onSwap?: SwapListener;
 }
 
-/** Hears of a swap. The memory of `old` is not written before it has settled. */
+/**
+ * Hears of a swap. The memory of `old` is not written before it has settled.
+ * @returns what is to be done about it, which must not reject; only the next look at this list waits for it
+ */
 export type SwapListener = (
   old: Int32Array | undefined,
   next: Int32Array,
   pace: Pace,
   signal: AbortSignal,
-) => Promise<void>;
+) => Promise<(() => Promise<void>) | undefined>;
 
 function sourcesOf({ whitelistFrom, blacklistFrom, fetchInterval }: ListOptions): Source[] {
   const create = (kind: ListKind) => (location: string) => ({

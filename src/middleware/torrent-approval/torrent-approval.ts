@@ -47,7 +47,7 @@ export function createTorrentApproval(options: FixedLists): Hook {
  */
 export async function createTorrentLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
   checkEntries(options);
-  const { check, list } = await checkShared(approval, options, deps, (kind) => remover(kind, deps.store));
+  const { check, list } = await checkShared(approval, options, deps, (kind) => remover(kind, deps));
   return { ...createHook(check), ...list };
 }
 
@@ -89,22 +89,42 @@ function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
   return `not an infohash: ${quoted(bytes, start, end)}; expected 40 hexadecimal digits, or a comment after #`;
 }
 
-/** Removes the torrents that have left the list of those that are tracked, or have come to the list of the others. */
-function remover(kind: ListKind, store: HookDeps["store"]): SwapListener {
+/**
+ * Removes the torrents that have left the list of those that are tracked, or have come to the list of the others. One that
+ * cannot be removed is left to expire: nobody can announce it any more.
+ */
+function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
   const { width } = approval;
-  const words = new Int32Array(width);
-  const bytes = new Uint8Array(words.buffer);
   return async (old, next, pace, signal) => {
     const before = new KeySet(width, old ?? new Int32Array(KeySet.words(width, 0)));
     const after = new KeySet(width, next);
     const [from, others, fromWords] = kind === "whitelist" ? [before, after, old] : [after, before, next];
-    if (fromWords === undefined) return;
-    for (let at = from.next(0); at >= 0 && !signal.aborted; at = from.next(at + width)) {
-      if (!others.has(fromWords, at)) {
-        for (let i = 0; i < width; i++) words[i] = fromWords[at + i]!;
-        await store.remove(bytes);
-      }
+    if (fromWords === undefined) return undefined;
+    let gone = 0;
+    for (let at = from.next(0); at >= 0; at = from.next(at + width)) {
+      if (!others.has(fromWords, at)) gone++;
       await pace.step();
     }
+    const infoHashes = new Int32Array(gone * width); // a copy: the memory is written again
+    for (let at = from.next(0), to = 0; at >= 0; at = from.next(at + width)) {
+      if (!others.has(fromWords, at)) for (let i = 0; i < width; i++) infoHashes[to++] = fromWords[at + i]!;
+      await pace.step();
+    }
+    return async () => {
+      let failed = 0;
+      let reason: unknown;
+      for (let n = 0; n < gone && !signal.aborted; n++) {
+        try {
+          await store.remove(new Uint8Array(infoHashes.buffer, n * infoHashLength, infoHashLength));
+        } catch (error) {
+          failed++;
+          reason = error;
+        }
+        await pace.step();
+      }
+      if (failed === 0) return;
+      const why = (reason as Error).message;
+      logger.error({ err: reason }, `${failed} of ${gone} torrents not removed: ${why}; they expire`);
+    };
   };
 }
