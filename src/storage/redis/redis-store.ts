@@ -10,6 +10,7 @@ import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
 import { Batch, type BatchEntry, SizeHints } from "./batch.ts";
+import { within } from "./cluster-connection.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";
 import { SampleCache } from "./sample-cache.ts";
@@ -324,16 +325,13 @@ export class RedisStore implements PeerStore {
 
   /** Sends a batch and gives out its answers, or does without the engine. Never rejects. */
   async #send(batch: Batch): Promise<void> {
-    const { clock, random } = this.#options;
-    const { peerLifetime, gcInterval, readTimeout } = this.#config;
     this.#underWay++;
     const started = performance.now();
     const returns = this.#returns;
     const fail = (error: Error): void => this.#fail(batch, error, returns);
-    const timer = setTimeout(fail, readTimeout * 1000, new Error("no answer in time"));
+    const timer = setTimeout(fail, this.#config.readTimeout * 1000, new Error("no answer in time"));
     try {
-      const bytes = batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() });
-      const reply = await this.#announce(batch, bytes);
+      const reply = await this.#announce(batch);
       if (batch.isDone) return;
       batch.take(reply);
       if (this.#backlog.size > 0) this.#forgetStopped(batch);
@@ -348,7 +346,10 @@ export class RedisStore implements PeerStore {
     }
   }
 
-  async #announce(batch: Batch, bytes: Buffer): Promise<Buffer> {
+  async #announce(batch: Batch): Promise<Buffer> {
+    const { clock, random } = this.#options;
+    const { peerLifetime, gcInterval } = this.#config;
+    const bytes = batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() });
     const port = this.#openPort();
     const key = Buffer.concat([this.#prefix, batch.infoHash(batch.entries[0]!)]);
     const keys = port.isCluster ? [key] : [];
@@ -361,6 +362,11 @@ export class RedisStore implements PeerStore {
       this.#refused += reply.readUInt16BE(0);
       return reply;
     }
+  }
+
+  /** Sends a batch whose answers nobody waits for. */
+  async #deliver(batch: Batch): Promise<void> {
+    await within(this.#config.readTimeout * 1000, this.#announce(batch));
   }
 
   /** Runs a script; the engine is given its text where it does not know it (any more). */
@@ -480,16 +486,12 @@ export class RedisStore implements PeerStore {
   async #probeOnce(): Promise<void> {
     const port = this.#openPort();
     const key = Buffer.concat([this.#prefix, Buffer.from("probe")]);
-    const { promise, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error("no answer in time")), this.#config.readTimeout * 1000);
     try {
-      await Promise.race([port.send(key, ["SET", key, "1", "EX", "10"]), promise]);
-      if (port.isCluster) await Promise.race([pingAll(port), promise]);
+      await within(this.#config.readTimeout * 1000, port.send(key, ["SET", key, "1", "EX", "10"]));
     } catch (error) {
       if (!isFull(error)) throw error;
-    } finally {
-      clearTimeout(timer);
     }
+    if (port.isCluster) await pingAll(port);
   }
 
   /**
@@ -498,16 +500,14 @@ export class RedisStore implements PeerStore {
    * @throws Error where the engine does not answer; some have been taken then, and can be given again
    */
   async replay(announces: AsyncIterable<{ request: AnnounceRequest; unixSeconds: number }>): Promise<void> {
-    const { clock, random } = this.#options;
-    const { peerLifetime, gcInterval, peerIds } = this.#config;
+    const { peerIds } = this.#config;
     const nobody = new AnnounceResponse(
       new PeerList(4, new Uint8Array(0)),
       new PeerList(6, new Uint8Array(0)),
     );
     let batch = new Batch(peerIds, 8192);
     const send = async (): Promise<void> => {
-      if (batch.entries.length > 0)
-        await this.#announce(batch, batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() }));
+      if (batch.entries.length > 0) await this.#deliver(batch);
       batch = new Batch(peerIds, 8192);
     };
     for await (const { request, unixSeconds } of announces) {
@@ -523,14 +523,12 @@ export class RedisStore implements PeerStore {
 
   /** Sends the backlog in the order of its announces; what comes meanwhile still goes there. */
   async #handOver(): Promise<void> {
-    const { clock, random } = this.#options;
-    const { peerLifetime, gcInterval } = this.#config;
     for (;;) {
       const batches = this.#backlog.take(maxBatch, this.#config.peerIds, this.#port!.isCluster);
       if (batches.length === 0) return;
       for (const [n, batch] of batches.entries()) {
         try {
-          await this.#announce(batch, batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() }));
+          await this.#deliver(batch);
         } catch (error) {
           for (const lost of batches.slice(n)) for (const entry of lost.entries) this.#serve(lost, entry);
           throw error;

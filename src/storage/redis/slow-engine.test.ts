@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { AnnounceRequest } from "../../bittorrent/announce.ts";
+import { createRandom } from "../../bittorrent/clock.ts";
+import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import type { RedisStoreConfig } from "./config.ts";
+import type { RedisArgument, RedisPort } from "./redis-port.ts";
+import { RedisStore } from "./redis-store.ts";
+import { layoutVersion } from "./script.ts";
+
+const prefix = `test:${layoutVersion}:`;
+/** What the script says to one announce in an empty torrent. */
+const emptyAnswer = Buffer.alloc(23);
+
+/** A store over an engine whose answers the test gives. */
+class Bench {
+  readonly environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
+  readonly changes: (string | undefined)[] = [];
+  /** What has come, as text. */
+  readonly commands: string[] = [];
+  readonly store: RedisStore;
+  readonly tester: StoreTester;
+  readonly config: RedisStoreConfig;
+  connect: () => Promise<void> = async () => undefined;
+  /** What a command is answered. */
+  answer: (name: string, args: readonly RedisArgument[]) => unknown = (name) =>
+    name === "EVALSHA" ? emptyAnswer : "OK";
+
+  readonly #t: TestContext;
+
+  constructor(t: TestContext, changes: Partial<RedisStoreConfig> = {}) {
+    this.#t = t;
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { clock, peerLifetime } = this.environment;
+    this.config = {
+      broker: ["redis://127.0.0.1:6379/0"],
+      topology: "single",
+      sentinelMaster: "",
+      keyPrefix: "test:",
+      connectTimeout: 2,
+      readTimeout: 2,
+      peerLifetime,
+      gcInterval: 180,
+      peerIds: false,
+      onFailure: "refuse",
+      maxLocalPeers: 1000,
+      ...changes,
+    };
+    const send = async (args: readonly RedisArgument[]): Promise<unknown> => {
+      this.commands.push(args.map((arg) => arg.toString("latin1")).join(" "));
+      return this.answer(`${args[0]}`, args);
+    };
+    const port: RedisPort = {
+      isCluster: false,
+      connect: () => this.connect(),
+      send: (_, args) => send(args),
+      masters: () => [{ send }],
+      close: () => undefined,
+    };
+    this.store = new RedisStore({
+      clock,
+      random: createRandom(1),
+      config: this.config,
+      createPort: () => port,
+      onChange: (gone) => this.changes.push(gone),
+    });
+    this.tester = new StoreTester(this.store, this.environment);
+  }
+
+  /** Lets time pass, and what hangs on it happen. */
+  async wait(ms: number): Promise<void> {
+    this.#t.mock.timers.tick(ms);
+    for (let i = 0; i < 5; i++) await turn();
+  }
+}
+
+const never = new Promise<never>(() => undefined);
+const torrent = testInfoHash(1);
+
+test("a hand-over that the engine does not answer is done again", async (t) => {
+  const bench = new Bench(t, { onFailure: "serve" });
+  const { store, tester, changes } = bench;
+  await store.start();
+  bench.answer = () => {
+    throw new Error("Socket closed");
+  };
+  await tester.announce(torrent, testPeer(4, 1));
+  bench.answer = (name) => (name === "EVALSHA" ? never : "OK");
+  await bench.wait(500);
+  assert.equal(store.standing.backlog, 0, "it is under way");
+  await bench.wait(2000);
+  assert.deepEqual([store.standing.backlog, store.readiness], [1, "redis: no answer in time"]);
+  bench.answer = (name) => (name === "EVALSHA" ? emptyAnswer : "OK");
+  await bench.wait(500);
+  assert.deepEqual([store.standing.backlog, store.readiness], [0, true]);
+  assert.deepEqual(changes, ["Socket closed", undefined]);
+  store.stop();
+});
+
+test("a replay that the engine does not answer ends", async (t) => {
+  const bench = new Bench(t);
+  await bench.store.start();
+  bench.answer = () => never;
+  const request = new AnnounceRequest();
+  const replay = bench.store.replay(
+    (async function* () {
+      yield { request, unixSeconds: bench.environment.clock.unixSeconds };
+    })(),
+  );
+  const ended = assert.rejects(replay, /no answer in time/);
+  await bench.wait(0);
+  await bench.wait(2000);
+  await ended;
+  bench.store.stop();
+});
