@@ -211,7 +211,12 @@ export class RedisStore implements PeerStore {
 
   async statistics(): Promise<StoreStatistics> {
     const isDue = performance.now() >= this.#countAgainMs;
-    if (isDue && this.#gone === undefined) this.#counting ??= this.#count();
+    if (isDue && this.#gone === undefined && !this.#counting) {
+      this.#counting = this.#count().finally(() => {
+        this.#counting = undefined;
+      });
+      this.#counting.catch(() => undefined); // nobody waits for one in the background
+    }
     const totals =
       this.#totals === undefined || this.#totals.keys < fewKeys ? await this.#counting : undefined;
     const { keys: _, ...counts } = totals ?? this.#totals ?? { keys: 0, ...this.#localTotals() };
@@ -552,16 +557,12 @@ export class RedisStore implements PeerStore {
   /** Counts everything, page of keys by page. */
   async #count(): Promise<Totals> {
     const started = performance.now();
-    try {
-      const totals = await totalsOf(await this.#openPort().masters(), this.#prefix);
-      this.#totals = totals;
-      if (totals.keys >= fewKeys) {
-        const ended = performance.now();
-        this.#countAgainMs = ended + countPauses * (ended - started);
-      }
-      return totals;
-    } finally {
-      this.#counting = undefined;
+    const totals = await totalsOf(await this.#openPort().masters(), this.#prefix);
+    this.#totals = totals;
+    if (totals.keys >= fewKeys) {
+      const ended = performance.now();
+      this.#countAgainMs = ended + countPauses * (ended - started);
     }
+    return totals;
   }
 }

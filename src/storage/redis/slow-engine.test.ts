@@ -78,6 +78,29 @@ class Bench {
 const never = new Promise<never>(() => undefined);
 const torrent = testInfoHash(1);
 
+test("an engine that breaks while it is counted in the background leaves the last count", async (t) => {
+  let ms = 0;
+  t.mock.method(performance, "now", () => ms++);
+  const bench = new Bench(t);
+  const keys = Array.from({ length: 5000 }, (_, n) => Buffer.from(prefix + `${n}`.padStart(20, "0")));
+  const meta = Buffer.alloc(44);
+  meta.writeUInt32BE(1, 8);
+  bench.answer = (name) => (name === "SCAN" ? [Buffer.from("0"), keys] : name === "HGET" ? meta : "OK");
+  const { store } = bench;
+  await store.start();
+  assert.equal((await store.statistics()).seeders, 5000);
+  ms += 1000;
+  bench.answer = () => {
+    throw new Error("Socket closed");
+  };
+  for (let i = 0; i < 2; i++) {
+    assert.equal((await store.statistics()).seeders, 5000);
+    await turn(); // a rejection that nobody handles would be noticed now
+  }
+  assert.equal(bench.commands.filter((command) => command.startsWith("SCAN")).length, 3, "it is tried again");
+  store.stop();
+});
+
 test("a hand-over that the engine does not answer is done again", async (t) => {
   const bench = new Bench(t, { onFailure: "serve" });
   const { store, tester, changes } = bench;
