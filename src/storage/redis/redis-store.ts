@@ -259,13 +259,14 @@ export class RedisStore implements PeerStore {
       await this.#probeOnce();
       this.#gone = undefined;
     } catch (error) {
+      const why = this.#lastError || (error as Error).message;
       if (!this.#local) {
         this.stop();
         const where = this.#config.broker.map(withoutSecrets).join(", ");
-        const why = this.#lastError || (error as Error).message;
         throw new Error(`cannot use the storage engine at ${where}: ${why}`, { cause: error });
       }
-      this.#lose((error as Error).message);
+      this.#gone = undefined; // so that it counts as an outage
+      this.#lose(why);
     }
   }
 

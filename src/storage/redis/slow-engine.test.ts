@@ -137,3 +137,15 @@ test("a replay that the engine does not answer ends", async (t) => {
   await ended;
   bench.store.stop();
 });
+
+test("a start without the engine is an outage like any other, where it serves", async (t) => {
+  const bench = new Bench(t, { onFailure: "serve" });
+  bench.connect = () => Promise.reject(new Error("no connection"));
+  const { store, changes } = bench;
+  await store.start();
+  assert.deepEqual([changes, store.readiness], [["no connection"], "redis: no connection"]);
+  bench.connect = async () => undefined;
+  await bench.wait(500);
+  assert.deepEqual([changes.length, store.readiness], [2, true]);
+  store.stop();
+});
