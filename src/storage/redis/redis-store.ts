@@ -148,9 +148,8 @@ export class RedisStore implements PeerStore {
     this.#backlog = new Backlog(config.maxLocalPeers);
     if (config.sampleCache) this.#samples = new SampleCache(config.sampleCache, clock, random);
     if (config.onFailure === "serve") {
-      const { gcInterval, peerLifetime, maxLocalPeers, peerIds } = config;
       this.#local = new MemoryStore({
-        config: { gcInterval, peerLifetime, maxPeers: maxLocalPeers, peerIds },
+        config: { ...config, maxPeers: config.maxLocalPeers },
         clock,
         random,
       });
@@ -283,6 +282,7 @@ export class RedisStore implements PeerStore {
     const { peerLifetime, gcInterval, readTimeout } = config;
     const before = this.#config;
     this.#config = { ...before, peerLifetime, gcInterval, readTimeout };
+    this.#local?.configure({ ...this.#config, maxPeers: before.maxLocalPeers });
     return restartOptions
       .filter(([, field]) => JSON.stringify(before[field]) !== JSON.stringify(config[field]))
       .map(([name]) => name);

@@ -149,3 +149,16 @@ test("a start without the engine is an outage like any other, where it serves", 
   assert.deepEqual([changes.length, store.readiness], [2, true]);
   store.stop();
 });
+
+test("a reload changes how long peers stay in local memory", async (t) => {
+  const bench = new Bench(t, { onFailure: "serve" });
+  bench.connect = () => Promise.reject(new Error("no connection"));
+  const { store, tester } = bench;
+  await store.start();
+  await tester.announce(torrent, testPeer(4, 1));
+  assert.deepEqual(store.configure({ ...bench.config, peerLifetime: 60, gcInterval: 10 }), []);
+  tester.advance(100);
+  await bench.wait(10_000);
+  assert.equal((await store.statistics()).leechers, 0);
+  store.stop();
+});
