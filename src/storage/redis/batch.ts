@@ -138,6 +138,10 @@ export class Batch {
     return record;
   }
 
+  has(infoHash: Uint8Array): boolean {
+    return this.entries.some((entry) => this.infoHash(entry).equals(infoHash));
+  }
+
   /** The infohash of an entry, in the bytes of the batch. */
   infoHash(entry: BatchEntry): Buffer {
     return this.#bytes.subarray(entry.at + 10, entry.at + 10 + infoHashLength);

@@ -132,7 +132,7 @@ export class RedisStore implements PeerStore {
   readonly #filling = new Map<string, Batch>();
   readonly #full: Batch[] = [];
   #waiting = 0;
-  #underWay = 0;
+  readonly #underWay = new Set<Batch>();
   #isScheduled = false;
   #refused = 0;
   #unanswered = 0;
@@ -202,9 +202,11 @@ export class RedisStore implements PeerStore {
 
   async remove(infoHash: Uint8Array): Promise<void> {
     const key = Buffer.concat([this.#prefix, infoHash]);
+    const earlier = [...this.#underWay, ...this.#full, ...this.#filling.values()];
+    const ofTorrent = earlier.filter((batch) => batch.has(infoHash));
+    await Promise.allSettled(ofTorrent.map((batch) => batch.settled.promise));
     await this.#local?.remove(infoHash);
     if (this.#gone !== undefined) throw storageUnavailable;
-    this.#flush(); // what came before is applied before
     await this.#openPort().send(key, ["UNLINK", key]);
   }
 
@@ -321,9 +323,9 @@ export class RedisStore implements PeerStore {
   readonly #flush = (): void => {
     this.#isScheduled = false;
     const isCluster = this.#port?.isCluster === true;
-    while (this.#full.length > 0 && (isCluster || this.#underWay < maxBatchesUnderWay))
+    while (this.#full.length > 0 && (isCluster || this.#underWay.size < maxBatchesUnderWay))
       this.#send(this.#full.shift()!);
-    if (!isCluster && this.#underWay >= maxBatchesUnderWay) return;
+    if (!isCluster && this.#underWay.size >= maxBatchesUnderWay) return;
     const batches = [...this.#filling.values()];
     this.#filling.clear();
     for (const batch of batches) this.#send(batch);
@@ -331,7 +333,7 @@ export class RedisStore implements PeerStore {
 
   /** Sends a batch and gives out its answers, or does without the engine. Never rejects. */
   async #send(batch: Batch): Promise<void> {
-    this.#underWay++;
+    this.#underWay.add(batch);
     const started = performance.now();
     const returns = this.#returns;
     const fail = (error: Error): void => this.#fail(batch, error, returns);
@@ -347,7 +349,7 @@ export class RedisStore implements PeerStore {
       fail(error as Error);
     } finally {
       clearTimeout(timer);
-      this.#underWay--;
+      this.#underWay.delete(batch);
       if (this.#full.length > 0 || this.#filling.size > 0) this.#flush();
     }
   }

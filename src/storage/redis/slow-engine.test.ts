@@ -162,3 +162,31 @@ test("a reload changes how long peers stay in local memory", async (t) => {
   assert.equal((await store.statistics()).leechers, 0);
   store.stop();
 });
+
+test("a torrent is removed after what was announced before, however much is under way", async (t) => {
+  const bench = new Bench(t);
+  const { store, tester, commands } = bench;
+  await store.start();
+  const answers: PromiseWithResolvers<Buffer>[] = [];
+  bench.answer = (name) => {
+    if (name !== "EVALSHA") return 1;
+    answers.push(Promise.withResolvers());
+    return answers.at(-1)!.promise;
+  };
+  const announced: Promise<unknown>[] = [];
+  for (let n = 1; n <= 4; n++) {
+    announced.push(tester.announce(testInfoHash(n + 1), testPeer(4, n)));
+    await turn();
+  }
+  announced.push(tester.announce(torrent, testPeer(4, 5)));
+  const removed = store.remove(torrent);
+  while (answers.length > 0) {
+    answers.shift()!.resolve(emptyAnswer);
+    await bench.wait(0);
+  }
+  await Promise.all([...announced, removed]);
+  const name = Buffer.from(torrent).toString("latin1");
+  const heard = commands.filter((command) => command.includes(name)).map((command) => command.split(" ")[0]);
+  assert.deepEqual(heard, ["EVALSHA", "UNLINK"]);
+  store.stop();
+});
