@@ -29,5 +29,5 @@ export interface RedisStoreConfig {
 
 /** Removes user and password from a URL, for logs and errors. */
 export function withoutSecrets(url: string): string {
-  return url.replace(/\/\/.*@/, "//");
+  return url.replace(/\/\/.*@/s, "//");
 }
