@@ -5,36 +5,42 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { findFreePort } from "../../../test/e2e/ports.ts";
 import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
-import { startRedisSentinels } from "../../../test/support/redis-groups.ts";
-import { startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import { startRedisCluster, startRedisSentinels } from "../../../test/support/redis-groups.ts";
+import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import type { RedisStoreConfig } from "./config.ts";
+import { slotOf } from "./key-slot.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
+import { readChihaya } from "./read-chihaya.ts";
 import { RedisStore } from "./redis-store.ts";
+import { layoutVersion } from "./script.ts";
 
 const environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
 const torrent = testInfoHash(1);
+
+function configFor(broker: string): RedisStoreConfig {
+  return {
+    broker: [broker],
+    topology: "single",
+    sentinelMaster: "chihaya",
+    keyPrefix: "test:",
+    connectTimeout: 1,
+    readTimeout: 2,
+    peerLifetime: environment.peerLifetime,
+    gcInterval: 180,
+    peerIds: false,
+    onFailure: "refuse",
+    maxLocalPeers: 1000,
+  };
+}
 
 function createStore(broker: string, changes: Partial<RedisStoreConfig> = {}): RedisStore {
   return new RedisStore({
     clock: environment.clock,
     random: createRandom(1),
     createPort: createNodeRedisPort,
-    config: {
-      broker: [broker],
-      topology: "single",
-      sentinelMaster: "chihaya",
-      keyPrefix: "test:",
-      connectTimeout: 1,
-      readTimeout: 2,
-      peerLifetime: environment.peerLifetime,
-      gcInterval: 180,
-      peerIds: false,
-      onFailure: "refuse",
-      maxLocalPeers: 1000,
-      ...changes,
-    },
+    config: { ...configFor(broker), ...changes },
   });
 }
 
@@ -63,6 +69,70 @@ describe("access to the engine", { skip: withoutRedis }, () => {
     } finally {
       store.stop();
       await server.stop();
+    }
+  });
+
+  test("another database takes SELECT as well", async () => {
+    const server = await startRedisServer();
+    const user = ["on", ">secret", "~test:*", "-@all", ...commands, "+select"];
+    assert.match(await server.cli("ACL", "SETUSER", "tracker", ...user), /OK/);
+    const store = createStore(`redis://tracker:secret@127.0.0.1:${server.port}/3`);
+    try {
+      await store.start();
+      await new StoreTester(store, environment).announce(torrent, testPeer(4, 1));
+      assert.equal(
+        await server.cli("-n", "3", "EXISTS", `test:${layoutVersion}:${Buffer.from(torrent)}`),
+        "1\n",
+      );
+    } finally {
+      store.stop();
+      await server.stop();
+    }
+  });
+
+  test("what Chihaya has is read with HSCAN alone", async () => {
+    const server = await startRedisServer();
+    const user = ["on", ">secret", "~IPv4*", "~IPv6*", "-@all", "+hscan"];
+    assert.match(await server.cli("ACL", "SETUSER", "reader", ...user), /OK/);
+    const swarm = `IPv4_L_${"ab".repeat(20)}`;
+    await server.cli("HSET", "IPv4", swarm, "1");
+    await server.cli("HSET", swarm, `${"-".repeat(20)}AB1234`, "1700000000000000000");
+    const url = `redis://reader:secret@127.0.0.1:${server.port}/0`;
+    const port = await createNodeRedisPort(configFor(url), () => undefined);
+    try {
+      await port.connect();
+      const [node] = await port.masters();
+      const found: number[] = [];
+      for await (const { request } of readChihaya(node!)) found.push(request.port);
+      assert.deepEqual(found, [0x4142]);
+    } finally {
+      port.close();
+      await server.stop();
+    }
+  });
+
+  test("a cluster takes CLUSTER SLOTS and ASKING as well", async () => {
+    const cluster = await startRedisCluster();
+    const user = ["on", ">secret", "~test:*", "-@all", ...commands, "+cluster|slots", "+asking"];
+    for (const server of cluster.servers)
+      assert.match(await server.cli("ACL", "SETUSER", "tracker", ...user), /OK/);
+    const broker = cluster.broker.map((url) => url.replace("//", "//tracker:secret@"));
+    const store = createStore("", { broker, topology: "cluster", connectTimeout: 5 });
+    const tester = new StoreTester(store, environment);
+    try {
+      await store.start();
+      for (let n = 2; n < 40; n++) await tester.announce(testInfoHash(n), testPeer(4, n));
+      assert.equal((await store.statistics()).leechers, 38);
+      const [from, to] = cluster.servers as [RedisServer, RedisServer];
+      const slot = slotOf(Buffer.concat([Buffer.from(`test:${layoutVersion}:`), torrent]));
+      const id = async (server: RedisServer): Promise<string> => (await server.cli("CLUSTER", "MYID")).trim();
+      assert.match(await from.cli("CLUSTER", "SETSLOT", `${slot}`, "MIGRATING", await id(to)), /OK/);
+      assert.match(await to.cli("CLUSTER", "SETSLOT", `${slot}`, "IMPORTING", await id(from)), /OK/);
+      assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 1, "ASK");
+      assert.equal((await to.cli("CLUSTER", "COUNTKEYSINSLOT", `${slot}`)).trim(), "1");
+    } finally {
+      store.stop();
+      await cluster.stop();
     }
   });
 
