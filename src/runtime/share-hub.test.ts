@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { announceRequest, announceResponse } from "../../test/support/requests.ts";
 import { createRandom } from "../bittorrent/clock.ts";
+import { type PeerStore, Step } from "../storage/peer-store.ts";
 import { answerShare, createSharedState, LocalHub, type ShareTell, WorkerHub } from "./share-hub.ts";
 
 const clock = { seconds: 0, unixSeconds: 0 };
@@ -34,8 +36,8 @@ function setUp() {
   return { hub, workers, start, deliver };
 }
 
-function share(hub: WorkerHub, name = "hook") {
-  return createSharedState(hub, name, { clock, random, owner: 1 });
+function share(hub: WorkerHub, name = "hook", turned = clock, owner = 1) {
+  return createSharedState(hub, name, { clock: turned, random, owner });
 }
 
 describe("what hooks share", () => {
@@ -57,13 +59,29 @@ describe("what hooks share", () => {
     assert.equal((await bigger).byteLength, 16);
   });
 
-  test("a further store has the same peers in every worker, and the first expires them", async () => {
+  test("a further store has the same peers in every worker, and the first expires them", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const turned = { ...clock };
     const { workers, deliver } = setUp();
-    const asked = workers.map((worker) => share(worker).store("near", storeOptions));
+    const asked = workers.map((worker, i) =>
+      share(worker, "hook", turned, i + 1).store("near", storeOptions),
+    );
     await deliver();
-    const stores = await Promise.all(asked);
-    const memories = stores.map((store) => (store as unknown as { memory: unknown }).memory);
-    assert.equal(memories[0], memories[1]);
+    const [first, second] = (await Promise.all(asked)) as [PeerStore, PeerStore];
+    const countPeers = async () => {
+      const counts = await Promise.all([first.statistics(), second.statistics()]);
+      return counts.map(({ seeders }) => seeders);
+    };
+    first.announce(announceRequest("i".repeat(20), "p".repeat(20)), announceResponse(), Step.apply);
+    assert.deepEqual(await countPeers(), [1, 1]);
+    turned.seconds += storeOptions.peerLifetime + 1;
+    second.start();
+    t.mock.timers.tick(storeOptions.gcInterval * 1000);
+    assert.deepEqual(await countPeers(), [1, 1]);
+    first.start();
+    t.mock.timers.tick(storeOptions.gcInterval * 1000);
+    assert.deepEqual(await countPeers(), [0, 0]);
+    for (const store of [first, second]) store.stop();
   });
 
   test("memory that cannot be had is refused with the reason", async () => {
