@@ -78,6 +78,12 @@ async function stampOf(file: FileHandle): Promise<string> {
 const beginMs = 30_000;
 const transferMs = 300_000;
 
+/** Why an answer with this status is not used. Redirects are not followed: they may lead to where only the tracker can go. */
+export function explainStatus(status: number): string {
+  const isRedirect = status >= 301 && status <= 308 && status !== 304;
+  return isRedirect ? `status ${status}, a redirect: give the URL that it leads to` : `status ${status}`;
+}
+
 /** What is behind an `http:` or `https:` URL; asked for at most once in an interval, and only for what has changed. */
 export class UrlSource implements ListSource {
   readonly name: string;
@@ -101,7 +107,7 @@ export class UrlSource implements ListSource {
     const timer = setTimeout(() => late.abort(new Error(`no answer within ${beginMs / 1000} s`)), beginMs);
     const signals = AbortSignal.any([signal, late.signal, AbortSignal.timeout(transferMs)]);
     const headers = isForced ? {} : this.#validators;
-    const response = await fetch(this.#url, { headers, signal: signals })
+    const response = await fetch(this.#url, { headers, signal: signals, redirect: "manual" })
       .catch((error: Error) => {
         const { message } = (error.cause as Error | undefined) ?? error; // of fetch itself it is "fetch failed"
         throw new Error(message, { cause: error });
@@ -111,7 +117,7 @@ export class UrlSource implements ListSource {
     if (status === 304 && !isForced) return "same";
     if (!response.ok || body === null) {
       await body?.cancel();
-      throw new Error(`status ${status}`);
+      throw new Error(explainStatus(status));
     }
     const [etag, modified] = [response.headers.get("etag"), response.headers.get("last-modified")];
     return {

@@ -32,6 +32,8 @@ class Bench {
   readonly folder = mkdtempSync(join(tmpdir(), "chihaya-lists-"));
   readonly log: string[] = [];
   readonly removed: number[] = [];
+  /** Takes the place of the store. */
+  remove: (infoHash: number) => void | Promise<void> = (infoHash) => void this.removed.push(infoHash);
   readonly metrics = new Metrics();
   readonly #memories = new Map<string, SharedArrayBuffer>();
   readonly #topics = new Map<string, unknown>();
@@ -77,7 +79,7 @@ class Bench {
       void this.log.push(`${level}: ${message.replaceAll(`${this.folder}/`, "")}`);
     const logger = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
     const store = {
-      remove: (infoHash: Uint8Array) => void this.removed.push(Number(`0x${toHex(infoHash)}`)),
+      remove: (infoHash: Uint8Array) => this.remove(Number(`0x${toHex(infoHash)}`)),
     };
     const clock = { seconds: 1, unixSeconds: 1_700_000_000 };
     return { clock, random: this.#random, logger, metrics: this.metrics, shared, store };
@@ -171,6 +173,40 @@ describe("lists from files", () => {
     assert.equal(first.passing(), "1456789");
     await first.hook.stop!();
     assert.deepEqual(bench.removed.sort(), [1, 2, 3]);
+  });
+
+  test("a store that cannot remove a torrent: the list is loaded, and the others are removed", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2, 3, 4));
+    const first = await bench.start({ whitelistFrom: [bench.path()] });
+    bench.remove = async (infoHash) => {
+      if (infoHash < 3) throw new Error("the engine is gone");
+      bench.removed.push(infoHash);
+    };
+    bench.write(names(4));
+    const problem = "2 of 3 torrents not removed: the engine is gone; they expire";
+    await bench.logged(`error: ${problem}`);
+    assert.deepEqual(bench.log.slice(1), ["info: list loaded", `error: ${problem}`]);
+    assert.deepEqual([first.passing(), bench.removed], ["4", [3]]);
+    assert.equal(bench.value("loads_total", { result: "failed" }), 0);
+  });
+
+  test("while torrents are removed no other list waits", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2));
+    bench.write(names(5), "other.txt");
+    const first = await bench.start({ whitelistFrom: [bench.path()] });
+    const removing = Promise.withResolvers<void>();
+    const removal = Promise.withResolvers<void>();
+    bench.remove = () => {
+      removing.resolve();
+      return removal.promise;
+    };
+    bench.write(names(2));
+    await removing.promise;
+    const other = await bench.start({ whitelistFrom: [bench.path("other.txt")], maxEntries: 6000 });
+    assert.deepEqual([first.passing(), other.passing()], ["2", "5"]);
+    removal.resolve();
   });
 
   const bad: [name: string, text: string | Uint8Array | undefined, problem: string][] = [
@@ -366,6 +402,22 @@ describe("lists from URLs", () => {
     while (bench.value("failing_sources") !== 0) await soon();
     now = { etag: '"2"', body: names(2, 3) };
     while (first.passing() !== "23") await soon();
+  });
+
+  test("a redirect is not followed", async (t) => {
+    const bench = new Bench(t);
+    const elsewhere = await serve(t, (_request, response) => {
+      response.end("something that only the tracker can reach");
+    });
+    const url = await serve(t, (_request, response) => {
+      response.writeHead(302, { location: elsewhere }).end();
+    });
+    const first = await bench.start({ whitelistFrom: [url], fetchInterval: 1000 });
+    assert.equal(first.passing(), "");
+    const name = url.slice(0, url.indexOf("?"));
+    assert.deepEqual(bench.log, [
+      `error: list not loaded: ${name}: status 302, a redirect: give the URL that it leads to; no list yet: on_failure is refuse`,
+    ]);
   });
 
   test("a file that changes while a URL is down is taken when the URL is back, changed or not", async (t) => {

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -22,7 +25,7 @@ import type { HookDeps } from "../define-hook.ts";
 import { type Hook, RequestContext } from "../hook.ts";
 import { createJwt, invalidJwt, missingJwt, unverifiableJwt } from "./jwt.ts";
 import type { JwtOptions } from "./options.ts";
-import { maxKeySetLength } from "./read-key-set.ts";
+import { fetchKeySet, maxKeySetLength } from "./read-key-set.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
 const otherInfoHash = "fedcba9876543210fedcba9876543210fedcba98";
@@ -453,6 +456,23 @@ describe("the issuer's keys", () => {
       assert.equal(await announce(hook, await signToken(rsa, claims)), undefined);
     });
   }
+
+  test("a redirect is not followed", async (t) => {
+    const server = createServer((request, response) => {
+      if (request.url === "/keys") response.writeHead(301, { location: "/elsewhere" }).end();
+      else response.end(JSON.stringify({ keys: [rsa.jwk] }));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`;
+    const { signal } = new AbortController();
+    await assert.rejects(fetchKeySet(url, signal, { fetch }), {
+      message: "status 301, a redirect: give the URL that it leads to",
+    });
+  });
 
   test("keys that cannot be used do not spoil the others", async (t) => {
     const short = { ...rsa.jwk, kid: "short", n: rsa.jwk.n!.slice(0, 171) };

@@ -1,16 +1,20 @@
 import { open } from "node:fs/promises";
 import type { JWK } from "jose";
+import { explainStatus } from "../access-list/list-source.ts";
 
 /** The part of the world that keys come from; tests bring their own. */
 export interface KeySetSources {
-  fetch: (url: string, init: { signal: AbortSignal; headers: Record<string, string> }) => Promise<Response>;
+  fetch: (
+    url: string,
+    init: { signal: AbortSignal; headers: Record<string, string>; redirect: "manual" },
+  ) => Promise<Response>;
 }
 
 /** Longest document with keys, in bytes. */
 export const maxKeySetLength: number = 256 * 1024;
 
 /**
- * Fetches the JSON Web Key Set behind an http(s) URL.
+ * Fetches the JSON Web Key Set behind an http(s) URL, and only that: whoever redirects would choose who signs tokens.
  * @throws Error for a status other than 2xx, a document that is too long, and what is no key set
  */
 export async function fetchKeySet(
@@ -21,10 +25,11 @@ export async function fetchKeySet(
   const response = await fetch(url, {
     signal,
     headers: { accept: "application/jwk-set+json, application/json" },
+    redirect: "manual",
   });
   if (!response.ok) {
     await response.body?.cancel();
-    throw new Error(`status ${response.status}`);
+    throw new Error(explainStatus(response.status));
   }
   const parts: Uint8Array[] = [];
   let length = 0;
