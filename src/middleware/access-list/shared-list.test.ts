@@ -456,7 +456,7 @@ describe("lists from URLs", () => {
       if (broken !== undefined) bench.write(broken);
       bench.write(names(1), "looked-at.txt");
       const options = {
-        whitelistFrom: [bench.path("looked-at.txt"), url, bench.path()],
+        whitelistFrom: [bench.path(), bench.path("looked-at.txt"), url],
         fetchInterval: 1000,
       };
       const first = await bench.start(options);
