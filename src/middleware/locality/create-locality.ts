@@ -63,7 +63,12 @@ export async function createLocality(
     name: "locality",
     aroundAnnounce: (next) => locality.around(next),
     start: async () => {
-      for (const database of databases) await database.start();
+      try {
+        for (const database of databases) await database.start();
+      } catch (error) {
+        for (const database of databases) database.stop();
+        throw error;
+      }
       await store.start();
     },
     stop: () => {

@@ -7,8 +7,11 @@ import { type TestContext, test } from "node:test";
 import { writeMmdb } from "../../../test/support/write-mmdb.ts";
 import { Address } from "../../bittorrent/address.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
+import { silentLogger } from "../../observability/logger.ts";
+import { Metrics } from "../../observability/metrics.ts";
 import { createSharedState, LocalHub } from "../../runtime/share-hub.ts";
 import type { SharedState } from "../shared-state.ts";
+import { createLocality } from "./create-locality.ts";
 import { DatabaseLevel } from "./database-level.ts";
 import type { MmdbField } from "./read-mmdb.ts";
 
@@ -144,6 +147,38 @@ test("what is wrong with a file is said", async (t) => {
   await assert.rejects(create().start(), { message: `${file}: a database of the type Test without "asn"` });
   rmSync(file);
   await assert.rejects(create().start(), /ENOENT.*a\.mmdb/);
+});
+
+test("a hook of which one database cannot be read leaves nothing behind", async (t) => {
+  const { file } = setUp(t, writeMmdb({ "10.1.0.0/16": asn(1) }));
+  const clock = { seconds: 1000, unixSeconds: 0 };
+  const parts = { clock, random: createRandom(1), owner: 1 };
+  const shared = createSharedState(new LocalHub(parts), "locality", parts);
+  const subscriptions = new Set<string>();
+  const counted: SharedState = {
+    ...shared,
+    subscribe(topic, listener) {
+      subscriptions.add(topic);
+      const unsubscribe = shared.subscribe(topic, listener);
+      return () => {
+        subscriptions.delete(topic);
+        unsubscribe();
+      };
+    },
+  };
+  const hook = await createLocality(
+    {
+      levels: [
+        { name: "as", by: "asn", file },
+        { name: "country", by: "country", file: `${file}.missing` },
+      ],
+      ...{ remoteQuota: 0.2, order: "near-first", maxPeers: 100 },
+    },
+    { peerLifetime: 60, gcInterval: 60 },
+    { random: parts.random, metrics: new Metrics(), shared: counted, logger: silentLogger },
+  );
+  await assert.rejects(async () => hook.start!(), /ENOENT/);
+  assert.deepEqual([...subscriptions], []);
 });
 
 test("without mmdb-lib it is said what to install", async (t) => {
