@@ -11,4 +11,5 @@ test("a URL of keys is one that can be fetched", () => {
   assert.equal(problem("https://me:secret@registry.example.com/keys"), "a URL with a user cannot be fetched");
   assert.match(problem("ftp://registry.example.com/keys")!, /^expected a URL with http or https/);
   assert.match(problem("keys.json")!, /^expected a URL with http or https/);
+  assert.doesNotMatch(problem("https//registry.example.com/keys?key=secret")!, /secret/);
 });

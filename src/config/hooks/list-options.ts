@@ -3,10 +3,9 @@ import type { ListOptions } from "../../middleware/access-list/shared-list.ts";
 import { choice, duration, integer, list, type Value } from "../values.ts";
 
 function location(item: string): string | undefined {
-  const problem = `${item} is not a URL`;
   if (!/^https?:/i.test(item)) return item === "" ? "expected a file or a URL" : undefined;
   const url = URL.canParse(item) ? new URL(item) : undefined;
-  if (url === undefined) return problem;
+  if (url === undefined) return "not a URL that can be read"; // not which one: there may be a secret in it
   return url.username !== "" || url.password !== "" ? "a URL with a user cannot be fetched" : undefined;
 }
 

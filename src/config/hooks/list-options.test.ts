@@ -1,0 +1,12 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { listKeys } from "./list-options.ts";
+
+test("a source is a file or a URL that can be fetched; what is wrong with a URL does not show it", () => {
+  const problem = (source: string) => listKeys.blacklist_from.safeParse([source]).error?.issues[0]?.message;
+  for (const source of ["list.txt", "https://site.example/list?key=secret"])
+    assert.equal(problem(source), undefined);
+  assert.equal(problem(""), "expected a file or a URL");
+  assert.equal(problem("https://me:secret@site.example/list"), "a URL with a user cannot be fetched");
+  assert.equal(problem("https://site.example:port/list?key=secret"), "not a URL that can be read");
+});
