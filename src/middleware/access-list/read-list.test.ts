@@ -38,7 +38,7 @@ const rows: [name: string, list: string | Uint8Array, result: string[] | string]
   ["a comment alone is a list without entries", "# nothing yet\n", []],
   ["blank lines alone", "\n\n", []],
   ["a byte order mark", "\uFEFFone\n", ["one"]],
-  ["a byte order mark alone", "\uFEFF", []],
+  ["a byte order mark alone", "\uFEFF", "1: it is empty; a list without entries needs a comment"],
   ["one byte", "x", ["x"]],
   ["UTF-8 in a comment", "# Größe\none\n", ["one"]],
   ["nothing at all", "", "1: it is empty; a list without entries needs a comment"],

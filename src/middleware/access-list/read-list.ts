@@ -57,7 +57,8 @@ export async function readList(
       await pace.step();
     }
   }
-  if (isFirst && rest.length === 0)
+  if (isFirst) rest = withoutMark(rest);
+  if (reader === undefined && rest.length === 0)
     throw new ListError(1, "it is empty; a list without entries needs a comment");
   reader ??= readerFor(rest, take) ?? new LineReader(take);
   reader.finish(rest);
