@@ -88,7 +88,7 @@ describe("a hook under test", () => {
     });
   });
 
-  test("as a posthook it hears of what was answered, and its failure is one of the tracker's", async (t) => {
+  test("as a posthook it hears of what was answered, and its failure is one of the tracker's", async () => {
     const seen: string[] = [];
     const broken = new Error("broken");
     const posthook = {
@@ -101,14 +101,17 @@ describe("a hook under test", () => {
     };
     const gate = {
       name: "gate",
+      start: () => void seen.push("gate starts"),
+      stop: () => void seen.push("gate stops"),
       handleAnnounce: ({ port }: { port: number }) => (port === 1 ? full : undefined),
     };
     const hook = await testHook(posthook, undefined, { as: "posthook", before: [gate] });
-    t.after(() => hook.stop());
     await hook.announce({ port: 1 });
     await hook.announce({ port: 2 });
     await hook.drained();
-    assert.deepEqual(seen, ["2"]);
+    assert.deepEqual(seen, ["gate starts", "2"]);
     assert.deepEqual(hook.failures, [{ where: "listener", error: broken }]);
+    await hook.stop();
+    assert.deepEqual(seen.slice(2), ["gate stops"]);
   });
 });

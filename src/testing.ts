@@ -34,7 +34,7 @@ export interface HookTestSettings {
   /** `prehook` unless given. */
   as?: "prehook" | "posthook";
   limits?: Partial<HookLimits>;
-  /** Other hooks before it. */
+  /** Other hooks before it, started and stopped with it. */
   before?: readonly Hook[];
   random?: Random;
 }
@@ -105,6 +105,7 @@ export class HookTester {
   hook!: Hook;
   #logic!: TrackerLogic;
   readonly #random: Random;
+  #before: readonly Hook[] = [];
 
   constructor(random: Random = createRandom(1)) {
     this.#random = random;
@@ -112,12 +113,13 @@ export class HookTester {
     this.store = new MemoryStore({ config, clock: this.clock, random });
   }
 
-  /** Makes and starts the hook. */
+  /** Makes the hook, and starts it after those before it. */
   async start(
     hook: Hook | HookDefinition<never>,
     options: unknown,
     { as = "prehook", limits = {}, before = [] }: HookTestSettings,
   ): Promise<void> {
+    this.#before = before;
     this.hook = "create" in hook ? await this.#create(hook, options, limits) : hook;
     const preHooks = as === "prehook" ? [...before, this.hook] : before;
     const postHooks = as === "posthook" ? [this.hook] : [];
@@ -126,13 +128,13 @@ export class HookTester {
       { interval, minInterval, preHooks, postHooks },
       (where, error) => this.failures.push({ where, error }),
     );
-    await this.hook.start?.();
+    for (const each of [...before, this.hook]) await each.start?.();
   }
 
-  /** Stops the hook, when it is done with all that it waits for. */
+  /** Stops the hooks, when they are done with all that they wait for. */
   async stop(): Promise<void> {
     await this.#logic.drained();
-    await this.hook.stop?.();
+    for (const each of [this.hook, ...this.#before]) await each.stop?.();
   }
 
   /** Has the hook, and the store behind it, answer an announce. */
