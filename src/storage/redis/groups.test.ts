@@ -184,8 +184,10 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       assert.equal(await announce(2), 2, "it has not left yet");
       assert.match(await from.cli("MIGRATE", "127.0.0.1", `${to.port}`, key, "0", "5000"), /OK/);
       assert.equal(await announce(3), 3, "ASK");
+      assert.equal((await store.statistics()).swarms, 0, "what is on its way is passed over");
       for (const server of [to, from]) await server.cli("CLUSTER", "SETSLOT", slot, "NODE", toId);
       assert.equal(await announce(4), 4, "MOVED");
+      assert.equal((await store.statistics()).leechers, 4);
       assert.equal(store.readiness, true);
     } finally {
       store.stop();

@@ -80,13 +80,23 @@ async function* metasOf(
         "hash",
       ])) as [Buffer, Buffer[]];
       cursor = next.toString();
-      const metas = await Promise.all(keys.map((key) => node.send(["HGET", key, "m"])));
+      const metas = await Promise.all(keys.map((key) => metaOf(node, key)));
       yield keys.flatMap((key, i) => {
-        const meta = metas[i] as Buffer | null;
+        const meta = metas[i]!;
         return meta === null || key.length !== prefix.length + infoHashLength
           ? []
           : [{ infoHash: key.subarray(prefix.length), meta }];
       });
     } while (cursor !== "0");
+  }
+}
+
+/** @returns null also while the key is on its way to or from the server: then it is passed over */
+async function metaOf(node: RedisNode, key: Buffer): Promise<Buffer | null> {
+  try {
+    return (await node.send(["HGET", key, "m"])) as Buffer | null;
+  } catch (error) {
+    if (/^(MOVED|ASK) /.test((error as Error).message)) return null;
+    throw error;
   }
 }
