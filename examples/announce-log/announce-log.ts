@@ -11,9 +11,9 @@ export default defineHook({
   name: "announce log",
   options,
   create({ to, batch, buffer, flush_seconds }, { clock, logger, metrics }) {
-    const batches = new Batches({ batch, buffer, send: openTarget(to) });
-    metrics.counterFrom("announce_log_written_total", "Announces that were written", () => batches.written);
-    metrics.counterFrom("announce_log_dropped_total", "Announces that were dropped", () => batches.dropped);
+    const written = metrics.counter("announce_log_written_total", "Announces that were written");
+    const dropped = metrics.counter("announce_log_dropped_total", "Announces that were dropped");
+    const batches = new Batches({ batch, buffer, send: openTarget(to), written, dropped });
     batches.onFailure = (error) => logger.warn({ to, err: error }, "cannot write announces; will try again");
     let timer: NodeJS.Timeout | undefined;
     return {

@@ -1,27 +1,43 @@
 /** Takes a batch of lines, each with its line feed; rejects where it could not. */
 export type Send = (lines: string) => Promise<void>;
 
+interface Counter {
+  inc(by?: number): void;
+}
+
+/** Where lines go, and what is counted of them. */
+export interface BatchesSettings {
+  /** Lines of a batch. */
+  batch: number;
+  /** Lines that may wait, those under way included. */
+  buffer: number;
+  send: Send;
+  written: Counter;
+  dropped: Counter;
+}
+
 /** Collects lines and sends them in batches, one batch at a time. What finds no room is dropped and counted. */
 export class Batches {
-  written = 0;
-  dropped = 0;
   onFailure: (error: unknown) => void = () => undefined;
   readonly #batch: number;
   readonly #buffer: number;
   readonly #send: Send;
+  readonly #written: Counter;
+  readonly #dropped: Counter;
   #lines: string[] = [];
   #flushing: Promise<void> | undefined;
 
-  /** @param settings  lines of a batch, lines that may wait (those under way included), and where they go */
-  constructor({ batch, buffer, send }: { batch: number; buffer: number; send: Send }) {
+  constructor({ batch, buffer, send, written, dropped }: BatchesSettings) {
     this.#batch = batch;
     this.#buffer = buffer;
     this.#send = send;
+    this.#written = written;
+    this.#dropped = dropped;
   }
 
   add(line: string): void {
     if (this.#lines.length >= this.#buffer) {
-      this.dropped++;
+      this.#dropped.inc();
       return;
     }
     this.#lines.push(line);
@@ -40,7 +56,7 @@ export class Batches {
   async close(): Promise<void> {
     await this.flush();
     await this.flush(); // what came while the last batch was under way
-    this.dropped += this.#lines.length;
+    this.#dropped.inc(this.#lines.length);
     this.#lines = [];
   }
 
@@ -50,7 +66,7 @@ export class Batches {
         const lines = this.#lines.slice(0, this.#batch);
         await this.#send(`${lines.join("\n")}\n`);
         this.#lines.splice(0, lines.length);
-        this.written += lines.length;
+        this.#written.inc(lines.length);
       }
     } catch (error) {
       this.onFailure(error);

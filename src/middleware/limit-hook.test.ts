@@ -10,8 +10,7 @@ import { limitHook } from "./limit-hook.ts";
 const refused = new ClientError("not today");
 
 /** A limited hook whose answers the test gives; `limits` are 2 s and 3 requests. */
-function setUp() {
-  const metrics = new Metrics();
+function setUp(metrics = new Metrics()) {
   const asked: { context: RequestContext; answer: PromiseWithResolvers<Verdict> }[] = [];
   const hook: Hook = {
     name: "slow",
@@ -85,6 +84,16 @@ describe("a hook with limits", () => {
     asked[1]!.answer.resolve(undefined);
     await waiting[1];
     assert.ok(announce() instanceof Promise);
+  });
+
+  test("requests that wait for hooks of one name are counted together, also after one that was never used", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const metrics = new Metrics();
+    const [one, other] = [setUp(metrics), setUp(metrics)];
+    setUp(metrics);
+    void one.announce();
+    void other.announce();
+    assert.equal(one.metric("chihaya_hook_requests_in_flight"), 2);
   });
 
   test("100,000 requests that hang, fail or are answered too late leave nothing behind", async (t) => {

@@ -29,12 +29,13 @@ export function limitHook(hook: Hook, limits: HookLimits, metrics: Metrics): Hoo
   const overloads = refusals("overloaded");
   const timeouts = refusals("timeout");
   let inFlight = 0;
-  metrics.gauge("chihaya_hook_requests_in_flight", "Requests that wait for a hook", () => inFlight, {
+  const waiting = metrics.upDownCounter("chihaya_hook_requests_in_flight", "Requests that wait for a hook", {
     hook: name,
   });
 
   async function wait(answer: Promise<Verdict>, context: RequestContext): Promise<Verdict> {
     inFlight++;
+    waiting.inc();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Verdict>((resolve) => {
       timer = setTimeout(() => {
@@ -49,6 +50,7 @@ export function limitHook(hook: Hook, limits: HookLimits, metrics: Metrics): Hoo
     } finally {
       clearTimeout(timer);
       inFlight--;
+      waiting.inc(-1);
     }
   }
 

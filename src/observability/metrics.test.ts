@@ -37,6 +37,52 @@ test("gauges are read at each snapshot, and one that fails is left out", () => {
   assert.deepEqual(metrics.snapshot()[0]?.series, [{ labels: { of: "good" }, values: [2] }]);
 });
 
+test("of several readers the newest counts that is there and does not fail", () => {
+  const metrics = new Metrics();
+  const shown = () => metrics.snapshot()[0]?.series.map(({ values }) => values[0]);
+  const read = () => 1;
+  const withdraw = metrics.gauge("g", "", read);
+  let isBroken = false;
+  const withdrawNewer = metrics.gauge("g", "", () => {
+    if (isBroken) throw new Error("broken");
+    return 2;
+  });
+  assert.deepEqual(shown(), [2]);
+  isBroken = true;
+  assert.deepEqual(shown(), [1]);
+  isBroken = false;
+  withdraw();
+  withdraw();
+  assert.deepEqual(shown(), [2]);
+  withdrawNewer();
+  assert.deepEqual(shown(), []);
+});
+
+test("readers that nobody withdraws are not kept without end", () => {
+  const metrics = new Metrics();
+  let reads = 0;
+  for (let time = 0; time < 100; time++) {
+    metrics.counterFrom("c_total", "", () => {
+      reads++;
+      throw new Error("broken");
+    });
+  }
+  metrics.snapshot();
+  assert.ok(reads < 10);
+});
+
+test("what comes and goes is counted by all together", () => {
+  const metrics = new Metrics();
+  const [one, other] = [metrics.upDownCounter("g", ""), metrics.upDownCounter("g", "")];
+  one.inc();
+  other.inc();
+  one.inc(-1);
+  assert.deepEqual(metrics.snapshot()[0], {
+    ...{ name: "g", help: "", kind: "gauge", buckets: [] },
+    series: [{ labels: {}, values: [1] }],
+  });
+});
+
 test("the order of a snapshot does not depend on the order of registration", () => {
   const metrics = new Metrics();
   metrics.counter("b_total", "");

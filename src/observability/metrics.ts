@@ -32,10 +32,12 @@ export interface FamilySnapshot {
 
 interface Series {
   labels: Labels;
-  /** First slot of a counter or histogram; for a histogram: one a bucket, one for +Inf, then the sum. */
+  /** First slot of what is counted here; for a histogram: one a bucket, one for +Inf, then the sum. */
   slot: number;
-  /** For gauges, and counters that somebody else counts. */
-  read: (() => number) | undefined;
+  /** How many; none for what is read. */
+  slots: number;
+  /** Who tells what is read, the newest last. */
+  readers: (() => number)[];
 }
 
 interface Family {
@@ -45,6 +47,9 @@ interface Family {
   buckets: readonly number[];
   series: Map<string, Series>;
 }
+
+/** Readers of one series that are kept, where nobody withdraws them. */
+const mostReaders = 8;
 
 /**
  * All the metrics of a tracker, or of one of its threads. What is counted per packet is one addition to a slot
@@ -69,13 +74,12 @@ export class Metrics {
   }
 
   counter(name: string, help: string, labels: Labels = {}): Counter {
-    const { slot } = this.#series(name, help, "counter", [], labels, 1);
-    const slots = this.#slots;
-    return {
-      inc(by = 1) {
-        slots[slot] = slots[slot]! + by;
-      },
-    };
+    return this.#count(this.#series(name, help, "counter", [], labels, 1));
+  }
+
+  /** A gauge of what comes and goes: `inc(-1)` takes one away. All who register it count together. */
+  upDownCounter(name: string, help: string, labels: Labels = {}): Counter {
+    return this.#count(this.#series(name, help, "gauge", [], labels, 1));
   }
 
   /** @param buckets  upper bounds, ascending, without +Inf */
@@ -93,14 +97,19 @@ export class Metrics {
     };
   }
 
-  /** @param read  called at each scrape; one that throws leaves its series out */
-  gauge(name: string, help: string, read: () => number, labels: Labels = {}): void {
-    this.#series(name, help, "gauge", [], labels, 0).read = read;
+  /**
+   * A gauge that is read. Of several readers of one series the newest counts that has not been withdrawn and does not throw;
+   * without any the series is left out.
+   * @param read  called at each scrape
+   * @returns how to withdraw it
+   */
+  gauge(name: string, help: string, read: () => number, labels: Labels = {}): () => void {
+    return addReader(this.#series(name, help, "gauge", [], labels, 0), read);
   }
 
-  /** A counter that is kept elsewhere. @param read  called at each scrape; one that throws leaves its series out */
-  counterFrom(name: string, help: string, read: () => number, labels: Labels = {}): void {
-    this.#series(name, help, "counter", [], labels, 0).read = read;
+  /** A counter that is kept elsewhere, and read as {@link Metrics.gauge} is. @returns how to withdraw it */
+  counterFrom(name: string, help: string, read: () => number, labels: Labels = {}): () => void {
+    return addReader(this.#series(name, help, "counter", [], labels, 0), read);
   }
 
   /** Has `refresh` called before each scrape, to look up what several gauges then read. */
@@ -133,19 +142,31 @@ export class Metrics {
       series: [...series]
         .sort(([a], [b]) => compare(a, b))
         .flatMap(([, one]) => {
-          const values = this.#values(one, kind === "histogram" ? buckets.length + 2 : 1);
+          const values = this.#values(one);
           return values === undefined ? [] : [{ labels: one.labels, values }];
         }),
     }));
   }
 
-  #values({ slot, read }: Series, count: number): number[] | undefined {
-    if (read === undefined) return Array.from(this.#slots.subarray(slot, slot + count));
-    try {
-      return [read()];
-    } catch {
-      return undefined;
+  #count({ slot }: Series): Counter {
+    const slots = this.#slots;
+    return {
+      inc(by = 1) {
+        slots[slot] = slots[slot]! + by;
+      },
+    };
+  }
+
+  #values({ slot, slots, readers }: Series): number[] | undefined {
+    if (slots > 0) return Array.from(this.#slots.subarray(slot, slot + slots));
+    for (const read of readers.toReversed()) {
+      try {
+        return [read()];
+      } catch {
+        // the one before it, then
+      }
     }
+    return undefined;
   }
 
   #series(
@@ -175,12 +196,22 @@ export class Metrics {
         }
       }
       if (this.#used + slots > this.#slots.length) throw new Error(`no room for metric ${name}`);
-      series = { labels, slot: this.#used, read: undefined };
+      series = { labels, slot: this.#used, slots, readers: [] };
       this.#used += slots;
       family.series.set(key, series);
     }
     return series;
   }
+}
+
+function addReader({ readers }: Series, read: () => number): () => void {
+  const reader = () => read(); // one's own, though the function may be another's too
+  readers.push(reader);
+  if (readers.length > mostReaders) readers.shift();
+  return () => {
+    const at = readers.indexOf(reader);
+    if (at >= 0) readers.splice(at, 1);
+  };
 }
 
 /** Adds up what several threads have counted: series of the same name and labels become one. */

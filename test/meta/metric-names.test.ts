@@ -62,12 +62,13 @@ before(async () => {
     parameters: ["jwt"],
     cacheSize: 2,
   } as const;
-  createJwt(jwt, hookDeps("jwt", { ...parts, owner: 1 }, new Map()));
+  const hooks = [createJwt(jwt, hookDeps("jwt", { ...parts, owner: 1 }, new Map()))];
   const lists = {
     ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 1, fetchInterval: 1 },
     ...{ maxEntries: 1, onFailure: "allow" as const },
   };
-  await createTorrentLists({ lists }, hookDeps("torrent approval", { ...parts, owner: 1 }, new Map()));
+  const listDeps = hookDeps("torrent approval", { ...parts, owner: 1 }, new Map());
+  hooks.push(await createTorrentLists({ lists }, listDeps));
   const locality = {
     levels: [{ name: "rack", by: "prefix", ipv4: 24, ipv6: 64 }],
     remoteQuota: 0.2,
@@ -75,7 +76,8 @@ before(async () => {
     maxPeers: 10,
   } as const;
   const localityDeps = hookDeps("locality", { ...parts, owner: 1 }, new Map());
-  await createLocality(locality, loaded.config.storage.config, localityDeps);
+  hooks.push(await createLocality(locality, loaded.config.storage.config, localityDeps));
+  for (const hook of hooks) await hook.start?.();
   const asynchronous = limitHook({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const settings = { ...composed, postHooks: [failing, asynchronous] };
   new Supervisor(parts, 2);
@@ -92,6 +94,7 @@ before(async () => {
   stopProcessMetrics();
   new ResponseMetrics(metrics, "udp").observe("connect", 4, undefined, 0);
   families = await metrics.scrape();
+  for (const hook of hooks) await hook.stop?.();
 });
 
 /** Names that Chihaya gave, against the rules below. */

@@ -24,6 +24,11 @@ import type { ListOptions } from "./shared-list.ts";
 const hash = (n: number) => n.toString(16).padStart(40, "0");
 const names = (...numbers: number[]) => `${numbers.map(hash).join("\n")}\n`;
 
+const ordinary: ListOptions = {
+  ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 0.01, fetchInterval: 0.01 },
+  ...{ maxEntries: 5000, onFailure: "refuse" },
+};
+
 /** Waits for a moment in which lists may be loaded. */
 const soon = () => wait(1);
 
@@ -34,7 +39,8 @@ class Bench {
   readonly removed: number[] = [];
   /** Takes the place of the store. */
   remove: (infoHash: number) => void | Promise<void> = (infoHash) => void this.removed.push(infoHash);
-  readonly metrics = new Metrics();
+  metrics = new Metrics();
+  readonly clock = { seconds: 1, unixSeconds: 1_700_000_000 };
   readonly #memories = new Map<string, SharedArrayBuffer>();
   readonly #topics = new Map<string, unknown>();
   readonly #listeners = new Set<(value: unknown) => void>();
@@ -81,14 +87,14 @@ class Bench {
     const store = {
       remove: (infoHash: Uint8Array) => this.remove(Number(`0x${toHex(infoHash)}`)),
     };
-    const clock = { seconds: 1, unixSeconds: 1_700_000_000 };
+    const { clock } = this;
     return { clock, random: this.#random, logger, metrics: this.metrics, shared, store };
   }
 
   async start(options: Partial<ListOptions> & { whitelist?: string[] }, isFirst = true): Promise<Worker> {
     const lists: ListOptions = {
-      ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 0.01, fetchInterval: 0.01 },
-      ...{ maxEntries: 5000, onFailure: "refuse", ...options },
+      ...ordinary,
+      ...options,
     };
     const hook = await createTorrentLists({ whitelist: options.whitelist ?? [], lists }, this.deps(isFirst));
     await hook.start!();
@@ -154,6 +160,7 @@ describe("lists from files", () => {
     bench.log.length = 0;
     await bench.logged("info: list loaded");
     assert.deepEqual([first.passing(), second.passing()], ["9", "9"]);
+    while (bench.removed.length < 5) await soon();
     assert.equal(bench.value("entries"), 1);
     assert.equal(bench.value("last_success_timestamp_seconds"), 1_700_000_000);
     await first.hook.stop!();
@@ -171,6 +178,7 @@ describe("lists from files", () => {
     bench.log.length = 0;
     await bench.logged("info: list loaded");
     assert.equal(first.passing(), "1456789");
+    while (bench.removed.length < 3) await soon();
     await first.hook.stop!();
     assert.deepEqual(bench.removed.sort(), [1, 2, 3]);
   });
@@ -328,7 +336,38 @@ describe("lists from files", () => {
     const next = await bench.start({ whitelistFrom: [bench.path("other.txt")] });
     assert.equal(old.passing(), "2");
     await next.hook.stop!();
+    assert.equal(bench.value("entries"), 1);
     while (old.passing() !== "1") await soon();
+  });
+
+  test("what a reload was refused for, before or after the start of its hook, changes no metric", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2, 3));
+    const shown = () => ["entries", "failing_sources"].map((name) => bench.value(name));
+    await bench.start({ whitelistFrom: [bench.path()] });
+    const lists = { ...ordinary, whitelistFrom: [bench.path("missing")] };
+    const next = await createTorrentLists({ lists }, bench.deps(true));
+    assert.deepEqual(shown(), [3, 0]);
+    await next.start!();
+    assert.deepEqual(shown(), [0, 1]);
+    await next.stop!();
+    assert.deepEqual(shown(), [3, 0]);
+  });
+
+  test("two hooks of one name are shown together", async (t) => {
+    const [bench, other] = [new Bench(t), new Bench(t)];
+    bench.write(names(1, 2, 3));
+    other.write(names(1, 2));
+    other.metrics = bench.metrics;
+    other.clock.unixSeconds = 1_700_000_009;
+    const first = await bench.start({ whitelistFrom: [bench.path()] });
+    await other.start({ whitelistFrom: [other.path()] });
+    unlinkSync(bench.path());
+    while (bench.value("failing_sources") !== 1) await soon();
+    assert.equal(bench.value("entries"), 5);
+    assert.equal(bench.value("last_success_timestamp_seconds"), 1_700_000_000);
+    await first.hook.stop!();
+    assert.deepEqual([bench.value("entries"), bench.value("failing_sources")], [2, 0]);
   });
 
   test("a reload to other memory: no worker goes on before there is a list in it", async (t) => {

@@ -23,6 +23,9 @@ export interface ListOptions {
 /** What the lists of a hook share in one thread: only one of them is written at a time. */
 let writing: Promise<unknown> = Promise.resolve();
 
+/** The lists that this thread keeps up to date. */
+const running = new Set<SharedList>();
+
 /** How long a thread waits at its start for the first one, in milliseconds. */
 const waitMs = 60_000;
 
@@ -41,6 +44,7 @@ interface Source {
  */
 export class SharedList {
   readonly memory: SwapMemory;
+  readonly #name: string;
   readonly #format: ListFormat;
   readonly #fixed: readonly { kind: ListKind; text: string }[];
   readonly #options: ListOptions;
@@ -60,6 +64,7 @@ export class SharedList {
   #following: Promise<void> | undefined;
   #entries = 0;
   #lastSuccess = 0;
+  #withdrawals: (() => void)[] = [];
 
   private constructor(memory: SharedArrayBuffer, parts: SharedListParts, deps: HookDeps) {
     const { name, format, options, fixed, onSwap } = parts;
@@ -70,31 +75,14 @@ export class SharedList {
     this.#deps = deps;
     this.#onSwap = onSwap;
     this.#sources = sourcesOf(options);
-    const { metrics, shared, random } = deps;
+    const { metrics, random } = deps;
     this.#id = random.next() | 0 || 1;
-    const labels = { hook: name };
+    this.#name = name;
     const help = "Loads of the lists of a hook, by result";
     const count = (result: string) =>
-      metrics.counter("chihaya_access_list_loads_total", help, { ...labels, result });
+      metrics.counter("chihaya_access_list_loads_total", help, { hook: name, result });
     const [loaded, failed] = [count("loaded"), count("failed")];
     this.#loads = { loaded: () => loaded.inc(), failed: () => failed.inc() };
-    if (!shared.isFirst) return;
-    const gauge = (suffix: string, help: string, read: () => number) => {
-      const readIfRunning = () => {
-        this.#stopped.signal.throwIfAborted(); // a hook that a reload has removed has nothing to show
-        return read();
-      };
-      metrics.gauge(`chihaya_access_list_${suffix}`, help, readIfRunning, labels);
-    };
-    gauge("entries", "Entries of the lists of a hook", () => this.#entries);
-    gauge(
-      "last_success_timestamp_seconds",
-      "When the lists of a hook were last known to be what their sources say, in seconds since 1970",
-      () => this.#lastSuccess,
-    );
-    gauge("failing_sources", "Files and URLs whose list cannot be used", () => {
-      return this.#sources.filter(({ problem }) => problem !== undefined).length;
-    });
   }
 
   static async create(parts: SharedListParts, deps: HookDeps): Promise<SharedList> {
@@ -119,17 +107,49 @@ export class SharedList {
     this.#before = this.memory.writer;
     this.memory.writer = this.#id;
     await this.check();
+    this.#show();
     shared.publish("tried", this.#id);
     this.#schedule();
   }
 
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
+    running.delete(this);
+    for (const withdraw of this.#withdrawals) withdraw();
     this.#stopped.abort(new Error("stopped"));
     // A reload that was refused: the one that goes on writes again.
     if (this.#isWriter) this.memory.writer = this.#before;
     await writing;
     await this.#following;
+  }
+
+  /** Registers the gauges: those of two hooks of one name are one, and say what is so of both. */
+  #show(): void {
+    running.add(this);
+    const { metrics } = this.#deps;
+    const gauge = (suffix: string, help: string, read: (lists: SharedList[]) => number) => {
+      const name = `chihaya_access_list_${suffix}`;
+      this.#withdrawals.push(metrics.gauge(name, help, () => read(this.#shown()), { hook: this.#name }));
+    };
+    const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+    gauge("entries", "Entries of the lists of a hook", (lists) => sum(lists.map((list) => list.#entries)));
+    gauge(
+      "last_success_timestamp_seconds",
+      "When the lists of a hook were last known to be what their sources say, in seconds since 1970",
+      (lists) => Math.min(...lists.map((list) => list.#lastSuccess)),
+    );
+    gauge("failing_sources", "Files and URLs whose list cannot be used", (lists) =>
+      sum(lists.map((list) => list.#sources.filter(({ problem }) => problem !== undefined).length)),
+    );
+  }
+
+  /** The lists of the hooks of this name, but for those from which a reload has just taken the memory over. */
+  #shown(): SharedList[] {
+    const alike = [...running].filter(
+      (list) => list.#name === this.#name && list.#deps.metrics === this.#deps.metrics,
+    );
+    const writers = alike.map((list) => list.#id);
+    return alike.filter((list) => list.#isWriter || !writers.includes(list.memory.writer));
   }
 
   /** Whether none has come after it: during a reload the old one is still there. */

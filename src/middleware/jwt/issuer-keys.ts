@@ -105,9 +105,8 @@ export class IssuerKeys {
       : `no keys from ${this.#name} for ${this.age()} s`;
   }
 
-  /** Seconds since the keys were fetched. @throws Error where they never were, and once it is stopped */
+  /** Seconds since the keys were fetched. @throws Error where they never were */
   age(): number {
-    this.#stopping.signal.throwIfAborted();
     if (this.#published.fetchedAt < 0) throw new Error("there are no keys");
     return this.#deps.clock.seconds - this.#published.fetchedAt;
   }

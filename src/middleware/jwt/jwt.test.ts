@@ -95,23 +95,24 @@ async function start(t: TestContext, setup: Setup = {}) {
   };
   const logger = { ...silentLogger, info: log, warn: log, error: log };
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const made = Array.from({ length: workers }, (_, i) => {
-    const metrics = new Metrics();
+  const create = (i: number, metrics: Metrics) => {
     const shared = createSharedState(i === 0 ? first : other, "jwt", { clock, random, owner: i + 1 });
     const deps = { clock, random, logger, metrics, shared } as unknown as HookDeps;
     return { hook: createJwt(options, deps, issuer), metrics };
-  });
+  };
+  const made = Array.from({ length: workers }, (_, i) => create(i, new Metrics()));
   t.after(() => {
     for (const { hook } of made) hook.stop?.();
   });
   await Promise.all(made.map(({ hook }) => hook.start?.()));
   const [{ hook, metrics }] = made as [(typeof made)[0]];
   const hooks = made.map(({ hook }) => hook);
+  const createAlike = () => create(0, metrics);
   const pass = (seconds: number) => {
     clock.seconds += seconds;
     clock.unixSeconds += seconds;
   };
-  return { hook, hooks, metrics, issuer, clock, logged, reasons, sources, pass };
+  return { hook, hooks, metrics, issuer, clock, logged, reasons, sources, pass, createAlike };
 }
 
 function request(token: string | undefined, wanted = infoHash, parameter = "jwt") {
@@ -358,9 +359,11 @@ describe("the issuer's keys", () => {
   });
 
   test("a hook that has been stopped shows no age", async (t) => {
-    const { hook, metrics, pass } = await start(t);
+    const { hook, metrics, pass, createAlike } = await start(t);
     pass(7);
     assert.equal(counted(metrics, "chihaya_jwt_key_age_seconds"), 7);
+    createAlike();
+    assert.equal(counted(metrics, "chihaya_jwt_key_age_seconds"), 7, "nor does one that was not started");
     hook.stop!();
     const shown = metrics.snapshot().find(({ name }) => name === "chihaya_jwt_key_age_seconds");
     assert.deepEqual(shown?.series, []);

@@ -70,11 +70,7 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
     "chihaya_jwt_known_tokens_total",
     "Announces whose token was known to be valid",
   );
-  if (shared.isFirst) {
-    metrics.gauge("chihaya_jwt_key_age_seconds", "Time since the issuer's keys were fetched", () =>
-      keys.age(),
-    );
-  }
+  let withdraw: (() => void) | undefined;
 
   async function findKey(kid: string): Promise<SigningKey | Refusal> {
     const known = keys.find(kid);
@@ -124,8 +120,16 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
 
   return {
     name: "jwt",
-    start: () => keys.start(),
-    stop: () => keys.stop(),
+    start: async () => {
+      await keys.start();
+      if (!shared.isFirst) return;
+      const help = "Time since the issuer's keys were fetched";
+      withdraw = metrics.gauge("chihaya_jwt_key_age_seconds", help, () => keys.age());
+    },
+    stop: () => {
+      withdraw?.();
+      keys.stop();
+    },
     ready: () => keys.ready(),
     handleAnnounce({ params, infoHashWords }) {
       const token = findToken(params, places);

@@ -58,7 +58,7 @@ export async function createLocality(
       }),
     ),
   });
-  if (shared.isFirst) watchStore(store, metrics);
+  let unwatch: (() => void) | undefined;
   return {
     name: "locality",
     aroundAnnounce: (next) => locality.around(next),
@@ -70,8 +70,10 @@ export async function createLocality(
         throw error;
       }
       await store.start();
+      if (shared.isFirst) unwatch = watchStore(store, metrics);
     },
     stop: () => {
+      unwatch?.();
       for (const database of databases) database.stop();
       return store.stop();
     },
@@ -96,10 +98,19 @@ async function shareSecret(shared: SharedState, draw: () => number): Promise<Int
   return secret;
 }
 
-function watchStore(store: PeerStore, metrics: Metrics): void {
+/** @returns how to stop watching */
+function watchStore(store: PeerStore, metrics: Metrics): () => void {
   const read = () => store.statistics() as StoreStatistics; // a further store answers at once
   const help = "Peers in the neighbourhoods of all levels together";
-  metrics.gauge("chihaya_locality_stored_peers", help, () => read().seeders + read().leechers);
+  const peers = metrics.gauge("chihaya_locality_stored_peers", help, () => read().seeders + read().leechers);
   const refusedHelp = "Times that a peer did not fit into its neighbourhood";
-  metrics.counterFrom("chihaya_locality_refused_peers_total", refusedHelp, () => read().refused);
+  const refused = metrics.counterFrom(
+    "chihaya_locality_refused_peers_total",
+    refusedHelp,
+    () => read().refused,
+  );
+  return () => {
+    peers();
+    refused();
+  };
 }
