@@ -181,6 +181,28 @@ test("a hook of which one database cannot be read leaves nothing behind", async 
   assert.deepEqual([...subscriptions], []);
 });
 
+test("a hook shows its store from its start to its stop", async () => {
+  const clock = { seconds: 1000, unixSeconds: 0 };
+  const parts = { clock, random: createRandom(1), owner: 1 };
+  const shared = createSharedState(new LocalHub(parts), "locality", parts);
+  const metrics = new Metrics();
+  const hook = await createLocality(
+    {
+      levels: [{ name: "rack", by: "prefix", ipv4: 24, ipv6: 64 }],
+      ...{ remoteQuota: 0.2, order: "near-first", maxPeers: 100 },
+    },
+    { peerLifetime: 60, gcInterval: 60 },
+    { random: parts.random, metrics, shared, logger: silentLogger },
+  );
+  const shown = () =>
+    metrics.snapshot().flatMap(({ name, series }) => (/stored|refused/.test(name) ? series : []));
+  assert.deepEqual(shown(), []);
+  await hook.start!();
+  assert.equal(shown().length, 2);
+  await hook.stop!();
+  assert.deepEqual(shown(), []);
+});
+
 test("without mmdb-lib it is said what to install", async (t) => {
   const { create } = setUp(t, writeMmdb({ "10.1.0.0/16": asn(1) }));
   const hooks = registerHooks({
