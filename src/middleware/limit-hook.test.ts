@@ -10,7 +10,7 @@ import { limitHook } from "./limit-hook.ts";
 const refused = new ClientError("not today");
 
 /** A limited hook whose answers the test gives; `limits` are 2 s and 3 requests. */
-function setUp(metrics = new Metrics()) {
+function setUp(metrics = new Metrics(), timeout = 2) {
   const asked: { context: RequestContext; answer: PromiseWithResolvers<Verdict> }[] = [];
   const hook: Hook = {
     name: "slow",
@@ -20,7 +20,7 @@ function setUp(metrics = new Metrics()) {
       return answer.promise;
     },
   };
-  const limited = limitHook(hook, { timeout: 2, maxInFlight: 3 }, metrics);
+  const limited = limitHook(hook, { timeout, maxInFlight: 3 }, metrics);
   const request = new AnnounceRequest();
   const response = new AnnounceResponse(
     new PeerList(4, new Uint8Array(0)),
@@ -63,6 +63,15 @@ describe("a hook with limits", () => {
     assert.equal(context.isKept, true);
     assert.equal(metric("chihaya_hook_refusals_total", "timeout"), 1);
     asked[0]!.answer.reject(new Error("too late for anybody"));
+  });
+
+  test("a deadline that is longer than a timer can be does not pass at once", async (t) => {
+    const timer = t.mock.method(globalThis, "setTimeout");
+    const { announce, asked } = setUp(new Metrics(), Number.POSITIVE_INFINITY);
+    const answer = announce();
+    assert.equal(timer.mock.calls[0]!.arguments[1], 2 ** 31 - 1);
+    asked[0]!.answer.resolve(undefined);
+    assert.equal(await answer, undefined);
   });
 
   test("a hook that asks for its signal past the deadline gets one that is aborted", async (t) => {

@@ -14,6 +14,8 @@ export interface HookLimits {
 /** The bounds of a hook that is given none. */
 export const defaultLimits: HookLimits = { timeout: 5, maxInFlight: 1000 };
 
+/** The longest time that a timer can wait for, in milliseconds: a longer one ends at once. */
+const mostMs = 2 ** 31 - 1;
 const timedOut = new ClientError("request timed out", "hook-timeout", { retryIn: 1 });
 
 /**
@@ -42,7 +44,7 @@ export function limitHook(hook: Hook, limits: HookLimits, metrics: Metrics): Hoo
         timeouts.inc();
         context.abandon(timedOut);
         resolve(timedOut);
-      }, limits.timeout * 1000);
+      }, Math.min(limits.timeout * 1000, mostMs));
     });
     answer.catch(() => undefined); // one that fails too late fails unheard
     try {
