@@ -30,6 +30,7 @@ export function limitHook(hook: Hook, limits: HookLimits, metrics: Metrics): Hoo
     metrics.counter("chihaya_hook_refusals_total", help, { hook: name, reason });
   const overloads = refusals("overloaded");
   const timeouts = refusals("timeout");
+  const timeoutMs = Math.min(limits.timeout * 1000, mostMs);
   let inFlight = 0;
   const waiting = metrics.upDownCounter("chihaya_hook_requests_in_flight", "Requests that wait for a hook", {
     hook: name,
@@ -44,7 +45,7 @@ export function limitHook(hook: Hook, limits: HookLimits, metrics: Metrics): Hoo
         timeouts.inc();
         context.abandon(timedOut);
         resolve(timedOut);
-      }, Math.min(limits.timeout * 1000, mostMs));
+      }, timeoutMs);
     });
     answer.catch(() => undefined); // one that fails too late fails unheard
     try {
