@@ -2,7 +2,7 @@ import type { Workload } from "./contestants.ts";
 import { type Row, workloadNames } from "./report.ts";
 
 const width = 860;
-const labelWidth = 220;
+const labelWidth = 250;
 const barHeight = 18;
 const rowHeight = 24;
 const titleHeight = 40;
