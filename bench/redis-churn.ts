@@ -7,6 +7,7 @@ import { createRandom } from "../src/bittorrent/clock.ts";
 import { Step } from "../src/storage/peer-store.ts";
 import { createNodeRedisPort } from "../src/storage/redis/node-redis-port.ts";
 import { RedisStore } from "../src/storage/redis/redis-store.ts";
+import { redisConfig } from "../test/fixtures/redis-config.ts";
 import { startRedisServer } from "../test/support/redis-server.ts";
 import { Announcer } from "./support/announcer.ts";
 
@@ -23,17 +24,12 @@ const store = new RedisStore({
   random: createRandom(1),
   createPort: createNodeRedisPort,
   config: {
+    ...redisConfig,
     broker: [server.url],
-    topology: "single",
-    sentinelMaster: "",
     keyPrefix: "churn:",
-    connectTimeout: 5,
     readTimeout: 30,
     peerLifetime: lifetime,
     gcInterval: 1,
-    peerIds: false,
-    onFailure: "refuse",
-    maxLocalPeers: 1,
   },
 });
 await store.start();

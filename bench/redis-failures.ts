@@ -12,6 +12,7 @@ import { Step } from "../src/storage/peer-store.ts";
 import type { RedisStoreConfig } from "../src/storage/redis/config.ts";
 import { createNodeRedisPort } from "../src/storage/redis/node-redis-port.ts";
 import { RedisStore } from "../src/storage/redis/redis-store.ts";
+import { redisConfig } from "../test/fixtures/redis-config.ts";
 import { startRedisCluster, startRedisSentinels } from "../test/support/redis-groups.ts";
 import { type RedisServer, startRedisServer } from "../test/support/redis-server.ts";
 import { Announcer } from "./support/announcer.ts";
@@ -47,15 +48,12 @@ class Load {
       random: createRandom(1),
       createPort: createNodeRedisPort,
       config: {
+        ...redisConfig,
         broker: [],
-        topology: "single",
-        sentinelMaster: "chihaya",
         keyPrefix: `${onFailure}:`,
         connectTimeout: 2,
         readTimeout: 1,
         peerLifetime: 1860,
-        gcInterval: 180,
-        peerIds: false,
         onFailure,
         maxLocalPeers: 1_000_000,
         ...changes,

@@ -9,6 +9,7 @@ import { MemoryStore } from "../src/storage/memory/memory-store.ts";
 import { type PeerStore, Step } from "../src/storage/peer-store.ts";
 import { createNodeRedisPort } from "../src/storage/redis/node-redis-port.ts";
 import { RedisStore } from "../src/storage/redis/redis-store.ts";
+import { redisConfig } from "../test/fixtures/redis-config.ts";
 import { startRedisServer } from "../test/support/redis-server.ts";
 import { Announcer, hotShare, hotTorrents } from "./support/announcer.ts";
 
@@ -34,15 +35,11 @@ const redis = new RedisStore({
   random,
   createPort: createNodeRedisPort,
   config: {
+    ...redisConfig,
     ...shared,
     broker: [server?.url ?? values.url!],
-    topology: "single",
-    sentinelMaster: "",
     keyPrefix: "bench:",
-    connectTimeout: 5,
     readTimeout: 30,
-    onFailure: "refuse",
-    maxLocalPeers: 1,
     sampleCache: Number(values["sample-cache"]),
   },
 });

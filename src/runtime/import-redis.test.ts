@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { startRedisCluster } from "../../test/support/redis-groups.ts";
 import { startRedisServer, withoutRedis } from "../../test/support/redis-server.ts";
 import { createRandom } from "../bittorrent/clock.ts";
 import { loadConfig } from "../config/load.ts";
+import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import { createNodeRedisPort } from "../storage/redis/node-redis-port.ts";
 import { RedisStore } from "../storage/redis/redis-store.ts";
 import { importFromChihaya } from "./import-redis.ts";
@@ -14,6 +15,19 @@ const nanoseconds = (secondsAgo: number): string => `${Math.floor(Date.now() / 1
 /** A peer as Chihaya's keys have it. */
 const peer = (port: number, address: string): Buffer =>
   Buffer.from(`${id}${port.toString(16).padStart(4, "0")}${address}`, "hex");
+
+/** The store that an import goes into, as a tracker opens it afterwards. */
+async function openStore(t: TestContext, config: RedisStoreConfig): Promise<RedisStore> {
+  const store = new RedisStore({
+    config,
+    clock: { seconds: 1, unixSeconds: Math.floor(Date.now() / 1000) },
+    random: createRandom(1),
+    createPort: createNodeRedisPort,
+  });
+  await store.start();
+  t.after(() => store.stop());
+  return store;
+}
 
 test("what Chihaya has in Redis is taken over, once and again", { skip: withoutRedis }, async (t) => {
   const server = await startRedisServer();
@@ -47,15 +61,7 @@ test("what Chihaya has in Redis is taken over, once and again", { skip: withoutR
   await server.cli("CONFIG", "SET", "maxmemory", "1");
   assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1, refused: 1 });
   await server.cli("CONFIG", "SET", "maxmemory", "0");
-  const unixSeconds = Math.floor(Date.now() / 1000);
-  const store = new RedisStore({
-    config,
-    clock: { seconds: 1, unixSeconds },
-    random: createRandom(1),
-    createPort: createNodeRedisPort,
-  });
-  await store.start();
-  t.after(() => store.stop());
+  const store = await openStore(t, config);
   const swarms: { family: number; seeders: number; leechers: number }[] = [];
   for await (const { family, seeders, leechers } of store.swarms())
     swarms.push({ family, seeders, leechers });
@@ -103,15 +109,7 @@ test("what Chihaya has on a single server is taken over into a cluster", {
   const report = { imported: 600, expired: 0, refused: 0 };
   assert.deepEqual(await importFromChihaya(config, server.url), report);
   assert.deepEqual(await importFromChihaya(config, server.url), report, "again");
-  const unixSeconds = Math.floor(Date.now() / 1000);
-  const store = new RedisStore({
-    config,
-    clock: { seconds: 1, unixSeconds },
-    random: createRandom(1),
-    createPort: createNodeRedisPort,
-  });
-  await store.start();
-  t.after(() => store.stop());
+  const store = await openStore(t, config);
   const { swarms, seeders, leechers } = await store.statistics();
   assert.deepEqual({ swarms, seeders, leechers }, { swarms: 200, seeders: 300, leechers: 300 });
 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { findFreePort } from "../../../test/e2e/ports.ts";
 import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { startRedisCluster, startRedisSentinels } from "../../../test/support/redis-groups.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
@@ -21,17 +22,11 @@ const torrent = testInfoHash(1);
 
 function configFor(broker: string): RedisStoreConfig {
   return {
+    ...redisConfig,
     broker: [broker],
-    topology: "single",
-    sentinelMaster: "chihaya",
-    keyPrefix: "test:",
     connectTimeout: 1,
     readTimeout: 2,
     peerLifetime: environment.peerLifetime,
-    gcInterval: 180,
-    peerIds: false,
-    onFailure: "refuse",
-    maxLocalPeers: 1000,
   };
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { slotOf } from "./key-slot.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
+import { within } from "./within.ts";
 
 /** A connection to one server, which reconnects by itself until it is destroyed. */
 export interface ServerConnection extends RedisNode {
@@ -200,15 +201,4 @@ function viewIn(ranges: readonly SlotRange[], asked: string): string {
 function mostCommon(views: readonly string[]): string {
   const votes = (view: string): number => views.filter((other) => other === view).length;
   return [...views].sort((a, b) => votes(b) - votes(a))[0]!;
-}
-
-/** What `work` comes to, or an error when that takes longer. */
-export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error("no answer in time")), ms);
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

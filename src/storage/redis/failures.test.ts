@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { findFreePort } from "../../../test/e2e/ports.ts";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
@@ -27,17 +28,11 @@ class Bench {
       clock,
       random: createRandom(1),
       config: {
+        ...redisConfig,
         broker: [broker],
-        topology: "single",
-        sentinelMaster: "",
-        keyPrefix: "test:",
         connectTimeout: 2,
         readTimeout: 2,
         peerLifetime,
-        gcInterval: 180,
-        peerIds: false,
-        onFailure: "refuse",
-        maxLocalPeers: 1000,
         ...changes,
       },
       createPort: createNodeRedisPort,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import {
   failOver,
   startRedisCluster,
@@ -29,17 +30,11 @@ function createStore(environment: ConformanceEnvironment, changes: Partial<Redis
     clock,
     random: createRandom(++stores),
     config: {
+      ...redisConfig,
       broker: [],
-      topology: "single",
-      sentinelMaster: "chihaya",
       keyPrefix: `test${stores}:`,
-      connectTimeout: 5,
-      readTimeout: 5,
       peerLifetime,
       gcInterval: 1_000_000,
-      peerIds: false,
-      onFailure: "refuse",
-      maxLocalPeers: 1000,
       ...changes,
     },
     createPort: createNodeRedisPort,

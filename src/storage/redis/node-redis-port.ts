@@ -1,6 +1,7 @@
-import { ClusterConnection, type ServerConnection, within } from "./cluster-connection.ts";
+import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
+import { within } from "./within.ts";
 
 type Library = typeof import("@redis/client");
 type BasicAuth = { username?: string; password?: string };
@@ -202,15 +203,9 @@ class ClientPort implements RedisPort {
     // It goes on trying after the time here is over.
     this.#connecting ??= client.connect();
     this.#connecting.catch(() => undefined);
-    const { promise, resolve } = Promise.withResolvers<"late">();
-    const timer = setTimeout(resolve, this.#config.connectTimeout * 1000, "late");
-    try {
-      if ((await Promise.race([this.#connecting, promise])) === "late") {
-        throw new Error(`no connection to ${this.#config.broker.map(withoutSecrets).join(", ")}`);
-      }
-    } finally {
-      clearTimeout(timer);
-    }
+    const { broker, connectTimeout } = this.#config;
+    const late = `no connection to ${broker.map(withoutSecrets).join(", ")}`;
+    await within(connectTimeout * 1000, this.#connecting, late);
   }
 
   send(_: Buffer, args: readonly RedisArgument[]): Promise<unknown> {

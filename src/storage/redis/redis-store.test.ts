@@ -1,4 +1,5 @@
 import { after, before, describe, test } from "node:test";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { MapStore } from "../../../test/support/map-store.ts";
 import { compareWithModel } from "../../../test/support/model.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
@@ -9,15 +10,8 @@ import { createNodeRedisPort } from "./node-redis-port.ts";
 import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
 
 const config: Omit<RedisStoreConfig, "broker"> = {
-  topology: "single",
-  sentinelMaster: "",
-  keyPrefix: "test:",
-  connectTimeout: 5,
-  readTimeout: 5,
-  peerLifetime: 1800,
+  ...redisConfig,
   gcInterval: 1_000_000, // who expires when depends on the pages: the suite asks for it
-  peerIds: false,
-  onFailure: "refuse",
   maxLocalPeers: 10_000,
 };
 

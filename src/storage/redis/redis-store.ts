@@ -10,12 +10,12 @@ import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
 import { Batch, type BatchEntry, SizeHints } from "./batch.ts";
-import { within } from "./cluster-connection.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
+import { within } from "./within.ts";
 
 /** What clients are told while the engine is gone and the store does not serve from local memory. */
 export const storageUnavailable: ClientError = new ClientError(

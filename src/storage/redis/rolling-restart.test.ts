@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import {
   failOver,
   type RedisGroup,
@@ -30,14 +31,10 @@ async function announceDuring(
     random: createRandom(1),
     createPort: createNodeRedisPort,
     config: {
+      ...redisConfig,
       broker: group.broker,
-      sentinelMaster: "chihaya",
-      keyPrefix: "test:",
-      connectTimeout: 5,
-      readTimeout: 5,
       peerLifetime,
       gcInterval: 1_000_000,
-      peerIds: false,
       maxLocalPeers: 1_000_000,
       ...changes,
     },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
@@ -30,17 +31,10 @@ describe("samples of big swarms", { skip: withoutRedis }, () => {
       random: createRandom(1),
       createPort: createNodeRedisPort,
       config: {
+        ...redisConfig,
         broker: [server.url],
-        topology: "single",
-        sentinelMaster: "",
         keyPrefix: `test${seeders}:${leechers}:${peerIds}:`,
-        connectTimeout: 5,
-        readTimeout: 5,
-        peerLifetime: environment.peerLifetime,
-        gcInterval: 180,
         peerIds,
-        onFailure: "refuse",
-        maxLocalPeers: 1000,
         sampleCache: 5,
       },
     });

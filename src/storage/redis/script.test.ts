@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
@@ -54,17 +55,10 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
   before(async () => {
     server = await startRedisServer();
     const config: RedisStoreConfig = {
+      ...redisConfig,
       broker: [server.url],
-      topology: "single",
-      sentinelMaster: "",
-      keyPrefix: "test:",
-      connectTimeout: 5,
       readTimeout: 10,
       peerLifetime: environment.peerLifetime,
-      gcInterval: 180,
-      peerIds: false,
-      onFailure: "refuse",
-      maxLocalPeers: 1,
     };
     port = await createNodeRedisPort(config, () => undefined);
     await port.connect();

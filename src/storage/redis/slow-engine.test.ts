@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { createRandom } from "../../bittorrent/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
@@ -34,17 +35,11 @@ class Bench {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { clock, peerLifetime } = this.environment;
     this.config = {
+      ...redisConfig,
       broker: ["redis://127.0.0.1:6379/0"],
-      topology: "single",
-      sentinelMaster: "",
-      keyPrefix: "test:",
       connectTimeout: 2,
       readTimeout: 2,
       peerLifetime,
-      gcInterval: 180,
-      peerIds: false,
-      onFailure: "refuse",
-      maxLocalPeers: 1000,
       ...changes,
     };
     const send = async (args: readonly RedisArgument[]): Promise<unknown> => {
