@@ -3,7 +3,8 @@
  *
  * Usage: npm run bench:peers -- [--rounds 5] [--seconds 3] [--populations small,large] [--only WORD] [--write]
  *
- * All servers are filled first; then they are asked in turn, round by round, so that what disturbs the machine disturbs all.
+ * All servers are filled first; then they are asked in turn, load by load and round by round, so that what disturbs the
+ * machine disturbs all.
  * --only leaves the contestants whose names have a word; --write puts the table and the plot into docs/performance.md and
  * all figures into bench/results/peers.json.
  */
@@ -96,17 +97,21 @@ async function comparePopulation(shape: PopulationShape): Promise<Measured[]> {
     if (contestant.missing !== undefined) console.error(`${contestant.name}: ${contestant.missing}`);
     else runners.push(await enter(contestant, shape));
   }
+  const all = runners.flatMap(({ contestant, server, loads }) =>
+    loads.map((load) => ({ name: contestant.name, server, ...load })),
+  );
+  const byWorkload = Object.values(Object.groupBy(all, ({ workload }) => workload)).flat();
   for (let round = 0; round < rounds; round++) {
-    for (const { contestant, server, loads } of runners) {
-      for (const { workload, load, runs, paced } of loads) {
-        runs.push(measure(server, load, seconds));
-        paced.push(measure(server, load, seconds, rates[workload]));
-        const { requestsPerSecond, cpuMicroseconds, busy, lost } = runs.at(-1)!;
-        console.error(
-          `${contestant.name}, ${workload}: ${cpuMicroseconds.toFixed(2)} µs, ` +
-            `${Math.round(requestsPerSecond)}/s, busy ${busy.toFixed(2)}, lost ${lost}`,
-        );
-      }
+    for (const { name, server, workload, load, runs } of byWorkload) {
+      const run = measure(server, load, seconds);
+      runs.push(run);
+      console.error(
+        `${name}, ${workload}: ${run.cpuMicroseconds.toFixed(2)} µs, ` +
+          `${Math.round(run.requestsPerSecond)}/s, busy ${run.busy.toFixed(2)}, lost ${run.lost}`,
+      );
+    }
+    for (const { server, workload, load, paced } of byWorkload) {
+      paced.push(measure(server, load, seconds, rates[workload]));
     }
   }
   const measured: Measured[] = [];

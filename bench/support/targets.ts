@@ -1,5 +1,6 @@
 import type { Workload } from "./contestants.ts";
-import { type Report, type Row, summarize } from "./report.ts";
+import { median } from "./measure.ts";
+import type { Measured, Report } from "./report.ts";
 
 const own = "chihaya, linux, 1 worker";
 /** Who looks every torrent up in a list, as this tracker then does too. */
@@ -32,17 +33,19 @@ function against(workload: Workload, torrents: number, others: Record<string, nu
   }));
 }
 
-/** Writes a line for each target that a report has the figures for. */
-export function checkTargets(report: Report): string[] {
-  const rows = summarize(report);
+/**
+ * Writes a line for each target that a report has the figures for. A ratio is the median over the rounds, in each of which
+ * the two were measured shortly after each other: the machine's own speed changes from minute to minute.
+ */
+export function checkTargets({ measured }: Report): string[] {
   return targets.flatMap(({ of, to, workload, torrents, most }) => {
-    const find = (contestant: string): Row | undefined =>
-      rows.find(
-        (row) => row.contestant === contestant && row.workload === workload && row.torrents === torrents,
+    const find = (contestant: string): Measured | undefined =>
+      measured.find(
+        (each) => each.contestant === contestant && each.workload === workload && each.torrents === torrents,
       );
     const [one, other] = [find(of), find(to)];
     if (one === undefined || other === undefined) return [];
-    const ratio = one.cpuMicroseconds / other.cpuMicroseconds;
+    const ratio = median(one.runs.map((run, i) => run.cpuMicroseconds / other.runs[i]!.cpuMicroseconds));
     const verdict = ratio <= most ? "kept" : "**missed**";
     const what = `${workload}, ${torrents.toLocaleString("en-US")} torrents: ${of} / ${to}`;
     return [`${what} = ${ratio.toFixed(2)}, at most ${most}: ${verdict}`];
