@@ -3,6 +3,8 @@ const head = 4;
 const [slotsAt, sizeAt, zeroAt, seedAt] = [0, 1, 2, 3];
 /** Slots a key, so that three quarters are used at most. */
 const slotsPerKey = 4 / 3;
+/** No slot has the key, and none is free. */
+const full = 0;
 
 /**
  * A set of keys of a few words each (an infohash is five), tens of millions of them, in memory that it is given, which
@@ -54,20 +56,19 @@ export class KeySet {
       this.#words[zeroAt] = 1;
       return;
     }
-    const slot = this.#find(from, at);
-    if (slot < 0 || !isZero(this.#words, slot, width)) return;
-    for (let i = 0; i < width; i++) this.#words[slot + i] = from[at + i]!;
+    const found = this.#find(from, at);
+    if (found >= full) return;
+    for (let i = 0; i < width; i++) this.#words[~found + i] = from[at + i]!;
     this.#words[sizeAt]!++;
   }
 
   /** Tells whether the key at `from[at..]` is in the set. */
   has(from: Int32Array, at = 0): boolean {
     if (isZero(from, at, this.#width)) return this.#words[zeroAt] === 1;
-    const slot = this.#find(from, at);
-    return slot >= 0 && !isZero(this.#words, slot, this.#width);
+    return this.#find(from, at) > full;
   }
 
-  /** Offset of the slot that holds the key, or of the free one where it belongs; -1 where there is neither. */
+  /** @returns offset of the slot that holds the key; of the free one where it belongs, inverted; or {@link full} */
   #find(from: Int32Array, at: number): number {
     const words = this.#words;
     const width = this.#width;
@@ -81,14 +82,12 @@ export class KeySet {
     for (let n = 0; n < slots; n++) {
       const offset = head + slot * width;
       let i = 0;
-      let any = 0;
       for (; i < width && words[offset + i] === from[at + i]; i++);
       if (i === width) return offset;
-      for (i = 0; i < width; i++) any |= words[offset + i]!;
-      if (any === 0) return offset;
+      if (isZero(words, offset, width)) return ~offset;
       if (++slot === slots) slot = 0;
     }
-    return -1;
+    return full;
   }
 
   /** Offset in the memory of the first key at `from` or behind it; -1 where there is none. The zero key has no place. */
@@ -106,7 +105,6 @@ function slotsFor(keys: number): number {
 }
 
 function isZero(from: Int32Array, at: number, width: number): boolean {
-  let any = 0;
-  for (let i = 0; i < width; i++) any |= from[at + i]!;
-  return any === 0;
+  for (let i = 0; i < width; i++) if (from[at + i] !== 0) return false;
+  return true;
 }
