@@ -38,11 +38,14 @@ export interface OwnOptions {
   storage?: string;
   /** Whether it answers only for torrents of a list, which has all of them. */
   whitelist?: boolean;
+  /** The program, from the root of the project. */
+  main?: string;
 }
 
 /** This tracker, from a configuration file, as its users run it. */
 export function chihaya(options: OwnOptions): Contestant {
   const { network, workers, settings = "", http = "", storage = "", whitelist = false } = options;
+  const main = join(bench, "..", options.main ?? "src/cli/main.ts");
   const threads = workers === 1 ? "1 worker" : `${workers} workers`;
   const name = `chihaya, ${network}, ${threads}${whitelist ? ", whitelist" : ""}`;
   return {
@@ -75,7 +78,6 @@ ${http}
 ${storage}
 `,
       );
-      const main = join(bench, "../src/cli/main.ts");
       const command = [process.execPath, main, "--config", file];
       return new Server(command, ports, directory, workers).ready(() => answers(ports, shape));
     },
