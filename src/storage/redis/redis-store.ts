@@ -125,6 +125,7 @@ export class RedisStore implements PeerStore {
   /** Why a server of a cluster cannot be used while others can, or undefined. */
   #gap: string | undefined;
   #lastError = "";
+  #isChecking = false;
   #probe: NodeJS.Timeout | undefined;
   /** Times that the engine was found again: what was sent before says nothing about it any more. */
   #returns = 0;
@@ -252,6 +253,7 @@ export class RedisStore implements PeerStore {
     if (this.#port) return;
     const onError = (error: Error): void => {
       this.#lastError = error.message || error.name;
+      void this.#check();
     };
     const port = await this.#options.createPort(this.#config, onError);
     this.#port = port;
@@ -426,6 +428,19 @@ export class RedisStore implements PeerStore {
     const batch = new Batch(this.#config.peerIds, 128);
     batch.addAnnounce(request, response, step);
     this.#backlog.put(batch.recordOf(batch.entries[0]!, this.#options.clock.unixSeconds));
+  }
+
+  /** Looks whether an error of a connection means that the engine has gone: there may be no announce to find out. */
+  async #check(): Promise<void> {
+    if (this.readiness !== true || this.#isChecking) return;
+    this.#isChecking = true;
+    try {
+      await pingAll(this.#openPort());
+    } catch {
+      this.#notice(this.#lastError);
+    } finally {
+      this.#isChecking = false;
+    }
   }
 
   #notice(reason: string): void {

@@ -24,6 +24,8 @@ class Bench {
   readonly tester: StoreTester;
   readonly config: RedisStoreConfig;
   connect: () => Promise<void> = async () => undefined;
+  /** Tells of an error of a connection. */
+  onError: (error: Error) => void = () => undefined;
   /** What a command is answered. */
   answer: (name: string, args: readonly RedisArgument[]) => unknown = (name) =>
     name === "EVALSHA" ? emptyAnswer : "OK";
@@ -57,7 +59,10 @@ class Bench {
       clock,
       random: createRandom(1),
       config: this.config,
-      createPort: () => port,
+      createPort: (_, onError) => {
+        this.onError = onError;
+        return port;
+      },
       onChange: (gone) => this.changes.push(gone),
     });
     this.tester = new StoreTester(this.store, this.environment);
@@ -93,6 +98,23 @@ test("an engine that breaks while it is counted in the background leaves the las
     await turn(); // a rejection that nobody handles would be noticed now
   }
   assert.equal(bench.commands.filter((command) => command.startsWith("SCAN")).length, 3, "it is tried again");
+  store.stop();
+});
+
+test("an engine that goes while nobody announces is noticed", async (t) => {
+  const bench = new Bench(t);
+  const { store } = bench;
+  await store.start();
+  bench.onError(new Error("a connection of no importance"));
+  await bench.wait(0);
+  assert.equal(store.readiness, true);
+  bench.answer = () => {
+    throw new Error("The client is offline");
+  };
+  bench.onError(new Error("Socket closed unexpectedly"));
+  await bench.wait(0);
+  assert.equal(store.readiness, "redis: Socket closed unexpectedly");
+  assert.deepEqual(bench.changes, ["Socket closed unexpectedly"]);
   store.stop();
 });
 
