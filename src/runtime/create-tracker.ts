@@ -154,9 +154,10 @@ export class EmbeddedTracker {
   }
 
   async #reload(changes: Partial<CreateTrackerOptions>): Promise<string[]> {
-    if (!this.#tracker) throw new Error("the tracker is not running");
+    const tracker = this.#tracker;
+    if (!tracker) throw new Error("the tracker is not running");
     const options = { ...this.#options, ...changes };
-    const later = await this.#tracker.reload(await this.#compose(options));
+    const later = await this.#hub.reload(async () => tracker.reload(await this.#compose(options)));
     this.#options = options;
     return later;
   }

@@ -105,8 +105,9 @@ export class LocalHost implements Host {
   }
 
   async reload(config: Config): Promise<string[]> {
-    if (!this.#tracker) throw new Error("the tracker is not running");
-    const later = await this.#tracker.reload(await this.#compose(config));
+    const tracker = this.#tracker;
+    if (!tracker) throw new Error("the tracker is not running");
+    const later = await this.#parts.hub.reload(async () => tracker.reload(await this.#compose(config)));
     return [...later, ...this.#configureStore(config)];
   }
 

@@ -84,6 +84,23 @@ describe("what hooks share", () => {
     for (const store of [first, second]) store.stop();
   });
 
+  test("memory of another size takes the place of the old when the reload is over, unless that fails", async () => {
+    const { hub } = setUp();
+    const of = (maxPeers: number) => hub.memory("near", { ...storeOptions, maxPeers });
+    const old = await of(100);
+    const failed = hub.reload(async () => {
+      await of(200);
+      assert.ok(hub.memories.includes(old), "threads may still hold its locks");
+      throw new Error("no");
+    });
+    await assert.rejects(failed, { message: "no" });
+    assert.deepEqual(hub.memories, [old]);
+    assert.equal(await of(100), old);
+    const next = await hub.reload(() => of(200));
+    assert.deepEqual(hub.memories, [next]);
+    assert.notEqual(await hub.reload(() => of(100)), old, "its peers have not been expired since");
+  });
+
   test("memory that cannot be had is refused with the reason", async () => {
     const { workers, deliver } = setUp();
     const asked = share(workers[0]!).store("near", { ...storeOptions, maxPeers: 1e12 });

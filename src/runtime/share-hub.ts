@@ -8,6 +8,11 @@ export interface ShareHub {
   readonly isFirst: boolean;
   buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
   memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory>;
+  /**
+   * Runs a reload. Memory that it replaces by some of another size may be in use until it is over, and is there again if
+   * it fails.
+   */
+  reload<Result>(work: () => Promise<Result>): Promise<Result>;
   publish(topic: string, value: unknown): void;
   subscribe(topic: string, listener: Listener): () => void;
 }
@@ -49,32 +54,45 @@ export class LocalHub implements ShareHub {
   readonly isFirst = true;
   readonly topics: Topics = new Topics();
   readonly #parts: Pick<ThreadParts, "clock" | "random">;
-  readonly #buffers = new Map<string, SharedArrayBuffer>();
-  readonly #memories = new Map<string, StoreMemory>();
+  /** By name, the oldest first: more than one only during a reload. */
+  readonly #buffers = new Map<string, SharedArrayBuffer[]>();
+  readonly #memories = new Map<string, StoreMemory[]>();
 
   constructor(parts: Pick<ThreadParts, "clock" | "random">) {
     this.#parts = parts;
   }
 
   async buffer(name: string, bytes: number): Promise<SharedArrayBuffer> {
-    const known = this.#buffers.get(name);
-    if (known?.byteLength === bytes) return known;
-    const made = new SharedArrayBuffer(bytes);
-    this.#buffers.set(name, made);
-    return made;
+    const fits = ({ byteLength }: SharedArrayBuffer): boolean => byteLength === bytes;
+    return findOrMake(this.#buffers, name, fits, () => new SharedArrayBuffer(bytes));
   }
 
   async memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory> {
-    const known = this.#memories.get(name);
-    if (known?.maxPeers === options.maxPeers) return known;
-    const { memory } = new MemoryStore({ ...this.#parts, config: { ...options, peerIds: false } });
-    this.#memories.set(name, memory);
-    return memory;
+    const fits = ({ maxPeers }: StoreMemory): boolean => maxPeers === options.maxPeers;
+    const config = { ...options, peerIds: false };
+    return findOrMake(this.#memories, name, fits, () => new MemoryStore({ ...this.#parts, config }).memory);
   }
 
   /** The memories of all further stores, whose locks a thread that has died may hold. */
-  get memories(): Iterable<StoreMemory> {
-    return this.#memories.values();
+  get memories(): StoreMemory[] {
+    return [...this.#memories.values()].flat();
+  }
+
+  async reload<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      const result = await work();
+      this.#keep(-1);
+      return result;
+    } catch (error) {
+      this.#keep(0);
+      throw error;
+    }
+  }
+
+  /** Forgets all but the first or the last of each name. */
+  #keep(which: 0 | -1): void {
+    for (const [name, known] of this.#buffers) this.#buffers.set(name, [known.at(which)!]);
+    for (const [name, known] of this.#memories) this.#memories.set(name, [known.at(which)!]);
   }
 
   /** Copies the value, as between threads: what works in one works in several. */
@@ -85,6 +103,20 @@ export class LocalHub implements ShareHub {
   subscribe(topic: string, listener: Listener): () => void {
     return this.topics.subscribe(topic, listener);
   }
+}
+
+function findOrMake<Memory>(
+  all: Map<string, Memory[]>,
+  name: string,
+  fits: (memory: Memory) => boolean,
+  make: () => Memory,
+): Memory {
+  const known = all.get(name) ?? [];
+  const found = known.find(fits);
+  if (found !== undefined) return found;
+  const made = make();
+  all.set(name, [...known, made]);
+  return made;
 }
 
 /** What a worker asks of the process's hub. */
@@ -124,6 +156,11 @@ export class WorkerHub implements ShareHub {
 
   memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory> {
     return this.#ask({ share: "memory", name, options }) as Promise<StoreMemory>;
+  }
+
+  /** The process knows when all threads are through. */
+  reload<Result>(work: () => Promise<Result>): Promise<Result> {
+    return work();
   }
 
   publish(topic: string, value: unknown): void {

@@ -103,13 +103,15 @@ export class Supervisor implements Host, Profiler {
     const told = withSameAddresses(withPrivateKey(config, this.#began), this.#began);
     // A frontend that is left out goes on until the restart, with what it was told last.
     this.#config = { ...told, http: told.http ?? before.http, udp: told.udp ?? before.udp };
-    try {
-      return await this.#tellAll(told);
-    } catch (error) {
-      this.#config = before;
-      await this.#tellAll(before).catch(() => undefined);
-      throw error;
-    }
+    return this.#parts.hub.reload(async () => {
+      try {
+        return await this.#tellAll(told);
+      } catch (error) {
+        this.#config = before;
+        await this.#tellAll(before).catch(() => undefined);
+        throw error;
+      }
+    });
   }
 
   /**

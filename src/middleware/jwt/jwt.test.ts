@@ -79,6 +79,7 @@ async function start(t: TestContext, setup: Setup = {}) {
   const first = setup.hub ?? new LocalHub({ clock, random });
   const other: ShareHub = {
     isFirst: false,
+    reload: (work) => work(),
     buffer: (...args) => first.buffer(...args),
     memory: (...args) => first.memory(...args),
     publish: (...args) => first.publish(...args),
