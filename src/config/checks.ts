@@ -2,6 +2,7 @@ import { validateRoutes } from "../protocol/http/router.ts";
 import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./diagnostics.ts";
+import { checkHookFiles } from "./hook-files.ts";
 import { readAuthorities, readTlsFiles } from "./tls-files.ts";
 import type { Plain } from "./tree.ts";
 
@@ -35,6 +36,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   }
   checkListeners(config, report);
   if (config.storage.name === "redis") checkRedis(config.storage.config, report);
+  checkHookFiles(config, report);
   if (config.profiling && config.metricsListen.length === 0) {
     report.warning(["profiling"], "has no effect without metrics_addr");
   }

@@ -331,6 +331,40 @@ test("TLS files are read, and must fit", () => {
   ]);
 });
 
+test("files of hooks are looked for, and the path that was tried is named", () => {
+  const hook = (name: string, options: string) =>
+    `chihaya: {udp: {}, prehooks: [{name: ${name}, options: {${options}}}]}`;
+  const asn = (path: string) => hook("locality", `levels: [{asn: "${path}"}]`);
+  assert.deepEqual(errorsOf(asn("missing.mmdb")), [
+    `1:73 prehooks[0].options.levels[0].asn: cannot read ${process.cwd()}/missing.mmdb: no such file`,
+  ]);
+  assert.deepEqual(errorsOf(asn(file("there.mmdb", "a"))), []);
+  assert.deepEqual(errorsOf(asn("${NOPE}.mmdb")), [
+    "1:73 prehooks[0].options.levels[0].asn: there is no variable NOPE; set it, or give a default as ${NOPE:-default}",
+  ]);
+
+  const jwt = (content: string) =>
+    errorsOf(hook("jwt", `issuer: i, audience: a, jwk_set_file: "${file("keys.json", content)}"`)).map(
+      (error) => error.replaceAll(`${directory}/`, "").replace(/;.*/, ""),
+    );
+  const at = "1:91 prehooks[0].options.jwk_set_file: keys.json";
+  assert.deepEqual(jwt("{"), [`${at} is not JSON`]);
+  assert.deepEqual(jwt("[]"), [`${at} is not a JSON Web Key Set: there is no list "keys"`]);
+  assert.deepEqual(jwt('{"keys": []}'), [`${at} holds no key`]);
+  assert.deepEqual(jwt('{"keys": [{"kid": "1"}]}'), []);
+
+  const list = hook("torrent approval", "whitelist_from: [missing.txt, http://lists.example.com/x]");
+  assert.deepEqual(errorsOf(list), []);
+  assert.deepEqual(warningsOf(list), [
+    `1:83 prehooks[0].options.whitelist_from[0]: cannot read ${process.cwd()}/missing.txt: no such file; ` +
+      "a tracker that starts without it refuses all requests (on_failure)",
+  ]);
+  const missing = loadConfig({ file: "missing.yaml", env: {} });
+  assert.deepEqual(missing.ok || brief(missing.errors), [
+    `missing.yaml : cannot read ${process.cwd()}/missing.yaml: no such file`,
+  ]);
+});
+
 test("a UDP frontend has an address", () => {
   const wrong = "1:23 udp.addr: must specify addr; remove the block to turn UDP off";
   for (const none of ["''", "[] "]) assert.deepEqual(errorsOf(`chihaya: {udp: {addr: ${none}}}`), [wrong]);

@@ -1,4 +1,6 @@
+import { isAbsolute } from "node:path";
 import type { z } from "zod";
+import { cannotRead } from "../middleware/unreadable.ts";
 import { checkTogether } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
@@ -35,7 +37,7 @@ interface Loading {
 
 /**
  * Loads a configuration: flags over environment over file over defaults. Reads the file, the files it names (TLS,
- * secrets), and nothing else; never throws for what they hold. Modules of hooks are not looked into.
+ * secrets, keys), and nothing else; never throws for what they hold. Modules of hooks are not looked into.
  *
  * `document` of the result is what stands under `chihaya` when all has been applied, without the defaults.
  */
@@ -83,7 +85,9 @@ function load({ file, env, set = [] }: LoadOptions): Loading {
 }
 
 function readFile(path: string): { text: string } | { problem: string } {
-  return path === "" ? { problem: "no config path specified" } : readText(path);
+  if (path === "") return { problem: "no config path specified" };
+  const read = readText(path);
+  return "text" in read || isAbsolute(path) ? read : { problem: cannotRead(path, read.problem) };
 }
 
 /** What runs without a file: both frontends. */
@@ -160,7 +164,7 @@ function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
     }
     const read = readText(given.text);
     if ("problem" in read) {
-      diagnostics.error(given.at, filePath, `cannot read ${given.text}: ${read.problem}`);
+      diagnostics.error(given.at, filePath, cannotRead(given.text, read.problem));
       continue;
     }
     const text = read.text.replace(/\r?\n$/, "");

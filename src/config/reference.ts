@@ -63,8 +63,9 @@ Flags win over the environment, the environment over the file, the file over the
 ## Checking
 
 \`chihaya check-config FILE\` says all that is wrong at once, each with its place and with what would be right, and exits
-with 78 if the file cannot be used (with 0 if there are only warnings). \`--json\` is for programs. \`chihaya config\` prints
-what the tracker would run with, secrets masked.
+with 78 if the file cannot be used (with 0 if there are only warnings). Files that it names must be there, lists of
+approval hooks excepted: those are warnings. \`--json\` is for programs. \`chihaya config\` prints what the tracker would
+run with, secrets masked.
 
 Keys that are not known are refused. A value that needs another one to have an effect, or is allowed and doubtful,
 is a warning. A file may have 1 MiB, in UTF-8.
@@ -81,6 +82,8 @@ frontends that come or go.
 - *address*: \`0.0.0.0:6969\`, \`[::1]:6969\`, \`localhost:6969\`. \`:6969\`, and \`[::]:6969\` where it is the only one, are all
   addresses of IPv4 and IPv6, as in Go; in a list of several, \`[::]:6969\` is all of IPv6. Other names are not looked up.
 - *list*: a YAML list, or one text with commas.
+- Paths of files are seen from the directory in which the tracker is started; only \`module\` of a hook is seen from the
+  configuration's folder.
 
 ## \`chihaya\`
 

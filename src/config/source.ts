@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { explainSystemError } from "../middleware/unreadable.ts";
 import type { Environment } from "./environment.ts";
 
 /** Bytes of a configuration file at most. */
@@ -21,7 +22,7 @@ export function readText(path: string, limit: number = maxFileSize): { text: str
   try {
     bytes = readAtMost(path, limit + 1);
   } catch (error) {
-    return { problem: describeSystemError(error) };
+    return { problem: explainSystemError(error) };
   }
   if (bytes.length > limit) return { problem: `the file is larger than ${limit} bytes` };
   try {
@@ -45,19 +46,6 @@ function readAtMost(path: string, limit: number): Uint8Array {
   } finally {
     closeSync(file);
   }
-}
-
-const systemErrors: Record<string, string> = {
-  ENOENT: "no such file",
-  ENOTDIR: "no such file",
-  EACCES: "no permission to read the file",
-  EPERM: "no permission to read the file",
-  EISDIR: "is a directory, not a file",
-};
-
-function describeSystemError(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return systemErrors[code ?? ""] ?? message;
 }
 
 /** Where Chihaya looks as well. */

@@ -1,4 +1,5 @@
 import { createSecureContext } from "node:tls";
+import { cannotRead } from "../middleware/unreadable.ts";
 import type { TlsFiles } from "../net/stream.ts";
 import { readText } from "./source.ts";
 
@@ -11,7 +12,7 @@ export interface TlsProblem {
 /** Reads certificates of authorities. @returns them in PEM, or what is wrong with the file */
 export function readAuthorities(path: string): { text: string } | { problem: string } {
   const read = readText(path);
-  if ("problem" in read) return { problem: `cannot read ${path}: ${read.problem}` };
+  if ("problem" in read) return { problem: cannotRead(path, read.problem) };
   try {
     createSecureContext({ ca: read.text });
     if (read.text.includes("-----BEGIN CERTIFICATE-----")) return read;
@@ -26,10 +27,8 @@ export function readTlsFiles(certPath: string, keyPath: string): TlsFiles | TlsP
   const cert = readText(certPath);
   const key = readText(keyPath);
   const problems: TlsProblem[] = [];
-  if ("problem" in cert)
-    problems.push({ key: "tls_cert_path", message: `cannot read ${certPath}: ${cert.problem}` });
-  if ("problem" in key)
-    problems.push({ key: "tls_key_path", message: `cannot read ${keyPath}: ${key.problem}` });
+  if ("problem" in cert) problems.push({ key: "tls_cert_path", message: cannotRead(certPath, cert.problem) });
+  if ("problem" in key) problems.push({ key: "tls_key_path", message: cannotRead(keyPath, key.problem) });
   if ("problem" in cert || "problem" in key) return problems;
   const unusable = (context: () => void): string | undefined => {
     try {

@@ -86,6 +86,7 @@ const readers: Readonly<Record<string, readonly string[]>> = {
   "middleware/jwt/read-key-set.ts": ["node:fs/promises"],
   "middleware/locality/database-level.ts": ["node:fs/promises"],
   "middleware/locality/read-mmdb.ts": ["node:fs/promises"],
+  "middleware/unreadable.ts": ["node:path"],
 };
 
 const statement =

@@ -14,7 +14,7 @@ Usage: chihaya check-config [FILE] [OPTIONS]
   --json           writes one JSON object: {"ok", "file", "errors", "warnings"}
 
 The environment counts as it does when the tracker runs. Files that the configuration names (certificate, key,
-secrets) are read as well.
+secrets, keys of tokens, databases, lists) are looked at as well.
 
 Exit codes: 0 it can be used (there may be warnings), 2 wrong usage, 78 it cannot be used.
 `;

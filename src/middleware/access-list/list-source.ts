@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { explainSystemError } from "../unreadable.ts";
 
 /** A list that has been opened. */
 export interface OpenList {
@@ -39,7 +40,7 @@ export class FileSource implements ListSource {
   async open(isForced: boolean): Promise<SourceState> {
     const file = await open(this.name).catch((error: NodeJS.ErrnoException) => {
       this.#seen = "";
-      throw new Error(error.code === "ENOENT" ? "no such file" : error.message, { cause: error });
+      throw new Error(explainSystemError(error), { cause: error });
     });
     try {
       const stamp = await stampOf(file);

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import type { JWK } from "jose";
 import { explainStatus } from "../access-list/list-source.ts";
+import { cannotRead, explainSystemError } from "../unreadable.ts";
 
 /** The part of the world that keys come from; tests bring their own. */
 export interface KeySetSources {
@@ -43,7 +44,9 @@ export async function fetchKeySet(
 
 /** Reads the JSON Web Key Set of a file. @throws Error as {@link fetchKeySet} does */
 export async function readKeySet(path: string): Promise<JWK[]> {
-  const file = await open(path);
+  const file = await open(path).catch((error) => {
+    throw new Error(cannotRead(path, explainSystemError(error)));
+  });
   try {
     const bytes = Buffer.alloc(maxKeySetLength + 1);
     let length = 0;
@@ -60,7 +63,8 @@ export async function readKeySet(path: string): Promise<JWK[]> {
 
 const tooLong = `longer than ${maxKeySetLength} bytes`;
 
-function parseKeySet(text: string): JWK[] {
+/** Takes the keys out of the JSON of a key set. @throws Error that says what it is instead */
+export function parseKeySet(text: string): JWK[] {
   let document: unknown;
   try {
     document = JSON.parse(text);

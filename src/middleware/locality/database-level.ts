@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { PrefixMap } from "../../bittorrent/prefix-map.ts";
 import { Pace } from "../access-list/pace.ts";
 import type { HookDeps } from "../define-hook.ts";
+import { cannotRead, explainSystemError } from "../unreadable.ts";
 import { NetworksLevel } from "./level.ts";
 import { type MmdbField, readMmdb } from "./read-mmdb.ts";
 
@@ -64,7 +65,9 @@ export class DatabaseLevel extends NetworksLevel {
   async #read(): Promise<void> {
     const file = this.#file;
     const field = this.#field;
-    const { mtimeMs, size, ino } = await stat(file);
+    const { mtimeMs, size, ino } = await stat(file).catch((cause) => {
+      throw new Error(cannotRead(file, explainSystemError(cause)), { cause });
+    });
     const version = [mtimeMs, size, ino].join();
     if (version === this.#version) return;
     const pace = new Pace();
