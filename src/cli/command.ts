@@ -13,6 +13,6 @@ export const ExitCode = {
   failed: 1,
   /** The command line itself is wrong. */
   usage: 2,
-  /** The configuration is wrong. */
+  /** The configuration is wrong, or Node.js is too old: to try again does not help. */
   config: 78,
 } as const;

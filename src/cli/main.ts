@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./check-node.ts";
 import { version } from "../runtime/version.ts";
 import { type Command, ExitCode } from "./command.ts";
 
@@ -45,7 +46,7 @@ ${Object.entries(commands)
 Without a command and without a configuration file, a public tracker runs on its defaults: HTTP and UDP on
 port 6969, metrics and health on 127.0.0.1:6880.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration or Node.js too old.
 `;
 
 async function main(args: string[]): Promise<number> {
