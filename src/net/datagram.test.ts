@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { after, afterEach, before, describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { listEngines } from "../../test/support/networks.ts";
-import { Address } from "../bittorrent/address.ts";
-import { type DatagramHandler, type DatagramSocket, datagramCapacity } from "./datagram.ts";
+import { type DatagramHandler, type DatagramSocket, datagramCapacity, type SendAnswer } from "./datagram.ts";
 import type { Network } from "./network.ts";
 
 let network: Network;
@@ -15,18 +15,20 @@ afterEach(async () => {
   for (const thing of opened.splice(0).reverse()) await thing.close();
 });
 
-/** Answers each datagram with its own bytes, and notes what it got. */
+/** Answers each datagram with its own bytes, unless they are to be answered later, and notes what it got. */
 class Echo implements DatagramHandler {
   readonly seen: string[] = [];
   after = 0;
-  last: DatagramSocket | undefined;
+  /** Where set, the ways back of what came. */
+  late: SendAnswer[] | undefined;
 
   handleBatch: DatagramHandler["handleBatch"] = (socket, batch, count, family) => {
-    this.last = socket;
     for (let slot = 0; slot < count; slot++) {
       if (batch.port[slot] === 0) continue;
       const length = batch.length[slot]!;
       this.seen.push(`IPv${family} ${batch.address[slot]} ${length}`);
+      this.late?.push(socket.wayBack(slot));
+      if (this.late) continue;
       batch.bytes.copyWithin(batch.outAt(slot), batch.inAt(slot), batch.inAt(slot) + length);
       batch.outLength[slot] = length;
     }
@@ -110,18 +112,30 @@ for (const { name, open, skip } of await listEngines()) {
       const network = await openNetwork("${name}", console.error);
       const handler = {
         handleBatch(socket, batch) {
+          if (batch.bytes[0] === "l".charCodeAt()) {
+            const send = socket.wayBack(0);
+            setImmediate(() => send(new Uint8Array([1, 2, 3]), 1, 2));
+            return;
+          }
           batch.bytes.copyWithin(batch.outAt(0), 0, batch.length[0]);
           batch.outLength[0] = batch.length[0];
         },
         afterBatch() {},
       };
-      for (const [host, own, asked] of [["0.0.0.0", "10.9.8.1", "10.9.8.2"], ["::", "fd00::1", "fd00::2"]]) {
+      for (const [host, own, asked] of [
+        ["0.0.0.0", "10.9.8.1", "10.9.8.2"],
+        ["::", "fd00::1", "fd00::2"],
+        ["::", "fe80::1%one", "fe80::2%one"],
+        ["::", "fe80::1%two", "fe80::2%two"],
+      ]) {
         const tracker = await network.bindDatagram({ host, port: 0, handler, onError: console.error });
         const client = createSocket(host === "::" ? "udp6" : "udp4");
         client.bind(0, own);
         await once(client, "listening");
-        client.send("x", tracker.port, asked);
-        console.log((await once(client, "message"))[1].address);
+        for (const when of ["at once", "later"]) {
+          client.send(when, tracker.port, asked);
+          console.log(when, (await once(client, "message"))[1].address);
+        }
         client.close();
         await tracker.close();
       }
@@ -130,12 +144,24 @@ for (const { name, open, skip } of await listEngines()) {
         "ip link set lo up",
         ...["10.9.8.1/32", "10.9.8.2/32"].map((address) => `ip addr add ${address} dev lo`),
         ...["fd00::1/128", "fd00::2/128"].map((address) => `ip -6 addr add ${address} dev lo nodad`),
+        ...["one", "two"].flatMap((link) => [
+          `ip link add ${link} type veth peer name ${link}-end`,
+          `ip link set ${link} up`,
+          `ip link set ${link}-end up`,
+          ...["fe80::1/64", "fe80::2/64"].map((address) => `ip -6 addr add ${address} dev ${link} nodad`),
+        ]),
         'exec "$0" --input-type=module-typescript -e "$1"',
       ].join(" && ");
       const output = execFileSync("unshare", ["-n", "sh", "-c", setUp, process.execPath, script], {
         encoding: "utf8",
       });
-      assert.deepEqual(output.trim().split("\n"), ["10.9.8.2", "fd00::2"]);
+      assert.deepEqual(
+        output.trim().split("\n"),
+        ["10.9.8.2", "fd00::2", "fe80::2%one", "fe80::2%two"].flatMap((asked) => [
+          `at once ${asked}`,
+          `later ${asked}`,
+        ]),
+      );
     });
 
     test("longer than the capacity are cut, empty ones arrive", async () => {
@@ -175,42 +201,84 @@ for (const { name, open, skip } of await listEngines()) {
       );
     });
 
-    test("can be answered later, and nowhere else after the close", async () => {
+    test("can be answered later, in any order, and no more after the close", async () => {
       const { echo, socket } = await bind("127.0.0.1");
-      const later = createSocket("udp4");
-      opened.push({ close: () => later.close() });
-      later.bind(0, "127.0.0.1");
-      await once(later, "listening");
-      await ask("127.0.0.1", "127.0.0.1", socket.port, hello);
-      const received = once(later, "message");
+      echo.late = [];
       const bytes = new TextEncoder().encode("..later..");
-      echo.last!.send(bytes, 2, 7, Address.parse("127.0.0.1"), later.address().port);
-      bytes.fill(0);
-      const [message, remote] = await received;
-      assert.equal(`${message}`, "later");
-      assert.equal(remote.port, socket.port);
+      const clients: Socket[] = [];
+      for (let i = 0; i < 3; i++) {
+        const client = createSocket("udp4");
+        opened.push({ close: () => client.close() });
+        client.send(hello, socket.port, "127.0.0.1");
+        while (echo.late.length <= i) await nextTurn();
+        clients.push(client);
+      }
+      for (const i of [2, 0, 1]) {
+        const received = once(clients[i]!, "message");
+        bytes[2] = 0x30 + i;
+        echo.late[i]!(bytes, 2, 7);
+        bytes.fill(0, 2, 3);
+        const [message, remote] = await received;
+        assert.deepEqual([`${message}`, remote.address, remote.port], [`${i}ater`, "127.0.0.1", socket.port]);
+      }
       await socket.close();
-      echo.last!.send(bytes, 0, 1, Address.parse("127.0.0.1"), later.address().port);
+      echo.late[0]!(bytes, 0, 1);
     });
 
-    test("to addresses that nothing can be sent to harm nobody", async () => {
-      const { socket } = await bind("127.0.0.1");
-      for (const [address, port] of [
-        ["127.0.0.1", 0],
-        ["255.255.255.255", 9],
-        ["::1", 9],
-        ["127.0.0.1", 9],
-      ] as const) {
-        socket.send(hello, 0, 5, Address.parse(address), port);
-      }
+    test("whose clients are gone are answered in vain", async () => {
+      const { echo, socket } = await bind("127.0.0.1");
+      echo.late = [];
+      const client = createSocket("udp4");
+      client.send(hello, socket.port, "127.0.0.1");
+      while (echo.late.length === 0) await nextTurn();
+      await new Promise<void>((resolve) => {
+        client.close(resolve);
+      });
+      for (let i = 0; i < 3; i++) echo.late[0]!(hello, 0, 5);
+      echo.late = undefined;
       assert.deepEqual((await ask("127.0.0.1", "127.0.0.1", socket.port, hello)).message, hello);
     });
 
-    test("from the bound address and port itself are not answered", async () => {
-      const { echo, socket } = await bind("127.0.0.1");
-      socket.send(hello, 0, 5, Address.parse("127.0.0.1"), socket.port);
-      await ask("127.0.0.1", "127.0.0.1", socket.port, hello.subarray(1));
-      assert.deepEqual(echo.seen, ["IPv4 127.0.0.1 4"]);
+    test("from the bound address and port itself are not answered, neither at once nor later", async () => {
+      const lengths: number[] = [];
+      const late: SendAnswer[] = [];
+      const handler: DatagramHandler = {
+        handleBatch(socket, batch, count) {
+          for (let slot = 0; slot < count; slot++) {
+            lengths.push(batch.length[slot]!);
+            late.push(socket.wayBack(slot));
+          }
+        },
+        afterBatch() {},
+      };
+      // A more general binding of the same port, which can send in the name of the more specific one.
+      const self = createSocket({ type: "udp4", reusePort: true });
+      opened.push({ close: () => self.close() });
+      self.bind(0, "0.0.0.0");
+      await once(self, "listening");
+      const { port } = self.address();
+      const socket = await network.bindDatagram({
+        host: "127.0.0.1",
+        port,
+        shared: true,
+        handler,
+        onError: assert.fail,
+      });
+      opened.push(socket);
+      self.send(hello, port, "127.0.0.1");
+      const other = createSocket("udp4");
+      opened.push({ close: () => other.close() });
+      for (const bytes of [hello.subarray(1), hello.subarray(2)]) {
+        const answer = once(other, "message");
+        other.send(bytes, port, "127.0.0.1");
+        while (lengths.at(-1) !== bytes.length) await nextTurn();
+        for (const send of late.splice(0)) send(hello, 0, 1);
+        await answer;
+      }
+      assert.deepEqual(
+        lengths.filter((length) => length < 5),
+        [4, 3],
+      );
     });
 
     for (const [first, second] of [

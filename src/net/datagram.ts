@@ -60,14 +60,20 @@ export interface DatagramHandler {
   afterBatch(): void;
 }
 
+/** Sends `bytes[start..end)`, which is copied; errors are dropped, as the network drops. */
+export type SendAnswer = (bytes: Uint8Array, start: number, end: number) => void;
+
 /** A bound UDP address, which may be several sockets. */
 export interface DatagramSocket {
   /** The port that is bound. */
   readonly port: number;
   /** Bytes of the receive buffer that the system has granted. */
   readonly receiveBuffer: number;
-  /** Sends an answer that comes after its batch. The bytes are copied; errors are dropped, as the network drops. */
-  send(bytes: Uint8Array, start: number, end: number, address: Address, port: number): void;
+  /**
+   * Keeps the way back of request `slot`, for an answer that comes after its batch. Only within `handleBatch`.
+   * @returns sends to where the request came from, from the address that it asked; nothing once the socket is closed
+   */
+  wayBack(slot: number): SendAnswer;
   /** Stops reading, and releases the port when what was handed over has left. Idempotent. */
   close(): Promise<void>;
 }

@@ -14,6 +14,7 @@ import {
   type DatagramOptions,
   type DatagramSocket,
   datagramCapacity,
+  type SendAnswer,
 } from "../../src/net/datagram.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { parseAnswer } from "../../src/protocol/udp/client.ts";
@@ -71,9 +72,9 @@ class FuzzSocket implements DatagramSocket {
     this.#late = (source, bytes) => late(this, source, bytes);
   }
 
-  send(bytes: Uint8Array, start: number, end: number, address: Address): void {
-    const source = this.sources.findIndex((other) => other.equals(address));
-    this.#late(source, bytes.slice(start, end));
+  wayBack(slot: number): SendAnswer {
+    const source = this.from[slot]!;
+    return (bytes, start, end) => this.#late(source, bytes.slice(start, end));
   }
 
   close(): Promise<void> {

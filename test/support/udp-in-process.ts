@@ -47,7 +47,7 @@ export class UdpInProcess {
     const socket: DatagramSocket = {
       port: 6969,
       receiveBuffer: 8 << 20,
-      send: (bytes, start, end) => inProcess?.onSend(bytes.slice(start, end)),
+      wayBack: () => (bytes, start, end) => inProcess?.onSend(bytes.slice(start, end)),
       close: () => Promise.resolve(),
     };
     const bound = Promise.withResolvers<DatagramHandler>();

@@ -42,25 +42,16 @@ export class Exchange {
   family: Family = 4;
   /** Where the datagram came from, which need not be the address that is announced. */
   readonly source: Address = new Address();
-  port = 0;
   /** When it was taken in hand, in milliseconds; 0 where requests are not timed. */
   startedMs = 0;
   #answer: DataView<ArrayBuffer> | undefined;
 
   /** Notes how the next request is to be answered. */
-  begin(
-    action: number,
-    transactionId: number,
-    family: Family,
-    source: Address,
-    port: number,
-    startedMs: number,
-  ): void {
+  begin(action: number, transactionId: number, family: Family, source: Address, startedMs: number): void {
     this.action = action;
     this.transactionId = transactionId;
     this.family = family;
     this.source.copyFrom(source);
-    this.port = port;
     this.startedMs = startedMs;
   }
 

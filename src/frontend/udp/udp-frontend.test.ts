@@ -441,7 +441,7 @@ describe("the UDP frontend", () => {
         return {
           port: socket.port,
           receiveBuffer: socket.receiveBuffer,
-          send: () => {},
+          wayBack: () => () => {},
           close: () => {
             closed.push(socket.port);
             return socket.close();

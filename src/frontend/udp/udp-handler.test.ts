@@ -54,7 +54,7 @@ function setUp(setup: { options?: Partial<UdpOptions>; preHooks?: Hook[]; postHo
   const socket: DatagramSocket = {
     port: 6969,
     receiveBuffer: 8 << 20,
-    send: (bytes, start, end) => late.push(bytes.slice(start, end)),
+    wayBack: () => (bytes, start, end) => late.push(bytes.slice(start, end)),
     close: () => Promise.resolve(),
   };
 
@@ -337,14 +337,28 @@ describe("UDP under hostile and broken input", () => {
     assert.deepEqual(peers(true), ["198.51.100.1", "10.0.0.1", "127.0.0.1", own, own, own]);
   });
 
-  test("an answer goes to where the request came from, whatever address it names", async () => {
-    const { handle, idOf, store, socket, handler } = setUp({ options: { allowIpSpoofing: true } });
+  test("late answers go back to where their requests came from, whatever addresses they name", async () => {
+    const { handle, idOf, store, socket, batch, handler } = setUp({ options: { allowIpSpoofing: true } });
     const sent: string[] = [];
-    socket.send = (_bytes, _start, _end, address, port) => sent.push(`${address}:${port}`);
+    socket.wayBack = (slot) => {
+      const source = `${batch.address[slot]}:${batch.port[slot]}`;
+      return (bytes) => sent.push(`${source} ${bytes[7]}`);
+    };
     store.gate = Promise.resolve();
-    handle([{ packet: announce(idOf("192.0.2.1"), { address: Address.parse("198.51.100.1") }) }]);
+    const address = Address.parse("198.51.100.1");
+    const sources = [
+      { from: "192.0.2.1", port: 1001 },
+      { from: "192.0.2.2", port: 1002 },
+    ];
+    handle(
+      sources.map(({ from, port }) => ({
+        packet: announce(idOf(from), { address, transactionId: port - 1000 }),
+        from,
+        port,
+      })),
+    );
     await handler.drained();
-    assert.deepEqual(sent, ["192.0.2.1:1234"]);
+    assert.deepEqual(sent, ["192.0.2.1:1001 1", "192.0.2.2:1002 2"]);
   });
 
   test("a clock that jumps costs clients a connect, no more", () => {

@@ -2,7 +2,7 @@ import type { Family } from "../../bittorrent/address.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import type { Clock } from "../../bittorrent/clock.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
-import type { DatagramBatch, DatagramHandler, DatagramSocket } from "../../net/datagram.ts";
+import type { DatagramBatch, DatagramHandler, DatagramSocket, SendAnswer } from "../../net/datagram.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 import { ResponseMetrics } from "../../observability/response-metrics.ts";
 import { Router } from "../../protocol/http/router.ts";
@@ -156,7 +156,7 @@ export class UdpHandler implements DatagramHandler {
     const index = hasPostHooks ? slot : 0;
     this.#exchanges[index] ??= new Exchange();
     const exchange = this.#exchanges[index];
-    exchange.begin(action, transactionId, family, source, batch.port[slot]!, startedMs);
+    exchange.begin(action, transactionId, family, source, startedMs);
     const outcome =
       action === Action.scrape
         ? this.#scrape(batch, at, length, exchange)
@@ -172,7 +172,7 @@ export class UdpHandler implements DatagramHandler {
       return this.#refuse(batch, outAt, transactionId, family, outcome);
     }
     this.#exchanges[index] = this.#spares.pop() ?? new Exchange();
-    void this.#answerLater(socket, exchange, exchange.detach(), outcome);
+    void this.#answerLater(socket.wayBack(slot), exchange, exchange.detach(), outcome);
     return 0;
   }
 
@@ -211,7 +211,7 @@ export class UdpHandler implements DatagramHandler {
 
   /** Sends the answer when the logic has made up its mind. */
   async #answerLater(
-    socket: DatagramSocket,
+    send: SendAnswer,
     exchange: Exchange,
     view: DataView<ArrayBuffer>,
     waiting: Promise<Outcome>,
@@ -219,12 +219,12 @@ export class UdpHandler implements DatagramHandler {
     this.#waiting++;
     try {
       const refusal = await waiting;
-      const { family, source, port, transactionId } = exchange;
+      const { family, transactionId } = exchange;
       const bytes = new Uint8Array(view.buffer);
       const end = refusal
         ? writeError(bytes, view, 0, transactionId, refusal, maxAnswerLength[family])
         : this.#write(view, 0, exchange);
-      socket.send(bytes, 0, end, source, port);
+      send(bytes, 0, end);
       this.#observe(exchange.label, family, refusal, exchange.startedMs);
       if (!refusal) this.#after(exchange);
       if (!exchange.context.isKept && this.#spares.length < maxSpares) this.#spares.push(exchange);

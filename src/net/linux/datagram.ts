@@ -6,16 +6,12 @@ import {
   type DatagramSocket,
   datagramCapacity,
   defaultReceiveBuffer,
+  type SendAnswer,
 } from "../datagram.ts";
 import { getOption, type Libc, Linux, setOption } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
-import {
-  readSocketAddress,
-  socketAddressCapacity,
-  socketAddressLength,
-  writeSocketAddress,
-} from "./socket-address.ts";
+import { readSocketAddress, socketAddressCapacity, socketAddressLength } from "./socket-address.ts";
 
 /** Datagrams that are taken from the kernel by one call. */
 const batchSize = 64;
@@ -40,13 +36,15 @@ const iovBytes = 16;
 /** Room for one control message with `in_pktinfo` (12 bytes) or `in6_pktinfo` (20) behind its 16 bytes of head. */
 const controlBytes = 48;
 const controlLength = { 4: 32, 6: 40 } as const;
+/** The way back of a datagram: the socket address that it came from, and the control message with the one that was asked. */
+const wayBackBytes = socketAddressCapacity + controlBytes;
 
 /**
  * Memory for a batch as `recvmmsg` and `sendmmsg` want it, laid out once:
  *
- *     | 64 messages to receive | 64 to send | iovecs of both | 64 socket addresses | 64 control buffers |
+ *     | messages to receive | messages to send | iovecs of both | ways back: socket address, control buffer |
  *
- * A message that is sent has the address (and the control buffer) of the one that was received in its slot.
+ * A message that is sent takes the way back of the one that was received in its slot.
  */
 class MessageMemory {
   readonly batch: DatagramBatch;
@@ -55,21 +53,23 @@ class MessageMemory {
   readonly receive: Uint8Array;
   /** The messages to send from slot i on. */
   readonly send: readonly Uint8Array[];
-  readonly namesAt: number;
-  readonly #sendAt = batchSize * messageBytes;
-  readonly #iovAt = 2 * batchSize * messageBytes;
-  readonly #controlAt: number;
+  readonly #family: Family;
+  readonly #sendAt: number;
+  readonly #iovAt: number;
+  readonly #wayBackAt: number;
   readonly #controlLength: number;
 
   /** @param control  whether packets carry the address that was asked */
-  constructor(libc: Libc, family: Family, control: boolean) {
-    this.namesAt = this.#iovAt + 2 * batchSize * iovBytes;
-    this.#controlAt = this.namesAt + batchSize * socketAddressCapacity;
+  constructor(libc: Libc, family: Family, control: boolean, slots: number) {
+    this.#family = family;
+    this.#sendAt = slots * messageBytes;
+    this.#iovAt = 2 * this.#sendAt;
+    this.#wayBackAt = this.#iovAt + 2 * slots * iovBytes;
     this.#controlLength = control ? controlLength[family] : 0;
-    this.bytes = new Uint8Array(this.#controlAt + batchSize * controlBytes);
+    this.bytes = new Uint8Array(this.#wayBackAt + slots * wayBackBytes);
     this.view = new DataView(this.bytes.buffer);
-    const addresses = Array.from({ length: batchSize }, () => new Address());
-    this.batch = new DatagramBatch(batchSize, new Uint8Array(2 * batchSize * datagramCapacity), addresses);
+    const addresses = Array.from({ length: slots }, () => new Address());
+    this.batch = new DatagramBatch(slots, new Uint8Array(2 * slots * datagramCapacity), addresses);
     this.receive = this.bytes.subarray(0, this.#sendAt);
     this.send = addresses.map((_, slot) =>
       this.bytes.subarray(this.#sendAt + slot * messageBytes, this.#iovAt),
@@ -78,21 +78,17 @@ class MessageMemory {
     const here = libc.address(this.bytes);
     const data = libc.address(this.batch.bytes);
     const { view, batch } = this;
-    for (let slot = 0; slot < batchSize; slot++) {
+    for (let slot = 0; slot < slots; slot++) {
+      const wayBack = here + BigInt(this.#wayBackAt + slot * wayBackBytes);
       for (const isSend of [false, true]) {
         const message = (isSend ? this.#sendAt : 0) + slot * messageBytes;
-        const iov = this.#iovAt + (isSend ? batchSize + slot : slot) * iovBytes;
-        view.setBigUint64(
-          message + Message.name,
-          here + BigInt(this.namesAt + slot * socketAddressCapacity),
-          true,
-        );
+        const iov = this.#iovAt + (isSend ? slots + slot : slot) * iovBytes;
+        view.setBigUint64(message + Message.name, wayBack, true);
         view.setUint32(message + Message.nameLength, socketAddressLength[family], true);
         view.setBigUint64(message + Message.iov, here + BigInt(iov), true);
         view.setBigUint64(message + Message.iovCount, 1n, true);
         if (control) {
-          const at = here + BigInt(this.#controlAt + slot * controlBytes);
-          view.setBigUint64(message + Message.control, at, true);
+          view.setBigUint64(message + Message.control, wayBack + BigInt(socketAddressCapacity), true);
           view.setUint32(message + Message.controlLength, this.#controlLength, true);
         }
         view.setBigUint64(iov, data + BigInt(isSend ? batch.outAt(slot) : batch.inAt(slot)), true);
@@ -105,31 +101,47 @@ class MessageMemory {
    * Takes over what the kernel has written about `count` messages. One that claims to come from `own` and
    * `ownPort` itself gets port 0, which cannot be answered.
    */
-  received(count: number, family: Family, own: Address, ownPort: number): void {
+  received(count: number, own: Address, ownPort: number): void {
     const { view, batch, bytes } = this;
     for (let slot = 0; slot < count; slot++) {
-      const name = this.namesAt + slot * socketAddressCapacity;
+      const name = this.#wayBackAt + slot * wayBackBytes;
       batch.length[slot] = view.getUint32(slot * messageBytes + Message.length, true);
       batch.port[slot] = view.getUint16(name + 2);
       batch.outLength[slot] = 0;
       const address = batch.address[slot]!;
-      readSocketAddress(bytes, name, family, address);
+      readSocketAddress(bytes, name, this.#family, address);
       if (batch.port[slot] === ownPort && address.equals(own)) batch.port[slot] = 0;
     }
   }
 
   /** Prepares the messages that have an answer. */
-  answer(count: number, family: Family): void {
+  answer(count: number): void {
     const { view, batch } = this;
-    const iovAt = this.#iovAt + batchSize * iovBytes + 8;
+    const iovAt = this.#iovAt + batch.capacity * iovBytes + 8;
+    const controlAt = this.#wayBackAt + socketAddressCapacity;
     for (let slot = 0; slot < count; slot++) {
       view.setUint32(iovAt + slot * iovBytes, batch.outLength[slot]!, true);
       if (this.#controlLength > 0) {
         // The route, not the interface that the packet came in by, decides which way the answer takes.
-        if (family === 4) view.setUint32(this.#controlAt + slot * controlBytes + 16, 0, true);
+        if (this.#family === 4) view.setUint32(controlAt + slot * wayBackBytes + 16, 0, true);
         view.setUint32(slot * messageBytes + Message.controlLength, this.#controlLength, true);
       }
     }
+  }
+
+  /** A copy of the way back of a slot. */
+  copyWayBack(slot: number): Uint8Array {
+    const at = this.#wayBackAt + slot * wayBackBytes;
+    return this.bytes.slice(at, at + wayBackBytes);
+  }
+
+  /** Prepares the message of slot 0: `bytes[start..end)`, by a way back that was copied. */
+  answerLater(bytes: Uint8Array, start: number, end: number, wayBack: Uint8Array): void {
+    const { batch } = this;
+    this.bytes.set(wayBack, this.#wayBackAt);
+    batch.bytes.set(bytes.subarray(start, end), batch.outAt(0));
+    batch.outLength[0] = end - start;
+    this.answer(1);
   }
 }
 
@@ -176,7 +188,8 @@ export class LinuxDatagramSocket implements DatagramSocket {
   readonly #own: Address;
   readonly #memory: MessageMemory;
   readonly #handler: DatagramHandler;
-  readonly #to: Uint8Array = new Uint8Array(socketAddressCapacity);
+  /** For one answer that comes after its batch. */
+  readonly #late: MessageMemory;
   #isClosed = false;
 
   constructor(
@@ -195,17 +208,20 @@ export class LinuxDatagramSocket implements DatagramSocket {
     this.#family = family;
     // The kernel says twice what it grants: it counts its own bookkeeping.
     this.receiveBuffer = getOption(this.#libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF) / 2;
-    this.#memory = new MessageMemory(this.#libc, family, isUnspecified(own));
+    this.#memory = new MessageMemory(this.#libc, family, isUnspecified(own), batchSize);
+    this.#late = new MessageMemory(this.#libc, family, isUnspecified(own), 1);
     this.#handler = handler;
     poller.add(fd, Linux.EPOLLIN, () => this.#read());
   }
 
-  send(bytes: Uint8Array, start: number, end: number, address: Address, port: number): void {
-    if (this.#isClosed || port === 0) return;
-    const to = this.#to;
-    writeSocketAddress(new DataView(to.buffer), 0, address, this.#family, port);
-    const length = socketAddressLength[this.#family];
-    this.#libc.sendto(this.#fd, bytes.subarray(start, end), end - start, Linux.MSG_DONTWAIT, to, length);
+  wayBack(slot: number): SendAnswer {
+    if (this.#memory.batch.port[slot] === 0) return () => {};
+    const wayBack = this.#memory.copyWayBack(slot);
+    return (bytes, start, end) => {
+      if (this.#isClosed) return;
+      this.#late.answerLater(bytes, start, end, wayBack);
+      this.#libc.sendmmsg(this.#fd, this.#late.send[0]!, 1, Linux.MSG_DONTWAIT);
+    };
   }
 
   close(): Promise<void> {
@@ -223,9 +239,9 @@ export class LinuxDatagramSocket implements DatagramSocket {
     for (let i = 0; i < batchesPerTurn && !this.#isClosed; i++) {
       const count = this.#libc.recvmmsg(this.#fd, receive, batchSize, Linux.MSG_DONTWAIT, null);
       if (count <= 0) return;
-      this.#memory.received(count, this.#family, this.#own, this.port);
+      this.#memory.received(count, this.#own, this.port);
       this.#handler.handleBatch(this, batch, count, this.#family);
-      this.#memory.answer(count, this.#family);
+      this.#memory.answer(count);
       this.#sendAnswers(count);
       this.#handler.afterBatch();
       if (count < batchSize) return;

@@ -27,7 +27,6 @@ export interface Libc {
    * @param more  whether the kernel may wait for what follows: more bytes, or the end
    */
   sendRange(fd: number, bytes: Uint8Array, start: number, end: number, more: boolean): number;
-  sendto(fd: number, bytes: Memory, length: number, flags: number, to: Memory, toLength: number): number;
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
   epoll_create1(flags: number): number;
@@ -157,9 +156,6 @@ export async function loadLibc(): Promise<Libc> {
       }
       return sendAt(fd, lastAddress + start, end - start, more ? flags | Linux.MSG_MORE : flags);
     },
-    sendto: library.func(
-      "intptr_t sendto(int fd, void *bytes, size_t length, int flags, void *to, uint32_t toLength)",
-    ),
     shutdown: library.func("int shutdown(int fd, int how)"),
     close: library.func("int close(int fd)"),
     epoll_create1: library.func("int epoll_create1(int flags)"),

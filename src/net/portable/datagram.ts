@@ -10,6 +10,7 @@ import {
   type DatagramSocket,
   datagramCapacity,
   defaultReceiveBuffer,
+  type SendAnswer,
 } from "../datagram.ts";
 
 /** Answers of a socket that may wait for the kernel; one more is dropped, as the network drops. */
@@ -66,6 +67,8 @@ class Binding {
   readonly #own: readonly Address[];
   readonly #handler: DatagramHandler;
   readonly #batch = new DatagramBatch(1, new Uint8Array(2 * datagramCapacity), [new Address()]);
+  /** Where the datagram came from, as text, which keeps the zone of a link-local address. */
+  #source = "";
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -97,10 +100,18 @@ class Binding {
     batch.length[0] = length;
     batch.port[0] = port;
     batch.outLength[0] = 0;
+    this.#source = host;
     this.#handler.handleBatch(socket, batch, 1, this.family);
     const at = batch.outAt(0);
-    if (batch.outLength[0]! > 0) socket.sendTo(batch.bytes, at, at + batch.outLength[0]!, host, port);
+    if (batch.outLength[0]! > 0) socket.send(batch.bytes, at, at + batch.outLength[0]!, host, port);
     this.#handler.afterBatch();
+  }
+
+  /** Keeps the way back of the datagram that `socket` has received. */
+  wayBack(socket: BoundSocket): SendAnswer {
+    const host = this.#source;
+    const port = this.#batch.port[0]!;
+    return (bytes, start, end) => socket.send(bytes, start, end, host, port);
   }
 
   close(): Promise<void> {
@@ -132,12 +143,12 @@ class BoundSocket implements DatagramSocket {
     return process.platform === "linux" ? size / 2 : size; // Linux counts its own bookkeeping as well
   }
 
-  send(bytes: Uint8Array, start: number, end: number, address: Address, port: number): void {
-    this.sendTo(bytes, start, end, address.toString(), port);
+  wayBack(): SendAnswer {
+    return this.#binding.wayBack(this);
   }
 
-  /** @param host  as text, which keeps the zone of a link-local address */
-  sendTo(bytes: Uint8Array, start: number, end: number, host: string, port: number): void {
+  /** Sends a copy of `bytes[start..end)`, unless too many wait already. */
+  send(bytes: Uint8Array, start: number, end: number, host: string, port: number): void {
     if (this.#binding.isClosed || port === 0 || this.#socket.getSendQueueCount() >= sendQueue) return;
     const at = this.#next * datagramCapacity;
     this.#next = (this.#next + 1) % sendQueue;
