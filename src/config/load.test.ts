@@ -274,6 +274,9 @@ test("variables are put into values, once", () => {
     "1:24 http.addr: there is no variable M; set it, or give a default as ${M:-default}",
     "1:48 udp.addr[0]: there is no variable M; set it, or give a default as ${M:-default}",
   ]);
+  // "${M}" itself is short enough to be guessed.
+  const unset = "chihaya: {udp: {private_key: '${M}', default_numwant: 101}}";
+  assert.deepEqual(warningsOf(unset, { env }), ["1:55 udp.default_numwant: above max_numwant; 100 is used"]);
   assert.deepEqual(good("chihaya: {udp: {addr: ':${X:-1}'}}", { env }).udp?.listen[0]?.port, 1);
 });
 
@@ -363,6 +366,14 @@ test("files of hooks are looked for, and the path that was tried is named", () =
   assert.deepEqual(missing.ok || brief(missing.errors), [
     `missing.yaml : cannot read ${process.cwd()}/missing.yaml: no such file`,
   ]);
+});
+
+test("a hook has a name or a module", () => {
+  const hook = (keys: string) => errorsOf(`chihaya: {udp: {}, prehooks: [{${keys}}]}`);
+  const both =
+    "prehooks[0].module: give name or module, not both: a built-in hook has a name, one of your own a module";
+  assert.deepEqual(hook("name: x, module: y"), [`1:49 ${both}`]);
+  assert.deepEqual(hook("name: torrent approval, module: y"), [`1:64 ${both}`]);
 });
 
 test("a UDP frontend has an address", () => {

@@ -182,11 +182,12 @@ function validate(
   diagnostics: Diagnostics,
 ): Config | undefined {
   const unsound = [...unreplaced];
+  const isUnreplaced = (path: Path) => unreplaced.some((other) => formatPath(other) === formatPath(path));
   let result = schema.safeParse(document, { error: explainIssue });
   for (const { path, message, isKey } of problems(result.error)) {
     unsound.push(path);
     const written = asWritten(root, path);
-    if (unreplaced.some((other) => formatPath(other) === formatPath(written))) continue;
+    if (isUnreplaced(written)) continue;
     const text = isKey ? unknownKey(document, path.slice(0, -1), String(path.at(-1))) : message;
     diagnostics.error(locate(root, path, isKey), written, text);
   }
@@ -199,7 +200,9 @@ function validate(
   if (!result.success) return undefined;
   checkTogether(result.data, document, {
     error: (path, message) => diagnostics.error(locate(root, path), asWritten(root, path), message),
-    warning: (path, message) => diagnostics.warning(locate(root, path), asWritten(root, path), message),
+    warning: (path, message) => {
+      if (!isUnreplaced(path)) diagnostics.warning(locate(root, path), asWritten(root, path), message);
+    },
     sound: (...paths) => paths.every((path) => !unsound.some((other) => overlap(path, other))),
   });
   return result.data;

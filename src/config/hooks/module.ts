@@ -38,8 +38,11 @@ export const moduleHook: z.ZodType<ModuleHookConfig> = z
     }),
   );
 
-/** Marks an item of the list of hooks as one of one's own. */
-export function nameModule(item: unknown): unknown {
-  const isModule = typeof item === "object" && item !== null && "module" in item && !("name" in item);
-  return isModule ? { ...item, name: "module" } : item;
+/** Marks an item of the list of hooks as one of one's own; such a one has no name. */
+export function nameModule(item: unknown, { issues }: { issues: z.core.$ZodRawIssue[] }): unknown {
+  if (typeof item !== "object" || item === null || !("module" in item)) return item;
+  if (!("name" in item)) return { ...item, name: "module" };
+  const message = "give name or module, not both: a built-in hook has a name, one of your own a module";
+  issues.push({ code: "custom", message, input: item, path: ["module"] });
+  return z.NEVER;
 }
