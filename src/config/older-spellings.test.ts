@@ -53,7 +53,7 @@ test("older spellings are understood, and each says what to write", () => {
       "8 udp.max_scrape_infohashes: a UDP response has room for 74 infohashes; 74 is used",
       '11 http.enable_legacy_php_urls: older spelling; add "/announce.php" to "announce_routes" and "/scrape.php" to "scrape_routes"',
       "12 http.read_timeout: 0 means the default, as in Chihaya; leave the key out for that",
-      '19 storage.config.shards: older spelling; write "shard_count"',
+      "19 storage.config.shards: older spelling without effect; remove it",
       '22 prehooks[0].config: older spelling; write "options"',
     ],
   );

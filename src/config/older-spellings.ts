@@ -5,6 +5,8 @@ import { find, locate, type Tree, type TreeMapping } from "./tree.ts";
 /** Options that stood at the top until each frontend got its own. */
 const sharedOptions = ["max_numwant", "default_numwant", "max_scrape_infohashes"];
 
+const withoutEffect = "older spelling without effect; remove it";
+
 /** Values where Chihaya takes zero for "the default". */
 const zeroIsDefault: readonly Path[] = [
   ...["http", "udp"].flatMap((frontend) => sharedOptions.map((key) => [frontend, key])),
@@ -19,7 +21,12 @@ const zeroIsDefault: readonly Path[] = [
  */
 export function modernise(root: TreeMapping, diagnostics: Diagnostics): void {
   rename(root, [], "prometheus_addr", "metrics_addr", diagnostics);
-  rename(root, ["storage", "config"], "shards", "shard_count", diagnostics);
+  const store = ["storage", "config"];
+  const shards = mapping(root, store)?.entries.get("shards");
+  if (shards !== undefined) {
+    mapping(root, store)?.entries.delete("shards");
+    diagnostics.warning(shards.keyAt, [...store, "shards"], withoutEffect);
+  }
   for (const kind of ["prehooks", "posthooks"]) {
     const hooks = find(root, [kind]);
     if (hooks?.kind !== "list") continue;
@@ -86,7 +93,7 @@ function replacePhpUrls(root: TreeMapping, diagnostics: Diagnostics): void {
   http.entries.delete("enable_legacy_php_urls");
   const enabled = old.value.kind === "scalar" && /^(true|yes|on)$/i.test(old.value.text ?? "");
   if (!enabled) {
-    diagnostics.warning(old.keyAt, path, "older spelling without effect; remove it");
+    diagnostics.warning(old.keyAt, path, withoutEffect);
     return;
   }
   const routes = '"/announce.php" to "announce_routes" and "/scrape.php" to "scrape_routes"';
