@@ -227,6 +227,21 @@ for (const { name, open, skip } of await listEngines()) {
       assert.equal(((await error)[0] as NodeJS.ErrnoException).code, "ECONNRESET");
     });
 
+    test("a reset after the end, while the answer is awaited, is the end only once", async (t) => {
+      const [handler, listener] = await listen(t);
+      const client = dial(t, "127.0.0.1", listener.port);
+      client.end("hi");
+      const { connection, events } = await handler.until("ended");
+      client.resetAndDestroy();
+      await once(client, "close");
+      greet(t, listener.port); // the reset has been seen when this has
+      await handler.until("hi", 1);
+      send(connection, "too late"); // here an engine that reads no more notices it
+      greet(t, listener.port);
+      await handler.until("hi", 2);
+      assert.deepEqual(events, ["opened", "hi", "ended", "closed"]);
+    });
+
     test("a connection may be turned away while it is being opened", async (t) => {
       class Choosy extends Recorder {
         override opened(connection: Connection): Seen {

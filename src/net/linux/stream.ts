@@ -197,6 +197,11 @@ class LinuxConnection<State> implements Connection {
   }
 
   #ready(events: number): void {
+    // After the end a read would say no more than that, but the kernel would report the reset for ever.
+    if (this.#ended && (events & (Linux.EPOLLERR | Linux.EPOLLHUP)) !== 0) {
+      this.#close();
+      return;
+    }
     if ((events & Linux.EPOLLOUT) !== 0) this.#flush();
     if (this.#fd >= 0 && (events & ~Linux.EPOLLOUT) !== 0) this.#read();
     this.#poll();
