@@ -77,6 +77,8 @@ export class Batch {
   readonly settled: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   /** Set when its callers have their answer: what comes later is nobody's. */
   isDone = false;
+  /** Unix seconds at which the engine is to take its announces to have come; undefined before they are sent. */
+  sealedAt: number | undefined;
   readonly #idLength: number;
   readonly #hints: SizeHints | undefined;
   readonly #samples: SampleCache | undefined;
@@ -150,7 +152,8 @@ export class Batch {
   /** Fills the head. @returns the batch as the script takes it; it lasts as long as the batch */
   seal(head: BatchHead): Buffer {
     const view = this.#view;
-    view.setUint32(0, head.clock.unixSeconds);
+    this.sealedAt = head.clock.unixSeconds;
+    view.setUint32(0, this.sealedAt);
     view.setUint32(4, head.peerLifetime);
     view.setUint32(8, head.gcInterval);
     view.setUint32(12, head.seed);

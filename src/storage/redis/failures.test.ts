@@ -173,6 +173,24 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.deepEqual(changes, []);
     }));
 
+  test("a full engine takes no peers because others leave at the same time", () =>
+    withServer({}, async ({ store, tester }, server) => {
+      const snatched = testInfoHash(3);
+      await tester.announce(testInfoHash(2), testPeer(4, 1));
+      await tester.announce(snatched, testPeer(4, 1), { event: AnnounceEvent.completed, left: 0n });
+      await server.cli("CONFIG", "SET", "maxmemory", "1");
+      const stopped = { event: AnnounceEvent.stopped };
+      for (const [n, left] of [testInfoHash(2), snatched].entries()) {
+        await Promise.all([
+          tester.announce(left, testPeer(4, 1), stopped),
+          tester.announce(torrent, testPeer(4, 2)),
+        ]);
+        assert.equal((await tester.scrapeOne(left, 4)).complete, 0);
+        assert.equal((await store.statistics()).refused, n + 1);
+      }
+      assert.equal((await tester.scrapeOne(snatched, 4)).snatches, 1);
+    }));
+
   test("a full engine forgets who has expired", () =>
     withServer({}, async ({ tester, changes }, server) => {
       const [second, third] = [testInfoHash(2), testInfoHash(3)];

@@ -411,12 +411,13 @@ export class RedisStore implements PeerStore {
 
   /** Does one entry of a batch locally, and remembers it for the engine. */
   #serve(batch: Batch, entry: BatchEntry): void {
-    const now = this.#options.clock.unixSeconds;
     if (entry.response === undefined) this.#backlog.putBack(batch.recordOf(entry));
     else if ("row" in entry) this.#local!.scrape(entry.request, entry.response);
     else {
       this.#local!.announce(entry.request, entry.response, entry.step);
-      if (entry.step & Step.apply) this.#backlog.put(batch.recordOf(entry, now));
+      if (entry.step & Step.apply) {
+        this.#backlog.put(batch.recordOf(entry, batch.sealedAt ?? this.#options.clock.unixSeconds));
+      }
     }
   }
 
@@ -549,14 +550,17 @@ export class RedisStore implements PeerStore {
     for (;;) {
       const batches = this.#backlog.take(maxBatch, this.#config.peerIds, this.#port!.isCluster);
       if (batches.length === 0) return;
-      for (const [n, batch] of batches.entries()) {
+      // All at once: on a cluster there is one for each torrent, and others come meanwhile.
+      const delivered = batches.map(async (batch) => {
         try {
           await this.#deliver(batch);
         } catch (error) {
-          for (const lost of batches.slice(n)) for (const entry of lost.entries) this.#serve(lost, entry);
+          for (const entry of batch.entries) this.#serve(batch, entry);
           throw error;
         }
-      }
+      });
+      await Promise.allSettled(delivered);
+      await Promise.all(delivered);
     }
   }
 

@@ -110,6 +110,18 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
     await store.remove(torrent);
   });
 
+  test("a table that has lost nearly all of its peers at once has soon few pages", async () => {
+    const now = environment.clock.unixSeconds;
+    const pages = 3000;
+    const fields: Buffer[] = [];
+    for (let i = 0; i < pages; i++) fields.push(...pageOf(i, [now - 7200, now - 7200]));
+    await send("HSET", "m", metaOf(environment, 2 * pages, pages), ...fields);
+    for (let n = 0; n < 20; n++) await tester.announce(torrent, testPeer(4, 1), { numWant: 30 });
+    assert.equal((await tester.scrapeOne(torrent, 4)).complete, 0);
+    assert.ok(Number(await send("HLEN")) <= 4);
+    await store.remove(torrent);
+  });
+
   test("a table has at most as many pages as two bytes can count", async () => {
     await send("HSET", "m", metaOf(environment, 65_535 * pageTarget, 65_535));
     await tester.announce(torrent, testPeer(4, 1), { left: 0n, numWant: 0 });

@@ -74,19 +74,31 @@ local function sweep(T, page)
   local limit = (now - lifetime - 1600000000) * 4 + 3
   local stamps = {unpk('>' .. rep('I4', n), page, 5 + n * L)}
   local oldest, dropped = 4294967295, 0
-  for idx = n, 1, -1 do
+  for idx = 1, n do
     local stamp = stamps[idx]
     if stamp <= limit then
-      page = take(page, n, L, idx - 1)
-      n = n - 1
       dropped = dropped + 1
       if stamp % 2 == 1 then M[T < 3 and 7 or 8] = M[T < 3 and 7 or 8] - 1 end
     elseif stamp < oldest then oldest = stamp end
   end
   M[2 + T] = M[2 + T] - dropped
   isChanged = isChanged or dropped > 0
+  if dropped == n then return '', dropped end
+  if dropped > 0 then
+    local members, times, ids, kept = {}, {}, {}, 0
+    local s, d = 4 + n * L, 4 + n * (L + 4)
+    for idx = 0, n - 1 do
+      if stamps[idx + 1] > limit then
+        kept = kept + 1
+        members[kept] = sub(page, 5 + idx * L, 4 + (idx + 1) * L)
+        times[kept] = sub(page, 1 + s + idx * 4, 4 + s + idx * 4)
+        ids[kept] = sub(page, 1 + d + idx * idLength, d + (idx + 1) * idLength)
+      end
+    end
+    page = '....' .. table.concat(members) .. table.concat(times) .. table.concat(ids)
+  end
   local due = floor(oldest / 4) + 1600000000 + lifetime
-  if n == 0 or due < now + gc then due = now + gc end
+  if due < now + gc then due = now + gc end
   return pack('>I4', due) .. sub(page, 5), dropped
 end
 
@@ -149,10 +161,10 @@ local function split(T)
   M[8 + T] = p + 1
 end
 
--- Takes back pages that are hardly used, so that a selection need not visit many.
-local function shrink(T)
+-- Takes back up to so many pages that are hardly used, so that a selection need not visit many.
+local function shrink(T, most)
   local p, L = M[8 + T], lengthOf(T)
-  for _ = 1, 4 do
+  for _ = 1, most do
     if p == 1 or M[2 + T] >= p * TARGET / 4 then break end
     p = p - 1
     local i = p - powerOf(p)
@@ -173,32 +185,41 @@ end
 -- The engine takes any command of a script that has written, also when its memory is full.
 local function unlock(k) call('HDEL', k, '') end
 
--- Writes what has changed, in one command where nothing goes.
+-- Writes what has changed, in one command where nothing goes. First something that an engine refuses whose memory is full.
 local function save()
   if not isChanged and not next(changed) then return end
+  local ttl
   if M[3] + M[4] + M[5] + M[6] == 0 then
-    if M[1] == 0 then call('DEL', key) return end
-    M[2], isChanged = now + lifetime, true
-    call('EXPIRE', key, lifetime)
+    if M[1] == 0 then
+      call('HSET', key, 'm', '')
+      call('DEL', key)
+      return
+    end
+    ttl = lifetime
   elseif M[2] < now + 2 * lifetime then
-    M[2], isChanged = now + 3 * lifetime, true
+    ttl = 3 * lifetime
   end
+  if ttl then M[2], isChanged = now + ttl, true end
   if not isChanged then
     local f = next(changed)
     if not next(changed, f) and #pages[f] > 4 then call('HSET', key, f, pages[f]) return end
   end
   local args, gone, a, g = {'HSET', key}, {'HDEL', key}, 2, 2
+  if isChanged then args[3], args[4], a = 'm', pack(META, unpack(M)), 4 end
   for f in pairs(changed) do
     local page = pages[f]
     if #page > 4 then args[a + 1], args[a + 2], a = f, page, a + 2 else g = g + 1 gone[g] = f end
     -- Lua has room for 8,000 values in a call.
     if a >= 1000 then call(unpack(args, 1, a)) a = 2 end
-    if g >= 1000 then call(unpack(gone, 1, g)) g = 2 end
+    if g >= 1000 then
+      if a > 2 then call(unpack(args, 1, a)) a = 2 end
+      call(unpack(gone, 1, g))
+      g = 2
+    end
   end
-  if isChanged then args[a + 1], args[a + 2], a = 'm', pack(META, unpack(M)), a + 2 end
   if a > 2 then call(unpack(args, 1, a)) end
   if g > 2 then call(unpack(gone, 1, g)) end
-  if isChanged and M[2] == now + 3 * lifetime then call('EXPIRE', key, 3 * lifetime) end
+  if ttl then call('EXPIRE', key, ttl) end
 end
 `;
 
@@ -244,7 +265,7 @@ local function join(T, O, member, id, seeder, event)
       other, old = take(other, (#other - 4) / (L + 4 + idLength), L, at)
       put(O, j, other)
       M[2 + O] = M[2 + O] - 1
-      shrink(O)
+      shrink(O, 4)
     end
     M[2 + T], isChanged = M[2 + T] + 1, true
   end
@@ -294,10 +315,13 @@ local function leave(T, member)
   put(T, i, page)
   M[2 + T], isChanged = M[2 + T] - 1, true
   if old % 2 == 1 then M[T < 3 and 7 or 8] = M[T < 3 and 7 or 8] - 1 end
-  shrink(T)
+  shrink(T, 4)
   return true
 end
 
+-- Pages beyond those wanted that a selection visits. Only where nearly all peers have expired at once do they not suffice; then
+-- the table shrinks by as many.
+local MOST = 256
 -- Adds up to want peers of a table to the answer and to ids. Returns how many.
 local ids, start, startT
 local function collect(T, want, member)
@@ -305,7 +329,7 @@ local function collect(T, want, member)
   local p, L, got = M[8 + T], lengthOf(T), 0
   local first = T == startT and start or p > 1 and rand(0, p - 1) or 0
   local own = member and pageOf(T, member)
-  for k = 0, p - 1 do
+  for k = 0, (p < MOST + want and p or MOST + want) - 1 do
     local i = (first + k) % p
     local page = load(T, i)
     local n = #page > 4 and (#page - 4) / (L + 4 + idLength) or 0
@@ -394,6 +418,9 @@ while pos <= length do
       other = other + collect(4 - base, want - other)
     end
     flushIds()
+    if own + other < numWant then
+      for each = 1, 4 do if M[8 + each] > 1 then shrink(each, MOST) end end
+    end
     if own + other == 0 and M[3 + base] + M[4 + base] == 1 then
       local L = lengthOf(T)
       if step == 3 or locate(load(T, pageOf(T, member)), L, member) or locate(load(O, pageOf(O, member)), L, member) then lone = 1 end
@@ -426,7 +453,7 @@ for T = 1, 4 do
       removed = removed + dropped
     end
   end
-  shrink(T)
+  shrink(T, 65535)
 end
 if removed > 0 then
   unlock(key)

@@ -13,6 +13,8 @@ import { layoutVersion } from "./script.ts";
 const prefix = `test:${layoutVersion}:`;
 /** What the script says to one announce in an empty torrent. */
 const emptyAnswer = Buffer.alloc(23);
+/** Bytes of a batch before its first record. */
+const headLength = 18;
 
 /** A store over an engine whose answers the test gives. */
 class Bench {
@@ -32,7 +34,7 @@ class Bench {
 
   readonly #t: TestContext;
 
-  constructor(t: TestContext, changes: Partial<RedisStoreConfig> = {}) {
+  constructor(t: TestContext, changes: Partial<RedisStoreConfig> = {}, isCluster = false) {
     this.#t = t;
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { clock, peerLifetime } = this.environment;
@@ -49,7 +51,7 @@ class Bench {
       return this.answer(`${args[0]}`, args);
     };
     const port: RedisPort = {
-      isCluster: false,
+      isCluster,
       connect: () => this.connect(),
       send: (_, args) => send(args),
       masters: () => [{ send }],
@@ -115,6 +117,44 @@ test("an engine that goes while nobody announces is noticed", async (t) => {
   await bench.wait(0);
   assert.equal(store.readiness, "redis: Socket closed unexpectedly");
   assert.deepEqual(bench.changes, ["Socket closed unexpectedly"]);
+  store.stop();
+});
+
+test("what the engine has not answered is handed over as of when it was sent", async (t) => {
+  const bench = new Bench(t, { onFailure: "serve" });
+  const { store, tester, environment } = bench;
+  await store.start();
+  bench.answer = (name) => (name === "EVALSHA" ? never : "OK");
+  const sent = environment.clock.unixSeconds;
+  const announced = tester.announce(torrent, testPeer(4, 1));
+  await bench.wait(0);
+  environment.clock.unixSeconds += 2;
+  await bench.wait(2000);
+  await announced;
+  const batches: Buffer[] = [];
+  bench.answer = (name, args) => {
+    if (name !== "EVALSHA") return "OK";
+    batches.push(args[3] as Buffer);
+    return emptyAnswer;
+  };
+  await bench.wait(500);
+  assert.deepEqual(
+    batches.map((batch) => batch.readUInt32BE(headLength + 4)),
+    [sent],
+  );
+  store.stop();
+});
+
+test("a cluster is given the batches of a hand-over at once", async (t) => {
+  const bench = new Bench(t, { onFailure: "serve" }, true);
+  const { store, tester } = bench;
+  bench.connect = () => Promise.reject(new Error("no cluster"));
+  await store.start();
+  for (let n = 1; n <= 3; n++) await tester.announce(testInfoHash(n), testPeer(4, n));
+  bench.connect = async () => undefined;
+  bench.answer = (name) => (name === "EVALSHA" ? never : "OK");
+  await bench.wait(500);
+  assert.equal(bench.commands.filter((command) => command.startsWith("EVALSHA")).length, 3);
   store.stop();
 });
 
