@@ -54,10 +54,10 @@ export class Poller {
     setImmediate(this.#turn);
   }
 
-  /** Calls `ready` whenever one of `events` holds (level-triggered). */
+  /** Calls `ready` whenever one of `events` holds (level-triggered). @throws Error when the kernel has no room for it */
   add(fd: number, events: number, ready: Ready): void {
-    this.#ready[fd] = ready;
     this.#control(Linux.EPOLL_CTL_ADD, fd, events);
+    this.#ready[fd] = ready;
   }
 
   modify(fd: number, events: number): void {

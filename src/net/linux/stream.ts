@@ -50,6 +50,7 @@ interface Shared<State> {
   readonly bufferAt: number;
   /** Addresses that no open connection has: two views of one memory are what costs most in making a connection. */
   readonly addresses: Address[];
+  readonly onError: (error: Error) => void;
 }
 
 class Listener<State> implements StreamListener {
@@ -57,7 +58,6 @@ class Listener<State> implements StreamListener {
   readonly #fd: number;
   readonly #family: Family;
   readonly #shared: Shared<State>;
-  readonly #onError: (error: Error) => void;
   /** A socket address, and behind it its length. */
   readonly #name: Uint8Array = new Uint8Array(socketAddressCapacity + 4);
   readonly #nameView: DataView = new DataView(this.#name.buffer);
@@ -68,12 +68,12 @@ class Listener<State> implements StreamListener {
     this.port = port;
     this.#fd = fd;
     this.#family = family;
-    this.#onError = options.onError;
+    const { handler, onError } = options;
     const { libc } = poller;
     this.#nameAt = Number(libc.address(this.#name));
     const buffer = new Uint8Array(readBytes);
     const bufferAt = Number(libc.address(buffer));
-    this.#shared = { poller, libc, handler: options.handler, buffer, bufferAt, addresses: [] };
+    this.#shared = { poller, libc, handler, buffer, bufferAt, addresses: [], onError };
     poller.add(fd, Linux.EPOLLIN, () => this.#accept());
   }
 
@@ -109,8 +109,8 @@ class Listener<State> implements StreamListener {
   /** A connection that went away before it was accepted is nothing; without descriptors or memory we must wait. */
   #refused(errno: number): void {
     if (!exhausted.has(errno)) return;
-    this.#onError(systemError(this.#shared.libc, "accept"));
-    const { poller } = this.#shared;
+    const { poller, libc, onError } = this.#shared;
+    onError(systemError(libc, "accept"));
     poller.modify(this.#fd, 0);
     setTimeout(() => {
       if (!this.#isClosed) poller.modify(this.#fd, Linux.EPOLLIN);
@@ -265,9 +265,15 @@ class LinuxConnection<State> implements Connection {
     const events = (reads ? Linux.EPOLLIN : 0) | (this.#waiting === undefined ? 0 : Linux.EPOLLOUT);
     if (events === this.#polled) return;
     const { poller } = this.#shared;
-    if (this.#polled < 0) poller.add(this.#fd, events, (ready) => this.#ready(ready));
-    else poller.modify(this.#fd, events);
-    this.#polled = events;
+    try {
+      if (this.#polled < 0) poller.add(this.#fd, events, (ready) => this.#ready(ready));
+      else poller.modify(this.#fd, events);
+      this.#polled = events;
+    } catch (error) {
+      // No memory or too many watches: who cannot be heard is turned away.
+      this.#shared.onError(error as Error);
+      this.#close();
+    }
   }
 
   #close(): void {

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import { listEngines } from "../../../test/support/networks.ts";
+import type { Connection } from "../stream.ts";
+import { Linux, loadLibc } from "./libc.ts";
+import { Poller } from "./poller.ts";
+import { listenStream } from "./stream.ts";
+
+interface State {
+  connection: Connection;
+  name: number;
+}
+
+const skip = (await listEngines()).find(({ name }) => name === "linux")!.skip;
+
+test("a connection that cannot be polled is turned away, and the others go on", { skip }, async (t) => {
+  const libc = await loadLibc();
+  let full = false;
+  const poller = new Poller({
+    ...libc,
+    epoll_ctl: (epoll, operation, fd, event) =>
+      libc.epoll_ctl(epoll, operation, full && operation === Linux.EPOLL_CTL_ADD ? -1 : fd, event),
+  });
+  const errors: string[] = [];
+  const log: string[] = [];
+  let opened = 0;
+  const listener = listenStream(poller, {
+    host: "127.0.0.1",
+    port: 0,
+    onError: ({ message }) => errors.push(message),
+    handler: {
+      opened: (connection) => ({ connection, name: ++opened }),
+      received: ({ connection }: State, bytes, start, end) => connection.write(bytes, start, end),
+      ended: ({ connection }) => connection.end(false),
+      closed: ({ name }) => log.push(`${name} closed`),
+      drained() {},
+    },
+  });
+  const clients: Socket[] = [];
+  t.after(async () => {
+    for (const client of clients) client.destroy();
+    await listener.close();
+    poller.close();
+  });
+  const dial = () => {
+    const client = connect(listener.port, "127.0.0.1");
+    clients.push(client);
+    return client;
+  };
+  const say = async (client: Socket, text: string) => {
+    client.write(text);
+    assert.equal(String((await once(client, "data"))[0]), text);
+  };
+
+  const before = dial();
+  await say(before, "one");
+  full = true;
+  const between = dial();
+  await say(between, "two"); // what needs no polling is answered
+  await once(between, "close");
+  assert.deepEqual([log, errors], [["2 closed"], ["epoll_ctl: EBADF"]]);
+  full = false;
+  await say(before, "three");
+  await say(dial(), "four");
+  assert.deepEqual([log, errors], [["2 closed"], ["epoll_ctl: EBADF"]]);
+});
