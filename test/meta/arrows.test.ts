@@ -43,7 +43,16 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/",
   ],
   runtime: ["bittorrent/", "net/", "storage/", "middleware/", "observability/", "frontend/", "config/"],
-  cli: ["bittorrent/", "protocol/bencode/", "observability/", "config/", "runtime/", "client/", "load/"],
+  cli: [
+    "bittorrent/",
+    "protocol/bencode/",
+    "middleware/unreadable.ts",
+    "observability/",
+    "config/",
+    "runtime/",
+    "client/",
+    "load/",
+  ],
   "hooks.ts": ["middleware/"],
   "testing.ts": ["bittorrent/", "client/", "middleware/", "observability/", "runtime/", "storage/memory/"],
   "index.ts": [

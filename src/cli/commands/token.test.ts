@@ -29,7 +29,10 @@ test("token plays the issuer, from key to torrent", async (t) => {
   assert.equal(statSync(key).mode & 0o777, 0o600);
   const again = token("key", key);
   assert.deepEqual([again.status, again.stdout], [1, ""], "a key is not overwritten");
-  assert.match(again.stderr, /cannot write .*exists/);
+  assert.equal(
+    again.stderr,
+    `chihaya token: ${key}: is there already, and a key is not overwritten; give another name, or remove it\n`,
+  );
 
   assert.equal(token("key", path("rsa.json")).status, 0);
   assert.equal(token("jwks", key, path("rsa.json"), "--out", path("jwks.json")).status, 0);
@@ -72,7 +75,9 @@ test("token plays the issuer, from key to torrent", async (t) => {
     [["toString"], 2, 'needs "key", "jwks" or "sign"'],
     [["key"], 2, "key: needs one FILE"],
     [["key", path("x"), "--algorithm", "HS256"], 2, "--algorithm: not one of"],
-    [["jwks", path("none.json")], 1, "cannot read"],
+    [["jwks", path("none.json")], 1, `cannot read ${path("none.json")}: no such file\n`],
+    [["key", path("none/x")], 1, `cannot write ${path("none/x")}: no such directory\n`],
+    [["sign", url, "zz", ...flags], 2, "zz: neither an infohash (40 hexadecimal digits) nor a file\n"],
     [["jwks", path("signed.torrent")], 1, "not a private key"],
     [["jwks", path("jwks.json")], 1, "not a private key"],
     [["sign", url, infoHash], 2, "needs --key and --issuer"],

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
+import { cannotRead, explainSystemError } from "../../middleware/unreadable.ts";
 import { parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
 import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
@@ -117,6 +119,8 @@ async function sign(args: string[]): Promise<void> {
     throw new UsageError("sign: needs --key and --issuer");
   const known = parseInfoHash(subject);
   if (known !== undefined && values.out !== undefined) throw new UsageError("--out: needs a TORRENT");
+  if (known === undefined && !existsSync(subject))
+    throw new UsageError(`${subject}: neither an infohash (40 hexadecimal digits) nor a file`);
   const torrent = known === undefined ? await readTorrent(subject) : undefined;
   const jwk = await readKey(values.key);
   const claims = { infohash: toHex(known ?? torrent!.infoHash) };
@@ -173,15 +177,26 @@ async function read(file: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (error) {
-    throw new FileError(`cannot read ${file}: ${(error as Error).message}`, { cause: error });
+    throw new FileError(cannotRead(file, explainSystemError(error)), { cause: error });
   }
 }
+
+const writeErrors: Readonly<Record<string, string>> = {
+  ENOENT: "no such directory",
+  EACCES: "no permission",
+  EISDIR: "is a directory",
+};
 
 async function write(file: string, content: string | Buffer, options: { flag?: string; mode?: number } = {}) {
   try {
     await writeFile(file, content, options);
   } catch (error) {
-    throw new FileError(`cannot write ${file}: ${(error as Error).message}`, { cause: error });
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    const text =
+      code === "EEXIST"
+        ? `${file}: is there already, and a key is not overwritten; give another name, or remove it`
+        : `cannot write ${file}: ${writeErrors[code] ?? message}`;
+    throw new FileError(text, { cause: error });
   }
 }
 
