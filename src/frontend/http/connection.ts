@@ -232,7 +232,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
     const before = head.length;
     head.append(bytes, start, end, maxHeaderBytes);
     const { length } = head;
-    const isFull = length === maxHeaderBytes;
+    const isFull = length >= maxHeaderBytes;
     let consumed = 0;
     if (this.#proxyHeaderDue) {
       consumed = this.#readProxyHeader(head.bytes, 0, length);

@@ -12,6 +12,7 @@ import {
   RawClient,
   startHttpServer,
 } from "../../../test/fixtures/http-server.ts";
+import { listEngines } from "../../../test/support/networks.ts";
 import { bindError } from "../../net/bind-error.ts";
 import { renderPrometheus } from "../../observability/prometheus.ts";
 
@@ -126,6 +127,33 @@ for (const host of hosts) {
     assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
     assert.equal(server.store.announces.length, 3);
     assert.equal(new Set(server.store.announces).size, 1);
+  });
+}
+
+for (const { name, open, skip } of await listEngines()) {
+  test(`a half-sent request above a limit that was lowered is refused by the ${name} engine`, {
+    skip,
+  }, async (t) => {
+    const network = await open();
+    const { frontend, errors, port } = createHttpServer(
+      { listen: [{ host: "127.0.0.1", port: 0 }] },
+      {},
+      network.listenStream,
+    );
+    await frontend.start();
+    t.after(async () => {
+      await frontend.stop(AbortSignal.abort());
+      network.close();
+    });
+    const client = new RawClient(t, port());
+    client.send(`GET /${"a".repeat(3000)}`);
+    await once(client.socket, "connect");
+    // What came first has been read when this is answered.
+    await new RawClient(t, port()).get(`/scrape?info_hash=${infoHash}`);
+    frontend.reload({ ...httpOptions, maxHeaderBytes: 1024 });
+    client.send("a");
+    assert.equal((await client.read()).status, 431);
+    assert.deepEqual(errors, []);
   });
 }
 

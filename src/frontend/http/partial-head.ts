@@ -11,11 +11,11 @@ export class PartialHead {
   length = 0;
 
   /**
-   * Appends from `bytes[start..end)` what fits below `limit` bytes in all.
+   * Appends from `bytes[start..end)` what fits below `limit` bytes in all, which may be fewer than there are already.
    * @returns bytes taken
    */
   append(bytes: Uint8Array, start: number, end: number, limit: number): number {
-    const length = Math.min(limit, this.length + end - start);
+    const length = Math.max(this.length, Math.min(limit, this.length + end - start));
     if (length > this.bytes.length) {
       let capacity = this.bytes.length;
       while (capacity < length) capacity *= 2;
