@@ -15,6 +15,7 @@ async function connect(info: string | Error): Promise<string[]> {
     connect: async () => undefined,
     send,
     masters: () => [{ send }],
+    renew: () => undefined,
     close: () => undefined,
   };
   const checked = checkEngine(port, (message) => warnings.push(message));

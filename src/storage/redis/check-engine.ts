@@ -21,6 +21,7 @@ export function checkEngine(port: RedisPort, warn: (message: string) => void): R
     },
     send: (key, args) => port.send(key, args),
     masters: () => port.masters(),
+    renew: () => port.renew(),
     close: () => port.close(),
   };
 }

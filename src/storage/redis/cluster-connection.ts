@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { slotOf } from "./key-slot.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
-import { within } from "./within.ts";
+import { LateError, within } from "./within.ts";
 
 /** A connection to one server, which reconnects by itself until it is destroyed. */
 export interface ServerConnection extends RedisNode {
@@ -94,6 +94,17 @@ export class ClusterConnection implements RedisPort {
     return this.#primaries().map((address) => ({
       send: (args) => within(this.#options.readTimeoutMs, this.#sendTo(address, args, false)),
     }));
+  }
+
+  renew(): void {
+    for (const [address, server] of this.#servers) {
+      if (!server.isReady) continue; // it is at it
+      within(this.#options.readTimeoutMs, server.send(["PING"])).catch((error) => {
+        if (!(error instanceof LateError) || this.#servers.get(address) !== server) return;
+        this.#servers.delete(address);
+        server.destroy();
+      });
+    }
   }
 
   close(): void {

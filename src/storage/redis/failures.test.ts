@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { findFreePort } from "../../../test/e2e/ports.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
@@ -130,15 +132,35 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.deepEqual([row.complete, row.incomplete], [1, 1]);
     }));
 
-  test("an engine that does not answer in time is gone, and its late answer is nobody's", () =>
+  test("an engine that does not answer in time is gone, and used again when it does", () =>
     withServer({ readTimeout: 0.2 }, async (bench, server) => {
       await bench.tester.announce(torrent, testPeer(4, 1));
       await server.cli("CLIENT", "PAUSE", "1500", "ALL");
       await assert.rejects(bench.tester.announce(torrent, testPeer(4, 2)), storageUnavailable);
       await bench.untilBack();
-      assert.deepEqual((await bench.tester.announce(torrent, testPeer(4, 1))).peers, [
-        endpoint(testPeer(4, 2)),
-      ]);
+      assert.equal((await bench.tester.announce(torrent, testPeer(4, 1))).incomplete, 1);
+    }));
+
+  test("a connection whose path has died without a word is replaced", () =>
+    withServer({}, async (_, server) => {
+      const sockets: Socket[] = [];
+      const proxy = createServer((incoming) => {
+        const outgoing = connect(server.port, "127.0.0.1");
+        incoming.pipe(outgoing).pipe(incoming);
+        for (const socket of [incoming, outgoing]) socket.on("error", () => undefined);
+        sockets.push(incoming, outgoing);
+      }).listen(0, "127.0.0.1");
+      await once(proxy, "listening");
+      const { port } = proxy.address() as AddressInfo;
+      const bench = new Bench(`redis://127.0.0.1:${port}`, { readTimeout: 0.2 });
+      await bench.store.start();
+      for (const socket of sockets) socket.unpipe().pause();
+      await assert.rejects(bench.tester.announce(torrent, testPeer(4, 1)), storageUnavailable);
+      await bench.untilBack();
+      await bench.tester.announce(torrent, testPeer(4, 2));
+      bench.store.stop();
+      proxy.close();
+      for (const socket of sockets) socket.destroy();
     }));
 
   test("scripts that the engine has lost are given again", () =>

@@ -32,9 +32,11 @@ export async function createNodeRedisPort(
     );
   }
   if (config.topology === "cluster") return openCluster(library, config, onError);
-  const connection = connect(library, config);
-  connection.client.on("error", onError);
-  return new ClientPort(config, connection);
+  return new ClientPort(config, () => {
+    const connection = connect(library, config);
+    connection.client.on("error", onError);
+    return connection;
+  });
 }
 
 /** Where a broker is; an IPv6 address goes without its brackets. */
@@ -189,12 +191,14 @@ async function asksPassword(library: Library, config: RedisStoreConfig, url: str
 class ClientPort implements RedisPort {
   readonly isCluster = false;
   readonly #config: RedisStoreConfig;
-  readonly #connection: Connection;
+  readonly #open: () => Connection;
+  #connection: Connection;
   #connecting: Promise<unknown> | undefined;
 
-  constructor(config: RedisStoreConfig, connection: Connection) {
+  constructor(config: RedisStoreConfig, open: () => Connection) {
     this.#config = config;
-    this.#connection = connection;
+    this.#open = open;
+    this.#connection = open();
   }
 
   async connect(): Promise<void> {
@@ -215,6 +219,13 @@ class ClientPort implements RedisPort {
   masters(): RedisNode[] {
     const { send } = this.#connection;
     return [{ send: (args) => within(this.#config.readTimeout * 1000, send(args)) }];
+  }
+
+  /** Behind sentinels it is they who say where a primary is that answers. */
+  renew(): void {
+    if (this.#config.topology === "sentinel") return;
+    this.close();
+    this.#connection = this.#open();
   }
 
   close(): void {

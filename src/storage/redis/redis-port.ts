@@ -26,6 +26,8 @@ export interface RedisPort {
   send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown>;
   /** The servers that hold all keys together, as they are known now. */
   masters(): RedisNode[] | Promise<RedisNode[]>;
+  /** Takes new connections in the place of those that do not answer: their path may be dead without anybody saying so. */
+  renew(): void;
   /** Lets go of all connections; commands under way are rejected. */
   close(): void;
 }

@@ -15,7 +15,7 @@ import type { RedisArgument, RedisPort } from "./redis-port.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
-import { within } from "./within.ts";
+import { LateError, within } from "./within.ts";
 
 /** What clients are told while the engine is gone and the store does not serve from local memory. */
 export const storageUnavailable: ClientError = new ClientError(
@@ -498,6 +498,7 @@ export class RedisStore implements PeerStore {
       this.#options.onChange?.(undefined);
     } catch (error) {
       if (!this.#port) return;
+      if (error instanceof LateError) this.#port.renew();
       const { message } = error as Error;
       if (this.#gone !== undefined) this.#gone = message;
       else if (this.#gap !== undefined) this.#gap = message;

@@ -7,7 +7,7 @@ import { createRandom } from "../../bittorrent/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";
-import { RedisStore } from "./redis-store.ts";
+import { RedisStore, storageUnavailable } from "./redis-store.ts";
 import { layoutVersion } from "./script.ts";
 
 const prefix = `test:${layoutVersion}:`;
@@ -55,6 +55,7 @@ class Bench {
       connect: () => this.connect(),
       send: (_, args) => send(args),
       masters: () => [{ send }],
+      renew: () => undefined,
       close: () => undefined,
     };
     this.store = new RedisStore({
@@ -117,6 +118,24 @@ test("an engine that goes while nobody announces is noticed", async (t) => {
   await bench.wait(0);
   assert.equal(store.readiness, "redis: Socket closed unexpectedly");
   assert.deepEqual(bench.changes, ["Socket closed unexpectedly"]);
+  store.stop();
+});
+
+test("an answer that comes too late is nobody's", async (t) => {
+  const bench = new Bench(t);
+  const { store, tester, changes } = bench;
+  await store.start();
+  const late = Promise.withResolvers<Buffer>();
+  bench.answer = (name) => (name === "EVALSHA" ? late.promise : "OK");
+  const refused = assert.rejects(tester.announce(torrent, testPeer(4, 1)), storageUnavailable);
+  await bench.wait(0);
+  await bench.wait(2000);
+  await refused;
+  await bench.wait(500);
+  late.resolve(emptyAnswer);
+  await bench.wait(0);
+  assert.deepEqual(changes, ["no answer in time", undefined]);
+  assert.deepEqual([store.readiness, store.standing.waiting], [true, 0]);
   store.stop();
 });
 
