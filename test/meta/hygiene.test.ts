@@ -4,7 +4,9 @@ import { globSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { test } from "node:test";
 
-const files = globSync("{src,test,bench,examples}/**/*.ts").sort();
+const files = globSync("{src,test,bench,examples}/**/*.ts")
+  .filter((file) => !file.includes("node_modules/"))
+  .sort();
 
 test("files are named in kebab-case", () => {
   assert.ok(files.length > 20);
