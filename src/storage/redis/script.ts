@@ -67,6 +67,20 @@ local function append(page, L, member, stamp, id)
   return sub(page, 1, 4 + n * L) .. member .. sub(page, 5 + n * L, 4 + n * (L + 4)) .. stamp .. sub(page, 5 + n * (L + 4)) .. id
 end
 
+-- Copies one entry of a page of n into lists of endpoints, stamps and peer ids.
+local function copy(page, n, L, idx, to)
+  local s, d, k = 4 + n * L, 4 + n * (L + 4), #to[1] + 1
+  to[1][k] = sub(page, 5 + idx * L, 4 + (idx + 1) * L)
+  to[2][k] = sub(page, 1 + s + idx * 4, 4 + s + idx * 4)
+  to[3][k] = sub(page, 1 + d + idx * idLength, d + (idx + 1) * idLength)
+end
+
+-- The page of such lists.
+local function build(due, from)
+  if #from[1] == 0 then return '' end
+  return due .. table.concat(from[1]) .. table.concat(from[2]) .. table.concat(from[3])
+end
+
 -- Drops who has expired. Returns the page and how many they were.
 local function sweep(T, page)
   local L = lengthOf(T)
@@ -83,23 +97,14 @@ local function sweep(T, page)
   end
   M[2 + T] = M[2 + T] - dropped
   isChanged = isChanged or dropped > 0
-  if dropped == n then return '', dropped end
-  if dropped > 0 then
-    local members, times, ids, kept = {}, {}, {}, 0
-    local s, d = 4 + n * L, 4 + n * (L + 4)
-    for idx = 0, n - 1 do
-      if stamps[idx + 1] > limit then
-        kept = kept + 1
-        members[kept] = sub(page, 5 + idx * L, 4 + (idx + 1) * L)
-        times[kept] = sub(page, 1 + s + idx * 4, 4 + s + idx * 4)
-        ids[kept] = sub(page, 1 + d + idx * idLength, d + (idx + 1) * idLength)
-      end
-    end
-    page = '....' .. table.concat(members) .. table.concat(times) .. table.concat(ids)
-  end
   local due = floor(oldest / 4) + 1600000000 + lifetime
   if due < now + gc then due = now + gc end
-  return pack('>I4', due) .. sub(page, 5), dropped
+  if dropped == 0 then return pack('>I4', due) .. sub(page, 5), 0 end
+  local kept = {{}, {}, {}}
+  for idx = 0, n - 1 do
+    if stamps[idx + 1] > limit then copy(page, n, L, idx, kept) end
+  end
+  return build(pack('>I4', due), kept), dropped
 end
 
 local function load(T, i)
@@ -148,16 +153,9 @@ local function split(T)
   local n = #page < 4 and 0 or (#page - 4) / (L + 4 + idLength)
   local two = {[p - size] = {{}, {}, {}}, [p] = {{}, {}, {}}}
   for idx = 0, n - 1 do
-    local member = sub(page, 5 + idx * L, 4 + (idx + 1) * L)
-    local to = two[hashOf(member) % (2 * size)]
-    to[1][#to[1] + 1] = member
-    to[2][#to[2] + 1] = sub(page, 5 + n * L + idx * 4, 8 + n * L + idx * 4)
-    to[3][#to[3] + 1] = sub(page, 5 + n * (L + 4) + idx * idLength, 4 + n * (L + 4) + (idx + 1) * idLength)
+    copy(page, n, L, idx, two[hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L)) % (2 * size)])
   end
-  local due = sub(page, 1, 4)
-  for i, to in pairs(two) do
-    put(T, i, #to[1] == 0 and '' or due .. table.concat(to[1]) .. table.concat(to[2]) .. table.concat(to[3]))
-  end
+  for i, to in pairs(two) do put(T, i, build(sub(page, 1, 4), to)) end
   M[8 + T] = p + 1
 end
 
