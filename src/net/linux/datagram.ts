@@ -36,8 +36,6 @@ const iovBytes = 16;
 /** Room for one control message with `in_pktinfo` (12 bytes) or `in6_pktinfo` (20) behind its 16 bytes of head. */
 const controlBytes = 48;
 const controlLength = { 4: 32, 6: 40 } as const;
-/** The way back of a datagram: the socket address that it came from, and the control message with the one that was asked. */
-const wayBackBytes = socketAddressCapacity + controlBytes;
 
 /**
  * Memory for a batch as `recvmmsg` and `sendmmsg` want it, laid out once:
@@ -57,6 +55,11 @@ class MessageMemory {
   readonly #sendAt: number;
   readonly #iovAt: number;
   readonly #wayBackAt: number;
+  /**
+   * Bytes of the way back of a datagram: the socket address that it came from, and where that is told the control message
+   * with the one that was asked.
+   */
+  readonly #wayBackBytes: number;
   readonly #controlLength: number;
 
   /** @param control  whether packets carry the address that was asked */
@@ -65,8 +68,9 @@ class MessageMemory {
     this.#sendAt = slots * messageBytes;
     this.#iovAt = 2 * this.#sendAt;
     this.#wayBackAt = this.#iovAt + 2 * slots * iovBytes;
+    this.#wayBackBytes = socketAddressCapacity + (control ? controlBytes : 0);
     this.#controlLength = control ? controlLength[family] : 0;
-    this.bytes = new Uint8Array(this.#wayBackAt + slots * wayBackBytes);
+    this.bytes = new Uint8Array(this.#wayBackAt + slots * this.#wayBackBytes);
     this.view = new DataView(this.bytes.buffer);
     const addresses = Array.from({ length: slots }, () => new Address());
     this.batch = new DatagramBatch(slots, new Uint8Array(2 * slots * datagramCapacity), addresses);
@@ -79,7 +83,7 @@ class MessageMemory {
     const data = libc.address(this.batch.bytes);
     const { view, batch } = this;
     for (let slot = 0; slot < slots; slot++) {
-      const wayBack = here + BigInt(this.#wayBackAt + slot * wayBackBytes);
+      const wayBack = here + BigInt(this.#wayBackAt + slot * this.#wayBackBytes);
       for (const isSend of [false, true]) {
         const message = (isSend ? this.#sendAt : 0) + slot * messageBytes;
         const iov = this.#iovAt + (isSend ? slots + slot : slot) * iovBytes;
@@ -104,7 +108,7 @@ class MessageMemory {
   received(count: number, own: Address, ownPort: number): void {
     const { view, batch, bytes } = this;
     for (let slot = 0; slot < count; slot++) {
-      const name = this.#wayBackAt + slot * wayBackBytes;
+      const name = this.#wayBackAt + slot * this.#wayBackBytes;
       batch.length[slot] = view.getUint32(slot * messageBytes + Message.length, true);
       batch.port[slot] = view.getUint16(name + 2);
       batch.outLength[slot] = 0;
@@ -123,7 +127,7 @@ class MessageMemory {
       view.setUint32(iovAt + slot * iovBytes, batch.outLength[slot]!, true);
       if (this.#controlLength > 0) {
         // The route, not the interface that the packet came in by, decides which way the answer takes.
-        if (this.#family === 4) view.setUint32(controlAt + slot * wayBackBytes + 16, 0, true);
+        if (this.#family === 4) view.setUint32(controlAt + slot * this.#wayBackBytes + 16, 0, true);
         view.setUint32(slot * messageBytes + Message.controlLength, this.#controlLength, true);
       }
     }
@@ -131,8 +135,8 @@ class MessageMemory {
 
   /** A copy of the way back of a slot. */
   copyWayBack(slot: number): Uint8Array {
-    const at = this.#wayBackAt + slot * wayBackBytes;
-    return this.bytes.slice(at, at + wayBackBytes);
+    const at = this.#wayBackAt + slot * this.#wayBackBytes;
+    return this.bytes.slice(at, at + this.#wayBackBytes);
   }
 
   /** Prepares the message of slot 0: `bytes[start..end)`, by a way back that was copied. */
