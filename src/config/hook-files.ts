@@ -5,6 +5,7 @@ import type { CheckReport } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./diagnostics.ts";
 import type { HookConfig } from "./hooks/hooks.ts";
+import { isUrl } from "./hooks/list-options.ts";
 import { readText } from "./source.ts";
 
 /** Reports the files of hooks without which the tracker does not start, and warns of lists that are not there. */
@@ -45,7 +46,7 @@ function* problemsOf(hook: HookConfig): Generator<FileProblem> {
     const effect = onFailure === "refuse" ? "refuses" : "allows";
     for (const [key, sources] of Object.entries({ whitelistFrom, blacklistFrom })) {
       for (const [index, source] of sources.entries()) {
-        const problem = /^https?:/i.test(source) ? undefined : fileProblem(source);
+        const problem = isUrl(source) ? undefined : fileProblem(source);
         if (problem === undefined) continue;
         const path = [key === "whitelistFrom" ? "whitelist_from" : "blacklist_from", index];
         const message = `${problem}; a tracker that starts without it ${effect} all requests (on_failure)`;

@@ -2,8 +2,13 @@ import type { z } from "zod";
 import type { ListOptions } from "../../middleware/access-list/shared-list.ts";
 import { choice, duration, integer, list, type Value } from "../values.ts";
 
+/** Whether the source of a list is a URL rather than a file. */
+export function isUrl(source: string): boolean {
+  return /^https?:/i.test(source);
+}
+
 function location(item: string): string | undefined {
-  if (!/^https?:/i.test(item)) return item === "" ? "expected a file or a URL" : undefined;
+  if (!isUrl(item)) return item === "" ? "expected a file or a URL" : undefined;
   const url = URL.canParse(item) ? new URL(item) : undefined;
   if (url === undefined) return "not a URL that can be read"; // not which one: there may be a secret in it
   return url.username !== "" || url.password !== "" ? "a URL with a user cannot be fetched" : undefined;
