@@ -135,11 +135,11 @@ describe("commands in documents", () => {
 
   const calls = [...lines, ...spans, ...services]
     .map(({ line, at }) => ({ line: line.replace(/\s+#.*$/, ""), at }))
-    .filter(({ line }) => /^(chihaya|npm start --) /.test(line) && !/[A-Z]+ --help$/.test(line));
+    .filter(({ line }) => /^(\.\/)?chihaya /.test(line) && !/[A-Z]+ --help$/.test(line));
   assert.ok(calls.length > 10);
   for (const { line, at } of calls) {
     test(`${at}: ${line}`, () => {
-      const args = line.replace(/^(chihaya|npm start --) /, "").split(/\s+/);
+      const args = line.replace(/^(\.\/)?chihaya /, "").split(/\s+/);
       if (args[0] === "--version") return;
       const command = args[0]!.startsWith("-") ? "serve" : args[0]!;
       const text = helpOf(command); // throws where there is no such command
