@@ -6,16 +6,16 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { AnnounceRequest, AnnounceResponse, Counter } from "../src/bittorrent/announce.ts";
-import { createRandom, type Random } from "../src/bittorrent/clock.ts";
 import { AnnounceEvent } from "../src/bittorrent/event.ts";
+import { createLocality, type LocalityOptions } from "../src/hooks/locality/create-locality.ts";
+import { createList } from "../src/hooks/locality/peer-lists.ts";
+import { createRandom, type Random } from "../src/lib/clock.ts";
 import { RequestContext } from "../src/middleware/hook.ts";
-import { createLocality, type LocalityOptions } from "../src/middleware/locality/create-locality.ts";
-import { createList } from "../src/middleware/locality/peer-lists.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
 import { silentLogger } from "../src/observability/logger.ts";
 import { Metrics } from "../src/observability/metrics.ts";
-import { createSharedState, LocalHub } from "../src/runtime/share-hub.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
+import { createSharedState, LocalHub } from "../src/tracker/share-hub.ts";
 import { type Curve, plotCurves } from "./support/plot-curves.ts";
 
 const racks = 20;

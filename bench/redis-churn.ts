@@ -3,7 +3,7 @@
  * 100000]. A lifetime is ten seconds; while 2,000 swarms live on, others come, have five peers for a while and die.
  */
 import { parseArgs } from "node:util";
-import { createRandom } from "../src/bittorrent/clock.ts";
+import { createRandom } from "../src/lib/clock.ts";
 import { Step } from "../src/storage/peer-store.ts";
 import { createNodeRedisPort } from "../src/storage/redis/node-redis-port.ts";
 import { RedisStore } from "../src/storage/redis/redis-store.ts";

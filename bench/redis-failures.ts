@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { createRandom } from "../src/bittorrent/clock.ts";
+import { createRandom } from "../src/lib/clock.ts";
 import { Step } from "../src/storage/peer-store.ts";
 import type { RedisStoreConfig } from "../src/storage/redis/config.ts";
 import { createNodeRedisPort } from "../src/storage/redis/node-redis-port.ts";

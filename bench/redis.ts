@@ -4,7 +4,7 @@
  * starts a redis-server.
  */
 import { parseArgs } from "node:util";
-import { createRandom } from "../src/bittorrent/clock.ts";
+import { createRandom } from "../src/lib/clock.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
 import { type PeerStore, Step } from "../src/storage/peer-store.ts";
 import { createNodeRedisPort } from "../src/storage/redis/node-redis-port.ts";

@@ -5,17 +5,18 @@
  *
  * Options are those of `docs/hooks.md` as values, times in seconds. Each hook loads its code when it is made.
  */
+
+import type { ClientApprovalOptions } from "./hooks/client-approval/client-approval.ts";
+import type { IntervalControlOptions } from "./hooks/interval-control/interval-control.ts";
+import type { IntervalVariationOptions } from "./hooks/interval-variation/interval-variation.ts";
+import type { IpApprovalOptions } from "./hooks/ip-approval/ip-approval.ts";
+import type { JwtOptions } from "./hooks/jwt/options.ts";
+import type { LocalityOptions } from "./hooks/locality/create-locality.ts";
+import type { RateLimitOptions } from "./hooks/rate-limit/rate-limit.ts";
+import type { TorrentApprovalOptions } from "./hooks/torrent-approval/torrent-approval.ts";
 import type { ListOptions } from "./middleware/access-list/shared-list.ts";
-import type { ClientApprovalOptions } from "./middleware/client-approval/client-approval.ts";
 import type { HookDefinition } from "./middleware/define-hook.ts";
-import type { IntervalControlOptions } from "./middleware/interval-control/interval-control.ts";
-import type { IntervalVariationOptions } from "./middleware/interval-variation/interval-variation.ts";
-import type { IpApprovalOptions } from "./middleware/ip-approval/ip-approval.ts";
-import type { JwtOptions } from "./middleware/jwt/options.ts";
-import type { LocalityOptions } from "./middleware/locality/create-locality.ts";
-import type { RateLimitOptions } from "./middleware/rate-limit/rate-limit.ts";
 import type { FurtherStoreOptions } from "./middleware/shared-state.ts";
-import type { TorrentApprovalOptions } from "./middleware/torrent-approval/torrent-approval.ts";
 
 export type {
   ClientApprovalOptions,
@@ -46,7 +47,7 @@ export const clientApproval: HookDefinition<ClientApprovalOptions, ClientApprova
   "client approval",
   {},
   async ({ lists, ...fixed }, deps) => {
-    const client = await import("./middleware/client-approval/client-approval.ts");
+    const client = await import("./hooks/client-approval/client-approval.ts");
     if (lists === undefined) return client.createClientApproval(fixed);
     return client.createClientLists({ ...fixed, lists }, deps);
   },
@@ -57,7 +58,7 @@ export const torrentApproval: HookDefinition<TorrentApprovalOptions, TorrentAppr
   "torrent approval",
   {},
   async ({ lists, ...fixed }, deps) => {
-    const torrent = await import("./middleware/torrent-approval/torrent-approval.ts");
+    const torrent = await import("./hooks/torrent-approval/torrent-approval.ts");
     if (lists === undefined) return torrent.createTorrentApproval(fixed);
     return torrent.createTorrentLists({ ...fixed, lists }, deps);
   },
@@ -68,7 +69,7 @@ export const ipApproval: HookDefinition<IpApprovalOptions, IpApprovalOptions> = 
   "ip approval",
   {},
   async (options, deps) =>
-    (await import("./middleware/ip-approval/ip-approval.ts")).createIpApproval(options, deps),
+    (await import("./hooks/ip-approval/ip-approval.ts")).createIpApproval(options, deps),
 );
 
 /** Lengthens some intervals. */
@@ -76,7 +77,7 @@ export const intervalVariation: HookDefinition<IntervalVariationOptions, Interva
   "interval variation",
   {},
   async (options) =>
-    (await import("./middleware/interval-variation/interval-variation.ts")).createIntervalVariation(options),
+    (await import("./hooks/interval-variation/interval-variation.ts")).createIntervalVariation(options),
 );
 
 const intervalDefaults = { fewPeers: 10, manyPeers: 1000, jitter: 0, jitterBy: "uniform" } as const;
@@ -86,7 +87,7 @@ export const intervalControl: HookDefinition<
   IntervalControlOptions,
   WithDefaults<IntervalControlOptions, typeof intervalDefaults>
 > = builtIn("interval control", intervalDefaults, async (options) =>
-  (await import("./middleware/interval-control/interval-control.ts")).createIntervalControl(options),
+  (await import("./hooks/interval-control/interval-control.ts")).createIntervalControl(options),
 );
 
 const rateDefaults = { addresses: 100_000, exempt: [] } as const;
@@ -96,7 +97,7 @@ export const rateLimit: HookDefinition<
   RateLimitOptions,
   WithDefaults<RateLimitOptions, typeof rateDefaults>
 > = builtIn("rate limit", rateDefaults, async (options, deps) =>
-  (await import("./middleware/rate-limit/rate-limit.ts")).createRateLimit(options, deps),
+  (await import("./hooks/rate-limit/rate-limit.ts")).createRateLimit(options, deps),
 );
 
 const jwtDefaults = {
@@ -113,7 +114,7 @@ const jwtDefaults = {
 export const jwt: HookDefinition<JwtOptions, WithDefaults<JwtOptions, typeof jwtDefaults>> = builtIn(
   "jwt",
   jwtDefaults,
-  async (options, deps) => (await import("./middleware/jwt/jwt.ts")).createJwt(options, deps),
+  async (options, deps) => (await import("./hooks/jwt/jwt.ts")).createJwt(options, deps),
 );
 
 const localityDefaults = {
@@ -133,6 +134,6 @@ export const locality: HookDefinition<
   LocalityDefinitionOptions,
   WithDefaults<LocalityDefinitionOptions, typeof localityDefaults>
 > = builtIn("locality", localityDefaults, async ({ peerLifetime, gcInterval, ...options }, deps) => {
-  const { createLocality } = await import("./middleware/locality/create-locality.ts");
+  const { createLocality } = await import("./hooks/locality/create-locality.ts");
   return createLocality(options, { peerLifetime, gcInterval }, deps);
 });

@@ -2,10 +2,9 @@
  * The library: what a program needs that runs a tracker itself, or brings its own hooks or store. Importing it loads
  * nothing but Node's own modules.
  */
-export { Address, type Family } from "./bittorrent/address.ts";
+
 export { AnnounceRequest, AnnounceResponse, Counter } from "./bittorrent/announce.ts";
 export { ClientError, type ClientErrorCode } from "./bittorrent/client-error.ts";
-export { type Clock, createRandom, type Random } from "./bittorrent/clock.ts";
 export { AnnounceEvent, eventName } from "./bittorrent/event.ts";
 export { parseInfoHash, toHex } from "./bittorrent/info-hash.ts";
 export type { Params } from "./bittorrent/params.ts";
@@ -13,6 +12,9 @@ export { PeerList } from "./bittorrent/peer-list.ts";
 export { ScrapeRequest, ScrapeResponse } from "./bittorrent/scrape.ts";
 export { type HttpOptions, httpDefaults } from "./frontend/http/options.ts";
 export { type UdpOptions, udpDefaults } from "./frontend/udp/options.ts";
+export { Address, type Family } from "./ip/address.ts";
+export type { ListenAddress } from "./ip/listen-address.ts";
+export { type Clock, createRandom, type Random } from "./lib/clock.ts";
 export {
   defineHook,
   type HookDefinition,
@@ -28,20 +30,11 @@ export {
   type RequestContext,
   type Verdict,
 } from "./middleware/hook.ts";
-export { type HookLimits, limitHook } from "./middleware/limit-hook.ts";
 export type { FurtherStoreOptions, SharedState } from "./middleware/shared-state.ts";
-export type { ListenAddress } from "./net/listen-address.ts";
+export { type HookLimits, limitHook } from "./middleware/with-deadline.ts";
 export type { NetworkChoice } from "./net/network.ts";
 export { type LogFields, type Logger, silentLogger } from "./observability/logger.ts";
 export { type Labels, Metrics } from "./observability/metrics.ts";
-export { SystemClock } from "./runtime/clock.ts";
-export {
-  type CreateTrackerOptions,
-  createTracker,
-  EmbeddedTracker,
-  type HookUse,
-  useHook,
-} from "./runtime/create-tracker.ts";
 export {
   MemoryStore,
   type MemoryStoreConfig,
@@ -52,3 +45,11 @@ export type { RedisStoreConfig } from "./storage/redis/config.ts";
 export { createNodeRedisPort } from "./storage/redis/node-redis-port.ts";
 export type { RedisArgument, RedisNode, RedisPort } from "./storage/redis/redis-port.ts";
 export { RedisStore, type RedisStoreOptions } from "./storage/redis/redis-store.ts";
+export {
+  type CreateTrackerOptions,
+  createTracker,
+  EmbeddedTracker,
+  type HookUse,
+  useHook,
+} from "./tracker/create-tracker.ts";
+export { SystemClock } from "./tracker/system-clock.ts";

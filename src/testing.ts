@@ -2,24 +2,25 @@
  * For tests of hooks: {@link testHook} runs one as in a tracker, with a store behind it, and without sockets. The clock is
  * the test's, and so is the randomness. {@link announce} and {@link scrape} ask a tracker that runs, over HTTP and UDP.
  */
-import { Address } from "./bittorrent/address.ts";
+
 import { AnnounceRequest, AnnounceResponse } from "./bittorrent/announce.ts";
 import type { ClientError } from "./bittorrent/client-error.ts";
-import { createRandom, type Random } from "./bittorrent/clock.ts";
 import { AnnounceEvent, type eventName } from "./bittorrent/event.ts";
 import { parseInfoHash } from "./bittorrent/info-hash.ts";
 import type { Params } from "./bittorrent/params.ts";
 import { compactLength, PeerList } from "./bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "./bittorrent/scrape.ts";
+import { Address } from "./ip/address.ts";
+import { createRandom, type Random } from "./lib/clock.ts";
 import type { HookDefinition } from "./middleware/define-hook.ts";
 import { type Hook, RequestContext } from "./middleware/hook.ts";
-import { defaultLimits, type HookLimits } from "./middleware/limit-hook.ts";
 import { TrackerLogic } from "./middleware/logic.ts";
+import { defaultLimits, type HookLimits } from "./middleware/with-deadline.ts";
 import type { Logger } from "./observability/logger.ts";
 import { type Labels, Metrics } from "./observability/metrics.ts";
-import { createLimitedHook } from "./runtime/compose.ts";
-import { LocalHub } from "./runtime/share-hub.ts";
 import { MemoryStore } from "./storage/memory/memory-store.ts";
+import { createLimitedHook } from "./tracker/compose.ts";
+import { LocalHub } from "./tracker/share-hub.ts";
 
 export {
   type AnnounceAnswer,

@@ -1,13 +1,13 @@
 /** What is done for every announce must leave nothing to the garbage collector. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Family } from "../src/bittorrent/address.ts";
-import { createRandom } from "../src/bittorrent/clock.ts";
-import { createClientApproval } from "../src/middleware/client-approval/client-approval.ts";
+import { createClientApproval } from "../src/hooks/client-approval/client-approval.ts";
+import { createIntervalVariation } from "../src/hooks/interval-variation/interval-variation.ts";
+import { createTorrentApproval } from "../src/hooks/torrent-approval/torrent-approval.ts";
+import type { Family } from "../src/ip/address.ts";
+import { createRandom } from "../src/lib/clock.ts";
 import type { Hook } from "../src/middleware/hook.ts";
-import { createIntervalVariation } from "../src/middleware/interval-variation/interval-variation.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
-import { createTorrentApproval } from "../src/middleware/torrent-approval/torrent-approval.ts";
 import { ClientCounter } from "../src/observability/client-names.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";

@@ -4,13 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { Address } from "../src/bittorrent/address.ts";
 import type { AnnounceResponse } from "../src/bittorrent/announce.ts";
 import { overloadedError } from "../src/bittorrent/client-error.ts";
+import { Address } from "../src/ip/address.ts";
 import type { Hook, RequestContext, Verdict } from "../src/middleware/hook.ts";
-import { limitHook } from "../src/middleware/limit-hook.ts";
 import type { LogicSettings } from "../src/middleware/logic.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
+import { limitHook } from "../src/middleware/with-deadline.ts";
 import type { Connection, StreamHandler } from "../src/net/stream.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { createAnnounceRequest, createConnectRequest, parseAnswer } from "../src/protocol/udp/client.ts";

@@ -1,11 +1,11 @@
 import { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
-import { createRandom } from "../../src/bittorrent/clock.ts";
 import { PeerList } from "../../src/bittorrent/peer-list.ts";
-import { createClientApproval } from "../../src/middleware/client-approval/client-approval.ts";
+import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
+import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
+import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import { type Hook, RequestContext } from "../../src/middleware/hook.ts";
-import { createIntervalVariation } from "../../src/middleware/interval-variation/interval-variation.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
-import { createTorrentApproval } from "../../src/middleware/torrent-approval/torrent-approval.ts";
 import type { PeerStore } from "../../src/storage/peer-store.ts";
 import type { Micro } from "./micro.ts";
 

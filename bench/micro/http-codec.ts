@@ -9,8 +9,8 @@ import {
   writeFailure,
   writeScrapeResponse,
 } from "../../src/protocol/http/response-writer.ts";
-import { Router } from "../../src/protocol/http/router.ts";
 import { parseScrapeQuery } from "../../src/protocol/http/scrape-query.ts";
+import { Router } from "../../src/protocol/router.ts";
 import type { Micro } from "./micro.ts";
 
 const libtorrent =

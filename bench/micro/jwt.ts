@@ -1,14 +1,14 @@
 import { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
-import { createRandom } from "../../src/bittorrent/clock.ts";
 import { PeerList } from "../../src/bittorrent/peer-list.ts";
+import { createJwt } from "../../src/hooks/jwt/jwt.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import type { HookDeps } from "../../src/middleware/define-hook.ts";
 import { type Hook, RequestContext } from "../../src/middleware/hook.ts";
-import { createJwt } from "../../src/middleware/jwt/jwt.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
-import { createSharedState, LocalHub } from "../../src/runtime/share-hub.ts";
 import type { PeerStore } from "../../src/storage/peer-store.ts";
+import { createSharedState, LocalHub } from "../../src/tracker/share-hub.ts";
 import { createIssuerKey, signToken } from "../../test/support/jwt-issuer.ts";
 import type { Micro } from "./micro.ts";
 

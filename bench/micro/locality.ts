@@ -1,7 +1,7 @@
-import { createRandom } from "../../src/bittorrent/clock.ts";
+import { type Level, NetworksLevel, PrefixLevel } from "../../src/hooks/locality/level.ts";
+import { Locality } from "../../src/hooks/locality/locality.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import type { AnnounceStep } from "../../src/middleware/hook.ts";
-import { type Level, NetworksLevel, PrefixLevel } from "../../src/middleware/locality/level.ts";
-import { Locality } from "../../src/middleware/locality/locality.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
 import { createConnectRequest } from "../../src/protocol/udp/client.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";

@@ -1,4 +1,4 @@
-import { createRandom } from "../../src/bittorrent/clock.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { Step } from "../../src/storage/peer-store.ts";
 import { Announcer, hotShare, hotTorrents } from "../support/announcer.ts";

@@ -1,7 +1,7 @@
-import { Address } from "../../src/bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
 import { PeerList } from "../../src/bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
+import { Address } from "../../src/ip/address.ts";
 import { createAnnounceRequest, createScrapeRequest } from "../../src/protocol/udp/client.ts";
 import { ConnectionIds } from "../../src/protocol/udp/connection-id.ts";
 import { maxUrlDataLength } from "../../src/protocol/udp/options.ts";

@@ -1,4 +1,4 @@
-import { createRandom } from "../../src/bittorrent/clock.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { UdpInProcess } from "../../test/support/udp-in-process.ts";

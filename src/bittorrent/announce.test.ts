@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Address } from "./address.ts";
+import { Address } from "../ip/address.ts";
 import { AnnounceRequest, Counter } from "./announce.ts";
 import { AnnounceEvent, eventName } from "./event.ts";
 

@@ -1,4 +1,4 @@
-import { Address } from "./address.ts";
+import { Address } from "../ip/address.ts";
 import { AnnounceEvent } from "./event.ts";
 import { infoHashLength, peerIdLength, toHex } from "./info-hash.ts";
 import { Params } from "./params.ts";

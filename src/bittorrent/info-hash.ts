@@ -1,4 +1,4 @@
-import { hexDigit } from "./address.ts";
+import { hexDigit } from "../ip/address.ts";
 
 /** Bytes of an infohash: SHA-1, or the first twenty of SHA-256 for v2 torrents (BEP 52). */
 export const infoHashLength = 20;

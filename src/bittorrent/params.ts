@@ -1,5 +1,5 @@
-import { hexDigit } from "./address.ts";
-import { latin1 } from "./latin1.ts";
+import { hexDigit } from "../ip/address.ts";
+import { latin1 } from "../lib/latin1.ts";
 
 const none = new Uint8Array(0);
 const noRoute: ReadonlyMap<string, string> = new Map();

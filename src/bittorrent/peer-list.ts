@@ -1,4 +1,4 @@
-import type { Family } from "./address.ts";
+import type { Family } from "../ip/address.ts";
 
 /** Bytes of a compact peer: address and port in network order (BEP 23, BEP 7). */
 export const compactLength = { 4: 6, 6: 18 } as const;

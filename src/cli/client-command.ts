@@ -2,7 +2,7 @@
 import { parseInfoHash } from "../bittorrent/info-hash.ts";
 import type { ClientOptions } from "../client/tracker-client.ts";
 import { TrackerError } from "../client/tracker-error.ts";
-import { parseDuration } from "../config/duration.ts";
+import { parseDuration } from "../lib/duration.ts";
 import { ExitCode } from "./command.ts";
 
 /** Arguments that make no sense; the message says which and why. */

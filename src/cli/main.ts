@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import "./check-node.ts";
-import { version } from "../runtime/version.ts";
+import { version } from "../process/version.ts";
 import { type Command, ExitCode } from "./command.ts";
 
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {

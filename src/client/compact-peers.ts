@@ -1,5 +1,5 @@
-import { type Family, formatIPv4, formatIPv6 } from "../bittorrent/address.ts";
 import { compactLength } from "../bittorrent/peer-list.ts";
+import { type Family, formatIPv4, formatIPv6 } from "../ip/address.ts";
 import type { AnswerPeer } from "./tracker-client.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
-import { type Family, formatIPv4, formatIPv6 } from "../bittorrent/address.ts";
 import { eventName } from "../bittorrent/event.ts";
 import { peerIdLength } from "../bittorrent/info-hash.ts";
+import { type Family, formatIPv4, formatIPv6 } from "../ip/address.ts";
 import { type Bencode, decodeBencode } from "../protocol/bencode/decode.ts";
 import { compactPeers } from "./compact-peers.ts";
 import { scrapeUrl } from "./scrape-url.ts";

@@ -2,8 +2,9 @@
  * A client for trackers over HTTP, HTTPS and UDP. It serves the command line and the tests: clarity goes before
  * speed, and nothing is kept between two requests.
  */
-import type { Family } from "../bittorrent/address.ts";
+
 import type { AnnounceEvent } from "../bittorrent/event.ts";
+import type { Family } from "../ip/address.ts";
 import { announceOverHttp, scrapeOverHttp } from "./http.ts";
 import { TrackerError } from "./tracker-error.ts";
 import { announceOverUdp, scrapeOverUdp } from "./udp.ts";

@@ -1,5 +1,5 @@
-import { Address } from "../bittorrent/address.ts";
-import type { ListenAddress } from "../net/listen-address.ts";
+import { Address } from "../ip/address.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
 import { quote } from "./diagnostics.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { validateRoutes } from "../protocol/http/router.ts";
+import { validateRoutes } from "../protocol/router.ts";
 import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./diagnostics.ts";

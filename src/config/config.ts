@@ -1,6 +1,6 @@
 import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
-import type { ListenAddress } from "../net/listen-address.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
 import type { MemoryStoreConfig } from "../storage/memory/memory-store.ts";
 import type { RedisStoreConfig } from "../storage/redis/config.ts";

@@ -1,6 +1,6 @@
 import type { z } from "zod";
+import { nearest } from "../lib/nearest.ts";
 import type { Path } from "./diagnostics.ts";
-import { nearest } from "./nearest.ts";
 import { knownKeys, leaves } from "./outline.ts";
 import type { Plain } from "./tree.ts";
 

@@ -1,6 +1,6 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { maxKeySetLength, parseKeySet } from "../middleware/jwt/read-key-set.ts";
-import { cannotRead, explainSystemError } from "../middleware/unreadable.ts";
+import { maxKeySetLength, parseKeySet } from "../hooks/jwt/read-key-set.ts";
+import { cannotRead, explainSystemError } from "../lib/file-errors.ts";
 import type { CheckReport } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./diagnostics.ts";

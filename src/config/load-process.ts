@@ -1,4 +1,4 @@
-/** The process of `loadConfigApart`: its argument is `file` and `set` as JSON, its one message the result. */
+/** The process of `loadConfigInChildProcess`: its argument is `file` and `set` as JSON, its one message the result. */
 import { loadConfigAndModules } from "./load.ts";
 
 const { file, set } = JSON.parse(process.argv[2]!) as { file?: string; set?: string[] };

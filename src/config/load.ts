@@ -1,13 +1,13 @@
 import { isAbsolute } from "node:path";
 import type { z } from "zod";
-import { cannotRead } from "../middleware/unreadable.ts";
+import { cannotRead } from "../lib/file-errors.ts";
 import { checkTogether } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
 import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
 import { explainIssue, unknownKey } from "./explain.ts";
 import { checkModules, locateModules } from "./hook-modules.ts";
-import { modernise } from "./older-spellings.ts";
+import { modernise } from "./legacy-keys.ts";
 import { leaves, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
 import { schema } from "./schema.ts";

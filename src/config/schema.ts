@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { Networks } from "../bittorrent/networks.ts";
 import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
 import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
+import { Networks } from "../ip/networks.ts";
 import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
 import { hookSchema } from "./hooks/hooks.ts";

@@ -1,5 +1,5 @@
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
-import { explainSystemError } from "../middleware/unreadable.ts";
+import { explainSystemError } from "../lib/file-errors.ts";
 import type { Environment } from "./environment.ts";
 
 /** Bytes of a configuration file at most. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { mostPeers } from "../storage/memory/memory.ts";
+import { mostPeers } from "../storage/memory/layout.ts";
 import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import type { StorageConfig } from "./config.ts";
 import { quote } from "./diagnostics.ts";

@@ -1,5 +1,5 @@
 import { createSecureContext } from "node:tls";
-import { cannotRead } from "../middleware/unreadable.ts";
+import { cannotRead } from "../lib/file-errors.ts";
 import type { TlsFiles } from "../net/stream.ts";
 import { readText } from "./source.ts";
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { ListenAddress } from "../net/listen-address.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
+import { parseDuration } from "../lib/duration.ts";
 import { parseAddresses } from "./addresses.ts";
 import { quote } from "./diagnostics.ts";
-import { parseDuration } from "./duration.ts";
 
 /** What the schema knows of a value besides how to read it; for the generated files and for masking. */
 export interface Facts {

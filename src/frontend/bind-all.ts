@@ -1,4 +1,4 @@
-import type { ListenAddress } from "../net/listen-address.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
 
 /** What binding `::` fails with where the system has no IPv6, or has it turned off. */
 const noIPv6: readonly unknown[] = ["EAFNOSUPPORT", "EADDRNOTAVAIL"];

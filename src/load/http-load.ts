@@ -1,5 +1,5 @@
-import { Address, type Family } from "../bittorrent/address.ts";
-import { createRandom, type Random } from "../bittorrent/clock.ts";
+import { Address, type Family } from "../ip/address.ts";
+import { createRandom, type Random } from "../lib/clock.ts";
 import { type Libc, Linux, loadLibc, setOption, systemError } from "../net/linux/libc.ts";
 import {
   socketAddressCapacity,

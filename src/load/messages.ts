@@ -1,4 +1,4 @@
-import type { Family } from "../bittorrent/address.ts";
+import type { Family } from "../ip/address.ts";
 import { type Libc, Linux } from "../net/linux/libc.ts";
 import { socketAddressCapacity, socketAddressLength } from "../net/linux/socket-address.ts";
 

@@ -1,4 +1,4 @@
-import { Address } from "../bittorrent/address.ts";
+import { Address } from "../ip/address.ts";
 
 /** Addresses that a load comes from, if it can choose. */
 export const defaultSources = 64;

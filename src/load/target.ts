@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
-import { Address } from "../bittorrent/address.ts";
-import { Networks } from "../bittorrent/networks.ts";
+import { Address } from "../ip/address.ts";
+import { Networks } from "../ip/networks.ts";
 
 /** What a load is made at. */
 export interface Target {

@@ -1,4 +1,4 @@
-import type { Clock, Random } from "../bittorrent/clock.ts";
+import type { Clock, Random } from "../lib/clock.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { PeerStore } from "../storage/peer-store.ts";

@@ -1,4 +1,4 @@
-import type { Address, Family } from "../bittorrent/address.ts";
+import type { Address, Family } from "../ip/address.ts";
 
 /** Largest datagram that is read; longer ones are cut. A scrape of 74 hashes has 1,496 bytes. */
 export const datagramCapacity = 2048;

@@ -1,4 +1,4 @@
-import type { Address } from "../bittorrent/address.ts";
+import type { Address } from "../ip/address.ts";
 
 /** What a frontend is to accepted connections. `State` is what it keeps for each of them. */
 export interface StreamHandler<State> {

@@ -1,5 +1,5 @@
+import type { ListenAddress } from "../ip/listen-address.ts";
 import { formatUrl } from "../net/bind-error.ts";
-import type { ListenAddress } from "../net/listen-address.ts";
 import type { Network } from "../net/network.ts";
 import type { StreamListener } from "../net/stream.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../bittorrent/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { LogFields, Logger } from "./logger.ts";
 
 /** How often lines may repeat. */

@@ -1,5 +1,5 @@
-import type { Family } from "../bittorrent/address.ts";
 import type { ClientError } from "../bittorrent/client-error.ts";
+import type { Family } from "../ip/address.ts";
 import type { Histogram, Metrics } from "./metrics.ts";
 
 /** Microseconds up to Chihaya's own buckets (9.375 ms doubled nine times), in milliseconds. */

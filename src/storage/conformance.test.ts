@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { endpointKey, MapStore, type MapStoreOptions } from "../../test/support/map-store.ts";
 import type { AnnounceRequest } from "../bittorrent/announce.ts";
-import { createRandom } from "../bittorrent/clock.ts";
 import { AnnounceEvent } from "../bittorrent/event.ts";
 import { toHex } from "../bittorrent/info-hash.ts";
 import { ScrapeRequest } from "../bittorrent/scrape.ts";
+import { createRandom } from "../lib/clock.ts";
 import {
   type ConformanceEnvironment,
   conformanceGroups,

@@ -1,5 +1,5 @@
 import { describe, test } from "node:test";
-import type { Family } from "../bittorrent/address.ts";
+import type { Family } from "../ip/address.ts";
 import { accountingGroups } from "./conformance/accounting.ts";
 import type { ConformanceGroup } from "./conformance/group.ts";
 import { membershipGroups } from "./conformance/membership.ts";

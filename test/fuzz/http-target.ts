@@ -1,13 +1,13 @@
-import { Address } from "../../src/bittorrent/address.ts";
-import { createRandom, type Random } from "../../src/bittorrent/clock.ts";
 import type { HttpConnection } from "../../src/frontend/http/connection.ts";
 import { type HttpDependencies, HttpFrontend } from "../../src/frontend/http/http-frontend.ts";
 import type { HttpOptions } from "../../src/frontend/http/options.ts";
-import { createClientApproval } from "../../src/middleware/client-approval/client-approval.ts";
+import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
+import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
+import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
+import { Address } from "../../src/ip/address.ts";
+import { createRandom, type Random } from "../../src/lib/clock.ts";
 import type { Hook } from "../../src/middleware/hook.ts";
-import { createIntervalVariation } from "../../src/middleware/interval-variation/interval-variation.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
-import { createTorrentApproval } from "../../src/middleware/torrent-approval/torrent-approval.ts";
 import type { Connection, StreamHandler } from "../../src/net/stream.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";

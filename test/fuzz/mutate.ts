@@ -1,4 +1,4 @@
-import type { Random } from "../../src/bittorrent/clock.ts";
+import type { Random } from "../../src/lib/clock.ts";
 
 /** Bytes that parsers trip over: ends of ranges, and the marks of HTTP, queries, bencode and YAML. */
 const telling = Uint8Array.from([

@@ -1,13 +1,13 @@
-import { Address, type Family } from "../../src/bittorrent/address.ts";
-import { createRandom, type Random } from "../../src/bittorrent/clock.ts";
 import { toHex } from "../../src/bittorrent/info-hash.ts";
 import type { UdpOptions } from "../../src/frontend/udp/options.ts";
 import { UdpFrontend } from "../../src/frontend/udp/udp-frontend.ts";
-import { createClientApproval } from "../../src/middleware/client-approval/client-approval.ts";
+import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
+import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
+import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
+import { Address, type Family } from "../../src/ip/address.ts";
+import { createRandom, type Random } from "../../src/lib/clock.ts";
 import type { Hook } from "../../src/middleware/hook.ts";
-import { createIntervalVariation } from "../../src/middleware/interval-variation/interval-variation.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
-import { createTorrentApproval } from "../../src/middleware/torrent-approval/torrent-approval.ts";
 import {
   DatagramBatch,
   type DatagramHandler,

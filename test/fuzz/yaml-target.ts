@@ -2,15 +2,15 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createRandom, type Random } from "../../src/bittorrent/clock.ts";
 import { type Diagnostic, formatDiagnostics } from "../../src/config/diagnostics.ts";
 import { type LoadResult, loadConfig } from "../../src/config/load.ts";
+import { createRandom, type Random } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
-import { composeSettings } from "../../src/runtime/compose.ts";
-import { LocalHub } from "../../src/runtime/share-hub.ts";
-import { Tracker } from "../../src/runtime/tracker.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
+import { composeSettings } from "../../src/tracker/compose.ts";
+import { LocalHub } from "../../src/tracker/share-hub.ts";
+import { Tracker } from "../../src/tracker/tracker.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
 import { ensure, type FuzzTarget } from "./target.ts";
 

@@ -55,7 +55,7 @@ test("nor does it when it runs, with the built-in hooks", async (t) => {
 });
 
 test("what loads a configuration is in a process of its own, and never in the tracker's memory", () => {
-  for (const tracker of ["cli/commands/serve.ts", "runtime/daemon.ts", "runtime/worker.ts"]) {
+  for (const tracker of ["cli/commands/serve.ts", "process/daemon.ts", "process/worker.ts"]) {
     const loaded = loadedBy(join(root, "src", tracker));
     for (const name of ["zod", "yaml"]) assert.ok(!loaded.has(name), `${tracker} loads ${name}`);
   }

@@ -16,7 +16,7 @@ test("files are named in kebab-case", () => {
 
 test("what decides about requests is told the time", () => {
   const found = files
-    .filter((file) => /^src\/(bittorrent|protocol|middleware|storage|frontend)\//.test(file))
+    .filter((file) => /^src\/(ip|bittorrent|protocol|middleware|hooks|storage|frontend)\//.test(file))
     .filter((file) => !file.endsWith(".test.ts"))
     .flatMap((file) => {
       const calls = readFileSync(file, "utf8").match(/\bDate\.now\(|\bnew Date\(\)/g) ?? [];

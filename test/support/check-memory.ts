@@ -18,7 +18,7 @@ import {
   stripeStride,
   Torrent,
   torrentWords,
-} from "../../src/storage/memory/memory.ts";
+} from "../../src/storage/memory/layout.ts";
 
 /**
  * Checks the memory of a store that nobody is using, word by word: no lock held, chains whole, counts equal

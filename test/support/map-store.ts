@@ -1,10 +1,10 @@
-import { type Address, type Family, formatIPv4, formatIPv6 } from "../../src/bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
-import type { Clock, Random } from "../../src/bittorrent/clock.ts";
 import { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { parseInfoHash, toHex } from "../../src/bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../src/bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
+import { type Address, type Family, formatIPv4, formatIPv6 } from "../../src/ip/address.ts";
+import type { Clock, Random } from "../../src/lib/clock.ts";
 import {
   type PeerStore,
   Step,

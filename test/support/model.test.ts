@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AnnounceRequest } from "../../src/bittorrent/announce.ts";
-import { createRandom } from "../../src/bittorrent/clock.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import { MapStore, type MapStoreOptions } from "./map-store.ts";
 import { compareWithModel } from "./model.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Family } from "../../src/bittorrent/address.ts";
-import { createRandom } from "../../src/bittorrent/clock.ts";
 import type { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { toHex } from "../../src/bittorrent/info-hash.ts";
+import type { Family } from "../../src/ip/address.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import {
   type AnnounceOptions,
   type Answer,

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { parentPort, workerData } from "node:worker_threads";
-import { Address } from "../../src/bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
-import { createRandom } from "../../src/bittorrent/clock.ts";
 import { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { PeerList } from "../../src/bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
+import { Address } from "../../src/ip/address.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import { Expiry } from "../../src/storage/memory/expiry.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { TorrentSwarms } from "../../src/storage/memory/torrent-swarms.ts";

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
-import { createRandom } from "../../src/bittorrent/clock.ts";
-import { reserveMemory, type StoreMemory } from "../../src/storage/memory/memory.ts";
+import { createRandom } from "../../src/lib/clock.ts";
+import { reserveMemory, type StoreMemory } from "../../src/storage/memory/layout.ts";
 import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
 
 /** What one thread of a stress test does to the memory that it shares with others. */

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import type { Worker } from "node:worker_threads";
-import { createRandom } from "../../src/bittorrent/clock.ts";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { createRandom } from "../../src/lib/clock.ts";
 import { type Logger, silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { renderPrometheus } from "../../src/observability/prometheus.ts";
-import { LocalHub } from "../../src/runtime/share-hub.ts";
-import { Supervisor } from "../../src/runtime/supervisor.ts";
-import { type CreateWorker, createWorker } from "../../src/runtime/worker-thread.ts";
+import { Supervisor } from "../../src/process/supervisor.ts";
+import { type CreateWorker, createWorker } from "../../src/process/worker-thread.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
+import { LocalHub } from "../../src/tracker/share-hub.ts";
 import { announceQuery, RawClient } from "../fixtures/http-server.ts";
 
 /** A tracker of two listeners on loopback, through Node.js unless `set` says otherwise. */

@@ -1,7 +1,7 @@
-import { Address, type Family } from "../../src/bittorrent/address.ts";
-import type { Clock } from "../../src/bittorrent/clock.ts";
 import type { UdpOptions } from "../../src/frontend/udp/options.ts";
 import { UdpFrontend } from "../../src/frontend/udp/udp-frontend.ts";
+import { Address, type Family } from "../../src/ip/address.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import type { TrackerLogic } from "../../src/middleware/logic.ts";
 import {
   DatagramBatch,

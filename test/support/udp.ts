@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import type { Family } from "../../src/bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
 import { compactLength } from "../../src/bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
 import { type UdpOptions, udpDefaults } from "../../src/frontend/udp/options.ts";
+import type { Family } from "../../src/ip/address.ts";
 import { type Answer, createConnectRequest, parseAnswer } from "../../src/protocol/udp/client.ts";
 import type { PeerStore, StoreStatistics } from "../../src/storage/peer-store.ts";
 

@@ -1,4 +1,4 @@
-import { parseNetwork } from "../../src/bittorrent/networks.ts";
+import { parseNetwork } from "../../src/ip/networks.ts";
 
 type MmdbValue = string | number | { readonly [key: string]: MmdbValue };
 

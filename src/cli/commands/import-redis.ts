@@ -48,7 +48,7 @@ export async function run(args: string[]): Promise<number> {
     say(`--from: ${problem}`);
     return ExitCode.usage;
   }
-  const { importFromChihaya } = await import("../../runtime/import-redis.ts");
+  const { importFromChihaya } = await import("../../process/import-redis.ts");
   try {
     const { imported, expired, refused } = await importFromChihaya(storage.config, withPassword(from));
     process.stdout.write(`imported ${imported} peers; ${expired} had expired\n`);

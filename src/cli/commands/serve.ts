@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
-import { loadConfigApart } from "../../config/load-apart.ts";
+import { loadConfigInChildProcess } from "../../config/load-in-child-process.ts";
 import { findConfigFile } from "../../config/source.ts";
-import type { DaemonOptions } from "../../runtime/daemon.ts";
+import type { DaemonOptions } from "../../process/daemon.ts";
 
 export const help = `Runs the tracker until it is told to stop.
 
@@ -46,8 +46,8 @@ export async function run(args: string[]): Promise<number> {
   setFlagsFromString(smallYoungGeneration);
   // Side by side, as another process does the one: both take long.
   const [loaded, { runDaemon }] = await Promise.all([
-    loadConfigApart(options),
-    import("../../runtime/daemon.ts"),
+    loadConfigInChildProcess(options),
+    import("../../process/daemon.ts"),
   ]);
   return runDaemon(options, loaded);
 }

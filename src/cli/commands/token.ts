@@ -4,7 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
-import { cannotRead, explainSystemError } from "../../middleware/unreadable.ts";
+import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
 import { parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
 import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";

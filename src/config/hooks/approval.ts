@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { clientIdLength } from "../../bittorrent/client-id.ts";
 import { parseInfoHash } from "../../bittorrent/info-hash.ts";
+import type { ClientApprovalOptions } from "../../hooks/client-approval/client-approval.ts";
+import type { TorrentApprovalOptions } from "../../hooks/torrent-approval/torrent-approval.ts";
 import type { FixedLists } from "../../middleware/access-list/key-approval.ts";
 import type { ListOptions } from "../../middleware/access-list/shared-list.ts";
-import type { ClientApprovalOptions } from "../../middleware/client-approval/client-approval.ts";
-import type { TorrentApprovalOptions } from "../../middleware/torrent-approval/torrent-approval.ts";
 import { list } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
 import { hasSources, listKeys, toListOptions } from "./list-options.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { IntervalControlOptions } from "../../middleware/interval-control/interval-control.ts";
+import type { IntervalControlOptions } from "../../hooks/interval-control/interval-control.ts";
 import { choice, duration, integer } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
 

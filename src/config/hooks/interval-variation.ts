@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { IntervalVariationOptions } from "../../middleware/interval-variation/interval-variation.ts";
+import type { IntervalVariationOptions } from "../../hooks/interval-variation/interval-variation.ts";
 import { boolean, integer, number } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
 

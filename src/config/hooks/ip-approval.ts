@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { parseNetwork } from "../../bittorrent/networks.ts";
-import type { IpApprovalOptions } from "../../middleware/ip-approval/ip-approval.ts";
+import type { IpApprovalOptions } from "../../hooks/ip-approval/ip-approval.ts";
+import { parseNetwork } from "../../ip/networks.ts";
 import { list } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
 import { hasSources, listKeys, toListOptions } from "./list-options.ts";

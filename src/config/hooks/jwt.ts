@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { JwtAlgorithm, JwtOptions } from "../../middleware/jwt/options.ts";
+import type { JwtAlgorithm, JwtOptions } from "../../hooks/jwt/options.ts";
 import { quote } from "../diagnostics.ts";
 import { duration, integer, list, text } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { parseNetwork } from "../../bittorrent/networks.ts";
-import type { LevelOptions, LocalityOptions } from "../../middleware/locality/create-locality.ts";
-import { mostPeers } from "../../storage/memory/memory.ts";
+import type { LevelOptions, LocalityOptions } from "../../hooks/locality/create-locality.ts";
+import { parseNetwork } from "../../ip/networks.ts";
+import { mostPeers } from "../../storage/memory/layout.ts";
 import { choice, facts, integer, list, number, text } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
 

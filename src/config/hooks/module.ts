@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defaultLimits } from "../../middleware/limit-hook.ts";
+import { defaultLimits } from "../../middleware/with-deadline.ts";
 import { duration, integer, text } from "../values.ts";
 
 /** A hook of one's own, before its module has been looked into. */

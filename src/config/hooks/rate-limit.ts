@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { RateLimitOptions } from "../../middleware/rate-limit/rate-limit.ts";
+import type { RateLimitOptions } from "../../hooks/rate-limit/rate-limit.ts";
 import { integer, list, number } from "../values.ts";
 import { type BuiltInHook, describeHook } from "./built-in.ts";
 import { checkNetwork } from "./ip-approval.ts";

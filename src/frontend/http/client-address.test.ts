@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Address } from "../../bittorrent/address.ts";
-import { Networks } from "../../bittorrent/networks.ts";
+import { Address } from "../../ip/address.ts";
+import { Networks } from "../../ip/networks.ts";
 import { HttpRequest, readRequest } from "../../protocol/http/request-reader.ts";
 import { resolveClient } from "./client-address.ts";
 

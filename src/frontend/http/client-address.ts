@@ -1,5 +1,5 @@
-import { Address, parseAddress } from "../../bittorrent/address.ts";
-import type { Networks } from "../../bittorrent/networks.ts";
+import { Address, parseAddress } from "../../ip/address.ts";
+import type { Networks } from "../../ip/networks.ts";
 import { findHeader, HeaderValue, type HttpRequest } from "../../protocol/http/request-reader.ts";
 
 const tab = 0x09;

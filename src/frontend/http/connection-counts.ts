@@ -1,4 +1,4 @@
-import type { Address } from "../../bittorrent/address.ts";
+import type { Address } from "../../ip/address.ts";
 
 /** log2 of the number of counters. */
 const bits = 12;

@@ -6,7 +6,7 @@ import {
   type HttpServer,
   httpOptions,
 } from "../../../test/fixtures/http-server.ts";
-import { Address } from "../../bittorrent/address.ts";
+import { Address } from "../../ip/address.ts";
 import type { LogicSettings } from "../../middleware/logic.ts";
 import type { Connection, StreamHandler } from "../../net/stream.ts";
 import type { HttpConnection } from "./connection.ts";

@@ -1,5 +1,7 @@
-import { Address } from "../../bittorrent/address.ts";
-import type { Clock } from "../../bittorrent/clock.ts";
+import { Address } from "../../ip/address.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Turns, TurnTaker } from "../../lib/fair-queue.ts";
+import type { Linked, LinkedList } from "../../lib/linked-list.ts";
 import type { Connection } from "../../net/stream.ts";
 import {
   findHeadEnd,
@@ -12,11 +14,9 @@ import { type PlainStatus, writeStatus } from "../../protocol/http/response-writ
 import type { ConnectionCounts } from "./connection-counts.ts";
 import type { Exchange, ExchangePool } from "./exchange.ts";
 import type { HttpMetrics, Rejection } from "./http-metrics.ts";
-import type { Linked, LinkedList } from "./linked-list.ts";
 import { PartialHead } from "./partial-head.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import type { Responder } from "./responder.ts";
-import type { Turns, TurnTaker } from "./turns.ts";
 
 /** Pipelined requests that one connection may have answered in one turn. */
 const requestsPerTurn = 64;

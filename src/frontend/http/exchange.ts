@@ -1,8 +1,8 @@
-import { Address, type Family } from "../../bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import { RequestContext } from "../../middleware/hook.ts";
 import { AnnounceExtras } from "../../protocol/http/announce-query.ts";
 import { ResponseBuffer } from "../../protocol/http/response-writer.ts";

@@ -1,7 +1,9 @@
-import type { Clock } from "../../bittorrent/clock.ts";
+import type { ListenAddress } from "../../ip/listen-address.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { Turns } from "../../lib/fair-queue.ts";
+import { LinkedList } from "../../lib/linked-list.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
 import { formatUrl } from "../../net/bind-error.ts";
-import type { ListenAddress } from "../../net/listen-address.ts";
 import { listenStream } from "../../net/portable/stream.ts";
 import type { Connection, StreamHandler, StreamListener } from "../../net/stream.ts";
 import type { Metrics } from "../../observability/metrics.ts";
@@ -11,11 +13,9 @@ import { HttpConnection, type Shared } from "./connection.ts";
 import { ConnectionCounts } from "./connection-counts.ts";
 import { ExchangePool } from "./exchange.ts";
 import { HttpMetrics } from "./http-metrics.ts";
-import { LinkedList } from "./linked-list.ts";
 import type { HttpOptions } from "./options.ts";
 import { Responder } from "./responder.ts";
 import { createSettings } from "./settings.ts";
-import { Turns } from "./turns.ts";
 
 const sweepMs = 1000;
 /** Connections that any address may have, however low the limit is. */

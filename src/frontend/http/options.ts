@@ -1,4 +1,4 @@
-import type { ListenAddress } from "../../net/listen-address.ts";
+import type { ListenAddress } from "../../ip/listen-address.ts";
 import type { TlsFiles } from "../../net/stream.ts";
 
 /** What the HTTP frontend is told. Only `listen` and `listenTls` cannot be changed while it runs. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Address } from "../../bittorrent/address.ts";
+import { Address } from "../../ip/address.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 
 const signature = "0d0a0d0a000d0a515549540a";

@@ -1,5 +1,5 @@
-import type { Address } from "../../bittorrent/address.ts";
 import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
+import type { Address } from "../../ip/address.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
 import { parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
 import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
@@ -10,8 +10,8 @@ import {
   writeScrapeResponse,
   writeStatus,
 } from "../../protocol/http/response-writer.ts";
-import type { RouteMatch } from "../../protocol/http/router.ts";
 import { parseScrapeQuery } from "../../protocol/http/scrape-query.ts";
+import type { RouteMatch } from "../../protocol/router.ts";
 import { resolveClient } from "./client-address.ts";
 import type { Exchange } from "./exchange.ts";
 import type { HttpMetrics } from "./http-metrics.ts";

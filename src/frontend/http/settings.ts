@@ -1,6 +1,6 @@
-import { Networks } from "../../bittorrent/networks.ts";
+import { Networks } from "../../ip/networks.ts";
 import type { AnnounceQueryOptions } from "../../protocol/http/announce-query.ts";
-import { Router } from "../../protocol/http/router.ts";
+import { Router } from "../../protocol/router.ts";
 import type { HttpOptions } from "./options.ts";
 
 /** The options of the frontend as requests use them; replaced as a whole by a reload. */

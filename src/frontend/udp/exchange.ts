@@ -1,7 +1,7 @@
-import { Address, type Family } from "../../bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import { RequestContext } from "../../middleware/hook.ts";
 import { maxUrlDataLength } from "../../protocol/udp/options.ts";
 import {

@@ -1,4 +1,4 @@
-import type { ListenAddress } from "../../net/listen-address.ts";
+import type { ListenAddress } from "../../ip/listen-address.ts";
 
 /** What the UDP frontend is told. `listen`, `privateKey` and `receiveBuffer` cannot be changed while it runs. */
 export interface UdpOptions {

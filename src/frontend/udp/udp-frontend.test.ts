@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import { EndlessStore, UdpClient, udpOptions } from "../../../test/support/udp.ts";
-import { Address, type Family } from "../../bittorrent/address.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { TrackerLogic } from "../../middleware/logic.ts";
 import { bindError } from "../../net/bind-error.ts";

@@ -1,12 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Clock } from "../../bittorrent/clock.ts";
+import { aborted } from "../../lib/aborted.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
 import { formatUrl } from "../../net/bind-error.ts";
 import { type DatagramOptions, type DatagramSocket, defaultReceiveBuffer } from "../../net/datagram.ts";
 import { bindDatagram } from "../../net/portable/datagram.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
-import { aborted } from "../aborted.ts";
 import { bindAll } from "../bind-all.ts";
 import type { Frontend } from "../frontend.ts";
 import type { UdpOptions } from "./options.ts";

@@ -1,11 +1,11 @@
-import type { Family } from "../../bittorrent/address.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
-import type { Clock } from "../../bittorrent/clock.ts";
+import type { Family } from "../../ip/address.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
 import type { DatagramBatch, DatagramHandler, DatagramSocket, SendAnswer } from "../../net/datagram.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 import { ResponseMetrics } from "../../observability/response-metrics.ts";
-import { Router } from "../../protocol/http/router.ts";
+import { Router } from "../../protocol/router.ts";
 import type { ConnectionIds } from "../../protocol/udp/connection-id.ts";
 import {
   Action,

@@ -1,5 +1,5 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
-import { KeySet } from "../../bittorrent/key-set.ts";
+import { KeySet } from "../../lib/hash-set.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { Hook } from "../hook.ts";
 import { keyListFormat, type ParseKey } from "./key-list.ts";

@@ -1,5 +1,5 @@
-import type { Random } from "../../bittorrent/clock.ts";
-import { KeySet } from "../../bittorrent/key-set.ts";
+import type { Random } from "../../lib/clock.ts";
+import { KeySet } from "../../lib/hash-set.ts";
 import type { ListCollector, ListFormat } from "./list-format.ts";
 
 /** Keys in one block. */

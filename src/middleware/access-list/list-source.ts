@@ -1,5 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { explainSystemError } from "../unreadable.ts";
+import { explainSystemError } from "../../lib/file-errors.ts";
 
 /** A list that has been opened. */
 export interface OpenList {

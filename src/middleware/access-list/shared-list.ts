@@ -1,9 +1,9 @@
+import { SwapMemory } from "../../lib/double-buffer.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { ListCollector, ListFormat, ListKind } from "./list-format.ts";
 import { FileSource, type ListSource, type OpenList, type SourceState, UrlSource } from "./list-source.ts";
 import { Pace } from "./pace.ts";
 import { ListError, readList } from "./read-list.ts";
-import { SwapMemory } from "./swap-memory.ts";
 
 /** Where lists come from and how they are kept up to date. */
 export interface ListOptions {

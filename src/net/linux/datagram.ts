@@ -1,4 +1,4 @@
-import { Address, type Family } from "../../bittorrent/address.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import {
   DatagramBatch,
   type DatagramHandler,

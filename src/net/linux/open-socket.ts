@@ -1,4 +1,4 @@
-import { Address, type Family } from "../../bittorrent/address.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import { bindError } from "../bind-error.ts";
 import { type Libc, Linux, setOption, systemError } from "./libc.ts";
 import { socketAddressCapacity, socketAddressLength, writeSocketAddress } from "./socket-address.ts";

@@ -1,4 +1,4 @@
-import type { Address, Family } from "../../bittorrent/address.ts";
+import type { Address, Family } from "../../ip/address.ts";
 import { Linux } from "./libc.ts";
 
 /** Bytes that hold a `sockaddr_in` (16) or a `sockaddr_in6` (28). */

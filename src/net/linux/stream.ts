@@ -1,4 +1,4 @@
-import { Address, type Family } from "../../bittorrent/address.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import type { Connection, StreamHandler, StreamListener, StreamOptions } from "../stream.ts";
 import { type Libc, Linux, setOption, systemError } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";

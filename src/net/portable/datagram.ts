@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { networkInterfaces } from "node:os";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { Address, type Family, parseAddressText } from "../../bittorrent/address.ts";
+import { Address, type Family, parseAddressText } from "../../ip/address.ts";
 import { bindError } from "../bind-error.ts";
 import {
   DatagramBatch,

@@ -1,6 +1,6 @@
 import { createServer, type Socket } from "node:net";
 import type { SecureContextOptions, Server as TlsServer } from "node:tls";
-import { Address, parseAddressText } from "../../bittorrent/address.ts";
+import { Address, parseAddressText } from "../../ip/address.ts";
 import { bindError } from "../bind-error.ts";
 import type { Connection, StreamHandler, StreamListener, StreamOptions, TlsFiles } from "../stream.ts";
 

@@ -1,8 +1,8 @@
-import { Address, parseAddress } from "../../bittorrent/address.ts";
 import { type AnnounceRequest, Counter } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
+import { Address, parseAddress } from "../../ip/address.ts";
 import { startsWithName } from "./ascii.ts";
 import * as errors from "./errors.ts";
 import { maxParams, Param, QueryReader } from "./query.ts";

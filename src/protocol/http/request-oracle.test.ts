@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { after, test } from "node:test";
-import { createRandom } from "../../bittorrent/clock.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { HttpRequest, readRequest } from "./request-reader.ts";
 
 /** What a reader makes of a stream's first GET: its target and whether the connection stays; undefined for a refusal. */

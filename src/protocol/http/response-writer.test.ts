@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Address } from "../../bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { ClientError, internalError } from "../../bittorrent/client-error.ts";
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { Address } from "../../ip/address.ts";
 import { decodeBencode } from "../bencode/decode.ts";
 import { type Encodable, encodeBencode } from "../bencode/encode.ts";
 import {

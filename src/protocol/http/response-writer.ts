@@ -1,8 +1,8 @@
-import { type Address, formatIPv6 } from "../../bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import { type Address, formatIPv6 } from "../../ip/address.ts";
 import { ascii, digitCount, put, putBefore, putNumber, putNumberBefore } from "./byte-writer.ts";
 import { encodeText, finishResponse, type ResponseBuffer } from "./response-buffer.ts";
 

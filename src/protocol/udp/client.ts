@@ -1,6 +1,6 @@
-import type { Address, Family } from "../../bittorrent/address.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { compactLength } from "../../bittorrent/peer-list.ts";
+import type { Address, Family } from "../../ip/address.ts";
 import { Action, announceHeadLength, announceLength, connectMagic, requestHeadLength } from "./packet.ts";
 
 /** What a client puts into an announce. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Address } from "../../bittorrent/address.ts";
+import { Address } from "../../ip/address.ts";
 import { ConnectionIds } from "./connection-id.ts";
 
 const key = Uint8Array.from({ length: 16 }, (_, i) => i);

@@ -1,4 +1,4 @@
-import type { Address } from "../../bittorrent/address.ts";
+import type { Address } from "../../ip/address.ts";
 import { absorbBlock, finishSipHash, littleEndian, sipStateLength, startSipHash } from "./siphash.ts";
 
 /** Seconds of one time slot. */

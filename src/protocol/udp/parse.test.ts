@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Address } from "../../bittorrent/address.ts";
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest } from "../../bittorrent/scrape.ts";
+import { Address } from "../../ip/address.ts";
 import { type AnnouncePacket, createAnnounceRequest, createScrapeRequest } from "./client.ts";
 import { maxUrlDataLength } from "./options.ts";
 import { Action, invalidPort, malformedPacket } from "./packet.ts";

@@ -1,9 +1,9 @@
-import type { Address } from "../../bittorrent/address.ts";
 import { type AnnounceRequest, Counter } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, readWords20 } from "../../bittorrent/info-hash.ts";
 import type { ScrapeRequest } from "../../bittorrent/scrape.ts";
+import type { Address } from "../../ip/address.ts";
 import { parseOptions } from "./options.ts";
 import {
   Action,

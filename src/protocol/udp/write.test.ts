@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Address } from "../../bittorrent/address.ts";
 import { AnnounceResponse } from "../../bittorrent/announce.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import { PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { Address } from "../../ip/address.ts";
 import { parseAnswer } from "./client.ts";
 import { ConnectionIds } from "./connection-id.ts";
 import { badConnectionId } from "./packet.ts";

@@ -1,8 +1,8 @@
-import type { Address } from "../../bittorrent/address.ts";
 import type { AnnounceResponse } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeResponse } from "../../bittorrent/scrape.ts";
+import type { Address } from "../../ip/address.ts";
 import type { ConnectionIds } from "./connection-id.ts";
 import { Action, announceHeadLength } from "./packet.ts";
 

@@ -1,4 +1,4 @@
-import type { Family } from "../../bittorrent/address.ts";
+import type { Family } from "../../ip/address.ts";
 import type { StoreTester } from "./store-tester.ts";
 
 /** Assertions on one fresh, started store that belong together. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { Family } from "../../bittorrent/address.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
+import type { Family } from "../../ip/address.ts";
 import { Step } from "../peer-store.ts";
 import { type ConformanceGroup, seeding } from "./group.ts";
 import {

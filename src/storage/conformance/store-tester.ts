@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { Address, type Family } from "../../bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { copy20, toHex } from "../../bittorrent/info-hash.ts";
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 
 /** What a store is created with in the suite: the suite turns the clock by assignment. */

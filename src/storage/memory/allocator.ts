@@ -1,5 +1,5 @@
+import { Control, ControlFamily, Page, pagePeers } from "./layout.ts";
 import { lock, unlock } from "./lock.ts";
-import { Control, ControlFamily, Page, pagePeers } from "./memory.ts";
 
 /** Peers that a block of each class holds; the last class is a whole page, and the others leave little of one over. */
 export const blockPeers: readonly number[] = [

@@ -1,4 +1,4 @@
-import { torrentWords } from "./memory.ts";
+import { torrentWords } from "./layout.ts";
 import type { TorrentSwarms } from "./torrent-swarms.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { Random } from "../../bittorrent/clock.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import type { Random } from "../../lib/clock.ts";
 import { BlockAllocator } from "./allocator.ts";
 import {
   Big,
@@ -12,9 +12,9 @@ import {
   peerWords,
   type StoreMemory,
   Stripe,
-} from "./memory.ts";
+} from "./layout.ts";
+import { locate, SwarmBlocks } from "./peer-blocks.ts";
 import { PeerIndex } from "./peer-index.ts";
-import { locate, SwarmBlocks } from "./swarm-blocks.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;

@@ -3,11 +3,11 @@ import { describe, test } from "node:test";
 import { checkMemory } from "../../../test/support/check-memory.ts";
 import { MapStore } from "../../../test/support/map-store.ts";
 import { compareWithModel } from "../../../test/support/model.ts";
-import { Address } from "../../bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { PeerList } from "../../bittorrent/peer-list.ts";
+import { Address } from "../../ip/address.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { storeConformance } from "../conformance.ts";
 import { Step } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
@@ -23,7 +23,7 @@ import {
   peerWords,
   reserveMemory,
   type StoreMemory,
-} from "./memory.ts";
+} from "./layout.ts";
 import { MemoryStore, type MemoryStoreConfig } from "./memory-store.ts";
 import { TorrentSwarms } from "./torrent-swarms.ts";
 

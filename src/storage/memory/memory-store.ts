@@ -1,7 +1,7 @@
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
-import type { Clock, Random } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import type { Clock, Random } from "../../lib/clock.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
 import { type FamilySwarms, PeerKey } from "./family-swarms.ts";
@@ -14,7 +14,7 @@ import {
   stripeStride,
   timeRange,
   torrentWords,
-} from "./memory.ts";
+} from "./layout.ts";
 import { TorrentSwarms } from "./torrent-swarms.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 

@@ -1,7 +1,7 @@
 import { type BlockAllocator, classFor } from "./allocator.ts";
 import { hashEndpoint } from "./hash.ts";
-import { Big, Control, leafWords, Meta, nodeWords } from "./memory.ts";
-import { locate } from "./swarm-blocks.ts";
+import { Big, Control, leafWords, Meta, nodeWords } from "./layout.ts";
+import { locate } from "./peer-blocks.ts";
 
 /** Where the endpoint keys begin among the keys of the control block. */
 const endpointKeys = Control.keys + 24;

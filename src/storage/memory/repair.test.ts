@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkMemory } from "../../../test/support/check-memory.ts";
 import { stressMemory } from "../../../test/support/stress.ts";
-import { Address } from "../../bittorrent/address.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
 import { PeerList } from "../../bittorrent/peer-list.ts";
+import { Address } from "../../ip/address.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { Step } from "../peer-store.ts";
-import { lock } from "./lock.ts";
 import {
   Big,
   Control,
@@ -17,7 +16,8 @@ import {
   stripeStride,
   Torrent,
   torrentWords,
-} from "./memory.ts";
+} from "./layout.ts";
+import { lock } from "./lock.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { releaseLocks } from "./repair.ts";
 import { TorrentTable } from "./torrent-table.ts";

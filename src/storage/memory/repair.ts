@@ -1,5 +1,4 @@
 import { BlockAllocator } from "./allocator.ts";
-import { ownerOf, unlock, wakeAll } from "./lock.ts";
 import {
   Control,
   Count,
@@ -14,9 +13,10 @@ import {
   stripeStride,
   Torrent,
   torrentWords,
-} from "./memory.ts";
+} from "./layout.ts";
+import { ownerOf, unlock, wakeAll } from "./lock.ts";
+import { SwarmBlocks } from "./peer-blocks.ts";
 import { PeerIndex } from "./peer-index.ts";
-import { SwarmBlocks } from "./swarm-blocks.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
 /**

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { checkMemory } from "../../../test/support/check-memory.ts";
 import { Shared, type StressShape, stressMemory } from "../../../test/support/stress.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { releaseLocks } from "./repair.ts";
 
 const dose = Number(process.env.CHIHAYA_STRESS ?? 1);

@@ -1,4 +1,4 @@
-import type { Random } from "../../bittorrent/clock.ts";
+import type { Random } from "../../lib/clock.ts";
 import { RecordAllocator } from "./allocator.ts";
 import { FamilySwarms } from "./family-swarms.ts";
 import {
@@ -9,7 +9,7 @@ import {
   Swarm,
   Torrent,
   torrentWords,
-} from "./memory.ts";
+} from "./layout.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
 /** Snatches are counted modulo one more. */

@@ -1,6 +1,5 @@
 import { RecordAllocator } from "./allocator.ts";
 import { hashInfoHash } from "./hash.ts";
-import { lock, tryLock, unlock } from "./lock.ts";
 import {
   Control,
   type StoreMemory,
@@ -9,7 +8,8 @@ import {
   stripeStride,
   Torrent,
   torrentWords,
-} from "./memory.ts";
+} from "./layout.ts";
+import { lock, tryLock, unlock } from "./lock.ts";
 
 /**
  * Finds torrents by their infohash: a chained hash table that grows by one bucket at a time (linear hashing),

@@ -8,7 +8,7 @@ import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { startRedisCluster, startRedisSentinels } from "../../../test/support/redis-groups.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import { slotOf } from "./key-slot.ts";

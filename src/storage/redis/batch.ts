@@ -1,10 +1,10 @@
-import type { Family } from "../../bittorrent/address.ts";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
-import type { Clock } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import type { Family } from "../../ip/address.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { Step } from "../peer-store.ts";
 import { type Sample, type SampleCache, sampleSize } from "./sample-cache.ts";
 import { pageTarget } from "./script.ts";

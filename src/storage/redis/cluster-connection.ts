@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { LateError, within } from "../../lib/with-timeout.ts";
 import { slotOf } from "./key-slot.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
-import { LateError, within } from "./within.ts";
 
 /** A connection to one server, which reconnects by itself until it is destroyed. */
 export interface ServerConnection extends RedisNode {

@@ -9,7 +9,7 @@ import {
   untilSynced,
 } from "../../../test/support/redis-groups.ts";
 import { withoutRedis } from "../../../test/support/redis-server.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
+import { createRandom } from "../../lib/clock.ts";
 import {
   type ConformanceEnvironment,
   StoreTester,

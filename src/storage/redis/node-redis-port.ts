@@ -1,7 +1,7 @@
+import { within } from "../../lib/with-timeout.ts";
 import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
-import { within } from "./within.ts";
 
 type Library = typeof import("@redis/client");
 type BasicAuth = { username?: string; password?: string };

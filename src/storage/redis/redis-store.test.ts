@@ -3,7 +3,7 @@ import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { MapStore } from "../../../test/support/map-store.ts";
 import { compareWithModel } from "../../../test/support/model.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { type ConformanceEnvironment, storeConformance } from "../conformance.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { type AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
-import type { Clock, Random } from "../../bittorrent/clock.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import type { Clock, Random } from "../../lib/clock.ts";
+import { LateError, within } from "../../lib/with-timeout.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
@@ -15,7 +16,6 @@ import type { RedisArgument, RedisPort } from "./redis-port.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
-import { LateError, within } from "./within.ts";
 
 /** What clients are told while the engine is gone and the store does not serve from local memory. */
 export const storageUnavailable: ClientError = new ClientError(

@@ -10,7 +10,7 @@ import {
   untilSynced,
 } from "../../../test/support/redis-groups.ts";
 import { withoutRedis } from "../../../test/support/redis-server.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";

@@ -1,7 +1,7 @@
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
-import type { Clock, Random } from "../../bittorrent/clock.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import type { Clock, Random } from "../../lib/clock.ts";
 
 /** Peers that one sample has; swarms that could not fill two are not sampled. */
 export const sampleSize = 200;

@@ -3,8 +3,8 @@ import { after, before, describe, test } from "node:test";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
 import { copy20 } from "../../bittorrent/info-hash.ts";
+import { createRandom } from "../../lib/clock.ts";
 import {
   type ConformanceEnvironment,
   StoreTester,

@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
-import { createRandom } from "../../bittorrent/clock.ts";
+import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";

@@ -1,0 +1,69 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { extname } from "node:path";
+import type { Diagnostic } from "./diagnostics.ts";
+import type { LoadOptions, LoadResult } from "./load.ts";
+import { expandPath } from "./source.ts";
+
+/** A configuration and the modules of its hooks are loaded in less than a second; a fetch at their import may take longer. */
+const longestMs = 30_000;
+
+/**
+ * Loads a configuration as `loadConfigAndModules` does, in a process of its own that ends with it: what the libraries for YAML
+ * and schemas take, 12 MB and more, is given back, whoever is served meanwhile does not wait, and a module that ends
+ * its process or never comes to an end is a mistake like any other. Where no process can be started, or only this one
+ * can read the file (`/dev/stdin`, `/dev/fd/63`), this one does it.
+ */
+export async function loadConfigInChildProcess(
+  options: LoadOptions,
+  deadlineMs: number = longestMs,
+): Promise<LoadResult> {
+  const file = options.file === undefined ? "" : expandPath(options.file, options.env);
+  const child = /^\/(dev|proc)\//.test(file) ? undefined : await startProcess(options).catch(() => undefined);
+  if (child === undefined) {
+    const { loadConfigAndModules } = await import("./load.ts");
+    return loadConfigAndModules(options);
+  }
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL");
+  }, deadlineMs);
+  // What it has sent may arrive after its exit, but not after the end of the channel.
+  const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
+  const answer = await Promise.race([once(child, "message"), ended.then(() => undefined)]);
+  clearTimeout(timer);
+  if (answer !== undefined) return answer[0] as LoadResult;
+  const end = child.signalCode ?? `exit code ${child.exitCode}`;
+  const what = isLate
+    ? `not loaded within ${deadlineMs / 1000} s; what the module of a hook does when it is imported should not take that long`
+    : `the process that loaded it ended early (${end}); the module of a hook should throw, not end the process, when it is imported`;
+  return { ok: false, errors: [wholeFile(file || "built-in defaults", what)], warnings: [] };
+}
+
+function wholeFile(source: string, what: string): Diagnostic {
+  const message = `${what}; "chihaya check-config" does the same in sight`;
+  return {
+    severity: "error",
+    source,
+    line: undefined,
+    column: undefined,
+    path: "",
+    message,
+    excerpt: undefined,
+  };
+}
+
+/** Rejects where no process can be started. */
+async function startProcess({ file, set, env }: LoadOptions): Promise<ChildProcess> {
+  // Beside this file, under whichever extension it runs.
+  const url = new URL(`./load-process${extname(import.meta.url)}`, import.meta.url);
+  const child = fork(url, [JSON.stringify({ file, set })], {
+    env,
+    execArgv: process.execArgv.filter((argument) => !argument.startsWith("--inspect")),
+    serialization: "advanced", // JSON has no undefined
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
+  });
+  await once(child, "spawn");
+  return child;
+}

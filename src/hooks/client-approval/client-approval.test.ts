@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { announceRequest, announceResponse } from "../../../test/support/requests.ts";
+import { RequestContext } from "../../middleware/hook.ts";
+import { type ClientApprovalOptions, createClientApproval, unapprovedClient } from "./client-approval.ts";
+
+function verdict(options: ClientApprovalOptions, peerId: string): unknown {
+  const hook = createClientApproval(options);
+  const request = announceRequest("00000000000000000001", peerId);
+  return hook.handleAnnounce!(request, announceResponse(), new RequestContext());
+}
+
+describe("client approval", () => {
+  const table: [string, ClientApprovalOptions, string, boolean][] = [
+    ["nothing listed", {}, "-AZ3034-6wfG2wk6wWLc", true],
+    ["empty lists", { whitelist: [], blacklist: [] }, "-AZ3034-6wfG2wk6wWLc", true],
+    ["in the whitelist", { whitelist: ["TR4060", "AZ3034"] }, "-AZ3034-6wfG2wk6wWLc", true],
+    ["not in the whitelist", { whitelist: ["TR4060"] }, "-AZ3034-6wfG2wk6wWLc", false],
+    ["in the blacklist", { blacklist: ["TR4060", "AZ3034"] }, "-AZ3034-6wfG2wk6wWLc", false],
+    ["not in the blacklist", { blacklist: ["TR4060"] }, "-AZ3034-6wfG2wk6wWLc", true],
+    ["another version", { whitelist: ["AZ3034"] }, "-AZ3035-6wfG2wk6wWLc", false],
+    ["another client, same version", { whitelist: ["AZ3034"] }, "-BZ3034-6wfG2wk6wWLc", false],
+    ["both halves listed, not together", { whitelist: ["AZ3034", "TR4060"] }, "-AZ3060-6wfG2wk6wWLc", false],
+    ["without a dash", { whitelist: ["T03A0-"] }, "T03A0----f089kjsdf6e", true],
+    ["the id elsewhere", { whitelist: ["AZ3034"] }, "--AZ3034-6wfG2wk6wWL", false],
+  ];
+  for (const [name, options, peerId, passes] of table) {
+    test(name, () => assert.equal(verdict(options, peerId), passes ? undefined : unapprovedClient));
+  }
+
+  test("a client is told why, and not to ask again", () => {
+    assert.equal(unapprovedClient.message, "unapproved client");
+    assert.equal(unapprovedClient.retryIn, "never");
+  });
+
+  test("scrapes are not looked at", () => {
+    assert.equal(createClientApproval({ whitelist: ["AZ3034"] }).handleScrape, undefined);
+  });
+
+  test("options that make no sense are refused", () => {
+    const refuse = (options: ClientApprovalOptions, message: string) =>
+      assert.throws(() => createClientApproval(options), { name: "RangeError", message });
+    refuse({ whitelist: ["AZ3034", "AZ303"] }, "client ID AZ303 must be 6 bytes");
+    refuse({ blacklist: ["-AZ3034"] }, "client ID -AZ3034 must be 6 bytes");
+    refuse({ blacklist: ["ÄZ3034"] }, "client ID ÄZ3034 must be 6 bytes");
+    refuse({ whitelist: ["AZ3034"], blacklist: ["TR4060"] }, "using both whitelist and blacklist is invalid");
+  });
+});

@@ -1,0 +1,76 @@
+import { ClientError } from "../../bittorrent/client-error.ts";
+import { clientIdLength, clientIdStart } from "../../bittorrent/client-id.ts";
+import {
+  type ApprovalLists,
+  checkFixed,
+  checkShared,
+  type FixedLists,
+  type KeyApproval,
+  type KeyCheck,
+} from "../../middleware/access-list/key-approval.ts";
+import { quoted } from "../../middleware/access-list/read-list.ts";
+import type { HookDeps } from "../../middleware/define-hook.ts";
+import type { Hook } from "../../middleware/hook.ts";
+
+/** What `client approval` is told: client ids of six bytes, those that are let in or those that are not. */
+export type ClientApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
+
+/** Refuses a client by its peer id; it would be refused again. */
+export const unapprovedClient: ClientError = new ClientError("unapproved client", "unapproved-client", {
+  retryIn: "never",
+});
+
+const approval: KeyApproval = {
+  name: "client approval",
+  width: 2,
+  parse: parseEntry,
+  refusal: unapprovedClient,
+};
+
+/**
+ * Creates the prehook `client approval`: announces pass by the client id of their peer id, version digits
+ * included. Without lists everything passes. A scrape names no client and always passes.
+ * @throws RangeError for an entry that is not six bytes, and for two lists
+ */
+export function createClientApproval(options: FixedLists): Hook {
+  checkEntries(options);
+  return createHook(checkFixed(approval, options));
+}
+
+/** The same with lists from files and URLs. @throws as {@link createClientApproval} */
+export async function createClientLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
+  checkEntries(options);
+  const { check, list } = await checkShared(approval, options, deps);
+  return { ...createHook(check), ...list };
+}
+
+function createHook(check: KeyCheck): Hook {
+  const key = new Int32Array(approval.width);
+  const bytes = new Uint8Array(key.buffer);
+  return {
+    name: approval.name,
+    handleAnnounce({ peerId }) {
+      const at = clientIdStart(peerId);
+      for (let i = 0; i < clientIdLength; i++) bytes[i] = peerId[at + i]!;
+      return check(key, 0);
+    },
+  };
+}
+
+function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
+  for (const id of [...whitelist, ...blacklist]) {
+    if (Buffer.byteLength(id) !== clientIdLength) throw new RangeError(`client ID ${id} must be 6 bytes`);
+  }
+}
+
+/** A client id, then the end or white space and anything. */
+function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Array): string | undefined {
+  const after = start + clientIdLength;
+  const isWhole = after === end || (after < end && (bytes[after] === 0x20 || bytes[after] === 0x09));
+  for (let i = 0; i < clientIdLength; i++) {
+    if (!isWhole || bytes[start + i]! <= 0x20)
+      return `not a client ID: ${quoted(bytes, start, end)}; expected 6 bytes, or a comment after #`;
+    out[i] = bytes[start + i]!;
+  }
+  return undefined;
+}

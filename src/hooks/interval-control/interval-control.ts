@@ -1,0 +1,64 @@
+import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import type { Hook } from "../../middleware/hook.ts";
+import { Step } from "../../storage/peer-store.ts";
+import { Entropy } from "../interval-variation/entropy.ts";
+
+/** What `interval control` is told. */
+export interface IntervalControlOptions {
+  /** Seconds: the interval of a swarm with `fewPeers` or fewer. */
+  shortest: number;
+  /** Seconds: the interval of a swarm with `manyPeers` or more; at least `shortest`. */
+  longest: number;
+  /** Peers, at least 1. */
+  fewPeers: number;
+  /** Peers, above `fewPeers`. */
+  manyPeers: number;
+  /** Most seconds that are added to spread the announces of a swarm; 0 adds none. */
+  jitter: number;
+  /** `uniform` spreads over all of `jitter`, `swarm` over a second for each peer, up to `jitter`. */
+  jitterBy: "uniform" | "swarm";
+}
+
+/**
+ * Creates the prehook `interval control`: sets the interval by the size of the swarm, between `shortest` and `longest`.
+ *
+ * Between `fewPeers` and `manyPeers` the interval grows with the logarithm of the size. A swarm in which nobody downloads
+ * keeps the interval that it has, within the bounds: nobody there waits for peers. Then up to `jitter` seconds are added,
+ * which follow from infohash and peer id alone, as those of `interval variation` do. The minimum interval never exceeds
+ * the interval. The size is what the store has counted: an announce that another hook keeps from the store is left alone.
+ * @throws RangeError for options out of range
+ */
+export function createIntervalControl(options: IntervalControlOptions): Hook {
+  const { shortest, longest, fewPeers, manyPeers, jitter, jitterBy } = options;
+  if (!(shortest > 0 && longest >= shortest)) throw new RangeError("longest must not be below shortest");
+  if (!(fewPeers >= 1 && manyPeers > fewPeers)) throw new RangeError("many_peers must be above few_peers");
+  if (!(jitter >= 0)) throw new RangeError("invalid jitter");
+  const perLog = (longest - shortest) / Math.log(manyPeers / fewPeers);
+  const entropy = new Entropy();
+
+  function spread(request: AnnounceRequest, peers: number): number {
+    const limit = jitterBy === "swarm" ? Math.min(jitter, peers) : jitter;
+    if (limit < 1) return 0;
+    entropy.seed(request.infoHash, request.peerId);
+    return entropy.below(Math.floor(limit) + 1);
+  }
+
+  function control(request: AnnounceRequest, response: AnnounceResponse): void {
+    const peers = response.complete + response.incomplete;
+    let interval = response.interval;
+    if (response.incomplete > 0) interval = shortest + perLog * Math.log(Math.max(peers, 1) / fewPeers);
+    interval = Math.round(Math.min(longest, Math.max(shortest, interval)));
+    response.interval = interval + spread(request, peers);
+    if (response.minInterval > response.interval) response.minInterval = response.interval;
+  }
+
+  return {
+    name: "interval control",
+    aroundAnnounce: (next) => (request, response, step) => {
+      const waiting = next(request, response, step);
+      if ((step & Step.select) === 0) return waiting;
+      if (waiting === undefined) return control(request, response);
+      return waiting.then(() => control(request, response));
+    },
+  };
+}

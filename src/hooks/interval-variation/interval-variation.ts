@@ -1,0 +1,40 @@
+import type { Hook } from "../../middleware/hook.ts";
+import { Entropy } from "./entropy.ts";
+
+/** What `interval variation` is told. */
+export interface IntervalVariationOptions {
+  /** Share of the clients whose interval is changed: above 0, at most 1. */
+  modifyResponseProbability: number;
+  /** Seconds that are added at most: a whole number from 1. */
+  maxIncreaseDelta: number;
+  /** Whether the same is added to the minimum interval. */
+  modifyMinInterval?: boolean;
+}
+
+/**
+ * Creates the prehook `interval variation`: adds 1 to `maxIncreaseDelta` seconds to the interval of some
+ * clients, so that those who came together do not return together. Which, and how much, follows from infohash and
+ * peer id alone, by Chihaya's rule (middleware/varinterval), and so is the same each time and on each tracker.
+ * @throws RangeError for options out of range
+ */
+export function createIntervalVariation(options: IntervalVariationOptions): Hook {
+  const probability = Math.fround(options.modifyResponseProbability); // Chihaya compares in single precision
+  if (!(probability > 0 && probability <= 1)) throw new RangeError("invalid modify_response_probability");
+  const maximum = options.maxIncreaseDelta;
+  if (!Number.isInteger(maximum) || maximum < 1 || maximum > 0x7fffffff) {
+    throw new RangeError("invalid max_increase_delta");
+  }
+  const modifyMinInterval = options.modifyMinInterval === true;
+  const entropy = new Entropy();
+  return {
+    name: "interval variation",
+    handleAnnounce(request, response) {
+      entropy.seed(request.infoHash, request.peerId);
+      const isSpared = entropy.bits24() / 0x1000000 >= probability;
+      if (isSpared) return;
+      const seconds = entropy.below(maximum) + 1;
+      response.interval += seconds;
+      if (modifyMinInterval) response.minInterval += seconds;
+    },
+  };
+}

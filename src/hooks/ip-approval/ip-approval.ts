@@ -1,0 +1,128 @@
+import { ClientError } from "../../bittorrent/client-error.ts";
+import { Address } from "../../ip/address.ts";
+import { parseNetwork, readNetwork } from "../../ip/networks.ts";
+import { noPrefix, PrefixMap, PrefixMapBuilder } from "../../ip/prefix-map.ts";
+import { type FixedLists, lifetime, listNotLoaded } from "../../middleware/access-list/key-approval.ts";
+import type { ListCollector, ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
+import { type ListOptions, SharedList } from "../../middleware/access-list/shared-list.ts";
+import type { HookDeps } from "../../middleware/define-hook.ts";
+import type { Hook } from "../../middleware/hook.ts";
+
+/** What `ip approval` is told: networks in CIDR notation that are let in, and that are not; and where more come from. */
+export type IpApprovalOptions = FixedLists & { lists?: ListOptions };
+
+/** Refuses an address; it would be refused again. */
+export const unapprovedAddress: ClientError = new ClientError("unapproved address", "unapproved-address", {
+  retryIn: "never",
+});
+
+const name = "ip approval";
+/** What a network is mapped to. */
+const values = { whitelist: 1, blacklist: 0 } as const;
+
+/**
+ * Creates the prehook `ip approval`: announces and scrapes pass by the address that they come from. Of the networks that
+ * have it the longest prefix decides, and the blacklist where both lists have the same. An address in no network passes
+ * unless there is a whitelist.
+ * @throws RangeError for an entry that is no network
+ */
+export async function createIpApproval(options: IpApprovalOptions, deps: HookDeps): Promise<Hook> {
+  const { whitelist = [], blacklist = [], lists } = options;
+  const fixed = [
+    ...whitelist.map((text) => ({ kind: "whitelist" as const, text })),
+    ...blacklist.map((text) => ({ kind: "blacklist" as const, text })),
+  ];
+  for (const { text } of fixed) parseNetwork(text);
+  const hasWhitelist = whitelist.length + (lists?.whitelistFrom.length ?? 0) > 0;
+  const judge = (map: PrefixMap, address: Address) => {
+    const value = map.find(address);
+    const passes = value === noPrefix ? !hasWhitelist : value === values.whitelist;
+    return passes ? undefined : unapprovedAddress;
+  };
+  if (lists === undefined) {
+    const networks = new NetworkCollector();
+    for (const { kind, text } of fixed) {
+      const bytes = Buffer.from(text);
+      networks.add(bytes, 0, bytes.length, kind);
+    }
+    const map = networks.build();
+    return createHook((address) => judge(map, address));
+  }
+
+  // Another name where the memory means another thing: a reload leaves what the old hook judges by alone.
+  const named = hasWhitelist ? "networks, whitelisted" : "networks";
+  const parts = { name, memory: named, format, options: lists, fixed };
+  const list = await SharedList.create(parts, deps);
+  const { memory } = list;
+  const withoutList = lists.onFailure === "allow" ? undefined : listNotLoaded;
+  let map = new PrefixMap({ ranges4: nothing, ranges6: nothing });
+  let mapped = 0;
+  const check = (address: Address) => {
+    for (;;) {
+      const { generation } = memory;
+      if (generation === 0) return withoutList;
+      if (mapped !== generation) {
+        map = PrefixMap.in(memory.halves[(generation & 1) as 0 | 1]);
+        mapped = generation;
+      }
+      const verdict = judge(map, address);
+      if (memory.generation === generation) return verdict;
+    }
+  };
+  return { ...createHook(check), ...lifetime(list) };
+}
+
+const nothing = { starts: new Int32Array(0), values: new Int32Array(0), index: new Int32Array(0) };
+
+function createHook(check: (address: Address) => ClientError | undefined): Hook {
+  return {
+    name,
+    handleAnnounce: (request) => check(request.address),
+    handleScrape: (request) => check(request.address),
+  };
+}
+
+const format: ListFormat = {
+  words: (entries) => PrefixMap.words(entries),
+  collect: () => new NetworkCollector(),
+};
+
+/** What ends a network: white space, `#`, `,` or `;`. */
+function isEnd(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x23 || byte === 0x2c || byte === 0x3b;
+}
+
+/** Of a network that is in both lists the last counts: {@link SharedList} adds the blacklist behind the whitelist. */
+class NetworkCollector implements ListCollector {
+  readonly #builder = new PrefixMapBuilder();
+  readonly #address = new Address();
+
+  get size(): number {
+    return this.#builder.size;
+  }
+
+  add(bytes: Uint8Array, start: number, end: number, kind: ListKind): string | undefined {
+    let to = start;
+    while (to < end && !isEnd(bytes[to]!)) to++;
+    const simple = readNetwork(bytes, start, to, this.#address);
+    if (simple >= 0) {
+      this.#builder.add(this.#address, simple, values[kind]);
+      return undefined;
+    }
+    try {
+      const { address, prefix } = parseNetwork(Buffer.from(bytes.subarray(start, to)).toString("latin1"));
+      this.#builder.add(address, prefix, values[kind]);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  build(): PrefixMap {
+    return this.#builder.build();
+  }
+
+  write(words: Int32Array): Iterable<void> {
+    return this.#builder.write(words);
+  }
+}

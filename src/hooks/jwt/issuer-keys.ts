@@ -1,0 +1,241 @@
+import type { JWK } from "jose";
+import type { HookDeps } from "../../middleware/define-hook.ts";
+import type { Counter } from "../../observability/metrics.ts";
+import type { JwtOptions } from "./options.ts";
+import { fetchKeySet, type KeySetSources, readKeySet } from "./read-key-set.ts";
+import { createSigningKey, type SigningKey } from "./signing-key.ts";
+
+/** Seconds between two fetches because of keys that are not known. */
+const cooldown = 10;
+/** Seconds after which a fetch that has failed is tried again, unless the interval is shorter. */
+const retryInterval = 30;
+
+/** What the first worker gives to all. */
+interface Published {
+  keys: readonly JWK[];
+  /** On the clock of seconds, which all threads share; -1 where there have been none. */
+  fetchedAt: number;
+}
+
+/**
+ * The public keys of an issuer, the same in all workers. The first worker gets them from URL or file, on schedule and when a
+ * token anywhere names a key that is not there, and publishes them. When that fails the keys that are there stay, up to
+ * `jwkSetMaxAge`.
+ */
+export class IssuerKeys {
+  /** On the clock of seconds: from then on the keys are too old. */
+  usableUntil = -1;
+  readonly #options: JwtOptions;
+  readonly #deps: HookDeps;
+  readonly #sources: KeySetSources;
+  readonly #source: string;
+  /** The source for people: an URL without what may be secret in it. */
+  readonly #name: string;
+  readonly #changed: () => void;
+  readonly #fetches: { readonly ok: Counter; readonly failed: Counter };
+  #keys: ReadonlyMap<string, SigningKey> = new Map();
+  #published: Published = { keys: [], fetchedAt: -1 };
+  #subscriptions: (() => void)[] = [];
+  #installed: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #fetching: Promise<boolean> | undefined;
+  #isFailing = false;
+  #fetchAgainAt = -1;
+  #askAgainAt = -1;
+  #news: PromiseWithResolvers<void> | undefined;
+  #newsTimer: NodeJS.Timeout | undefined;
+  readonly #stopping = new AbortController();
+
+  /** @param changed  called when a key has come or gone */
+  constructor(options: JwtOptions, deps: HookDeps, sources: KeySetSources, changed: () => void) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#sources = sources;
+    const { jwkSetUrl, jwkSetFile = "" } = options;
+    this.#source = jwkSetUrl ?? jwkSetFile;
+    this.#name = jwkSetUrl?.replace(/[?#].*/s, "") ?? jwkSetFile;
+    this.#changed = changed;
+    const fetches = (result: "ok" | "failed") =>
+      deps.metrics.counter("chihaya_jwt_key_fetches_total", "Fetches of the issuer's keys, by result", {
+        result,
+      });
+    this.#fetches = { ok: fetches("ok"), failed: fetches("failed") };
+  }
+
+  /**
+   * Waits for the first keys, no longer than one fetch may take; later ones come by themselves.
+   * @throws Error where a file cannot be used: an issuer that does not answer may do so later
+   */
+  async start(): Promise<void> {
+    const { shared } = this.#deps;
+    const { promise } = this.#expectNews();
+    this.#subscriptions.push(
+      shared.subscribe(`keys ${this.#source}`, (value) => this.#take(value as Published)),
+    );
+    if (shared.isFirst) {
+      const fetched = this.#fetch();
+      this.#subscriptions.push(shared.subscribe(`wanted ${this.#source}`, () => this.#fetchAgain()));
+      if (this.#options.jwkSetFile !== undefined && !(await fetched)) {
+        await this.#installed;
+        if (this.usableUntil < 0) {
+          this.stop();
+          throw new Error(`no keys in ${this.#name}; the log says why`);
+        }
+      }
+    }
+    await promise;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
+    this.#stopping.abort();
+    this.#tellNews();
+  }
+
+  find(kid: string): SigningKey | undefined {
+    return this.#keys.get(kid);
+  }
+
+  /** Whether tokens can be verified, or why not. */
+  ready(): true | string {
+    if (this.#deps.clock.seconds < this.usableUntil) return true;
+    return this.#published.fetchedAt < 0
+      ? `no keys yet from ${this.#name}`
+      : `no keys from ${this.#name} for ${this.age()} s`;
+  }
+
+  /** Seconds since the keys were fetched. @throws Error where they never were */
+  age(): number {
+    if (this.#published.fetchedAt < 0) throw new Error("there are no keys");
+    return this.#deps.clock.seconds - this.#published.fetchedAt;
+  }
+
+  /**
+   * Asks for newer keys, seldom enough.
+   * @returns when there may be some, or undefined where none are to be expected
+   */
+  refresh(): Promise<void> | undefined {
+    if (this.#news !== undefined) return this.#news.promise;
+    const { clock, shared } = this.#deps;
+    if (clock.seconds < this.#askAgainAt) return undefined;
+    this.#askAgainAt = clock.seconds + cooldown;
+    const { promise } = this.#expectNews();
+    shared.publish(`wanted ${this.#source}`, clock.seconds);
+    return promise;
+  }
+
+  /** The first worker has been asked for newer keys. */
+  #fetchAgain(): void {
+    const { clock, shared } = this.#deps;
+    if (this.#fetching !== undefined) return;
+    if (clock.seconds < this.#fetchAgainAt) {
+      shared.publish(`keys ${this.#source}`, this.#published); // for whoever waits
+      return;
+    }
+    this.#fetchAgainAt = clock.seconds + cooldown;
+    void this.#fetch();
+  }
+
+  /** @returns whether there are keys */
+  #fetch(): Promise<boolean> {
+    clearTimeout(this.#timer);
+    this.#fetching ??= this.#load().finally(() => {
+      this.#fetching = undefined;
+    });
+    return this.#fetching;
+  }
+
+  async #load(): Promise<boolean> {
+    const { clock, shared, logger } = this.#deps;
+    const { jwkSetUpdateInterval } = this.#options;
+    let isFetched = true;
+    let failure: unknown;
+    try {
+      this.#published = { keys: await this.#read(), fetchedAt: clock.seconds };
+    } catch (error) {
+      isFetched = false;
+      failure = error;
+    }
+    if (this.#stopping.signal.aborted) return isFetched;
+    const fields = { source: this.#name };
+    if (isFetched && this.#isFailing) logger.info(fields, "the issuer's keys can be fetched again");
+    if (!isFetched && !this.#isFailing) {
+      const { fetchedAt } = this.#published;
+      const effect = fetchedAt < 0 ? "no token can be verified" : "those of before stay for a time";
+      logger.error({ ...fields, reason: explain(failure) }, `failed to fetch the issuer's keys; ${effect}`);
+    }
+    this.#isFailing = !isFetched;
+    this.#fetches[isFetched ? "ok" : "failed"].inc();
+    shared.publish(`keys ${this.#source}`, this.#published);
+    const delay = isFetched ? jwkSetUpdateInterval : Math.min(jwkSetUpdateInterval, retryInterval);
+    this.#timer = setTimeout(() => void this.#fetch(), delay * 1000).unref();
+    return isFetched;
+  }
+
+  /** Reads the keys that can be used. @throws Error where there are none */
+  async #read(): Promise<JWK[]> {
+    const { jwkSetTimeout, jwkSetFile, algorithms } = this.#options;
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(jwkSetTimeout * 1000)]);
+    const found =
+      jwkSetFile === undefined
+        ? await fetchKeySet(this.#source, signal, this.#sources)
+        : await readKeySet(jwkSetFile);
+    const usable: JWK[] = [];
+    const reasons: string[] = [];
+    for (const jwk of found) {
+      try {
+        await createSigningKey(jwk, algorithms);
+        usable.push(jwk);
+      } catch (error) {
+        reasons.push(`${typeof jwk.kid === "string" ? jwk.kid : "one"} ${(error as Error).message}`);
+      }
+    }
+    if (usable.length > 0) return usable;
+    throw new Error(`no key can be used: ${reasons.length > 0 ? reasons.join("; ") : "there is none"}`);
+  }
+
+  #take(published: Published): void {
+    this.#published = published;
+    this.#installed = this.#installed.then(() => this.#install(published));
+  }
+
+  async #install(published: Published): Promise<void> {
+    const keys = new Map<string, SigningKey>();
+    for (const jwk of published.keys) {
+      const known = this.#keys.get(jwk.kid!);
+      const isSame = known !== undefined && JSON.stringify(known.jwk) === JSON.stringify(jwk);
+      const key = isSame
+        ? known
+        : await createSigningKey(jwk, this.#options.algorithms).catch(() => undefined); // of others' options
+      if (key !== undefined) keys.set(jwk.kid!, key);
+    }
+    const gone = [...this.#keys].filter(([kid, key]) => keys.get(kid) !== key);
+    for (const [, key] of gone) key.isCurrent = false;
+    const isChanged = gone.length > 0 || keys.size !== this.#keys.size;
+    this.#keys = keys;
+    this.usableUntil = keys.size === 0 ? -1 : published.fetchedAt + this.#options.jwkSetMaxAge;
+    if (isChanged) this.#changed();
+    this.#tellNews();
+  }
+
+  #expectNews(): PromiseWithResolvers<void> {
+    this.#news = Promise.withResolvers();
+    // A second more than the one who fetches takes, if that one is there at all.
+    const limit = (this.#options.jwkSetTimeout + 1) * 1000;
+    this.#newsTimer = setTimeout(() => this.#tellNews(), limit).unref();
+    return this.#news;
+  }
+
+  #tellNews(): void {
+    clearTimeout(this.#newsTimer);
+    this.#news?.resolve();
+    this.#news = undefined;
+  }
+}
+
+/** What went wrong, and what was behind it: fetch says no more than "fetch failed". */
+function explain(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
+}

@@ -1,0 +1,163 @@
+import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
+import type { Params } from "../../bittorrent/params.ts";
+import type { HookDeps } from "../../middleware/define-hook.ts";
+import type { Hook, Verdict } from "../../middleware/hook.ts";
+import type { Counter } from "../../observability/metrics.ts";
+import { IssuerKeys } from "./issuer-keys.ts";
+import type { JwtOptions } from "./options.ts";
+import type { KeySetSources } from "./read-key-set.ts";
+import type { SigningKey } from "./signing-key.ts";
+import { TokenMap } from "./token-map.ts";
+import { type Approval, type Refusal, verifyToken } from "./verify-token.ts";
+
+/** Refuses an announce whose URL has no token. */
+export const missingJwt: ClientError = new ClientError("unapproved request: missing jwt", "missing-jwt", {
+  retryIn: "never",
+});
+/** Refuses an announce whose token does not allow it. */
+export const invalidJwt: ClientError = new ClientError("unapproved request: invalid jwt", "invalid-jwt");
+/** Refuses an announce while there are no keys to verify any token. */
+export const unverifiableJwt: ClientError = new ClientError(
+  "unapproved request: jwt cannot be verified now",
+  "unverifiable-jwt",
+  { retryIn: 1 },
+);
+
+/** Characters of a token; those of registries have 600. */
+const maxTokenLength = 4096;
+/** Seconds for which a refusal is remembered. */
+const refusalLifetime = 5;
+const maxRefusals = 1024;
+/** Tokens that are verified at once. */
+const maxVerifications = 1024;
+/** Tokens that wait at once for a key that is not known; keys come by one fetch or not at all. */
+const maxKeyless = 64;
+
+const results: readonly (Refusal | "valid")[] = [
+  "valid",
+  "malformed",
+  "algorithm",
+  "unknown_key",
+  "signature",
+  "claims",
+  "expired",
+  "overloaded",
+];
+
+/** Three parts in base64url, none of them empty. */
+const compactForm = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/**
+ * Creates the prehook `jwt`: an announce needs a token, in its URL, by which the issuer allows its infohash. Tokens are
+ * verified once and then known until they expire or their key is withdrawn. Scrapes pass.
+ */
+export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSources = { fetch }): Hook {
+  const { clock, metrics, shared } = deps;
+  const places = options.parameters.map((name) => ({ inRoute: name, inQuery: name.toLowerCase() }));
+  const approvals = new TokenMap<Approval>(options.cacheSize);
+  const refusedUntil = new TokenMap<number>(maxRefusals);
+  const underWay = new Map<string, Promise<Approval | ClientError>>();
+  const keys = new IssuerKeys(options, deps, sources, () => refusedUntil.clear());
+  let keyless = 0;
+
+  const verified = Object.fromEntries(
+    results.map((result) => [
+      result,
+      metrics.counter("chihaya_jwt_verifications_total", "Tokens that were verified, by result", { result }),
+    ]),
+  ) as Record<Refusal | "valid", Counter>;
+  const hits = metrics.counter(
+    "chihaya_jwt_known_tokens_total",
+    "Announces whose token was known to be valid",
+  );
+  let withdraw: (() => void) | undefined;
+
+  async function findKey(kid: string): Promise<SigningKey | Refusal> {
+    const known = keys.find(kid);
+    if (known !== undefined) return known;
+    const refreshed = keys.refresh();
+    if (refreshed === undefined) return "unknown_key";
+    if (keyless >= maxKeyless) return "overloaded";
+    keyless++;
+    await refreshed;
+    keyless--;
+    return keys.find(kid) ?? "unknown_key";
+  }
+
+  async function verify(token: string): Promise<Approval | ClientError> {
+    const result = await verifyToken(token, options, clock.unixSeconds, findKey);
+    underWay.delete(token);
+    if (typeof result !== "string") {
+      verified.valid.inc();
+      approvals.set(token, result);
+      return result;
+    }
+    verified[result].inc();
+    if (result === "overloaded") return overloadedError;
+    refusedUntil.set(token, clock.seconds + refusalLifetime);
+    return invalidJwt;
+  }
+
+  function consider(token: string, infoHashWords: Int32Array): Verdict | Promise<Verdict> {
+    if (token.length > maxTokenLength || !compactForm.test(token)) {
+      verified.malformed.inc();
+      return invalidJwt;
+    }
+    if (clock.seconds < (refusedUntil.get(token) ?? 0)) return invalidJwt;
+    let verdict = underWay.get(token);
+    if (verdict === undefined) {
+      if (underWay.size >= maxVerifications) {
+        verified.overloaded.inc();
+        return overloadedError;
+      }
+      verdict = verify(token);
+      underWay.set(token, verdict);
+    }
+    return verdict.then((approval) =>
+      approval instanceof ClientError ? approval : decide(approval, infoHashWords),
+    );
+  }
+
+  return {
+    name: "jwt",
+    start: async () => {
+      await keys.start();
+      if (!shared.isFirst) return;
+      const help = "Time since the issuer's keys were fetched";
+      withdraw = metrics.gauge("chihaya_jwt_key_age_seconds", help, () => keys.age());
+    },
+    stop: () => {
+      withdraw?.();
+      keys.stop();
+    },
+    ready: () => keys.ready(),
+    handleAnnounce({ params, infoHashWords }) {
+      const token = findToken(params, places);
+      if (token === "") return missingJwt;
+      if (clock.seconds >= keys.usableUntil) return unverifiableJwt;
+      const approval = approvals.get(token);
+      if (approval === undefined || !approval.key.isCurrent || clock.unixSeconds >= approval.until) {
+        return consider(token, infoHashWords);
+      }
+      hits.inc();
+      return decide(approval, infoHashWords);
+    },
+  };
+}
+
+/** Where a token may be; names in the query are in lower case. */
+type Place = { readonly inRoute: string; readonly inQuery: string };
+
+function findToken(params: Params, places: readonly Place[]): string {
+  for (let i = 0; i < places.length; i++) {
+    const { inRoute, inQuery } = places[i]!;
+    const token = params.route(inRoute) ?? params.get(inQuery);
+    if (token) return token;
+  }
+  return "";
+}
+
+function decide({ infoHashWords: allowed }: Approval, wanted: Int32Array): ClientError | undefined {
+  for (let i = 0; i < 5; i++) if (allowed[i] !== wanted[i]) return invalidJwt;
+  return undefined;
+}

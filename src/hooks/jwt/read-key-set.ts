@@ -1,0 +1,77 @@
+import { open } from "node:fs/promises";
+import type { JWK } from "jose";
+import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
+import { explainStatus } from "../../middleware/access-list/list-source.ts";
+
+/** The part of the world that keys come from; tests bring their own. */
+export interface KeySetSources {
+  fetch: (
+    url: string,
+    init: { signal: AbortSignal; headers: Record<string, string>; redirect: "manual" },
+  ) => Promise<Response>;
+}
+
+/** Longest document with keys, in bytes. */
+export const maxKeySetLength: number = 256 * 1024;
+
+/**
+ * Fetches the JSON Web Key Set behind an http(s) URL, and only that: whoever redirects would choose who signs tokens.
+ * @throws Error for a status other than 2xx, a document that is too long, and what is no key set
+ */
+export async function fetchKeySet(
+  url: string,
+  signal: AbortSignal,
+  { fetch }: KeySetSources,
+): Promise<JWK[]> {
+  const response = await fetch(url, {
+    signal,
+    headers: { accept: "application/jwk-set+json, application/json" },
+    redirect: "manual",
+  });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new Error(explainStatus(response.status));
+  }
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of response.body ?? []) {
+    length += part.length;
+    if (length > maxKeySetLength) throw new Error(tooLong); // leaving the loop cancels the rest
+    parts.push(part);
+  }
+  return parseKeySet(Buffer.concat(parts).toString());
+}
+
+/** Reads the JSON Web Key Set of a file. @throws Error as {@link fetchKeySet} does */
+export async function readKeySet(path: string): Promise<JWK[]> {
+  const file = await open(path).catch((error) => {
+    throw new Error(cannotRead(path, explainSystemError(error)));
+  });
+  try {
+    const bytes = Buffer.alloc(maxKeySetLength + 1);
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+      length += bytesRead;
+      if (length > maxKeySetLength) throw new Error(tooLong);
+      if (bytesRead === 0) return parseKeySet(bytes.toString("utf8", 0, length));
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+const tooLong = `longer than ${maxKeySetLength} bytes`;
+
+/** Takes the keys out of the JSON of a key set. @throws Error that says what it is instead */
+export function parseKeySet(text: string): JWK[] {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    throw new Error("not JSON", { cause: error });
+  }
+  const { keys } = (document ?? {}) as { keys?: unknown };
+  if (!Array.isArray(keys)) throw new Error('not a JSON Web Key Set: there is no list "keys"');
+  return keys.filter((key) => typeof key === "object" && key !== null);
+}

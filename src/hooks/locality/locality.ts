@@ -1,0 +1,258 @@
+import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import type { AnnounceStep } from "../../middleware/hook.ts";
+import type { Counter } from "../../observability/metrics.ts";
+import { type PeerStore, Step } from "../../storage/peer-store.ts";
+import type { Level } from "./level.ts";
+import { countCandidates, createResponse, NearSwarms } from "./neighbourhood-swarms.ts";
+import { copyPeers, createList, isAmong, roomOf } from "./peer-lists.ts";
+
+/**
+ * How often the store is asked again where its list is mostly neighbours. A store may list peers in the order in which
+ * they came, and racks are switched on one after the other.
+ */
+const moreTries = 2;
+
+/** In which order peers are listed, and preferred. */
+export type LocalityOrder = "near-first" | "seeders-first";
+
+export interface LocalityParts {
+  /** From near to far. */
+  levels: readonly Level[];
+  /** Where the peers of each neighbourhood are kept; answers at once. */
+  store: PeerStore;
+  /** Two random words, the same for all that share the store. */
+  secret: Int32Array;
+  /** Share of a list that is kept for peers from beyond a level; 0 to below 1. */
+  remoteQuota: number;
+  order: LocalityOrder;
+  /** Count peers that were given: those of each level, then the others. */
+  given: readonly Counter[];
+}
+
+/**
+ * Puts neighbours into the answers of a store, in the place of peers from farther away.
+ *
+ * The store behind has its way with each announce first. Then the announce is applied to the swarm of each of its
+ * neighbourhoods, and the list is made anew: as long as it was, with neighbours of each level, from near to far, and
+ * from what the store has given, none twice. Counts, and the list of the other family, stay.
+ *
+ * Each level leaves places to what is beyond it: the quota of what the level before has left, rounded up. They go to
+ * peers that are not of that level, as long as there are any.
+ */
+export class Locality {
+  readonly #swarms: readonly NearSwarms[];
+  readonly #quota: number;
+  readonly #isSeedersFirst: boolean;
+  readonly #given: readonly Counter[];
+  /** Most peers of each level and those before it, for the list that is being made; then its length. */
+  readonly #caps: Int32Array;
+  /** Peers taken of each level, then of the rest. */
+  readonly #taken: Int32Array;
+  /** What the store has given. */
+  readonly #far = { 4: createList(4, 0), 6: createList(6, 0) };
+  /** For asking the store again. */
+  #more = createResponse(0);
+  /** The list that is being made, its peers so far, and the seeders at its start where they are first. */
+  #out: PeerList = this.#far[4];
+  #size = 0;
+  #seeders = 0;
+
+  constructor({ levels, store, secret, remoteQuota, order, given }: LocalityParts) {
+    this.#swarms = levels.map((level, number) => new NearSwarms(level, number, store, secret));
+    this.#quota = remoteQuota;
+    this.#isSeedersFirst = order === "seeders-first";
+    this.#given = given;
+    this.#caps = new Int32Array(levels.length + 1);
+    this.#taken = new Int32Array(levels.length + 1);
+  }
+
+  /** Puts itself around a step. */
+  around(next: AnnounceStep): AnnounceStep {
+    return (request, response, step): void | Promise<void> => {
+      const waiting = next(request, response, step);
+      if (waiting !== undefined)
+        return waiting.then(() => this.#announce(request, response, step, undefined));
+      this.#announce(request, response, step, next);
+    };
+  }
+
+  /** @param next  the step, where it answers at once */
+  #announce(
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+    step: Step,
+    next: AnnounceStep | undefined,
+  ): void {
+    const list = request.address.family === 4 ? response.peers4 : response.peers6;
+    // Neighbours come without peer ids, what is not applied may be in the swarm in another role than it says, and one who
+    // is alone has been given itself.
+    const canChange = step === Step.both && !list.hasPeerIds;
+    const length = canChange && response.complete + response.incomplete > 1 ? list.count : 0;
+    this.#divide(length);
+    let found = 0;
+    for (let i = 0; i < this.#swarms.length; i++) {
+      const swarms = this.#swarms[i]!;
+      swarms.announce(request, this.#caps[i]!, step);
+      found += swarms.list.count;
+    }
+    if (found > 0) this.#choose(request, response, list, next);
+    else if (length > 0) this.#given[this.#swarms.length]!.inc(length);
+  }
+
+  /** Sets how many places of a list the levels may have. */
+  #divide(length: number): void {
+    const levels = this.#swarms.length;
+    const caps = this.#caps;
+    caps[levels] = length;
+    let left = length;
+    for (let i = 0; i < levels; i++) {
+      left = length === 1 ? 0 : Math.ceil(left * this.#quota - 1e-9); // 0.07 * 100 is above 7
+      caps[i] = length - left;
+    }
+  }
+
+  /** Makes the list anew. */
+  #choose(
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+    list: PeerList,
+    next: AnnounceStep | undefined,
+  ): void {
+    const levels = this.#swarms.length;
+    const isSeedersFirst = this.#isSeedersFirst && !request.isSeeder;
+    const far = this.#copy(list);
+    if (!isSeedersFirst && levels === 1 && this.#putInFront(far, list)) return;
+    const seeders = request.isSeeder ? 0 : Math.min(response.complete, list.count);
+    this.#out = list;
+    this.#size = this.#seeders = 0;
+    this.#taken.fill(0);
+    for (let pass = isSeedersFirst ? 0 : 1; pass < 2; pass++) {
+      for (let i = 0; i <= levels; i++) {
+        const source = i < levels ? this.#swarms[i]! : undefined;
+        const from = source === undefined ? far : source.list;
+        const split = source === undefined ? seeders : source.seeders;
+        const start = pass === 1 && isSeedersFirst ? split : 0;
+        this.#take(i, from, start, pass === 0 ? split : from.count, split);
+      }
+    }
+    if (this.#size < list.count) {
+      if (next !== undefined) this.#takeMore(request, response, next, list.count);
+      this.#takeNew(far, seeders, list.count, false); // where few are beyond, neighbours have their places
+    }
+    for (let i = 0; i <= levels; i++) {
+      if (this.#taken[i]! > 0) this.#given[i]!.inc(this.#taken[i]!);
+    }
+  }
+
+  /**
+   * Does the whole work where there is one level: neighbours, then the others in their order, run by run.
+   * @returns false where the store has not named enough others; then the list is still to be made
+   */
+  #putInFront(far: PeerList, list: PeerList): boolean {
+    const near = this.#swarms[0]!;
+    let size = near.list.count;
+    copyPeers(near.list, 0, size, list, 0);
+    for (let start = 0; size < list.count; ) {
+      if (start >= far.count) return false;
+      const end = near.findNearer(far, start, Math.min(far.count, start + list.count - size));
+      copyPeers(far, start, end - start, list, size);
+      size += end - start;
+      start = end + 1;
+    }
+    this.#given[0]!.inc(near.list.count);
+    if (size > near.list.count) this.#given[1]!.inc(size - near.list.count);
+    return true;
+  }
+
+  /** Copies what the store has given, since its place is written to. */
+  #copy(list: PeerList): PeerList {
+    const { family, count } = list;
+    if (roomOf(this.#far[family]) < count) this.#far[family] = createList(family, count);
+    const far = this.#far[family];
+    copyPeers(list, 0, count, far, 0);
+    far.count = count;
+    return far;
+  }
+
+  /** Takes peers of `from[start..end)` that are not of a nearer level, as many as there is room for. */
+  #take(source: number, from: PeerList, start: number, end: number, seeders: number): void {
+    const room = this.#room(source);
+    if (source === 0) {
+      this.#add(from, start, Math.min(room, end - start), start < seeders);
+      this.#taken[0]! += Math.min(room, end - start);
+      return;
+    }
+    let taken = 0;
+    for (let i = start; i < end && taken < room; i++) {
+      if (this.#isNearer(source, from, i)) continue;
+      this.#add(from, i, 1, i < seeders);
+      taken++;
+    }
+    this.#taken[source]! += taken;
+  }
+
+  /** Tells whether a peer is not to be taken from a source since it is of a nearer level. */
+  #isNearer(source: number, from: PeerList, index: number): boolean {
+    for (let i = 0; i < source; i++) {
+      if (this.#swarms[i]!.findNearer(from, index, index + 1) === index) return true;
+    }
+    return false;
+  }
+
+  /** Asks the store again, for peers that are not of a level which has enough. */
+  #takeMore(request: AnnounceRequest, response: AnnounceResponse, next: AnnounceStep, length: number): void {
+    const full = this.#swarms.findLast(({ isFull }) => isFull);
+    if (full === undefined || countCandidates(request, response) <= full.candidates) return;
+    const { family } = request.address;
+    if (request.numWant > roomOf(this.#more.peers6)) this.#more = createResponse(request.numWant);
+    const more = family === 4 ? this.#more.peers4 : this.#more.peers6;
+    for (let time = 0; time < moreTries && this.#size < length; time++) {
+      this.#more.reset(0, 0);
+      this.#more.peers4.limit = this.#more.peers6.limit = 0;
+      more.limit = request.numWant;
+      void next(request, this.#more, Step.select); // it answers at once
+      const seeders = request.isSeeder ? 0 : Math.min(this.#more.complete, more.count);
+      this.#takeNew(more, seeders, length, true);
+    }
+  }
+
+  /** Takes peers that are not in the list yet, up to a length; with `isBeyond` only those that are of no level. */
+  #takeNew(from: PeerList, seeders: number, length: number, isBeyond: boolean): void {
+    const levels = this.#swarms.length;
+    for (let i = 0; i < from.count && this.#size < length; i++) {
+      if (isBeyond && this.#isNearer(levels, from, i)) continue;
+      if (isAmong(from, i, this.#out, this.#size)) continue;
+      this.#add(from, i, 1, i < seeders);
+      this.#taken[levels]!++;
+    }
+  }
+
+  /** Writes peers to the end of the list, or behind its seeders. */
+  #add(from: PeerList, index: number, count: number, isSeeder: boolean): void {
+    const out = this.#out;
+    let to = this.#size;
+    if (this.#isSeedersFirst && isSeeder) {
+      to = this.#seeders;
+      this.#seeders += count;
+      if (to < this.#size) {
+        const length = compactLength[out.family];
+        const at = out.at + to * length;
+        out.bytes.copyWithin(at + count * length, at, out.at + this.#size * length);
+      }
+    }
+    copyPeers(from, index, count, out, to);
+    this.#size += count;
+  }
+
+  /** Places for a source: neither its own cap may be passed nor that of a level farther away. */
+  #room(source: number): number {
+    let room = this.#caps[this.#swarms.length]!;
+    let taken = 0;
+    for (let i = 0; i < this.#caps.length; i++) {
+      taken += this.#taken[i]!;
+      if (i >= source) room = Math.min(room, this.#caps[i]! - taken);
+    }
+    return room;
+  }
+}

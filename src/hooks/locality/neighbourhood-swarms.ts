@@ -1,0 +1,150 @@
+import { AnnounceRequest, AnnounceResponse, Counter } from "../../bittorrent/announce.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import { Address } from "../../ip/address.ts";
+import { type PeerStore, Step } from "../../storage/peer-store.ts";
+import type { Level } from "./level.ts";
+import { createList, hashPeer, isAmong, isPeer, readAddress, roomOf } from "./peer-lists.ts";
+
+/** Words of a bit for each value of {@link hashPeer}. */
+const markWords = 32;
+
+/**
+ * The swarms of one level: of each torrent and neighbourhood one, in a store that they share with the other levels.
+ * Their infohashes are those of the torrents with neighbourhood and level mixed in.
+ */
+export class NearSwarms {
+  readonly level: Level;
+  /** Peers of the announcer's neighbourhood, of its family, seeders first. Until the next step. */
+  list: PeerList;
+  /** Whether the announcer has a neighbourhood of this level. */
+  isThere = false;
+  /** How many of {@link list} are seeders. */
+  seeders = 0;
+  /** Whether there were as many of them as asked for: there may be more. */
+  isFull = false;
+  /** Those whom the announcer could be given, itself included. */
+  candidates = 0;
+  /** A bit for the hash of each peer of {@link list}, unless it is full: most peers are told not to be among them by that. */
+  readonly #marks = new Int32Array(markWords);
+  readonly #store: PeerStore;
+  readonly #salt: number;
+  readonly #secret: Int32Array;
+  readonly #address = new Address();
+  readonly #request = new AnnounceRequest();
+  #response = createResponse(0);
+
+  /**
+   * @param number  tells the level from the others
+   * @param secret  two words that nobody outside knows, so that nobody can choose infohashes that meet
+   */
+  constructor(level: Level, number: number, store: PeerStore, secret: Int32Array) {
+    this.level = level;
+    this.#store = store;
+    this.#salt = Math.imul(number + 1, 0x9e3779b1);
+    this.#secret = secret;
+    this.list = this.#response.peers4;
+  }
+
+  /**
+   * Applies an announce to the swarm of its neighbourhood, where `step` says so, and selects up to `count` neighbours.
+   * Never allocates, unless `count` is higher than ever before.
+   */
+  announce(from: AnnounceRequest, count: number, step: Step): void {
+    if (count > roomOf(this.#response.peers6)) this.#response = createResponse(count);
+    const response = this.#response;
+    const [own, other] =
+      from.address.family === 4 ? [response.peers4, response.peers6] : [response.peers6, response.peers4];
+    this.list = own;
+    this.seeders = 0;
+    this.isFull = false;
+    this.candidates = 0;
+    own.count = 0;
+    own.limit = count;
+    other.limit = 0;
+    const what = (step & Step.apply) | (count > 0 ? Step.select : 0);
+    this.isThere = what !== 0 && this.level.enter(from.address);
+    if (!this.isThere) return;
+
+    const request = this.#request;
+    this.#mixInfoHash(from.infoHashWords);
+    request.address.copyFrom(from.address);
+    request.port = from.port;
+    // Snatches are the whole swarm's, and so are partial seeds.
+    request.event = from.event === AnnounceEvent.stopped ? AnnounceEvent.stopped : AnnounceEvent.none;
+    request.counters[2 * Counter.left] = from.isSeeder ? 0 : 1;
+    request.numWant = count;
+    response.complete = response.incomplete = 0;
+    void this.#store.announce(request, response, what as Step); // a further store answers at once
+    if (own.count === 1 && isPeer(own, 0, from.address, from.port)) own.count = 0; // it has no neighbours
+    this.isFull = own.count === count;
+    this.candidates = countCandidates(from, response);
+    this.seeders = from.isSeeder ? 0 : Math.min(response.complete, own.count);
+    if (own.count > 0 && !this.isFull) this.#mark(own);
+  }
+
+  /**
+   * Finds the first peer of `from[start..end)` that is of this level: that {@link list} has already, or where it is full,
+   * in whose place it has others. Never allocates.
+   * @returns its index, or `end`
+   */
+  findNearer(from: PeerList, start: number, end: number): number {
+    const { list, level } = this;
+    if (this.isFull) {
+      for (let i = start; i < end; i++) {
+        readAddress(from, i, this.#address);
+        if (level.has(this.#address)) return i;
+      }
+      return end;
+    }
+    if (list.count === 0) return end;
+    // Cheaper than to ask the level: bench/micro/locality.ts
+    const marks = this.#marks;
+    const { view } = from;
+    const length = compactLength[from.family];
+    for (let i = start, next = from.at + (start + 1) * length; i < end; i++, next += length) {
+      const hash = hashPeer(view, next);
+      const isMarked = ((marks[hash >>> 5]! >>> (hash & 31)) & 1) === 1;
+      if (isMarked && isAmong(from, i, list, list.count)) return i;
+    }
+    return end;
+  }
+
+  #mark({ view, at, count, family }: PeerList): void {
+    const marks = this.#marks;
+    for (let i = 0; i < markWords; i++) marks[i] = 0;
+    const length = compactLength[family];
+    for (let i = 0, next = at + length; i < count; i++, next += length) {
+      const hash = hashPeer(view, next);
+      marks[hash >>> 5]! |= 1 << (hash & 31);
+    }
+  }
+
+  #mixInfoHash(from: Int32Array): void {
+    const { key } = this.level;
+    const to = this.#request.infoHashWords;
+    const low = mix(key[0]! ^ this.#secret[0]! ^ this.#salt);
+    to[0] = from[0]! ^ low;
+    to[1] = from[1]! ^ mix(key[1]! ^ this.#secret[1]! ^ low);
+    to[2] = from[2]!;
+    to[3] = from[3]!;
+    to[4] = from[4]!;
+  }
+}
+
+/** Peers of a swarm that an announcer could be given, itself perhaps included. */
+export function countCandidates(request: AnnounceRequest, response: AnnounceResponse): number {
+  return request.isSeeder ? response.incomplete : response.complete + response.incomplete;
+}
+
+/** Makes an answer with room for as many peers of either family. */
+export function createResponse(count: number): AnnounceResponse {
+  return new AnnounceResponse(createList(4, count), createList(6, count));
+}
+
+/** The end of MurmurHash3: each bit of the input changes half of the output's. */
+function mix(word: number): number {
+  word = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
+  word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35);
+  return word ^ (word >>> 16);
+}

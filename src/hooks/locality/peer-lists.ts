@@ -1,0 +1,65 @@
+import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
+import type { Address } from "../../ip/address.ts";
+
+const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** Copies peers between lists of one family, which must not share their bytes. */
+export function copyPeers(from: PeerList, index: number, count: number, to: PeerList, toIndex: number): void {
+  const length = compactLength[from.family];
+  const source = from.view;
+  const target = to.view;
+  let at = from.at + index * length;
+  let toAt = to.at + toIndex * length;
+  const end = at + count * length;
+  for (; at + 4 <= end; at += 4, toAt += 4) target.setInt32(toAt, source.getInt32(at, true), true);
+  if (at < end) target.setInt16(toAt, source.getInt16(at, true), true); // lengths are even
+}
+
+/** Reads the address of the peer at `index` of a list. */
+export function readAddress({ view, family, at }: PeerList, index: number, to: Address): void {
+  const from = at + index * compactLength[family];
+  const { words } = to;
+  to.family = family;
+  words[0] = view.getInt32(from, littleEndian);
+  words[1] = family === 4 ? 0 : view.getInt32(from + 4, littleEndian);
+  words[2] = family === 4 ? 0 : view.getInt32(from + 8, littleEndian);
+  words[3] = family === 4 ? 0 : view.getInt32(from + 12, littleEndian);
+}
+
+/** Hashes the last bytes of the address, and the port, of the peer that ends before `end`: they differ most. @returns 10 bits */
+export function hashPeer(view: DataView, end: number): number {
+  return Math.imul(view.getInt32(end - 6, true) ^ (view.getUint16(end - 2, true) << 8), 0x9e3779b1) >>> 22;
+}
+
+/** Tells whether the peer at `index` of one list is among the first `count` of another of its family. */
+export function isAmong(from: PeerList, index: number, list: PeerList, count: number): boolean {
+  const length = compactLength[from.family];
+  const { view } = list;
+  const first = from.at + index * length;
+  const end = from.view.getInt32(first + length - 4, true); // differs most
+  for (let i = 0, at = list.at; i < count; i++, at += length) {
+    if (view.getInt32(at + length - 4, true) !== end) continue;
+    let same = 0;
+    while (same < length - 4 && from.bytes[first + same] === list.bytes[at + same]) same++;
+    if (same === length - 4) return true;
+  }
+  return false;
+}
+
+/** Tells whether the peer at `index` of a list of its family is this one. */
+export function isPeer(list: PeerList, index: number, address: Address, port: number): boolean {
+  const length = compactLength[list.family];
+  const from = list.at + index * length;
+  for (let i = 0; i < length - 2; i++) if (list.bytes[from + i] !== address.bytes[i]) return false;
+  return list.view.getUint16(from + length - 2) === port;
+}
+
+/** Makes a list with room for `count` peers. */
+export function createList(family: 4 | 6, count: number): PeerList {
+  return new PeerList(family, new Uint8Array(count * compactLength[family]));
+}
+
+/** How many peers fit where a list of a {@link createList} writes. */
+export function roomOf(list: PeerList): number {
+  return list.bytes.length / compactLength[list.family];
+}

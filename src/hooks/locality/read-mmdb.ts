@@ -1,0 +1,98 @@
+import { readFile } from "node:fs/promises";
+import type { Reader, Response } from "mmdb-lib";
+import { Address, type Family } from "../../ip/address.ts";
+import { PrefixMapBuilder } from "../../ip/prefix-map.ts";
+import type { Pace } from "../../middleware/access-list/pace.ts";
+
+/** What a level takes from a database. */
+export type MmdbField = "asn" | "country";
+
+/** Where databases of the usual makers repeat their IPv4 networks in IPv6, from its first address: prefixes. */
+const repeatedIPv4: Readonly<Record<string, number>> = {
+  "::": 96,
+  "::ffff:0:0": 96,
+  "2001::": 32,
+  "2002::": 16,
+};
+
+/** Decoded records that are remembered, since one is often that of many networks. */
+const mostRecords = 10_000;
+
+/**
+ * Reads the networks of an MMDB file (MaxMind DB 2.0), each with the number of its autonomous system or with its country.
+ * In small steps, through `mmdb-lib`, which is loaded only here: it is an optional dependency.
+ * @throws Error that says what to install or what is wrong with the file; whatever `pace` throws
+ */
+export async function readMmdb(path: string, field: MmdbField, pace: Pace): Promise<PrefixMapBuilder> {
+  const library = await import("mmdb-lib").catch((cause) => {
+    const message = `the level "${field}" needs the package "mmdb-lib": install it with npm install mmdb-lib`;
+    throw new Error(message, { cause });
+  });
+  const builder = new PrefixMapBuilder();
+  try {
+    const reader = new library.Reader(await readFile(path), { cache: new RecordCache() });
+    for (const family of [4, 6] as const) {
+      if (family <= reader.metadata.ipVersion) await addNetworks(reader, family, field, builder, pace);
+    }
+    if (builder.size > 0) return builder;
+    throw new Error(`a database of the type ${reader.metadata.databaseType} without "${field}"`);
+  } catch (cause) {
+    throw new Error(`${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function addNetworks(
+  reader: Reader<Response>,
+  family: Family,
+  field: MmdbField,
+  builder: PrefixMapBuilder,
+  pace: Pace,
+): Promise<void> {
+  const address = new Address();
+  address.family = family;
+  for (let prefix = 0; ; ) {
+    const text = address.toString();
+    const [record, length] = reader.getWithPrefixLength(text);
+    const repeated = family === 6 ? repeatedIPv4[text] : undefined;
+    prefix = repeated === undefined ? length : Math.min(length, repeated);
+    const value =
+      prefix === length ? wordOf(record as Readonly<Record<string, unknown>> | null, field) : undefined;
+    if (value !== undefined) builder.add(address, prefix, value);
+    if (!goBehind(address.bytes, prefix)) return;
+    await pace.step();
+  }
+}
+
+/** Moves from the first address of a network to the first one behind it. @returns false where there is none */
+function goBehind(bytes: Uint8Array, prefix: number): boolean {
+  for (let bit = prefix - 1; bit >= 0; bit--) {
+    const mask = 0x80 >> (bit & 7);
+    bytes[bit >> 3]! ^= mask;
+    if ((bytes[bit >> 3]! & mask) !== 0) return true;
+  }
+  return false;
+}
+
+/**
+ * A word for the field of a record, if it has it. Databases name it differently: `autonomous_system_number` or `asn`
+ * ("AS64500"), `country.iso_code`, `country_code` or `country`.
+ */
+function wordOf(record: Readonly<Record<string, unknown>> | null, field: MmdbField): number | undefined {
+  if (record === null) return undefined;
+  if (field === "asn") {
+    const digits = /^(?:AS)?(\d+)$/i.exec(`${record.autonomous_system_number ?? record.asn}`)?.[1];
+    return digits === undefined ? undefined : Number(digits) | 0;
+  }
+  const { country, country_code = country } = record;
+  const code = typeof country === "object" ? (country as { iso_code?: unknown }).iso_code : country_code;
+  if (typeof code !== "string" || !/^[A-Z]{2}$/i.test(code)) return undefined;
+  const upper = code.toUpperCase();
+  return (upper.charCodeAt(0) << 8) | upper.charCodeAt(1);
+}
+
+class RecordCache extends Map<string | number, unknown> {
+  override set(key: string | number, value: unknown): this {
+    if (this.size >= mostRecords) this.clear();
+    return super.set(key, value);
+  }
+}

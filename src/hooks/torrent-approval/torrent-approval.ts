@@ -1,0 +1,130 @@
+import { ClientError } from "../../bittorrent/client-error.ts";
+import { infoHashLength, parseInfoHash } from "../../bittorrent/info-hash.ts";
+import { hexDigit } from "../../ip/address.ts";
+import { KeySet } from "../../lib/hash-set.ts";
+import {
+  type ApprovalLists,
+  checkFixed,
+  checkShared,
+  type FixedLists,
+  type KeyApproval,
+  type KeyCheck,
+} from "../../middleware/access-list/key-approval.ts";
+import type { ListKind } from "../../middleware/access-list/list-format.ts";
+import { quoted } from "../../middleware/access-list/read-list.ts";
+import type { SwapListener } from "../../middleware/access-list/shared-list.ts";
+import type { HookDeps } from "../../middleware/define-hook.ts";
+import type { Hook } from "../../middleware/hook.ts";
+
+/** What `torrent approval` is told: infohashes in hexadecimal, those that are tracked or those that are not. */
+export type TorrentApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
+
+/** Refuses a torrent; it would be refused again. */
+export const unapprovedTorrent: ClientError = new ClientError("unapproved torrent", "unapproved-torrent", {
+  retryIn: "never",
+});
+
+const approval: KeyApproval = {
+  name: "torrent approval",
+  width: infoHashLength / 4,
+  parse: parseEntry,
+  refusal: unapprovedTorrent,
+};
+
+/**
+ * Creates the prehook `torrent approval`: announces pass by their infohash, and a scrape shows torrents that
+ * would not pass as unknown. Without lists everything passes.
+ * @throws RangeError for an entry that is no infohash, and for two lists
+ */
+export function createTorrentApproval(options: FixedLists): Hook {
+  checkEntries(options);
+  return createHook(checkFixed(approval, options));
+}
+
+/**
+ * The same with lists from files and URLs. A torrent that is approved no longer is removed from the store at once.
+ * @throws as {@link createTorrentApproval}
+ */
+export async function createTorrentLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
+  checkEntries(options);
+  const { check, list } = await checkShared(approval, options, deps, (kind) => remover(kind, deps));
+  return { ...createHook(check), ...list };
+}
+
+function createHook(check: KeyCheck): Hook {
+  return {
+    name: approval.name,
+    handleAnnounce: (request) => check(request.infoHashWords, 0),
+    handleScrape(request) {
+      for (let i = 0; i < request.count; i++) {
+        if (check(request.infoHashWords, i * approval.width) !== undefined) request.hide(i);
+      }
+    },
+  };
+}
+
+function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
+  for (const [list, infoHashes] of Object.entries({ whitelist, blacklist })) {
+    for (const text of infoHashes) {
+      if (!/^([0-9a-f]{2})*$/i.test(text)) throw new RangeError(`${list} : invalid hash ${text}`);
+      if (!parseInfoHash(text)) throw new RangeError(`${list} : hash ${text} is not 20 bytes`);
+    }
+  }
+}
+
+/** An infohash, as opentracker takes it: 40 hexadecimal digits, then the end or anything that is no such digit. */
+function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Array): string | undefined {
+  const after = start + 2 * infoHashLength;
+  if (after > end || (after < end && hexDigit(bytes[after]!) >= 0)) return notAnInfoHash(bytes, start, end);
+  for (let i = 0; i < infoHashLength; i++) {
+    const high = hexDigit(bytes[start + 2 * i]!);
+    const low = hexDigit(bytes[start + 2 * i + 1]!);
+    if (high < 0 || low < 0) return notAnInfoHash(bytes, start, end);
+    out[i] = (high << 4) | low;
+  }
+  return undefined;
+}
+
+function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
+  return `not an infohash: ${quoted(bytes, start, end)}; expected 40 hexadecimal digits, or a comment after #`;
+}
+
+/**
+ * Removes the torrents that have left the list of those that are tracked, or have come to the list of the others. One that
+ * cannot be removed is left to expire: nobody can announce it any more.
+ */
+function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
+  const { width } = approval;
+  return async (old, next, pace, signal) => {
+    const before = new KeySet(width, old ?? new Int32Array(KeySet.words(width, 0)));
+    const after = new KeySet(width, next);
+    const [from, others, fromWords] = kind === "whitelist" ? [before, after, old] : [after, before, next];
+    if (fromWords === undefined) return undefined;
+    let gone = 0;
+    for (let at = from.next(0); at >= 0; at = from.next(at + width)) {
+      if (!others.has(fromWords, at)) gone++;
+      await pace.step();
+    }
+    const infoHashes = new Int32Array(gone * width); // a copy: the memory is written again
+    for (let at = from.next(0), to = 0; at >= 0; at = from.next(at + width)) {
+      if (!others.has(fromWords, at)) for (let i = 0; i < width; i++) infoHashes[to++] = fromWords[at + i]!;
+      await pace.step();
+    }
+    return async () => {
+      let failed = 0;
+      let reason: unknown;
+      for (let n = 0; n < gone && !signal.aborted; n++) {
+        try {
+          await store.remove(new Uint8Array(infoHashes.buffer, n * infoHashLength, infoHashLength));
+        } catch (error) {
+          failed++;
+          reason = error;
+        }
+        await pace.step();
+      }
+      if (failed === 0) return;
+      const why = (reason as Error).message;
+      logger.error({ err: reason }, `${failed} of ${gone} torrents not removed: ${why}; they expire`);
+    };
+  };
+}

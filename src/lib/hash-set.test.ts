@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRandom } from "./clock.ts";
+import { KeySet } from "./hash-set.ts";
+
+function createSet(width: number, keys: number, seed = 7): KeySet {
+  const set = new KeySet(width, new Int32Array(KeySet.words(width, keys)));
+  set.begin(keys, seed);
+  return set;
+}
+
+test("what was added is there, what was not is not, at any width, size and offset", () => {
+  const random = createRandom(1);
+  for (const [width, count] of [
+    [5, 5000],
+    [2, 300],
+    [1, 1],
+  ] as const) {
+    const words = Int32Array.from({ length: 2 * count * width }, () => random.next());
+    const set = createSet(width, count);
+    for (let n = 0; n < count; n++) {
+      set.add(words, n * width);
+      set.add(words, n * width);
+      assert.equal(set.size, n + 1);
+    }
+    for (let n = 0; n < 2 * count; n++) assert.equal(set.has(words, n * width), n < count, `key ${n}`);
+  }
+});
+
+test("all bits count, and the zero key is one like any other", () => {
+  const zero = new Int32Array(5);
+  const set = createSet(5, 161);
+  assert.equal(set.has(zero), false);
+  set.add(zero);
+  assert.equal(set.has(zero), true);
+  assert.equal(set.size, 1);
+  for (let bit = 0; bit < 160; bit++) {
+    const key = new Int32Array(5);
+    key[bit >> 5] = 1 << (bit & 31);
+    assert.equal(set.has(key), false, `bit ${bit}`);
+    set.add(key);
+    assert.equal(set.has(key), true, `bit ${bit}`);
+  }
+  assert.equal(set.size, 161);
+});
+
+test("its keys can be walked, all but the zero one", () => {
+  const words = new Int32Array(KeySet.words(2, 3));
+  const set = new KeySet(2, words);
+  set.begin(3, 1);
+  for (const key of [
+    [0, 0],
+    [5, 0],
+    [0, 6],
+  ])
+    set.add(Int32Array.from(key));
+  const found: string[] = [];
+  for (let at = set.next(0); at >= 0; at = set.next(at + 2)) found.push(`${words[at]},${words[at + 1]}`);
+  assert.deepEqual(found.sort(), ["0,6", "5,0"]);
+});
+
+test("looking up ends in memory that holds anything at all", () => {
+  const random = createRandom(9);
+  const words = new Int32Array(KeySet.words(5, 100));
+  const set = new KeySet(5, words);
+  assert.equal(set.has(Int32Array.of(1, 2, 3, 4, 5)), false, "never begun");
+  assert.equal(set.size, 0);
+  for (let n = 0; n < 100; n++) {
+    for (let i = 0; i < words.length; i++) words[i] = random.next() | 1;
+    words[0] = n % 2 ? 134 : random.next() % 5000;
+    assert.equal(typeof set.has(Int32Array.of(1, 2, 3, 4, 5)), "boolean");
+  }
+});

@@ -1,0 +1,254 @@
+import { randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
+import type { Config } from "../config/config.ts";
+import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
+import type { LoadOptions, LoadResult } from "../config/load.ts";
+import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
+import { createRandom } from "../lib/clock.ts";
+import { type Network, portableNetwork } from "../net/network.ts";
+import type { Logger } from "../observability/logger.ts";
+import { createLogger, type LoggingOptions } from "../observability/logging.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { MetricsServer } from "../observability/metrics-server.ts";
+import { registerProcessMetrics } from "../observability/process-metrics.ts";
+import { mainProfiler } from "../observability/profiles.ts";
+import { createMemoryStore, createStore } from "../tracker/create-store.ts";
+import { LocalHub } from "../tracker/share-hub.ts";
+import { SystemClock } from "../tracker/system-clock.ts";
+import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
+import { Supervisor } from "./supervisor.ts";
+import { version } from "./version.ts";
+
+/** What the command line says; a reload reads the configuration again. */
+export interface DaemonOptions extends LoadOptions {
+  logging: LoggingOptions;
+}
+
+/**
+ * A signal that follows another this soon is the same one: under `npm start`, Ctrl-C reaches this process from
+ * the terminal and once more from npm.
+ */
+const sameSignalMs = 100;
+
+/**
+ * Runs a tracker as a process: configuration, logs, metrics, signals.
+ * @param loaded  what the options have led to
+ * @returns the exit code, when it has been stopped or could not start
+ */
+export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Promise<number> {
+  if (!loaded.ok) {
+    process.stderr.write(formatDiagnostics(loaded.errors));
+    return 78;
+  }
+  const logger = await createLogger(options.logging);
+  const config = options.file ?? "built-in defaults";
+  logger.info({ version, node: process.version, config }, "starting chihaya");
+  logWarnings(logger, loaded.warnings);
+  try {
+    const network = await openMainNetwork(loaded.config, logger);
+    const clock = new SystemClock();
+    const metrics = new Metrics();
+    const host = await createHost(loaded.config, network, { clock, metrics, logger });
+    const daemon = new Daemon(options, loaded.config, { clock, metrics, logger, network, host });
+    await daemon.start();
+    return await daemon.untilStopped();
+  } catch (error) {
+    logFailure(logger, "failed to start", error);
+    return 1;
+  }
+}
+
+function logWarnings(logger: Logger, warnings: readonly Diagnostic[]): void {
+  for (const warning of warnings) logger.warn(whereabouts(warning), warning.message);
+}
+
+function whereabouts({ source, line, column, path }: Diagnostic): { at: string; path: string } {
+  return { at: line === undefined ? source : `${source}:${line}:${column}`, path };
+}
+
+/** One line for the operator; where in the code it happened is for those who debug. */
+function logFailure(logger: Logger, what: string, error: unknown): void {
+  logger.error({}, `${what}: ${error instanceof Error ? error.message : error}`);
+  logger.debug({ err: error }, what);
+}
+
+/** Workers of `auto` at most: beyond that the kernel is busier than they are. */
+const maxAutoWorkers = 8;
+
+/** Threads of libuv's pool for all else, as many as it has by default. */
+const otherPoolThreads = 4;
+
+function countWorkers({ workers }: Config): number {
+  return workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : workers;
+}
+
+/** Beside workers the main thread has nothing to do that would need the native engine. */
+async function openMainNetwork(config: Config, logger: Logger): Promise<Network> {
+  return countWorkers(config) === 1 ? openConfiguredNetwork(config, logger) : portableNetwork;
+}
+
+interface DaemonParts {
+  clock: SystemClock;
+  metrics: Metrics;
+  logger: Logger;
+  network: Network;
+  host: Host;
+}
+
+/** Makes the tracker in this thread, or the supervisor of those that share a store, or each have one over an engine. */
+async function createHost(
+  config: Config,
+  network: Network,
+  own: Omit<DaemonParts, "network" | "host">,
+): Promise<Host> {
+  const random = createRandom(randomInt(1, 2 ** 31));
+  const hub = new LocalHub({ clock: own.clock, random });
+  const parts = { ...own, config, random, hub, isFirst: true };
+  const workers = countWorkers(config);
+  // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
+  process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
+  const { storage } = config;
+  if (workers > 1) {
+    const store = storage.name === "memory" ? createMemoryStore(storage.config, parts) : undefined;
+    return new Supervisor({ ...parts, store }, workers);
+  }
+  return new LocalHost(
+    { ...parts, began: config, store: await createStore(storage, parts), owner: 1 },
+    network,
+  );
+}
+
+/** Settings of the process as a whole, which a reload cannot change. */
+const restartSettings = [
+  ["metrics_addr", "metricsListen"],
+  ["profiling", "profiling"],
+  ["workers", "workers"],
+  ["network", "network"],
+] as const;
+
+class Daemon {
+  readonly #options: DaemonOptions;
+  /** What it was started with: some of it stays until a restart. */
+  readonly #config: Config;
+  readonly #logger: Logger;
+  readonly #network: Network;
+  readonly #clock: SystemClock;
+  readonly #host: Host;
+  readonly #servers: MetricsServer[];
+  readonly #stopMetrics: () => void;
+  readonly #stopped = Promise.withResolvers<number>();
+  #shutdownTimeout: number;
+  /** `performance.now()` when the first signal to stop came. */
+  #stoppingSince: number | undefined;
+  #reloading: Promise<void> = Promise.resolve();
+
+  constructor(options: DaemonOptions, config: Config, parts: DaemonParts) {
+    const { clock, metrics, logger, network, host } = parts;
+    this.#options = options;
+    this.#config = config;
+    this.#shutdownTimeout = config.shutdownTimeout;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#network = network;
+    this.#host = host;
+    this.#servers = config.metricsListen.map(
+      (listen) =>
+        new MetricsServer(
+          { listen, profiling: config.profiling, version },
+          {
+            metrics: host,
+            logger,
+            isReady: () => host.readiness(),
+            network,
+            profiler: host instanceof Supervisor ? host : mainProfiler,
+          },
+        ),
+    );
+    this.#stopMetrics = registerProcessMetrics(metrics, version);
+  }
+
+  /** Starts all of it, or stops what was started and rejects. */
+  async start(): Promise<void> {
+    // First of all: without a listener, SIGHUP ends the process and SIGUSR1 opens Node's inspector.
+    process.on("SIGHUP", this.#onReload).on("SIGUSR1", this.#onReload);
+    this.#clock.start();
+    try {
+      for (const server of this.#servers) {
+        await server.start();
+        this.#logger.info({ url: server.url }, "serving metrics and health");
+      }
+      await this.#host.start();
+    } catch (error) {
+      await this.#stopServers();
+      throw error;
+    }
+    process.on("SIGINT", this.#onStop).on("SIGTERM", this.#onStop);
+    for (const url of this.#host.urls()) this.#logger.info({ url }, "serving");
+  }
+
+  /** Resolves with the exit code. */
+  untilStopped(): Promise<number> {
+    return this.#stopped.promise;
+  }
+
+  readonly #onStop = (signal: NodeJS.Signals): void => {
+    const now = performance.now();
+    if (this.#stoppingSince === undefined) {
+      this.#stoppingSince = now;
+      void this.#stop(signal);
+    } else if (now - this.#stoppingSince > sameSignalMs) {
+      this.#logger.warn({ signal }, "stopping at once");
+      process.exit(1);
+    }
+  };
+
+  readonly #onReload = (signal: NodeJS.Signals): void => {
+    this.#reloading = this.#reloading.then(() => this.#reload(signal));
+  };
+
+  async #stop(signal: NodeJS.Signals): Promise<void> {
+    this.#logger.info({ signal, deadline: this.#shutdownTimeout }, "stopping");
+    await this.#host.stop(this.#shutdownTimeout);
+    await this.#stopServers();
+    this.#logger.info({}, "stopped");
+    this.#stopped.resolve(0);
+  }
+
+  async #stopServers(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.stop()));
+    this.#network.close();
+    this.#stopMetrics();
+    this.#clock.stop();
+  }
+
+  /** Reads and validates first; what is wrong changes nothing. */
+  async #reload(signal: NodeJS.Signals): Promise<void> {
+    if (!this.#host.isServing) return;
+    try {
+      const loaded = await loadConfigInChildProcess(this.#options);
+      if (!this.#host.isServing) return; // stopped meanwhile
+      if (loaded.ok) {
+        const needsRestart = await this.#apply(loaded.config);
+        const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
+        this.#logger.info(fields, "configuration reloaded");
+        logWarnings(this.#logger, loaded.warnings);
+        return;
+      }
+      for (const error of loaded.errors) {
+        this.#logger.error(whereabouts(error), `configuration not reloaded: ${error.message}`);
+      }
+    } catch (error) {
+      logFailure(this.#logger, "configuration not reloaded", error);
+    }
+  }
+
+  /** @returns the settings that differ from those in effect and need a restart */
+  async #apply(config: Config): Promise<string[]> {
+    const needsRestart = await this.#host.reload(config);
+    for (const [name, setting] of restartSettings) {
+      if (JSON.stringify(config[setting]) !== JSON.stringify(this.#config[setting])) needsRestart.push(name);
+    }
+    this.#shutdownTimeout = config.shutdownTimeout;
+    return needsRestart;
+  }
+}

@@ -1,0 +1,64 @@
+import { randomInt } from "node:crypto";
+import { createRandom } from "../lib/clock.ts";
+import { checkEngine } from "../storage/redis/check-engine.ts";
+import type { RedisStoreConfig } from "../storage/redis/config.ts";
+import { createNodeRedisPort } from "../storage/redis/node-redis-port.ts";
+import { type PastAnnounce, readChihaya } from "../storage/redis/read-chihaya.ts";
+import { RedisStore } from "../storage/redis/redis-store.ts";
+import { SystemClock } from "../tracker/system-clock.ts";
+
+/** What an import came to, in peers. */
+export interface ImportReport {
+  imported: number;
+  /** Those that have not announced for the peer lifetime. */
+  expired: number;
+  /** Those that the engine had no room for. */
+  refused: number;
+}
+
+/**
+ * Takes over the peers that Chihaya has in Redis, with the times of their announces. Can be repeated, and trackers can
+ * run meanwhile: what is newer stays.
+ * @param config  of the store
+ * @param from  URL of Chihaya's engine
+ * @throws Error where one of the engines cannot be used
+ */
+export async function importFromChihaya(config: RedisStoreConfig, from: string): Promise<ImportReport> {
+  let lastError = "";
+  const onError = (error: Error): void => {
+    lastError = error.message;
+  };
+  const source = await createNodeRedisPort({ ...config, broker: [from], topology: "single" }, onError);
+  const clock = new SystemClock();
+  clock.start();
+  const store = new RedisStore({
+    config: { ...config, onFailure: "refuse" },
+    clock,
+    random: createRandom(randomInt(1, 2 ** 31)),
+    createPort: async (ofConfig, onPortError) =>
+      checkEngine(await createNodeRedisPort(ofConfig, onPortError), () => undefined),
+  });
+  const report: ImportReport = { imported: 0, expired: 0, refused: 0 };
+  async function* living(): AsyncGenerator<PastAnnounce> {
+    for (const node of await source.masters()) {
+      for await (const past of readChihaya(node)) {
+        const isExpired = past.unixSeconds <= clock.unixSeconds - config.peerLifetime;
+        report[isExpired ? "expired" : "imported"]++;
+        if (!isExpired) yield past;
+      }
+    }
+  }
+  try {
+    await source.connect().catch((cause: Error) => {
+      throw new Error(`cannot read Chihaya's engine: ${lastError || cause.message}`, { cause });
+    });
+    await store.start();
+    await store.replay(living());
+    const { refused } = store.standing;
+    return { ...report, imported: report.imported - refused, refused };
+  } finally {
+    store.stop();
+    source.close();
+    clock.stop();
+  }
+}

@@ -1,0 +1,227 @@
+import { randomBytes } from "node:crypto";
+import type { Readable } from "node:stream";
+import type { Config } from "../config/config.ts";
+import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts";
+import { type Libc, loadLibc } from "../net/linux/libc.ts";
+import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
+import type { ComponentState } from "../observability/metrics-server.ts";
+import { mainProfiler, type Profiler } from "../observability/profiles.ts";
+import type { MemoryStore } from "../storage/memory/memory-store.ts";
+import { releaseLocks } from "../storage/memory/repair.ts";
+import { answerShare } from "../tracker/share-hub.ts";
+import type { Host, HostParts } from "./host.ts";
+import { claimAddresses, withSameAddresses } from "./probe-addresses.ts";
+import type { WorkerStart } from "./worker-messages.ts";
+import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
+
+/** What the main thread keeps for its workers: the memory that they share, where the store is in memory. */
+interface SupervisorParts extends Omit<HostParts, "store"> {
+  store: Pick<MemoryStore, "memory"> | undefined;
+}
+
+/** The first owner number of a worker; 1 is the main thread's store. */
+const firstOwner = 2;
+/** A worker that dies younger than this is restarted only after as long, in milliseconds. */
+const restartPauseMs = 1000;
+
+/**
+ * The tracker in worker threads: each has its own sockets on the same addresses, hooks and counters; all share
+ * the swarms, in memory or behind an engine. A worker that dies is replaced, what it had open is closed, and the locks
+ * it held are given back.
+ *
+ * The main thread itself waits for no lock of the store: if it waited for one that a dead worker holds, nobody would
+ * ever give that back. Hence also the expiry is done by a worker.
+ */
+export class Supervisor implements Host, Profiler {
+  readonly #parts: SupervisorParts;
+  readonly #count: number;
+  readonly #createWorker: CreateWorker;
+  readonly #restarts: Counter;
+  readonly #members: WorkerThread[] = [];
+  /** Where the workers use the native engine. */
+  #libc: Libc | undefined;
+  /** What workers that are gone have counted. */
+  #gone: readonly FamilySnapshot[] = [];
+  /** What the workers were told last. */
+  #config: Config;
+  /** What the first of them began with, and those that take their place do: ports that the system chose, a key that nobody set. */
+  #began: Config;
+  #owners = firstOwner;
+  #state: "idle" | "started" | "stopped" = "idle";
+
+  constructor(parts: SupervisorParts, count: number, create: CreateWorker = createWorker) {
+    this.#parts = parts;
+    this.#count = count;
+    this.#createWorker = create;
+    this.#restarts = parts.metrics.counter(
+      "chihaya_worker_restarts_total",
+      "Worker threads that died and were replaced",
+    );
+    this.#config = this.#began = parts.config;
+  }
+
+  async start(): Promise<void> {
+    this.#config = this.#began = await claimAddresses(withPrivateKey(this.#config));
+    // Loaded now: a worker may die of having no descriptors left. Where it cannot be, the workers do without as well.
+    if (this.#config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
+    for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn(i));
+    try {
+      await Promise.all(this.#members.map((member) => member.started));
+    } catch (error) {
+      await Promise.all(this.#members.map((member) => member.end()));
+      throw error;
+    }
+    this.#state = "started";
+    for (let index = 0; index < this.#count; index++) this.#watch(index);
+  }
+
+  urls(): string[] {
+    return this.#members[0]?.urls ?? [];
+  }
+
+  get isServing(): boolean {
+    return this.#state === "started";
+  }
+
+  async readiness(): Promise<Record<string, ComponentState>> {
+    if (!this.isServing) return { tracker: "not serving" };
+    const all = await Promise.all(this.#members.map((member) => member.readiness()));
+    return Object.fromEntries(
+      all.flatMap((parts, i) =>
+        Object.entries(parts).map(([part, state]) => [
+          part === "tracker" ? `worker ${i + 1}` : `worker ${i + 1}: ${part}`,
+          state,
+        ]),
+      ),
+    );
+  }
+
+  async reload(config: Config): Promise<string[]> {
+    const before = this.#config;
+    // From now on also for a worker that takes the place of one that dies meanwhile: memory that hooks share may be
+    // of another size than before, and then all must have the same.
+    const told = withSameAddresses(withPrivateKey(config, this.#began), this.#began);
+    // A frontend that is left out goes on until the restart, with what it was told last.
+    this.#config = { ...told, http: told.http ?? before.http, udp: told.udp ?? before.udp };
+    return this.#parts.hub.reload(async () => {
+      try {
+        return await this.#tellAll(told);
+      } catch (error) {
+        this.#config = before;
+        await this.#tellAll(before).catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Has all workers take a configuration, also those that come meanwhile. One that dies does not refuse it.
+   * @returns what they say needs a restart
+   */
+  async #tellAll(config: Config): Promise<string[]> {
+    const told = new Set<WorkerThread>();
+    let later: string[] = [];
+    for (;;) {
+      const members = this.#members.filter((member) => !told.has(member));
+      if (members.length === 0) return later;
+      for (const member of members) told.add(member);
+      const answers = await Promise.allSettled(
+        members.map((member) => member.ask({ ask: "reload", config })),
+      );
+      for (const answer of answers) {
+        if (answer.status === "rejected") throw answer.reason;
+        if (answer.value !== undefined) later = answer.value as string[];
+      }
+    }
+  }
+
+  async stop(deadline: number): Promise<void> {
+    if (this.#state !== "started") return;
+    this.#state = "stopped";
+    await Promise.all(this.#members.map((member) => member.stop(deadline)));
+  }
+
+  async scrape(): Promise<readonly FamilySnapshot[]> {
+    return mergeSnapshots(
+      await Promise.all([
+        this.#gone,
+        this.#parts.metrics.scrape(),
+        ...this.#members.map((member) => member.scrape()),
+      ]),
+    );
+  }
+
+  get workers(): number {
+    return this.#count;
+  }
+
+  profileCpu(worker: number, seconds: number, signal: AbortSignal): Promise<string> {
+    const member = this.#members[worker - 1];
+    return member ? member.profileCpu(seconds, signal) : mainProfiler.profileCpu(0, seconds, signal);
+  }
+
+  snapshotHeap(worker: number): Promise<Readable> {
+    return this.#members[worker - 1]?.snapshotHeap() ?? mainProfiler.snapshotHeap(0);
+  }
+
+  #spawn(index: number): WorkerThread {
+    const { store, logger, hub } = this.#parts;
+    const libc = this.#libc;
+    const owner = this.#owners++;
+    const descriptors = libc && createDescriptors();
+    const start: WorkerStart = {
+      began: this.#began,
+      config: this.#config,
+      memory: store?.memory,
+      owner,
+      number: index + 1,
+      speaks: owner === firstOwner,
+      published: hub.topics.last,
+      descriptors,
+    };
+    const worker = this.#createWorker(start);
+    if (libc && descriptors) worker.once("exit", () => closeDescriptors(libc, descriptors));
+    return new WorkerThread(worker, owner, {
+      log: (level, fields, message) => logger[level](fields, message),
+      share: (message, give) => {
+        if (message.tell === "share") void answerShare(hub, message.id, message.ask).then(give);
+        else this.#publish(message.topic, message.value);
+      },
+    });
+  }
+
+  #publish(topic: string, value: unknown): void {
+    this.#parts.hub.publish(topic, value);
+    for (const member of this.#members) member.give({ give: "published", topic, value });
+  }
+
+  /** Replaces a worker when it dies, for as long as the tracker is meant to run. */
+  #watch(index: number): void {
+    const member = this.#members[index]!;
+    const began = performance.now();
+    void member.exited.then(async (error) => {
+      const { store, logger, hub } = this.#parts;
+      let repaired = store ? releaseLocks(store.memory, member.owner) : 0;
+      for (const memory of hub.memories) repaired += releaseLocks(memory, member.owner);
+      if (this.#state !== "started") return;
+      this.#restarts.inc();
+      logger.error({ worker: index + 1, err: error, repaired }, "a worker died; starting another");
+      const age = performance.now() - began;
+      if (age < restartPauseMs) await new Promise((resolve) => setTimeout(resolve, restartPauseMs));
+      if (this.#state !== "started") return;
+      this.#gone = mergeSnapshots([this.#gone, member.counted]);
+      this.#members[index] = this.#spawn(index);
+      this.#watch(index);
+    });
+  }
+}
+
+/** Connection ids must be valid in all workers: where no key is set, they share the one that was made first. */
+function withPrivateKey(config: Config, before?: Config): Config {
+  const { udp } = config;
+  if (udp?.privateKey !== "") return config;
+  return {
+    ...config,
+    udp: { ...udp, privateKey: before?.udp?.privateKey ?? randomBytes(32).toString("hex") },
+  };
+}

@@ -1,0 +1,190 @@
+import { hexDigit } from "../ip/address.ts";
+import { latin1 } from "../lib/latin1.ts";
+import { ascii } from "./http/byte-writer.ts";
+
+type Action = "announce" | "scrape";
+
+/** The route that a path belongs to. */
+export interface RouteMatch {
+  readonly action: Action;
+  /** Decoded named and catch-all parameters (Latin-1), or undefined where the route has none. */
+  readonly params: ReadonlyMap<string, string> | undefined;
+}
+
+/** One route that cannot be used. */
+export interface RouteProblem {
+  readonly action: Action;
+  /** Its index among the routes of that action. */
+  readonly index: number;
+  readonly message: string;
+}
+
+/** Kinds of segments, the most particular first. */
+const Kind = { literal: 0, named: 1, rest: 2 } as const;
+
+interface Segment {
+  readonly kind: (typeof Kind)[keyof typeof Kind];
+  /** The literal text, or the parameter's name. */
+  readonly text: string;
+}
+
+interface Route {
+  readonly action: Action;
+  readonly source: string;
+  readonly segments: readonly Segment[];
+}
+
+/**
+ * Lists what is wrong with routes: bad syntax, or the same shape as another one, so that one of them would never be
+ * reached.
+ *
+ * A route is a path in which a whole segment may be `:name`, which takes any one segment, and the last may be
+ * `*name`, which takes the rest of the path, with its slash, or nothing. A slash at the end of a route or a path
+ * means nothing.
+ */
+export function validateRoutes(
+  announceRoutes: readonly string[],
+  scrapeRoutes: readonly string[],
+): RouteProblem[] {
+  return compileRoutes(announceRoutes, scrapeRoutes).problems;
+}
+
+/** Tells announces from scrapes by their paths. */
+export class Router {
+  readonly #exact: { readonly path: Uint8Array; readonly match: RouteMatch }[] = [];
+  readonly #patterns: Route[] = [];
+
+  /** @throws RangeError with the first problem of {@link validateRoutes} */
+  constructor(announceRoutes: readonly string[], scrapeRoutes: readonly string[]) {
+    const { routes, problems } = compileRoutes(announceRoutes, scrapeRoutes);
+    if (problems[0]) throw new RangeError(problems[0].message);
+    for (const route of routes) {
+      if (route.segments.some(({ kind }) => kind !== Kind.literal)) {
+        this.#patterns.push(route);
+      } else {
+        const path = ascii(`/${route.segments.map(({ text }) => text).join("/")}`);
+        this.#exact.push({ path, match: { action: route.action, params: undefined } });
+      }
+    }
+    this.#patterns.sort(compareRoutes);
+  }
+
+  /**
+   * Finds the route of the raw path `bytes[start..pathEnd)`. From the left to the right, literal segments win over
+   * named ones and those over catch-all ones. Allocates only where there are routes with parameters and no other
+   * matches.
+   */
+  match(bytes: Uint8Array, start: number, pathEnd: number): RouteMatch | undefined {
+    const end = pathEnd - start > 1 && bytes[pathEnd - 1] === 0x2f ? pathEnd - 1 : pathEnd;
+    for (const { path, match } of this.#exact) {
+      if (path.length === end - start && equals(bytes, start, path)) return match;
+    }
+    if (this.#patterns.length === 0 || start === pathEnd) return undefined;
+    const segments = latin1(bytes, start + 1, pathEnd).split("/");
+    for (const route of this.#patterns) {
+      const params = matchSegments(route.segments, segments);
+      if (params) return { action: route.action, params };
+    }
+    return undefined;
+  }
+}
+
+function equals(bytes: Uint8Array, at: number, path: Uint8Array): boolean {
+  for (let i = 0; i < path.length; i++) if (bytes[at + i] !== path[i]) return false;
+  return true;
+}
+
+function matchSegments(route: readonly Segment[], path: readonly string[]): Map<string, string> | undefined {
+  const params = new Map<string, string>();
+  let i = 0;
+  for (const { kind, text } of route) {
+    if (kind === Kind.rest) {
+      const rest = path.slice(i).join("/");
+      params.set(text, rest === "" ? "" : `/${decodeSegment(rest)}`);
+      return params;
+    }
+    const segment = path[i++];
+    if (segment === undefined) return undefined;
+    if (kind === Kind.named && segment !== "") params.set(text, decodeSegment(segment));
+    else if (segment !== text) return undefined;
+  }
+  const trailingSlash = i === path.length - 1 && path[i] === "";
+  return i === path.length || trailingSlash ? params : undefined;
+}
+
+/** Decodes `%XX` of a Latin-1 path byte by byte; a plus is a plus, and a broken escape stays as it is. */
+function decodeSegment(text: string): string {
+  if (!text.includes("%")) return text;
+  return text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode((hexDigit(hex.charCodeAt(0)) << 4) | hexDigit(hex.charCodeAt(1))),
+  );
+}
+
+function compareRoutes(a: Route, b: Route): number {
+  for (let i = 0; i < a.segments.length && i < b.segments.length; i++) {
+    const difference = a.segments[i]!.kind - b.segments[i]!.kind;
+    if (difference !== 0) return difference;
+  }
+  return b.segments.length - a.segments.length;
+}
+
+function compileRoutes(
+  announceRoutes: readonly string[],
+  scrapeRoutes: readonly string[],
+): { routes: Route[]; problems: RouteProblem[] } {
+  const routes: Route[] = [];
+  const problems: RouteProblem[] = [];
+  const shapes = new Map<string, Route>();
+  const compile = (action: Action, sources: readonly string[]) => {
+    for (const [index, source] of sources.entries()) {
+      const problem = (text: string) =>
+        problems.push({ action, index, message: `${action} route ${JSON.stringify(source)} ${text}` });
+      const segments = parseRoute(source);
+      if (typeof segments === "string") {
+        problem(segments);
+        continue;
+      }
+      const route = { action, source, segments };
+      const shape = segments
+        .map(({ kind, text }) => (kind === Kind.literal ? text : ":*"[kind - 1]))
+        .join("/");
+      const other = shapes.get(shape);
+      if (other) problem(`has the same paths as the ${other.action} route ${JSON.stringify(other.source)}`);
+      else {
+        shapes.set(shape, route);
+        routes.push(route);
+      }
+    }
+  };
+  compile("announce", announceRoutes);
+  compile("scrape", scrapeRoutes);
+  return { routes, problems };
+}
+
+/** @returns the segments, or what is wrong */
+function parseRoute(source: string): Segment[] | string {
+  if (!source.startsWith("/")) return "must begin with a slash";
+  const wrong = /[^!-~]|[?#%]/.exec(source)?.[0];
+  if (wrong !== undefined) return `must not contain ${JSON.stringify(wrong)}`;
+  if (source.includes("//")) return "must not contain two slashes in a row";
+  const texts = source.slice(1, source.length > 1 && source.endsWith("/") ? -1 : undefined).split("/");
+  const segments: Segment[] = [];
+  const names = new Set<string>();
+  for (const [i, text] of texts.entries()) {
+    const mark = text[0];
+    if (mark !== ":" && mark !== "*") {
+      if (/[:*]/.test(text))
+        return `has a parameter that is only a part of the segment ${JSON.stringify(text)}`;
+      segments.push({ kind: Kind.literal, text });
+      continue;
+    }
+    const name = text.slice(1);
+    if (!/^\w+$/.test(name)) return `needs a name of letters, digits and _ after ${JSON.stringify(mark)}`;
+    if (names.has(name)) return `has two parameters named ${JSON.stringify(name)}`;
+    names.add(name);
+    if (mark === "*" && i < texts.length - 1)
+      return `must end with ${JSON.stringify(text)}, which takes all that follows`;
+    segments.push({ kind: mark === ":" ? Kind.named : Kind.rest, text: name });
+  }
+  return segments;
+}

@@ -1,0 +1,224 @@
+import { randomInt } from "node:crypto";
+import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
+import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
+import { type Clock, createRandom, type Random } from "../lib/clock.ts";
+import type { HookDefinition } from "../middleware/define-hook.ts";
+import type { Hook } from "../middleware/hook.ts";
+import { defaultLimits, type HookLimits } from "../middleware/with-deadline.ts";
+import { type NetworkChoice, openNetwork } from "../net/network.ts";
+import { type Logger, silentLogger } from "../observability/logger.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { renderPrometheus } from "../observability/prometheus.ts";
+import { registerStorageMetrics } from "../observability/storage-metrics.ts";
+import { MemoryStore } from "../storage/memory/memory-store.ts";
+import type { PeerStore } from "../storage/peer-store.ts";
+import { createLimitedHook } from "./compose.ts";
+import { LocalHub, type ThreadParts } from "./share-hub.ts";
+import { SystemClock } from "./system-clock.ts";
+import { Tracker, type TrackerSettings } from "./tracker.ts";
+
+/** A defined hook with the options to make it with. */
+export interface HookUse {
+  readonly definition: HookDefinition<never>;
+  readonly options: unknown;
+  readonly limits: HookLimits;
+}
+
+/** What {@link createTracker} is told; everything has a default. */
+export interface CreateTrackerOptions {
+  /** Seconds between announces that clients are told: 1800. */
+  interval?: number;
+  /** Seconds that they are told to wait at least (HTTP only): 900, at most `interval`. */
+  minInterval?: number;
+  /** `false` turns HTTP off. Without `listen` it is served on ports that the system chooses, of IPv4 and IPv6. */
+  http?: Partial<HttpOptions> | false;
+  /** The same of UDP. */
+  udp?: Partial<UdpOptions> | false;
+  /** A {@link MemoryStore} of up to a million peers unless given. Started and stopped with the tracker. */
+  store?: PeerStore;
+  /** In their order; a definition is given as `useHook(definition, options)`. */
+  preHooks?: readonly (Hook | HookUse)[];
+  postHooks?: readonly (Hook | HookUse)[];
+  /** Says nothing unless given. */
+  logger?: Logger;
+  /** The machine's unless given. */
+  clock?: Clock;
+  random?: Random;
+  /** Where it counts. */
+  metrics?: Metrics;
+  /** `portable` unless given: through Node.js alone. */
+  network?: NetworkChoice;
+}
+
+/** Names a defined hook with its options for {@link createTracker}. */
+export function useHook<Options, Input>(
+  definition: HookDefinition<Options, Input>,
+  options?: Input,
+  limits: Partial<HookLimits> = {},
+): HookUse {
+  return {
+    definition: definition as HookDefinition<never>,
+    options,
+    limits: { ...defaultLimits, ...limits },
+  };
+}
+
+const anywhere: readonly ListenAddress[] = [
+  { host: "0.0.0.0", port: 0 },
+  { host: "::", port: 0 },
+];
+const intervals = { interval: 1800, minInterval: 900 };
+const memory = { gcInterval: 180, peerLifetime: 1860, maxPeers: 1_000_000, peerIds: false };
+
+/**
+ * A whole tracker inside a program, in its thread. It touches no signals and no files, and logs nothing unless it is
+ * given a logger. `start`, `reload` and `stop` come one after the other, in the order of the calls: a hook cannot wait for
+ * one of them in its own `start` or `stop`.
+ */
+export class EmbeddedTracker {
+  readonly store: PeerStore;
+  readonly metrics: Metrics;
+  #options: CreateTrackerOptions;
+  readonly #thread: ThreadParts;
+  /** Where none was given. */
+  readonly #ownClock: SystemClock | undefined;
+  readonly #hub: LocalHub;
+  #tracker: Tracker | undefined;
+  #closeNetwork: () => void = () => undefined;
+  /** Settled when all starts, reloads and stops so far have come to their end. */
+  #settled: Promise<unknown> = Promise.resolve();
+
+  constructor(options: CreateTrackerOptions = {}) {
+    this.#options = options;
+    const { random = createRandom(randomInt(1, 2 ** 31)) } = options;
+    this.#ownClock = options.clock ? undefined : new SystemClock();
+    this.#thread = { clock: options.clock ?? this.#ownClock!, random, owner: 1 };
+    this.store = options.store ?? new MemoryStore({ ...this.#thread, config: memory });
+    this.metrics = options.metrics ?? new Metrics();
+    this.#hub = new LocalHub(this.#thread);
+    registerStorageMetrics(this.metrics, this.store);
+  }
+
+  /** The addresses that it answers on, as URLs; none before it is started. */
+  urls(): string[] {
+    return this.#tracker?.urls() ?? [];
+  }
+
+  get isServing(): boolean {
+    return this.#tracker?.isServing ?? false;
+  }
+
+  /** Hooks that are not ready, with why. */
+  readiness(): Record<string, string> {
+    return this.#tracker?.readiness() ?? {};
+  }
+
+  /** Starts store, hooks and frontends, or stops what was started and rejects. To be called once. */
+  start(): Promise<void> {
+    return this.#inTurn(() => this.#start());
+  }
+
+  async #start(): Promise<void> {
+    if (this.#tracker) throw new Error("the tracker has been started before");
+    const { network: choice = "portable", logger = silentLogger } = this.#options;
+    const network = await openNetwork(choice, ({ message }) => {
+      logger.info({ reason: message }, "using the portable network engine");
+    });
+    this.#closeNetwork = () => network.close();
+    const { clock } = this.#thread;
+    this.#ownClock?.start();
+    try {
+      const settings = await this.#compose(this.#options);
+      const { store, metrics } = this;
+      this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network });
+      await this.#tracker.start();
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes other intervals, hooks or options of the frontends, without closing a socket or losing a peer. What is not
+   * named stays. Hooks of definitions are made anew; those given as values go on as they are, where they are still named.
+   * @returns settings that take effect only after a restart
+   */
+  reload(
+    changes: Pick<
+      CreateTrackerOptions,
+      "interval" | "minInterval" | "http" | "udp" | "preHooks" | "postHooks"
+    >,
+  ): Promise<string[]> {
+    return this.#inTurn(() => this.#reload(changes));
+  }
+
+  async #reload(changes: Partial<CreateTrackerOptions>): Promise<string[]> {
+    const tracker = this.#tracker;
+    if (!tracker) throw new Error("the tracker is not running");
+    const options = { ...this.#options, ...changes };
+    const later = await this.#hub.reload(async () => tracker.reload(await this.#compose(options)));
+    this.#options = options;
+    return later;
+  }
+
+  /** Stops it. Idempotent. @param deadline  seconds for requests under way */
+  stop(deadline = 10): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
+      this.#close();
+    });
+  }
+
+  /** All its metrics as Prometheus reads them. */
+  async renderMetrics(): Promise<string> {
+    return renderPrometheus(await this.metrics.scrape());
+  }
+
+  #inTurn<Result>(step: () => Promise<Result>): Promise<Result> {
+    const done = this.#settled.then(step);
+    this.#settled = done.catch(() => undefined);
+    return done;
+  }
+
+  #close(): void {
+    this.#closeNetwork();
+    this.#ownClock?.stop();
+  }
+
+  async #compose(options: CreateTrackerOptions): Promise<TrackerSettings> {
+    const {
+      interval = intervals.interval,
+      minInterval = intervals.minInterval,
+      http = {},
+      udp = {},
+    } = options;
+    const used = new Map<string, number>();
+    return {
+      interval,
+      minInterval: Math.min(minInterval, interval),
+      preHooks: await this.#createHooks(options.preHooks, used),
+      postHooks: await this.#createHooks(options.postHooks, used),
+      http: http === false ? undefined : { ...httpDefaults, listen: http.listenTls ? [] : anywhere, ...http },
+      udp: udp === false ? undefined : { ...udpDefaults, listen: anywhere, ...udp },
+    };
+  }
+
+  async #createHooks(hooks: readonly (Hook | HookUse)[] = [], used: Map<string, number>): Promise<Hook[]> {
+    const created: Hook[] = [];
+    for (const hook of hooks) created.push("definition" in hook ? await this.#createHook(hook, used) : hook);
+    return created;
+  }
+
+  async #createHook({ definition, options, limits }: HookUse, used: Map<string, number>): Promise<Hook> {
+    const { logger = silentLogger } = this.#options;
+    const { metrics, store } = this;
+    const parts = { ...this.#thread, metrics, logger, hub: this.#hub, store };
+    return createLimitedHook(definition, options, limits, parts, used);
+  }
+}
+
+/** Creates a tracker for a program of one's own; see {@link EmbeddedTracker}. Not started yet. */
+export function createTracker(options: CreateTrackerOptions = {}): EmbeddedTracker {
+  return new EmbeddedTracker(options);
+}

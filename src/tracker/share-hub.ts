@@ -1,0 +1,223 @@
+import type { Clock, Random } from "../lib/clock.ts";
+import type { FurtherStoreOptions, SharedState } from "../middleware/shared-state.ts";
+import type { StoreMemory } from "../storage/memory/layout.ts";
+import { MemoryStore } from "../storage/memory/memory-store.ts";
+
+/** What the hooks of all threads share, by name: what stands behind {@link SharedState}. */
+export interface ShareHub {
+  readonly isFirst: boolean;
+  buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
+  memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory>;
+  /**
+   * Runs a reload. Memory that it replaces by some of another size may be in use until it is over, and is there again if
+   * it fails.
+   */
+  reload<Result>(work: () => Promise<Result>): Promise<Result>;
+  publish(topic: string, value: unknown): void;
+  subscribe(topic: string, listener: Listener): () => void;
+}
+
+type Listener = (value: unknown) => void;
+
+/** What a thread is, for the stores it makes. */
+export interface ThreadParts {
+  clock: Clock;
+  random: Random;
+  /** Names the thread in the locks of shared memory. */
+  owner: number;
+}
+
+/** The topics of one thread: the last value of each, and who listens. */
+export class Topics {
+  readonly last: Map<string, unknown>;
+  readonly #listeners = new Map<string, Set<Listener>>();
+
+  constructor(last: ReadonlyMap<string, unknown> = new Map()) {
+    this.last = new Map(last);
+  }
+
+  deliver(topic: string, value: unknown): void {
+    this.last.set(topic, value);
+    for (const listener of this.#listeners.get(topic) ?? []) listener(value);
+  }
+
+  subscribe(topic: string, listener: Listener): () => void {
+    const listeners = this.#listeners.get(topic) ?? new Set();
+    this.#listeners.set(topic, listeners.add(listener));
+    if (this.last.has(topic)) listener(this.last.get(topic));
+    return () => listeners.delete(listener);
+  }
+}
+
+/** The hub of a process: in the main thread, for its own hooks or for those of its workers. */
+export class LocalHub implements ShareHub {
+  readonly isFirst = true;
+  readonly topics: Topics = new Topics();
+  readonly #parts: Pick<ThreadParts, "clock" | "random">;
+  /** By name, the oldest first: more than one only during a reload. */
+  readonly #buffers = new Map<string, SharedArrayBuffer[]>();
+  readonly #memories = new Map<string, StoreMemory[]>();
+
+  constructor(parts: Pick<ThreadParts, "clock" | "random">) {
+    this.#parts = parts;
+  }
+
+  async buffer(name: string, bytes: number): Promise<SharedArrayBuffer> {
+    const fits = ({ byteLength }: SharedArrayBuffer): boolean => byteLength === bytes;
+    return findOrMake(this.#buffers, name, fits, () => new SharedArrayBuffer(bytes));
+  }
+
+  async memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory> {
+    const fits = ({ maxPeers }: StoreMemory): boolean => maxPeers === options.maxPeers;
+    const config = { ...options, peerIds: false };
+    return findOrMake(this.#memories, name, fits, () => new MemoryStore({ ...this.#parts, config }).memory);
+  }
+
+  /** The memories of all further stores, whose locks a thread that has died may hold. */
+  get memories(): StoreMemory[] {
+    return [...this.#memories.values()].flat();
+  }
+
+  async reload<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      const result = await work();
+      this.#keep(-1);
+      return result;
+    } catch (error) {
+      this.#keep(0);
+      throw error;
+    }
+  }
+
+  /** Forgets all but the first or the last of each name. */
+  #keep(which: 0 | -1): void {
+    for (const [name, known] of this.#buffers) this.#buffers.set(name, [known.at(which)!]);
+    for (const [name, known] of this.#memories) this.#memories.set(name, [known.at(which)!]);
+  }
+
+  /** Copies the value, as between threads: what works in one works in several. */
+  publish(topic: string, value: unknown): void {
+    this.topics.deliver(topic, structuredClone(value));
+  }
+
+  subscribe(topic: string, listener: Listener): () => void {
+    return this.topics.subscribe(topic, listener);
+  }
+}
+
+function findOrMake<Memory>(
+  all: Map<string, Memory[]>,
+  name: string,
+  fits: (memory: Memory) => boolean,
+  make: () => Memory,
+): Memory {
+  const known = all.get(name) ?? [];
+  const found = known.find(fits);
+  if (found !== undefined) return found;
+  const made = make();
+  all.set(name, [...known, made]);
+  return made;
+}
+
+/** What a worker asks of the process's hub. */
+export type ShareAsk =
+  | { share: "buffer"; name: string; bytes: number }
+  | { share: "memory"; name: string; options: FurtherStoreOptions };
+
+/** What a worker tells the process's hub; an ask is answered by a {@link ShareGive} with its `id`. */
+export type ShareTell =
+  | { tell: "share"; id: number; ask: ShareAsk }
+  | { tell: "publish"; topic: string; value: unknown };
+
+/** What the process's hub sends to a worker. */
+export type ShareGive =
+  | { give: "shared"; id: number; value: SharedArrayBuffer | StoreMemory }
+  | { give: "failed"; id: number; error: string }
+  | { give: "published"; topic: string; value: unknown };
+
+/** The hub of a worker thread: asks the one of the process. What is published comes back to all in the same order. */
+export class WorkerHub implements ShareHub {
+  readonly isFirst: boolean;
+  readonly #tell: (message: ShareTell) => void;
+  readonly #topics: Topics;
+  readonly #asked = new Map<number, PromiseWithResolvers<SharedArrayBuffer | StoreMemory>>();
+  #nextId = 1;
+
+  /** @param published  the last value of each topic */
+  constructor(isFirst: boolean, published: ReadonlyMap<string, unknown>, tell: (message: ShareTell) => void) {
+    this.isFirst = isFirst;
+    this.#topics = new Topics(published);
+    this.#tell = tell;
+  }
+
+  buffer(name: string, bytes: number): Promise<SharedArrayBuffer> {
+    return this.#ask({ share: "buffer", name, bytes }) as Promise<SharedArrayBuffer>;
+  }
+
+  memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory> {
+    return this.#ask({ share: "memory", name, options }) as Promise<StoreMemory>;
+  }
+
+  /** The process knows when all threads are through. */
+  reload<Result>(work: () => Promise<Result>): Promise<Result> {
+    return work();
+  }
+
+  publish(topic: string, value: unknown): void {
+    this.#tell({ tell: "publish", topic, value });
+  }
+
+  subscribe(topic: string, listener: Listener): () => void {
+    return this.#topics.subscribe(topic, listener);
+  }
+
+  take(message: ShareGive): void {
+    if (message.give === "published") {
+      this.#topics.deliver(message.topic, message.value);
+      return;
+    }
+    const asked = this.#asked.get(message.id);
+    this.#asked.delete(message.id);
+    if (message.give === "shared") asked?.resolve(message.value);
+    else asked?.reject(new Error(message.error));
+  }
+
+  #ask(ask: ShareAsk): Promise<SharedArrayBuffer | StoreMemory> {
+    const id = this.#nextId++;
+    const asked = Promise.withResolvers<SharedArrayBuffer | StoreMemory>();
+    this.#asked.set(id, asked);
+    this.#tell({ tell: "share", id, ask });
+    return asked.promise;
+  }
+}
+
+/** Answers for a worker. */
+export async function answerShare(hub: LocalHub, id: number, ask: ShareAsk): Promise<ShareGive> {
+  try {
+    const value =
+      ask.share === "buffer"
+        ? await hub.buffer(ask.name, ask.bytes)
+        : await hub.memory(ask.name, ask.options);
+    return { give: "shared", id, value };
+  } catch (error) {
+    return { give: "failed", id, error: (error as Error).message };
+  }
+}
+
+/** What one hook sees of the hub. @param prefix  keeps its names apart from those of other hooks */
+export function createSharedState(hub: ShareHub, prefix: string, parts: ThreadParts): SharedState {
+  const scoped = (name: string) => `${prefix}/${name}`;
+  return {
+    isFirst: hub.isFirst,
+    buffer: (name, bytes) => hub.buffer(scoped(name), bytes),
+    store: async (name, options) =>
+      new MemoryStore({
+        ...parts,
+        config: { ...options, peerIds: false },
+        memory: await hub.memory(scoped(name), options),
+        expires: hub.isFirst,
+      }),
+    publish: (topic, value) => hub.publish(scoped(topic), value),
+    subscribe: (topic, listener) => hub.subscribe(scoped(topic), listener),
+  };
+}

@@ -1,0 +1,227 @@
+import type { Frontend } from "../frontend/frontend.ts";
+import { HttpFrontend } from "../frontend/http/http-frontend.ts";
+import type { HttpOptions } from "../frontend/http/options.ts";
+import type { UdpOptions } from "../frontend/udp/options.ts";
+import { UdpFrontend } from "../frontend/udp/udp-frontend.ts";
+import { aborted } from "../lib/aborted.ts";
+import type { Clock } from "../lib/clock.ts";
+import { named } from "../middleware/define-hook.ts";
+import type { Hook } from "../middleware/hook.ts";
+import { TrackerLogic } from "../middleware/logic.ts";
+import type { DatagramOptions } from "../net/datagram.ts";
+import { type Network, portableNetwork } from "../net/network.ts";
+import type { StreamOptions } from "../net/stream.ts";
+import { ClientCounter } from "../observability/client-names.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { RateLimitedLog } from "../observability/rate-limited.ts";
+import type { PeerStore } from "../storage/peer-store.ts";
+
+/** What a tracker does, and what a reload may change of it. */
+export interface TrackerSettings {
+  /** Seconds between announces that clients are told. */
+  interval: number;
+  minInterval: number;
+  preHooks: readonly Hook[];
+  postHooks: readonly Hook[];
+  /** undefined leaves that protocol out. */
+  http: HttpOptions | undefined;
+  udp: UdpOptions | undefined;
+}
+
+/** What a tracker is made of besides. */
+export interface TrackerParts {
+  store: PeerStore;
+  clock: Clock;
+  metrics: Metrics;
+  logger: Logger;
+  /** Through Node.js unless given. */
+  network?: Network;
+  /** Whether other threads serve the same addresses. */
+  shared?: boolean;
+  /** What the frontends begin with before they take the settings as at a reload; the settings unless given. */
+  began?: Pick<TrackerSettings, "http" | "udp">;
+}
+
+/**
+ * One running tracker: store, hooks and frontends, started and stopped in order. It touches no signals and
+ * no files.
+ */
+export class Tracker {
+  readonly #parts: TrackerParts;
+  readonly #logic: TrackerLogic;
+  readonly #http: HttpFrontend | undefined;
+  readonly #udp: UdpFrontend | undefined;
+  #settings: TrackerSettings;
+  #state: "idle" | "started" | "stopped" = "idle";
+  #stopped: Promise<void> = Promise.resolve();
+  /** Settled when the hooks of earlier settings have been stopped. */
+  #retired: Promise<unknown> = Promise.resolve();
+  readonly #givenUp = Promise.withResolvers<void>();
+
+  constructor(settings: TrackerSettings, parts: TrackerParts) {
+    const { store, clock, metrics, logger, network = portableNetwork, shared = false } = parts;
+    const { http, udp } = parts.began ?? settings;
+    this.#parts = parts;
+    this.#settings = settings;
+    const log = new RateLimitedLog(logger, clock);
+    const report = (where: string, error: unknown) => {
+      metrics.counter("chihaya_failures_total", "Failures inside the tracker, by where", { where }).inc();
+      log.error(where, { where, err: error }, "internal error");
+    };
+    const clients = new ClientCounter(metrics);
+    this.#logic = new TrackerLogic(store, settings, report, ({ peerId }) => clients.count(peerId));
+    const onError = (error: Error) => report("network", error);
+    const onMissing = ({ message }: Error) => logger.warn({ reason: message }, "serving without IPv6");
+    const deps = { logic: this.#logic, clock, metrics, onError, onMissing };
+    const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });
+    this.#http = http && new HttpFrontend(http, { ...deps, listen });
+    if (settings.http) this.#http?.reload(settings.http);
+    const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });
+    const onSmallBuffer = (granted: number, wanted: number) =>
+      logger.info(
+        { granted, wanted },
+        "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
+      );
+    this.#udp = udp && new UdpFrontend(udp, { ...deps, bind, onSmallBuffer });
+    if (settings.udp) this.#udp?.reload(settings.udp);
+  }
+
+  /** The addresses that it answers on, as URLs. */
+  urls(): string[] {
+    return this.#frontends.flatMap((frontend) => frontend.urls());
+  }
+
+  /** Whether all of it has been started and nothing stopped. */
+  get isServing(): boolean {
+    return this.#state === "started";
+  }
+
+  /** Hooks that are not ready, with why. */
+  readiness(): Record<string, string> {
+    return Object.fromEntries(
+      hooksOf(this.#settings).flatMap((hook) => {
+        const state = hook.ready?.() ?? true;
+        return state === true ? [] : [[hook.name, state]];
+      }),
+    );
+  }
+
+  /**
+   * Starts the store, the hooks, the frontends; if one of them fails, stops what was started, in the opposite
+   * order, and rejects. To be called once.
+   */
+  async start(): Promise<void> {
+    const started: [string, () => void | Promise<void>][] = [];
+    try {
+      const { store } = this.#parts;
+      await store.start();
+      started.unshift(["storage", () => store.stop()]);
+      for (const hook of hooksOf(this.#settings)) {
+        await startHook(hook);
+        started.unshift([hook.name, () => hook.stop?.()]);
+      }
+      for (const frontend of this.#frontends) {
+        await frontend.start();
+        started.unshift([frontend.name, () => frontend.stop(AbortSignal.abort())]);
+      }
+      this.#state = "started";
+    } catch (error) {
+      for (const [name, stop] of started) await this.#stopPart(name, stop);
+      throw error;
+    }
+  }
+
+  /**
+   * Takes new settings without closing a socket or losing a peer: new hooks are started before they replace
+   * the old, which are stopped when no request uses them any more; one that is in both goes on as it is. If one does not
+   * start, or a route or a certificate cannot be used, it rejects and nothing has changed.
+   * @returns settings that take effect only after a restart
+   */
+  async reload(settings: TrackerSettings): Promise<string[]> {
+    const later: string[] = [];
+    const started: Hook[] = [];
+    let swap: () => Promise<void>;
+    let reloadUdp: (() => string[]) | undefined;
+    try {
+      for (const hook of without(hooksOf(settings), hooksOf(this.#settings))) {
+        await startHook(hook);
+        started.push(hook);
+      }
+      if (this.#state !== "started") throw new Error("the tracker is not running");
+      swap = this.#logic.prepare(settings);
+      reloadUdp = settings.udp && this.#udp?.prepare(settings.udp);
+      // Whoever may refuse comes before the first effect, which is this one's.
+      if (this.#http && settings.http) later.push(...this.#http.reload(settings.http));
+      else if (this.#http || settings.http) later.push("http");
+    } catch (error) {
+      await this.#stopHooks(started);
+      throw error;
+    }
+    if (reloadUdp) later.push(...reloadUdp());
+    else if (this.#udp || settings.udp) later.push("udp");
+
+    const old = without(hooksOf(this.#settings), hooksOf(settings));
+    this.#settings = settings;
+    const unused = Promise.race([swap(), this.#givenUp.promise]);
+    this.#retired = Promise.all([this.#retired, unused.then(() => this.#stopHooks(old))]);
+    return later;
+  }
+
+  /**
+   * Stops in order: accepts nothing more, lets requests and posthooks finish until `deadline` is aborted, then
+   * stops hooks and store. What fails to stop is logged, and the rest is stopped all the same. Idempotent: a
+   * second call waits for the first.
+   */
+  stop(deadline: AbortSignal): Promise<void> {
+    if (this.#state === "started") {
+      this.#state = "stopped";
+      this.#stopped = this.#stop(deadline);
+    }
+    return this.#stopped;
+  }
+
+  async #stop(deadline: AbortSignal): Promise<void> {
+    const late = aborted(deadline);
+    await Promise.all(
+      this.#frontends.map((frontend) => this.#stopPart(frontend.name, () => frontend.stop(deadline))),
+    );
+    await Promise.race([this.#logic.drained(), late]);
+    this.#givenUp.resolve();
+    await Promise.race([Promise.all([this.#retired, this.#stopHooks(hooksOf(this.#settings))]), late]);
+    await this.#stopPart("storage", () => this.#parts.store.stop());
+  }
+
+  get #frontends(): Frontend[] {
+    return [this.#http, this.#udp].filter((frontend) => frontend !== undefined);
+  }
+
+  async #stopHooks(hooks: readonly Hook[]): Promise<void> {
+    await Promise.all(hooks.map((hook) => this.#stopPart(hook.name, () => hook.stop?.())));
+  }
+
+  async #stopPart(name: string, stop: () => void | Promise<void>): Promise<void> {
+    try {
+      await stop();
+    } catch (error) {
+      this.#parts.logger.error({ err: error, part: name }, "failed to stop");
+    }
+  }
+}
+
+async function startHook(hook: Hook): Promise<void> {
+  try {
+    await hook.start?.();
+  } catch (error) {
+    throw named(hook.name, error);
+  }
+}
+
+/** Each hook once. */
+function hooksOf(settings: TrackerSettings): Hook[] {
+  return [...new Set([...settings.preHooks, ...settings.postHooks])];
+}
+
+function without(hooks: readonly Hook[], others: readonly Hook[]): Hook[] {
+  return hooks.filter((hook) => !others.includes(hook));
+}
