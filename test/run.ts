@@ -1,35 +1,40 @@
 /**
  * Runs every test of the project and closes with one line: `N passed, N failed, N skipped`.
  *
- * Usage: npm test [-- FILE-OR-GLOB...]   (default: all of src, test and examples)
+ * Usage: npm test [-- FILE-OR-GLOB... --OPTION-OF-NODE...]   (default: all of src, test and examples)
+ *        npm test -- --test-name-pattern=swarm 'src/storage/**\/*.test.ts'
  * With CHIHAYA_REQUIRE_CLIENTS=1 a missing BitTorrent client is a failure instead of a skip.
+ * A file that takes longer than CHIHAYA_TEST_FILE_SECONDS (600) is ended and fails.
  */
 import { globSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "node:test";
-import { spec } from "node:test/reporters";
+import { runTestFiles } from "./support/test-files.ts";
 
-const patterns =
-  process.argv.length > 2 ? process.argv.slice(2) : ["{src,test}/**/*.test.ts", "examples/*/*.test.ts"];
+const args = process.argv.slice(2);
+const flags = args.filter((arg) => arg.startsWith("--"));
+const given = args.filter((arg) => !arg.startsWith("--"));
+const patterns = given.length > 0 ? given : ["{src,test}/**/*.test.ts", "examples/*/*.test.ts"];
 const files = globSync(patterns).sort();
 if (files.length === 0) {
   console.error(`no test file matches ${patterns.join(" ")}`);
   process.exit(2);
 }
 
-const count = { passed: 0, failed: 0, skipped: 0 };
-const execArgv = ["--import", join(import.meta.dirname, "support/own-package.ts")]; // for the examples
-const stream = run({ files, concurrency: 2, execArgv });
-stream.on("test:summary", (summary) => {
-  if (summary.file !== undefined) return; // one per file as well as one for the whole run
-  const { tests, passed, skipped, todo } = summary.counts;
-  count.passed = passed;
-  count.skipped = skipped + todo;
-  count.failed = tests - passed - count.skipped;
+// what runs is ended and removed when this process exits
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const)
+  process.once(signal, () => process.exit(code));
+
+const ownPackage = join(import.meta.dirname, "support/own-package.ts"); // for the examples
+const { passed, failed, skipped, failures } = await runTestFiles(files, {
+  concurrency: 2,
+  limitMs: Number(process.env.CHIHAYA_TEST_FILE_SECONDS ?? 600) * 1000,
+  flags: ["--import", ownPackage, ...flags],
+  write: (text) => process.stdout.write(text),
 });
-const report = stream.compose(new spec());
-report.pipe(process.stdout);
-report.on("end", () => {
-  process.exitCode = count.failed > 0 || count.passed === 0 ? 1 : 0;
-  process.stdout.write(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`);
-});
+if (failures.length > 0) process.stdout.write(`\nFailed:\n${failures.map((line) => `  ${line}\n`).join("")}`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);

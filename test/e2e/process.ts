@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Socket } from "node:net";
 
 /** A program that runs beside the test. */
 export interface RunningProcess {
@@ -19,7 +20,11 @@ process.on("exit", () => {
 });
 process.once("SIGTERM", () => process.exit(143)); // a runner that gives up: without it "exit" is not emitted
 
-/** Starts a program with its standard input closed. A program that cannot be started has ended with the reason. */
+/**
+ * Starts a program with its standard input closed. A program that cannot be started has ended with the reason.
+ *
+ * A program that nobody stops does not keep this process alive, so that a test that fails in between still ends.
+ */
 export function startProcess(
   name: string,
   command: string,
@@ -42,8 +47,8 @@ export function startProcess(
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString("latin1")).slice(-8000);
   };
-  child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
+  for (const stream of [child.stdout, child.stderr] as Socket[]) stream.on("data", keep).unref();
+  child.unref();
   return {
     name,
     get ended() {
@@ -52,6 +57,7 @@ export function startProcess(
     output: () => output,
     async stop() {
       if (ended !== undefined) return;
+      child.ref();
       child.kill("SIGINT"); // at SIGTERM some clients leave without announcing it
       const force = setTimeout(() => child.kill("SIGKILL"), 10_000);
       await exited;

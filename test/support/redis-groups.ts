@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findFreePort } from "../e2e/ports.ts";
-import { startProcess } from "../e2e/process.ts";
+import { type RunningProcess, startProcess } from "../e2e/process.ts";
 import { type RedisServer, startRedisServer, untilOutput } from "./redis-server.ts";
 
 /** Several servers that belong together. */
@@ -32,65 +32,83 @@ export async function failOver(replica: RedisServer): Promise<void> {
   }
 }
 
+/**
+ * Starts a group step by step. If a step fails, everything that `own` was called with before is stopped: what goes on
+ * running would keep the test file from ending.
+ */
+async function startGroup(
+  start: (own: (stop: () => Promise<void>) => void) => Promise<Omit<RedisGroup, "stop">>,
+): Promise<RedisGroup> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => void (await Promise.all(stops.map((stop) => stop())));
+  try {
+    return { ...(await start((stop) => stops.push(stop))), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
 /** Three primaries and then a replica of each, on loopback. */
-export async function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
-  const settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", `${nodeTimeoutMs}`];
-  const servers: RedisServer[] = [];
-  while (servers.length < 6) servers.push(await startRedisServer(settings));
-  const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
-  await servers[0]!.cli("--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes");
-  for (const server of servers) await untilAnswer(() => server.cli("CLUSTER", "INFO"), /cluster_state:ok/);
-  for (const replica of servers.slice(3)) await untilSynced(replica);
-  return {
-    servers,
-    broker: servers.map(({ url }) => url),
-    stop: async () => void (await Promise.all(servers.map((server) => server.stop()))),
-  };
+export function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
+  return startGroup(async (own) => {
+    const settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", `${nodeTimeoutMs}`];
+    const servers: RedisServer[] = [];
+    while (servers.length < 6) {
+      const server = await startRedisServer(settings);
+      own(server.stop);
+      servers.push(server);
+    }
+    const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
+    await servers[0]!.cli("--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes");
+    for (const server of servers) await untilAnswer(() => server.cli("CLUSTER", "INFO"), /cluster_state:ok/);
+    for (const replica of servers.slice(3)) await untilSynced(replica);
+    return { servers, broker: servers.map(({ url }) => url) };
+  });
 }
 
 /** A primary, a replica, and three sentinels that know them as `chihaya`. */
-export async function startRedisSentinels(): Promise<RedisGroup> {
-  const primary = await startRedisServer();
-  const replica = await startRedisServer(["--replicaof", "127.0.0.1", `${primary.port}`]);
-  await untilSynced(replica);
-  const directory = mkdtempSync(join(tmpdir(), "chihaya-sentinel-"));
-  const sentinels = await Promise.all(
-    [1, 2, 3].map(async (n) => {
-      const port = await findFreePort();
-      const file = join(directory, `${n}.conf`);
-      const lines = [
-        `port ${port}`,
-        "bind 127.0.0.1",
-        `dir ${directory}`,
-        `sentinel monitor chihaya 127.0.0.1 ${primary.port} 2`,
-        "sentinel down-after-milliseconds chihaya 500",
-        "sentinel failover-timeout chihaya 2000",
-      ];
-      writeFileSync(file, `${lines.join("\n")}\n`);
-      const sentinel = startProcess("redis-sentinel", "redis-sentinel", [file]);
-      await untilOutput(sentinel, /\+monitor/);
-      const ask = (): Promise<string> => redisCliOf(primary, port);
-      return { port, sentinel, ask };
-    }),
-  );
-  for (const { ask } of sentinels) {
-    await untilAnswer(ask, /num-slaves\n1\n.*num-other-sentinels\n2\n/s);
-  }
-  return {
-    servers: [primary, replica],
-    broker: sentinels.map(({ port }) => `redis://127.0.0.1:${port}/0`),
-    stop: async () => {
-      await Promise.all([
-        ...sentinels.map(({ sentinel }) => sentinel.stop()),
-        primary.stop(),
-        replica.stop(),
-      ]);
+export function startRedisSentinels(): Promise<RedisGroup> {
+  return startGroup(async (own) => {
+    const primary = await startRedisServer();
+    own(primary.stop);
+    const replica = await startRedisServer(["--replicaof", "127.0.0.1", `${primary.port}`]);
+    own(replica.stop);
+    await untilSynced(replica);
+    const directory = mkdtempSync(join(tmpdir(), "chihaya-sentinel-"));
+    const sentinels: RunningProcess[] = [];
+    own(async () => {
+      await Promise.all(sentinels.map((sentinel) => sentinel.stop()));
       rmSync(directory, { recursive: true, force: true });
-    },
-  };
+    });
+    const ports: number[] = [];
+    while (ports.length < 3) {
+      const port = await findFreePort();
+      const sentinel = startSentinel(directory, port, primary.port);
+      sentinels.push(sentinel);
+      await untilOutput(sentinel, /\+monitor/);
+      ports.push(port);
+    }
+    for (const port of ports) {
+      // redis-cli takes the last `-p`
+      const ask = () => primary.cli("-p", `${port}`, "SENTINEL", "MASTER", "chihaya");
+      await untilAnswer(ask, /num-slaves\n1\n.*num-other-sentinels\n2\n/s);
+    }
+    return { servers: [primary, replica], broker: ports.map((port) => `redis://127.0.0.1:${port}/0`) };
+  });
 }
 
-/** What a sentinel knows of its primary. redis-cli takes the last `-p`. */
-function redisCliOf(server: RedisServer, port: number): Promise<string> {
-  return server.cli("-p", `${port}`, "SENTINEL", "MASTER", "chihaya");
+function startSentinel(directory: string, port: number, primaryPort: number): RunningProcess {
+  const file = join(directory, `${port}.conf`);
+  const lines = [
+    `port ${port}`,
+    "bind 127.0.0.1",
+    `dir ${directory}`,
+    `sentinel monitor chihaya 127.0.0.1 ${primaryPort} 2`,
+    "sentinel down-after-milliseconds chihaya 500",
+    "sentinel failover-timeout chihaya 2000",
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  // redis-sentinel is the same program, but Debian has it in a package of its own
+  return startProcess("sentinel", "redis-server", [file, "--sentinel"]);
 }

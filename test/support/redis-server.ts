@@ -17,10 +17,16 @@ export interface RedisServer {
 }
 
 /** False, or why tests with an engine are skipped; with CHIHAYA_REQUIRE_CLIENTS=1 a missing one fails them. */
-export const withoutRedis: string | false =
-  (await canRun("redis-server", ["--version"])) || process.env.CHIHAYA_REQUIRE_CLIENTS === "1"
-    ? false
-    : "redis-server is not installed (apt install redis-server)";
+export const withoutRedis: string | false = await reasonWithoutRedis();
+
+async function reasonWithoutRedis(): Promise<string | false> {
+  if (process.env.CHIHAYA_REQUIRE_CLIENTS === "1") return false;
+  for (const program of ["redis-server", "redis-cli"]) {
+    if (!(await canRun(program, ["--version"])))
+      return `${program} is not installed (apt install redis-server)`;
+  }
+  return false;
+}
 
 /** Starts a server and waits until it takes commands. @param port  a free one where it is absent */
 export async function startRedisServer(
@@ -59,7 +65,8 @@ export async function startRedisServer(
 /** Waits until a program has written something, or rejects when it has ended. */
 export async function untilOutput(process: RunningProcess, pattern: RegExp): Promise<void> {
   while (!pattern.test(process.output())) {
-    if (process.ended !== undefined) throw new Error(`${process.name} ended: ${process.output()}`);
+    if (process.ended !== undefined)
+      throw new Error(`${process.name} ended with ${process.ended}: ${process.output()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
@@ -67,5 +74,6 @@ export async function untilOutput(process: RunningProcess, pattern: RegExp): Pro
 async function redisCli(port: number, args: readonly string[]): Promise<string> {
   const cli = startProcess("redis-cli", "redis-cli", ["-p", `${port}`, ...args]);
   while (cli.ended === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  if (typeof cli.ended === "string") throw new Error(`redis-cli: ${cli.ended}`); // could not be started, or was killed
   return cli.output();
 }

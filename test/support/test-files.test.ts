@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { runTestFiles, type TestFilesResult } from "./test-files.ts";
+import { untilRefused } from "./until-refused.ts";
+
+const head = `
+  import { spawn } from "node:child_process";
+  import { mkdtempSync, writeFileSync } from "node:fs";
+  import { createServer } from "node:net";
+  import { tmpdir } from "node:os";
+  import { join } from "node:path";
+  import { after, describe, test } from "node:test";
+`;
+
+/** Prints the port of a program that listens, and a directory that it never removes. */
+const leavesThings = `
+  const listen = "require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })";
+  test("leaves things behind", async () => {
+    const child = spawn(process.execPath, ["-e", listen], { stdio: ["ignore", "pipe", "ignore"] });
+    const [port] = await new Promise((resolve) => child.stdout.once("data", (data) => resolve([Number(data)])));
+    console.log(JSON.stringify({ port, directory: mkdtempSync(join(tmpdir(), "left-")) }));
+  });
+`;
+
+function writeTests(t: TestContext, files: Record<string, string>): string {
+  const directory = mkdtempSync(join(tmpdir(), "chihaya-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), head + text);
+  return directory;
+}
+
+async function run(directory: string, limitMs: number): Promise<TestFilesResult & { output: string }> {
+  let output = "";
+  const write = (text: string) => {
+    output += text;
+  };
+  const files = readdirSync(directory).sort();
+  const paths = files.map((file) => join(directory, file));
+  const result = await runTestFiles(paths, { concurrency: 2, limitMs, flags: [], write });
+  const failures = result.failures.map((line) => line.replaceAll(`${directory}/`, ""));
+  return { ...result, failures, output };
+}
+
+function thingsLeft(output: string): { port: number; directory: string } {
+  return JSON.parse(/^\{"port".*\}$/m.exec(output)![0]);
+}
+
+test("tests are counted, and failures name their place", async (t) => {
+  const directory = writeTests(t, {
+    "counts.mjs": `
+      describe("a suite", () => {
+        test("passes", () => {});
+        test("is skipped", { skip: "a reason" }, () => {});
+        test("is to do", { todo: true }, () => { throw new Error("not yet"); });
+      });
+      test("fails", () => { throw new Error("as it should"); });`,
+    "dies.mjs": `test("passes", () => {}); setImmediate(() => process.kill(process.pid, "SIGKILL"));`,
+    "hook.mjs": `describe("a suite", () => { after(() => { throw new Error("hook"); }); test("passes", () => {}); });`,
+    "syntax.mjs": "this is no program",
+  });
+  const { passed, failed, skipped, failures, output } = await run(directory, 600_000);
+  assert.equal(failed, 4, output);
+  assert.equal(skipped, 2);
+  assert.ok(passed >= 2); // whether the one in the file that dies is seen is open
+  const lines = failures.sort().map((line) => line.replace(/:\d+:\d+:/, ":"));
+  assert.deepEqual(
+    lines.map((line) => line.replace(/, in: .*/, "")),
+    ["counts.mjs: fails", "dies.mjs: ended with SIGKILL", "hook.mjs: a suite", "syntax.mjs: ended with 1"],
+  );
+  assert.match(output, /as it should/);
+});
+
+const hanging = {
+  "a server that listens": `createServer().listen(0, "127.0.0.1"); test("passes", () => {});`,
+  "a test that waits": `test("waits", () => new Promise(() => setInterval(() => {}, 1000)));`,
+  "a loop, and SIGTERM is ignored": `process.on("SIGTERM", () => {}); test("loops", () => { for (;;); });`,
+  "a program that goes on": leavesThings,
+};
+for (const [what, text] of Object.entries(hanging)) {
+  test(`a file that hangs fails with its name: ${what}`, async (t) => {
+    const { failed, failures } = await run(writeTests(t, { "hangs.mjs": text }), 1000);
+    assert.equal(failed, 1);
+    assert.match(failures[0]!, /^hangs\.mjs: still running after 1 s/);
+  });
+}
+
+test("what a test that fails leaves behind goes with its file", async (t) => {
+  const text = `${leavesThings} test("fails", () => { process.exit(1); });`;
+  const { failed, output } = await run(writeTests(t, { "leaves.mjs": text }), 600_000);
+  assert.equal(failed, 1);
+  const { port, directory } = thingsLeft(output);
+  await untilRefused(port);
+  assert.ok(!existsSync(directory));
+});
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const) {
+  test(`${signal} ends the run and all that it has started`, async (t) => {
+    const directory = writeTests(t, { "leaves.mjs": leavesThings });
+    const runner = join(import.meta.dirname, "../run.ts");
+    const child = spawn(process.execPath, [runner, join(directory, "leaves.mjs")], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(child, "exit");
+    let output = "";
+    for await (const chunk of child.stdout.setEncoding("utf8")) {
+      output += chunk;
+      if (/^\{"port".*\}$/m.test(output)) break;
+    }
+    child.kill(signal);
+    assert.deepEqual(await ended, [code, null]);
+    const left = thingsLeft(output);
+    await untilRefused(left.port);
+    assert.ok(!existsSync(left.directory));
+  });
+}

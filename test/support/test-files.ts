@@ -1,0 +1,162 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestRecord } from "./test-reporter.ts";
+
+/** How test files are run. */
+export interface TestFilesOptions {
+  /** Files that run at the same time. */
+  concurrency: number;
+  /** How long one file may take. */
+  limitMs: number;
+  /** Options of Node.js, for each file. */
+  flags: readonly string[];
+  write(text: string): void;
+}
+
+/** What the files have shown. */
+export interface TestFilesResult {
+  passed: number;
+  failed: number;
+  skipped: number;
+  /** A line for each failure, which names its file. */
+  failures: string[];
+}
+
+const reporter = join(import.meta.dirname, "test-reporter.ts");
+
+/**
+ * Runs test files, each in a process group and with a temporary directory (TMPDIR) of its own. When the process of a file
+ * has ended, what it has left behind is removed: processes that it started and its temporary directory. The same happens
+ * to the files that run when this process exits.
+ *
+ * A file that takes longer than the limit is ended by force and fails.
+ */
+export async function runTestFiles(
+  files: readonly string[],
+  options: TestFilesOptions,
+): Promise<TestFilesResult> {
+  const result: TestFilesResult = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const waiting = [...files];
+  const live = files.length === 1; // with several their outputs would mix
+  const runNext = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const { output, seconds, records, ended } = await runTestFile(file, options, live);
+      options.write(`${output}# ${file} (${seconds.toFixed(1)} s)\n`);
+      const counted = records.filter(({ counts }) => counts);
+      const failed = counted.filter(({ step }) => step === "failed").length;
+      result.passed += counted.filter(({ step }) => step === "passed").length;
+      result.skipped += counted.filter(({ step }) => step === "skipped").length;
+      result.failed += failed;
+      const failures = records
+        .filter(({ step }) => step === "failed")
+        .map(({ name, at }) => `${file}:${at}: ${name}`);
+      // a file can fail while its tests pass: it dies, it hangs, or a hook of a suite fails
+      if (ended !== "ended with 0" && (failed === 0 || ended !== "ended with 1")) {
+        result.failed++;
+        if (failures.length === 0 || ended !== "ended with 1")
+          failures.push(`${file}: ${ended}${unfinished(records)}`);
+      }
+      result.failures.push(...failures);
+    }
+  };
+  await Promise.all(Array.from({ length: options.concurrency }, runNext));
+  return result;
+}
+
+interface FileRun {
+  output: string;
+  seconds: number;
+  records: TestRecord[];
+  /** How its process ended. */
+  ended: string;
+}
+
+/** Cleans up after the files that run. */
+const cleanUps = new Set<() => void>();
+process.on("exit", () => {
+  for (const cleanUp of cleanUps) cleanUp();
+});
+
+async function runTestFile(
+  file: string,
+  { flags, limitMs, write }: TestFilesOptions,
+  live: boolean,
+): Promise<FileRun> {
+  const directory = mkdtempSync(join(tmpdir(), "chihaya-test-"));
+  const recordFile = join(directory, "records");
+  const temporary = join(directory, "tmp");
+  writeFileSync(recordFile, "");
+  mkdirSync(temporary);
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env; // set where this runs in a test itself
+  const began = performance.now();
+  const child = spawn(
+    process.execPath,
+    [...flags, `--test-reporter=${reporter}`, "--test-reporter-destination=stdout", file],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true, // the leader of a process group
+      env: { ...env, TMPDIR: temporary, CHIHAYA_TEST_RECORDS: recordFile },
+    },
+  );
+  const cleanUp = () => {
+    killGroup(child);
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  };
+  cleanUps.add(cleanUp);
+
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      if (live) write(text);
+      else output += text;
+    });
+  }
+  let isLate = false;
+  const limit = setTimeout(() => {
+    isLate = true;
+    killGroup(child);
+  }, limitMs);
+  const ended = await new Promise<string>((resolve) => {
+    let how = "";
+    child.on("exit", (code, signal) => {
+      how = `ended with ${code ?? signal}`;
+      killGroup(child); // whatever it started and left running, which also holds its output open
+    });
+    child.on("error", (error) => resolve(error.message));
+    child.on("close", () => resolve(how));
+  });
+  clearTimeout(limit);
+  const records = readFileSync(recordFile, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as TestRecord);
+  cleanUp();
+  cleanUps.delete(cleanUp);
+  return {
+    output,
+    seconds: (performance.now() - began) / 1000,
+    records,
+    ended: isLate ? `still running after ${limitMs / 1000} s` : ended,
+  };
+}
+
+/** Ends all processes of the group that `child` leads or has led. */
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // none is left
+  }
+}
+
+/** Names the tests that had begun and were not over. */
+function unfinished(records: readonly TestRecord[]): string {
+  const names = new Map<string, string>();
+  for (const { step, name, at } of records) {
+    if (step === "started") names.set(at, name);
+    if (step === "over") names.delete(at);
+  }
+  return names.size === 0 ? "" : `, in: ${[...names.values()].join(" > ")}`;
+}
