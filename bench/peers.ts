@@ -25,16 +25,11 @@ import {
 } from "./support/contestants.ts";
 import { createLoad, type Figures, fill, measure } from "./support/measure.ts";
 import { plot } from "./support/plot.ts";
+import { populations } from "./support/populations.ts";
 import { type Measured, type Report, summarize, table } from "./support/report.ts";
 import { createScratchDirectory } from "./support/scratch.ts";
 import { pinLoad, type Server } from "./support/server.ts";
 import { checkTargets } from "./support/targets.ts";
-
-const populations: Readonly<Record<string, PopulationShape>> = {
-  tiny: { torrents: 1000, peers: 20_000 },
-  small: { torrents: 10_000, peers: 1_000_000 },
-  large: { torrents: 1_000_000, peers: 2_000_000 },
-};
 
 const contestants: readonly Contestant[] = [
   chihaya({ network: "linux", workers: 1 }),

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { announce } from "../../src/client/tracker-client.ts";
 import { Population, type PopulationShape } from "../../src/load/population.ts";
@@ -45,7 +45,7 @@ export interface OwnOptions {
 /** This tracker, from a configuration file, as its users run it. */
 export function chihaya(options: OwnOptions): Contestant {
   const { network, workers, settings = "", http = "", storage = "", whitelist = false } = options;
-  const main = join(bench, "..", options.main ?? "src/cli/main.ts");
+  const main = resolve(bench, "..", options.main ?? "src/cli/main.ts");
   const threads = workers === 1 ? "1 worker" : `${workers} workers`;
   const name = `chihaya, ${network}, ${threads}${whitelist ? ", whitelist" : ""}`;
   return {
