@@ -1,6 +1,8 @@
 import { type Level, NetworksLevel, PrefixLevel } from "../../src/hooks/locality/level.ts";
 import { Locality } from "../../src/hooks/locality/locality.ts";
+import { secretWords } from "../../src/hooks/locality/neighbourhood-swarms.ts";
 import { createRandom } from "../../src/lib/clock.ts";
+import { drawKeys } from "../../src/lib/keyed-hash.ts";
 import type { AnnounceStep } from "../../src/middleware/hook.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
 import { createConnectRequest } from "../../src/protocol/udp/client.ts";
@@ -67,7 +69,7 @@ function createTracker(peers: number, around: Level[] | undefined) {
   const store = createStore(peers * 2);
   if (around === undefined) return { random, clock, store, aroundAnnounce: (step: AnnounceStep) => step };
   const given = [...around, undefined].map(() => ({ inc: () => undefined }));
-  const parts = { store: createStore(peers * 4), secret: Int32Array.of(1, 2), remoteQuota: 0.2, given };
+  const parts = { store: createStore(peers * 4), secret: drawKeys(secretWords), remoteQuota: 0.2, given };
   const hook = new Locality({ ...parts, levels: around, order: "near-first" });
   return { random, clock, store, aroundAnnounce: (step: AnnounceStep) => hook.around(step) };
 }

@@ -1,5 +1,10 @@
+import { hashKeys, hashWords } from "../lib/keyed-hash.ts";
+
 /** An address family by its IP version. IPv4-mapped IPv6 addresses never get past the door as 6. */
 export type Family = 4 | 6;
+
+/** Words of key that {@link Address.hashNetwork} takes. */
+export const networkKeys: number = hashKeys(2);
 
 /**
  * An IP address as packed bytes, made to be reused: it is written in place for each request.
@@ -57,13 +62,12 @@ export class Address {
   }
 
   /**
-   * Hashes what one client has to itself: an IPv4 address, or the first 64 bits of an IPv6 one. Fast, and no secret.
-   * @returns 32 bits, unsigned, of which the upper ones are the better
+   * Hashes what one client has to itself: an IPv4 address, or the first 64 bits of an IPv6 one.
+   * @param keys  {@link networkKeys} random words from `at`, which nobody else knows; see {@link hashWords}
+   * @returns 32 bits, signed
    */
-  hashNetwork(seed = 0): number {
-    const { words } = this;
-    const hash = Math.imul(words[0]! ^ seed ^ Math.imul(words[1]!, 0x85ebca6b), 0x9e3779b1);
-    return (hash ^ (hash >>> 15)) >>> 0;
+  hashNetwork(keys: Int32Array, at = 0): number {
+    return hashWords(this.words, 0, 2, this.family, keys, at);
   }
 
   /** Formats the address as text: dotted quad, or IPv6 in the canonical form of RFC 5952. */

@@ -1,6 +1,7 @@
-/** Words before the slots: slots, keys, whether the zero key is one of them, seed. */
-const head = 4;
-const [slotsAt, sizeAt, zeroAt, seedAt] = [0, 1, 2, 3];
+import { drawKeys, hashKeys, hashWords } from "./keyed-hash.ts";
+
+/** Words before the slots: slots, keys, whether the zero key is one of them, then the keys of the hash. */
+const [slotsAt, sizeAt, zeroAt, hashKeysAt] = [0, 1, 2, 3];
 /** Slots a key, so that three quarters are used at most. */
 const slotsPerKey = 4 / 3;
 /** No slot has the key, and none is free. */
@@ -11,22 +12,25 @@ const full = 0;
  * threads may share. Looking one up allocates nothing, compares all of its bits, and comes to an end whatever the memory
  * holds, even while it is being written.
  *
- * Shape: four words of head, then slots of one key each, open addressing with linear probing. A slot of zeros is free;
+ * Shape: the head, then slots of one key each, open addressing with linear probing. A slot of zeros is free;
  * the zero key is kept in the head. With {@link KeySet.words} of room: 27 bytes an infohash.
  */
 export class KeySet {
   readonly #width: number;
+  /** Words before the first slot. */
+  readonly head: number;
   readonly #words: Int32Array;
 
   /** @param width  words of a key @param words  zeros, or what another set of that width has been written in */
   constructor(width: number, words: Int32Array) {
     this.#width = width;
+    this.head = headFor(width);
     this.#words = words;
   }
 
   /** Words of memory for so many keys. */
   static words(width: number, keys: number): number {
-    return head + slotsFor(keys) * width;
+    return headFor(width) + slotsFor(keys) * width;
   }
 
   get size(): number {
@@ -35,18 +39,18 @@ export class KeySet {
 
   /** Words from the start of the memory to the end of its last slot. */
   get used(): number {
-    return head + this.#words[slotsAt]! * this.#width;
+    return this.head + this.#words[slotsAt]! * this.#width;
   }
 
   /**
-   * Makes room for `keys` in memory that is zero behind the head.
-   * @param seed  unpredictable, so that nobody can choose keys whose look-up is slow
+   * Makes room for `keys` in memory that is zero behind the head. The hash gets keys of its own, so that nobody can choose
+   * keys whose look-up is slow.
    */
-  begin(keys: number, seed: number): void {
+  begin(keys: number): void {
     this.#words[slotsAt] = slotsFor(keys);
     this.#words[sizeAt] = 0;
     this.#words[zeroAt] = 0;
-    this.#words[seedAt] = seed;
+    this.#words.set(drawKeys(hashKeys(this.#width)), hashKeysAt);
   }
 
   /** Adds the key at `from[at..]`. Not more keys than there is room for. */
@@ -73,14 +77,10 @@ export class KeySet {
     const words = this.#words;
     const width = this.#width;
     const slots = words[slotsAt]!;
-    let hash = words[seedAt]!;
-    for (let i = 0; i < width; i++) {
-      hash = Math.imul(hash ^ from[at + i]!, 0x9e3779b1);
-      hash ^= hash >>> 15;
-    }
+    const hash = hashWords(from, at, width, 0, words, hashKeysAt);
     let slot = Math.floor(((hash >>> 0) * slots) / 0x100000000);
     for (let n = 0; n < slots; n++) {
-      const offset = head + slot * width;
+      const offset = this.head + slot * width;
       let i = 0;
       for (; i < width && words[offset + i] === from[at + i]; i++);
       if (i === width) return offset;
@@ -93,11 +93,16 @@ export class KeySet {
   /** Offset in the memory of the first key at `from` or behind it; -1 where there is none. The zero key has no place. */
   next(from: number): number {
     const end = this.used;
-    for (let at = Math.max(from, head); at < end; at += this.#width) {
+    for (let at = Math.max(from, this.head); at < end; at += this.#width) {
       if (!isZero(this.#words, at, this.#width)) return at;
     }
     return -1;
   }
+}
+
+/** Words before the slots of keys of so many words. */
+function headFor(width: number): number {
+  return hashKeysAt + hashKeys(width);
 }
 
 function slotsFor(keys: number): number {

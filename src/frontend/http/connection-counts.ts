@@ -1,4 +1,5 @@
-import type { Address } from "../../ip/address.ts";
+import { type Address, networkKeys } from "../../ip/address.ts";
+import { drawKeys } from "../../lib/keyed-hash.ts";
 
 /** log2 of the number of counters. */
 const bits = 12;
@@ -9,8 +10,8 @@ const bits = 12;
  */
 export class ConnectionCounts {
   readonly #counts = new Uint32Array(1 << bits);
-  /** Unpredictable, so that nobody can choose an address that shares the counter of another. */
-  readonly #seed = (Math.random() * 2 ** 32) | 0;
+  /** Secret, so that nobody can choose an address that shares the counter of another. */
+  readonly #keys = drawKeys(networkKeys);
 
   /** @returns how many connections the address has now */
   add(address: Address): number {
@@ -22,6 +23,6 @@ export class ConnectionCounts {
   }
 
   #slot(address: Address): number {
-    return address.hashNetwork(this.#seed) >>> (32 - bits);
+    return address.hashNetwork(this.#keys) >>> (32 - bits);
   }
 }

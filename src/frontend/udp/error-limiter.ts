@@ -1,4 +1,5 @@
-import type { Address } from "../../ip/address.ts";
+import { type Address, networkKeys } from "../../ip/address.ts";
+import { drawKeys } from "../../lib/keyed-hash.ts";
 
 /** log2 of the number of counters. */
 const bits = 12;
@@ -10,6 +11,8 @@ const bits = 12;
  */
 export class ErrorLimiter {
   readonly #counts = new Uint16Array(1 << bits);
+  /** Secret, so that nobody can choose an address that shares the counter of another. */
+  readonly #keys = drawKeys(networkKeys);
   #second = -1;
 
   /**
@@ -21,7 +24,7 @@ export class ErrorLimiter {
       this.#counts.fill(0);
       this.#second = seconds;
     }
-    const index = address.hashNetwork() >>> (32 - bits);
+    const index = address.hashNetwork(this.#keys) >>> (32 - bits);
     if (this.#counts[index]! >= limit) return false;
     this.#counts[index]!++;
     return true;

@@ -1,11 +1,13 @@
+import { shareKeys } from "../../lib/keyed-hash.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
-import type { FurtherStoreOptions, SharedState } from "../../middleware/shared-state.ts";
+import type { FurtherStoreOptions } from "../../middleware/shared-state.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import type { PeerStore, StoreStatistics } from "../../storage/peer-store.ts";
 import { DatabaseLevel } from "./database-level.ts";
 import { type Level, NetworksLevel, PrefixLevel } from "./level.ts";
 import { Locality, type LocalityOrder } from "./locality.ts";
+import { secretWords } from "./neighbourhood-swarms.ts";
 import type { MmdbField } from "./read-mmdb.ts";
 
 /** One level: whose addresses share their first bits, or are in networks of the same name, autonomous system or country. */
@@ -41,7 +43,7 @@ export interface LocalityOptions {
 export async function createLocality(
   { levels, remoteQuota, order, maxPeers }: LocalityOptions,
   lifetime: Pick<FurtherStoreOptions, "peerLifetime" | "gcInterval">,
-  { random, metrics, shared, logger }: Pick<HookDeps, "random" | "metrics" | "shared" | "logger">,
+  { metrics, shared, logger }: Pick<HookDeps, "metrics" | "shared" | "logger">,
 ): Promise<Hook> {
   const store = await shared.store("neighbourhoods", { ...lifetime, maxPeers });
   const made = levels.map((options, number) => createLevel(options, number, { shared, logger }));
@@ -49,7 +51,7 @@ export async function createLocality(
   const locality = new Locality({
     levels: made,
     store,
-    secret: await shareSecret(shared, random.next),
+    secret: shareKeys(new Int32Array(await shared.buffer("secret", 4 * secretWords))),
     remoteQuota,
     order,
     given: [...made.map(({ name }) => name), "beyond"].map((level) =>
@@ -89,13 +91,6 @@ function createLevel(
   if (by === "prefix") return new PrefixLevel(name, options.ipv4, options.ipv6);
   if (by === "networks") return NetworksLevel.parse(name, options.networks);
   return new DatabaseLevel(name, number, options, deps);
-}
-
-/** Two random words: who comes first writes them. */
-async function shareSecret(shared: SharedState, draw: () => number): Promise<Int32Array> {
-  const secret = new Int32Array(await shared.buffer("secret", 8));
-  for (let i = 0; i < secret.length; i++) Atomics.compareExchange(secret, i, 0, draw() | 1);
-  return secret;
 }
 
 /** @returns how to stop watching */

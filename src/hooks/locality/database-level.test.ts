@@ -175,7 +175,7 @@ test("a hook of which one database cannot be read leaves nothing behind", async 
       ...{ remoteQuota: 0.2, order: "near-first", maxPeers: 100 },
     },
     { peerLifetime: 60, gcInterval: 60 },
-    { random: parts.random, metrics: new Metrics(), shared: counted, logger: silentLogger },
+    { metrics: new Metrics(), shared: counted, logger: silentLogger },
   );
   await assert.rejects(async () => hook.start!(), /no such file/);
   assert.deepEqual([...subscriptions], []);
@@ -192,7 +192,7 @@ test("a hook shows its store from its start to its stop", async () => {
       ...{ remoteQuota: 0.2, order: "near-first", maxPeers: 100 },
     },
     { peerLifetime: 60, gcInterval: 60 },
-    { random: parts.random, metrics, shared, logger: silentLogger },
+    { metrics, shared, logger: silentLogger },
   );
   const shown = () =>
     metrics.snapshot().flatMap(({ name, series }) => (/stored|refused/.test(name) ? series : []));

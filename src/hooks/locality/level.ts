@@ -6,7 +6,7 @@ import { noPrefix, type PrefixMap, PrefixMapBuilder } from "../../ip/prefix-map.
 export interface Level {
   /** Names the level in metrics. */
   readonly name: string;
-  /** Two words that tell the neighbourhood from others of its level, the same in every thread and after a reload. */
+  /** Words that tell the neighbourhood from others of its level, the same in every thread and after a reload; five at most. */
   readonly key: Int32Array;
   /** Enters the neighbourhood of an address. @returns whether it has one. Never allocates. */
   enter(address: Address): boolean;
@@ -17,11 +17,11 @@ export interface Level {
 /** Neighbours share the first bits of their addresses. */
 export class PrefixLevel implements Level {
   readonly name: string;
-  readonly key: Int32Array = new Int32Array(2);
+  /** The bits that neighbours share, then the family and the lengths of the prefixes, which a reload may change. */
+  readonly key: Int32Array = new Int32Array(5);
   readonly #mask4: Int32Array;
   readonly #mask6: Int32Array;
-  readonly #salt: number;
-  readonly #entered = new Int32Array(4);
+  readonly #lengths: number;
   #family = 0;
 
   /** @param ipv4  bits that neighbours share, 0 to 32 @param ipv6  the same, 0 to 128 */
@@ -29,22 +29,21 @@ export class PrefixLevel implements Level {
     this.name = name;
     this.#mask4 = prefixMask(ipv4);
     this.#mask6 = prefixMask(ipv6);
-    this.#salt = ipv4 * 256 + ipv6; // a reload may change them
+    this.#lengths = ipv4 * 256 + ipv6;
   }
 
   enter({ family, words }: Address): boolean {
     const mask = family === 4 ? this.#mask4 : this.#mask6;
-    const entered = this.#entered;
+    const { key } = this;
     this.#family = family;
-    for (let i = 0; i < 4; i++) entered[i] = words[i]! & mask[i]!;
-    this.key[0] = entered[0]! ^ Math.imul(entered[2]!, 0x9e3779b1);
-    this.key[1] = entered[1]! ^ Math.imul(entered[3]! ^ this.#salt, 0x85ebca6b);
+    for (let i = 0; i < 4; i++) key[i] = words[i]! & mask[i]!;
+    key[4] = (family << 16) | this.#lengths;
     return true;
   }
 
   has({ family, words }: Address): boolean {
     const mask = family === 4 ? this.#mask4 : this.#mask6;
-    const entered = this.#entered;
+    const entered = this.key;
     return (
       family === this.#family &&
       (words[0]! & mask[0]!) === entered[0] &&

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { invert } from "../../../test/support/chosen-networks.ts";
 import { MapStore } from "../../../test/support/map-store.ts";
 import { compareWithModel } from "../../../test/support/model.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { Address } from "../../ip/address.ts";
 import { createRandom } from "../../lib/clock.ts";
+import { drawKeys } from "../../lib/keyed-hash.ts";
 import { StoreTester, type TestPeer, testInfoHash } from "../../storage/conformance/store-tester.ts";
 import { type ConformanceEnvironment, storeConformance } from "../../storage/conformance.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import { type Level, NetworksLevel, PrefixLevel } from "./level.ts";
 import { Locality, type LocalityOrder } from "./locality.ts";
+import { secretWords } from "./neighbourhood-swarms.ts";
+import { hashPeer } from "./peer-lists.ts";
 
 interface Setup {
   levels: readonly Level[];
@@ -32,7 +36,7 @@ function decorate(store: PeerStore, environment: ConformanceEnvironment, setup: 
       counts[i]! += by;
     },
   }));
-  const secret = Int32Array.of(0x1234567, -0x7654321);
+  const secret = drawKeys(secretWords);
   const locality = new Locality({ levels, store: near, secret, remoteQuota, order, given });
   const step = locality.around((...args) => store.announce(...args));
   const decorated = new Proxy(store, {
@@ -124,6 +128,39 @@ function setUp(setup: Setup, Store = MapStore) {
 const racks = (options: Partial<Setup> = {}): Setup => ({
   levels: [new PrefixLevel("rack", 16, 48)],
   ...options,
+});
+
+test("nobody can choose an address in the neighbourhood of others", async () => {
+  const { tester, join } = setUp({ levels: [new PrefixLevel("rack", 24, 96)], remoteQuota: 0 });
+  const victim = peer("2001:db8:1:2:3:4:0:7");
+  const neighbours = [1, 2, 3].map((n) => peer(`2001:db8:1:2:3:4:0:${n}`));
+  // Where two words of a key are `w0 ^ w2 * 0x9e3779b1` and `w1 ^ w3 ...`, the third word makes up for the first.
+  const strangers = Array.from({ length: 16 }, (_, n) => {
+    const stranger = peer(`2001:1db${n.toString(16)}:1:2::1`);
+    const [own, theirs] = [stranger.address.words, victim.address.words];
+    const wanted = theirs[0]! ^ Math.imul(theirs[2]!, 0x9e3779b1);
+    own[2] = Math.imul(own[0]! ^ wanted, invert(0x9e3779b1));
+    return stranger;
+  });
+  await join([...strangers, ...neighbours]);
+  const { peers } = await tester.announce(torrent, victim, { numWant: 3 });
+  assert.deepEqual(
+    [...peers].sort(),
+    neighbours.map(({ address, port }) => `${address}:${port}`),
+  );
+});
+
+test("peers cannot be chosen that look alike to the list of neighbours", () => {
+  // All have one value where port and address are folded into each other before they are multiplied.
+  const bytes = new Uint8Array(6);
+  const view = new DataView(bytes.buffer);
+  const hashes = new Set<number>();
+  for (let n = 0; n < 64; n++) {
+    view.setInt32(0, 0x12345678 ^ (n << 8), true);
+    view.setUint16(4, 1000 ^ n, true);
+    hashes.add(hashPeer(view, 6));
+  }
+  assert.ok(hashes.size > 32, `${hashes.size} values of 1,024`);
 });
 
 for (const Store of [MapStore, LateStore]) {

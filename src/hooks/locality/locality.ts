@@ -21,7 +21,7 @@ export interface LocalityParts {
   levels: readonly Level[];
   /** Where the peers of each neighbourhood are kept; answers at once. */
   store: PeerStore;
-  /** Two random words, the same for all that share the store. */
+  /** {@link secretWords} random ones, the same for all that share the store. */
   secret: Int32Array;
   /** Share of a list that is kept for peers from beyond a level; 0 to below 1. */
   remoteQuota: number;

@@ -2,16 +2,21 @@ import { AnnounceRequest, AnnounceResponse, Counter } from "../../bittorrent/ann
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import { Address } from "../../ip/address.ts";
+import { hashKeys, hashWords } from "../../lib/keyed-hash.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
 import { createList, hashPeer, isAmong, isPeer, readAddress, roomOf } from "./peer-lists.ts";
 
+/** Words of a level's key at most. */
+const maxKeyWords = 5;
+/** Random words that {@link NearSwarms} hashes with. */
+export const secretWords: number = 2 * hashKeys(maxKeyWords);
 /** Words of a bit for each value of {@link hashPeer}. */
 const markWords = 32;
 
 /**
  * The swarms of one level: of each torrent and neighbourhood one, in a store that they share with the other levels.
- * Their infohashes are those of the torrents with neighbourhood and level mixed in.
+ * Their infohashes are those of the torrents with a keyed hash of neighbourhood and level mixed in.
  */
 export class NearSwarms {
   readonly level: Level;
@@ -28,7 +33,7 @@ export class NearSwarms {
   /** A bit for the hash of each peer of {@link list}, unless it is full: most peers are told not to be among them by that. */
   readonly #marks = new Int32Array(markWords);
   readonly #store: PeerStore;
-  readonly #salt: number;
+  readonly #number: number;
   readonly #secret: Int32Array;
   readonly #address = new Address();
   readonly #request = new AnnounceRequest();
@@ -36,12 +41,12 @@ export class NearSwarms {
 
   /**
    * @param number  tells the level from the others
-   * @param secret  two words that nobody outside knows, so that nobody can choose infohashes that meet
+   * @param secret  {@link secretWords} that nobody outside knows, so that nobody can choose neighbourhoods or infohashes that meet
    */
   constructor(level: Level, number: number, store: PeerStore, secret: Int32Array) {
     this.level = level;
     this.#store = store;
-    this.#salt = Math.imul(number + 1, 0x9e3779b1);
+    this.#number = number;
     this.#secret = secret;
     this.list = this.#response.peers4;
   }
@@ -123,9 +128,10 @@ export class NearSwarms {
   #mixInfoHash(from: Int32Array): void {
     const { key } = this.level;
     const to = this.#request.infoHashWords;
-    const low = mix(key[0]! ^ this.#secret[0]! ^ this.#salt);
-    to[0] = from[0]! ^ low;
-    to[1] = from[1]! ^ mix(key[1]! ^ this.#secret[1]! ^ low);
+    const secret = this.#secret;
+    const number = this.#number;
+    to[0] = from[0]! ^ hashWords(key, 0, key.length, number, secret, 0);
+    to[1] = from[1]! ^ hashWords(key, 0, key.length, number, secret, secretWords / 2);
     to[2] = from[2]!;
     to[3] = from[3]!;
     to[4] = from[4]!;
@@ -140,11 +146,4 @@ export function countCandidates(request: AnnounceRequest, response: AnnounceResp
 /** Makes an answer with room for as many peers of either family. */
 export function createResponse(count: number): AnnounceResponse {
   return new AnnounceResponse(createList(4, count), createList(6, count));
-}
-
-/** The end of MurmurHash3: each bit of the input changes half of the output's. */
-function mix(word: number): number {
-  word = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
-  word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35);
-  return word ^ (word >>> 16);
 }

@@ -1,5 +1,6 @@
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import type { Address } from "../../ip/address.ts";
+import { drawKeys } from "../../lib/keyed-hash.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
@@ -26,9 +27,20 @@ export function readAddress({ view, family, at }: PeerList, index: number, to: A
   words[3] = family === 4 ? 0 : view.getInt32(from + 12, littleEndian);
 }
 
-/** Hashes the last bytes of the address, and the port, of the peer that ends before `end`: they differ most. @returns 10 bits */
+const [key0, key1, key2] = drawKeys(3) as unknown as [number, number, number];
+
+/**
+ * Hashes the last bytes of the address, and the port, of the peer that ends before `end`: they differ most. Keyed as
+ * {@link hashWords} is; each thread has keys of its own.
+ * @returns 10 bits
+ */
 export function hashPeer(view: DataView, end: number): number {
-  return Math.imul(view.getInt32(end - 6, true) ^ (view.getUint16(end - 2, true) << 8), 0x9e3779b1) >>> 22;
+  return (
+    (Math.imul(view.getUint16(end - 6), key0) +
+      Math.imul(view.getUint16(end - 4), key1) +
+      Math.imul(view.getUint16(end - 2), key2)) >>>
+    22
+  );
 }
 
 /** Tells whether the peer at `index` of one list is among the first `count` of another of its family. */

@@ -1,7 +1,11 @@
-import type { Address } from "../../ip/address.ts";
+import { type Address, networkKeys } from "../../ip/address.ts";
+import { shareKeys } from "../../lib/keyed-hash.ts";
 
 /** Buckets in which one address may be. */
 const ways = 8;
+
+/** Bytes of the keys of both hashes. */
+const headBytes = 2 * networkKeys * 4;
 
 /** Seconds by which the clock of a thread that was held up may be behind. */
 const clockSkew = 10;
@@ -9,18 +13,18 @@ const clockSkew = 10;
 /** Bytes of a table for so many addresses; a power of two of sets. */
 export function bucketBytes(addresses: number): number {
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, addresses / ways)));
-  return 8 + sets * ways * 12;
+  return headBytes + sets * ways * 12;
 }
 
 /**
  * Token buckets of addresses in fixed memory, which threads may share; an IPv6 network of 64 bits is one address.
  *
- * Shape: 8 bytes of head (the seed, one word free), then a float64 for each bucket: the second at which it will be full
+ * Shape: the keys of two hashes, then a float64 for each bucket: the second at which it will be full
  * again. Behind them a 32-bit tag for each bucket: a second hash of its address. Eight buckets are a set, and the first
  * hash chooses the set.
  *
- * Both hashes are seeded at random, so that nobody can choose addresses that share a bucket: two of a set do with a
- * probability of 2^-32. Where a set has no bucket of an address, the one that is full soonest is given to it, full: what is
+ * Both hashes have secret keys, so that nobody can choose addresses that share a bucket: two of a set do with a
+ * probability of 2^-31. Where a set has no bucket of an address, the one that is full soonest is given to it, full: what is
  * forgotten thereby is a debt. So a flood of addresses makes the limit looser, and never takes a token from anybody.
  *
  * Threads write without locks. Of two that write one bucket in the same instant one is lost: a request too many passes.
@@ -29,7 +33,7 @@ export class Buckets {
   readonly #fullAt: Float64Array;
   readonly #tags: Int32Array;
   readonly #setMask: number;
-  readonly #seed: number;
+  readonly #keys: Int32Array;
   /** Seconds until a token comes back. */
   readonly #period: number;
   /** Seconds from an empty bucket to a full one. */
@@ -37,35 +41,25 @@ export class Buckets {
 
   /**
    * @param memory  {@link bucketBytes}, zeroed, or used by others
-   * @param seed    random; taken by the first who comes
    * @param rate    tokens that come back in a second
    * @param burst   tokens in a full bucket
    */
-  constructor(memory: SharedArrayBuffer, seed: number, rate: number, burst: number) {
-    const buckets = (memory.byteLength - 8) / 12;
-    this.#fullAt = new Float64Array(memory, 8, buckets);
-    this.#tags = new Int32Array(memory, 8 + buckets * 8, buckets);
+  constructor(memory: SharedArrayBuffer, rate: number, burst: number) {
+    const buckets = (memory.byteLength - headBytes) / 12;
+    this.#fullAt = new Float64Array(memory, headBytes, buckets);
+    this.#tags = new Int32Array(memory, headBytes + buckets * 8, buckets);
     this.#setMask = buckets / ways - 1;
-    const head = new Int32Array(memory, 0, 1);
-    Atomics.compareExchange(head, 0, 0, seed | 1);
-    this.#seed = Atomics.load(head, 0);
+    this.#keys = shareKeys(new Int32Array(memory, 0, 2 * networkKeys));
     this.#period = 1 / rate;
     this.#depth = burst / rate;
   }
 
   /** Takes a token of the address, if it has one left. Never allocates; constant. @param now  seconds */
-  take({ family, words }: Address, now: number): boolean {
+  take(address: Address, now: number): boolean {
     const fullAt = this.#fullAt;
     const tags = this.#tags;
-    const low = family === 6 ? ~words[1]! : words[1]!; // of IPv4 it is 0
-    let hash = Math.imul(words[0]! ^ this.#seed, 0x9e3779b1);
-    hash = Math.imul(hash ^ (hash >>> 15) ^ low, 0x85ebca6b);
-    hash ^= hash >>> 13;
-    let tag = Math.imul(low ^ (this.#seed >>> 7), 0xc2b2ae35);
-    tag = Math.imul(tag ^ (tag >>> 16) ^ words[0]!, 0x27d4eb2f);
-    tag = (tag ^ (tag >>> 15)) | 1;
-
-    const first = (hash & this.#setMask) * ways;
+    const tag = address.hashNetwork(this.#keys, networkKeys) | 1;
+    const first = (address.hashNetwork(this.#keys) & this.#setMask) * ways;
     let bucket = first;
     for (let at = first; at < first + ways; at++) {
       if (tags[at] === tag) {

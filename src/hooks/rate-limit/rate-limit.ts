@@ -28,14 +28,14 @@ export const rateLimited: ClientError = new ClientError("rate limit exceeded", "
  */
 export async function createRateLimit(
   { rate, burst, addresses, exempt }: RateLimitOptions,
-  { clock, random, shared }: Pick<HookDeps, "clock" | "random" | "shared">,
+  { clock, shared }: Pick<HookDeps, "clock" | "shared">,
 ): Promise<Hook> {
   if (!(rate > 0)) throw new RangeError("invalid rate");
   // The clock counts whole seconds: what comes back in one must fit into the bucket.
   if (!(burst >= 1 && burst >= rate)) throw new RangeError("burst must be at least 1 and at least rate");
   const spared = Networks.parse(exempt);
   const memory = await shared.buffer("buckets", bucketBytes(addresses));
-  const buckets = new Buckets(memory, random.next(), rate, burst);
+  const buckets = new Buckets(memory, rate, burst);
   const check = (address: Address) =>
     (spared.size > 0 && spared.contains(address)) || buckets.take(address, clock.seconds)
       ? undefined

@@ -48,8 +48,7 @@ export function checkFixed(
   }
   const isWhitelist = whitelist.length > 0;
   const entries = isWhitelist ? whitelist : blacklist;
-  const random = { next: () => (Math.random() * 0x100000000) >>> 0 };
-  const list = keyListFormat(width, parse, random).collect();
+  const list = keyListFormat(width, parse).collect();
   for (const text of entries) {
     const bytes = new TextEncoder().encode(text);
     list.add(bytes, 0, bytes.length, "whitelist");
@@ -75,7 +74,7 @@ export async function checkShared(
   const list = await SharedList.create(
     {
       ...{ name, memory: kind, options: lists },
-      format: keyListFormat(width, parse, deps.random),
+      format: keyListFormat(width, parse),
       fixed: (isWhitelist ? whitelist : blacklist).map((text) => ({ kind, text })),
       ...(onSwap && { onSwap: onSwap(kind) }),
     },

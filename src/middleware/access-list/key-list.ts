@@ -1,4 +1,3 @@
-import type { Random } from "../../lib/clock.ts";
 import { KeySet } from "../../lib/hash-set.ts";
 import type { ListCollector, ListFormat } from "./list-format.ts";
 
@@ -15,10 +14,10 @@ const addKeys = 512;
 export type ParseKey = (bytes: Uint8Array, start: number, end: number, out: Uint8Array) => string | undefined;
 
 /** The format of lists whose entries are keys of `width` words, kept as a {@link KeySet}. */
-export function keyListFormat(width: number, parse: ParseKey, random: Random): ListFormat {
+export function keyListFormat(width: number, parse: ParseKey): ListFormat {
   return {
     words: (entries) => KeySet.words(width, entries),
-    collect: () => new KeyCollector(width, parse, random.next()),
+    collect: () => new KeyCollector(width, parse),
   };
 }
 
@@ -26,15 +25,13 @@ class KeyCollector implements ListCollector {
   size = 0;
   readonly #width: number;
   readonly #parse: ParseKey;
-  readonly #seed: number;
   readonly #blocks: Int32Array[] = [];
   readonly #key: Int32Array;
   readonly #keyBytes: Uint8Array;
 
-  constructor(width: number, parse: ParseKey, seed: number) {
+  constructor(width: number, parse: ParseKey) {
     this.#width = width;
     this.#parse = parse;
-    this.#seed = seed;
     this.#key = new Int32Array(width);
     this.#keyBytes = new Uint8Array(this.#key.buffer);
   }
@@ -52,9 +49,9 @@ class KeyCollector implements ListCollector {
   *write(words: Int32Array): Iterable<void> {
     const set = new KeySet(this.#width, words);
     const { used } = set;
-    for (let at = 4; at < used; at += clearWords)
+    for (let at = set.head; at < used; at += clearWords)
       yield void words.fill(0, at, Math.min(at + clearWords, used));
-    set.begin(this.size, this.#seed);
+    set.begin(this.size);
     for (let n = 0; n < this.size; n++) {
       set.add(this.#blocks[Math.floor(n / blockKeys)]!, (n % blockKeys) * this.#width);
       if (n % addKeys === 0) yield;

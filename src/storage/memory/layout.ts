@@ -1,4 +1,4 @@
-import { randomFillSync } from "node:crypto";
+import { drawKeys } from "../../lib/keyed-hash.ts";
 
 /**
  * The memory of a store: plain shared buffers, so that every worker thread builds its own store object over
@@ -190,9 +190,7 @@ export function reserveMemory(maxPeers: number, peerIds: boolean, timeSpan: numb
   control[Control.record6Top] = 1;
   control[Control.families + ControlFamily.top] = 1;
   control[Control.families + ControlFamily.words + ControlFamily.top] = 1;
-  const keys = new Int32Array(64);
-  randomFillSync(keys);
-  control.set(keys, Control.keys);
+  control.set(drawKeys(64), Control.keys);
   return memory;
 }
 

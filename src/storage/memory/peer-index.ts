@@ -1,5 +1,5 @@
+import { hashWords } from "../../lib/keyed-hash.ts";
 import { type BlockAllocator, classFor } from "./allocator.ts";
-import { hashEndpoint } from "./hash.ts";
 import { Big, Control, leafWords, Meta, nodeWords } from "./layout.ts";
 import { locate } from "./peer-blocks.ts";
 
@@ -74,7 +74,7 @@ export class PeerIndex {
   find(header: number, address: Int32Array, port: number, soon: number): number {
     const words = this.#words;
     const count = this.#addressWords;
-    const hash = hashEndpoint(address, 0, count, port, this.#control, endpointKeys);
+    const hash = hashWords(address, 0, count, port, this.#control, endpointKeys);
     let leaf = words[words[header + Big.index]! + (hash & ((1 << words[header + Big.depth]!) - 1))]!;
     if (leaf < 0) {
       let bits = hash >>> nodeBits;
@@ -216,7 +216,7 @@ export class PeerIndex {
     const at = locate(this.#words, header, position, this.#stride);
     const count = this.#addressWords;
     const port = this.#words[at + count]! & Meta.port;
-    return hashEndpoint(this.#words, at, count, port, this.#control, endpointKeys);
+    return hashWords(this.#words, at, count, port, this.#control, endpointKeys);
   }
 
   /** Finds the leaf for a hash, its node, and where that is written down. */

@@ -1,5 +1,5 @@
+import { hashWords } from "../../lib/keyed-hash.ts";
 import { RecordAllocator } from "./allocator.ts";
-import { hashInfoHash } from "./hash.ts";
 import {
   Control,
   type StoreMemory,
@@ -52,7 +52,7 @@ export class TorrentTable {
 
   /** Hashes the infohash in `words[from..from+5)`. */
   hash(words: Int32Array, from: number): number {
-    return hashInfoHash(words, from, this.control, Control.keys);
+    return hashWords(words, from, 5, 0, this.control, Control.keys);
   }
 
   /** Takes the lock of the stripe that a hash (or a bucket) belongs to. */

@@ -1,0 +1,52 @@
+import { randomFillSync } from "node:crypto";
+
+/**
+ * Hashes words that strangers choose: multilinear over 16-bit halves, modulo 2^32, of which the upper half is kept. That
+ * family is universal (Dietzfelbinger 1996: collisions of any two inputs are as rare as chance whatever they are, as
+ * long as the keys stay secret), so nobody can choose inputs that meet.
+ *
+ * Two sums with keys of their own give 32 bits, all of them equally good.
+ * @param count  words from `words[from]` on
+ * @param extra  16 more bits: a port, an address family, a number that tells tables apart
+ * @param keys   random words, {@link hashKeys} of them from `at`
+ * @returns 32 bits, signed. Never allocates.
+ */
+export function hashWords(
+  words: Int32Array,
+  from: number,
+  count: number,
+  extra: number,
+  keys: Int32Array,
+  at: number,
+): number {
+  let high = Math.imul(extra, keys[at]!);
+  let low = Math.imul(extra, keys[at + 1]!);
+  at += 2;
+  for (let i = 0; i < count; i++) {
+    const word = words[from + i]!;
+    const a = word & 0xffff;
+    const b = word >>> 16;
+    high = (high + Math.imul(a, keys[at]!) + Math.imul(b, keys[at + 1]!)) | 0;
+    low = (low + Math.imul(a, keys[at + 2]!) + Math.imul(b, keys[at + 3]!)) | 0;
+    at += 4;
+  }
+  return (high & 0xffff0000) | (low >>> 16);
+}
+
+/** Words of key that a hash of so many words takes. */
+export function hashKeys(words: number): number {
+  return 2 + 4 * words;
+}
+
+/** Draws words of key from the system's generator: a `Random` can be computed from what it has given before. */
+export function drawKeys(count: number): Int32Array {
+  return randomFillSync(new Int32Array(count));
+}
+
+/** Draws keys into memory that threads share; whoever comes first decides about each word. @returns a copy of them */
+export function shareKeys(memory: Int32Array): Int32Array {
+  drawKeys(memory.length).forEach((key, i) => {
+    Atomics.compareExchange(memory, i, 0, key || 1);
+  });
+  return memory.slice();
+}
