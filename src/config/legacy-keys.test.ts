@@ -1,9 +1,24 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
 import { loadConfig } from "./load.ts";
 
-function load(name: string) {
-  const result = loadConfig({ file: `test/fixtures/config/chihaya/${name}.yaml`, env: {} });
+const directory = mkdtempSync(join(tmpdir(), "chihaya-legacy-"));
+after(() => rmSync(directory, { recursive: true }));
+
+function write(text: string): string {
+  const file = join(directory, "chihaya.yaml");
+  writeFileSync(file, text);
+  return file;
+}
+
+const load = (name: string) => loadFile(`test/fixtures/config/chihaya/${name}.yaml`);
+const loadText = (text: string) => loadFile(write(text));
+
+function loadFile(file: string) {
+  const result = loadConfig({ file, env: {} });
   assert.deepEqual(result.ok ? [] : result.errors, []);
   assert.ok(result.ok);
   return { ...result, warned: result.warnings.map(({ line, path }) => `${line} ${path}`) };
@@ -42,7 +57,7 @@ test("the values of its Helm chart load unmodified", () => {
 });
 
 test("older spellings are understood, and each says what to write", () => {
-  const { config, warnings } = load("older_spellings");
+  const { config, warnings } = load("legacy_keys");
   assert.deepEqual(
     warnings.map(({ line, path, message }) => `${line} ${path}: ${message}`),
     [
@@ -70,4 +85,63 @@ test("older spellings are understood, and each says what to write", () => {
     maxIncreaseDelta: 60,
     modifyMinInterval: true,
   });
+});
+
+test("files of 2.0.0-rc.1 and of the time after it load unmodified", () => {
+  const quay = load("quay");
+  assert.deepEqual(quay.warned, [
+    "4 prometheus_addr",
+    "9 http.real_ip_header",
+    "12 http.request_timeout",
+    "15 storage.gc_interval",
+    "16 storage.peer_lifetime",
+    "16 storage.config.peer_lifetime",
+    "17 storage.shards",
+    "18 storage.max_numwant",
+    "22 prehooks[0].config",
+  ]);
+  assert.equal(quay.config.http?.maxNumWant, 50);
+  assert.deepEqual(
+    [quay.config.storage.config.gcInterval, quay.config.storage.config.peerLifetime],
+    [840, 900],
+  );
+  const [jwt] = quay.config.preHooks;
+  assert.equal(jwt?.name, "jwt");
+
+  const { config } = load("rc1_example");
+  assert.deepEqual([config.http?.maxNumWant, config.udp?.maxNumWant], [100, 100]);
+  assert.equal(config.udp?.privateKey.startsWith("paste"), true);
+  // Both lists: what is in the one and not in the other.
+  assert.deepEqual(config.preHooks[1]?.options, { whitelist: ["OP1011"], blacklist: [] });
+  assert.deepEqual(config.postHooks, []);
+
+  for (const name of ["helm_2017", "example_2017"]) {
+    const { config, warnings } = load(name);
+    assert.deepEqual([config.storage.config.gcInterval, config.storage.config.peerLifetime], [840, 960]);
+    for (const { message } of warnings) assert.doesNotMatch(message, /unknown/);
+  }
+});
+
+test("older keys give way to those that replaced them", () => {
+  const { config } = loadText(`chihaya:
+  http: {}
+  storage:
+    gc_interval: 1m
+    max_numwant: 10
+    name: memory
+    config:
+      gc_interval: 2m
+`);
+  assert.equal(config.storage.config.gcInterval, 120);
+  assert.deepEqual([config.http?.maxNumWant, config.http?.defaultNumWant], [10, 10]);
+});
+
+test("a configuration of Chihaya 1 is called so", () => {
+  const text = '{"createOnAnnounce": true, "announce": "15m", "udpListenAddr": "0.0.0.0:6881"}';
+  const result = loadConfig({ file: write(text), env: {} });
+  assert.ok(!result.ok);
+  assert.deepEqual(
+    result.errors.map(({ message }) => message),
+    ['a configuration of Chihaya 1, whose keys are different; begin with "chihaya config --default"'],
+  );
 });

@@ -1,6 +1,6 @@
 import { parseDuration } from "../lib/duration.ts";
 import type { Diagnostics, Path } from "./diagnostics.ts";
-import { find, locate, type Tree, type TreeMapping } from "./tree.ts";
+import { emptyMapping, find, locate, type Tree, type TreeList, type TreeMapping } from "./tree.ts";
 
 /** Options that stood at the top until each frontend got its own. */
 const sharedOptions = ["max_numwant", "default_numwant", "max_scrape_infohashes"];
@@ -15,24 +15,34 @@ const zeroIsDefault: readonly Path[] = [
   ...["connect", "read", "write"].map((what) => ["storage", "config", `redis_${what}_timeout`]),
 ];
 
+/** Options of the store that stood below `storage` itself in 2.0.0-rc.1 and for some time after it. */
+const storeOptions = ["gc_interval", "peer_lifetime"];
+const storeOptionsWithoutEffect = ["shards", "shard_count", "prometheus_reporting_interval"];
+
 /**
  * Rewrites, in place, what files for Chihaya and its older versions say differently, and warns with what to
- * write instead. Sources: Chihaya's example file, its Helm chart, the examples of 2.0.0-rc.2.
+ * write instead. Sources: every version of Chihaya's example files and of its Helm chart since 2.0.0-rc.1, and the page
+ * about Chihaya in Quay's documentation.
  */
-export function modernise(root: TreeMapping, diagnostics: Diagnostics): void {
+export function migrate(root: TreeMapping, diagnostics: Diagnostics): void {
   rename(root, [], "prometheus_addr", "metrics_addr", diagnostics);
-  const store = ["storage", "config"];
-  const shards = mapping(root, store)?.entries.get("shards");
-  if (shards !== undefined) {
-    mapping(root, store)?.entries.delete("shards");
-    diagnostics.warning(shards.keyAt, [...store, "shards"], withoutEffect);
-  }
+  remove(
+    root,
+    ["http", "request_timeout"],
+    `${withoutEffect}; "shutdown_timeout" is there for it`,
+    diagnostics,
+  );
+  for (const key of storeOptionsWithoutEffect) remove(root, ["storage", key], withoutEffect, diagnostics);
+  remove(root, ["storage", "config", "shards"], withoutEffect, diagnostics);
+  for (const key of storeOptions) moveIntoConfig(root, key, diagnostics);
   for (const kind of ["prehooks", "posthooks"]) {
     const hooks = find(root, [kind]);
     if (hooks?.kind !== "list") continue;
-    for (const index of hooks.items.keys()) rename(root, [kind, index], "config", "options", diagnostics);
+    for (const index of hooks.items.keys()) migrateHook(root, [kind, index], diagnostics);
+    removeGossip(hooks, kind, diagnostics);
   }
-  moveSharedOptions(root, diagnostics);
+  moveSharedOptions(root, [], diagnostics);
+  moveSharedOptions(root, ["storage"], diagnostics);
   replacePhpUrls(root, diagnostics);
   for (const path of zeroIsDefault) {
     const value = find(root, path);
@@ -70,13 +80,75 @@ function rename(root: TreeMapping, path: Path, from: string, to: string, diagnos
   diagnostics.warning(old.keyAt, [...path, from], `older spelling; write "${to}"`);
 }
 
-function moveSharedOptions(root: TreeMapping, diagnostics: Diagnostics): void {
+function remove(root: TreeMapping, path: Path, message: string, diagnostics: Diagnostics): void {
+  const block = mapping(root, path.slice(0, -1));
+  const key = String(path.at(-1));
+  const old = block?.entries.get(key);
+  if (block === undefined || old === undefined) return;
+  block.entries.delete(key);
+  diagnostics.warning(old.keyAt, path, message);
+}
+
+function moveIntoConfig(root: TreeMapping, key: string, diagnostics: Diagnostics): void {
+  const storage = mapping(root, ["storage"]);
+  const old = storage?.entries.get(key);
+  if (storage === undefined || old === undefined) return;
+  storage.entries.delete(key);
+  let config = storage.entries.get("config")?.value;
+  if (config === undefined || (config.kind === "scalar" && config.text === undefined)) {
+    config = emptyMapping(old.keyAt);
+    storage.entries.set("config", { keyAt: old.keyAt, value: config });
+  }
+  if (config.kind !== "mapping") return; // the schema says what is wrong with it
+  if (!config.entries.has(key)) config.entries.set(key, old);
+  const message = `older spelling; write "${key}" below "storage.config", where it is used if missing`;
+  diagnostics.warning(old.keyAt, ["storage", key], message);
+}
+
+/** A hook has `options`; `config` is older. Only the hooks of that time take both lists. */
+function migrateHook(root: TreeMapping, path: Path, diagnostics: Diagnostics): void {
+  const isOlder = mapping(root, path)?.entries.has("config") ?? false;
+  rename(root, path, "config", "options", diagnostics);
+  if (isOlder) joinLists(root, path, diagnostics);
+}
+
+/** An announce had to be in the whitelist and not in the blacklist: a whitelist without those of the blacklist. */
+function joinLists(root: TreeMapping, path: Path, diagnostics: Diagnostics): void {
+  const options = mapping(root, [...path, "options"]);
+  const [white, black] = ["whitelist", "blacklist"].map((key) => options?.entries.get(key)?.value);
+  if (options === undefined || white?.kind !== "list" || black?.kind !== "list") return;
+  const textOf = (item: Tree) => (item.kind === "scalar" ? item.text : undefined);
+  const refused = new Set(black.items.map(textOf));
+  const items = white.items.filter((item) => !refused.has(textOf(item)));
+  if (items.length === 0) return; // an empty whitelist lets everybody in
+  const { keyAt } = options.entries.get("blacklist")!;
+  white.items = items;
+  options.entries.delete("blacklist");
+  const message = "older spelling; remove it, and its entries from the whitelist, which alone decides";
+  diagnostics.warning(keyAt, [...path, "options", "blacklist"], message);
+}
+
+/** The example file of 2.0.0-rc.1 names a hook that there never was. */
+function removeGossip(hooks: TreeList, kind: string, diagnostics: Diagnostics): void {
+  for (const [index, hook] of hooks.items.entries()) {
+    const name = find(hook, ["name"]);
+    if (name?.kind !== "scalar" || name.text !== "gossip") continue;
+    diagnostics.warning(name.at, [kind, index, "name"], "a hook without effect in Chihaya; remove it");
+  }
+  hooks.items = hooks.items.filter((hook) => {
+    const name = find(hook, ["name"]);
+    return name?.kind !== "scalar" || name.text !== "gossip";
+  });
+}
+
+function moveSharedOptions(root: TreeMapping, from: Path, diagnostics: Diagnostics): void {
+  const block = mapping(root, from);
   for (const key of sharedOptions) {
-    const old = root.entries.get(key);
+    const old = block?.entries.get(key);
     if (old === undefined) continue;
-    root.entries.delete(key);
+    block?.entries.delete(key);
     const message = `older spelling; write "${key}" below "http" and "udp", where it is used if missing`;
-    diagnostics.warning(old.keyAt, [key], message);
+    diagnostics.warning(old.keyAt, [...from, key], message);
     for (const frontend of ["http", "udp"]) {
       const block = mapping(root, [frontend]);
       if (block !== undefined && !block.entries.has(key))

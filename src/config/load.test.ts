@@ -385,6 +385,12 @@ test("the default of min_announce_interval gives way to a short announce_interva
   assert.deepEqual(errorsOf("chihaya: {udp: {}, announce_interval: 5m}"), []);
 });
 
+test("a client may announce at any time with min_announce_interval 0", () => {
+  for (const zero of ["0", "0s", '"0s"']) {
+    assert.equal(good(`chihaya:\n  min_announce_interval: ${zero}\n  http: {}\n`).minAnnounceInterval, 0);
+  }
+});
+
 test("values are checked against each other", () => {
   const errors: [yaml: string, error: string][] = [
     [

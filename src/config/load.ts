@@ -7,7 +7,7 @@ import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from
 import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
 import { explainIssue, unknownKey } from "./explain.ts";
 import { checkModules, locateModules } from "./hook-modules.ts";
-import { modernise } from "./legacy-keys.ts";
+import { migrate } from "./legacy-keys.ts";
 import { leaves, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
 import { schema } from "./schema.ts";
@@ -72,7 +72,7 @@ function load({ file, env, set = [] }: LoadOptions): Loading {
   const root = file === undefined ? defaults(source) : openDocument(source, read.text, diagnostics);
   if (root === undefined) return { diagnostics };
   const unsound = interpolate(root, env, diagnostics);
-  modernise(root, diagnostics);
+  migrate(root, diagnostics);
   applyEnvironment(root, env, diagnostics);
   applySets(root, set, diagnostics);
   readSecretFiles(root, diagnostics);
@@ -113,6 +113,15 @@ function openDocument(file: string, text: string, diagnostics: Diagnostics): Tre
   return root;
 }
 
+/** Keys of the JSON that Chihaya 1 reads; each file has at least one of them. */
+const versionOneKeys = [
+  "httpListenAddr",
+  "udpListenAddr",
+  "createOnAnnounce",
+  "announce",
+  "http_listen_addr",
+];
+
 function findTop(tree: Tree, diagnostics: Diagnostics): TreeMapping | undefined {
   if (tree.kind === "scalar" && tree.text === undefined) {
     diagnostics.error(tree.at, [], 'the file is empty; it should begin with "chihaya:"');
@@ -123,6 +132,12 @@ function findTop(tree: Tree, diagnostics: Diagnostics): TreeMapping | undefined 
     return undefined;
   }
   const top = tree.entries.get("chihaya");
+  if (top === undefined && versionOneKeys.some((key) => tree.entries.has(key))) {
+    const message =
+      'a configuration of Chihaya 1, whose keys are different; begin with "chihaya config --default"';
+    diagnostics.error(tree.at, [], message);
+    return undefined;
+  }
   for (const [key, { keyAt }] of tree.entries) {
     if (key === "chihaya") continue;
     const known = leaves.some(({ path }) => path[0] === key) || key === "prehooks" || key === "posthooks";

@@ -78,7 +78,7 @@ frontends that come or go.
 
 ## Values
 
-- *duration*: \`30m\`, \`1h30m\`, \`15s\`, \`500ms\`, as Go writes them. A number without a unit is refused.
+- *duration*: \`30m\`, \`1h30m\`, \`15s\`, \`500ms\`, as Go writes them. A number without a unit is refused, but for 0. At most 596h.
 - *address*: \`0.0.0.0:6969\`, \`[::1]:6969\`, \`localhost:6969\`. \`:6969\`, and \`[::]:6969\` where it is the only one, are all
   addresses of IPv4 and IPv6, as in Go; in a list of several, \`[::]:6969\` is all of IPv6. Other names are not looked up.
 - *list*: a YAML list, or one text with commas.
@@ -130,8 +130,9 @@ These are accepted as well:
     )
     .join(", ")}.
 - Older spellings, each with a warning that says what to write: \`config\` for a hook's \`options\`; \`prometheus_addr\` for
-  \`metrics_addr\`; \`storage.config.shards\`; \`http.enable_legacy_php_urls\`; \`max_numwant\`, \`default_numwant\` and
-  \`max_scrape_infohashes\` at the top, for both frontends.
+  \`metrics_addr\`; \`storage.config.shards\`; \`http.enable_legacy_php_urls\`; \`http.request_timeout\`; \`max_numwant\`,
+  \`default_numwant\` and \`max_scrape_infohashes\` at the top, for both frontends; the store's options (and \`max_numwant\`)
+  below \`storage\` itself.
 - \`yes\`, \`no\`, \`on\` and \`off\` for true and false, and \`_\` between digits.
 - 0 for the default where Chihaya takes it so (limits, timeouts, \`gc_interval\`, \`peer_lifetime\`), with a warning.
 

@@ -207,10 +207,11 @@ export const schema: z.ZodType<Config> = z
     announce_interval: duration(1, { whole: true })
       .prefault("30m")
       .describe("Time between two announces of a client."),
-    min_announce_interval: duration(1, { whole: true })
+    min_announce_interval: duration(0, { whole: true })
       .prefault("15m")
       .describe(
-        "Time that clients are asked to wait at least between two announces (HTTP only); never more than the above.",
+        "Time that clients are asked to wait at least between two announces (HTTP only); never more than the above. " +
+          "With 0 a client may announce at any time.",
       ),
     metrics_addr: addresses({ restart: true })
       .prefault("127.0.0.1:6880")

@@ -21,7 +21,7 @@ export interface TreeMapping {
   at: Origin;
 }
 
-interface TreeList {
+export interface TreeList {
   kind: "list";
   items: Tree[];
   at: Origin;

@@ -105,7 +105,8 @@ export function integer(
   const { refusal, ...marks } = options;
   const expected = `a whole number from ${minimum} to ${maximum}`;
   const message = `${refusal === undefined ? "" : `${refusal}; `}expected ${expected}`;
-  const own: Facts = { kind: "whole number", json: { type: "integer", minimum, maximum }, ...marks };
+  const json = { type: "integer", minimum, maximum };
+  const own: Facts = { kind: `whole number, ${minimum} to ${maximum}`, json, ...marks };
   return scalar(expected, own, (input) => {
     const value = /^\d[\d_]*$/.test(input) ? Number(input.replaceAll("_", "")) : Number.NaN;
     return value >= minimum && value <= maximum ? value : new Wrong(`${message}, got ${quote(input)}`);
@@ -125,13 +126,17 @@ export function choice<const T extends string>(words: readonly T[], marks: Marks
 export function integerOrAuto(minimum: number, maximum: number, marks: Marks = {}): Value<number | "auto"> {
   const expected = `auto or a whole number from ${minimum} to ${maximum}`;
   const json = { anyOf: [{ const: "auto" }, { type: "integer", minimum, maximum }] };
-  return scalar(expected, { kind: "auto \\| whole number", json, ...marks }, (input) => {
-    if (input === "auto") return input;
-    const value = /^\d+$/.test(input) ? Number(input) : Number.NaN;
-    return value >= minimum && value <= maximum
-      ? value
-      : new Wrong(`expected ${expected}, got ${quote(input)}`);
-  });
+  return scalar(
+    expected,
+    { kind: `auto \\| whole number, ${minimum} to ${maximum}`, json, ...marks },
+    (input) => {
+      if (input === "auto") return input;
+      const value = /^\d+$/.test(input) ? Number(input) : Number.NaN;
+      return value >= minimum && value <= maximum
+        ? value
+        : new Wrong(`expected ${expected}, got ${quote(input)}`);
+    },
+  );
 }
 
 /** A number that `accept` takes; otherwise `refusal` is the message. */
@@ -152,9 +157,11 @@ const maxDuration = 596 * 3600;
 /** A duration in seconds, at least `minimum`; with `whole` no fraction of a second. */
 export function duration(minimum: number, options: { whole?: boolean } & Marks = {}): Value<number> {
   const { whole = false, ...marks } = options;
-  const json = { type: "string", pattern: "^(0|([0-9]+(\\.[0-9]*)?(h|ms|m|s|us|\u00b5s|\u03bcs|ns))+)$" };
+  const text = { type: "string", pattern: "^(0|([0-9]+(\\.[0-9]*)?(h|ms|m|s|us|\u00b5s|\u03bcs|ns))+)$" };
+  const json = minimum > 0 ? text : { anyOf: [text, { const: 0 }] };
   const example = 'a duration such as "30m", "1h30m" or "15s"';
-  return scalar(example, { kind: "duration", json, ...marks }, (input) => {
+  const kind = minimum > 0 ? `duration, at least ${minimum < 1 ? "1ms" : `${minimum}s`}` : "duration";
+  return scalar(example, { kind, json, ...marks }, (input) => {
     const seconds = parseDuration(input);
     if (seconds === undefined) {
       const remedy = /^\d+$/.test(input) ? `; for seconds write "${input}s"` : "";
