@@ -188,7 +188,10 @@ test("files that are no configuration are refused with a reason", () => {
       '1:1 : no frontend; add the block "http" or "udp", or both (a block without keys has the defaults)',
     ],
     ["chihaya: {udp: {}}\n---\n{}", '2:1 : more than one document; remove the line "---"'],
-    ["chihaya: {udp: {}}\n? [a]\n: b", "2:3 : a key must be a plain word"],
+    [
+      "chihaya: {udp: {}}\n? [a]\n: b",
+      '2:3 : a key must be a plain word; quote a value that begins with "{" or "["',
+    ],
     ["chihaya: {udp: *all}", '1:16 udp: unknown alias "*all"; there is no "&" for it above'],
     ["chihaya: &all {udp: *all}", '1:21 udp: unknown alias "*all"; there is no "&" for it above'],
     [Uint8Array.of(0x63, 0xff, 0xfe), "chihaya.yaml : the file is not UTF-8 text; save it as UTF-8"],
@@ -202,10 +205,52 @@ test("files that are no configuration are refused with a reason", () => {
   assert.equal(good("\ufeffchihaya: {udp: {}}").http, undefined);
 });
 
+test("a merge key brings what its mapping has and the block has not", () => {
+  const config = good(`
+limits: &limits
+  max_numwant: 60
+  default_numwant: 20
+x-more: {a: 1}
+chihaya:
+  http:
+    <<: *limits
+    max_numwant: 70
+  udp:
+    default_numwant: 30
+    <<: [{receive_buffer: 70000}, *limits, {receive_buffer: 80000, private_key: 0123456789abcdef}]
+  prehooks:
+    - &hook
+      name: rate limit
+      options: &options {rate: 1, burst: 2}
+    - <<: *hook
+      options: {<<: *options, burst: 3}
+`);
+  assert.deepEqual([config.http?.maxNumWant, config.http?.defaultNumWant], [70, 20]);
+  assert.deepEqual([config.udp?.maxNumWant, config.udp?.defaultNumWant], [60, 30]);
+  assert.deepEqual([config.udp?.receiveBuffer, config.udp?.privateKey], [70_000, "0123456789abcdef"]);
+  const [first, second] = config.preHooks.map(({ options }) => options as { rate: number; burst: number });
+  assert.deepEqual([first?.rate, first?.burst, second?.rate, second?.burst], [1, 2, 1, 3]);
+
+  const expected = "expected a mapping, or a list of them, as <<: *name";
+  assert.deepEqual(errorsOf("chihaya:\n  http:\n    <<: 5\n"), [`3:9 http.<<: ${expected}`]);
+  assert.deepEqual(errorsOf("chihaya:\n  http: &a\n    <<: [*a]\n"), [
+    '3:10 http.<<[0]: unknown alias "*a"; there is no "&" for it above',
+    `3:10 http.<<: ${expected}`,
+  ]);
+  assert.match(errorsOf('chihaya:\n  http:\n    "<<": {max_numwant: 5}\n')[0]!, /^3:5 http.<<: unknown key/);
+});
+
+test("lines may end with CR alone", () => {
+  assert.equal(good("chihaya:\r  http: {}\r  announce_interval: 20m\r").announceInterval, 1200);
+});
+
 test("aliases that multiply, and endless nesting, end soon", () => {
   const rows = Array.from({ length: 9 }, (_, i) => `  a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`);
   const errors = errorsOf(`chihaya:\n  a0: &a0 [x]\n${rows.join("\n")}`);
   assert.ok(errors.some((error) => error.endsWith(": too many values; are there aliases that multiply?")));
+  const merges = rows.map((row) => row.replace("[", "{<<: [").replace(/]$/, "]}"));
+  const merged = errorsOf(`chihaya:\n  a0: &a0 {x: 1}\n${merges.join("\n")}`);
+  assert.ok(merged.some((error) => error.endsWith(": too many values; are there aliases that multiply?")));
   assert.deepEqual(errorsOf(`chihaya: ${"[".repeat(80)}${"]".repeat(80)}`).length, 2);
   assert.match(errorsOf(`chihaya: ${"[".repeat(5000)}`)[0]!, /: nested too deeply$/);
   assert.equal(good("chihaya: {udp: &numbers {max_numwant: 7}, http: *numbers}").http?.maxNumWant, 7);

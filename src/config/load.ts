@@ -87,7 +87,8 @@ function load({ file, env, set = [] }: LoadOptions): Loading {
 function readFile(path: string): { text: string } | { problem: string } {
   if (path === "") return { problem: "no config path specified" };
   const read = readText(path);
-  return "text" in read || isAbsolute(path) ? read : { problem: cannotRead(path, read.problem) };
+  if ("problem" in read) return isAbsolute(path) ? read : { problem: cannotRead(path, read.problem) };
+  return read.text.includes("\n") ? read : { text: read.text.replaceAll("\r", "\n") };
 }
 
 /** What runs without a file: both frontends. */
@@ -138,14 +139,14 @@ function findTop(tree: Tree, diagnostics: Diagnostics): TreeMapping | undefined 
     diagnostics.error(tree.at, [], message);
     return undefined;
   }
-  for (const [key, { keyAt }] of tree.entries) {
-    if (key === "chihaya") continue;
+  for (const [key, { keyAt, isAnchored }] of tree.entries) {
+    if (key === "chihaya" || isAnchored || key.startsWith("x-")) continue; // what aliases below stand for
     const known = leaves.some(({ path }) => path[0] === key) || key === "prehooks" || key === "posthooks";
     const remedy = known ? `indent it below "chihaya:"` : `everything stands below "chihaya:"`;
     diagnostics.error(keyAt, [key], `unknown key at the top; ${remedy}`);
   }
   if (top === undefined) {
-    if (tree.entries.size === 0) diagnostics.error(tree.at, [], 'the file should begin with "chihaya:"');
+    if (!diagnostics.hasErrors) diagnostics.error(tree.at, [], 'the file should begin with "chihaya:"');
     return undefined;
   }
   if (top.value.kind === "mapping") return top.value;

@@ -1,15 +1,6 @@
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  type Node,
-  parseDocument,
-  type YAMLMap,
-} from "yaml";
+import { isAlias, isMap, isPair, isScalar, isSeq, type Node, parseDocument, type YAMLMap } from "yaml";
 import { type Diagnostics, type Origin, type Path, quote } from "./diagnostics.ts";
+import { explainBracket, explainSyntaxError } from "./syntax-errors.ts";
 import type { Tree, TreeMapping } from "./tree.ts";
 
 /** Values of one document, aliases counted each time they are used: enough for a list of 100,000 infohashes. */
@@ -18,29 +9,28 @@ const maxDepth = 64;
 /** Syntax errors that are reported; what follows the first ones is mostly their echo. */
 const maxSyntaxErrors = 20;
 
-/** Words for the mistakes that people make; the others keep the parser's. */
-const syntaxErrors: Record<string, string> = {
-  TAB_AS_INDENT: "indented with a tab; YAML allows only spaces",
-  BAD_INDENT: "indentation does not fit the lines above; keys of one block begin in the same column",
-  MULTILINE_IMPLICIT_KEY: 'a key without a value; write "key: value" on one line',
-  BLOCK_AS_IMPLICIT_KEY: 'a second "key:" on one line; quote the value if it contains ": "',
-  MULTIPLE_DOCS: 'more than one document; remove the line "---"',
-  RESOURCE_EXHAUSTION: "nested too deeply",
-};
-
 /**
- * Parses YAML text. Reports syntax errors, duplicate keys, unknown and excessive aliases.
+ * Parses YAML text, with the merge key of YAML 1.1 (`<<: *name`). Reports syntax errors, duplicate keys, unknown and
+ * excessive aliases.
  * @returns the document, or undefined where it has syntax errors or is empty (which is reported too)
  */
 export function parseTree(file: string, text: string, diagnostics: Diagnostics): Tree | undefined {
+  const at = (offset: number): Origin => ({ source: file, offset: Math.min(offset, text.length) });
+  const nul = text.indexOf("\0");
+  if (nul >= 0) {
+    diagnostics.error(at(nul), [], "a character that no text has; save the file as UTF-8");
+    return undefined;
+  }
   const document = parseDocument(text, {
     schema: "failsafe",
     uniqueKeys: false, // takes quadratic time there; checked below
     prettyErrors: false,
     logLevel: "error", // "silent" would let several documents pass
   });
-  const at = (offset: number): Origin => ({ source: file, offset: Math.min(offset, text.length) });
-  reportSyntax(document, text, (offset, message) => diagnostics.error(at(offset), [], message));
+  for (const error of document.errors.slice(0, maxSyntaxErrors)) {
+    const { offset, message } = explainSyntaxError(error, text);
+    diagnostics.error(at(offset), [], message);
+  }
   for (const warning of document.warnings.slice(0, maxSyntaxErrors)) {
     diagnostics.warning(at(warning.pos[0]), [], lowerFirst(warning.message));
   }
@@ -49,16 +39,9 @@ export function parseTree(file: string, text: string, diagnostics: Diagnostics):
     diagnostics.error(at(0), [], 'the file is empty; it should begin with "chihaya:"');
     return undefined;
   }
-  return new Converter(at, diagnostics).convert(document.contents, [], at(0));
-}
-
-function reportSyntax(document: Document, text: string, report: (at: number, message: string) => void): void {
-  for (const { code, message, pos } of document.errors.slice(0, maxSyntaxErrors)) {
-    const indent = code === "BAD_INDENT" ? /^ */.exec(text.slice(pos[0], pos[0] + 200))![0].length : 0;
-    const isLoneKey = message.startsWith("Implicit map keys");
-    const words = syntaxErrors[isLoneKey ? "MULTILINE_IMPLICIT_KEY" : code];
-    report(pos[0] + indent, words ?? lowerFirst(message));
-  }
+  const converter = new Converter(at, text, diagnostics);
+  const tree = converter.convert(document.contents, [], at(0));
+  return converter.hasBadKeys ? undefined : tree;
 }
 
 function lowerFirst(text: string): string {
@@ -68,13 +51,17 @@ function lowerFirst(text: string): string {
 /** Turns the parser's nodes into a tree; an alias becomes a copy of what it stands for. */
 class Converter {
   readonly #at: (offset: number) => Origin;
+  readonly #text: string;
   readonly #diagnostics: Diagnostics;
   readonly #anchors = new Map<string, unknown>();
   #values = 0;
   #isExhausted = false;
+  /** Whether a key was no word. What else would be said about its value is an echo. */
+  hasBadKeys = false;
 
-  constructor(at: (offset: number) => Origin, diagnostics: Diagnostics) {
+  constructor(at: (offset: number) => Origin, text: string, diagnostics: Diagnostics) {
     this.#at = at;
+    this.#text = text;
     this.#diagnostics = diagnostics;
   }
 
@@ -118,20 +105,45 @@ class Converter {
 
   #convertMap(map: YAMLMap, path: Path, at: Origin): TreeMapping {
     const mapping: TreeMapping = { kind: "mapping", entries: new Map(), at };
+    const merged: TreeMapping[] = [];
     for (const { key, value } of map.items.filter(isPair)) {
       const keyAt = this.#origin(key, at);
       if (!isScalar(key) || typeof key.value !== "string") {
-        this.#diagnostics.error(keyAt, below(path), "a key must be a plain word");
+        this.hasBadKeys = true;
+        const bracket = explainBracket(this.#text, keyAt.offset);
+        const message = 'a key must be a plain word; quote a value that begins with "{" or "["';
+        this.#diagnostics.error(keyAt, below(path), bracket ?? message);
         continue;
       }
       const name = key.value;
       const converted = this.convert(value, [...path, name], keyAt);
-      if (mapping.entries.has(name)) {
+      if (name === "<<" && key.type === "PLAIN") merged.push(...this.#mappingsOf(converted, path));
+      else if (mapping.entries.has(name)) {
         const message = "duplicate key; it stands above already, remove one of the two";
         this.#diagnostics.error(keyAt, below([...path, name]), message);
-      } else mapping.entries.set(name, { keyAt, value: converted });
+      } else {
+        const isAnchored = isNode(value) && value.anchor !== undefined;
+        mapping.entries.set(name, { keyAt, value: converted, isAnchored });
+      }
+    }
+    for (const [name, entry] of merged.flatMap(({ entries }) => [...entries])) {
+      if (!mapping.entries.has(name)) mapping.entries.set(name, entry);
     }
     return mapping;
+  }
+
+  /** What a merge key brings: a mapping or a list of them, of which the first wins. */
+  #mappingsOf(value: Tree, path: Path): TreeMapping[] {
+    const trees = value.kind === "list" ? value.items : [value];
+    return trees.filter((tree): tree is TreeMapping => {
+      if (tree.kind === "mapping") return true;
+      this.#diagnostics.error(
+        tree.at,
+        below([...path, "<<"]),
+        "expected a mapping, or a list of them, as <<: *name",
+      );
+      return false;
+    });
   }
 
   #origin(node: unknown, fallback: Origin): Origin {

@@ -67,7 +67,8 @@ with 78 if the file cannot be used (with 0 if there are only warnings). Files th
 approval hooks excepted: those are warnings. \`--json\` is for programs. \`chihaya config\` prints what the tracker would
 run with, secrets masked.
 
-Keys that are not known are refused. A value that needs another one to have an effect, or is allowed and doubtful,
+Keys that are not known are refused. Anchors, aliases and merge keys (\`<<: *name\`) work; beside \`chihaya:\` there may be
+keys that hold an anchor or begin with \`x-\`. A value that needs another one to have an effect, or is allowed and doubtful,
 is a warning. A file may have 1 MiB, in UTF-8.
 
 ## Reload

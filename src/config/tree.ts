@@ -17,8 +17,15 @@ interface TreeScalar {
 
 export interface TreeMapping {
   kind: "mapping";
-  entries: Map<string, { keyAt: Origin; value: Tree }>;
+  entries: Map<string, TreeEntry>;
   at: Origin;
+}
+
+interface TreeEntry {
+  keyAt: Origin;
+  value: Tree;
+  /** Whether aliases can stand for the value. */
+  isAnchored?: boolean;
 }
 
 export interface TreeList {
