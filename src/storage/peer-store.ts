@@ -1,5 +1,6 @@
 import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
+import type { Records } from "./records.ts";
 
 /** What the announce step does: both, unless a hook has skipped one of them. */
 export const Step = { apply: 1, select: 2, both: 3 } as const;
@@ -88,6 +89,9 @@ export interface PeerStore {
    * @returns peers removed
    */
   expire(): number | Promise<number>;
+
+  /** The slow contract: lists all torrents and peers, and takes over those of another store. Undefined without it. */
+  readonly records?: Records;
 
   /** True, or why it cannot do all that it should; for a store that depends on others. */
   readonly readiness?: true | string;

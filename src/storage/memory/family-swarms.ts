@@ -1,3 +1,4 @@
+import { copy20 } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { Random } from "../../lib/clock.ts";
 import { BlockAllocator } from "./allocator.ts";
@@ -7,6 +8,7 @@ import {
   Count,
   Counted,
   hasPassed,
+  leafWords,
   Meta,
   pagePeers,
   peerWords,
@@ -14,8 +16,20 @@ import {
   Stripe,
 } from "./layout.ts";
 import { locate, SwarmBlocks } from "./peer-blocks.ts";
-import { PeerIndex } from "./peer-index.ts";
+import { PeerIndex, reverseBits } from "./peer-index.ts";
 import type { TorrentTable } from "./torrent-table.ts";
+
+/** Peers of a swarm that are copied under one lock, a few microseconds. */
+const wholeUpTo = 4096;
+
+/** What {@link FamilySwarms.copyPart} has copied. */
+export interface SwarmPart {
+  count: number;
+  /** The first ones of them. */
+  seeders: number;
+  /** Where the next part begins; 0 after the last. */
+  next: number;
+}
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
@@ -50,6 +64,9 @@ export class FamilySwarms {
   readonly #idAt: number;
   readonly #index: PeerIndex;
   readonly #blocks: SwarmBlocks;
+  readonly #id: Int32Array = new Int32Array(5);
+  readonly #idBytes: Uint8Array = new Uint8Array(this.#id.buffer);
+  readonly #listed: Int32Array = new Int32Array(leafWords);
   /** State of a xorshift32 of its own, as one word: see {@link #draw}. */
   readonly #random: Int32Array;
 
@@ -317,6 +334,65 @@ export class FamilySwarms {
     return drawn >>> 1;
   }
 
+  /** How many peers {@link copyPart} copies at most. */
+  partSize(record: number, from: number): number {
+    const total = this.total(record);
+    return this.#isWhole(record, total, from) ? total : leafWords;
+  }
+
+  /**
+   * Copies peers as they lie in memory: all of a small swarm; of a big one those whose endpoints share a leaf of the
+   * index, since a peer keeps its hash while it changes places. A big swarm without an index is copied whole: each of its
+   * announces looks through all of it too.
+   * @param from  where the last part ended, 0 at first: the hash of an endpoint with its bits reversed
+   * @param to    gets seeders before leechers, from word `at`; room for {@link partSize}
+   * @param part  is set to what was copied
+   */
+  copyPart(record: number, from: number, to: Int32Array, at: number, part: SwarmPart): void {
+    const total = this.total(record);
+    const seeders = this.seeders(record);
+    const start = at;
+    part.next = 0;
+    if (this.#isWhole(record, total, from)) {
+      for (let position = 0; position < total; position++) {
+        if (position === seeders) part.seeders = (at - start) / this.#stride;
+        at = this.#copyFrom(record, position, from, to, at);
+      }
+      if (seeders === total) part.seeders = (at - start) / this.#stride;
+    } else {
+      const header = this.#blocks.indexed(record);
+      const hash = reverseBits(from);
+      const positions = this.#listed;
+      const count = this.#index.list(header, hash, positions);
+      for (let i = 0; i < count; i++)
+        if (positions[i]! < seeders) at = this.#copyFrom(record, positions[i]!, from, to, at);
+      part.seeders = (at - start) / this.#stride;
+      for (let i = 0; i < count; i++)
+        if (positions[i]! >= seeders) at = this.#copyFrom(record, positions[i]!, from, to, at);
+      const span = 2 ** (32 - this.#index.sharedBits(header, hash));
+      const next = (Math.floor(from / span) + 1) * span;
+      if (next < 2 ** 32) part.next = next;
+    }
+    part.count = (at - start) / this.#stride;
+  }
+
+  #isWhole(record: number, total: number, from: number): boolean {
+    return (from === 0 && total <= wholeUpTo) || this.#blocks.indexed(record) === 0;
+  }
+
+  /** Copies a peer unless its hash lies before `from`. @returns the offset after the last word */
+  #copyFrom(record: number, position: number, from: number, to: Int32Array, at: number): number {
+    const source = this.#blocks.at(record, position);
+    if (from > 0 && reverseBits(this.#index.hashAt(source)) < from) return at;
+    for (let i = 0; i < this.#stride; i++) to[at + i] = this.#peers[source + i]!;
+    return at + this.#stride;
+  }
+
+  /** The time of the last announce of a peer, see {@link Meta}. */
+  time(record: number, position: number): number {
+    return this.#peers[this.#blocks.at(record, position) + this.#meta]! >>> Meta.timeShift;
+  }
+
   /** Writes the one peer at `position`. */
   selectOne(record: number, position: number, list: PeerList): void {
     if (list.count < list.limit) this.#copy(record, position, 1, list);
@@ -340,13 +416,24 @@ export class FamilySwarms {
   }
 
   #copyRun(from: number, count: number, list: PeerList): void {
+    if (list.peerIds === undefined || this.#idAt === 0) {
+      this.#copyPeers(from, count, list);
+      return;
+    }
+    list.hasPeerIds = true;
+    for (let at = from; count > 0; count--, at += this.#stride) {
+      if (!this.#copyId(at, list.peerIds, list.count)) continue; // its id comes with its next announce
+      this.#copyPeers(at, 1, list);
+    }
+  }
+
+  #copyPeers(from: number, count: number, list: PeerList): void {
     const peers = this.#peers;
     const stride = this.#stride;
     const view = list.view;
     let at = from;
     let to = list.at + list.count * compactLength[this.family];
     const end = at + count * stride;
-    if (list.peerIds !== undefined && this.#idAt > 0) this.#copyIds(at, count, list);
     list.count += count;
     if (this.family === 4) {
       for (; at < end; at += stride, to += 6) {
@@ -364,13 +451,16 @@ export class FamilySwarms {
     }
   }
 
-  #copyIds(at: number, count: number, list: PeerList): void {
-    const ids = new Int32Array(count * 5);
-    for (let i = 0; i < count; i++, at += this.#stride) {
-      for (let word = 0; word < 5; word++) ids[i * 5 + word] = this.#peers[at + this.#idAt + word]!;
+  /** Writes a peer's id at `index` of `ids`. @returns whether it is known: a replayed peer may have none */
+  #copyId(at: number, ids: Uint8Array, index: number): boolean {
+    const words = this.#id;
+    let any = 0;
+    for (let word = 0; word < 5; word++) {
+      words[word] = this.#peers[at + this.#idAt + word]!;
+      any |= words[word]!;
     }
-    list.peerIds!.set(new Uint8Array(ids.buffer), list.count * 20);
-    list.hasPeerIds = true;
+    if (any !== 0) copy20(this.#idBytes, 0, ids, index * 20);
+    return any !== 0;
   }
 
   #write(at: number, key: PeerKey, tick: number): void {

@@ -90,10 +90,15 @@ export const timeRange = 16_384;
 /** Times that lie ahead by up to this many ticks are another thread's newer clock, not ancient. */
 const clockSlack = 64;
 
-/** Tells whether at `tick` a time is `lifetime` ticks ago or more. */
-export function hasPassed(time: number, tick: number, lifetime: number): boolean {
+/** Ticks from a time until `tick`. */
+export function ticksSince(time: number, tick: number): number {
   const age = (tick - time) & (timeRange - 1);
-  return age >= lifetime && age < timeRange - clockSlack;
+  return age < timeRange - clockSlack ? age : 0;
+}
+
+/** Tells whether at `tick` a time is `lifetime` ticks ago or more. @param lifetime  1 or more */
+export function hasPassed(time: number, tick: number, lifetime: number): boolean {
+  return ticksSince(time, tick) >= lifetime;
 }
 
 /** Stripes, each with a lock: the low bits of a torrent's hash, and so of its bucket. */
@@ -120,6 +125,8 @@ export const Control = {
   refused: 6,
   /** Peers of all stripes and both families, changed atomically. */
   peers: 7,
+  /** A random word that tells this memory from others. */
+  identity: 8,
   allocatorLock: 16,
   growLock: 32,
   /** Two families of {@link ControlFamily} words. */
@@ -191,6 +198,7 @@ export function reserveMemory(maxPeers: number, peerIds: boolean, timeSpan: numb
   control[Control.families + ControlFamily.top] = 1;
   control[Control.families + ControlFamily.words + ControlFamily.top] = 1;
   control.set(drawKeys(64), Control.keys);
+  control.set(drawKeys(1), Control.identity);
   return memory;
 }
 

@@ -15,6 +15,7 @@ import {
   timeRange,
   torrentWords,
 } from "./layout.ts";
+import { MemoryRecords } from "./memory-records.ts";
 import { TorrentSwarms } from "./torrent-swarms.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
@@ -62,6 +63,7 @@ const removedAtOnce = 1024;
  */
 export class MemoryStore implements PeerStore {
   readonly memory: StoreMemory;
+  readonly records: MemoryRecords;
   readonly #expires: boolean;
   readonly #clock: Clock;
   readonly #torrents: TorrentSwarms;
@@ -87,6 +89,10 @@ export class MemoryStore implements PeerStore {
     this.#times = config;
     this.#lifetime = this.#ticks(config.peerLifetime);
     this.#onExpired = onExpired;
+    this.records = new MemoryRecords(this.memory, this.#torrents, {
+      tick: () => this.#tick,
+      peerLifetime: () => this.#times.peerLifetime,
+    });
   }
 
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void {
@@ -165,7 +171,7 @@ export class MemoryStore implements PeerStore {
 
   /** In steps, so that no announce waits for the peers of a big swarm. */
   remove(infoHash: Uint8Array): void {
-    const words = new Int32Array(infoHash.slice().buffer);
+    const words = new Int32Array(Uint8Array.from(infoHash).buffer); // a Buffer's `slice` would not copy
     const table = this.#table;
     const hash = table.hash(words, 0);
     let left: number;

@@ -190,6 +190,34 @@ export class PeerIndex {
     words[header + Big.index] = 0;
   }
 
+  /**
+   * Lists the positions of the peers in the leaf for a hash.
+   * @param positions  gets them; room for {@link leafWords}
+   * @returns how many there are
+   */
+  list(header: number, hash: number, positions: Int32Array): number {
+    this.#descend(header, hash);
+    let count = 0;
+    for (let slot = 1; slot < leafWords; slot++) {
+      const entry = this.#words[this.#leaf + slot]!;
+      if (entry !== 0) positions[count++] = (entry & positionMask) - 1;
+    }
+    return count;
+  }
+
+  /** How many low bits all hashes have in common that belong to the leaf for a hash. */
+  sharedBits(header: number, hash: number): number {
+    this.#descend(header, hash);
+    return this.#shift + (this.#words[this.#leaf]! >>> sharedShift);
+  }
+
+  /** Hashes the endpoint of the peer at the offset `at`. */
+  hashAt(at: number): number {
+    const count = this.#addressWords;
+    const port = this.#words[at + count]! & Meta.port;
+    return hashWords(this.#words, at, count, port, this.#control, endpointKeys);
+  }
+
   /** Gives up the index. */
   drop(header: number): void {
     const root = this.#words[header + Big.index]!;
@@ -213,10 +241,7 @@ export class PeerIndex {
   }
 
   #hash(header: number, position: number): number {
-    const at = locate(this.#words, header, position, this.#stride);
-    const count = this.#addressWords;
-    const port = this.#words[at + count]! & Meta.port;
-    return hashWords(this.#words, at, count, port, this.#control, endpointKeys);
+    return this.hashAt(locate(this.#words, header, position, this.#stride));
   }
 
   /** Finds the leaf for a hash, its node, and where that is written down. */
@@ -369,4 +394,13 @@ function next(slot: number): number {
 
 function distance(from: number, to: number): number {
   return to >= from ? to - from : to - from + leafWords - 1;
+}
+
+/** Reverses the order of 32 bits. @returns an unsigned number */
+export function reverseBits(word: number): number {
+  word = ((word >>> 1) & 0x55555555) | ((word & 0x55555555) << 1);
+  word = ((word >>> 2) & 0x33333333) | ((word & 0x33333333) << 2);
+  word = ((word >>> 4) & 0x0f0f0f0f) | ((word & 0x0f0f0f0f) << 4);
+  word = ((word >>> 8) & 0x00ff00ff) | ((word & 0x00ff00ff) << 8);
+  return ((word >>> 16) | (word << 16)) >>> 0;
 }

@@ -68,9 +68,17 @@ export class TorrentSwarms {
   }
 
   addSnatch(torrent: number): void {
+    this.#setSnatches(torrent, (this.snatches(torrent) + 1) & mostSnatches);
+  }
+
+  /** Takes another store's number of snatches where it is larger. */
+  raiseSnatches(torrent: number, snatches: number): void {
+    if (snatches > this.snatches(torrent)) this.#setSnatches(torrent, Math.min(snatches, mostSnatches));
+  }
+
+  #setSnatches(torrent: number, snatches: number): void {
     const at = torrent * torrentWords + Torrent.more;
     const more = this.#torrents[at]!;
-    const snatches = (this.snatches(torrent) + 1) & mostSnatches;
     if (more > 0) this.#words6[more * record6Words + Swarm.snatches] = snatches;
     else this.#torrents[at] = snatches | ~mostSnatches;
   }

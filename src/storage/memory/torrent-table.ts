@@ -127,6 +127,24 @@ export class TorrentTable {
     this.#allocator.free(id);
   }
 
+  /** How many low bits of a hash all buckets tell apart: 2^bits cells, see {@link cell}. Never falls. */
+  get cellBits(): number {
+    return 31 - Math.clz32(this.bucketCount);
+  }
+
+  /**
+   * Lists the torrents whose hashes have `cell` as their `bits` lowest bits, in the order of their infohashes. Splitting
+   * leaves every torrent in its cell, so a walk over the cells of a fixed number of bits meets each torrent once. A cell
+   * is one or two buckets, or more after the table has grown. The cell's stripe is locked.
+   */
+  cell(cell: number, bits: number): number[] {
+    const ids: number[] = [];
+    for (let bucket = cell; bucket < this.bucketCount; bucket += 1 << bits)
+      for (let id = this.#heads[bucket]!; id !== 0; id = this.next(id)) ids.push(id);
+    const { torrents } = this;
+    return ids.sort((a, b) => compareInfoHashes(torrents, a * torrentWords, torrents, b * torrentWords));
+  }
+
   /** Splits one bucket if there are more torrents than buckets. No stripe is locked. */
   grow(): void {
     const { control, torrents } = this;
@@ -188,4 +206,13 @@ export class TorrentTable {
     const bucket = hash & (2 * half - 1);
     return bucket < buckets ? bucket : bucket - half;
   }
+}
+
+/** Compares infohashes as words, in an order of no meaning. @returns less than 0, 0, or more than 0 */
+export function compareInfoHashes(a: Int32Array, atA: number, b: Int32Array, atB: number): number {
+  for (let i = 0; i < 5; i++) {
+    const difference = a[atA + i]! - b[atB + i]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }

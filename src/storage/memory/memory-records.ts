@@ -1,0 +1,325 @@
+import type { Family } from "../../ip/address.ts";
+import { copy20, parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
+import {
+  checkPeerRecord,
+  checkTorrentRecord,
+  type PeerRecord,
+  type RecordBatch,
+  type RecordPage,
+  type Records,
+  type ReplayResult,
+} from "../records.ts";
+import { type FamilySwarms, PeerKey, type SwarmPart } from "./family-swarms.ts";
+import { Control, type StoreMemory, stripeCount, ticksSince, timeRange, torrentWords } from "./layout.ts";
+import { PageWriter } from "./record-page.ts";
+import type { TorrentSwarms } from "./torrent-swarms.ts";
+import { compareInfoHashes } from "./torrent-table.ts";
+
+/** Cells and torrents that one step looks at: with the peers, a millisecond or two. */
+const stepUnits = 4096;
+/** Peers in one page at most; more only from one big swarm that has no index. */
+const pagePeers = 4096;
+
+/**
+ * Where a walk is: a cell of the table (see `TorrentTable.cell`), and inside it the torrent, the family and the part of
+ * its swarm (see `FamilySwarms.copyPart`) to go on with; without an infohash, the beginning of the cell.
+ */
+interface Position {
+  readonly bits: number;
+  cell: number;
+  infoHash: Int32Array | undefined;
+  family: Family;
+  from: number;
+}
+
+/** There are never fewer buckets than stripes. */
+const leastCellBits = 31 - Math.clz32(stripeCount);
+
+const Pause = { none: 0, unlock: 1, page: 2 } as const;
+type Pause = (typeof Pause)[keyof typeof Pause];
+
+/** What changes while a store runs. */
+interface StoreTimes {
+  /** The time now, in the ticks of the peers' times. */
+  tick(): number;
+  /** Seconds. */
+  peerLifetime(): number;
+}
+
+/**
+ * The records of the memory store. What is present during a whole walk comes exactly once: a torrent stays in its cell
+ * when the table grows, and a peer keeps the hash by which a big swarm is walked. Only the stripe of what is being copied
+ * is locked, for a cell with up to 4,096 peers or one leaf of a big swarm's index.
+ *
+ * A walk waits for locks, so it must not run in the thread that repairs after others.
+ *
+ * The order of a walk shows something of the keyed hash of infohashes. Who may read whole walks with infohashes of his
+ * own choice could learn the key, so give them to people whom the operator trusts.
+ */
+export class MemoryRecords implements Records {
+  readonly #memory: StoreMemory;
+  readonly #torrents: TorrentSwarms;
+  readonly #control: Int32Array;
+  readonly #times: StoreTimes;
+  readonly #page: PageWriter;
+  readonly #part: SwarmPart = { count: 0, seeders: 0, next: 0 };
+  readonly #key = new PeerKey();
+  readonly #infoHash = new Uint8Array(20);
+  readonly #infoHashWords = new Int32Array(this.#infoHash.buffer);
+  readonly #peerId = new Uint8Array(20);
+  readonly #peerIdWords = new Int32Array(this.#peerId.buffer);
+
+  constructor(memory: StoreMemory, torrents: TorrentSwarms, times: StoreTimes) {
+    this.#memory = memory;
+    this.#torrents = torrents;
+    this.#control = torrents.table.control;
+    this.#times = times;
+    this.#page = new PageWriter(memory.peerIds);
+  }
+
+  torrents(cursor?: string): RecordPage {
+    return this.#walk(cursor, false);
+  }
+
+  export(cursor?: string): RecordPage {
+    return this.#walk(cursor, true);
+  }
+
+  peers(infoHash: Uint8Array, cursor?: string): RecordPage {
+    const { table } = this.#torrents;
+    const at: Position = { bits: 0, cell: 0, infoHash: undefined, family: 4, from: 0 };
+    if (cursor !== undefined) {
+      const [, family, from] = this.#parse(cursor, /^([46])\.([0-9a-f]{1,8})$/);
+      at.family = Number(family) as Family;
+      at.from = Number.parseInt(from!, 16);
+    }
+    copy20(infoHash, 0, this.#infoHash);
+    const words = this.#infoHashWords;
+    const hash = table.hash(words, 0);
+    this.#page.begin();
+    for (;;) {
+      table.lock(hash);
+      const id = table.find(words, 0, hash);
+      const pause = id === 0 ? Pause.none : this.#visitTorrent(id, at, true);
+      table.unlock(hash);
+      if (pause === Pause.unlock) continue;
+      return this.#finish(pause === Pause.none ? undefined : `${at.family}.${at.from.toString(16)}`);
+    }
+  }
+
+  replay({ torrents = [], peers = [] }: RecordBatch): ReplayResult {
+    const result: ReplayResult = { taken: 0, expired: 0, refused: 0 };
+    for (const torrent of torrents) {
+      checkTorrentRecord(torrent);
+      this.#replaySnatches(torrent.infoHash, torrent.snatches);
+    }
+    for (const peer of peers) {
+      checkPeerRecord(peer);
+      if (peer.age >= this.#times.peerLifetime()) result.expired++;
+      else result[this.#replayPeer(peer) ? "taken" : "refused"]++;
+    }
+    return result;
+  }
+
+  #walk(cursor: string | undefined, withPeers: boolean): RecordPage {
+    const { table } = this.#torrents;
+    const at = this.#position(cursor);
+    this.#page.begin();
+    for (let units = stepUnits; at.cell < 2 ** at.bits; units--) {
+      if (units <= 0) return this.#finish(format(at));
+      table.lock(at.cell);
+      const ids = table.cell(at.cell, at.bits);
+      const pause = this.#visitCell(ids, at, withPeers);
+      table.unlock(at.cell);
+      if (pause === Pause.page) return this.#finish(format(at));
+      if (pause === Pause.unlock) continue;
+      units -= ids.length;
+      at.cell++;
+    }
+    return this.#finish(undefined);
+  }
+
+  #visitCell(ids: readonly number[], at: Position, withPeers: boolean): Pause {
+    const { torrents } = this.#torrents.table;
+    for (const id of ids) {
+      if (at.infoHash !== undefined) {
+        const order = compareInfoHashes(torrents, id * torrentWords, at.infoHash, 0);
+        if (order < 0) continue;
+        if (order > 0) begin(at);
+      }
+      const pause = this.#visitTorrent(id, at, withPeers);
+      if (pause !== Pause.none) {
+        at.infoHash = torrents.slice(id * torrentWords, id * torrentWords + 5);
+        return pause;
+      }
+      begin(at);
+    }
+    begin(at);
+    return Pause.none;
+  }
+
+  /** Adds a torrent, or what is left of it, to the page. @returns why it has stopped before the end */
+  #visitTorrent(id: number, at: Position, withPeers: boolean): Pause {
+    const { swarms4, swarms6, table } = this.#torrents;
+    const record4 = this.#torrents.record(id, swarms4);
+    const record6 = this.#torrents.record(id, swarms6);
+    const total4 = swarms4.total(record4);
+    const total6 = record6 === 0 ? 0 : swarms6.total(record6);
+    if (at.family === 4 && at.from === 0) {
+      const snatches = this.#torrents.snatches(id);
+      if (total4 + total6 + snatches === 0) return Pause.none;
+      const first =
+        total4 > 0 ? swarms4.partSize(record4, 0) : total6 === 0 ? 0 : swarms6.partSize(record6, 0);
+      if (withPeers && !this.#fits(first)) return Pause.page;
+      const seeders = swarms4.seeders(record4) + (total6 === 0 ? 0 : swarms6.seeders(record6));
+      const partial = swarms4.partial(record4) + (total6 === 0 ? 0 : swarms6.partial(record6));
+      const counts = [seeders, total4 + total6 - seeders, partial, snatches, total4, total6];
+      this.#page.addTorrent(table.torrents, id * torrentWords, counts);
+    }
+    if (!withPeers) return Pause.none;
+    if (at.family === 4) {
+      const pause = total4 === 0 ? Pause.none : this.#visitSwarm(id, swarms4, record4, at);
+      if (pause !== Pause.none) return pause;
+      at.family = 6;
+      at.from = 0;
+    }
+    return total6 === 0 ? Pause.none : this.#visitSwarm(id, swarms6, record6, at);
+  }
+
+  #visitSwarm(id: number, swarms: FamilySwarms, record: number, at: Position): Pause {
+    const part = this.#part;
+    const size = swarms.partSize(record, at.from);
+    if (!this.#fits(size)) return Pause.page;
+    const { torrents } = this.#torrents.table;
+    this.#page.addPart(torrents, id * torrentWords, swarms.family, size, part, (to, from) =>
+      swarms.copyPart(record, at.from, to, from, part),
+    );
+    at.from = part.next;
+    return part.next === 0 ? Pause.none : Pause.unlock;
+  }
+
+  #fits(peers: number): boolean {
+    return this.#page.peers === 0 || this.#page.peers + peers <= pagePeers;
+  }
+
+  #finish(position: string | undefined): RecordPage {
+    const next = position === undefined ? undefined : `${this.#identity}.${position}`;
+    return this.#page.finish(this.#times.tick(), this.#memory.tickSeconds, next);
+  }
+
+  get #identity(): string {
+    return (this.#control[Control.identity]! >>> 0).toString(16);
+  }
+
+  #position(cursor: string | undefined): Position {
+    const { cellBits } = this.#torrents.table;
+    if (cursor === undefined) return { bits: cellBits, cell: 0, infoHash: undefined, family: 4, from: 0 };
+    const pattern = /^(\d\d)\.([0-9a-f]{1,8})(?:\.([0-9a-f]{40})\.([46])\.([0-9a-f]{1,8}))?$/;
+    const [, bits, cell, infoHash, family = "4", from = "0"] = this.#parse(cursor, pattern);
+    if (Number(bits) < leastCellBits || Number(bits) > cellBits) throw foreignCursor(cursor);
+    return {
+      bits: Number(bits),
+      cell: Number.parseInt(cell!, 16),
+      infoHash: infoHash === undefined ? undefined : new Int32Array(parseInfoHash(infoHash)!.buffer),
+      family: Number(family) as Family,
+      from: Number.parseInt(from, 16),
+    };
+  }
+
+  /** @throws RangeError where the cursor is of another memory or method */
+  #parse(cursor: string, pattern: RegExp): RegExpExecArray {
+    const start = `${this.#identity}.`;
+    const match = cursor.startsWith(start) ? pattern.exec(cursor.slice(start.length)) : null;
+    if (match === null) throw foreignCursor(cursor);
+    return match;
+  }
+
+  #replaySnatches(infoHash: Uint8Array, snatches: number): void {
+    if (snatches === 0) return;
+    const hash = this.#hash(infoHash);
+    const { table } = this.#torrents;
+    table.lock(hash);
+    const known = table.find(this.#infoHashWords, 0, hash);
+    const torrent = known === 0 ? table.add(this.#infoHashWords, hash) : known;
+    const isNew = known === 0 && torrent !== 0;
+    if (torrent !== 0) this.#torrents.raiseSnatches(torrent, snatches);
+    if (isNew) this.#torrents.settle(torrent, this.#times.tick());
+    table.unlock(hash);
+    if (isNew) table.grow();
+  }
+
+  /** @returns whether the store has the peer now */
+  #replayPeer(peer: PeerRecord): boolean {
+    const key = this.#key;
+    key.address = peer.address.words;
+    key.port = (peer.port >>> 8) | ((peer.port & 0xff) << 8);
+    key.isSeeder = peer.seeder;
+    if (peer.peerId === undefined) this.#peerId.fill(0);
+    else copy20(peer.peerId, 0, this.#peerId);
+    key.peerId = this.#peerIdWords;
+    const hash = this.#hash(peer.infoHash);
+    const { table } = this.#torrents;
+    const swarms = peer.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+    const age = Math.floor(peer.age / this.#memory.tickSeconds);
+    const partial = peer.partial && !peer.seeder;
+    table.lock(hash);
+    const known = table.find(this.#infoHashWords, 0, hash);
+    const torrent = known !== 0 || this.#isFull() ? known : table.add(this.#infoHashWords, hash);
+    const isTaken = torrent !== 0 && this.#join(torrent, swarms, age, partial, peer.snatched);
+    if (!isTaken) {
+      Atomics.add(this.#control, Control.refused, 1);
+      if (known === 0 && torrent !== 0) table.remove(torrent, hash);
+    }
+    table.unlock(hash);
+    if (known === 0 && isTaken) table.grow();
+    return isTaken;
+  }
+
+  /** Adds the peer, or brings it up to date where the store has seen it longer ago. @param age  ticks */
+  #join(torrent: number, swarms: FamilySwarms, age: number, partial: boolean, snatched: boolean): boolean {
+    const key = this.#key;
+    const tick = this.#times.tick();
+    const time = (tick - age) & (timeRange - 1);
+    let record = this.#torrents.record(torrent, swarms);
+    let self = record === 0 ? -1 : swarms.find(record, key);
+    if (self < 0) {
+      if (this.#isFull()) return false;
+      if (record === 0) record = this.#torrents.addRecord6(torrent);
+      if (record !== 0) self = swarms.add(record, key, key.isSeeder, time);
+      if (self < 0) {
+        this.#torrents.settle(torrent, tick);
+        return false;
+      }
+      if (partial) swarms.setPartial(record, self, true);
+    } else if (ticksSince(swarms.time(record, self), tick) > age) {
+      self = swarms.refresh(record, self, key, time, key.isSeeder, partial);
+    }
+    if (snatched) swarms.setSnatched(record, self);
+    return true;
+  }
+
+  #hash(infoHash: Uint8Array): number {
+    copy20(infoHash, 0, this.#infoHash);
+    return this.#torrents.table.hash(this.#infoHashWords, 0);
+  }
+
+  #isFull(): boolean {
+    return this.#control[Control.peers]! >= this.#memory.maxPeers;
+  }
+}
+
+function begin(at: Position): void {
+  at.infoHash = undefined;
+  at.family = 4;
+  at.from = 0;
+}
+
+function format({ bits, cell, infoHash, family, from }: Position): string {
+  const start = `${bits}.${cell.toString(16)}`;
+  if (infoHash === undefined) return start;
+  return `${start}.${toHex(new Uint8Array(infoHash.buffer))}.${family}.${from.toString(16)}`;
+}
+
+function foreignCursor(cursor: string): RangeError {
+  return new RangeError(`not a cursor of this walk: ${JSON.stringify(cursor)}; begin without one`);
+}
