@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { endpointKey, MapStore, type MapStoreOptions } from "../../test/support/map-store.ts";
+import { endpointKey, MapRecords, MapStore, type MapStoreOptions } from "../../test/support/map-store.ts";
 import type { AnnounceRequest } from "../bittorrent/announce.ts";
 import { AnnounceEvent } from "../bittorrent/event.ts";
 import { toHex } from "../bittorrent/info-hash.ts";
@@ -13,6 +13,7 @@ import {
   storeConformance,
 } from "./conformance.ts";
 import { Step } from "./peer-store.ts";
+import type { PeerRecord, RecordBatch, RecordPage, ReplayResult } from "./records.ts";
 
 function options({ clock, peerLifetime, capacity }: ConformanceEnvironment): MapStoreOptions {
   return { clock, peerLifetime, random: createRandom(1), ...(capacity === undefined ? {} : { capacity }) };
@@ -75,6 +76,13 @@ function afterSelect(edit: (...args: [...Parameters<MapStore["announce"]>, MapSt
       super.announce(...args);
       edit(...args, this);
     }
+  };
+}
+
+/** Replaces the records of a store. */
+function withRecords(Broken: new (store: MapStore) => MapRecords) {
+  return class extends MapStore {
+    override readonly records = new Broken(this);
   };
 }
 
@@ -293,6 +301,83 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       super.scrape(shown, response);
     }
   },
+  "records list torrents with the counts of both families": withRecords(
+    class extends MapRecords {
+      override torrentRecord(...[name, { peers, snatches }]: Parameters<MapRecords["torrentRecord"]>) {
+        return super.torrentRecord(name, { peers: { ...peers, 6: new Map() }, snatches });
+      }
+    },
+  ),
+  "records list peers with what the store knows of them": withRecords(
+    class extends MapRecords {
+      override peerRecord(...[name, family, key, peer]: Parameters<MapRecords["peerRecord"]>) {
+        return super.peerRecord(name, family, key, { ...peer, partial: false });
+      }
+    },
+  ),
+  "records have the peer ids": withRecords(
+    class extends MapRecords {
+      override replayPeer(peer: PeerRecord) {
+        return super.replayPeer({ ...peer, peerId: peer.peerId ?? new Uint8Array(20) });
+      }
+    },
+  ),
+  "a walk meets all that stays while others come and go": withRecords(
+    class extends MapRecords {
+      override page(...[records, cursor = "0"]: Parameters<MapRecords["page"]>): RecordPage {
+        // Goes on by a number, so that what has gone before it makes others be passed over.
+        const page = super.page(records.slice(Number(cursor)));
+        return page.next === undefined ? page : { ...page, next: `${Number(cursor) + 1000}` };
+      }
+    },
+  ),
+  "a cursor of nobody is refused": withRecords(
+    class extends MapRecords {
+      override page(...[records, cursor = ""]: Parameters<MapRecords["page"]>): RecordPage {
+        return super.page(records, cursor.startsWith("map") ? cursor : undefined);
+      }
+    },
+  ),
+  "what is exported can be replayed": withRecords(
+    class extends MapRecords {
+      override replay({ peers = [] }: RecordBatch): ReplayResult {
+        return super.replay({ peers });
+      }
+    },
+  ),
+  "a newer announce stays when an older one is replayed": withRecords(
+    class extends MapRecords {
+      override replayPeer(peer: PeerRecord) {
+        return super.replayPeer({ ...peer, age: 0 });
+      }
+    },
+  ),
+  "replayed peers expire in their time": withRecords(
+    class extends MapRecords {
+      override replayPeer(peer: PeerRecord) {
+        return super.replayPeer({ ...peer, age: peer.age % this.store.options.peerLifetime });
+      }
+    },
+  ),
+  "a full store refuses replayed peers": withRecords(
+    class extends MapRecords {
+      override replayPeer(peer: PeerRecord) {
+        const result = super.replayPeer(peer);
+        return result === "refused" ? "taken" : result;
+      }
+    },
+  ),
+  "records that cannot be peers or torrents are refused": withRecords(
+    class extends MapRecords {
+      override replay(batch: RecordBatch): ReplayResult {
+        try {
+          return super.replay(batch);
+        } catch {
+          return { taken: 0, expired: 0, refused: 1 };
+        }
+      }
+    },
+  ),
 };
 
 describe("the suite can fail", () => {
@@ -336,6 +421,16 @@ describe("the suite can fail", () => {
       await assert.rejects(runConformanceGroup(group, 4, (environment) => new Broken(options(environment))));
     });
   }
+
+  test("groups about records are not for a store without them", async () => {
+    class Plain extends MapStore {
+      override readonly records = undefined as never;
+    }
+    for (const group of conformanceGroups.filter(({ ofRecords }) => ofRecords)) {
+      const reason = await runConformanceGroup(group, 4, (environment) => new Plain(options(environment)));
+      assert.equal(reason, "the store has no records", group.name);
+    }
+  });
 
   test("a skipped group must exist", () => {
     assert.throws(

@@ -3,7 +3,7 @@ import { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { parseInfoHash, toHex } from "../../src/bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../src/bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
-import { type Address, type Family, formatIPv4, formatIPv6 } from "../../src/ip/address.ts";
+import { Address, type Family, formatIPv4, formatIPv6 } from "../../src/ip/address.ts";
 import type { Clock, Random } from "../../src/lib/clock.ts";
 import {
   type PeerStore,
@@ -12,11 +12,23 @@ import {
   type SwarmSummary,
 } from "../../src/storage/peer-store.ts";
 
+import {
+  checkPeerRecord,
+  checkTorrentRecord,
+  type PeerRecord,
+  type RecordBatch,
+  type RecordPage,
+  type Records,
+  type ReplayResult,
+  type TorrentRecord,
+} from "../../src/storage/records.ts";
+
 /** A stored peer. */
 export interface MapPeer {
   address: Uint8Array;
   port: number;
-  id: Uint8Array;
+  /** Undefined for one that was replayed without. */
+  id: Uint8Array | undefined;
   seeder: boolean;
   partial: boolean;
   snatched: boolean;
@@ -43,6 +55,7 @@ export interface MapStoreOptions {
 export class MapStore implements PeerStore {
   readonly torrents: Map<string, MapTorrent> = new Map();
   readonly options: MapStoreOptions;
+  readonly records: MapRecords = new MapRecords(this);
   refused = 0;
 
   constructor(options: MapStoreOptions) {
@@ -115,10 +128,11 @@ export class MapStore implements PeerStore {
   fill(list: PeerList, peers: MapPeer[], numWant: number): void {
     const stride = compactLength[list.family];
     for (const peer of peers.slice(0, Math.max(0, Math.min(numWant, list.limit)))) {
+      if (list.peerIds !== undefined && peer.id === undefined) continue;
       const at = list.at + list.count * stride;
       list.bytes.set(peer.address, at);
       list.view.setUint16(at + stride - 2, peer.port);
-      list.peerIds?.set(peer.id, list.count * 20);
+      list.peerIds?.set(peer.id!, list.count * 20);
       list.count++;
     }
     list.hasPeerIds = list.peerIds !== undefined;
@@ -204,6 +218,130 @@ export class MapStore implements PeerStore {
     if (torrent.peers[4].size + torrent.peers[6].size === 0 && torrent.snatches === 0) {
       this.torrents.delete(infoHash);
     }
+  }
+}
+
+/** Records in one page of a {@link MapStore}. */
+const pageRecords = 1000;
+
+/** A record with its name: the infohash, and behind it the endpoint of a peer. */
+type NamedRecord = [name: string, torrent: TorrentRecord | undefined, peer: PeerRecord | undefined];
+
+/** The records of a {@link MapStore}: walks them in the order of their names. */
+export class MapRecords implements Records {
+  readonly store: MapStore;
+
+  constructor(store: MapStore) {
+    this.store = store;
+  }
+
+  torrents(cursor?: string): RecordPage {
+    return this.page(
+      [...this.store.torrents].map((entry) => this.torrentRecord(...entry)),
+      cursor,
+    );
+  }
+
+  peers(infoHash: Uint8Array, cursor?: string): RecordPage {
+    const torrent = this.store.torrents.get(toHex(infoHash));
+    return this.page(torrent ? this.all(toHex(infoHash), torrent) : [], cursor);
+  }
+
+  export(cursor?: string): RecordPage {
+    return this.page(
+      [...this.store.torrents].flatMap((entry) => this.all(...entry)),
+      cursor,
+    );
+  }
+
+  replay({ torrents = [], peers = [] }: RecordBatch): ReplayResult {
+    for (const record of torrents) {
+      checkTorrentRecord(record);
+      const infoHash = toHex(record.infoHash);
+      if (record.snatches === 0) continue;
+      const torrent = this.store.torrent(infoHash);
+      torrent.snatches = Math.max(torrent.snatches, record.snatches);
+    }
+    const result: ReplayResult = { taken: 0, expired: 0, refused: 0 };
+    for (const peer of peers) {
+      checkPeerRecord(peer);
+      result[this.replayPeer(peer)]++;
+    }
+    return result;
+  }
+
+  replayPeer({
+    infoHash,
+    address,
+    port,
+    peerId,
+    seeder,
+    partial,
+    snatched,
+    age,
+  }: PeerRecord): keyof ReplayResult {
+    const { store } = this;
+    const { clock, peerLifetime, capacity = Number.POSITIVE_INFINITY } = store.options;
+    if (age >= peerLifetime) return "expired";
+    const name = toHex(infoHash);
+    const key = endpointKey({ address, port });
+    const known = store.torrents.get(name)?.peers[address.family].get(key);
+    if (known === undefined && store.count() >= capacity) {
+      store.refused++;
+      return "refused";
+    }
+    const announced = clock.seconds - age;
+    if (known !== undefined && known.announced >= announced) {
+      known.snatched ||= snatched;
+      return "taken";
+    }
+    store.torrent(name).peers[address.family].set(key, {
+      address: address.bytes.slice(0, address.family === 4 ? 4 : 16),
+      port,
+      id: peerId?.slice(),
+      seeder,
+      partial: partial && !seeder,
+      snatched: snatched || known?.snatched === true,
+      announced,
+    });
+    return "taken";
+  }
+
+  page(records: NamedRecord[], cursor = "map"): RecordPage {
+    if (!/^map([0-9a-f]{40}.*)?$/.test(cursor)) throw new RangeError(`not a cursor: ${cursor}`);
+    const rest = records.filter(([name]) => name > cursor.slice(3)).sort(([a], [b]) => (a < b ? -1 : 1));
+    const some = rest.slice(0, pageRecords);
+    return {
+      torrents: some.flatMap(([, torrent]) => torrent ?? []),
+      peers: some.flatMap(([, , peer]) => peer ?? []),
+      next: rest.length > some.length ? `map${some.at(-1)![0]}` : undefined,
+    };
+  }
+
+  torrentRecord(name: string, { peers, snatches }: MapTorrent): NamedRecord {
+    const all = [...peers[4].values(), ...peers[6].values()];
+    const seeders = all.filter((peer) => peer.seeder).length;
+    const partial = all.filter((peer) => peer.partial).length;
+    const [peers4, peers6] = [peers[4].size, peers[6].size];
+    const infoHash = parseInfoHash(name)!;
+    const counts = { seeders, leechers: all.length - seeders, partial, snatches, peers4, peers6 };
+    return [name, { infoHash, ...counts }, undefined];
+  }
+
+  all(name: string, torrent: MapTorrent): NamedRecord[] {
+    const peers = ([4, 6] as const).flatMap((family) =>
+      [...torrent.peers[family]].map(([key, peer]) => this.peerRecord(name, family, key, peer)),
+    );
+    return [this.torrentRecord(name, torrent), ...peers];
+  }
+
+  peerRecord(name: string, family: Family, key: string, peer: MapPeer): NamedRecord {
+    const address = new Address();
+    address.set(family, peer.address, 0);
+    const { port, id: peerId, seeder, partial, snatched, announced } = peer;
+    const age = this.store.options.clock.seconds - announced;
+    const record = { infoHash: parseInfoHash(name)!, address, port, peerId, seeder, partial, snatched, age };
+    return [name + key, undefined, record];
   }
 }
 

@@ -6,6 +6,8 @@ export interface ConformanceGroup {
   readonly name: string;
   /** What the store must have for it: a limit on its peers, or peer ids. */
   readonly needs?: "capacity" | "peerIds";
+  /** The group is about `PeerStore.records`, and is skipped for a store without them. */
+  readonly ofRecords?: true;
   /** @throws AssertionError where the store breaks the contract */
   run(tester: StoreTester, family: Family): Promise<void>;
 }

@@ -142,6 +142,7 @@ export class TorrentTable {
     for (let bucket = cell; bucket < this.bucketCount; bucket += 1 << bits)
       for (let id = this.#heads[bucket]!; id !== 0; id = this.next(id)) ids.push(id);
     const { torrents } = this;
+    if (ids.length < 2) return ids;
     return ids.sort((a, b) => compareInfoHashes(torrents, a * torrentWords, torrents, b * torrentWords));
   }
 
