@@ -41,6 +41,18 @@ export {
   type MemoryStoreOptions,
 } from "./storage/memory/memory-store.ts";
 export { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "./storage/peer-store.ts";
+export {
+  checkPeerRecord,
+  checkTorrentRecord,
+  type PeerRecord,
+  type RecordBatch,
+  type RecordPage,
+  type Records,
+  type ReplayResult,
+  replayAll,
+  type TorrentRecord,
+  walk,
+} from "./storage/records.ts";
 export type { RedisStoreConfig } from "./storage/redis/config.ts";
 export { createNodeRedisPort } from "./storage/redis/node-redis-port.ts";
 export type { RedisArgument, RedisNode, RedisPort } from "./storage/redis/redis-port.ts";

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import type { Address } from "../ip/address.ts";
 import { infoHashLength, peerIdLength } from "../bittorrent/info-hash.ts";
+import type { Address } from "../ip/address.ts";
 
 /**
  * One peer of one torrent, as it travels between a store and a file, a client of an API, or another store. Later
@@ -146,8 +146,8 @@ export async function* walk(
  * @returns the sum over all batches
  */
 export async function replayAll(
-  to: Records,
-  batches: AsyncIterable<RecordBatch> | Iterable<RecordBatch>,
+  to: Pick<Records, "replay">,
+  batches: AsyncIterable<RecordBatch>,
 ): Promise<ReplayResult> {
   const sum: ReplayResult = { taken: 0, expired: 0, refused: 0 };
   for await (const batch of batches) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Address } from "../../ip/address.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { copy20, toHex } from "../../bittorrent/info-hash.ts";
+import { Address } from "../../ip/address.ts";
 import { type PeerRecord, type RecordPage, type Records, walk } from "../records.ts";
 import { type ConformanceGroup, seeding } from "./group.ts";
 import {

@@ -1,5 +1,5 @@
-import type { Family } from "../../ip/address.ts";
 import { copy20, parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
+import type { Family } from "../../ip/address.ts";
 import {
   checkPeerRecord,
   checkTorrentRecord,

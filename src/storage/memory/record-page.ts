@@ -1,5 +1,5 @@
-import { Address, type Family } from "../../ip/address.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
+import { Address, type Family } from "../../ip/address.ts";
 import type { PeerRecord, RecordPage, TorrentRecord } from "../records.ts";
 import type { SwarmPart } from "./family-swarms.ts";
 import { Meta, peerWords, ticksSince } from "./layout.ts";
