@@ -17,7 +17,7 @@ const unknownPasskey = new ClientError("unknown passkey");
 const member = new ContextKey<string>("member");
 
 /**
- * Creates a prehook that refuses whoever has no known `passkey` in the announce URL, over HTTP and over UDP (BEP 41).
+ * Creates a prehook that refuses a request without a known `passkey` in the announce URL, over HTTP and over UDP (BEP 41).
  * @param members  names by passkey
  */
 function createPasskeys(members: ReadonlyMap<string, string>): Hook {
