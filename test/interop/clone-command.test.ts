@@ -1,7 +1,7 @@
 /** `./chihaya`, the command of a clone. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, readFileSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../support/daemon.ts";
@@ -42,6 +42,16 @@ test("says what to do where the dependencies are missing", (t) => {
   assert.equal(status, 78);
   assert.match(stderr, /^chihaya: the dependencies are not installed; run "npm ci" in \/\S+\n$/);
   assert.ok(stderr.includes(dirname(join(directory, "x"))));
+});
+
+test("says which Node.js it needs where the dependencies have none", (t) => {
+  const directory = temporaryDirectory(t);
+  copyFileSync(command, join(directory, "chihaya"));
+  mkdirSync(join(directory, "node_modules"));
+  writeFileSync(join(directory, "node"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+  const { status, stderr } = run("env", [`PATH=${directory}:/usr/bin:/bin`, "./chihaya"], directory);
+  assert.equal(status, 78);
+  assert.match(stderr, /^chihaya: needs Node\.js 22\.18 or newer; .*\n$/);
 });
 
 test("a private key that is made in the clone is ignored by git", (t) => {
