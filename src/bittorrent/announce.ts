@@ -83,9 +83,9 @@ export const Counter = { uploaded: 0, downloaded: 1, left: 2 } as const;
 
 /** The answer to an announce: hooks and the store fill it, the frontend writes it. Reused like the request. */
 export class AnnounceResponse {
-  /** Seeders of the announcer's family, after this announce. */
+  /** Seeders of the torrent, of both families, after this announce. */
   complete = 0;
-  /** Leechers of the announcer's family (partial seeds included), after this announce. */
+  /** Leechers of the torrent, of both families (partial seeds included), after this announce. */
   incomplete = 0;
   /** Times that the torrent was completed, as far as the store remembers. */
   snatches = 0;
@@ -111,9 +111,9 @@ export class AnnounceResponse {
     this.interval = interval;
     this.minInterval = minInterval;
     this.warning = undefined;
-    this.peers4.count = 0;
+    this.peers4.count = this.peers4.seeders = 0;
     this.peers4.hasPeerIds = false;
-    this.peers6.count = 0;
+    this.peers6.count = this.peers6.seeders = 0;
     this.peers6.hasPeerIds = false;
   }
 }

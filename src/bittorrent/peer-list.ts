@@ -20,6 +20,8 @@ export class PeerList {
   limit = 0;
   /** Peers that were written. */
   count = 0;
+  /** How many seeders the list begins with; 0 where the store, or a hook that has made the list anew, does not say. Exact where the announce was applied. */
+  seeders = 0;
   /** Where the caller wants their peer ids too, 20 bytes each in the same order; otherwise undefined. */
   peerIds: Uint8Array | undefined;
   /** Set by a store that has written `peerIds`. */

@@ -10,7 +10,7 @@ export class ScrapeRequest {
   readonly infoHashWords: Int32Array;
   /** Infohashes in the request, already cut to the configured maximum. */
   count = 0;
-  /** The client's address; its family says which swarms are counted. */
+  /** The client's address, for hooks. The counts do not depend on its family. */
   readonly address: Address = new Address();
   readonly params: Params = new Params();
   readonly #hidden: Uint8Array;
@@ -66,7 +66,7 @@ export class ScrapeResponse {
   }
 
   /**
-   * @param complete    seeders
+   * @param complete    seeders of both families
    * @param incomplete  leechers, partial seeds included
    * @param snatches    times the torrent was completed
    * @param partial     partial seeds among the leechers (BEP 21)

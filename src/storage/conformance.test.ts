@@ -169,11 +169,11 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       if (request.event !== AnnounceEvent.completed || known) super.apply(request);
     }
   },
-  "families of a torrent are isolated": class extends MapStore {
+  "families of a torrent share the counts, not the lists": class extends MapStore {
     override select(...[request, response]: Parameters<MapStore["select"]>): void {
       super.select(request, response);
       const peers = this.torrents.get(toHex(request.infoHash))?.peers;
-      if (peers) response.incomplete += peers[request.address.family === 4 ? 6 : 4].size;
+      if (peers) response.incomplete -= peers[request.address.family === 4 ? 6 : 4].size;
     }
   },
   "torrents that differ in one bit are different": class extends MapStore {

@@ -31,8 +31,8 @@ export interface SwarmSummary {
  * Holds the swarms: which peers share which torrent.
  *
  * A peer is (infohash, address, port). Its peer id does not identify it: a client that restarts is the same
- * peer, and nobody can evict somebody else. IPv4 and IPv6 swarms of a torrent are isolated; only the
- * number of snatches belongs to both.
+ * peer, and nobody can evict somebody else. A torrent has a swarm of each family. Requests of both families see
+ * the same counts: those of the whole torrent.
  *
  * A store answers at once (returns nothing) or later (returns a promise); in the second case request and
  * response stay the store's until the promise settles. It never throws for a full memory or an unknown
@@ -53,10 +53,10 @@ export interface PeerStore {
    * - `paused` marks a leecher as a partial seed (BEP 21), any other event unmarks it.
    * - A full store leaves the peer out and counts it as refused; the rest of the step happens all the same.
    *
-   * Select (unless `step` lacks it): fills `complete`, `incomplete` (of the announcer's family, after the
-   * apply) and `snatches`, and writes peers into `response.peers4` and `peers6`:
+   * Select (unless `step` lacks it): fills `complete` and `incomplete` (peers of both families, after
+   * the apply) and `snatches`, and writes peers into `response.peers4` and `peers6`:
    * - a seeder gets leechers only; a leecher gets seeders first, then leechers, each range from a
-   *   random start; `stopped` and `numWant` 0 get none;
+   *   random start; `stopped` and `numWant` 0 get none; the list's `seeders` says how many seeders it begins with;
    * - the announcer's family first, up to `numWant` and that list's limit; what is left of `numWant` is filled
    *   from the other family, up to that list's limit;
    * - never the announcer itself, except that the only peer of its swarm gets itself where no other was written.
@@ -66,8 +66,8 @@ export interface PeerStore {
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void>;
 
   /**
-   * Fills a row for each infohash of the request that is not hidden, with the swarm of the request's family;
-   * rows of unknown infohashes stay zero. Creates nothing.
+   * Fills a row for each infohash of the request that is not hidden, with the peers of both families; rows of
+   * unknown infohashes stay zero. Creates nothing.
    */
   scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void>;
 

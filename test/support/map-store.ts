@@ -98,8 +98,9 @@ export class MapStore implements PeerStore {
     const torrent = this.torrents.get(toHex(request.infoHash));
     if (!torrent) return;
     const all = [...torrent.peers[family].values()];
-    response.complete = all.filter((peer) => peer.seeder).length;
-    response.incomplete = all.length - response.complete;
+    const { seeders, leechers } = countPeers(torrent);
+    response.complete = seeders;
+    response.incomplete = leechers;
     response.snatches = torrent.snatches;
     if (request.event === AnnounceEvent.stopped) return;
 
@@ -109,7 +110,9 @@ export class MapStore implements PeerStore {
     this.fill(own, this.candidates(torrent, family, request, self), request.numWant);
     this.fill(other, this.candidates(torrent, other.family, request, self), request.numWant - own.count);
     const lone = torrent.peers[family].get(self);
-    if (lone && all.length === 1 && own.count + other.count === 0) this.fill(own, [lone], request.numWant);
+    if (lone && all.length === 1 && own.count + other.count === 0) {
+      this.fill(own, [{ ...lone, seeder: false }], request.numWant);
+    }
   }
 
   /** Those whom an announcer may get, in the order in which it gets them. */
@@ -134,6 +137,7 @@ export class MapStore implements PeerStore {
       list.view.setUint16(at + stride - 2, peer.port);
       list.peerIds?.set(peer.id!, list.count * 20);
       list.count++;
+      if (peer.seeder) list.seeders++;
     }
     list.hasPeerIds = list.peerIds !== undefined;
   }
@@ -143,10 +147,8 @@ export class MapStore implements PeerStore {
       if (request.isHidden(i)) continue;
       const torrent = this.torrents.get(toHex(request.infoHash(i)));
       if (!torrent) continue;
-      const peers = [...torrent.peers[request.address.family].values()];
-      const seeders = peers.filter((peer) => peer.seeder).length;
-      const partial = peers.filter((peer) => peer.partial).length;
-      response.set(i, seeders, peers.length - seeders, torrent.snatches, partial);
+      const { seeders, leechers, partial } = countPeers(torrent);
+      response.set(i, seeders, leechers, torrent.snatches, partial);
     }
   }
 
@@ -318,14 +320,11 @@ export class MapRecords implements Records {
     };
   }
 
-  torrentRecord(name: string, { peers, snatches }: MapTorrent): NamedRecord {
-    const all = [...peers[4].values(), ...peers[6].values()];
-    const seeders = all.filter((peer) => peer.seeder).length;
-    const partial = all.filter((peer) => peer.partial).length;
+  torrentRecord(name: string, torrent: MapTorrent): NamedRecord {
+    const { peers, snatches } = torrent;
     const [peers4, peers6] = [peers[4].size, peers[6].size];
     const infoHash = parseInfoHash(name)!;
-    const counts = { seeders, leechers: all.length - seeders, partial, snatches, peers4, peers6 };
-    return [name, { infoHash, ...counts }, undefined];
+    return [name, { infoHash, ...countPeers(torrent), snatches, peers4, peers6 }, undefined];
   }
 
   all(name: string, torrent: MapTorrent): NamedRecord[] {
@@ -343,6 +342,13 @@ export class MapRecords implements Records {
     const record = { infoHash: parseInfoHash(name)!, address, port, peerId, seeder, partial, snatched, age };
     return [name + key, undefined, record];
   }
+}
+
+/** Counts the peers of both families. */
+export function countPeers({ peers }: MapTorrent): { seeders: number; leechers: number; partial: number } {
+  const all = [...peers[4].values(), ...peers[6].values()];
+  const seeders = all.filter((peer) => peer.seeder).length;
+  return { seeders, leechers: all.length - seeders, partial: all.filter((peer) => peer.partial).length };
 }
 
 /** `address:port`, which is what a peer is. */

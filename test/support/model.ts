@@ -67,10 +67,12 @@ export async function compareWithModel(
         assert.ok(member, `${name} is listed and not a member`);
         return member.seeder ? "seeder" : "leecher";
       });
-    const shape = ({ peers, others, ...counts }: Answer) => {
+    const shape = ({ peers, others, seeders, ...counts }: Answer) => {
       assert.equal(new Set(peers).size, peers.length, "a peer is listed twice");
       assert.equal(new Set(others).size, others.length, "a peer of the other family is listed twice");
-      return { ...counts, own: roles(peers, family), other: roles(others, family === 4 ? 6 : 4) };
+      // One that is stored in another role than it says is not in its list, though a store may count it there.
+      const first = given.step === Step.both ? seeders : undefined;
+      return { ...counts, first, own: roles(peers, family), other: roles(others, family === 4 ? 6 : 4) };
     };
     assert.deepEqual(shape(answer), shape(expected));
     const self = `${peer.address}:${peer.port}`;

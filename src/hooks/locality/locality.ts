@@ -5,7 +5,7 @@ import type { Counter } from "../../observability/metrics.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
 import { countCandidates, createResponse, NearSwarms } from "./neighbourhood-swarms.ts";
-import { copyPeers, createList, isAmong, roomOf } from "./peer-lists.ts";
+import { copyPeers, createList, isAmong, isPeer, roomOf } from "./peer-lists.ts";
 
 /**
  * How often the store is asked again where its list is mostly neighbours. A store may list peers in the order in which
@@ -88,7 +88,8 @@ export class Locality {
     // Neighbours come without peer ids, what is not applied may be in the swarm in another role than it says, and one who
     // is alone has been given itself.
     const canChange = step === Step.both && !list.hasPeerIds;
-    const length = canChange && response.complete + response.incomplete > 1 ? list.count : 0;
+    const isAlone = list.count === 1 && isPeer(list, 0, request.address, request.port);
+    const length = canChange && !isAlone ? list.count : 0;
     this.#divide(length);
     let found = 0;
     for (let i = 0; i < this.#swarms.length; i++) {
@@ -122,8 +123,9 @@ export class Locality {
     const levels = this.#swarms.length;
     const isSeedersFirst = this.#isSeedersFirst && !request.isSeeder;
     const far = this.#copy(list);
+    const { seeders } = list;
+    list.seeders = 0;
     if (!isSeedersFirst && levels === 1 && this.#putInFront(far, list)) return;
-    const seeders = request.isSeeder ? 0 : Math.min(response.complete, list.count);
     this.#out = list;
     this.#size = this.#seeders = 0;
     this.#taken.fill(0);
@@ -140,6 +142,7 @@ export class Locality {
       if (next !== undefined) this.#takeMore(request, response, next, list.count);
       this.#takeNew(far, seeders, list.count, false); // where few are beyond, neighbours have their places
     }
+    list.seeders = this.#seeders;
     for (let i = 0; i <= levels; i++) {
       if (this.#taken[i]! > 0) this.#given[i]!.inc(this.#taken[i]!);
     }
@@ -212,8 +215,7 @@ export class Locality {
       this.#more.peers4.limit = this.#more.peers6.limit = 0;
       more.limit = request.numWant;
       void next(request, this.#more, Step.select); // it answers at once
-      const seeders = request.isSeeder ? 0 : Math.min(this.#more.complete, more.count);
-      this.#takeNew(more, seeders, length, true);
+      this.#takeNew(more, more.seeders, length, true);
     }
   }
 

@@ -64,7 +64,7 @@ export class NearSwarms {
     this.seeders = 0;
     this.isFull = false;
     this.candidates = 0;
-    own.count = 0;
+    own.count = own.seeders = 0;
     own.limit = count;
     other.limit = 0;
     const what = (step & Step.apply) | (count > 0 ? Step.select : 0);
@@ -81,10 +81,10 @@ export class NearSwarms {
     request.numWant = count;
     response.complete = response.incomplete = 0;
     void this.#store.announce(request, response, what as Step); // a further store answers at once
-    if (own.count === 1 && isPeer(own, 0, from.address, from.port)) own.count = 0; // it has no neighbours
+    if (own.count === 1 && isPeer(own, 0, from.address, from.port)) own.count = own.seeders = 0; // it has no neighbours
     this.isFull = own.count === count;
     this.candidates = countCandidates(from, response);
-    this.seeders = from.isSeeder ? 0 : Math.min(response.complete, own.count);
+    this.seeders = own.seeders;
     if (own.count > 0 && !this.isFull) this.#mark(own);
   }
 

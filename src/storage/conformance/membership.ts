@@ -19,7 +19,7 @@ export const membershipGroups: readonly ConformanceGroup[] = [
       const answer = await tester.announce(torrent, testPeer(family, 1), { event: stopped });
       assert.deepEqual(
         answer,
-        { complete: 0, incomplete: 0, snatches: 0, peers: [], others: [], peerIds: undefined },
+        { complete: 0, incomplete: 0, snatches: 0, peers: [], seeders: 0, others: [], peerIds: undefined },
         "the answer",
       );
       assert.equal((await tester.statistics()).swarms, 0, "swarms");
@@ -204,21 +204,39 @@ export const membershipGroups: readonly ConformanceGroup[] = [
     },
   },
   {
-    name: "families of a torrent are isolated",
+    name: "families of a torrent share the counts, not the lists",
     async run(tester, family) {
       const other = otherFamily(family);
       // Both with one port, and the IPv6 address begins with the bytes of the IPv4 one.
       const peer = testPeer(family, 1);
       await tester.announce(torrent, peer);
       await tester.announce(torrent, testPeer(other, 1), seeding);
-      await tester.expectCounts(torrent, family, 0, 1, "own family");
-      await tester.expectCounts(torrent, other, 1, 0, "other family");
+      await tester.announce(torrent, testPeer(other, 2), { event: AnnounceEvent.paused });
+      for (const each of [family, other]) {
+        const row = await tester.scrapeOne(torrent, each);
+        assert.deepEqual(row, { complete: 1, incomplete: 2, snatches: 0, partial: 1 }, `over IPv${each}`);
+      }
       const answer = await tester.announce(torrent, testPeer(family, 2));
-      assert.deepEqual([answer.complete, answer.incomplete], [0, 2], "counts are of the announcer's family");
+      assert.deepEqual([answer.complete, answer.incomplete], [1, 3], "the peers of both families count");
       assert.deepEqual(answer.peers, [endpoint(peer)]);
       assert.deepEqual(answer.others, [], "no peers of the other family where its list has no room");
+      const silent = await tester.announce(torrent, testPeer(family, 2), { numWant: 0 });
+      assert.deepEqual([silent.complete, silent.incomplete], [1, 3], "also where no peers are asked for");
+      const stranger = await tester.announce(torrent, testPeer(family, 3), { step: 2 });
+      assert.deepEqual(
+        [stranger.complete, stranger.incomplete],
+        [1, 3],
+        "also to one that is not in the swarm",
+      );
+      for (const n of [1, 2]) {
+        const last = await tester.announce(torrent, testPeer(family, n), { event: stopped });
+        assert.deepEqual([last.complete, last.incomplete], [1, 3 - n], `peer ${n} stops`);
+      }
+      await tester.expectCounts(torrent, family, 1, 1, "the other family alone");
+      await tester.announce(torrent, testPeer(family, 2));
       await tester.announce(torrent, testPeer(other, 1), { event: stopped });
-      await tester.expectCounts(torrent, family, 0, 2, "after the other family has gone");
+      await tester.announce(torrent, testPeer(other, 2), { event: stopped });
+      await tester.expectCounts(torrent, other, 0, 1, "after the other family has gone");
       assert.equal((await tester.statistics()).swarms, 1, "swarms that are left");
     },
   },

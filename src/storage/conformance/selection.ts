@@ -111,11 +111,19 @@ export const selectionGroups: readonly ConformanceGroup[] = [
       const { seeders, leechers } = await fill(tester, family, 1, 4, 6);
       const watcher = testPeer(family, 5); // the first leecher
       for (const numWant of [2, 4, 7, 9]) {
-        const { peers } = await tester.announce(torrent, watcher, { numWant });
+        const answer = await tester.announce(torrent, watcher, { numWant });
+        const { peers } = answer;
+        assert.ok([0, Math.min(numWant, 4)].includes(answer.seeders), `numwant ${numWant}: seeders`);
         assertSubset(peers.slice(0, 4), seeders, `numwant ${numWant}: the first four`);
         assertSubset(peers.slice(4), leechers.slice(1), `numwant ${numWant}: the rest`);
         assert.equal(peers.length, numWant);
       }
+      await tester.announce(torrent, testPeer(otherFamily(family), 1), seeding);
+      const all = await tester.announce(torrent, watcher, { numWant: 20 });
+      assert.equal(all.complete, 5, "seeders of the torrent");
+      assert.ok([0, 4].includes(all.seeders), "seeders of the list");
+      const asSeeder = await tester.announce(torrent, watcher, { step: Step.select, left: 0n });
+      assert.equal(asSeeder.seeders, 0, "a seeder's list has none");
     },
   },
   {
@@ -175,7 +183,7 @@ export const selectionGroups: readonly ConformanceGroup[] = [
       assertSubset(some.others.slice(0, 2), others.seeders, "then seeders of the other");
       assertSubset(some.others.slice(2), others.leechers, "then leechers of the other");
       assert.equal(some.others.length, 3);
-      assert.deepEqual([some.complete, some.incomplete], [1, 3], "counts are of its own family");
+      assert.deepEqual([some.complete, some.incomplete], [3, 7], "counts are of both");
 
       assert.deepEqual((await ask({ numWant: 3 })).others, [], "none where its own family is enough");
       assert.equal((await ask({ numWant: 50 })).others.length, 6, "all of them");
@@ -233,7 +241,7 @@ export const selectionGroups: readonly ConformanceGroup[] = [
       const step = Step.apply;
       await fill(tester, family, 1, 1, 1);
       const answer = await tester.announce(torrent, testPeer(family, 5), { step, otherLimit: 5 });
-      assert.deepEqual(answer, { ...presetCounts, peers: [], others: [], peerIds: undefined });
+      assert.deepEqual(answer, { ...presetCounts, peers: [], seeders: 0, others: [], peerIds: undefined });
       await tester.expectCounts(torrent, family, 1, 2, "it is applied");
       await tester.announce(torrent, testPeer(family, 5), { step, event: AnnounceEvent.completed });
       await tester.expectCounts(torrent, family, 2, 1, "completed is applied");

@@ -46,6 +46,8 @@ export interface Answer {
   snatches: number;
   /** Peers of the announcer's family, in the order of the list. */
   peers: string[];
+  /** How many seeders stand first in `peers`, as the store says. */
+  seeders: number;
   /** Peers of the other family. */
   others: string[];
   /** Peer ids of `peers` in hexadecimal, where the store has written them. */
@@ -168,7 +170,7 @@ export class StoreTester {
     const { complete, incomplete, snatches } = response;
     const peers = readList(own);
     const peerIds = own.hasPeerIds ? peers.map((_, i) => toHex(own.peerIds!, 20 * i)) : undefined;
-    return { complete, incomplete, snatches, peers, others: readList(other), peerIds };
+    return { complete, incomplete, snatches, peers, seeders: own.seeders, others: readList(other), peerIds };
   }
 
   /** @param hidden  indices of the rows that a hook has hidden */

@@ -283,6 +283,7 @@ export class FamilySwarms {
   select(record: number, seeder: boolean, self: number, count: number, list: PeerList): number {
     const split = this.seeders(record);
     const seeders = seeder ? 0 : this.#selectRange(record, 0, split, self, count, list);
+    list.seeders = seeders;
     if (seeders === count) return count;
     return seeders + this.#selectRange(record, split, this.total(record), self, count - seeders, list);
   }

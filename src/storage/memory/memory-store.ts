@@ -152,17 +152,23 @@ export class MemoryStore implements PeerStore {
 
   scrape(request: ScrapeRequest, response: ScrapeResponse): void {
     const words = request.infoHashWords;
-    const swarms = request.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+    const { swarms4, swarms6 } = this.#torrents;
     for (let i = 0; i < request.count; i++) {
       if (request.isHidden(i)) continue;
       const hash = this.#table.hash(words, 5 * i);
       this.#table.lock(hash);
       const torrent = this.#table.find(words, 5 * i, hash);
       if (torrent !== 0) {
-        const record = this.#torrents.record(torrent, swarms);
-        const total = record === 0 ? 0 : swarms.total(record);
-        const seeders = total === 0 ? 0 : swarms.seeders(record);
-        const partial = total === 0 ? 0 : swarms.partial(record);
+        const record4 = this.#torrents.record(torrent, swarms4);
+        const record6 = this.#torrents.record(torrent, swarms6);
+        let total = swarms4.total(record4);
+        let seeders = total === 0 ? 0 : swarms4.seeders(record4);
+        let partial = total === 0 ? 0 : swarms4.partial(record4);
+        if (record6 !== 0) {
+          total += swarms6.total(record6);
+          seeders += swarms6.seeders(record6);
+          partial += swarms6.partial(record6);
+        }
         response.set(i, seeders, total - seeders, this.#torrents.snatches(torrent), partial);
       }
       this.#table.unlock(hash);
@@ -341,10 +347,13 @@ export class MemoryStore implements PeerStore {
     const seeder = this.#key.isSeeder;
     const record = this.#torrents.record(torrent, own);
     const total = record === 0 ? 0 : own.total(record);
-    if (total > 0) {
-      response.complete = own.seeders(record);
-      response.incomplete = total - response.complete;
-    }
+    const other = own.family === 4 ? this.#torrents.swarms6 : this.#torrents.swarms4;
+    const otherRecord = this.#torrents.record(torrent, other);
+    const others = otherRecord === 0 ? 0 : other.total(otherRecord);
+    let seeders = total === 0 ? 0 : own.seeders(record);
+    if (others > 0) seeders += other.seeders(otherRecord);
+    response.complete = seeders;
+    response.incomplete = total + others - seeders;
     response.snatches = this.#torrents.snatches(torrent);
     const { numWant } = request;
     if (numWant === 0 || request.event === AnnounceEvent.stopped) return;
@@ -353,9 +362,6 @@ export class MemoryStore implements PeerStore {
     const otherList = own.family === 4 ? response.peers6 : response.peers4;
     let left = numWant;
     if (total > 0) left -= own.select(record, seeder, self, left, ownList);
-    const other = own.family === 4 ? this.#torrents.swarms6 : this.#torrents.swarms4;
-    const otherRecord = this.#torrents.record(torrent, other);
-    const others = otherRecord === 0 ? 0 : other.total(otherRecord);
     if (left > 0 && otherList.limit > 0 && others > 0) {
       left -= other.select(otherRecord, seeder, -1, left, otherList);
     }

@@ -19,7 +19,7 @@ const replyHeadLength = 2;
 /** Bytes of a record before its endpoint. */
 const recordHeadLength = 30;
 /** Bytes of an answer before its peers. */
-const answerHeadLength = 21;
+const answerHeadLength = 29;
 
 /** What a record asks for beyond {@link Step}. */
 export const Ask = {
@@ -181,21 +181,24 @@ export class Batch {
 
   #answer(entry: BatchEntry, reply: Uint8Array, view: DataView, at: number): number {
     const { response } = entry;
-    const own = view.getUint16(at + 16);
-    const other = view.getUint16(at + 18);
+    const own = view.getUint16(at + 24);
+    const other = view.getUint16(at + 26);
     const peersAt = at + answerHeadLength;
     const family = this.#bytes[entry.at + 1] as Family;
     const ownEnd = peersAt + own * (compactLength[family] + this.#idLength);
     const end = ownEnd + other * (compactLength[family === 4 ? 6 : 4] + this.#idLength);
     if (response === undefined) return end;
-    const complete = view.getUint32(at);
-    const incomplete = view.getUint32(at + 4);
-    const snatches = view.getUint32(at + 12);
+    const seeders = view.getUint32(at);
+    const leechers = view.getUint32(at + 4);
+    const otherSeeders = view.getUint32(at + 8);
+    const complete = seeders + otherSeeders;
+    const incomplete = leechers + view.getUint32(at + 12);
+    const snatches = view.getUint32(at + 20);
     if ("row" in entry) {
-      entry.response.set(entry.row, complete, incomplete, snatches, view.getUint32(at + 8));
+      entry.response.set(entry.row, complete, incomplete, snatches, view.getUint32(at + 16));
       return end;
     }
-    this.#hints?.note(this.#bytes, entry.at + 10, complete + incomplete);
+    this.#hints?.note(this.#bytes, entry.at + 10, seeders + leechers);
     if ((entry.step & 2) === 0) return end;
     entry.response.complete = complete;
     entry.response.incomplete = incomplete;
@@ -203,29 +206,30 @@ export class Batch {
     const { peers4, peers6 } = entry.response;
     const ownList = family === 4 ? peers4 : peers6;
     const { request, sample } = entry;
-    this.#samples?.note(request, request.isSeeder ? incomplete : complete + incomplete);
+    this.#samples?.note(request, request.isSeeder ? leechers : seeders + leechers);
     if (sample !== undefined) {
       if (own > 0) {
         const idsAt = peersAt + own * compactLength[family];
-        const preferred = request.isSeeder ? 0 : complete;
+        const preferred = request.isSeeder ? 0 : seeders;
         sample.take(reply.subarray(peersAt, idsAt), reply.subarray(idsAt, ownEnd), own, preferred);
       }
       sample.give(request, ownList, this.#samples!.random);
       return end;
     }
-    this.#fill(ownList, reply, peersAt, own);
-    this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other);
-    if (reply[at + 20] === 1 && ownList.limit > 0) {
+    this.#fill(ownList, reply, peersAt, own, request.isSeeder ? 0 : seeders);
+    this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other, request.isSeeder ? 0 : otherSeeders);
+    if (reply[at + 28] === 1 && ownList.limit > 0) {
       // The only peer of its swarm: its endpoint and peer id stand in the record as they do in an answer.
-      this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1);
+      this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1, 0);
     }
     return end;
   }
 
-  #fill(list: PeerList, from: Uint8Array, at: number, count: number): void {
+  #fill(list: PeerList, from: Uint8Array, at: number, count: number, seeders: number): void {
     const length = count * compactLength[list.family];
     list.bytes.set(from.subarray(at, at + length), list.at);
     list.count = count;
+    list.seeders = Math.min(count, seeders);
     if (list.peerIds === undefined || this.#idLength === 0) return;
     list.peerIds.set(from.subarray(at + length, at + length + count * peerIdLength));
     list.hasPeerIds = true;

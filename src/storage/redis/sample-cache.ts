@@ -36,6 +36,7 @@ export class Sample {
     const want = Math.min(request.numWant, list.limit);
     list.count = 0;
     this.#giveRange(0, this.#preferred, want, request, list, random);
+    list.seeders = list.count;
     this.#giveRange(this.#preferred, this.count, want, request, list, random);
     if (list.peerIds !== undefined && this.#peerIds.length > 0) list.hasPeerIds = true;
   }

@@ -227,8 +227,12 @@ end
  * one string, how many were left out and an answer for each record, in order:
  *
  *     | refused u16 |
- *     | complete u32 | incomplete u32 | partial u32 | snatches u32 | own u16 | other u16 | lone u8 |
+ *     | seeders u32 | leechers u32 | other seeders u32 | other leechers u32 | partial u32 | snatches u32 |
+ *     | own u16 | other u16 | lone u8 |
  *     | endpoints of the own family | their peer ids | endpoints of the other family | their peer ids |
+ *
+ * Seeders and leechers are those of the announcer's family, the other ones those of the other family; partial seeds
+ * and snatches are the torrent's.
  */
 export const announceScript: string = `${common}
 local batch, prefix = ARGV[1], ARGV[2]
@@ -425,7 +429,7 @@ while pos <= length do
     end
   end
   if step > 0 then save() end
-  out[head] = pack('>I4I4I4I4I2I2B', M[3 + base], M[4 + base], M[7 + base / 2], M[1], own, other, lone)
+  out[head] = pack('>I4I4I4I4I4I4I2I2B', M[3 + base], M[4 + base], M[5 - base], M[6 - base], M[7] + M[8], M[1], own, other, lone)
 end
 out[1] = pack('>I2', refused)
 return table.concat(out)

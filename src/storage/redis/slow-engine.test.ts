@@ -12,7 +12,7 @@ import { layoutVersion } from "./script.ts";
 
 const prefix = `test:${layoutVersion}:`;
 /** What the script says to one announce in an empty torrent. */
-const emptyAnswer = Buffer.alloc(23);
+const emptyAnswer = Buffer.alloc(31);
 /** Bytes of a batch before its first record. */
 const headLength = 18;
 
