@@ -28,6 +28,15 @@ export type ClientErrorCode =
   | "unparsable-ip"
   | "unverifiable-jwt";
 
+/** Distinct errors that are remembered, in case somebody makes one for each request. */
+const mostKnown = 256;
+const known = new Map<string, ClientError>();
+
+/** The errors of this project that have been made so far, each text once; those of others' hooks are not among them. */
+export function knownClientErrors(): Iterable<ClientError> {
+  return known.values();
+}
+
 /**
  * A refusal whose text a BitTorrent client gets to see: `failure reason` on HTTP (BEP 3), an error packet
  * on UDP (BEP 15).
@@ -49,6 +58,7 @@ export class ClientError extends Error {
     this.name = "ClientError";
     this.code = code;
     this.retryIn = options.retryIn;
+    if (code !== "hook" && known.size < mostKnown) known.set(message, this);
   }
 }
 

@@ -21,7 +21,10 @@ const defaultAddr = ["0.0.0.0:6969", "[::]:6969"];
 const common = {
   enable_request_timing: boolean()
     .prefault("false")
-    .describe("Whether responses are timed. Without it, the histogram of response times counts each as 0."),
+    .describe(
+      "Whether responses are timed, for percentiles; it costs up to half a microsecond a request. Without it, the histogram " +
+        "of response times counts each as 0.",
+    ),
   max_numwant: integer(1, mostNumWant)
     .prefault(`${httpDefaults.maxNumWant}`)
     .describe("Most peers that an announce is answered with."),

@@ -8,7 +8,8 @@ function count(...peerIds: string[]): Record<string, number> {
   const clients = new ClientCounter(metrics);
   for (const peerId of peerIds) clients.count(Buffer.from(peerId.padEnd(20, "x"), "latin1"));
   const series = metrics.snapshot()[0]?.series ?? [];
-  return Object.fromEntries(series.map(({ labels, values }) => [labels.client, values[0]]));
+  const counted = series.filter(({ values }) => values[0]! > 0); // all begin at 0
+  return Object.fromEntries(counted.map(({ labels, values }) => [labels.client, values[0]]));
 }
 
 for (const [peerId, client] of [

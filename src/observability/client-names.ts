@@ -44,32 +44,24 @@ export class ClientCounter {
   /** By their first byte. */
   readonly #prefixes: { text: string; name: number }[][] = Array.from({ length: 256 }, () => []);
   readonly #names: string[] = ["other"];
-  readonly #counters: (Counter | undefined)[] = [];
-  readonly #metrics: Metrics;
+  readonly #counters: readonly Counter[];
 
   constructor(metrics: Metrics) {
-    this.#metrics = metrics;
     for (const [code, name] of parseTable(azureusNames)) {
       this.#azureus[code.charCodeAt(0) * 128 + code.charCodeAt(1)] = this.#index(name);
     }
     for (const [code, name] of parseTable(shadowNames)) this.#shadow[code.charCodeAt(0)] = this.#index(name);
     for (const [text, name] of parseTable(prefixNames))
       this.#prefixes[text.charCodeAt(0)]!.push({ text, name: this.#index(name) });
+    const help = "Announces by client software, as the peer id names it";
+    this.#counters = this.#names.map((client) =>
+      metrics.counter("chihaya_announces_by_client_total", help, { client }),
+    );
   }
 
-  /** Counts an announce. Allocates only at the first one of a client. @param peerId  20 bytes, any value */
+  /** Counts an announce. Never allocates. @param peerId  20 bytes, any value */
   count(peerId: Uint8Array): void {
-    const index = this.#identify(peerId);
-    let counter = this.#counters[index];
-    if (counter === undefined) {
-      counter = this.#metrics.counter(
-        "chihaya_announces_by_client_total",
-        "Announces by client software, as the peer id names it",
-        { client: this.#names[index]! },
-      );
-      this.#counters[index] = counter;
-    }
-    counter.inc();
+    this.#counters[this.#identify(peerId)]!.inc();
   }
 
   #identify(peerId: Uint8Array): number {

@@ -5,7 +5,8 @@ export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
  * Renders a snapshot in Prometheus' text exposition format 0.0.4, in the order of the snapshot. Families
- * without series are left out.
+ * without series are left out. Of a histogram that has counted nothing only the last bucket is written, with sum and count:
+ * most of the response times' series are of errors that never come.
  */
 export function renderPrometheus(snapshot: readonly FamilySnapshot[]): string {
   let text = "";
@@ -18,7 +19,8 @@ export function renderPrometheus(snapshot: readonly FamilySnapshot[]): string {
         continue;
       }
       let count = 0;
-      for (let i = 0; i <= buckets.length; i++) {
+      const isEmpty = values.slice(0, -1).every((value) => value === 0);
+      for (let i = isEmpty ? buckets.length : 0; i <= buckets.length; i++) {
         count += values[i]!;
         const le = i < buckets.length ? numberText(buckets[i]!) : "+Inf";
         text += `${name}_bucket${labelText({ ...labels, le })} ${count}\n`;

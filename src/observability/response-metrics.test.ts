@@ -4,11 +4,39 @@ import { ClientError, internalError } from "../bittorrent/client-error.ts";
 import { Metrics } from "./metrics.ts";
 import { ResponseMetrics } from "./response-metrics.ts";
 
-function labels(metrics: Metrics): string[] {
-  return (metrics.snapshot()[0]?.series ?? []).map(
-    ({ labels: { action, address_family, error } }) => `${action} ${address_family} ${error}`,
-  );
+type Series = ReturnType<Metrics["snapshot"]>[number]["series"][number];
+
+const labelsOf = ({ labels: { action, address_family, error } }: Series) =>
+  `${action} ${address_family} ${error}`;
+
+/** Series that have counted something. */
+function counted(metrics: Metrics): Series[] {
+  return metrics.snapshot()[0]!.series.filter(({ values }) => values.some((value) => value > 0));
 }
+
+const labels = (metrics: Metrics) => counted(metrics).map(labelsOf);
+
+test("all series of this project's errors begin at 0", () => {
+  const metrics = new Metrics();
+  void new ClientError("cannot read that", "invalid-query");
+  const late = new ResponseMetrics(metrics, "http");
+  const series = () => metrics.snapshot()[0]!.series.map(labelsOf);
+  const begun = series();
+  for (const expected of [
+    "announce IPv4 ",
+    "scrape IPv6 ",
+    "announce IPv6 internal error",
+    "scrape IPv4 tracker is overloaded",
+    "announce Unknown cannot read that",
+  ]) {
+    assert.ok(begun.includes(expected), expected);
+  }
+  // What cannot come has no series.
+  assert.ok(!begun.some((one) => /^connect|^announce IPv4 cannot|bad connection/.test(one)));
+  void new ClientError("of another hook", "unapproved-torrent");
+  late.declare();
+  assert.ok(series().includes("scrape IPv6 of another hook"));
+});
 
 test("a response is counted by action, address family and error, as by Chihaya", () => {
   const metrics = new Metrics();
@@ -34,9 +62,9 @@ test("responses with the same labels are one series with Chihaya's buckets in it
   const error = new ClientError("bad connection ID", "bad-connection-id");
   for (const milliseconds of [0, 9.375, 10, 5000]) responses.observe("", 4, error, milliseconds);
   const family = metrics.snapshot()[0];
-  assert.equal(family?.series.length, 1);
+  assert.equal(counted(metrics).length, 1);
   for (let k = 0, bound = 9.375; k < 10; k++, bound *= 2) assert.ok(family?.buckets.includes(bound));
-  assert.equal(family?.series[0]?.values.at(-1), 5019.375);
+  assert.equal(counted(metrics)[0]?.values.at(-1), 5019.375);
 });
 
 test("texts of hooks are bounded, whatever a hook invents", () => {
@@ -63,4 +91,5 @@ test("every label that can be fits into the metrics of one thread", () => {
     }
   }
   assert.equal(labels(metrics).length, 4 * 3 * 90);
+  assert.ok(metrics.snapshot()[0]!.series.length < 2 * 4 * 3 * 90);
 });

@@ -1,4 +1,4 @@
-import type { ClientError } from "../bittorrent/client-error.ts";
+import { type ClientError, type ClientErrorCode, knownClientErrors } from "../bittorrent/client-error.ts";
 import type { Family } from "../ip/address.ts";
 import type { Histogram, Metrics } from "./metrics.ts";
 
@@ -10,6 +10,17 @@ export const responseBuckets: readonly number[] = [
 
 /** Distinct texts of hooks that become a label; all others share `other`. */
 const hookErrorLimit = 64;
+
+/** Errors of requests that cannot be read, which are those of one protocol. Their address family counts as unknown. */
+const unreadable: Readonly<Record<"http" | "udp", readonly ClientErrorCode[]>> = {
+  http: [
+    ...(["invalid-infohash", "invalid-ip", "invalid-parameter", "invalid-port", "invalid-query"] as const),
+    ...(["missing-infohash", "multiple-infohashes", "unparsable-ip"] as const),
+  ],
+  udp: ["invalid-port", "malformed-packet"],
+};
+/** Errors of datagrams whose action does not count. */
+const withoutAction: readonly ClientErrorCode[] = ["bad-connection-id", "malformed-packet", "unknown-action"];
 
 /** Histograms of one error, by action, then unknown family, IPv4, IPv6. */
 type ByAction = Map<string, (Histogram | undefined)[]>;
@@ -26,6 +37,30 @@ export class ResponseMetrics {
   constructor(metrics: Metrics, protocol: "http" | "udp") {
     this.#metrics = metrics;
     this.#protocol = protocol;
+    this.declare();
+  }
+
+  /**
+   * Has all series begin at 0 that can come: one that appears with its first failure has no increase to be alerted by. To
+   * be called again when there may be more errors, those of other hooks.
+   */
+  declare(): void {
+    const actions = ["announce", "scrape"];
+    const ofOneProtocol = [...unreadable.http, ...unreadable.udp, ...withoutAction];
+    for (const action of this.#protocol === "udp" ? [...actions, "connect"] : actions) {
+      for (const family of [4, 6] as const) this.#histogram(action, family, "");
+    }
+    for (const error of knownClientErrors()) {
+      const label = this.#errorLabel(error);
+      for (const action of actions) {
+        if (unreadable[this.#protocol].includes(error.code)) this.#histogram(action, undefined, label);
+        if (ofOneProtocol.includes(error.code)) continue;
+        for (const family of [4, 6] as const) this.#histogram(action, family, label);
+      }
+      if (this.#protocol === "http") continue;
+      if (withoutAction.includes(error.code)) this.#histogram("", undefined, label);
+      if (error.code === "malformed-packet") this.#histogram("connect", undefined, label);
+    }
   }
 
   /**
@@ -42,6 +77,10 @@ export class ResponseMetrics {
     milliseconds: number,
   ): void {
     const label = error === undefined ? "" : this.#errorLabel(error);
+    this.#histogram(action, family, label).observe(milliseconds);
+  }
+
+  #histogram(action: string, family: Family | undefined, label: string): Histogram {
     let byAction = label === "" ? this.#successes : this.#failures.get(label);
     if (byAction === undefined) {
       byAction = new Map();
@@ -58,7 +97,7 @@ export class ResponseMetrics {
       histogram = this.#register(action, family, label);
       byFamily[index] = histogram;
     }
-    histogram.observe(milliseconds);
+    return histogram;
   }
 
   #register(action: string, family: Family | undefined, error: string): Histogram {

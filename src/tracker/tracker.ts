@@ -13,7 +13,7 @@ import { type Network, portableNetwork } from "../net/network.ts";
 import type { StreamOptions } from "../net/stream.ts";
 import { ClientCounter } from "../observability/client-names.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { Metrics } from "../observability/metrics.ts";
+import type { Counter, Metrics } from "../observability/metrics.ts";
 import { RateLimitedLog } from "../observability/rate-limited.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 
@@ -65,8 +65,10 @@ export class Tracker {
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
+    for (const where of ["network", "storage"]) failureCounter(metrics, where);
+    this.#declareFailures(settings);
     const report = (where: string, error: unknown) => {
-      metrics.counter("chihaya_failures_total", "Failures inside the tracker, by where", { where }).inc();
+      failureCounter(metrics, where).inc();
       log.error(where, { where, err: error }, "internal error");
     };
     const clients = new ClientCounter(metrics);
@@ -163,6 +165,7 @@ export class Tracker {
 
     const old = without(hooksOf(this.#settings), hooksOf(settings));
     this.#settings = settings;
+    this.#declareFailures(settings);
     const unused = Promise.race([swap(), this.#givenUp.promise]);
     this.#retired = Promise.all([this.#retired, unused.then(() => this.#stopHooks(old))]);
     return later;
@@ -179,6 +182,11 @@ export class Tracker {
       this.#stopped = this.#stop(deadline);
     }
     return this.#stopped;
+  }
+
+  /** Has the failures of each hook begin at 0, so that the first one is an increase. */
+  #declareFailures(settings: TrackerSettings): void {
+    for (const { name } of hooksOf(settings)) failureCounter(this.#parts.metrics, name);
   }
 
   async #stop(deadline: AbortSignal): Promise<void> {
@@ -207,6 +215,10 @@ export class Tracker {
       this.#parts.logger.error({ err: error, part: name }, "failed to stop");
     }
   }
+}
+
+function failureCounter(metrics: Metrics, where: string): Counter {
+  return metrics.counter("chihaya_failures_total", "Failures inside the tracker, by where", { where });
 }
 
 async function startHook(hook: Hook): Promise<void> {

@@ -113,6 +113,7 @@ export class HttpFrontend implements Frontend {
       this.#shared.exchanges = new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes);
     }
     responder.settings = settings;
+    this.#shared.metrics.responses.declare();
     const same = (name: "listen" | "listenTls") =>
       JSON.stringify(options[name]) === JSON.stringify(old[name]);
     return [...(same("listen") ? [] : ["http.addr"]), ...(same("listenTls") ? [] : ["http.https_addr"])];

@@ -40,6 +40,8 @@ export class Exchange {
   transactionId = 0;
   /** Of the socket, and so of `source`. */
   family: Family = 4;
+  /** The same once the request has been read, for metrics. */
+  countedFamily: Family | undefined;
   /** Where the datagram came from, which need not be the address that is announced. */
   readonly source: Address = new Address();
   /** When it was taken in hand, in milliseconds; 0 where requests are not timed. */
@@ -51,6 +53,7 @@ export class Exchange {
     this.action = action;
     this.transactionId = transactionId;
     this.family = family;
+    this.countedFamily = undefined;
     this.source.copyFrom(source);
     this.startedMs = startedMs;
   }

@@ -70,6 +70,7 @@ export class UdpHandler implements DatagramHandler {
     return () => {
       this.#router = router;
       this.#options = options;
+      this.#responses.declare();
     };
   }
 
@@ -121,7 +122,7 @@ export class UdpHandler implements DatagramHandler {
     if (batch.port[slot] === 0 || !source.isUsable()) return this.#drop("source");
     const startedMs = this.#options.requestTiming ? performance.now() : 0;
     if (length < requestHeadLength) {
-      this.#observe("", family, malformedPacket, startedMs);
+      this.#observe("", undefined, malformedPacket, startedMs);
       return this.#drop("short");
     }
     const action = view.getUint32(at + 8);
@@ -129,7 +130,7 @@ export class UdpHandler implements DatagramHandler {
 
     if (action === Action.connect) {
       if (view.getUint32(at) !== connectMagic.high || view.getUint32(at + 4) !== connectMagic.low) {
-        this.#observe("connect", family, malformedPacket, startedMs);
+        this.#observe("connect", undefined, malformedPacket, startedMs);
         return this.#drop("magic");
       }
       const end = writeConnect(view, outAt, transactionId, ids, source, clock.unixSeconds);
@@ -138,7 +139,7 @@ export class UdpHandler implements DatagramHandler {
     }
 
     if (!ids.isValid(view, at, source, clock.unixSeconds)) {
-      this.#observe("", family, badConnectionId, startedMs);
+      this.#observe("", undefined, badConnectionId, startedMs);
       const { maxConnectionIdErrors } = this.#options;
       if (!this.#limiter.allows(source, clock.seconds, maxConnectionIdErrors))
         return this.#drop("unverified");
@@ -149,7 +150,7 @@ export class UdpHandler implements DatagramHandler {
     }
 
     if (action !== Action.scrape && action !== Action.announce && action !== Action.announceIPv6) {
-      this.#observe("", family, unknownAction, startedMs);
+      this.#observe("", undefined, unknownAction, startedMs);
       return this.#refuse(batch, outAt, transactionId, family, unknownAction);
     }
     if (this.#waiting >= maxWaiting) return this.#drop("overloaded");
@@ -168,7 +169,7 @@ export class UdpHandler implements DatagramHandler {
       return this.#write(view, outAt, exchange) - outAt;
     }
     if (outcome instanceof ClientError) {
-      this.#observe(exchange.label, family, outcome, startedMs);
+      this.#observe(exchange.label, exchange.countedFamily, outcome, startedMs);
       return this.#refuse(batch, outAt, transactionId, family, outcome);
     }
     this.#exchanges[index] = this.#spares.pop() ?? new Exchange();
@@ -189,6 +190,7 @@ export class UdpHandler implements DatagramHandler {
     request.params.routes = this.#router;
     const refusal = parseAnnounce(bytes, view, at, length, action, source, this.#options, urlData, request);
     if (refusal) return refusal;
+    exchange.countedFamily = exchange.family;
     exchange.placePeers(bytes, view, outAt + announceHeadLength);
     return this.#deps.logic.handleAnnounce(request, exchange.announceResponse, exchange.context);
   }
@@ -197,6 +199,7 @@ export class UdpHandler implements DatagramHandler {
     const { scrapeRequest: request, source } = exchange;
     const refusal = parseScrape(batch.bytes, at, length, source, this.#options.maxScrapeInfoHashes, request);
     if (refusal) return refusal;
+    exchange.countedFamily = exchange.family;
     return this.#deps.logic.handleScrape(request, exchange.scrapeResponse, exchange.context);
   }
 
@@ -254,7 +257,13 @@ export class UdpHandler implements DatagramHandler {
     return writeError(batch.bytes, batch.view, outAt, transactionId, error, maxAnswerLength[family]) - outAt;
   }
 
-  #observe(action: string, family: Family, error: ClientError | undefined, startedMs: number): void {
+  /** @param family  undefined for what cannot be read, as in Chihaya */
+  #observe(
+    action: string,
+    family: Family | undefined,
+    error: ClientError | undefined,
+    startedMs: number,
+  ): void {
     const elapsed = this.#options.requestTiming ? performance.now() - startedMs : 0;
     this.#responses.observe(action, family, error, elapsed);
   }

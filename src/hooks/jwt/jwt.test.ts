@@ -252,9 +252,17 @@ describe("tokens that are known", () => {
     const verdicts = [announce(hook, token), announce(hook, token, otherInfoHash), announce(hook, token)];
     assert.ok(verdicts.every((verdict) => verdict instanceof Promise));
     assert.deepEqual(await Promise.all(verdicts), [undefined, invalidJwt, undefined]);
-    assert.equal(verifications(metrics), 1, "verified once for all");
+    const known = () => counted(metrics, "chihaya_jwt_known_tokens_total");
+    // Verified once for all. The one for another torrent is not valid for it.
+    assert.deepEqual([verifications(metrics, "valid"), verifications(metrics, "claims"), known()], [1, 1, 1]);
     assert.deepEqual([announce(hook, token), announce(hook, token, otherInfoHash)], [undefined, invalidJwt]);
-    assert.deepEqual([verifications(metrics), counted(metrics, "chihaya_jwt_known_tokens_total")], [1, 2]);
+    assert.deepEqual([verifications(metrics, "valid"), verifications(metrics, "claims"), known()], [1, 2, 2]);
+  });
+
+  test("a token for another torrent is not counted as valid", async (t) => {
+    const { hook, metrics } = await start(t);
+    assert.equal(await announce(hook, await signToken(rsa, claims), otherInfoHash), invalidJwt);
+    assert.deepEqual([verifications(metrics, "valid"), verifications(metrics, "claims")], [0, 1]);
   });
 
   test("until they expire", async (t) => {

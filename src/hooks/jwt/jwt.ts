@@ -68,7 +68,7 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
   ) as Record<Refusal | "valid", Counter>;
   const hits = metrics.counter(
     "chihaya_jwt_known_tokens_total",
-    "Announces whose token was known to be valid",
+    "Announces whose token was known to be valid for their torrent",
   );
   let withdraw: (() => void) | undefined;
 
@@ -88,7 +88,6 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
     const result = await verifyToken(token, options, clock.unixSeconds, findKey);
     underWay.delete(token);
     if (typeof result !== "string") {
-      verified.valid.inc();
       approvals.set(token, result);
       return result;
     }
@@ -105,6 +104,7 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
     }
     if (clock.seconds < (refusedUntil.get(token) ?? 0)) return invalidJwt;
     let verdict = underWay.get(token);
+    const counter = verdict === undefined ? verified.valid : hits;
     if (verdict === undefined) {
       if (underWay.size >= maxVerifications) {
         verified.overloaded.inc();
@@ -114,8 +114,19 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
       underWay.set(token, verdict);
     }
     return verdict.then((approval) =>
-      approval instanceof ClientError ? approval : decide(approval, infoHashWords),
+      approval instanceof ClientError ? approval : decide(approval, infoHashWords, counter),
     );
+  }
+
+  /** A token for another torrent is not valid for this announce, whatever its signature. */
+  function decide({ infoHashWords: allowed }: Approval, wanted: Int32Array, counter: Counter): Verdict {
+    for (let i = 0; i < 5; i++) {
+      if (allowed[i] === wanted[i]) continue;
+      verified.claims.inc();
+      return invalidJwt;
+    }
+    counter.inc();
+    return undefined;
   }
 
   return {
@@ -139,8 +150,7 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
       if (approval === undefined || !approval.key.isCurrent || clock.unixSeconds >= approval.until) {
         return consider(token, infoHashWords);
       }
-      hits.inc();
-      return decide(approval, infoHashWords);
+      return decide(approval, infoHashWords, hits);
     },
   };
 }
@@ -155,9 +165,4 @@ function findToken(params: Params, places: readonly Place[]): string {
     if (token) return token;
   }
   return "";
-}
-
-function decide({ infoHashWords: allowed }: Approval, wanted: Int32Array): ClientError | undefined {
-  for (let i = 0; i < 5; i++) if (allowed[i] !== wanted[i]) return invalidJwt;
-  return undefined;
 }
