@@ -22,7 +22,8 @@ export interface Connection {
   /** Bytes that the kernel has not taken yet. */
   readonly pending: number;
   /**
-   * Sends `bytes[start..end)`; what cannot leave at once is copied and counted in `pending`.
+   * Sends `bytes[start..end)`; what cannot leave at once is copied and counted in `pending`. If they cannot be sent at all,
+   * the connection is closed, perhaps within this call.
    * @param isLast  whether `end` follows at once, so that both may travel in one packet
    */
   write(bytes: Uint8Array, start: number, end: number, isLast?: boolean): void;

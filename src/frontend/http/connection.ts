@@ -20,8 +20,6 @@ import type { Responder } from "./responder.ts";
 
 /** Pipelined requests that one connection may have answered in one turn. */
 const requestsPerTurn = 64;
-/** Bytes that a client may leave untaken before its next requests wait. */
-const maxPending = 64 * 1024;
 
 /** What the connections of a frontend share. */
 export interface Shared {
@@ -327,7 +325,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   }
 
   get #mustStall(): boolean {
-    return this.#waiting || this.#turnDue || this.#connection.pending > maxPending;
+    return this.#waiting || this.#turnDue || this.#connection.pending > 0;
   }
 
   /** No bytes are left to read. */

@@ -66,3 +66,61 @@ test("a connection that cannot be polled is turned away, and the others go on", 
   await say(dial(), "four");
   assert.deepEqual([log, errors], [["2 closed"], ["epoll_ctl: EBADF"]]);
 });
+
+for (const [name, errno, isClosed] of [
+  ["ENOBUFS", Linux.ENOBUFS, true],
+  ["ENOMEM", Linux.ENOMEM, true],
+  ["EPIPE", 32, true],
+  ["EAGAIN", Linux.EAGAIN, false],
+  ["EINTR", Linux.EINTR, false],
+] as const) {
+  const what = isClosed ? "loses its answer is closed" : "cannot send yet sends later";
+  test(`a connection that ${what}: ${name}`, { skip }, async (t) => {
+    const libc = await loadLibc();
+    let failing = true;
+    let lastFailed = false;
+    const poller = new Poller({
+      ...libc,
+      sendRange: (...args) => {
+        lastFailed = failing;
+        failing = false;
+        return lastFailed ? -1 : libc.sendRange(...args);
+      },
+      errno: () => {
+        const faked = lastFailed ? errno : libc.errno();
+        lastFailed = false;
+        return faked;
+      },
+    });
+    const closed: string[] = [];
+    const listener = listenStream(poller, {
+      host: "127.0.0.1",
+      port: 0,
+      onError: assert.fail,
+      handler: {
+        opened: (connection): Connection => connection,
+        received: (connection, bytes, start, end) => {
+          for (let at = start; at < end; at++) connection.write(bytes, at, at + 1);
+        },
+        ended: (connection) => connection.end(false),
+        closed: () => closed.push("closed"),
+        drained() {},
+      },
+    });
+    const client = connect(listener.port, "127.0.0.1");
+    t.after(async () => {
+      client.destroy();
+      await listener.close();
+      poller.close();
+    });
+    let got = "";
+    client.on("data", (bytes) => {
+      got += bytes;
+      if (got.endsWith("2")) client.end();
+    });
+    client.write("12");
+    await once(client, "close");
+    assert.equal(got, isClosed ? "" : "12");
+    assert.deepEqual(closed, ["closed"]);
+  });
+}

@@ -10,8 +10,11 @@ const backlog = 4096;
 const deferSeconds = 5;
 /** Connections that are accepted in one turn of the event loop. */
 const acceptsPerTurn = 64;
-/** Bytes that are read at once, into memory that all connections of a listener share. */
-const readBytes = 64 * 1024;
+/**
+ * Bytes that are read at once, into memory that all connections of a listener share. What a handler cannot use yet it has
+ * to keep: this is as much as a connection can make it keep by one read.
+ */
+const readBytes = 16 * 1024;
 /** Addresses of closed connections that are kept for new ones. */
 const maxFreeAddresses = 1024;
 /** What `accept4` says while there is nothing left to make a connection of. */
@@ -168,7 +171,10 @@ class LinuxConnection<State> implements Connection {
     const { libc } = this.#shared;
     const sent = libc.sendRange(this.#fd, bytes, start, end, isLast);
     if (sent === end - start) return;
-    if (sent < 0 && libc.errno() !== Linux.EAGAIN) return; // the other side is gone: the read will tell
+    if (sent < 0 && !isPassing(libc.errno())) {
+      this.#close(); // what is lost must not be followed by the answer to a later request
+      return;
+    }
     this.#keep(bytes, start + Math.max(sent, 0), end);
     this.#poll();
   }
@@ -217,8 +223,7 @@ class LinuxConnection<State> implements Connection {
       if (this.#ending === "no") handler.ended(this.#state);
       else if (this.#waiting === undefined) this.#close();
     } else {
-      const errno = libc.errno();
-      if (errno !== Linux.EAGAIN && errno !== Linux.EINTR) this.#close();
+      if (!isPassing(libc.errno())) this.#close();
     }
   }
 
@@ -228,7 +233,7 @@ class LinuxConnection<State> implements Connection {
     const { libc, handler } = this.#shared;
     const sent = libc.sendRange(this.#fd, waiting, this.#waitingAt, waiting.length, false);
     if (sent < 0) {
-      if (libc.errno() !== Linux.EAGAIN) this.#close();
+      if (!isPassing(libc.errno())) this.#close();
       return;
     }
     this.#waitingAt += sent;
@@ -291,6 +296,11 @@ class LinuxConnection<State> implements Connection {
     handler.closed(this.#state);
     if (addresses.length < maxFreeAddresses) addresses.push(this.remote);
   }
+}
+
+/** Tells whether a call that failed may succeed later. */
+function isPassing(errno: number): boolean {
+  return errno === Linux.EAGAIN || errno === Linux.EINTR;
 }
 
 /** `struct linger`: on, for no seconds. */
