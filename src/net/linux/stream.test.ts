@@ -124,3 +124,37 @@ for (const [name, errno, isClosed] of [
     assert.deepEqual(closed, ["closed"]);
   });
 }
+
+test("the kernel keeps little for a client that does not read", { skip }, async (t) => {
+  const poller = new Poller(await loadLibc());
+  const response = new Uint8Array(8 * 1024 * 1024);
+  let pending = 0;
+  const listener = listenStream(poller, {
+    host: "127.0.0.1",
+    port: 0,
+    onError: assert.fail,
+    handler: {
+      opened: (connection): Connection => connection,
+      received(connection) {
+        connection.write(response, 0, response.length);
+        pending = connection.pending;
+        connection.destroy();
+      },
+      ended() {},
+      closed() {},
+      drained() {},
+    },
+  });
+  const client = connect(listener.port, "127.0.0.1");
+  t.after(async () => {
+    client.destroy();
+    await listener.close();
+    poller.close();
+  });
+  client.pause();
+  client.write("hello");
+  client.on("error", () => {});
+  client.resume();
+  await once(client, "close");
+  assert.ok(response.length - pending < 512 * 1024, `the kernel took ${response.length - pending} bytes`);
+});

@@ -15,6 +15,11 @@ const acceptsPerTurn = 64;
  * to keep: this is as much as a connection can make it keep by one read.
  */
 const readBytes = 16 * 1024;
+/**
+ * Bytes that the kernel may keep for a connection in each direction; it grants twice as many, for its own bookkeeping. By
+ * itself it would let those that are never read grow to megabytes.
+ */
+const bufferBytes = 64 * 1024;
 /** Addresses of closed connections that are kept for new ones. */
 const maxFreeAddresses = 1024;
 /** What `accept4` says while there is nothing left to make a connection of. */
@@ -33,7 +38,9 @@ export function listenStream<State>(poller: Poller, options: StreamOptions<State
   const { libc } = poller;
   const prepare = (fd: number) => {
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEADDR, 1);
-    // Accepted sockets inherit both.
+    // Accepted sockets inherit all of these.
+    setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, bufferBytes);
+    setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF, bufferBytes);
     setOption(libc, fd, Linux.SOL_TCP, Linux.TCP_NODELAY, 1);
     setOption(libc, fd, Linux.SOL_TCP, Linux.TCP_DEFER_ACCEPT, deferSeconds);
   };
