@@ -20,7 +20,7 @@ import { PeerIndex, reverseBits } from "./peer-index.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
 /** Peers of a swarm that are copied under one lock, a few microseconds. */
-const wholeUpTo = 4096;
+const wholeUpTo = 2048;
 
 /** What {@link FamilySwarms.copyPart} has copied. */
 export interface SwarmPart {

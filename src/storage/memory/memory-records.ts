@@ -15,10 +15,10 @@ import { PageWriter } from "./record-page.ts";
 import type { TorrentSwarms } from "./torrent-swarms.ts";
 import { compareInfoHashes } from "./torrent-table.ts";
 
-/** Cells and torrents that one step looks at: with the peers, a millisecond or two. */
-const stepUnits = 4096;
+/** Cells and torrents that one step looks at: with the peers, less than a millisecond. */
+const stepUnits = 2048;
 /** Peers in one page at most; more only from one big swarm that has no index. */
-const pagePeers = 4096;
+const pagePeers = 2048;
 
 /**
  * Where a walk is: a cell of the table (see `TorrentTable.cell`), and inside it the torrent, the family and the part of
@@ -49,7 +49,7 @@ interface StoreTimes {
 /**
  * The records of the memory store. What is present during a whole walk comes exactly once: a torrent stays in its cell
  * when the table grows, and a peer keeps the hash by which a big swarm is walked. Only the stripe of what is being copied
- * is locked, for a cell with up to 4,096 peers or one leaf of a big swarm's index.
+ * is locked, for a cell with up to 2,048 peers or one leaf of a big swarm's index.
  *
  * A walk waits for locks, so it must not run in the thread that repairs after others.
  *
