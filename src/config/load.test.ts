@@ -77,7 +77,7 @@ test("without a file, both frontends run with the defaults", () => {
       proxyProtocol: false,
       maxNumWant: 100,
       defaultNumWant: 50,
-      maxScrapeInfoHashes: 50,
+      maxScrapeInfoHashes: 74,
       maxConnections: 16384,
       maxHeaderBytes: 16384,
     },

@@ -177,7 +177,12 @@ const udp = z
           "when that is less.",
       ),
     max_numwant: common.max_numwant,
-    default_numwant: common.default_numwant,
+    default_numwant: integer(1, mostNumWant)
+      .prefault(`${udpDefaults.defaultNumWant}`)
+      .describe(
+        "Peers for a client that does not say how many it wants, or that says 0 while it downloads; never more than " +
+          "`max_numwant`.",
+      ),
     max_scrape_infohashes: integer(1, mostUdpScrape)
       .prefault(`${udpDefaults.maxScrapeInfoHashes}`)
       .describe(`Most infohashes that one scrape is answered for; a packet has room for ${mostUdpScrape}.`),

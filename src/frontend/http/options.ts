@@ -55,7 +55,7 @@ export const httpDefaults: Omit<HttpOptions, "listen"> = {
   proxyProtocol: false,
   maxNumWant: 100,
   defaultNumWant: 50,
-  maxScrapeInfoHashes: 50,
+  maxScrapeInfoHashes: 74,
   maxConnections: 16_384,
   maxHeaderBytes: 16_384,
 };

@@ -280,14 +280,14 @@ for (const family of [4, 6] as const) {
       });
     }
 
-    test("the connection id is good for any port of the address, for two minutes", async () => {
+    test("the connection id is good for any port of the address, for ten minutes", async () => {
       const { client, clock, port } = await start(family);
       const id = await client.connect();
       const other = await UdpClient.open(family, port);
       opened.push(other);
-      clock.unixSeconds += 120;
+      clock.unixSeconds += 600;
       assert.equal((await other.ask(announce(id))).action, "announce");
-      clock.unixSeconds += 8;
+      clock.unixSeconds += 40;
       assert.deepEqual(await client.ask(announce(id)), {
         action: "error",
         transactionId: 7,
@@ -304,8 +304,10 @@ for (const family of [4, 6] as const) {
         },
       };
       const { client } = await start(family, { preHooks: [spy] });
-      await client.ask(announce(await client.connect(), { urlData: `/announce?jwt=${"x".repeat(300)}%20y` }));
-      assert.deepEqual(seen, ["/announce", `${"x".repeat(300)} y`]);
+      await client.ask(
+        announce(await client.connect(), { urlData: `/announce?jwt=${"x".repeat(1900)}%20y` }),
+      );
+      assert.deepEqual(seen, ["/announce", `${"x".repeat(1900)} y`]);
     });
 
     test("routes name parts of the URL data's path, and every path is answered", async () => {
@@ -494,7 +496,7 @@ describe("the UDP frontend", () => {
 
   test("accepts ids from the future as far as the clock skew allows, also after a reload", async () => {
     const { client, clock, frontend, options } = await start(4);
-    clock.unixSeconds += 8;
+    clock.unixSeconds = 1_700_000_000; // a slot begins
     const id = await client.connect();
     clock.unixSeconds -= 8;
     assert.equal((await client.ask(announce(id))).action, "error");

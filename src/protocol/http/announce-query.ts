@@ -35,8 +35,9 @@ const wordRange = 2 ** 32;
  *
  * Errors, their order and their texts are Chihaya's (http/parser.go:44-133): first bad escapes and infohashes of a
  * wrong length, in the order of the query; then what is missing or unparsable. Unlike Chihaya, unknown
- * events count as none, an unusable `numwant` as the default and negative counters as unknown: refusing those
- * refuses real clients. Of a repeated parameter the last wins; a repeated `info_hash` is an error.
+ * events count as none, an unusable `numwant` as the default. `left`, `uploaded` and `downloaded` that are absent, negative
+ * or no whole number are unknown, which is a leecher that has transferred nothing: WebTorrent's client does not know
+ * what is left of a magnet link. Refusing those refuses real clients. Of a repeated parameter the last wins; a repeated `info_hash` is an error.
  *
  * @returns why the announce is refused; `request` is then partly filled. Never throws, never allocates.
  */
@@ -51,14 +52,13 @@ export function parseAnnounceQuery(
   const { counters } = request;
   let infoHashes = 0;
   let peerId = -1;
-  let left = false;
-  let downloaded = false;
-  let uploaded = false;
   let port = -1;
   let cryptoPort = -1;
   let numWant = -1;
   let addressParam: Param = Param.end;
   let addressParsed = false;
+  counters.fill(0);
+  counters[2 * Counter.left] = counters[2 * Counter.left + 1] = wordRange - 1;
   request.event = AnnounceEvent.none;
   request.compact = true;
   extra.addressGiven = false;
@@ -84,13 +84,13 @@ export function parseAnnounceQuery(
     const { text, textStart, textEnd } = query;
     switch (param) {
       case Param.uploaded:
-        uploaded = parseCounter(text, textStart, textEnd, counters, 2 * Counter.uploaded, 0);
+        parseCounter(text, textStart, textEnd, counters, 2 * Counter.uploaded, 0);
         break;
       case Param.downloaded:
-        downloaded = parseCounter(text, textStart, textEnd, counters, 2 * Counter.downloaded, 0);
+        parseCounter(text, textStart, textEnd, counters, 2 * Counter.downloaded, 0);
         break;
       case Param.left:
-        left = parseCounter(text, textStart, textEnd, counters, 2 * Counter.left, wordRange - 1);
+        parseCounter(text, textStart, textEnd, counters, 2 * Counter.left, wordRange - 1);
         break;
       case Param.port:
         port = parseNumber(text, textStart, textEnd);
@@ -121,9 +121,6 @@ export function parseAnnounceQuery(
   if (infoHashes > 1) return errors.multipleInfoHashes;
   if (peerId < 0) return errors.missingPeerId;
   if (peerId !== peerIdLength) return errors.invalidPeerId;
-  if (!left) return errors.unparsableLeft;
-  if (!downloaded) return errors.unparsableDownloaded;
-  if (!uploaded) return errors.unparsableUploaded;
   request.numWant = Math.min(numWant < 0 ? options.defaultNumWant : numWant, options.maxNumWant);
   if (port < 0 || port > 0xffff) return errors.unparsablePort;
   if (addressParam !== Param.end) {
@@ -136,8 +133,8 @@ export function parseAnnounceQuery(
 }
 
 /**
- * Writes a decimal number of any length as two 32-bit words at `counters[at]`, low word first; above 2^64-1 it
- * is 2^64-1, below 0 both words are `negative`. @returns false where it is no number
+ * Writes a decimal number of any length as two 32-bit words at `counters[at]`, low word first; above 2^64-1 it is 2^64-1.
+ * @param unknown  both words of what is no decimal number without sign
  */
 function parseCounter(
   bytes: Uint8Array,
@@ -145,16 +142,16 @@ function parseCounter(
   end: number,
   counters: Uint32Array,
   at: number,
-  negative: number,
-): boolean {
-  const minus = start < end && bytes[start] === 0x2d;
-  let i = minus ? start + 1 : start;
-  if (i === end) return false;
+  unknown: number,
+): void {
   let low = 0;
   let high = 0; // a double: it may grow beyond a word, even to infinity
-  for (; i < end; i++) {
+  for (let i = start; i < end; i++) {
     const digit = bytes[i]! - 0x30;
-    if (digit < 0 || digit > 9) return false;
+    if (digit < 0 || digit > 9) {
+      end = start;
+      break;
+    }
     low = low * 10 + digit;
     high *= 10;
     if (low >= wordRange) {
@@ -162,11 +159,10 @@ function parseCounter(
       low >>>= 0;
     }
   }
-  if (minus) low = high = negative;
+  if (start === end) low = high = unknown;
   else if (high >= wordRange) low = high = wordRange - 1;
   counters[at] = low;
   counters[at + 1] = high;
-  return true;
 }
 
 /** @returns a decimal number without sign (infinite where it is huge), or -1 */

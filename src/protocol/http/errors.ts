@@ -15,9 +15,6 @@ export const invalidPeerId: ClientError = new ClientError(
   "failed to provide valid peer_id",
   "invalid-parameter",
 );
-export const unparsableLeft: ClientError = unparsable("left");
-export const unparsableDownloaded: ClientError = unparsable("downloaded");
-export const unparsableUploaded: ClientError = unparsable("uploaded");
 export const unparsablePort: ClientError = unparsable("port");
 /** `ip`, `ipv4` or `ipv6` of the query, or the address in a proxy's header, is no IP literal. */
 export const unparsableIp: ClientError = new ClientError("failed to parse peer IP address", "unparsable-ip");

@@ -21,12 +21,12 @@ function hex(view: DataView): string {
 describe("connection ids", () => {
   // Computed from the rule in the docstring by a second implementation, on 64-bit integers.
   const golden = [
-    { key, ip: "1.2.3.4", at: epoch, id: "4df2fe96550293a0" },
-    { key, ip: "1.2.3.4", at: epoch + 7, id: "4df2fe96550293a0" },
-    { key, ip: "1.2.3.4", at: epoch + 8, id: "04b53f559abd42e1" },
-    { key, ip: "2001:db8::1", at: epoch, id: "f0acba1cb7faf040" },
-    { key, ip: "255.255.255.255", at: 2 ** 40, id: "a0abc1f6ffdaabe0" },
-    { key, ip: "2001:db8::1", at: 2 ** 40, id: "0b6ae0407277b5a0" },
+    { key, ip: "1.2.3.4", at: epoch, id: "187aebe00b4acc00" },
+    { key, ip: "1.2.3.4", at: epoch + 39, id: "187aebe00b4acc00" },
+    { key, ip: "1.2.3.4", at: epoch + 40, id: "42a7acbd58b5bb81" },
+    { key, ip: "2001:db8::1", at: epoch, id: "c98a39e6c9f1d4a0" },
+    { key, ip: "255.255.255.255", at: 2 ** 40, id: "d621a663ae795ee6" },
+    { key, ip: "2001:db8::1", at: 2 ** 40, id: "7b114843ac44bf66" },
     { key: new Uint8Array(16).fill(255), ip: "127.0.0.1", at: 0, id: "e54c3d57faeb6c80" },
   ];
   for (const { key, ip, at, id } of golden) {
@@ -35,13 +35,13 @@ describe("connection ids", () => {
     });
   }
 
-  test("are valid for 120 seconds wherever in its slot one was made, and never for 128", () => {
-    for (let offset = 0; offset < 8; offset++) {
+  test("are valid for 600 seconds wherever in its slot one was made, and never for 640", () => {
+    for (let offset = 0; offset < 40; offset++) {
       const ids = new ConnectionIds(key, 0);
       const made = epoch + offset;
       const id = idOf(ids, address, made);
-      for (let age = 0; age <= 120; age++) assert.ok(ids.isValid(id, 0, address, made + age), `age ${age}`);
-      for (let age = 128; age < 1000; age++) {
+      for (let age = 0; age <= 600; age++) assert.ok(ids.isValid(id, 0, address, made + age), `age ${age}`);
+      for (let age = 640; age < 3000; age++) {
         assert.equal(ids.isValid(id, 0, address, made + age), false, `age ${age}`);
       }
     }
@@ -50,34 +50,47 @@ describe("connection ids", () => {
   test("end at the turn of a slot", () => {
     const ids = new ConnectionIds(key, 0);
     const id = idOf(ids, address, epoch);
-    assert.ok(ids.isValid(id, 0, address, epoch + 127));
-    assert.equal(ids.isValid(id, 0, address, epoch + 128), false);
+    assert.ok(ids.isValid(id, 0, address, epoch + 639));
+    assert.equal(ids.isValid(id, 0, address, epoch + 640), false);
   });
 
-  test("from the future are valid up to the clock skew, in whole slots", () => {
+  test("from the future are valid up to the clock skew before their slot, however long a slot is", () => {
     const rows = [
-      { skew: 0, ahead: 8, valid: false },
-      { skew: 1, ahead: 8, valid: true },
-      { skew: 8, ahead: 8, valid: true },
-      { skew: 8, ahead: 16, valid: false },
-      { skew: 9, ahead: 16, valid: true },
+      { skew: 0, ahead: 0, valid: true },
+      { skew: 0, ahead: 1, valid: false },
+      { skew: 10, ahead: 10, valid: true },
+      { skew: 10, ahead: 11, valid: false },
+      { skew: 41, ahead: 41, valid: true },
+      { skew: 41, ahead: 42, valid: false },
       { skew: 128, ahead: 128, valid: true },
-      { skew: 128, ahead: 136, valid: false },
-      { skew: 1e9, ahead: 128, valid: true },
-      { skew: 1e9, ahead: 136, valid: false },
+      { skew: 128, ahead: 129, valid: false },
+      { skew: 1e9, ahead: 640, valid: true },
+      { skew: 1e9, ahead: 641, valid: false },
     ];
     for (const { skew, ahead, valid } of rows) {
       const ids = new ConnectionIds(key, skew);
-      const id = idOf(ids, address, epoch + ahead);
-      assert.equal(ids.isValid(id, 0, address, epoch), valid, `skew ${skew}, ahead ${ahead}`);
+      const id = idOf(ids, address, epoch);
+      assert.equal(ids.isValid(id, 0, address, epoch - ahead), valid, `skew ${skew}, ahead ${ahead}`);
+    }
+  });
+
+  test("of a tracker whose clock is within the skew are valid at any moment", () => {
+    const ids = new ConnectionIds(key, 10);
+    for (let now = epoch; now < epoch + 40; now++) {
+      for (let ahead = 0; ahead <= 10; ahead++) {
+        assert.ok(
+          ids.isValid(idOf(ids, address, now + ahead), 0, address, now),
+          `${ahead} s ahead at ${now}`,
+        );
+      }
     }
   });
 
   test("obey a new clock skew", () => {
     const ids = new ConnectionIds(key, 0);
-    const id = idOf(ids, address, epoch + 8);
+    const id = idOf(ids, address, epoch + 40);
     assert.equal(ids.isValid(id, 0, address, epoch), false);
-    ids.setMaxClockSkew(8);
+    ids.setMaxClockSkew(40);
     assert.ok(ids.isValid(id, 0, address, epoch));
   });
 

@@ -2,7 +2,7 @@ import type { Address } from "../../ip/address.ts";
 import { absorbBlock, finishSipHash, littleEndian, sipStateLength, startSipHash } from "./siphash.ts";
 
 /** Seconds of one time slot. */
-const slotSeconds = 8;
+const slotSeconds = 40;
 /** An id is accepted in the slot that it was made in and in the 15 that follow. */
 const lifetimeSlots = 16;
 /** Slots that five bits tell apart: those of the past and just as many of the future. */
@@ -12,15 +12,16 @@ const slotCount = 32;
  * Makes and checks connection ids (BEP 15) without remembering any.
  *
  * Shape: 8 bytes, big-endian. The upper 59 bits are those of SipHash-2-4(key, slot | ip), where `slot` is the
- * number of 8-second slots since 1970 (8 bytes, little-endian) and `ip` the 4 or 16 bytes of the address;
+ * number of 40-second slots since 1970 (8 bytes, little-endian) and `ip` the 4 or 16 bytes of the address;
  * the lower 5 bits are `slot` modulo 32, so that one hash is enough for a check. Never 0, which
  * rTorrent and Transmission take for "not connected".
  *
- * An id is valid for at least 120 seconds and less than 128. It is bound to the address but not to the port:
+ * An id is valid for at least 600 seconds and less than 640: µTorrent uses one for five minutes, and BEP 15 asks for two.
+ * It is bound to the address but not to the port:
  * libtorrent keeps one id for all its sockets, rTorrent and webtorrent announce from a fresh port each time.
  *
  * Threat: somebody who cannot receive at an address must not be able to announce it or have answers sent there.
- * Such a forger has to guess 59 bits within two minutes and never learns whether a guess was right: at a
+ * Such a forger has to guess 59 bits within ten minutes and never learns whether a guess was right: at a
  * million datagrams a second one in about 18,000 years gets through. Whoever can read the traffic of
  * an address can act for it, as with every cookie. Trackers that share the key accept each other's ids.
  *
@@ -28,8 +29,8 @@ const slotCount = 32;
  * slot's block are kept.
  */
 export class ConnectionIds {
-  /** Slots from the future that are accepted. */
-  #skewSlots = 0;
+  /** Seconds from now by which a slot of the future that is accepted has begun. */
+  #maxClockSkew = 0;
   readonly #start: Int32Array = new Int32Array(sipStateLength);
   /** The state after the block of each slot in `#slots`. */
   readonly #prefixes: Int32Array = new Int32Array(slotCount * sipStateLength);
@@ -38,16 +39,19 @@ export class ConnectionIds {
 
   /**
    * @param key           16 secret bytes
-   * @param maxClockSkew  seconds that an id may be from the future, at most 128; rounded up to whole slots
+   * @param maxClockSkew  see {@link setMaxClockSkew}
    */
   constructor(key: Uint8Array, maxClockSkew: number) {
     startSipHash(this.#start, key);
     this.setMaxClockSkew(maxClockSkew);
   }
 
-  /** Changes how far from the future an id may be: seconds, at most 128. */
+  /**
+   * Changes how far from the future an id may be: seconds, at most 128. All ids of a slot are accepted from that long
+   * before the slot begins.
+   */
   setMaxClockSkew(seconds: number): void {
-    this.#skewSlots = Math.min(Math.ceil(seconds / slotSeconds), slotCount - lifetimeSlots);
+    this.#maxClockSkew = seconds;
   }
 
   /** Writes the id for `address` at `at`: 8 bytes. */
@@ -64,8 +68,8 @@ export class ConnectionIds {
     const age = (now - low) & (slotCount - 1);
     let slot = now - age;
     if (age >= lifetimeSlots) {
-      if (slotCount - age > this.#skewSlots) return false;
       slot += slotCount;
+      if (slot * slotSeconds - unixSeconds > this.#maxClockSkew) return false;
     }
     this.#compute(slot, address);
     return ((low ^ this.#state[0]!) | (view.getInt32(at) ^ this.#state[1]!)) === 0;

@@ -56,10 +56,19 @@ describe("options of BEP 41", () => {
     assert.equal(parse(urlData("/?a=%20b+c")).get("a"), " b c");
   });
 
-  test("end before more than 1 KiB of URL data", () => {
+  test("hold as much URL data as fits into a datagram of 2,048 bytes", () => {
     const part = urlData("x".repeat(255));
-    const params = parse([...part, ...part, ...part, ...part, ...urlData("yyyy"), ...urlData("z")]);
-    assert.equal(params.path, `${"x".repeat(1020)}yyyy`);
+    const parts = Array.from({ length: 7 }, () => part).flat();
+    const last = urlData("y".repeat(2048 - 98 - parts.length - 2));
+    assert.equal(parse([...parts, ...last]).path, `${"x".repeat(7 * 255)}${"y".repeat(last.length - 2)}`);
+    const small = Array.from({ length: 650 }, () => urlData("z")).flat();
+    assert.equal(parse(small).path, "z".repeat(650));
+  });
+
+  test("end before more URL data than that", () => {
+    const part = urlData("x".repeat(255));
+    const parts = Array.from({ length: 8 }, () => part).flat();
+    assert.equal(parse([...parts, ...urlData("y".repeat(9)), ...urlData("z")]).path, "x".repeat(2040));
   });
 
   test("forget the URL data of the packet before", () => {

@@ -3,8 +3,8 @@ import type { Params } from "../../bittorrent/params.ts";
 /** Option types of BEP 41. All but the first two have a length byte and as many bytes of data. */
 const Option = { endOfOptions: 0, nop: 1, urlData: 2 } as const;
 
-/** Bytes of URL data that are kept: path and query of the announce URL. */
-export const maxUrlDataLength = 1024;
+/** Bytes of URL data that are kept: as many as a datagram may have. */
+export const maxUrlDataLength = 2048;
 
 const questionMark = 0x3f;
 

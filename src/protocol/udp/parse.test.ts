@@ -178,12 +178,32 @@ describe("an announce over UDP", () => {
     const numWants = (max: number, byDefault: number) =>
       [-1, -2, -(2 ** 31), 0, 1, 99, 100, 101, 2 ** 31 - 1].map(
         (numWant) =>
-          parse(createAnnounceRequest({ ...basic, numWant }), {
+          parse(createAnnounceRequest({ ...basic, numWant, left: 0n }), {
             rules: { maxNumWant: max, defaultNumWant: byDefault },
           }).request.numWant,
       );
     assert.deepEqual(numWants(100, 50), [50, 50, 50, 0, 1, 99, 100, 100, 100]);
     assert.deepEqual(numWants(20, 50), [20, 20, 20, 0, 1, 20, 20, 20, 20]);
+  });
+
+  test("gets the default for numwant 0 as a leecher that has not stopped", () => {
+    const rows: [left: bigint, event: number, numWant: number][] = [
+      [1n, 0, 50],
+      [1n, 2, 50],
+      [1n, 4, 50],
+      [1n, 99, 50],
+      [2n ** 32n, 0, 50],
+      [2n ** 64n - 1n, 2, 50],
+      [1n, 3, 0],
+      [1n, 1, 0],
+      [0n, 0, 0],
+      [0n, 2, 0],
+      [0n, 3, 0],
+    ];
+    for (const [left, event, expected] of rows) {
+      const { request } = parse(createAnnounceRequest({ ...basic, numWant: 0, left, event }));
+      assert.equal(request.numWant, expected, `left ${left}, event ${event}`);
+    }
   });
 
   test("from port 0 is refused", () => {
@@ -250,7 +270,8 @@ describe("an announce over UDP", () => {
           assert.equal(request.left, packet.left);
           assert.equal(request.uploaded, packet.uploaded);
           assert.equal(request.event, packet.event);
-          assert.equal(request.numWant, packet.numWant);
+          const byDefault = packet.numWant === 0 && !request.isSeeder && packet.event !== 3;
+          assert.equal(request.numWant, byDefault ? 50 : packet.numWant);
           assert.equal(request.port, packet.port);
           assert.equal(request.params.path, packet.urlData);
         },

@@ -29,7 +29,8 @@ export interface AnnounceRules {
  * uploaded 8 | event 4 | address 4 or 16 | key 4 | numwant 4 | port 2 | options.
  *
  * Any length from 98 (110) bytes on is valid: real clients send 98, 100 and more. Unknown events count as
- * none. A negative numwant asks for the default; both are capped. The address field counts only where it is
+ * none. A negative numwant asks for the default; both are capped. So does 0 from a leecher that has not stopped:
+ * anacrolix/torrent (1.61) sends 0 with `started`, and others cannot mean it. The address field counts only where it is
  * believed and holds a usable address of the source's own family, else `source` is the peer's address.
  *
  * @param view     a view of exactly `bytes`
@@ -73,7 +74,8 @@ export function parseAnnounce(
 
   const tail = at + head;
   const numWant = view.getInt32(tail - 6);
-  request.numWant = Math.min(numWant < 0 ? rules.defaultNumWant : numWant, rules.maxNumWant);
+  const isDefault = numWant < 0 || (numWant === 0 && !request.isSeeder && event !== AnnounceEvent.stopped);
+  request.numWant = Math.min(isDefault ? rules.defaultNumWant : numWant, rules.maxNumWant);
   request.port = view.getUint16(tail - 2);
   request.compact = true;
   parseOptions(bytes, tail, at + length, scratch, request.params);

@@ -23,7 +23,7 @@ describe("responses over UDP", () => {
       0,
     );
     const end = writeConnect(view, at, 0xdeadbeef, ids, Address.parse("1.2.3.4"), 1_700_000_000);
-    assert.equal(hex(end), "00000000deadbeef4df2fe96550293a0");
+    assert.equal(hex(end), "00000000deadbeef187aebe00b4acc00");
   });
 
   for (const [family, peers] of [
