@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import "./check-node.ts";
+import { catchSignals } from "../process/signals.ts";
 import { version } from "../process/version.ts";
 import { type Command, ExitCode } from "./command.ts";
 
@@ -87,6 +88,20 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof Error && String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS");
 }
 
-// Without a listener Node answers this signal by opening its inspector, while the tracker's own is not there yet.
-process.on("SIGUSR1", () => {});
-process.exitCode = await main(process.argv.slice(2));
+/** Takes note of output that cannot be written, which would end the process with a stack. */
+function watchOutput(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return; // the reader has what it wanted: `chihaya config | head`
+    process.stderr.write(`chihaya: cannot write the output: ${error.message}\n`);
+    hasLostOutput = true;
+    if (process.exitCode === ExitCode.ok) process.exitCode = ExitCode.failed;
+  });
+  process.stderr.on("error", () => undefined);
+}
+let hasLostOutput = false;
+
+const args = process.argv.slice(2);
+if (args[0] === undefined || args[0] === "serve" || args[0].startsWith("-")) catchSignals();
+watchOutput();
+const code = await main(args);
+process.exitCode = code === ExitCode.ok && hasLostOutput ? ExitCode.failed : code;

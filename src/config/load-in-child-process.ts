@@ -34,6 +34,9 @@ export async function loadConfigInChildProcess(
   const answer = await Promise.race([once(child, "message"), ended.then(() => undefined)]);
   clearTimeout(timer);
   if (answer !== undefined) return answer[0] as LoadResult;
+  // Sent to all processes of the service: the tracker takes it as a wish to reload, and so it is no mistake here.
+  if (child.signalCode === "SIGHUP" || child.signalCode === "SIGUSR1")
+    return loadConfigInChildProcess(options, deadlineMs);
   const end = child.signalCode ?? `exit code ${child.exitCode}`;
   const what = isLate
     ? `not loaded within ${deadlineMs / 1000} s; what the module of a hook does when it is imported should not take that long`

@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../lib/clock.ts";
+import { within } from "../lib/with-timeout.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
@@ -82,7 +83,8 @@ export async function createDefinedHook<Options>(
     );
   }
   try {
-    const hook: Omit<Hook, "name"> | undefined | null = await definition.create(result.value, deps);
+    const created = definition.create(result.value, deps);
+    const hook: Omit<Hook, "name"> | undefined | null = await withLimit("create", created);
     if (typeof hook !== "object" || hook === null) throw new TypeError("create has returned no hook");
     for (const method of methods) {
       if (!["undefined", "function"].includes(typeof hook[method]))
@@ -95,6 +97,23 @@ export async function createDefinedHook<Options>(
 }
 
 const methods = ["handleAnnounce", "handleScrape", "aroundAnnounce", "ready", "start", "stop"] as const;
+
+/** Time for `create` or `start` of a hook, in milliseconds: less than systemd waits for a service to start. */
+const hookLimitMs = 30_000;
+
+/** Starts a hook. @throws Error with the hook's name, and what `start` has thrown or that it takes too long */
+export async function startHook(hook: Hook): Promise<void> {
+  try {
+    await withLimit("start", hook.start?.());
+  } catch (error) {
+    throw named(hook.name, error);
+  }
+}
+
+async function withLimit<T>(method: string, work: T | Promise<T>): Promise<T> {
+  if (!(work instanceof Promise)) return work;
+  return within(hookLimitMs, work, `"${method}" was not done within ${hookLimitMs / 1000} s`);
+}
 
 /** An error that says which hook it comes from. */
 export function named(hook: string, error: unknown): Error {

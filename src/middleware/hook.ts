@@ -94,6 +94,9 @@ export interface Hook {
   ready?(): true | string;
   /** Called once before the first request; a rejection stops the start of the tracker. */
   start?(): void | Promise<void>;
-  /** Called once after the last request. */
+  /**
+   * Called once, after the last request. Also called where the tracker does not start or a reload is refused, even if
+   * `start` has failed or has not been called: whatever is open must be closed.
+   */
   stop?(): void | Promise<void>;
 }

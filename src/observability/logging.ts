@@ -1,3 +1,4 @@
+import { isatty } from "node:tty";
 import { pino } from "pino";
 import type { Logger } from "./logger.ts";
 
@@ -11,7 +12,7 @@ export interface LoggingOptions {
   colors: boolean;
 }
 
-/** Where lines go, each with its line feed. */
+/** Where lines go, each with its line feed. Must not throw. */
 export interface LogDestination {
   write(line: string): void;
 }
@@ -20,14 +21,11 @@ export interface LogDestination {
 const beyondJson = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 /**
- * Creates the logger of a process, which writes to standard error: synchronously, so that the last words of
- * a process that ends are not lost. What is logged cannot forge lines or drive a terminal: control
- * characters are escaped, in errors and their causes too.
- * @param destination  for tests
+ * Creates the logger of a process. What is logged cannot forge lines or drive a terminal: control characters are
+ * escaped, in errors and their causes too.
  */
-export async function createLogger(options: LoggingOptions, destination?: LogDestination): Promise<Logger> {
-  const out = destination ?? pino.destination({ dest: 2, sync: true });
-  const format = options.json ? undefined : await loadFormat(options.colors && process.stderr.isTTY === true);
+export async function createLogger(options: LoggingOptions, out: LogDestination): Promise<Logger> {
+  const format = options.json ? undefined : await loadFormat(options.colors && isatty(2));
   const logger: Logger = pino(
     {
       level: options.debug ? "debug" : "info",

@@ -6,6 +6,7 @@ import type { LoadOptions, LoadResult } from "../config/load.ts";
 import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
 import { createRandom } from "../lib/clock.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
+import { openLogOutput } from "../observability/log-output.ts";
 import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -16,6 +17,7 @@ import { createMemoryStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
 import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
+import { handleSignals } from "./signals.ts";
 import { Supervisor } from "./supervisor.ts";
 import { version } from "./version.ts";
 
@@ -36,26 +38,48 @@ const sameSignalMs = 100;
  * @returns the exit code, when it has been stopped or could not start
  */
 export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Promise<number> {
+  const output = openLogOutput();
   if (!loaded.ok) {
-    process.stderr.write(formatDiagnostics(loaded.errors));
+    output.write(formatDiagnostics(loaded.errors));
     return 78;
   }
-  const logger = await createLogger(options.logging);
+  const logger = await createLogger(options.logging, output);
   const config = options.file ?? "built-in defaults";
   logger.info({ version, node: process.version, config }, "starting chihaya");
   logWarnings(logger, loaded.warnings);
+  let network: Network | undefined;
+  let code = 1;
   try {
-    const network = await openMainNetwork(loaded.config, logger);
+    network = await openMainNetwork(loaded.config, logger);
     const clock = new SystemClock();
     const metrics = new Metrics();
+    const help = "Lines of the log that could not be written";
+    metrics.counterFrom("chihaya_log_dropped_total", help, () => output.dropped);
     const host = await createHost(loaded.config, network, { clock, metrics, logger });
     const daemon = new Daemon(options, loaded.config, { clock, metrics, logger, network, host });
     await daemon.start();
-    return await daemon.untilStopped();
+    code = await daemon.untilStopped();
   } catch (error) {
+    network?.close();
     logFailure(logger, "failed to start", error);
-    return 1;
   }
+  endForCertain(code, logger);
+  return code;
+}
+
+/** Time for the process to end by itself once everything is closed, in milliseconds. */
+const lingerMs = 2000;
+
+/**
+ * Ends the process where something keeps it alive: a timer or a connection of a hook's module, which nobody else can
+ * close. A supervisor waits for the end of the process before it starts another one.
+ */
+function endForCertain(code: number, logger: Logger): void {
+  setTimeout(() => {
+    const open = [...new Set(process.getActiveResourcesInfo())];
+    logger.warn({ open }, "something keeps the process alive; ending it");
+    process.exit(code);
+  }, lingerMs).unref();
 }
 
 function logWarnings(logger: Logger, warnings: readonly Diagnostic[]): void {
@@ -140,7 +164,10 @@ class Daemon {
   #shutdownTimeout: number;
   /** `performance.now()` when the first signal to stop came. */
   #stoppingSince: number | undefined;
-  #reloading: Promise<void> = Promise.resolve();
+  #hasStarted = false;
+  #isReloading = false;
+  /** The signal that asks for another reload after the start, or after the one that is under way. */
+  #wanted: NodeJS.Signals | undefined;
 
   constructor(options: DaemonOptions, config: Config, parts: DaemonParts) {
     const { clock, metrics, logger, network, host } = parts;
@@ -169,8 +196,7 @@ class Daemon {
 
   /** Starts all of it, or stops what was started and rejects. */
   async start(): Promise<void> {
-    // First of all: without a listener, SIGHUP ends the process and SIGUSR1 opens Node's inspector.
-    process.on("SIGHUP", this.#onReload).on("SIGUSR1", this.#onReload);
+    handleSignals({ stop: this.#onStop, reload: this.#onReload });
     this.#clock.start();
     try {
       for (const server of this.#servers) {
@@ -182,8 +208,9 @@ class Daemon {
       await this.#stopServers();
       throw error;
     }
-    process.on("SIGINT", this.#onStop).on("SIGTERM", this.#onStop);
+    this.#hasStarted = true;
     for (const url of this.#host.urls()) this.#logger.info({ url }, "serving");
+    void this.#reloadAsWanted();
   }
 
   /** Resolves with the exit code. */
@@ -193,6 +220,10 @@ class Daemon {
 
   readonly #onStop = (signal: NodeJS.Signals): void => {
     const now = performance.now();
+    if (!this.#hasStarted) {
+      this.#logger.info({ signal }, "stopped before the start was complete");
+      process.exit(0); // the system closes what is open, and nobody has been served
+    }
     if (this.#stoppingSince === undefined) {
       this.#stoppingSince = now;
       void this.#stop(signal);
@@ -203,8 +234,20 @@ class Daemon {
   };
 
   readonly #onReload = (signal: NodeJS.Signals): void => {
-    this.#reloading = this.#reloading.then(() => this.#reload(signal));
+    this.#wanted = signal;
+    if (this.#hasStarted) void this.#reloadAsWanted();
   };
+
+  /** Signals that come during a reload have one more follow it, however many they are. */
+  async #reloadAsWanted(): Promise<void> {
+    if (this.#isReloading) return;
+    this.#isReloading = true;
+    for (let signal = this.#wanted; signal !== undefined; signal = this.#wanted) {
+      this.#wanted = undefined;
+      await this.#reload(signal);
+    }
+    this.#isReloading = false;
+  }
 
   async #stop(signal: NodeJS.Signals): Promise<void> {
     this.#logger.info({ signal, deadline: this.#shutdownTimeout }, "stopping");

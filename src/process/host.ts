@@ -5,7 +5,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { ComponentState } from "../observability/metrics-server.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
-import { composeSettings } from "../tracker/compose.ts";
+import { composeSettings, stopUnused } from "../tracker/compose.ts";
 import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
 
@@ -76,8 +76,15 @@ export class LocalHost implements Host {
   async start(): Promise<void> {
     const { config, began, store, clock, metrics, logger } = this.#parts;
     const own = { began, network: this.#network, shared: this.#shared };
-    const tracker = new Tracker(await this.#compose(config), { store, clock, metrics, logger, ...own });
-    this.#configureStore(config);
+    const settings = await this.#compose(config);
+    let tracker: Tracker;
+    try {
+      tracker = new Tracker(settings, { store, clock, metrics, logger, ...own });
+      this.#configureStore(config);
+    } catch (error) {
+      await stopUnused([...settings.preHooks, ...settings.postHooks]);
+      throw error;
+    }
     await tracker.start();
     this.#tracker = tracker;
   }

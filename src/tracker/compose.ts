@@ -1,5 +1,6 @@
 import type { Config } from "../config/config.ts";
 import type { HookConfig } from "../config/hooks/hooks.ts";
+import { within } from "../lib/with-timeout.ts";
 import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { type HookLimits, limitHook } from "../middleware/with-deadline.ts";
@@ -23,20 +24,46 @@ export interface ComposeParts extends ThreadParts {
  */
 export async function composeSettings(config: Config, parts: ComposeParts): Promise<TrackerSettings> {
   const used = new Map<string, number>();
-  const createAll = async (hooks: readonly HookConfig[]) => {
-    const created: Hook[] = [];
-    for (const hook of hooks) created.push(await createHook(hook, config, parts, used));
-    return created;
-  };
+  const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], (hook) =>
+    createHook(hook, config, parts, used),
+  );
   return {
     interval: config.announceInterval,
     minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
-    preHooks: await createAll(config.preHooks),
-    postHooks: await createAll(config.postHooks),
+    preHooks,
+    postHooks,
     http: config.http,
     udp: config.udp,
   };
 }
+
+/**
+ * Creates prehooks and posthooks in their order. Where one cannot be created, stops those before it and rejects; a
+ * source that is a hook already is left alone.
+ */
+export async function createHooks<Source>(
+  [before, after]: readonly [pre: readonly Source[], post: readonly Source[]],
+  create: (source: Source) => Promise<Hook>,
+): Promise<[pre: Hook[], post: Hook[]]> {
+  const sources: readonly unknown[] = [...before, ...after];
+  const created: Hook[] = [];
+  try {
+    for (const source of [...before, ...after]) created.push(await create(source));
+  } catch (error) {
+    await stopUnused(created.filter((hook) => !sources.includes(hook)));
+    throw error;
+  }
+  return [created.slice(0, before.length), created.slice(before.length)];
+}
+
+/** Stops hooks that no tracker has come to use. What fails to stop is not reported: something else is wrong already. */
+export async function stopUnused(hooks: readonly Hook[]): Promise<void> {
+  const stopped = Promise.allSettled(hooks.map(async (hook) => hook.stop?.()));
+  await within(unusedStopMs, stopped).catch(() => undefined);
+}
+
+/** In milliseconds. */
+const unusedStopMs = 5000;
 
 async function createHook(
   hook: HookConfig,

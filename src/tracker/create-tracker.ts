@@ -13,7 +13,7 @@ import { renderPrometheus } from "../observability/prometheus.ts";
 import { registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
-import { createLimitedHook } from "./compose.ts";
+import { createHooks, createLimitedHook, stopUnused } from "./compose.ts";
 import { LocalHub, type ThreadParts } from "./share-hub.ts";
 import { SystemClock } from "./system-clock.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
@@ -131,7 +131,12 @@ export class EmbeddedTracker {
     try {
       const settings = await this.#compose(this.#options);
       const { store, metrics } = this;
-      this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network });
+      try {
+        this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network });
+      } catch (error) {
+        await stopUnused([...settings.preHooks, ...settings.postHooks]);
+        throw error;
+      }
       await this.#tracker.start();
     } catch (error) {
       this.#close();
@@ -194,20 +199,18 @@ export class EmbeddedTracker {
       udp = {},
     } = options;
     const used = new Map<string, number>();
+    const [preHooks, postHooks] = await createHooks(
+      [options.preHooks ?? [], options.postHooks ?? []],
+      async (hook) => ("definition" in hook ? this.#createHook(hook, used) : hook),
+    );
     return {
       interval,
       minInterval: Math.min(minInterval, interval),
-      preHooks: await this.#createHooks(options.preHooks, used),
-      postHooks: await this.#createHooks(options.postHooks, used),
+      preHooks,
+      postHooks,
       http: http === false ? undefined : { ...httpDefaults, listen: http.listenTls ? [] : anywhere, ...http },
       udp: udp === false ? undefined : { ...udpDefaults, listen: anywhere, ...udp },
     };
-  }
-
-  async #createHooks(hooks: readonly (Hook | HookUse)[] = [], used: Map<string, number>): Promise<Hook[]> {
-    const created: Hook[] = [];
-    for (const hook of hooks) created.push("definition" in hook ? await this.#createHook(hook, used) : hook);
-    return created;
   }
 
   async #createHook({ definition, options, limits }: HookUse, used: Map<string, number>): Promise<Hook> {

@@ -138,7 +138,7 @@ test("an address in use stops the frontend before it, the hooks and the store", 
   await assert.rejects(new RawClient(t, httpPort).get(target), /ended/);
 });
 
-test("a hook that does not start stops those before it, and nothing is served", async () => {
+test("a hook that does not start stops all hooks, and nothing is served", async () => {
   const recording = new Recording();
   const hooks = [
     recording.hook("good"),
@@ -147,7 +147,8 @@ test("a hook that does not start stops those before it, and nothing is served", 
   ];
   const { tracker, events } = new Recording({ preHooks: hooks });
   await assert.rejects(tracker.start(), { message: "bad: no such list" });
-  assert.deepEqual(recording.events, ["start good", "stop good"]);
+  // Those that were not started too: what they have opened when they were created has to be closed.
+  assert.deepEqual(recording.events, ["start good", "stop good", "stop bad", "stop late"]);
   assert.deepEqual(events, ["start store", "stop store"]);
   assert.deepEqual(tracker.urls(), []);
 });

@@ -5,7 +5,8 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import { UdpFrontend } from "../frontend/udp/udp-frontend.ts";
 import { aborted } from "../lib/aborted.ts";
 import type { Clock } from "../lib/clock.ts";
-import { named } from "../middleware/define-hook.ts";
+import { within } from "../lib/with-timeout.ts";
+import { startHook } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { TrackerLogic } from "../middleware/logic.ts";
 import type { DatagramOptions } from "../net/datagram.ts";
@@ -42,6 +43,9 @@ export interface TrackerParts {
   /** What the frontends begin with before they take the settings as at a reload; the settings unless given. */
   began?: Pick<TrackerSettings, "http" | "udp">;
 }
+
+/** Time for all parts to stop after one of them has failed to start, in milliseconds. */
+const failedStopMs = 5000;
 
 /**
  * One running tracker: store, hooks and frontends, started and stopped in order. It touches no signals and
@@ -110,26 +114,24 @@ export class Tracker {
   }
 
   /**
-   * Starts the store, the hooks, the frontends; if one of them fails, stops what was started, in the opposite
-   * order, and rejects. To be called once.
+   * Starts the store, the hooks, the frontends; if one of them fails, stops all of them, in the opposite order, and
+   * rejects. To be called once.
    */
   async start(): Promise<void> {
-    const started: [string, () => void | Promise<void>][] = [];
+    const { store } = this.#parts;
     try {
-      const { store } = this.#parts;
       await store.start();
-      started.unshift(["storage", () => store.stop()]);
-      for (const hook of hooksOf(this.#settings)) {
-        await startHook(hook);
-        started.unshift([hook.name, () => hook.stop?.()]);
-      }
-      for (const frontend of this.#frontends) {
-        await frontend.start();
-        started.unshift([frontend.name, () => frontend.stop(AbortSignal.abort())]);
-      }
+      for (const hook of hooksOf(this.#settings)) await startHook(hook);
+      for (const frontend of this.#frontends) await frontend.start();
       this.#state = "started";
     } catch (error) {
-      for (const [name, stop] of started) await this.#stopPart(name, stop);
+      const stopAll = async () => {
+        for (const frontend of this.#frontends)
+          await this.#stopPart(frontend.name, () => frontend.stop(AbortSignal.abort()));
+        await this.#stopHooks(hooksOf(this.#settings));
+        await this.#stopPart("storage", () => store.stop());
+      };
+      await within(failedStopMs, stopAll()).catch(() => undefined);
       throw error;
     }
   }
@@ -142,14 +144,11 @@ export class Tracker {
    */
   async reload(settings: TrackerSettings): Promise<string[]> {
     const later: string[] = [];
-    const started: Hook[] = [];
+    const added = without(hooksOf(settings), hooksOf(this.#settings));
     let swap: () => Promise<void>;
     let reloadUdp: (() => string[]) | undefined;
     try {
-      for (const hook of without(hooksOf(settings), hooksOf(this.#settings))) {
-        await startHook(hook);
-        started.push(hook);
-      }
+      for (const hook of added) await startHook(hook);
       if (this.#state !== "started") throw new Error("the tracker is not running");
       swap = this.#logic.prepare(settings);
       reloadUdp = settings.udp && this.#udp?.prepare(settings.udp);
@@ -157,7 +156,7 @@ export class Tracker {
       if (this.#http && settings.http) later.push(...this.#http.reload(settings.http));
       else if (this.#http || settings.http) later.push("http");
     } catch (error) {
-      await this.#stopHooks(started);
+      await within(failedStopMs, this.#stopHooks(added)).catch(() => undefined);
       throw error;
     }
     if (reloadUdp) later.push(...reloadUdp());
@@ -219,14 +218,6 @@ export class Tracker {
 
 function failureCounter(metrics: Metrics, where: string): Counter {
   return metrics.counter("chihaya_failures_total", "Failures inside the tracker, by where", { where });
-}
-
-async function startHook(hook: Hook): Promise<void> {
-  try {
-    await hook.start?.();
-  } catch (error) {
-    throw named(hook.name, error);
-  }
 }
 
 /** Each hook once. */

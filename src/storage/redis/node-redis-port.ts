@@ -105,7 +105,7 @@ function openCluster(
         },
         opened: promise,
         send: (args) => client.sendCommand(args, ofReplies),
-        destroy: () => client.destroy(),
+        destroy: () => destroy(client),
       };
     },
   });
@@ -118,6 +118,7 @@ interface Connection {
     connect(): Promise<unknown>;
     destroy(): unknown;
     on(event: "error", listener: (error: Error) => void): unknown;
+    on(event: "connect", listener: () => void): unknown;
   };
   send(args: readonly RedisArgument[]): Promise<unknown>;
 }
@@ -184,8 +185,14 @@ async function asksPassword(library: Library, config: RedisStoreConfig, url: str
     if ((error as Error).message.startsWith("NOAUTH")) return true;
     throw error;
   } finally {
-    client.destroy();
+    destroy(client);
   }
+}
+
+/** Destroys a client. One that is just connecting forgets that it was destroyed, and would keep the process alive. */
+function destroy(client: Connection["client"]): void {
+  if (client.isOpen) client.destroy();
+  client.on("connect", () => client.destroy());
 }
 
 class ClientPort implements RedisPort {
@@ -229,6 +236,6 @@ class ClientPort implements RedisPort {
   }
 
   close(): void {
-    if (this.#connection.client.isOpen) this.#connection.client.destroy();
+    destroy(this.#connection.client);
   }
 }

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LogOutput } from "./log-output.ts";
+
+/** A file that takes so many bytes, and then fails with an error. */
+class FakeFile {
+  text = "";
+  room = Number.POSITIVE_INFINITY;
+  code = "EAGAIN";
+  readonly writeSome = (bytes: Uint8Array): number => {
+    const count = Math.min(this.room, bytes.length);
+    if (count === 0) throw Object.assign(new Error(this.code), { code: this.code });
+    this.room -= count;
+    this.text += Buffer.from(bytes.subarray(0, count)).toString();
+    return count;
+  };
+}
+
+function setUp(): { file: FakeFile; output: LogOutput } {
+  const file = new FakeFile();
+  return { file, output: new LogOutput(file.writeSome) };
+}
+
+test("lines wait for a reader that stalls, and come in order when it reads again", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { file, output } = setUp();
+  file.room = 6;
+  for (const line of ["one\n", "two\n", "three\n"]) output.write(line);
+  assert.equal(file.text, "one\ntw");
+  file.room = Number.POSITIVE_INFINITY;
+  t.mock.timers.tick(100);
+  assert.equal(file.text, "one\ntwo\nthree\n");
+  assert.equal(output.dropped, 0);
+});
+
+test("what waits is bounded; the rest is dropped and counted", () => {
+  const { file, output } = setUp();
+  file.room = 0;
+  const line = `${"x".repeat(1023)}\n`;
+  for (let i = 0; i < 2000; i++) output.write(line);
+  assert.equal(output.dropped, 2000 - 1024);
+  file.room = Number.POSITIVE_INFINITY;
+  output.write("last\n");
+  assert.equal(file.text, `${line.repeat(1024)}last\n`);
+});
+
+for (const code of ["ENOSPC", "EPIPE", "EIO", "EBADF"]) {
+  test(`${code} drops and counts lines, and the log continues when it is over`, () => {
+    const { file, output } = setUp();
+    file.room = 6;
+    file.code = code;
+    for (const line of ["one\n", "two\n", "three\n"]) output.write(line);
+    assert.equal(output.dropped, 2);
+    file.room = Number.POSITIVE_INFINITY;
+    output.write("four\n");
+    assert.equal(file.text, "one\ntw\nfour\n");
+    assert.equal(output.dropped, 2);
+  });
+}
+
+test("a reader that goes away drops what waited for it", () => {
+  const { file, output } = setUp();
+  file.room = 0;
+  output.write("one\n");
+  output.write("two\n");
+  assert.equal(output.dropped, 0);
+  file.code = "EPIPE";
+  output.write("three\n");
+  assert.equal(output.dropped, 3);
+});
+
+test("a flush writes what waits, and gives up where nobody reads", () => {
+  const { file, output } = setUp();
+  file.room = 0;
+  output.write("one\n");
+  const attempts: number[] = [];
+  const { writeSome } = file;
+  const slow = new LogOutput((bytes) => {
+    attempts.push(bytes.length);
+    file.room = attempts.length > 3 ? 100 : 0;
+    return writeSome(bytes);
+  });
+  slow.write("two\n");
+  slow.flush();
+  assert.equal(file.text, "two\n");
+  file.room = 0;
+  output.flush();
+  assert.equal(file.text, "two\n");
+});

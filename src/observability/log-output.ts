@@ -1,0 +1,123 @@
+import { constants, fstatSync, openSync, writeSync } from "node:fs";
+import { isatty } from "node:tty";
+
+/** Bytes that wait at most for a reader that does not read. */
+const maxWaitingBytes = 1 << 20;
+/** Time between two attempts to write what waits, in milliseconds. */
+const retryMs = 100;
+/** Time that the end of the process waits for the reader, in milliseconds. */
+const flushMs = 1000;
+/** Time between two attempts of {@link LogOutput.flush}, in milliseconds. */
+const flushPauseMs = 5;
+
+const lineFeed = Uint8Array.of(10);
+
+/** Writes some of the bytes and returns how many. Throws what `fs.writeSync` throws: `EAGAIN` where it would have to wait. */
+export type WriteSome = (bytes: Uint8Array) => number;
+
+/**
+ * Writes the lines of a log. Never waits for the reader, and never throws.
+ *
+ * Lines that the reader does not take wait in memory, up to 1 MiB, and are written when it reads again; lines beyond
+ * that are dropped. Lines that cannot be written (the disk is full, the reader is gone) are dropped at once. Each new
+ * line is a new attempt, so the log continues as soon as there is space. A line of which only a part was written is
+ * ended before the next one.
+ */
+export class LogOutput {
+  /** Lines that were dropped so far. */
+  dropped = 0;
+  readonly #writeSome: WriteSome;
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  /** Bytes of the first waiting line that have been written. */
+  #written = 0;
+  /** Whether the last thing written was a part of a line that was then dropped. */
+  #isCut = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(writeSome: WriteSome) {
+    this.#writeSome = writeSome;
+  }
+
+  /** @param line  with its line feed */
+  write(line: string): void {
+    const bytes = Buffer.from(line);
+    if (this.#waitingBytes + bytes.length > maxWaitingBytes) this.#writeWaiting();
+    if (this.#waitingBytes + bytes.length > maxWaitingBytes) {
+      this.dropped++;
+      return;
+    }
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    this.#writeWaiting();
+  }
+
+  /** Blocks until the reader has taken all waiting lines, at most for a second. For the end of the process. */
+  flush(): void {
+    const end = performance.now() + flushMs;
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    while (this.#waitingBytes > 0 && performance.now() < end) {
+      Atomics.wait(pause, 0, 0, flushPauseMs);
+      this.#writeWaiting();
+    }
+  }
+
+  #writeWaiting(): void {
+    try {
+      if (this.#isCut) {
+        this.#writeSome(lineFeed);
+        this.#isCut = false;
+      }
+      for (let line = this.#waiting[0]; line !== undefined; line = this.#waiting[0]) {
+        this.#written += this.#writeSome(line.subarray(this.#written));
+        if (this.#written < line.length) continue;
+        this.#waiting.shift();
+        this.#waitingBytes -= line.length;
+        this.#written = 0;
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") this.#retryLater();
+      else this.#dropWaiting();
+    }
+  }
+
+  #retryLater(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#writeWaiting();
+    }, retryMs).unref();
+  }
+
+  #dropWaiting(): void {
+    this.dropped += this.#waiting.length;
+    if (this.#written > 0) this.#isCut = true;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#written = 0;
+  }
+}
+
+/** Opens standard error for the log of the process, and flushes it when the process ends. */
+export function openLogOutput(): LogOutput {
+  const fd = openWithoutBlocking(2);
+  const output = new LogOutput((bytes) => writeSync(fd, bytes));
+  process.on("exit", () => output.flush());
+  return output;
+}
+
+/**
+ * Returns a descriptor of the same file, pipe or terminal whose writes fail with `EAGAIN` instead of waiting for a
+ * reader. Where possible it is a new one: the flags of the old one are shared with other processes.
+ */
+function openWithoutBlocking(fd: number): number {
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFIFO() && !stat.isSocket() && !isatty(fd)) return fd; // files have no reader to wait for
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
+    return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    // A socket, a pipe of another user, or no /proc. Node makes pipes and sockets non-blocking when it opens them.
+    void process.stderr;
+    return fd;
+  }
+}

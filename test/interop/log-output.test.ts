@@ -1,0 +1,162 @@
+/** A log that nobody can write or read must not hold up the tracker, nor end it. */
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, openSync, readSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { findFreePort } from "../e2e/ports.ts";
+import { announceQuery } from "../fixtures/http-server.ts";
+import { main, temporaryDirectory, toYaml } from "../support/daemon.ts";
+
+/** A hook that logs 200 KB with each announce. */
+const talkative = `
+  export default {
+    name: "talkative",
+    create: (_, { logger }) => ({
+      name: "talkative",
+      handleAnnounce() {
+        for (let i = 0; i < 200; i++) logger.error({ i }, "x".repeat(1000));
+      },
+    }),
+  };
+`;
+
+interface Quiet {
+  child: ChildProcess;
+  directory: string;
+  announce(): Promise<number>;
+  /** The value of a metric. */
+  metric(name: string): Promise<number>;
+  stop(): Promise<{ code: number | null; signal: string | null }>;
+}
+
+/** Starts a tracker whose log goes to a descriptor, and waits until it is ready. */
+async function startWithLog(t: TestContext, stderr: number, workers: number): Promise<Quiet> {
+  const directory = temporaryDirectory(t);
+  const [http, metrics] = [await findFreePort(), await findFreePort()];
+  writeFileSync(join(directory, "talkative.mjs"), talkative);
+  const file = join(directory, "chihaya.yaml");
+  const config = {
+    metrics_addr: `127.0.0.1:${metrics}`,
+    http: { addr: `127.0.0.1:${http}` },
+    workers,
+    prehooks: [{ module: "./talkative.mjs" }],
+  };
+  writeFileSync(file, toYaml(config));
+  const child = spawn(process.execPath, [main, "--json", "--config", file], {
+    stdio: ["ignore", "ignore", stderr],
+  });
+  const exited = once(child, "exit");
+  let isOver = false;
+  void exited.then(() => {
+    isOver = true;
+  });
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await exited;
+  });
+  const get = (port: number, path: string) =>
+    fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: "close" } });
+  for (;;) {
+    assert.ok(!isOver, `ended at its start with ${child.exitCode ?? child.signalCode}`);
+    if (
+      await get(metrics, "/readyz").then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    )
+      break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return {
+    child,
+    directory,
+    announce: async () => (await get(http, `/announce?${announceQuery()}`)).status,
+    metric: async (name) => {
+      const text = await (await get(metrics, "/metrics")).text();
+      return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1]);
+    },
+    stop: async () => {
+      child.kill("SIGTERM");
+      const [code, signal] = await exited;
+      return { code, signal };
+    },
+  };
+}
+
+/** A pipe between two processes: a named one, so that this process can close either end. */
+function createPipe(t: TestContext): { reader: number; writer: number } {
+  const path = join(temporaryDirectory(t), "pipe");
+  execFileSync("mkfifo", [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return { reader, writer: openSync(path, "w") };
+}
+
+const dropped = "chihaya_log_dropped_total";
+
+for (const workers of [1, 2]) {
+  test(`a log on a full disk drops lines, and everything else continues: ${workers} worker(s)`, async (t) => {
+    const full = openSync("/dev/full", "w");
+    t.after(() => closeSync(full));
+    const tracker = await startWithLog(t, full, workers);
+    assert.ok((await tracker.metric(dropped)) > 0);
+    assert.equal(await tracker.announce(), 200);
+    assert.ok((await tracker.metric(dropped)) >= 200);
+    assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
+  });
+
+  test(`a log whose reader is gone drops lines, and everything else continues: ${workers} worker(s)`, async (t) => {
+    const { reader, writer } = createPipe(t);
+    const tracker = await startWithLog(t, writer, workers);
+    closeSync(writer);
+    closeSync(reader);
+    assert.equal(await tracker.announce(), 200);
+    assert.ok((await tracker.metric(dropped)) >= 200);
+    assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
+  });
+
+  test(`a log whose reader stalls waits in a bounded buffer, and goes on with it: ${workers} worker(s)`, async (t) => {
+    const { reader, writer } = createPipe(t);
+    t.after(() => closeSync(reader));
+    const tracker = await startWithLog(t, writer, workers);
+    closeSync(writer);
+    assert.equal(await tracker.metric(dropped), 0);
+    for (let i = 0; i < 10; i++) assert.equal(await tracker.announce(), 200);
+    while ((await tracker.metric(dropped)) === 0) await new Promise(setImmediate);
+    const { child } = tracker;
+    child.kill("SIGTERM");
+    // Reads until the tracker has closed its end.
+    const text = readAll(reader);
+    const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
+    assert.equal(code, 0);
+    const lines = (await text).trimEnd().split("\n");
+    for (const line of lines) JSON.parse(line);
+    assert.equal(JSON.parse(lines[0]!).msg, "starting chihaya");
+    assert.equal(JSON.parse(lines.at(-1)!).msg, "stopped");
+  });
+
+  test(`a reader that never reads does not keep the tracker from stopping: ${workers} worker(s)`, async (t) => {
+    const { reader, writer } = createPipe(t);
+    t.after(() => closeSync(reader));
+    const tracker = await startWithLog(t, writer, workers);
+    closeSync(writer);
+    for (let i = 0; i < 10; i++) assert.equal(await tracker.announce(), 200);
+    assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
+  });
+}
+
+async function readAll(fd: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = Buffer.alloc(65_536);
+    try {
+      const length = readSync(fd, chunk);
+      if (length === 0) return Buffer.concat(chunks).toString();
+      chunks.push(chunk.subarray(0, length));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    }
+    await new Promise(setImmediate);
+  }
+}
