@@ -1,13 +1,14 @@
 /** A log that nobody can write or read must not hold up the tracker, nor end it. */
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, openSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { findFreePort } from "../e2e/ports.ts";
 import { announceQuery } from "../fixtures/http-server.ts";
 import { main, temporaryDirectory, toYaml } from "../support/daemon.ts";
+import { createPipe } from "../support/pipe.ts";
 
 /** A hook that logs 200 KB with each announce. */
 const talkative = `
@@ -32,7 +33,7 @@ interface Quiet {
 }
 
 /** Starts a tracker whose log goes to a descriptor, and waits until it is ready. */
-async function startWithLog(t: TestContext, stderr: number, workers: number): Promise<Quiet> {
+async function startWithLog(t: TestContext, stderr: number | "pipe", workers: number): Promise<Quiet> {
   const directory = temporaryDirectory(t);
   const [http, metrics] = [await findFreePort(), await findFreePort()];
   writeFileSync(join(directory, "talkative.mjs"), talkative);
@@ -85,14 +86,6 @@ async function startWithLog(t: TestContext, stderr: number, workers: number): Pr
   };
 }
 
-/** A pipe between two processes: a named one, so that this process can close either end. */
-function createPipe(t: TestContext): { reader: number; writer: number } {
-  const path = join(temporaryDirectory(t), "pipe");
-  execFileSync("mkfifo", [path]);
-  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  return { reader, writer: openSync(path, "w") };
-}
-
 const dropped = "chihaya_log_dropped_total";
 
 for (const workers of [1, 2]) {
@@ -134,6 +127,12 @@ for (const workers of [1, 2]) {
     for (const line of lines) JSON.parse(line);
     assert.equal(JSON.parse(lines[0]!).msg, "starting chihaya");
     assert.equal(JSON.parse(lines.at(-1)!).msg, "stopped");
+  });
+
+  test(`a socket that nobody reads does not hold up the tracker either: ${workers} worker(s)`, async (t) => {
+    const tracker = await startWithLog(t, "pipe", workers); // Node makes a pair of sockets
+    for (let i = 0; i < 10; i++) assert.equal(await tracker.announce(), 200);
+    assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
   });
 
   test(`a reader that never reads does not keep the tracker from stopping: ${workers} worker(s)`, async (t) => {

@@ -1,0 +1,13 @@
+import { execFileSync } from "node:child_process";
+import { constants, openSync } from "node:fs";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { temporaryDirectory } from "./daemon.ts";
+
+/** A pipe between two processes: a named one, so that this process can close either end. Its reader does not block. */
+export function createPipe(t: TestContext): { reader: number; writer: number } {
+  const path = join(temporaryDirectory(t), "pipe");
+  execFileSync("mkfifo", [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return { reader, writer: openSync(path, "w") };
+}
