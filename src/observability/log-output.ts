@@ -1,5 +1,6 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import type { Metrics } from "./metrics.ts";
 
 /** Bytes that wait at most for a reader that does not read. */
 const maxWaitingBytes = 1 << 20;
@@ -95,6 +96,12 @@ export class LogOutput {
     this.#waitingBytes = 0;
     this.#written = 0;
   }
+}
+
+/** Registers the number of lines that were dropped. */
+export function registerLogMetrics(metrics: Metrics, output: LogOutput): void {
+  const help = "Lines of the log that could not be written";
+  metrics.counterFrom("chihaya_log_dropped_total", help, () => output.dropped);
 }
 
 /** Opens standard error for the log of the process, and flushes it when the process ends. */

@@ -6,7 +6,7 @@ import type { LoadOptions, LoadResult } from "../config/load.ts";
 import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
 import { createRandom } from "../lib/clock.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
-import { openLogOutput } from "../observability/log-output.ts";
+import { openLogOutput, registerLogMetrics } from "../observability/log-output.ts";
 import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -53,8 +53,7 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     network = await openMainNetwork(loaded.config, logger);
     const clock = new SystemClock();
     const metrics = new Metrics();
-    const help = "Lines of the log that could not be written";
-    metrics.counterFrom("chihaya_log_dropped_total", help, () => output.dropped);
+    registerLogMetrics(metrics, output);
     const host = await createHost(loaded.config, network, { clock, metrics, logger });
     const daemon = new Daemon(options, loaded.config, { clock, metrics, logger, network, host });
     await daemon.start();

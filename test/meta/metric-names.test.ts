@@ -10,6 +10,7 @@ import { createLocality } from "../../src/hooks/locality/create-locality.ts";
 import { createTorrentLists } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import { createRandom } from "../../src/lib/clock.ts";
 import { limitHook } from "../../src/middleware/with-deadline.ts";
+import { LogOutput, registerLogMetrics } from "../../src/observability/log-output.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
 import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
@@ -93,6 +94,7 @@ before(async () => {
   await tracker.stop(AbortSignal.abort());
   stopProcessMetrics();
   new ResponseMetrics(metrics, "udp").observe("connect", 4, undefined, 0);
+  registerLogMetrics(metrics, new LogOutput(() => 0));
   families = await metrics.scrape();
   for (const hook of hooks) await hook.stop?.();
 });
