@@ -15,7 +15,7 @@ import type { Hook } from "../../middleware/hook.ts";
 /** What `client approval` is told: client ids of six bytes, those that are let in or those that are not. */
 export type ClientApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
 
-/** Refuses a client by its peer id; it would be refused again. */
+/** Refuses a client by its peer id. Of lists that stand in the configuration; those that are followed may change. */
 export const unapprovedClient: ClientError = new ClientError("unapproved client", "unapproved-client", {
   retryIn: "never",
 });

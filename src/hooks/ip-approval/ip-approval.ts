@@ -11,9 +11,9 @@ import type { Hook } from "../../middleware/hook.ts";
 /** What `ip approval` is told: networks in CIDR notation that are let in, and that are not; and where more come from. */
 export type IpApprovalOptions = FixedLists & { lists?: ListOptions };
 
-/** Refuses an address; it would be refused again. */
+/** Refuses an address. A client may have another address tomorrow. */
 export const unapprovedAddress: ClientError = new ClientError("unapproved address", "unapproved-address", {
-  retryIn: "never",
+  retryIn: 15,
 });
 
 const name = "ip approval";

@@ -4,6 +4,7 @@ import type { Counter } from "../../observability/metrics.ts";
 import type { JwtOptions } from "./options.ts";
 import { fetchKeySet, type KeySetSources, readKeySet } from "./read-key-set.ts";
 import { createSigningKey, type SigningKey } from "./signing-key.ts";
+import { withoutKid } from "./verify-token.ts";
 
 /** Seconds between two fetches because of keys that are not known. */
 const cooldown = 10;
@@ -191,7 +192,11 @@ export class IssuerKeys {
         reasons.push(`${typeof jwk.kid === "string" ? jwk.kid : "one"} ${(error as Error).message}`);
       }
     }
-    if (usable.length > 0) return usable;
+    const named = usable.filter(({ kid = withoutKid }) => kid !== withoutKid);
+    const nameless = usable.length - named.length;
+    if (nameless === 1) return usable;
+    if (named.length > 0) return named;
+    if (nameless > 1) reasons.push(`${nameless} have no kid, which only one may have`);
     throw new Error(`no key can be used: ${reasons.length > 0 ? reasons.join("; ") : "there is none"}`);
   }
 
@@ -203,12 +208,13 @@ export class IssuerKeys {
   async #install(published: Published): Promise<void> {
     const keys = new Map<string, SigningKey>();
     for (const jwk of published.keys) {
-      const known = this.#keys.get(jwk.kid!);
+      const { kid = withoutKid } = jwk;
+      const known = this.#keys.get(kid);
       const isSame = known !== undefined && JSON.stringify(known.jwk) === JSON.stringify(jwk);
       const key = isSame
         ? known
         : await createSigningKey(jwk, this.#options.algorithms).catch(() => undefined); // of others' options
-      if (key !== undefined) keys.set(jwk.kid!, key);
+      if (key !== undefined) keys.set(kid, key);
     }
     const gone = [...this.#keys].filter(([kid, key]) => keys.get(kid) !== key);
     for (const [, key] of gone) key.isCurrent = false;

@@ -25,7 +25,7 @@ import { Metrics } from "../../observability/metrics.ts";
 import { createSharedState, LocalHub, type ShareHub } from "../../tracker/share-hub.ts";
 import { createJwt, invalidJwt, missingJwt, unverifiableJwt } from "./jwt.ts";
 import type { JwtOptions } from "./options.ts";
-import { fetchKeySet, maxKeySetLength } from "./read-key-set.ts";
+import { fetchKeySet, maxKeySetLength, parseKeySet } from "./read-key-set.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
 const otherInfoHash = "fedcba9876543210fedcba9876543210fedcba98";
@@ -495,6 +495,36 @@ describe("the issuer's keys", () => {
     const { hook } = await start(t, { issuer });
     assert.equal(await announce(hook, await signToken(rsa, claims)), undefined);
     assert.equal(await announce(hook, await signToken(nextRsa, claims)), invalidJwt);
+  });
+
+  const signNameless = (key: IssuerKey) =>
+    new SignJWT(claims).setProtectedHeader({ alg: key.algorithm }).sign(key.privateKey);
+  const nameless = ({ jwk: { kid, ...jwk } }: IssuerKey) => jwk;
+
+  for (const others of [[], [nextRsa.jwk]]) {
+    test(`a key without a kid verifies the tokens without one, beside ${others.length} others`, async (t) => {
+      const issuer = new Issuer();
+      issuer.keys = [nameless(rsa), ...others];
+      const { hook } = await start(t, { issuer });
+      assert.equal(await announce(hook, await signNameless(rsa)), undefined);
+      assert.equal(await announce(hook, await signNameless(nextRsa)), invalidJwt, "signed by another key");
+      assert.equal(await announce(hook, await signToken(rsa, claims)), invalidJwt, "of another name");
+      const named = others.length > 0 ? undefined : invalidJwt;
+      assert.equal(await announce(hook, await signToken(nextRsa, claims)), named);
+    });
+  }
+
+  test("of several keys without a kid none is used", async (t) => {
+    const issuer = new Issuer();
+    issuer.keys = [nameless(rsa), nameless(nextRsa), ec.jwk];
+    const { hook } = await start(t, { issuer, options: { algorithms: ["RS256", "ES256"] } });
+    assert.equal(await announce(hook, await signNameless(rsa)), invalidJwt);
+    assert.equal(await announce(hook, await signToken(ec, claims)), undefined);
+  });
+
+  test("may begin with a byte order mark", () => {
+    const document = JSON.stringify({ keys: [rsa.jwk] });
+    assert.deepEqual(parseKeySet(`\ufeff${document}`), parseKeySet(document));
   });
 
   test("come from a file too, which must be there at the start", async (t) => {

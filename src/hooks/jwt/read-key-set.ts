@@ -63,11 +63,11 @@ export async function readKeySet(path: string): Promise<JWK[]> {
 
 const tooLong = `longer than ${maxKeySetLength} bytes`;
 
-/** Takes the keys out of the JSON of a key set. @throws Error that says what it is instead */
+/** Takes the keys out of the JSON of a key set, which may begin with a byte order mark. @throws Error that says what it is instead */
 export function parseKeySet(text: string): JWK[] {
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    document = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch (error) {
     throw new Error("not JSON", { cause: error });
   }

@@ -24,7 +24,7 @@ const shapes: Readonly<Record<JwtAlgorithm, { kty: string; crv?: string }>> = {
  * @throws Error that says why it cannot be used
  */
 export async function createSigningKey(jwk: JWK, algorithms: readonly JwtAlgorithm[]): Promise<SigningKey> {
-  if (typeof jwk.kid !== "string") throw new Error("has no kid");
+  if (jwk.kid !== undefined && typeof jwk.kid !== "string") throw new Error("has a kid that is no text");
   if (jwk.d !== undefined || jwk.k !== undefined) throw new Error("is not a public key");
   if (jwk.use !== undefined && jwk.use !== "sig") throw new Error("is not for signatures");
   const byAlgorithm = new Map<string, CryptoKey>();

@@ -3,6 +3,9 @@ import { parseInfoHash } from "../../bittorrent/info-hash.ts";
 import type { JwtOptions } from "./options.ts";
 import type { SigningKey } from "./signing-key.ts";
 
+/** The name of the key whose JSON has no `kid`, which signs the tokens without one. */
+export const withoutKid = "";
+
 /** What a token allows. */
 export interface Approval {
   /** The infohash as five words in machine order. */
@@ -24,7 +27,7 @@ export type Refusal =
 
 /**
  * Verifies a token: signature by a key of the issuer, `iss`, `aud`, `exp`, `nbf`, and that it names an infohash.
- * @param findKey  finds a key by its id; may wait for it
+ * @param findKey  finds a key by its id, or {@link withoutKid}; may wait for it
  */
 export async function verifyToken(
   token: string,
@@ -33,7 +36,7 @@ export async function verifyToken(
   findKey: (kid: string) => Promise<SigningKey | Refusal>,
 ): Promise<Approval | Refusal> {
   try {
-    const { alg = "", kid } = decodeProtectedHeader(token);
+    const { alg = "", kid = withoutKid } = decodeProtectedHeader(token);
     if (!options.algorithms.some((allowed) => allowed === alg)) return "algorithm";
     if (typeof kid !== "string") return "unknown_key";
     const key = await findKey(kid);

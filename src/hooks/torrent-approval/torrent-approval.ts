@@ -19,7 +19,7 @@ import type { Hook } from "../../middleware/hook.ts";
 /** What `torrent approval` is told: infohashes in hexadecimal, those that are tracked or those that are not. */
 export type TorrentApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
 
-/** Refuses a torrent; it would be refused again. */
+/** Refuses a torrent. Of lists that stand in the configuration; those that are followed may change. */
 export const unapprovedTorrent: ClientError = new ClientError("unapproved torrent", "unapproved-torrent", {
   retryIn: "never",
 });

@@ -11,6 +11,14 @@ export const listNotLoaded: ClientError = new ClientError("access list is not lo
   retryIn: 1,
 });
 
+/**
+ * Makes the form of a refusal that a list which is followed gives: the list may name the client or the torrent soon, so the
+ * client may ask again after 15 minutes.
+ */
+export function untilListChanges({ message, code }: ClientError): ClientError {
+  return new ClientError(message, code, { retryIn: 15 });
+}
+
 /** Lists in the configuration itself: at most one of the two. */
 export interface FixedLists {
   whitelist?: readonly string[];
@@ -83,12 +91,13 @@ export async function checkShared(
   const { memory } = list;
   const sets = [new KeySet(width, memory.halves[0]), new KeySet(width, memory.halves[1])] as const;
   const withoutList = lists.onFailure === "allow" ? undefined : listNotLoaded;
+  const refusedForNow = untilListChanges(refusal);
   const check: KeyCheck = (words, at) => {
     for (;;) {
       const { generation } = memory;
       if (generation === 0) return withoutList;
       const isListed = sets[(generation & 1) as 0 | 1].has(words, at);
-      if (memory.generation === generation) return isListed === isWhitelist ? undefined : refusal;
+      if (memory.generation === generation) return isListed === isWhitelist ? undefined : refusedForNow;
     }
   };
   return { check, list: lifetime(list) };

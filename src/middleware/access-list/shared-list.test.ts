@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { describe, mock, type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { announceRequest, announceResponse } from "../../../test/support/requests.ts";
+import type { ClientError } from "../../bittorrent/client-error.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { createClientLists } from "../../hooks/client-approval/client-approval.ts";
@@ -151,7 +152,9 @@ describe("lists from files", () => {
       bench.start({ whitelistFrom: [bench.path()], whitelist: [hash(9)] }, false),
     ]);
     assert.deepEqual([first.passing(), second.passing()], ["1239", "1239"]);
-    assert.equal(first.refusal(4), unapprovedTorrent);
+    const refusal = first.refusal(4) as ClientError;
+    assert.deepEqual([refusal.message, refusal.code], [unapprovedTorrent.message, unapprovedTorrent.code]);
+    assert.equal(refusal.retryIn, 15, "the list may name it soon");
     bench.write(names(2, 3, 4, 5));
     bench.log.length = 0;
     await bench.logged("info: list loaded");
