@@ -87,6 +87,12 @@ const redis = z
     redis_read_timeout: duration(0.001)
       .prefault("2s")
       .describe("Time for the engine's answer. After it the engine counts as gone."),
+    max_clock_skew: duration(1, { whole: true })
+      .prefault("5s")
+      .describe(
+        "How far the clock of this machine may be from that of Redis. Beyond it the tracker is not ready, and announces are " +
+          "as `on_failure` says, since it would remove the peers of the others, or they its own.",
+      ),
     redis_write_timeout: duration(0, { obsolete: true })
       .prefault("2s")
       .describe("An announce is one exchange, for which `redis_read_timeout` holds."),
@@ -123,6 +129,7 @@ const redis = z
       keyPrefix: redis.key_prefix,
       connectTimeout: redis.redis_connect_timeout,
       readTimeout: redis.redis_read_timeout,
+      maxClockSkew: redis.max_clock_skew,
       peerLifetime: redis.peer_lifetime,
       gcInterval: redis.gc_interval,
       peerIds: redis.peer_ids,

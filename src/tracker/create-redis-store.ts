@@ -1,3 +1,4 @@
+import { RateLimitedLog } from "../observability/rate-limited.ts";
 import { registerRefusedPeers, registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { checkEngine } from "../storage/redis/check-engine.ts";
 import { type RedisStoreConfig, withoutSecrets } from "../storage/redis/config.ts";
@@ -26,6 +27,7 @@ export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): R
   );
   const meanwhile =
     config.onFailure === "serve" ? "serving from local memory until it is back" : "refusing until it is back";
+  const badKeys = new RateLimitedLog(logger, clock, { lines: 1, interval: 60 });
   const store = new RedisStore({
     config,
     clock,
@@ -41,6 +43,12 @@ export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): R
       if (reason === undefined) logger.warn({ engine }, "the storage engine is back");
       else logger.warn({ engine, reason }, `the storage engine is gone; ${meanwhile}`);
     },
+    onBadKey: (key, problem) =>
+      badKeys.warn(
+        "bad key",
+        { engine, key, problem },
+        "deleted a key that held no readable torrent; its peers announce again",
+      ),
     onBatch: (records, milliseconds) => {
       batches.observe(records);
       roundTrips.observe(milliseconds / 1000);
@@ -64,6 +72,11 @@ export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): R
     "chihaya_redis_unanswered_records_total",
     "Announces and scraped torrents that were refused or served locally because the engine did not answer",
     read("unanswered"),
+  );
+  metrics.counterFrom(
+    "chihaya_redis_bad_keys_total",
+    "Keys that held no readable torrent, and were deleted",
+    read("badKeys"),
   );
   if (config.sampleCache) {
     metrics.counterFrom(

@@ -10,16 +10,25 @@ import { type Sample, type SampleCache, sampleSize } from "./sample-cache.ts";
 import { pageTarget } from "./script.ts";
 
 /**
- * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed, bytes of a peer id, whether
- * the engine is full.
+ * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed (u32 each), secret (16 bytes),
+ * bytes of a peer id and whether Redis is full (u8 each), seconds that the clock may be ahead and behind (u32 each).
  */
-const headLength = 18;
-/** Bytes before the first answer: peers that were left out. */
+export const batchHeadLength = 42;
+/** Bytes of the secret that the salts of new torrents come from. */
+export const secretLength = 16;
+/** Where the byte stands that says whether Redis is full. */
+const isFullAt = 33;
+/** Bytes before the first response: peers that were left out. */
 const replyHeadLength = 2;
 /** Bytes of a record before its endpoint. */
 const recordHeadLength = 30;
-/** Bytes of an answer before its peers. */
+/** Bytes of a response before its peers. */
 const answerHeadLength = 29;
+
+/** What the script returns for records of torrents that have nothing. */
+export function emptyReply(records: number): Buffer {
+  return Buffer.alloc(replyHeadLength + records * answerHeadLength);
+}
 
 /** What a record asks for beyond {@link Step}. */
 export const Ask = {
@@ -50,7 +59,13 @@ export interface BatchHead {
   clock: Clock;
   peerLifetime: number;
   gcInterval: number;
+  /** For the choice of peers. */
   seed: number;
+  /** {@link secretLength} bytes that no client knows. */
+  secret: Uint8Array;
+  /** Seconds that the tracker's clock may be ahead of that of Redis; 0 where the clocks are not compared. */
+  mostAhead: number;
+  mostBehind: number;
 }
 
 /** One announce of a batch, or one infohash of a scrape. */
@@ -84,7 +99,7 @@ export class Batch {
   readonly #samples: SampleCache | undefined;
   #bytes: Buffer;
   #view: DataView;
-  #end: number = headLength;
+  #end: number = batchHeadLength;
 
   constructor(peerIds: boolean, room = 4096, hints?: SizeHints, samples?: SampleCache) {
     this.#hints = hints;
@@ -122,10 +137,22 @@ export class Batch {
 
   /** Adds a record that {@link recordOf} has made. */
   addReplay(record: Uint8Array): void {
-    const at = this.#end;
-    this.#reserve(record.length);
-    this.#bytes.set(record, at);
-    this.entries.push({ at, response: undefined });
+    this.entries.push({ at: this.#append(record), response: undefined });
+  }
+
+  /** Copies the entries into batches of one torrent each. Requests and responses are the same objects. */
+  byTorrent(): Batch[] {
+    const parts = new Map<string, Batch>();
+    for (const entry of this.entries) {
+      const name = this.infoHash(entry).toString("latin1");
+      let part = parts.get(name);
+      if (!part) {
+        part = new Batch(this.#idLength > 0, 128, this.#hints, this.#samples);
+        parts.set(name, part);
+      }
+      part.entries.push({ ...entry, at: part.#append(this.recordOf(entry)) });
+    }
+    return [...parts.values()];
   }
 
   /** Copies the record of an entry; where the time of its announce is given, it becomes a {@link Ask.replay}. */
@@ -157,14 +184,17 @@ export class Batch {
     view.setUint32(4, head.peerLifetime);
     view.setUint32(8, head.gcInterval);
     view.setUint32(12, head.seed);
-    view.setUint8(16, this.#idLength);
-    view.setUint8(17, 0);
+    this.#bytes.set(head.secret, 16);
+    view.setUint8(32, this.#idLength);
+    view.setUint8(isFullAt, 0);
+    view.setUint32(34, head.mostAhead);
+    view.setUint32(38, head.mostBehind);
     return this.#bytes.subarray(0, this.#end);
   }
 
-  /** Lets the script, which is called again, know that the engine has no room for more peers. */
+  /** Lets the script, which is called again, know that Redis has no room for more peers. */
   setFull(): void {
-    this.#view.setUint8(17, 1);
+    this.#view.setUint8(isFullAt, 1);
   }
 
   /**
@@ -240,6 +270,14 @@ export class Batch {
     this.#reserve(recordHeadLength + compactLength[family] + this.#idLength);
     this.#bytes[at] = ask;
     this.#bytes[at + 1] = family;
+    return at;
+  }
+
+  /** @returns where the record begins */
+  #append(record: Uint8Array): number {
+    const at = this.#end;
+    this.#reserve(record.length);
+    this.#bytes.set(record, at);
     return at;
   }
 

@@ -93,6 +93,7 @@ export class ClusterConnection implements RedisPort {
   masters(): RedisNode[] {
     return this.#primaries().map((address) => ({
       send: (args) => within(this.#options.readTimeoutMs, this.#sendTo(address, args, false)),
+      owns: (key) => this.#owners[slotOf(key)] === address,
     }));
   }
 

@@ -13,6 +13,11 @@ export interface RedisStoreConfig {
   connectTimeout: number;
   /** Seconds until an answer must be there; after that the engine counts as gone. */
   readTimeout: number;
+  /**
+   * Seconds that the clock of the tracker may differ from that of Redis; beyond, the store is as without Redis. 0 or
+   * absent, the clocks are not compared.
+   */
+  maxClockSkew?: number | undefined;
   /** Seconds without an announce after which a peer is forgotten. */
   peerLifetime: number;
   /** Seconds between two looks at the same peers for expired ones. */

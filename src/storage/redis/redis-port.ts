@@ -10,6 +10,8 @@ export interface RedisNode {
    *   answer in time
    */
   send(args: readonly RedisArgument[]): Promise<unknown>;
+  /** Whether this server has `key`, as far as is known; absent where it has all. */
+  owns?(key: Buffer): boolean;
 }
 
 /**

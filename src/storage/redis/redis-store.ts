@@ -1,18 +1,19 @@
-import { createHash } from "node:crypto";
-import { type AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { createHash, randomBytes } from "node:crypto";
+import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import { peerIdLength } from "../../bittorrent/info-hash.ts";
-import { PeerList } from "../../bittorrent/peer-list.ts";
+import { infoHashLength, peerIdLength, toHex } from "../../bittorrent/info-hash.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Clock, Random } from "../../lib/clock.ts";
 import { LateError, within } from "../../lib/with-timeout.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
-import { Batch, type BatchEntry, SizeHints } from "./batch.ts";
+import { Batch, type BatchEntry, emptyReply, SizeHints, secretLength } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
-import type { RedisArgument, RedisPort } from "./redis-port.ts";
+import { checkPermissions, createNobody, createProbe, skewOf } from "./probe.ts";
+import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
+import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
@@ -40,6 +41,8 @@ export interface RedisStanding {
   refused: number;
   /** Announces that were given peers of a sample, see {@link SampleCache}. */
   cacheHits: number;
+  /** Keys that held no readable torrent, and were deleted. */
+  badKeys: number;
 }
 
 /** What a reload cannot change, by the names of the configuration. */
@@ -79,6 +82,8 @@ export interface RedisStoreOptions {
   onChange?: (gone: string | undefined) => void;
   /** Hears of each batch that was answered: how many records, and milliseconds until the answer. */
   onBatch?: (records: number, milliseconds: number) => void;
+  /** Hears of each key that held no readable torrent, and was deleted. @param key  its prefix and the infohash in hexadecimal */
+  onBadKey?: (key: string, problem: string) => void;
 }
 
 class Script {
@@ -94,11 +99,6 @@ class Script {
 const announcing = new Script(announceScript);
 const expiring = new Script(expireScript);
 
-/** Whether the engine says that it has no room. */
-function isFull(error: unknown): boolean {
-  return /\bOOM\b|maxmemory/.test((error as Error).message);
-}
-
 async function pingAll(port: RedisPort): Promise<void> {
   await Promise.all((await port.masters()).map((node) => node.send(["PING"])));
 }
@@ -110,6 +110,9 @@ async function pingAll(port: RedisPort): Promise<void> {
  * Whenever the engine gives no answer in time, what waits and what comes is refused with {@link storageUnavailable},
  * or served from a local {@link MemoryStore}; then the last announce of each peer is kept, and handed over when the
  * engine is back.
+ *
+ * An error that Redis returns for one torrent is no outage: the key is deleted, since peers announce again, and the
+ * other torrents of the batch do not notice.
  */
 export class RedisStore implements PeerStore {
   readonly #options: RedisStoreOptions;
@@ -137,6 +140,12 @@ export class RedisStore implements PeerStore {
   #isScheduled = false;
   #refused = 0;
   #unanswered = 0;
+  #badKeys = 0;
+  readonly #secret = randomBytes(secretLength);
+  /** Whether this user of Redis may ask for its time. */
+  #canReadTime = true;
+  /** The unix seconds that were last compared with the time of Redis. */
+  #comparedAt = Number.NaN;
   #totals: Totals | undefined;
   #counting: Promise<Totals> | undefined;
   #countAgainMs = 0;
@@ -170,6 +179,7 @@ export class RedisStore implements PeerStore {
       unanswered: this.#unanswered,
       refused: this.#refused,
       cacheHits: this.#samples?.hits ?? 0,
+      badKeys: this.#badKeys,
     };
   }
 
@@ -202,7 +212,7 @@ export class RedisStore implements PeerStore {
   }
 
   async remove(infoHash: Uint8Array): Promise<void> {
-    const key = Buffer.concat([this.#prefix, infoHash]);
+    const key = this.#keyOf(infoHash);
     const earlier = [...this.#underWay, ...this.#full, ...this.#filling.values()];
     const ofTorrent = earlier.filter((batch) => batch.has(infoHash));
     await Promise.allSettled(ofTorrent.map((batch) => batch.settled.promise));
@@ -233,17 +243,34 @@ export class RedisStore implements PeerStore {
   /** Visits every torrent; the rest of the time each page is looked through as it is used. */
   async expire(): Promise<number> {
     const port = this.#openPort();
-    const { peerLifetime, gcInterval, peerIds } = this.#config;
-    const now = this.#options.clock.unixSeconds;
-    const args = [now, peerLifetime, gcInterval, peerIds ? peerIdLength : 0].map(String);
     const seen = new Set<string>();
     let removed = 0;
     for await (const torrents of listTorrents(await port.masters(), this.#prefix)) {
       for (const { infoHash } of torrents) {
-        const key = Buffer.concat([this.#prefix, infoHash]);
-        if (seen.size === seen.add(key.toString("latin1")).size) continue;
-        removed += Number(await this.#run(expiring, key, [key], args));
+        if (seen.size === seen.add(toHex(infoHash)).size) continue;
+        try {
+          removed += await this.#expireTorrent(this.#keyOf(infoHash));
+        } catch (error) {
+          if (!isOfKey(error)) throw this.#explain(error as Error);
+          await this.#discard(infoHash, error as Error);
+        }
       }
+    }
+    return removed;
+  }
+
+  /** Removes the expired peers of a torrent in steps, between which Redis serves others. */
+  async #expireTorrent(key: Buffer): Promise<number> {
+    const { peerLifetime, gcInterval, peerIds } = this.#config;
+    const { mostAhead, mostBehind } = this.#allowedSkew();
+    const now = this.#options.clock.unixSeconds;
+    const idLength = peerIds ? peerIdLength : 0;
+    let removed = 0;
+    for (let [table, page] = [1, 65_535]; table < 5; ) {
+      const args = [now, peerLifetime, gcInterval, idLength, mostAhead, mostBehind, table, page].map(String);
+      const reply = (await this.#run(expiring, key, [key], args)) as [number, number, number];
+      removed += reply[0];
+      [, table, page] = reply;
     }
     return removed;
   }
@@ -262,8 +289,9 @@ export class RedisStore implements PeerStore {
       await this.#probeOnce();
       this.#gone = undefined;
     } catch (error) {
-      const why = this.#lastError || (error as Error).message;
-      if (!this.#local) {
+      const isSkewed = error instanceof SkewError; // a clock is often set right after the machine has started
+      const why = (!isSkewed && this.#lastError) || (error as Error).message;
+      if (!this.#local && !isSkewed) {
         this.stop();
         const where = this.#config.broker.map(withoutSecrets).join(", ");
         throw new Error(`cannot use the storage engine at ${where}: ${why}`, { cause: error });
@@ -283,13 +311,17 @@ export class RedisStore implements PeerStore {
 
   /** Takes lifetimes and the interval; the rest needs new connections. */
   configure(config: RedisStoreConfig): string[] {
-    const { peerLifetime, gcInterval, readTimeout } = config;
+    const { peerLifetime, gcInterval, readTimeout, maxClockSkew } = config;
     const before = this.#config;
-    this.#config = { ...before, peerLifetime, gcInterval, readTimeout };
+    this.#config = { ...before, peerLifetime, gcInterval, readTimeout, maxClockSkew };
     this.#local?.configure({ ...this.#config, maxPeers: before.maxLocalPeers });
     return restartOptions
       .filter(([, field]) => JSON.stringify(before[field]) !== JSON.stringify(config[field]))
       .map(([name]) => name);
+  }
+
+  #keyOf(infoHash: Uint8Array): Buffer {
+    return Buffer.concat([this.#prefix, infoHash]);
   }
 
   #openPort(): RedisPort {
@@ -341,9 +373,8 @@ export class RedisStore implements PeerStore {
     const fail = (error: Error): void => this.#fail(batch, error, returns);
     const timer = setTimeout(fail, this.#config.readTimeout * 1000, new Error("no answer in time"));
     try {
-      const reply = await this.#announce(batch);
+      await this.#exchange(batch);
       if (batch.isDone) return;
-      batch.take(reply);
       if (this.#backlog.size > 0) this.#forgetStopped(batch);
       this.#finish(batch);
       this.#options.onBatch?.(batch.entries.length, performance.now() - started);
@@ -356,27 +387,95 @@ export class RedisStore implements PeerStore {
     }
   }
 
-  async #announce(batch: Batch): Promise<Buffer> {
-    const { clock, random } = this.#options;
-    const { peerLifetime, gcInterval } = this.#config;
-    const bytes = batch.seal({ clock, peerLifetime, gcInterval, seed: random.next() });
-    const port = this.#openPort();
-    const key = Buffer.concat([this.#prefix, batch.infoHash(batch.entries[0]!)]);
-    const keys = port.isCluster ? [key] : [];
+  /**
+   * Sends a batch and takes its responses, torrent by torrent where one of them makes the script fail.
+   * @param whole  the batch that this one is a part of: once that is done, responses are no longer filled
+   * @throws Error where Redis cannot be used
+   */
+  async #exchange(batch: Batch, whole: Batch = batch): Promise<void> {
     try {
-      return (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
+      this.#take(batch, whole, await this.#announce(batch));
     } catch (error) {
-      if (!isFull(error) || batch.isDone) throw error;
-      batch.setFull(); // nothing was written: the first write is what fails
-      const reply = (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
-      this.#refused += reply.readUInt16BE(0);
-      return reply;
+      if (!isOfKey(error) || whole.isDone) throw error;
+      const parts = batch.byTorrent();
+      if (parts.length === 1) await this.#rebuild(batch, whole, error as Error);
+      else await Promise.all(parts.map((part) => this.#exchange(part, whole)));
     }
   }
 
-  /** Sends a batch whose answers nobody waits for. */
+  /** Begins the torrent of a batch anew. Where even that fails, its responses are those of a torrent without peers. */
+  async #rebuild(batch: Batch, whole: Batch, problem: Error): Promise<void> {
+    await this.#discard(batch.infoHash(batch.entries[0]!), problem);
+    const reply = await this.#announce(batch).catch((error) => {
+      if (!isOfKey(error)) throw error;
+      return emptyReply(batch.entries.length);
+    });
+    this.#take(batch, whole, reply);
+  }
+
+  #take(batch: Batch, whole: Batch, reply: Buffer): void {
+    this.#refused += reply.readUInt16BE(0);
+    if (!whole.isDone) batch.take(reply);
+  }
+
+  /**
+   * Deletes a key that cannot be read.
+   * @throws Error where a torrent of no client fails too: then it is not the key
+   */
+  async #discard(infoHash: Uint8Array, problem: Error): Promise<void> {
+    const key = this.#keyOf(infoHash);
+    const port = this.#openPort();
+    const node = (await port.masters()).find((one) => one.owns?.(key) ?? true);
+    if (node) await this.#probeNode(node);
+    await port.send(key, ["UNLINK", key]);
+    this.#badKeys++;
+    this.#options.onBadKey?.(`${this.#prefix.toString("latin1")}${toHex(infoHash)}`, problem.message);
+  }
+
+  async #announce(batch: Batch): Promise<Buffer> {
+    const { clock, random } = this.#options;
+    const { peerLifetime, gcInterval } = this.#config;
+    const bytes = batch.seal({
+      clock,
+      peerLifetime,
+      gcInterval,
+      seed: random.next(),
+      secret: this.#secret,
+      ...this.#allowedSkew(),
+    });
+    const port = this.#openPort();
+    const key = this.#keyOf(batch.infoHash(batch.entries[0]!));
+    const keys = port.isCluster ? [key] : [];
+    const run = async () => (await this.#run(announcing, key, keys, [bytes, this.#prefix])) as Buffer;
+    try {
+      const reply = await run();
+      this.#comparedAt = batch.sealedAt!;
+      return reply;
+    } catch (error) {
+      if (!isFull(error) || batch.isDone) throw this.#explain(error as Error);
+      batch.setFull(); // nothing was written: the first write is what fails
+      return run();
+    }
+  }
+
+  /** How far the script lets the clocks differ: once for each second of the tracker's clock it compares them. */
+  #allowedSkew(): { mostAhead: number; mostBehind: number } {
+    const { maxClockSkew = 0, readTimeout } = this.#config;
+    if (maxClockSkew === 0 || !this.#canReadTime || this.#comparedAt === this.#options.clock.unixSeconds)
+      return { mostAhead: 0, mostBehind: 0 };
+    const mostAhead = Math.ceil(maxClockSkew);
+    // A batch may wait before Redis comes to it.
+    return { mostAhead, mostBehind: mostAhead + Math.ceil(readTimeout) };
+  }
+
+  #explain(error: Error): Error {
+    const skew = /^SKEW (-?\d+)/.exec(error.message)?.[1];
+    return skew === undefined ? error : new SkewError(Number(skew), this.#config.maxClockSkew!);
+  }
+
+  /** Sends a batch whose responses nobody waits for. */
   async #deliver(batch: Batch): Promise<void> {
-    await within(this.#config.readTimeout * 1000, this.#announce(batch));
+    await within(this.#config.readTimeout * 1000, this.#exchange(batch));
   }
 
   /** Runs a script; the engine is given its text where it does not know it (any more). */
@@ -507,16 +606,42 @@ export class RedisStore implements PeerStore {
     }
   }
 
-  /** Writes something of no meaning, to know that the engine takes writes; on a cluster, that all primaries answer. */
+  /** Does to every primary what announces do. @throws Error that says why they would fail */
   async #probeOnce(): Promise<void> {
-    const port = this.#openPort();
-    const key = Buffer.concat([this.#prefix, Buffer.from("probe")]);
+    const nodes = await this.#openPort().masters();
+    await Promise.all(nodes.map((node) => this.#probeNode(node)));
+  }
+
+  /** Announces peers of a torrent that no client can know, which is gone when the script ends. */
+  async #probeNode(node: RedisNode): Promise<void> {
+    const { peerIds, readTimeout, maxClockSkew = 0 } = this.#config;
+    let infoHash: Buffer;
+    do infoHash = randomBytes(infoHashLength);
+    while (node.owns?.(this.#keyOf(infoHash)) === false);
+    const waiting = async (): Promise<void> => {
+      if (maxClockSkew > 0) await this.#compareClocks(node, maxClockSkew);
+      try {
+        await node.send(["EVAL", "return 1", "0"]);
+        await this.#announce(createProbe(infoHash, peerIds));
+        const key = this.#keyOf(infoHash);
+        await this.#openPort().send(key, ["UNLINK", key]);
+      } catch (error) {
+        if (!isForbidden(error)) throw error;
+        await checkPermissions(this.#openPort(), this.#keyOf(infoHash), error as Error);
+      }
+    };
+    await within(readTimeout * 1000, waiting());
+  }
+
+  async #compareClocks(node: RedisNode, most: number): Promise<void> {
     try {
-      await within(this.#config.readTimeout * 1000, port.send(key, ["SET", key, "1", "EX", "10"]));
+      const skew = await skewOf(node, this.#options.clock);
+      this.#canReadTime = true;
+      if (Math.abs(skew) > most) throw new SkewError(skew, most);
     } catch (error) {
-      if (!isFull(error)) throw error;
+      if (!isForbidden(error)) throw error;
+      this.#canReadTime = false;
     }
-    if (port.isCluster) await pingAll(port);
   }
 
   /**
@@ -526,10 +651,7 @@ export class RedisStore implements PeerStore {
    */
   async replay(announces: AsyncIterable<{ request: AnnounceRequest; unixSeconds: number }>): Promise<void> {
     const { peerIds } = this.#config;
-    const nobody = new AnnounceResponse(
-      new PeerList(4, new Uint8Array(0)),
-      new PeerList(6, new Uint8Array(0)),
-    );
+    const nobody = createNobody();
     let batch = new Batch(peerIds, 8192);
     const send = async (): Promise<void> => {
       if (batch.entries.length > 0) await this.#deliver(batch);

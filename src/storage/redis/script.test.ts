@@ -16,18 +16,17 @@ import type { RedisStoreConfig } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import type { RedisPort } from "./redis-port.ts";
 import { RedisStore } from "./redis-store.ts";
-import { layoutVersion, pageTarget } from "./script.ts";
+import { layoutVersion, metaLength, pageTarget } from "./script.ts";
 
 const torrent = testInfoHash(1);
 
 /** The field `m` of a torrent of IPv4 seeders. */
 function metaOf(environment: ConformanceEnvironment, seeders: number, pages: number): Buffer {
-  const meta = Buffer.alloc(44);
+  const meta = Buffer.alloc(metaLength);
   meta.writeUInt32BE(environment.clock.unixSeconds + 3 * environment.peerLifetime, 4);
   meta.writeUInt32BE(seeders, 8);
   for (const at of [34, 36, 38]) meta.writeUInt16BE(1, at);
   meta.writeUInt16BE(pages, 32);
-  meta.writeUInt32BE(12_345, 40);
   return meta;
 }
 

@@ -1,53 +1,114 @@
 /**
- * The announce step inside the engine, in Lua. The whole of it works on one key a torrent, a hash:
+ * The announce step inside Redis, in Lua. A torrent is one key, a hash:
  *
  *     m          the torrent: snatches, end of the key, seeders and leechers of both families, partial seeds of
- *                both, pages of the four tables, salt; 8 x u32, 4 x u16, u32
+ *                both, pages of the four tables, salt; 8 x u32, 4 x u16, 8 bytes
  *     T page     one page of a table: T is 1 for IPv4 seeders, 2 for IPv4 leechers, 3 and 4 for IPv6;
  *                page is a u16
  *
  *     a page:    | due u32 | endpoint, endpoint, ... | stamp, stamp, ... | peer id, peer id, ... |
  *     endpoint:  address and port as in a compact list, 6 or 18 bytes
  *     stamp:     u32, (unix seconds of the announce - 1600000000) * 4 + 2 if it has completed + 1 if partial
- *     due:       unix seconds from which on the page is looked through for who has expired: when the first may have,
- *                and not within the seconds between sweeps after the last look
- *     salt:      odd, below 2^20; chooses the pages of endpoints, so that nobody can crowd one page on purpose
+ *     due:       unix seconds from which on the page is searched for expired peers: when the first may have expired,
+ *                and at least the seconds between sweeps after the last search
+ *     salt:      key of the hash that chooses the page of an endpoint. Each torrent has its own, which no client can know.
  *
  * Sorted sets would be the obvious choice. They cost several times as much: a member of a big one is an object of its
- * own that is behind several pointers, thirty of them for each answer; a page is one piece of memory, and a run of
- * peers leaves it in one piece. A table grows and shrinks by one page at a time (linear hashing); one with as many pages as a u16 counts has longer ones.
+ * own that is behind several pointers, thirty of them for each response; a page is one piece of memory, and a run of
+ * peers leaves it in one piece. A table grows and shrinks by one page at a time (linear hashing).
+ *
+ * No page holds more than {@link pageCapacity} peers, whatever is announced. A client can learn from responses which
+ * endpoints share a page, and announce more of those, so a secret salt is not enough: a page beyond its capacity loses
+ * its oldest peer. So no announce can make a later one cost more than the bounds in this file allow.
+ *
+ * What a key holds is checked where it is read. A key that this script cannot have written makes the script fail, and
+ * `RedisStore` deletes the key.
  *
  * All numbers are big-endian. A change of any of this is a new {@link layoutVersion}.
  */
-export const layoutVersion = 2;
+export const layoutVersion = 3;
 
 /** Peers in a page, on average, above which its table grows. */
 export const pageTarget = 64;
+
+/** Most peers in a page. At random, one page in 10^30 has more than four times the average. */
+export const pageCapacity = 512;
+
+/** Bytes of the field `m`. */
+export const metaLength = 48;
 
 /** What both scripts share: one torrent at a time, in upvalues; nothing is written before `save`. */
 const common = `
 local call, sub, find, byte, char, rep = redis.call, string.sub, string.find, string.byte, string.char, string.rep
 local pack, unpk, rand, floor, frexp = struct.pack, struct.unpack, math.random, math.floor, math.frexp
-local TARGET = ${pageTarget}
-local META = '>I4I4I4I4I4I4I4I4I2I2I2I2I4'
-local now, lifetime, gc, idLength, key, M, pages, changed, isChanged
+local sha1 = redis.sha1hex
+local TARGET, CAPACITY = ${pageTarget}, ${pageCapacity}
+local META = '>I4I4I4I4I4I4I4I4I2I2I2I2I4I4'
+local now, lifetime, gc, idLength, secret, key, M, pages, changed, isChanged
+-- Bytes of a peer in each table, and most bytes of peers in a page of any.
+local STRIDE, FULL
+-- Unix seconds after which no page can be due.
+local lastDue
 
-local function field(T, i) return char(T, (i - i % 256) / 256, i % 256) end
-local function lengthOf(T) return T < 3 and 6 or 18 end
+-- The first page of each table, which for most torrents is the only one.
+local FIRST = {char(1, 0, 0), char(2, 0, 0), char(3, 0, 0), char(4, 0, 0)}
 
-local function hashOf(member)
-  local h, salt = 0, M[13]
-  for at = 1, #member - 2, 4 do
-    h = (h + unpk('>I4', member, at)) % 4294967296 * salt % 4294967296
-    h = (h + (h - h % 65536) / 65536) % 4294967296
-  end
-  h = (h + unpk('>I2', member, #member - 1)) % 4294967296 * salt % 4294967296
-  return (h - h % 4096) / 4096
+local function field(T, i)
+  if i == 0 then return FIRST[T] end
+  return char(T, (i - i % 256) / 256, i % 256)
 end
+-- Bytes of an endpoint of each table.
+local LENGTH = {6, 6, 18, 18}
+
+local function measure()
+  STRIDE = {10 + idLength, 10 + idLength, 22 + idLength, 22 + idLength}
+  FULL, lastDue = CAPACITY * STRIDE[4], now + lifetime + gc
+end
+
+-- The square of a sum of products: each 24 bits of an endpoint have a multiplier of their own, from the 64 bits of the
+-- salt. All is modulo a prime below 2^26, so that no number is above 2^53. Without the square, rows of endpoints would be
+-- rows of hashes.
+local PRIME = 67108859
+local function hashOf(member)
+  local one, two = M[13], M[14]
+  local h = (one - one % 67108864) / 1048576 + (two - two % 67108864) / 67108864
+  one, two = one % PRIME, two % PRIME
+  if #member == 6 then
+    local a, b = unpk('>I3I3', member)
+    h = (h + a * one + b * two) % PRIME
+  else
+    local a, b, c, d, e, f = unpk('>I3I3I3I3I3I3', member)
+    local three = (one * two + 1) % PRIME
+    local four = (two * three + 1) % PRIME
+    local five = (three * four + 1) % PRIME
+    h = (h + a * one + b * two + c * three + d * four + e * five + f * ((four * five + 1) % PRIME)) % PRIME
+  end
+  return h * h % PRIME
+end
+
+local function fail(what) error('the key does not hold a torrent: ' .. what, 0) end
 
 local function open(k, m)
   key, pages, changed, isChanged = k, {}, {}, false
-  M = m and {unpk(META, m)} or {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, rand(0, 524287) * 2 + 1}
+  if not m then
+    local salt = sha1(secret .. k)
+    M = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, tonumber(sub(salt, 1, 8), 16), tonumber(sub(salt, 9, 16), 16)}
+    return
+  end
+  if #m ~= ${metaLength} then fail('m has ' .. #m .. ' bytes') end
+  M = {unpk(META, m)}
+end
+
+-- Checks and keeps a page as it lies in Redis. A table of one page has all its peers there.
+local function admit(T, f, page)
+  page = page or ''
+  local length, most = #page, M[2 + T] * STRIDE[T]
+  if length > 0 then length = length - 4 end
+  if length ~= most and (M[8 + T] < 2 or length > most or length % STRIDE[T] > 0) or length > FULL then
+    fail('a page has ' .. length .. ' bytes, ' .. M[2 + T] .. ' peers are counted in ' .. M[8 + T] .. ' pages')
+  end
+  pages[f] = page
+  return page
 end
 
 local function put(T, i, page)
@@ -60,6 +121,13 @@ local function take(page, n, L, idx)
   local id = idLength > 0 and sub(page, 1 + d + idx * idLength, d + (idx + 1) * idLength) or ''
   return sub(page, 1, 4 + idx * L) .. sub(page, 5 + (idx + 1) * L, s + idx * 4) .. sub(page, 5 + s + idx * 4, d + idx * idLength)
     .. sub(page, 1 + d + (idx + 1) * idLength), unpk('>I4', page, 1 + s + idx * 4), id
+end
+
+-- Takes note that a peer with this stamp has left a table.
+local function forget(T, stamp)
+  local partial = T < 3 and 7 or 8
+  M[2 + T], M[partial], isChanged = M[2 + T] - 1, M[partial] - stamp % 2, true
+  if M[2 + T] < 0 or M[partial] < 0 then fail('more peers than are counted') end
 end
 
 local function append(page, L, member, stamp, id)
@@ -81,42 +149,54 @@ local function build(due, from)
   return due .. table.concat(from[1]) .. table.concat(from[2]) .. table.concat(from[3])
 end
 
--- Drops who has expired. Returns the page and how many they were.
+-- The stamps of a page of n, which are at most twice what a page may hold: Lua has room for 8,000.
+local function stampsOf(page, n, L) return {unpk('>' .. rep('I4', n), page, 5 + n * L)} end
+
+-- Drops the oldest peers of a page until it is not over its capacity.
+local function bound(T, page)
+  local L = LENGTH[T]
+  for n = (#page - 4) / STRIDE[T], CAPACITY + 1, -1 do
+    local stamps, oldest, old = stampsOf(page, n, L), 1
+    for idx = 2, n do if stamps[idx] < stamps[oldest] then oldest = idx end end
+    page, old = take(page, n, L, oldest - 1)
+    forget(T, old)
+  end
+  return page
+end
+
+-- Drops who has expired, and stamps that no tracker can have written. Returns the page and how many they were.
 local function sweep(T, page)
-  local L = lengthOf(T)
-  local n = (#page - 4) / (L + 4 + idLength)
-  local limit = (now - lifetime - 1600000000) * 4 + 3
-  local stamps = {unpk('>' .. rep('I4', n), page, 5 + n * L)}
+  local L, n = LENGTH[T], (#page - 4) / STRIDE[T]
+  local limit, last = (now - lifetime - 1600000000) * 4 + 3, (now + lifetime - 1600000000) * 4 + 3
+  local stamps = stampsOf(page, n, L)
   local oldest, dropped = 4294967295, 0
   for idx = 1, n do
     local stamp = stamps[idx]
-    if stamp <= limit then
+    if stamp <= limit or stamp > last then
       dropped = dropped + 1
-      if stamp % 2 == 1 then M[T < 3 and 7 or 8] = M[T < 3 and 7 or 8] - 1 end
+      forget(T, stamp)
     elseif stamp < oldest then oldest = stamp end
   end
-  M[2 + T] = M[2 + T] - dropped
-  isChanged = isChanged or dropped > 0
   local due = floor(oldest / 4) + 1600000000 + lifetime
   if due < now + gc then due = now + gc end
   if dropped == 0 then return pack('>I4', due) .. sub(page, 5), 0 end
   local kept = {{}, {}, {}}
   for idx = 0, n - 1 do
-    if stamps[idx + 1] > limit then copy(page, n, L, idx, kept) end
+    local stamp = stamps[idx + 1]
+    if stamp > limit and stamp <= last then copy(page, n, L, idx, kept) end
   end
   return build(pack('>I4', due), kept), dropped
 end
 
 local function load(T, i)
   local f = field(T, i)
-  local page = pages[f]
-  if page == nil then
-    page = call('HGET', key, f) or ''
-    pages[f] = page
-  end
-  if #page > 4 and unpk('>I4', page) <= now then
-    page = sweep(T, page)
-    put(T, i, page)
+  local page = pages[f] or admit(T, f, call('HGET', key, f))
+  if #page > 4 then
+    local due = unpk('>I4', page)
+    if due <= now or due > lastDue then
+      page = sweep(T, page)
+      put(T, i, page)
+    end
   end
   return page
 end
@@ -147,10 +227,10 @@ local function locate(page, L, member)
 end
 
 local function split(T)
-  local p, L = M[8 + T], lengthOf(T)
+  local p, L = M[8 + T], LENGTH[T]
   local size = powerOf(p)
   local page = load(T, p - size)
-  local n = #page < 4 and 0 or (#page - 4) / (L + 4 + idLength)
+  local n = #page < 4 and 0 or (#page - 4) / STRIDE[T]
   local two = {[p - size] = {{}, {}, {}}, [p] = {{}, {}, {}}}
   for idx = 0, n - 1 do
     copy(page, n, L, idx, two[hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L)) % (2 * size)])
@@ -161,18 +241,19 @@ end
 
 -- Takes back up to so many pages that are hardly used, so that a selection need not visit many.
 local function shrink(T, most)
-  local p, L = M[8 + T], lengthOf(T)
+  local p, L = M[8 + T], LENGTH[T]
   for _ = 1, most do
     if p == 1 or M[2 + T] >= p * TARGET / 4 then break end
     p = p - 1
     local i = p - powerOf(p)
     local a, b = load(T, i), load(T, p)
     if #a > 4 and #b > 4 then
-      local n, o = (#a - 4) / (L + 4 + idLength), (#b - 4) / (L + 4 + idLength)
-      -- As numbers: text is compared by the engine's locale.
+      local n, o = (#a - 4) / STRIDE[T], (#b - 4) / STRIDE[T]
+      -- As numbers: Redis compares text by its locale.
       local due = sub(unpk('>I4', a) < unpk('>I4', b) and a or b, 1, 4)
       a = due .. sub(a, 5, 4 + n * L) .. sub(b, 5, 4 + o * L) .. sub(a, 5 + n * L, 4 + n * (L + 4))
         .. sub(b, 5 + o * L, 4 + o * (L + 4)) .. sub(a, 5 + n * (L + 4)) .. sub(b, 5 + o * (L + 4))
+      a = bound(T, a)
     elseif #b > 4 then a = b end
     put(T, i, a)
     put(T, p, '')
@@ -180,10 +261,17 @@ local function shrink(T, most)
   end
 end
 
--- The engine takes any command of a script that has written, also when its memory is full.
-local function unlock(k) call('HDEL', k, '') end
+-- Redis takes any command of a script that has written, also when its memory is full.
+local function unlock(k) redis.pcall('HDEL', k, '') end
 
--- Writes what has changed, in one command where nothing goes. First something that an engine refuses whose memory is full.
+-- Whether the tracker's clock differs from that of Redis by more than its configuration allows: then nothing is written.
+local function skewOf(ahead, behind)
+  if ahead == 0 then return end
+  local skew = now - call('TIME')[1]
+  if skew > ahead or -skew > behind then return redis.error_reply('SKEW ' .. skew) end
+end
+
+-- Writes what has changed, in one command where nothing goes. First something that a Redis with full memory refuses.
 local function save()
   if not isChanged and not next(changed) then return end
   local ttl
@@ -202,6 +290,7 @@ local function save()
     local f = next(changed)
     if not next(changed, f) and #pages[f] > 4 then call('HSET', key, f, pages[f]) return end
   end
+  if isChanged and (M[7] > M[3] + M[4] or M[8] > M[5] + M[6]) then fail('more partial seeds than peers') end
   local args, gone, a, g = {'HSET', key}, {'HDEL', key}, 2, 2
   if isChanged then args[3], args[4], a = 'm', pack(META, unpack(M)), 4 end
   for f in pairs(changed) do
@@ -223,8 +312,10 @@ end
 
 /**
  * Does a batch of announces and scraped infohashes. ARGV: the batch, see `batch.ts`; the prefix of keys. Fails before
- * it has written anything where the engine is full; when it is told so it does all the rest, but adds no peers. Returns
- * one string, how many were left out and an answer for each record, in order:
+ * it has written anything where Redis has no memory left; where the batch says so it does all the rest, but adds no
+ * peers. Fails with `SKEW <seconds>` before anything else where the clock of the tracker is ahead (or, with a minus,
+ * behind) by more than the batch allows. Returns one string, how many peers were left out and a response for each
+ * record, in order:
  *
  *     | refused u16 |
  *     | seeders u32 | leechers u32 | other seeders u32 | other leechers u32 | partial u32 | snatches u32 |
@@ -236,24 +327,26 @@ end
  */
 export const announceScript: string = `${common}
 local batch, prefix = ARGV[1], ARGV[2]
-local seed, isFull, pos
-now, lifetime, gc, seed, idLength, isFull, pos = unpk('>I4I4I4I4BB', batch)
+local seed, isFull, ahead, behind, pos
+now, lifetime, gc, seed, secret, idLength, isFull, ahead, behind, pos = unpk('>I4I4I4I4c16BBI4I4', batch)
+local skew = skewOf(ahead, behind)
+if skew then return skew end
+measure()
 isFull = isFull == 1
 if isFull then unlock(KEYS[1] or prefix) end
 math.randomseed(seed)
 local FORMAT4, FORMAT6 = '>BBBBI2I2I2c20c6', '>BBBBI2I2I2c20c18'
 local stampNow
-local S4, L4, S6, L6 = field(1, 0), field(2, 0), field(3, 0), field(4, 0)
 local out, o, refused = {''}, 1, 0
 
 local function join(T, O, member, id, seeder, event)
-  local L = lengthOf(T)
+  local L = LENGTH[T]
   local i = pageOf(T, member)
   local page = load(T, i)
   local idx = locate(page, L, member)
   local old, n = 0, 0
   if idx then
-    n = (#page - 4) / (L + 4 + idLength)
+    n = (#page - 4) / STRIDE[T]
     old = unpk('>I4', page, 5 + n * L + idx * 4)
   else
     local j = pageOf(O, member)
@@ -264,7 +357,7 @@ local function join(T, O, member, id, seeder, event)
       return
     end
     if at then
-      other, old = take(other, (#other - 4) / (L + 4 + idLength), L, at)
+      other, old = take(other, (#other - 4) / STRIDE[O], L, at)
       put(O, j, other)
       M[2 + O] = M[2 + O] - 1
       shrink(O, 4)
@@ -283,7 +376,9 @@ local function join(T, O, member, id, seeder, event)
   if not idx then
     local due = floor(stampNow / 4) + 1600000000 + (gc > lifetime and gc or lifetime)
     if #page < 4 or unpk('>I4', page) > due then page = pack('>I4', due) .. sub(page, 5) end
-    put(T, i, append(page, L, member, pack('>I4', stamp), id))
+    page = append(page, L, member, pack('>I4', stamp), id)
+    if #page > 4 + CAPACITY * STRIDE[T] then page = bound(T, page) end
+    put(T, i, page)
     if M[2 + T] > M[8 + T] * TARGET and M[8 + T] < 65535 then split(T) end
   elseif stamp ~= old or idLength > 0 then
     local s = 4 + n * L + idx * 4
@@ -298,25 +393,24 @@ end
 
 -- Whether a table does not know the peer from this second or a later one.
 local function isNewer(T, member)
-  local L = lengthOf(T)
+  local L = LENGTH[T]
   local page = load(T, pageOf(T, member))
   local idx = locate(page, L, member)
   if not idx then return true end
-  local n = (#page - 4) / (L + 4 + idLength)
+  local n = (#page - 4) / STRIDE[T]
   return unpk('>I4', page, 5 + n * L + idx * 4) < stampNow
 end
 
 local function leave(T, member)
   if M[2 + T] == 0 then return false end
-  local L = lengthOf(T)
+  local L = LENGTH[T]
   local i = pageOf(T, member)
   local page, old = load(T, i)
   local idx = locate(page, L, member)
   if not idx then return false end
-  page, old = take(page, (#page - 4) / (L + 4 + idLength), L, idx)
+  page, old = take(page, (#page - 4) / STRIDE[T], L, idx)
   put(T, i, page)
-  M[2 + T], isChanged = M[2 + T] - 1, true
-  if old % 2 == 1 then M[T < 3 and 7 or 8] = M[T < 3 and 7 or 8] - 1 end
+  forget(T, old)
   shrink(T, 4)
   return true
 end
@@ -324,22 +418,28 @@ end
 -- Pages beyond those wanted that a selection visits. Only where nearly all peers have expired at once do they not suffice; then
 -- the table shrinks by as many.
 local MOST = 256
--- Adds up to want peers of a table to the answer and to ids. Returns how many.
+-- Adds up to want peers of a table to the response and to ids. Returns how many.
 local ids, start, startT
 local function collect(T, want, member)
   if want <= 0 or M[2 + T] == 0 then return 0 end
-  local p, L, got = M[8 + T], lengthOf(T), 0
+  local p, L, got, seen = M[8 + T], LENGTH[T], 0, 0
   local first = T == startT and start or p > 1 and rand(0, p - 1) or 0
   local own = member and pageOf(T, member)
   for k = 0, (p < MOST + want and p or MOST + want) - 1 do
     local i = (first + k) % p
     local page = load(T, i)
-    local n = #page > 4 and (#page - 4) / (L + 4 + idLength) or 0
+    local n = #page > 4 and (#page - 4) / STRIDE[T] or 0
+    seen = seen + n
     if n > 0 then
       local idx = i == own and locate(page, L, member)
-      if idx then page = take(page, n, L, idx) n = n - 1 end
-      local need = want - got
-      local d = 4 + n * (L + 4)
+      local need, d = want - got, 4 + n * (L + 4)
+      if idx then
+        -- Without the announcer, and without the stamps: Lua hashes every byte of a new string.
+        local rest = sub(page, 1, 4 + idx * L) .. sub(page, 5 + (idx + 1) * L, 4 + n * L)
+        if idLength > 0 then rest = rest .. sub(page, 1 + d, d + idx * idLength) .. sub(page, 1 + d + (idx + 1) * idLength) end
+        page, n = rest, n - 1
+        d = 4 + n * L
+      end
       if n <= need then
         o = o + 1
         out[o] = sub(page, 5, 4 + n * L)
@@ -356,8 +456,9 @@ local function collect(T, want, member)
         end
         got = want
       end
-      if got == want then break end
+      if got == want then return got end
     end
+    if k == p - 1 and seen ~= M[2 + T] then fail('pages and the number of peers do not fit') end
   end
   return got
 end
@@ -380,8 +481,7 @@ while pos <= length do
   local got
   startT, hash = 0, nil
   if step == 0 or isBig then got = {call('HGET', k, 'm')}
-  elseif base == 0 then got = call('HMGET', k, 'm', S4, L4)
-  else got = call('HMGET', k, 'm', S6, L6) end
+  else got = call('HMGET', k, 'm', FIRST[base + 1], FIRST[base + 2]) end
   open(k, got[1])
   if step > 0 and isBig then
     -- The peer's own page, and the one that a selection begins with.
@@ -389,9 +489,11 @@ while pos <= length do
     start = M[8 + startT] > 1 and rand(0, M[8 + startT] - 1) or 0
     local f, g = field(T, pageOf(T, member)), field(startT, start)
     local two = call('HMGET', k, f, g)
-    pages[f], pages[g] = two[1] or '', two[2] or ''
+    admit(T, f, two[1])
+    admit(startT, g, two[2])
   elseif step > 0 then
-    pages[base == 0 and S4 or S6], pages[base == 0 and L4 or L6] = got[2] or '', got[3] or ''
+    admit(base + 1, FIRST[base + 1], got[2])
+    admit(base + 2, FIRST[base + 2], got[3])
   end
   stampNow = (now - 1600000000) * 4
   if step == 5 then
@@ -424,7 +526,7 @@ while pos <= length do
       for each = 1, 4 do if M[8 + each] > 1 then shrink(each, MOST) end end
     end
     if own + other == 0 and M[3 + base] + M[4 + base] == 1 then
-      local L = lengthOf(T)
+      local L = LENGTH[T]
       if step == 3 or locate(load(T, pageOf(T, member)), L, member) or locate(load(O, pageOf(O, member)), L, member) then lone = 1 end
     end
   end
@@ -435,31 +537,44 @@ out[1] = pack('>I2', refused)
 return table.concat(out)
 `;
 
+/** Pages that one call of {@link expireScript} searches: about ten milliseconds of Redis. */
+const expireStep = 512;
+
 /**
- * Removes the expired peers of one torrent at once. KEYS: the torrent's key. ARGV: unix seconds, peer lifetime, bytes of
- * a peer id. Returns how many they were.
+ * Removes the expired peers of one torrent, {@link expireStep} pages at a time. KEYS: the torrent's key. ARGV: unix
+ * seconds, peer lifetime, seconds between sweeps, bytes of a peer id, seconds that the clock may be ahead and behind,
+ * and what the call before has returned behind its first number; `1 65535` for the first call.
+ * Returns how many peers were removed, and the table and page where the next call begins; table 5 is the end.
  */
 export const expireScript: string = `${common}
 now, lifetime, gc, idLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local skew = skewOf(tonumber(ARGV[5]), tonumber(ARGV[6]))
+if skew then return skew end
+measure()
+local T, i = tonumber(ARGV[7]), tonumber(ARGV[8])
 local m = call('HGET', KEYS[1], 'm')
-if not m then return 0 end
+if not m then return {0, 5, 0} end
 open(KEYS[1], m)
-local removed = 0
-for T = 1, 4 do
-  for i = 0, M[8 + T] - 1 do
+local function peers() return M[3] + M[4] + M[5] + M[6] end
+local before, left = peers(), ${expireStep}
+while T < 5 do
+  -- From the last page down: a page that goes is added to one before it.
+  if i >= M[8 + T] then i = M[8 + T] - 1 end
+  while i >= 0 and left > 0 do
     local f = field(T, i)
-    local page, dropped = call('HGET', key, f) or '', 0
-    if #page > 4 then
-      page, dropped = sweep(T, page)
-      if dropped > 0 then put(T, i, page) end
-      removed = removed + dropped
-    end
+    local page, dropped = pages[f] or admit(T, f, call('HGET', key, f)), 0
+    if #page > 4 then page, dropped = sweep(T, page) end
+    if dropped > 0 then put(T, i, page) end
+    i, left = i - 1, left - 1
   end
-  shrink(T, 65535)
+  shrink(T, ${expireStep})
+  if i >= 0 then break end
+  T, i = T + 1, 65535
 end
+local removed = before - peers()
 if removed > 0 then
   unlock(key)
   save()
 end
-return removed
+return {removed, T, i}
 `;

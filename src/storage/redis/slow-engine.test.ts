@@ -5,16 +5,18 @@ import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import { batchHeadLength } from "./batch.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";
 import { RedisStore, storageUnavailable } from "./redis-store.ts";
-import { layoutVersion } from "./script.ts";
+import { layoutVersion, metaLength } from "./script.ts";
 
 const prefix = `test:${layoutVersion}:`;
 /** What the script says to one announce in an empty torrent. */
 const emptyAnswer = Buffer.alloc(31);
-/** Bytes of a batch before its first record. */
-const headLength = 18;
+
+/** Endpoint of the peer that a store announces to find out whether it can announce. */
+const probing = Buffer.from([192, 0, 2, 1, 0, 1]);
 
 /** A store over an engine whose answers the test gives. */
 class Bench {
@@ -28,7 +30,7 @@ class Bench {
   connect: () => Promise<void> = async () => undefined;
   /** Tells of an error of a connection. */
   onError: (error: Error) => void = () => undefined;
-  /** What a command is answered. */
+  /** What a command is answered; the announces of a probe come as `PROBE`. */
   answer: (name: string, args: readonly RedisArgument[]) => unknown = (name) =>
     name === "EVALSHA" ? emptyAnswer : "OK";
 
@@ -47,6 +49,7 @@ class Bench {
       ...changes,
     };
     const send = async (args: readonly RedisArgument[]): Promise<unknown> => {
+      if (args.some((arg) => Buffer.from(arg).includes(probing))) return this.answer("PROBE", args);
       this.commands.push(args.map((arg) => arg.toString("latin1")).join(" "));
       return this.answer(`${args[0]}`, args);
     };
@@ -86,8 +89,9 @@ test("an engine that breaks while it is counted in the background leaves the las
   t.mock.method(performance, "now", () => ms++);
   const bench = new Bench(t);
   const keys = Array.from({ length: 5000 }, (_, n) => Buffer.from(prefix + `${n}`.padStart(20, "0")));
-  const meta = Buffer.alloc(44);
+  const meta = Buffer.alloc(metaLength);
   meta.writeUInt32BE(1, 8);
+  for (const at of [32, 34, 36, 38]) meta.writeUInt16BE(1, at);
   bench.answer = (name) => (name === "SCAN" ? [Buffer.from("0"), keys] : name === "HGET" ? meta : "OK");
   const { store } = bench;
   await store.start();
@@ -118,6 +122,41 @@ test("an engine that goes while nobody announces is noticed", async (t) => {
   await bench.wait(0);
   assert.equal(store.readiness, "redis: Socket closed unexpectedly");
   assert.deepEqual(bench.changes, ["Socket closed unexpectedly"]);
+  store.stop();
+});
+
+const unreadable = new Error("WRONGTYPE Operation against a key holding the wrong kind of value");
+
+test("a key that cannot be read and comes back at once is a torrent without peers", async (t) => {
+  const bench = new Bench(t);
+  const { store, tester, changes } = bench;
+  await store.start();
+  bench.answer = (name) => {
+    if (name === "EVALSHA") throw unreadable;
+    return "OK";
+  };
+  for (let n = 1; n <= 2; n++) {
+    const { incomplete, peers } = await tester.announce(torrent, testPeer(4, 1));
+    assert.deepEqual([incomplete, peers], [0, []]);
+    assert.equal(store.standing.badKeys, n);
+  }
+  assert.deepEqual([changes, store.standing.waiting], [[], 0]);
+  store.stop();
+});
+
+test("no key is deleted where the torrent of the probe fails too", async (t) => {
+  const bench = new Bench(t);
+  const { store, tester, commands } = bench;
+  await store.start();
+  commands.length = 0;
+  bench.answer = (name) => {
+    if (name === "EVALSHA" || name === "PROBE") throw new Error("ERR user_script:1: not our script");
+    return "OK";
+  };
+  await assert.rejects(tester.announce(torrent, testPeer(4, 1)), storageUnavailable);
+  assert.match(`${store.readiness}`, /not our script/);
+  const name = Buffer.from(torrent).toString("latin1");
+  assert.ok(!commands.some((command) => command.startsWith("UNLINK") && command.includes(name)));
   store.stop();
 });
 
@@ -158,7 +197,7 @@ test("what the engine has not answered is handed over as of when it was sent", a
   };
   await bench.wait(500);
   assert.deepEqual(
-    batches.map((batch) => batch.readUInt32BE(headLength + 4)),
+    batches.map((batch) => batch.readUInt32BE(batchHeadLength + 4)),
     [sent],
   );
   store.stop();

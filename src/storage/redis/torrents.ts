@@ -1,6 +1,7 @@
 import { infoHashLength } from "../../bittorrent/info-hash.ts";
 import type { StoreStatistics, SwarmSummary } from "../peer-store.ts";
 import type { RedisNode } from "./redis-port.ts";
+import { metaLength, pageCapacity } from "./script.ts";
 
 /** Keys that the engine looks at in one step. */
 const scanCount = "500";
@@ -39,6 +40,17 @@ export async function totalsOf(nodes: readonly RedisNode[], prefix: Buffer): Pro
     }
   }
   return sum;
+}
+
+/** Whether the field `m` can be that of a torrent, see `script.ts`: other keys are passed over. */
+function isReadable(meta: Buffer): boolean {
+  return (
+    meta.length === metaLength &&
+    [0, 1, 2, 3].every((table) => {
+      const pages = meta.readUInt16BE(32 + 2 * table);
+      return pages > 0 && meta.readUInt32BE(8 + 4 * table) <= pages * pageCapacity;
+    })
+  );
 }
 
 /** What stands in the field `m` of a torrent's key, see `script.ts`. */
@@ -83,7 +95,7 @@ async function* metasOf(
       const metas = await Promise.all(keys.map((key) => metaOf(node, key)));
       yield keys.flatMap((key, i) => {
         const meta = metas[i]!;
-        return meta === null || key.length !== prefix.length + infoHashLength
+        return meta === null || key.length !== prefix.length + infoHashLength || !isReadable(meta)
           ? []
           : [{ infoHash: key.subarray(prefix.length), meta }];
       });
@@ -91,12 +103,12 @@ async function* metasOf(
   }
 }
 
-/** @returns null also while the key is on its way to or from the server: then it is passed over */
+/** @returns null also where the key is no hash any more, or on its way to or from the server */
 async function metaOf(node: RedisNode, key: Buffer): Promise<Buffer | null> {
   try {
     return (await node.send(["HGET", key, "m"])) as Buffer | null;
   } catch (error) {
-    if (/^(MOVED|ASK) /.test((error as Error).message)) return null;
+    if (/^(MOVED|ASK|WRONGTYPE) /.test((error as Error).message)) return null;
     throw error;
   }
 }

@@ -1,0 +1,75 @@
+import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { PeerList } from "../../bittorrent/peer-list.ts";
+import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { Step } from "../peer-store.ts";
+import { Batch } from "./batch.ts";
+import { isForbidden } from "./redis-errors.ts";
+import type { RedisNode, RedisPort } from "./redis-port.ts";
+
+/**
+ * Makes a batch that runs every command of the script and leaves nothing behind: a peer comes as a leecher, becomes a
+ * seeder, and stops, and its torrent is scraped.
+ */
+export function createProbe(infoHash: Uint8Array, peerIds: boolean): Batch {
+  const batch = new Batch(peerIds, 512);
+  const response = createNobody();
+  const request = new AnnounceRequest();
+  request.infoHash.set(infoHash);
+  request.address.set(4, Uint8Array.of(192, 0, 2, 1), 0);
+  request.port = 1;
+  request.left = 1n;
+  batch.addAnnounce(request, response, Step.apply);
+  request.left = 0n;
+  batch.addAnnounce(request, response, Step.apply);
+  const scrape = new ScrapeRequest(1);
+  scrape.add(infoHash, 0);
+  batch.addScraped(scrape, new ScrapeResponse(1), 0);
+  request.event = AnnounceEvent.stopped;
+  batch.addAnnounce(request, response, Step.apply);
+  return batch;
+}
+
+/** A response for an announce that nobody waits for. */
+export function createNobody(): AnnounceResponse {
+  return new AnnounceResponse(new PeerList(4, new Uint8Array(0)), new PeerList(6, new Uint8Array(0)));
+}
+
+/** Seconds that the clock of the tracker is surely ahead of that of Redis; negative where it is behind. */
+export async function skewOf(node: RedisNode, clock: Clock): Promise<number> {
+  const before = clock.unixSeconds;
+  const [reply] = (await node.send(["TIME"])) as [Buffer];
+  const after = clock.unixSeconds;
+  const seconds = Number(reply);
+  return before > seconds ? before - seconds : Math.min(0, after - seconds);
+}
+
+/** What announces need, on a key that does not exist afterwards. */
+const commands: readonly (readonly [name: string, ...args: string[]])[] = [
+  ["HSET", "m", ""],
+  ["EXPIRE", "1"],
+  ["HGET", "m"],
+  ["HMGET", "m"],
+  ["HDEL", "m"],
+  ["DEL"],
+  ["UNLINK"],
+];
+
+/**
+ * Finds out which commands a user of Redis may not run, since Redis does not always name them.
+ * @throws Error that names the commands, and has `problem` as its cause
+ */
+export async function checkPermissions(port: RedisPort, key: Buffer, problem: Error): Promise<never> {
+  const forbidden: string[] = [];
+  const attempt = async (name: string, ...args: (string | Buffer)[]): Promise<void> => {
+    await port.send(key, [name, ...args]).catch((error: Error) => {
+      if (isForbidden(error)) forbidden.push(name);
+    });
+  };
+  await attempt("EVAL", "return 1", "1", key);
+  await attempt("EVALSHA", "0".repeat(40), "1", key);
+  for (const [name, ...args] of commands) await attempt(name, key, ...args);
+  const names = forbidden.length > 0 ? ` (it may not run ${forbidden.join(", ")} on this store's keys)` : "";
+  throw new Error(`the user of Redis lacks permissions${names}: ${problem.message}`, { cause: problem });
+}
