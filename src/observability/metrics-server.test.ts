@@ -4,7 +4,9 @@ import { get, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { listEngines } from "../../test/support/networks.ts";
+import type { Clock } from "../lib/clock.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
+import { type Logger, silentLogger } from "./logger.ts";
 import { Metrics } from "./metrics.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import { mainProfiler, type Profiler } from "./profiles.ts";
@@ -17,7 +19,9 @@ async function started(
     profiling?: boolean;
     readiness?: () => Readiness;
     profiler?: Profiler;
-    network?: Network;
+    network?: Pick<Network, "listenStream">;
+    clock?: Clock;
+    logger?: Logger;
   } = {},
 ): Promise<MetricsServer> {
   const metrics = new Metrics();
@@ -28,6 +32,8 @@ async function started(
       metrics,
       isReady: options.readiness ?? ((): Readiness => ({ storage: true })),
       network: options.network ?? portableNetwork,
+      clock: options.clock ?? { seconds: 0, unixSeconds: 0 },
+      ...(options.logger && { logger: options.logger }),
       profiler: options.profiler ?? mainProfiler,
     },
   );
@@ -117,10 +123,48 @@ test("an address that is in use is refused by name", async (t) => {
   const listen = { host: "127.0.0.1", port: Number(new URL(url).port) };
   const second = new MetricsServer(
     { listen, profiling: false, version: "" },
-    { metrics: new Metrics(), isReady: () => ({}), network: portableNetwork },
+    {
+      metrics: new Metrics(),
+      isReady: () => ({}),
+      network: portableNetwork,
+      clock: { seconds: 0, unixSeconds: 0 },
+    },
   );
   await assert.rejects(second.start(), { message: new RegExp(`cannot listen on ${url}: .*in use`) });
   assert.equal(second.url, "");
+});
+
+test("a lack of descriptors is explained once a minute, and so is an answer that fails", async (t) => {
+  const lines: string[] = [];
+  const clock = { seconds: 0, unixSeconds: 0 };
+  let onError = (_: Error): void => undefined;
+  const logger: Logger = {
+    ...silentLogger,
+    warn: (_, message) => void lines.push(message),
+    error: (_, message) => void lines.push(message),
+  };
+  const network: Pick<Network, "listenStream"> = {
+    listenStream(options) {
+      onError = options.onError;
+      return portableNetwork.listenStream(options);
+    },
+  };
+  const readiness = () => {
+    throw new Error("on purpose");
+  };
+  const { url } = await started(t, { network, clock, logger, readiness });
+  const shortage = Object.assign(new Error("accept: EMFILE"), { code: "EMFILE" });
+  for (let i = 0; i < 1200; i++) {
+    onError(shortage);
+    clock.seconds = i / 20;
+  }
+  assert.equal(lines.length, 1);
+  assert.match(lines[0]!, /no file descriptors left.*LimitNOFILE=.*ulimit -n/);
+  clock.seconds = 60;
+  onError(shortage);
+  assert.equal(lines.length, 2);
+  for (let i = 0; i < 20; i++) assert.equal((await ask(`${url}/readyz`)).response.statusCode, 500);
+  assert.equal(lines.length, 2 + 5);
 });
 
 test("start and stop may be called again", async (t) => {

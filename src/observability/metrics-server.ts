@@ -1,6 +1,8 @@
 import type { ListenAddress } from "../ip/listen-address.ts";
+import type { Clock } from "../lib/clock.ts";
 import { formatUrl } from "../net/bind-error.ts";
 import type { Network } from "../net/network.ts";
+import { describeShortage } from "../net/shortage.ts";
 import type { StreamListener } from "../net/stream.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";
 import { type Logger, silentLogger } from "./logger.ts";
@@ -13,6 +15,7 @@ import {
 } from "./operator-connections.ts";
 import { mainProfiler, type Profiler } from "./profiles.ts";
 import { prometheusContentType, renderPrometheus } from "./prometheus.ts";
+import { oncePerMinute, RateLimitedLog } from "./rate-limited.ts";
 
 export interface MetricsServerOptions {
   listen: ListenAddress;
@@ -27,6 +30,7 @@ export interface MetricsServerDeps {
   isReady(): Readiness | Promise<Readiness>;
   /** How bytes reach the kernel. */
   network: Pick<Network, "listenStream">;
+  clock: Clock;
   logger?: Logger;
   /** Where there are workers; the main thread's alone unless given. */
   profiler?: Profiler;
@@ -47,7 +51,8 @@ const longestProfile = 60;
 export class MetricsServer {
   readonly #options: MetricsServerOptions;
   readonly #deps: MetricsServerDeps;
-  readonly #logger: Logger;
+  readonly #log: RateLimitedLog;
+  readonly #shortages: RateLimitedLog;
   readonly #profiler: Profiler;
   readonly #lag: EventLoopLag = new EventLoopLag();
   readonly #routes: ReadonlyMap<string, Handler>;
@@ -58,7 +63,9 @@ export class MetricsServer {
   constructor(options: MetricsServerOptions, deps: MetricsServerDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#logger = deps.logger ?? silentLogger;
+    const { logger = silentLogger, clock } = deps;
+    this.#log = new RateLimitedLog(logger, clock);
+    this.#shortages = new RateLimitedLog(logger, clock, oncePerMinute);
     this.#profiler = deps.profiler ?? mainProfiler;
     const version = { version: options.version, node: process.version };
     const routes: [string, Handler][] = [
@@ -88,7 +95,7 @@ export class MetricsServer {
     this.#listener ??= await this.#deps.network.listenStream({
       ...this.#options.listen,
       handler: this.#connections,
-      onError: (err) => this.#logger.warn({ err }, "metrics listener"),
+      onError: (error) => this.#warn(error),
     });
     this.#lag.take();
   }
@@ -102,6 +109,12 @@ export class MetricsServer {
     this.#connections.destroyAll();
   }
 
+  #warn(err: Error): void {
+    const shortage = describeShortage(err);
+    if (shortage === undefined) this.#log.warn("listener", { err }, "metrics listener");
+    else this.#shortages.warn(shortage, { where: "metrics listener" }, shortage);
+  }
+
   async #answer(request: OperatorRequest): Promise<OperatorResponse> {
     const handler = this.#routes.get(request.path);
     if (handler === undefined) return plain(404);
@@ -109,7 +122,7 @@ export class MetricsServer {
       return await handler(request);
     } catch (err) {
       request.gone.throwIfAborted();
-      this.#logger.error({ err }, "metrics listener");
+      this.#log.error("answer", { err }, "metrics listener");
       return plain(500);
     }
   }

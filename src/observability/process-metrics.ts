@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { constants, PerformanceObserver, performance } from "node:perf_hooks";
+import { readDescriptorLimit } from "../net/descriptor-limit.ts";
 import { EventLoopLag, type Lag } from "./event-loop-lag.ts";
 import type { Histogram, Labels, Metrics } from "./metrics.ts";
 
@@ -65,7 +66,7 @@ function registerProcess(metrics: Metrics): void {
   metrics.gauge("process_start_time_seconds", "Start of the process, in seconds since 1970", () => startTime);
   if (process.platform !== "linux") return;
   metrics.gauge("process_open_fds", "Open file descriptors", countFileDescriptors);
-  metrics.gauge("process_max_fds", "Limit of open file descriptors", maxFileDescriptors);
+  metrics.gauge("process_max_fds", "Limit of open file descriptors", readDescriptorLimit);
 }
 
 function registerEventLoop(metrics: Metrics, labels: Labels): EventLoopLag {
@@ -130,9 +131,4 @@ function observeGc(metrics: Metrics, labels: Labels): PerformanceObserver {
 /** Linux 6.2 and later say it as the size of the directory; before, it has to be read. */
 function countFileDescriptors(): number {
   return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length - 1;
-}
-
-function maxFileDescriptors(): number {
-  const soft = /^Max open files +(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "latin1"))?.[1];
-  return soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft);
 }

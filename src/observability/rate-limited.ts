@@ -9,6 +9,9 @@ export interface RepetitionLimit {
   interval: number;
 }
 
+/** For what lasts, and concerns the whole process. */
+export const oncePerMinute: RepetitionLimit = { lines: 1, interval: 60 };
+
 /** Keys that are told apart; all others share one limit. */
 const keyLimit = 256;
 

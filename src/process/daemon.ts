@@ -186,6 +186,7 @@ class Daemon {
             logger,
             isReady: () => host.readiness(),
             network,
+            clock,
             profiler: host instanceof Supervisor ? host : mainProfiler,
           },
         ),

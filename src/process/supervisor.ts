@@ -3,9 +3,11 @@ import type { Readable } from "node:stream";
 import type { Config } from "../config/config.ts";
 import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts";
 import { type Libc, loadLibc } from "../net/linux/libc.ts";
+import { isShortage } from "../net/shortage.ts";
 import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
 import type { ComponentState } from "../observability/metrics-server.ts";
 import { mainProfiler, type Profiler } from "../observability/profiles.ts";
+import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
 import type { MemoryStore } from "../storage/memory/memory-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { answerShare } from "../tracker/share-hub.ts";
@@ -46,6 +48,8 @@ export class Supervisor implements Host, Profiler {
   #config: Config;
   /** What the first of them began with, and those that take their place do: ports that the system chose, a key that nobody set. */
   #began: Config;
+  /** What all workers find out at once is logged once. */
+  readonly #shortages: RateLimitedLog;
   #owners = firstOwner;
   #state: "idle" | "started" | "stopped" = "idle";
 
@@ -53,6 +57,7 @@ export class Supervisor implements Host, Profiler {
     this.#parts = parts;
     this.#count = count;
     this.#createWorker = create;
+    this.#shortages = new RateLimitedLog(parts.logger, parts.clock, oncePerMinute);
     this.#restarts = parts.metrics.counter(
       "chihaya_worker_restarts_total",
       "Worker threads that died and were replaced",
@@ -182,7 +187,10 @@ export class Supervisor implements Host, Profiler {
     const worker = this.#createWorker(start);
     if (libc && descriptors) worker.once("exit", () => closeDescriptors(libc, descriptors));
     return new WorkerThread(worker, owner, {
-      log: (level, fields, message) => logger[level](fields, message),
+      log: (level, fields, message) => {
+        if (isShortage(message)) this.#shortages.warn(message, fields, message);
+        else logger[level](fields, message);
+      },
       share: (message, give) => {
         if (message.tell === "share") void answerShare(hub, message.id, message.ask).then(give);
         else this.#publish(message.topic, message.value);

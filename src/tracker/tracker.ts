@@ -11,11 +11,12 @@ import type { Hook } from "../middleware/hook.ts";
 import { TrackerLogic } from "../middleware/logic.ts";
 import type { DatagramOptions } from "../net/datagram.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
+import { describeShortage } from "../net/shortage.ts";
 import type { StreamOptions } from "../net/stream.ts";
 import { ClientCounter } from "../observability/client-names.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Counter, Metrics } from "../observability/metrics.ts";
-import { RateLimitedLog } from "../observability/rate-limited.ts";
+import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 
 /** What a tracker does, and what a reload may change of it. */
@@ -77,7 +78,13 @@ export class Tracker {
     };
     const clients = new ClientCounter(metrics);
     this.#logic = new TrackerLogic(store, settings, report, ({ peerId }) => clients.count(peerId));
-    const onError = (error: Error) => report("network", error);
+    const shortages = new RateLimitedLog(logger, clock, oncePerMinute);
+    const onError = (error: Error) => {
+      const shortage = describeShortage(error);
+      if (shortage === undefined) return report("network", error);
+      failureCounter(metrics, "network").inc();
+      shortages.warn(shortage, { where: "network" }, shortage);
+    };
     const onMissing = ({ message }: Error) => logger.warn({ reason: message }, "serving without IPv6");
     const deps = { logic: this.#logic, clock, metrics, onError, onMissing };
     const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });

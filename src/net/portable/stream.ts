@@ -2,6 +2,7 @@ import { createServer, type Socket } from "node:net";
 import type { SecureContextOptions, Server as TlsServer } from "node:tls";
 import { Address, parseAddressText } from "../../ip/address.ts";
 import { bindError } from "../bind-error.ts";
+import { readDescriptorLimit } from "../descriptor-limit.ts";
 import type { Connection, StreamHandler, StreamListener, StreamOptions, TlsFiles } from "../stream.ts";
 
 /** Accepted connections that the kernel may keep for us; its own limit (`somaxconn`) applies too. */
@@ -36,6 +37,10 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
   });
   server.removeAllListeners("error");
   server.on("error", options.onError);
+  const lastDescriptor = readDescriptorLimit() - 1;
+  server.on("connection", (socket: Socket) => {
+    if (descriptorOf(socket) >= lastDescriptor) options.onError(noDescriptors);
+  });
   const bound = server.address();
 
   return {
@@ -51,6 +56,17 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
       return Promise.resolve();
     },
   };
+}
+
+/**
+ * Reported when a connection gets the last descriptor. Node.js itself reports nothing: it accepts what comes after that,
+ * and closes it.
+ */
+const noDescriptors: Error = Object.assign(new Error("accept: EMFILE"), { code: "EMFILE" });
+
+/** The number of the descriptor, which is the lowest that was free; -1 where Node.js does not tell. */
+function descriptorOf(socket: Socket): number {
+  return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }
 
 /** A TLS server that accepts a socket when its handshake is done, and bounds handshakes in number and time. */
