@@ -52,26 +52,29 @@ export function validateRoutes(
 /** Tells announces from scrapes by their paths. */
 export class Router {
   readonly #exact: { readonly path: Uint8Array; readonly match: RouteMatch }[] = [];
-  readonly #patterns: Route[] = [];
+  /** All of them, the most particular first. */
+  readonly #routes: readonly Route[];
+  /** Those with parameters. */
+  readonly #patterns: readonly Route[];
 
   /** @throws RangeError with the first problem of {@link validateRoutes} */
   constructor(announceRoutes: readonly string[], scrapeRoutes: readonly string[]) {
     const { routes, problems } = compileRoutes(announceRoutes, scrapeRoutes);
     if (problems[0]) throw new RangeError(problems[0].message);
     for (const route of routes) {
-      if (route.segments.some(({ kind }) => kind !== Kind.literal)) {
-        this.#patterns.push(route);
-      } else {
+      if (isLiteral(route)) {
         const path = ascii(`/${route.segments.map(({ text }) => text).join("/")}`);
         this.#exact.push({ path, match: { action: route.action, params: undefined } });
       }
     }
-    this.#patterns.sort(compareRoutes);
+    this.#routes = routes.sort(compareRoutes);
+    this.#patterns = this.#routes.filter((route) => !isLiteral(route));
   }
 
   /**
    * Finds the route of the raw path `bytes[start..pathEnd)`. From the left to the right, literal segments win over
-   * named ones and those over catch-all ones. Allocates only where there are routes with parameters and no other
+   * named ones and those over catch-all ones. Segments are compared percent-decoded: `/%61nnounce` is `/announce`, and
+   * `/a%2Fb` is one segment. Allocates only for paths with a `%`, or where there are routes with parameters and no other
    * matches.
    */
   match(bytes: Uint8Array, start: number, pathEnd: number): RouteMatch | undefined {
@@ -79,14 +82,25 @@ export class Router {
     for (const { path, match } of this.#exact) {
       if (path.length === end - start && equals(bytes, start, path)) return match;
     }
-    if (this.#patterns.length === 0 || start === pathEnd) return undefined;
+    if (start === pathEnd) return undefined;
+    const routes = hasEscape(bytes, start, pathEnd) ? this.#routes : this.#patterns;
+    if (routes.length === 0) return undefined;
     const segments = latin1(bytes, start + 1, pathEnd).split("/");
-    for (const route of this.#patterns) {
+    for (const route of routes) {
       const params = matchSegments(route.segments, segments);
-      if (params) return { action: route.action, params };
+      if (params) return { action: route.action, params: params.size === 0 ? undefined : params };
     }
     return undefined;
   }
+}
+
+function isLiteral({ segments }: Route): boolean {
+  return segments.every(({ kind }) => kind === Kind.literal);
+}
+
+function hasEscape(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (bytes[i] === 0x25) return true;
+  return false;
 }
 
 function equals(bytes: Uint8Array, at: number, path: Uint8Array): boolean {
@@ -106,7 +120,7 @@ function matchSegments(route: readonly Segment[], path: readonly string[]): Map<
     const segment = path[i++];
     if (segment === undefined) return undefined;
     if (kind === Kind.named && segment !== "") params.set(text, decodeSegment(segment));
-    else if (segment !== text) return undefined;
+    else if (decodeSegment(segment) !== text) return undefined;
   }
   const trailingSlash = i === path.length - 1 && path[i] === "";
   return i === path.length || trailingSlash ? params : undefined;

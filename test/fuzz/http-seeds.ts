@@ -39,11 +39,11 @@ export const headers: readonly string[] = [
 
 /** What ends a connection, for good reasons. */
 export const refusedLines: readonly string[] = [
-  "POST /announce HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+  "POST /announce HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
   "GET /announce HTTP/2.0\r\n\r\n",
-  "GET /announce HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+  "GET /announce HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
   "GET /announce\r\n",
-  "CONNECT tracker.test:443 HTTP/1.1\r\n\r\n",
+  "CONNECT tracker.test:443 HTTP/1.1\r\nHost: x\r\n\r\n",
   "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
   "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
   `GET /${"a".repeat(9000)}`,

@@ -289,7 +289,7 @@ export class HttpTarget implements FuzzTarget {
     }
     let head = "";
     for (let left = below(random, 4); left > 0; left--) head += pick(random, headers);
-    this.#put(`GET ${target} HTTP/1.1\r\n${head}\r\n`);
+    this.#put(`GET ${target} HTTP/1.1\r\nHost: x\r\n${head}\r\n`);
   }
 
   /** Appends Latin-1 text as far as there is room. */

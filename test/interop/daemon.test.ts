@@ -37,7 +37,7 @@ test("the log tells the order of start and stop, and where everything is served"
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} lets a request under way finish, and nothing else begin`, async (t) => {
     const daemon = await Daemon.start(t);
-    const underWay = await begin(t, daemon, `GET /announce?${announceQuery()} HTTP/1.1\r\n`);
+    const underWay = await begin(t, daemon, `GET /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\n`);
     const idle = new RawClient(t, daemon.port("http"));
     assert.equal((await idle.get(`/announce?${announceQuery()}`)).status, 200);
 

@@ -9,7 +9,7 @@ const trusted = Networks.parse(["10.0.0.0/8", "::1", "fd00::/8"]);
 
 /** What the client's address is said to be, or "refused". */
 function resolve(peer: string, headers: string, header = "x-forwarded-for"): string {
-  const bytes = Buffer.from(`GET / HTTP/1.1\r\n${headers}\r\n`, "latin1");
+  const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: x\r\n${headers}\r\n`, "latin1");
   const request = new HttpRequest();
   assert.equal(readRequest(bytes, 0, bytes.length, request), bytes.length);
   const out = new Address();

@@ -307,7 +307,7 @@ test("a client that shuts down its sending side gets every answer, then the end"
 
 test("whether a connection stays open is up to the client, its version, and the configuration", async (t) => {
   const request = (version: string, header: string) =>
-    `GET /announce?${announceQuery()} HTTP/${version}\r\n${header}\r\n`;
+    `GET /announce?${announceQuery()} HTTP/${version}\r\nHost: x\r\n${header}\r\n`;
   const rows: [keepAlive: boolean, version: string, header: string, stays: boolean][] = [
     [true, "1.1", "", true],
     [true, "1.1", "Connection: close\r\n", false],
@@ -332,11 +332,14 @@ test("whether a connection stays open is up to the client, its version, and the 
 test("what is no request is answered with a status, counted, and ends the connection", async (t) => {
   const rows: [text: string, status: number, reason: string][] = [
     ["nonsense\r\n\r\n", 400, "malformed"],
-    ["POST /announce HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 405, "method"],
-    ["HEAD /announce HTTP/1.1\r\n\r\n", 405, "method"],
+    ["POST /announce HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 405, "method"],
+    ["OPTIONS /announce HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method"],
+    ["GET /announce HTTP/1.1\r\nAccept: */*\r\n\r\n", 400, "malformed"],
+    ["GET /announce HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "malformed"],
+    ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version"],
     ["GET / HTTP/2.0\r\n\r\n", 505, "version"],
     [`GET /${"a".repeat(9000)}`, 431, "too_large"],
-    [`GET / HTTP/1.1\r\nX: ${"a".repeat(9000)}\r\n\r\n`, 431, "too_large"],
+    [`GET / HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(9000)}\r\n\r\n`, 431, "too_large"],
   ];
   for (const [text, status, reason] of rows) {
     for (const size of [text.length, 1, 1000]) {
@@ -353,10 +356,86 @@ test("what is no request is answered with a status, counted, and ends the connec
   }
 });
 
+test("HEAD is answered like GET, without the body", async (t) => {
+  const server = await start(t);
+  const { connection, send } = server.open();
+  for (const [target, headers, status] of [
+    [`/announce?${announceQuery()}`, "Host: x\r\n", 200],
+    ["/announce", "Host: x\r\n", 200], // a failure
+    [`/scrape?info_hash=${"a".repeat(20)}`, "Host: x\r\n", 200],
+    ["/", "Host: x\r\n", 200],
+    ["/favicon.ico", "Host: x\r\n", 404],
+    ["/announce", "Host: x\r\nContent-Length: 1\r\n", 400],
+  ] as const) {
+    const heads = ["GET", "HEAD"].map((method) => {
+      const { connection, send } = server.open();
+      send(`${method} ${target} HTTP/1.1\r\n${headers}\r\n`);
+      const [head, body] = connection.sent.split("\r\n\r\n");
+      assert.equal(connection.statuses[0], status, target);
+      assert.equal(body !== "", method === "GET", `${method} ${target}`);
+      assert.match(head!, /\r\nContent-Length: [1-9]/);
+      return head;
+    });
+    assert.equal(heads[0], heads[1], target);
+  }
+  send(`HEAD / HTTP/1.1\r\nHost: x\r\n\r\n${scrape()}`);
+  assert.deepEqual(connection.statuses, [200, 200], "the connection goes on");
+});
+
+test("the root answers monitors, unless it is a route", async (t) => {
+  const server = await start(t);
+  for (const target of [
+    "/",
+    "/?",
+    "//",
+    "http://tracker.test",
+    "http://tracker.test?",
+    "http://tracker.test/",
+  ]) {
+    const { connection, send } = server.open();
+    send(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.match(connection.sent, /^HTTP\/1\.1 200 OK\r\n(?:.|\n|\r)*\r\n\r\n[\w ]+\n$/, target);
+  }
+  const check = server.open();
+  check.send("OPTIONS / HTTP/1.0\r\n\r\n"); // as HAProxy does by default
+  assert.match(check.connection.sent, /^HTTP\/1\.1 200 OK\r\n(?:.|\n|\r)*\r\nAllow: GET, HEAD, OPTIONS\r\n/);
+  assert.equal(metricOf(server, "chihaya_http_rejected_total", "not_found"), 0);
+  const routed = await start(t, { announceRoutes: ["/"] });
+  const { connection, send } = routed.open();
+  send(`GET /?${announceQuery()} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  assert.match(connection.sent, /d8:complete/);
+});
+
+test("no response is for a cache in front of the tracker to keep", async (t) => {
+  const { open } = await start(t);
+  for (const text of [
+    announce(),
+    announce({ port: "0" }),
+    scrape(),
+    "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "GET / HTTP/2.0\r\n\r\n",
+    "nonsense\r\n\r\n",
+  ]) {
+    const { connection, send } = open();
+    send(text);
+    assert.match(connection.sent, /\r\nCache-Control: no-store\r\n/, text);
+  }
+});
+
+test("a path is the same with and without escapes", async (t) => {
+  const { open, store } = await start(t);
+  const { connection, send } = open();
+  send(`GET /%61nnounce?${announceQuery()} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  send(`GET /scr%61pe?info_hash=${"a".repeat(20)} HTTP/1.2\r\nHost: x\r\n\r\n`);
+  assert.deepEqual([connection.statuses, store.announces.length, store.scrapes.length], [[200, 200], 1, 1]);
+});
+
 test("a path that is no route is not found, and the connection goes on", async (t) => {
   const server = await start(t);
   const { connection, send } = server.open();
-  send(`GET /favicon.ico HTTP/1.1\r\n\r\n${scrape()}`);
+  send(`GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n${scrape()}`);
   assert.deepEqual(connection.statuses, [404, 200]);
   assert.equal(metricOf(server, "chihaya_http_rejected_total", "not_found"), 1);
 });
@@ -614,7 +693,7 @@ test("a scrape over the limit is cut", async (t) => {
   const { open, store } = await start(t, { maxScrapeInfoHashes: 2 });
   const client = open();
   const query = ["a", "b", "c"].map((letter) => `info_hash=${letter.repeat(20)}`).join("&");
-  client.send(`GET /scrape?${query} HTTP/1.1\r\n\r\n`);
+  client.send(`GET /scrape?${query} HTTP/1.1\r\nHost: x\r\n\r\n`);
   assert.deepEqual(store.scrapes, [`IPv4 ${hexOf("a")} ${hexOf("b")}`]);
 });
 

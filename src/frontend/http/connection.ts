@@ -6,6 +6,7 @@ import type { Connection } from "../../net/stream.ts";
 import {
   findHeadEnd,
   HttpRequest,
+  Method,
   RequestError,
   readRequest,
   requestErrorStatus,
@@ -300,22 +301,24 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
     if (exchange.context.isKept && exchange === exchanges.current) exchanges.leaveCurrent();
   }
 
-  #write({ out }: Exchange, isLast: boolean): void {
+  #write({ out, isHead }: Exchange, isLast: boolean): void {
     const connection = this.#connection;
-    connection.write(out.bytes, out.start, out.end, isLast);
+    connection.write(out.bytes, out.start, isHead ? out.headEnd : out.end, isLast);
     if (connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;
   }
 
   #refuseRequest(consumed: number): void {
     const error = consumed < 0 ? (consumed as RequestError) : RequestError.tooLarge;
-    this.#refuse(requestErrorStatus(error), reasons[-error] as Rejection);
+    const isHead = request.method === Method.head;
+    this.#refuse(requestErrorStatus(error), reasons[-error] as Rejection, isHead);
   }
 
   /** Answers what is no request, and closes: nobody knows where the next one begins. */
-  #refuse(status: PlainStatus, reason: Rejection): void {
+  #refuse(status: PlainStatus, reason: Rejection, isHead = false): void {
     this.#shared.metrics.rejected[reason].inc();
     const exchange = this.#shared.exchanges.current;
     writeStatus(exchange.out, status, false);
+    exchange.isHead = isHead;
     this.#write(exchange, true);
     this.close(true);
   }

@@ -26,6 +26,8 @@ export class Exchange {
   family: Family | undefined;
   /** Why the request was refused. */
   error: ClientError | undefined;
+  /** Whether the response is its head alone. */
+  isHead = false;
   /** Whether the connection stays open after the response. */
   keepAlive = false;
   /** `performance.now()` when the request was read; 0 where requests are not timed. */

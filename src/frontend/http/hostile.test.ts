@@ -260,8 +260,8 @@ test("long request lines, many headers and many parameters meet a limit", async 
   const { port } = await startHttpServer(t, host);
   const rows: [what: string, text: string, status: number][] = [
     ["an endless path", `GET /${"a".repeat(20_000)}`, 431],
-    ["an endless header", `GET / HTTP/1.1\r\nX: ${"a".repeat(20_000)}`, 431],
-    ["2,000 headers", `GET / HTTP/1.1\r\n${"X: y\r\n".repeat(2000)}\r\n`, 431],
+    ["an endless header", `GET / HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(20_000)}`, 431],
+    ["2,000 headers", `GET / HTTP/1.1\r\nHost: x\r\n${"X: y\r\n".repeat(2000)}\r\n`, 431],
     ["an endless method", "A".repeat(20_000), 400],
   ];
   for (const [what, text, status] of rows) {
@@ -283,16 +283,19 @@ test("long request lines, many headers and many parameters meet a limit", async 
 
 test("bodies, other methods, tunnels and upgrades are refused without reading on", async (t) => {
   const { port, store } = await startHttpServer(t, host);
-  const smuggled = `GET /announce?${announceQuery()} HTTP/1.1\r\n\r\n`;
+  const smuggled = `GET /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\n\r\n`;
   const rows: [text: string, status: number][] = [
-    [`POST /announce HTTP/1.1\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`, 405],
-    ["PUT /announce HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", 405],
+    [`POST /announce HTTP/1.1\r\nHost: x\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`, 405],
+    ["PUT /announce HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", 405],
     ["CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n", 405],
-    ["OPTIONS * HTTP/1.1\r\n\r\n", 405],
-    [`GET /announce HTTP/1.1\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`, 400],
-    [`GET /announce HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`, 400],
-    [`GET /announce HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding : chunked\r\n\r\n${smuggled}`, 400],
-    ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 405],
+    ["OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 405],
+    [`GET /announce HTTP/1.1\r\nHost: x\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`, 400],
+    [`GET /announce HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`, 400],
+    [
+      `GET /announce HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding : chunked\r\n\r\n${smuggled}`,
+      400,
+    ],
+    ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505],
     ["\x16\x03\x01\x02\x00\x01\x00\x01", 400],
   ];
   for (const [text, status] of rows) {
@@ -315,7 +318,7 @@ test("ten thousand pipelined requests on one socket are all answered", async (t)
   const { port, store } = await startHttpServer(t, host);
   const client = new RawClient(t, port());
   const count = 10_000;
-  client.send(`GET /announce?${announceQuery()} HTTP/1.1\r\n\r\n`.repeat(count));
+  client.send(`GET /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(count));
   for (let i = 0; i < count; i++) assert.equal((await client.read()).status, 200);
   assert.equal(store.announces.length, count);
 });
@@ -367,7 +370,9 @@ test("resets and broken connections, in the middle of everything, end nothing bu
   for (let i = 0; i < 20; i++) {
     const client = new RawClient(t, server.port());
     client.send(
-      `GET /announce?${announceQuery()} HTTP/1.1\r\n\r\n`.repeat(i % 3).concat("GET /".slice(0, i % 5)),
+      `GET /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\n\r\n`
+        .repeat(i % 3)
+        .concat("GET /".slice(0, i % 5)),
     );
     await once(client.socket, "connect");
     client.socket.resetAndDestroy();

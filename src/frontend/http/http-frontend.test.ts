@@ -121,7 +121,7 @@ for (const host of hosts) {
       );
     }
     const secure = dialTls(t, server.port(2), host);
-    secure.write(`GET /announce?${announceQuery()} HTTP/1.1\r\nConnection: close\r\n\r\n`);
+    secure.write(`GET /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     let text = "";
     for await (const chunk of secure) text += chunk;
     assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
@@ -233,7 +233,7 @@ test("stopping over real sockets: answers under way arrive, new connections are 
   const port = server.port();
   const idle = new RawClient(t, port);
   const waiting = new RawClient(t, port);
-  waiting.send(`GET /announce?${announceQuery()} HTTP/1.1\r\n\r\n`);
+  waiting.send(`GET /announce?${announceQuery()} HTTP/1.1\r\nHost: x\r\n\r\n`);
   while (server.store.announces.length === 0) await new Promise(setImmediate);
   const stopped = server.frontend.stop(new AbortController().signal);
   assert.equal(await idle.readToEnd(), "");

@@ -3,7 +3,7 @@ import type { Address } from "../../ip/address.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
 import { parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
 import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
-import type { HttpRequest } from "../../protocol/http/request-reader.ts";
+import { type HttpRequest, Method } from "../../protocol/http/request-reader.ts";
 import {
   writeAnnounceResponse,
   writeFailure,
@@ -50,10 +50,20 @@ export class Responder {
     exchange.action = "";
     exchange.family = undefined;
     exchange.error = undefined;
+    exchange.isHead = request.method === Method.head;
     exchange.keepAlive = keepAlive;
     exchange.startedAt = options.requestTiming ? performance.now() : 0;
+    if (request.method === Method.options) {
+      writeStatus(exchange.out, 200, keepAlive);
+      return;
+    }
     const route = router.match(bytes, request.targetStart, request.pathEnd);
     if (route === undefined) {
+      // With a query it may be an announce that has lost its way. A target of absolute form may have no path at all.
+      if (request.pathEnd - request.targetStart <= 1 && request.queryStart === request.targetEnd) {
+        writeStatus(exchange.out, 200, keepAlive);
+        return;
+      }
       this.#metrics.rejected.not_found.inc();
       writeStatus(exchange.out, 404, keepAlive);
       return;

@@ -4,13 +4,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { type AddressInfo, connect } from "node:net";
 import { after, test } from "node:test";
 import { createRandom } from "../../lib/clock.ts";
-import { HttpRequest, readRequest } from "./request-reader.ts";
+import { HttpRequest, Method, readRequest } from "./request-reader.ts";
 
 /** What a reader makes of a stream's first GET: its target and whether the connection stays; undefined for a refusal. */
 type Verdict = { target: string; keepAlive: boolean } | undefined;
 
 let seen: Verdict;
-const server = createServer({ requireHostHeader: false, maxHeaderSize: 65536 });
+const server = createServer({ maxHeaderSize: 65536 });
 const handle = (request: IncomingMessage, response: ServerResponse) => {
   if (request.method === "GET") seen ??= { target: request.url!, keepAlive: response.shouldKeepAlive };
   response.end();
@@ -40,6 +40,7 @@ function plain(verdict: { target: string; keepAlive: boolean }): Verdict {
 function ourVerdict(raw: string): Verdict {
   const request = new HttpRequest();
   if (readRequest(Buffer.from(raw, "latin1"), 0, raw.length, request) <= 0) return undefined;
+  if (request.method !== Method.get) return undefined;
   return { target: raw.slice(request.targetStart, request.targetEnd), keepAlive: request.keepAlive };
 }
 
@@ -49,12 +50,22 @@ const differences: Record<string, { kind: "refuse" | "accept" | "close"; applies
     "a body of known length": {
       kind: "refuse",
       applies: /\r\ncontent-length:[ \t]*\d*[1-9]/i,
-      example: "GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+      example: "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
     },
     "a chunked body": {
       kind: "refuse",
       applies: /\r\ntransfer-encoding:/i,
-      example: "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      example: "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    },
+    "more than one Host": {
+      kind: "refuse",
+      applies: /\r\nhost:(.*\r\n)*host:/i,
+      example: "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
+    },
+    "a minor version that is not there yet": {
+      kind: "accept",
+      applies: /^\s*GET +[^ \r\n]+ HTTP\/1\.[2-9]\r\n/,
+      example: "GET / HTTP/1.2\r\nHost: h\r\n\r\n",
     },
     "another version than 1.0 and 1.1": {
       kind: "refuse",
@@ -69,27 +80,27 @@ const differences: Record<string, { kind: "refuse" | "accept" | "close"; applies
     "a target that is no path": {
       kind: "refuse",
       applies: /^\s*GET +(?!\/|https?:\/\/)/i,
-      example: "GET ftp://h/announce HTTP/1.1\r\n\r\n",
+      example: "GET ftp://h/announce HTTP/1.1\r\nHost: h\r\n\r\n",
     },
     "more than one space around the target": {
       kind: "refuse",
       applies: /^\s*GET( {2,}| [^ \r\n]+ {2,})/,
-      example: "GET  / HTTP/1.1\r\n\r\n",
+      example: "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
     },
     "more than a few empty lines, or ones without CR or LF": {
       kind: "refuse",
       applies: /^((\r\n){5,}|(\r\n)*(\n|\r(?!\n)))/,
-      example: "\n\nGET / HTTP/1.1\r\n\r\n",
+      example: "\n\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
     },
     "bytes of 0x80 and more in the target": {
       kind: "accept",
       applies: /^\s*GET [^ \r\n]*[\x80-\xff]/,
-      example: "GET /announce?info_hash=\x80\xff HTTP/1.1\r\n\r\n",
+      example: "GET /announce?info_hash=\x80\xff HTTP/1.1\r\nHost: h\r\n\r\n",
     },
     "any authority, which we ignore": {
       kind: "accept",
       applies: /^\s*GET https?:\/\/[^/? ]/i,
-      example: "GET http://a\\b/announce HTTP/1.1\r\n\r\n",
+      example: "GET http://a\\b/announce HTTP/1.1\r\nHost: h\r\n\r\n",
     },
     "close beside keep-alive in HTTP/1.0": {
       kind: "close",
@@ -110,32 +121,33 @@ function kindOf(ours: Verdict, node: Verdict): "refuse" | "accept" | "close" | "
 const seeds = [
   "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
   'GET /announce?info_hash=%a9{}[]|^`<>"\\#;+&left=0 HTTP/1.1\r\nHost: h\r\nUser-Agent: libtorrent/2.0.8.0\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n',
-  "GET //announce?x=1?y HTTP/1.1\r\nHost: h\r\nHost: h\r\nConnection: keep-alive\r\n\r\n",
+  "GET //announce?x=1?y HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\n\r\n",
   "GET /announce?a=b HTTP/1.0\r\n\r\n",
   "GET /announce?a=b HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
-  "GET http://h:6969/announce?a=b HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
-  "GET https://user@[::1]/scrape HTTP/1.1\r\nConnection: TE, close\r\nTE: trailers\r\n\r\n",
-  "\r\nGET /a HTTP/1.1\r\nX-Empty:\r\nX-Tab:\ta\t\r\nExpect: 100-continue\r\n\r\n",
-  "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+  "GET http://h:6969/announce?a=b HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+  "GET https://user@[::1]/scrape HTTP/1.1\r\nHost: h\r\nConnection: TE, close\r\nTE: trailers\r\n\r\n",
+  "\r\nGET /a HTTP/1.1\r\nHost: h\r\nX-Empty:\r\nX-Tab:\ta\t\r\nExpect: 100-continue\r\n\r\n",
+  "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
 ];
 
 test("requests that both readers take or refuse", async () => {
   const refused = [
-    "GET / HTTP/1.1\r\n",
-    "GET /a b HTTP/1.1\r\n\r\n",
-    "GET /\x01 HTTP/1.1\r\n\r\n",
-    "GET /\x7f HTTP/1.1\r\n\r\n",
-    "GET announce?a HTTP/1.1\r\n\r\n",
-    "get / HTTP/1.1\r\n\r\n",
-    "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
-    "HEAD / HTTP/1.1\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\n",
+    "GET / HTTP/1.1\r\n\r\n",
+    "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+    "GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "GET /\x7f HTTP/1.1\r\nHost: h\r\n\r\n",
+    "GET announce?a HTTP/1.1\r\nHost: h\r\n\r\n",
+    "get / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET / HTTP/1.1\n\n",
-    "GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n",
-    "GET / HTTP/1.1\r\nA : b\r\n\r\n",
-    "GET / HTTP/1.1\r\n A: b\r\n\r\n",
-    "GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n",
-    "GET / HTTP/1.1\r\nA: b\0\r\n\r\n",
-    "GET / HTTP/1.1\r\n: b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nA: b\nC: d\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\n A: b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n folded\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nA: b\0\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\n: b\r\n\r\n",
   ];
   for (const raw of seeds) {
     const node = await nodeVerdict(raw);

@@ -29,16 +29,16 @@ const { malformed, method, version } = RequestError;
 const accepted: [raw: string, path: string, query: string | undefined, keepAlive: boolean, minor: number][] =
   [
     ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "/", undefined, true, 1],
-    ["GET /announce?a=b HTTP/1.1\r\n\r\n", "/announce", "a=b", true, 1],
-    ["GET /announce? HTTP/1.1\r\n\r\n", "/announce", "", true, 1],
-    ["GET /a?x=1?info_hash=2 HTTP/1.1\r\n\r\n", "/a", "x=1?info_hash=2", true, 1],
-    ["GET //announce?a HTTP/1.1\r\n\r\n", "/announce", "a", true, 1],
-    ["GET ////a//b HTTP/1.1\r\n\r\n", "/a//b", undefined, true, 1],
-    ["GET http://h:6969/announce?a=b HTTP/1.1\r\n\r\n", "/announce", "a=b", true, 1],
-    ["GET HTTPS://[::1]/x HTTP/1.1\r\n\r\n", "/x", undefined, true, 1],
-    ["GET http://h?a=/b HTTP/1.1\r\n\r\n", "", "a=/b", true, 1],
+    ["GET /announce?a=b HTTP/1.1\r\nHost: h\r\n\r\n", "/announce", "a=b", true, 1],
+    ["GET /announce? HTTP/1.1\r\nHost: h\r\n\r\n", "/announce", "", true, 1],
+    ["GET /a?x=1?info_hash=2 HTTP/1.1\r\nHost: h\r\n\r\n", "/a", "x=1?info_hash=2", true, 1],
+    ["GET //announce?a HTTP/1.1\r\nHost: h\r\n\r\n", "/announce", "a", true, 1],
+    ["GET ////a//b HTTP/1.1\r\nHost: h\r\n\r\n", "/a//b", undefined, true, 1],
+    ["GET http://h:6969/announce?a=b HTTP/1.1\r\nHost: h\r\n\r\n", "/announce", "a=b", true, 1],
+    ["GET HTTPS://[::1]/x HTTP/1.1\r\nHost: h\r\n\r\n", "/x", undefined, true, 1],
+    ["GET http://h?a=/b HTTP/1.1\r\nHost: h\r\n\r\n", "", "a=/b", true, 1],
     [
-      'GET /announce?a=\x80\xff{}[]|^`<>"\\#;+ HTTP/1.1\r\n\r\n',
+      'GET /announce?a=\x80\xff{}[]|^`<>"\\#;+ HTTP/1.1\r\nHost: h\r\n\r\n',
       "/announce",
       'a=\x80\xff{}[]|^`<>"\\#;+',
       true,
@@ -47,14 +47,26 @@ const accepted: [raw: string, path: string, query: string | undefined, keepAlive
     ["GET / HTTP/1.0\r\n\r\n", "/", undefined, false, 0],
     ["GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "/", undefined, true, 0],
     ["GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", "/", undefined, false, 0],
-    ["GET / HTTP/1.1\r\nconnection:close\r\n\r\n", "/", undefined, false, 1],
-    ["GET / HTTP/1.1\r\nCONNECTION: \t TE ,\tClose \r\n\r\n", "/", undefined, false, 1],
-    ["GET / HTTP/1.1\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", "/", undefined, false, 1],
-    ["GET / HTTP/1.1\r\nConnection: closed\r\n\r\n", "/", undefined, true, 1],
-    ["GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "/", undefined, true, 1],
-    ["GET / HTTP/1.1\r\nExpect: 100-continue\r\nUpgrade: h2c\r\n\r\n", "/", undefined, true, 1],
-    ["GET / HTTP/1.1\r\nX:\r\nY: \x80\xff\t\r\nHost: a\r\nHost: b\r\n\r\n", "/", undefined, true, 1],
-    ["\r\n\r\nGET / HTTP/1.1\r\n\r\n", "/", undefined, true, 1],
+    ["GET / HTTP/1.1\r\nHost: h\r\nconnection:close\r\n\r\n", "/", undefined, false, 1],
+    ["GET / HTTP/1.1\r\nHost: h\r\nCONNECTION: \t TE ,\tClose \r\n\r\n", "/", undefined, false, 1],
+    [
+      "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n",
+      "/",
+      undefined,
+      false,
+      1,
+    ],
+    ["GET / HTTP/1.1\r\nHost: h\r\nConnection: closed\r\n\r\n", "/", undefined, true, 1],
+    ["GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "/", undefined, true, 1],
+    ["GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nUpgrade: h2c\r\n\r\n", "/", undefined, true, 1],
+    ["GET / HTTP/1.1\r\nX:\r\nY: \x80\xff\t\r\nHost:\r\n\r\n", "/", undefined, true, 1],
+    ["GET / HTTP/1.2\r\nHOST: h\r\n\r\n", "/", undefined, true, 1],
+    ["GET / HTTP/1.9\r\nhost:h\r\nConnection: close\r\n\r\n", "/", undefined, false, 1],
+    ["HEAD /announce?a HTTP/1.1\r\nHost: h\r\n\r\n", "/announce", "a", true, 1],
+    ["HEAD / HTTP/1.0\r\n\r\n", "/", undefined, false, 0],
+    ["OPTIONS / HTTP/1.0\r\n\r\n", "/", undefined, false, 0],
+    ["OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n", "/", undefined, true, 1],
+    ["\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "/", undefined, true, 1],
   ];
 
 test("requests are read", () => {
@@ -70,7 +82,7 @@ test("requests are read", () => {
 
 test("a request is incomplete until its last byte, wherever it is cut", () => {
   for (const [raw] of accepted) {
-    const bytes = bytesOf(`xx${raw}GET /next HTTP/1.1\r\n\r\n`); // what comes before and after does not matter
+    const bytes = bytesOf(`xx${raw}GET /next HTTP/1.1\r\nHost: h\r\n\r\n`); // what comes before and after does not matter
     for (let length = 0; length < raw.length; length++) {
       assert.equal(readRequest(bytes, 2, 2 + length, request), 0, `${length} bytes of ${raw}`);
     }
@@ -80,14 +92,25 @@ test("a request is incomplete until its last byte, wherever it is cut", () => {
 
 const refused: [raw: string, error: number][] = [
   ["POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", method],
-  ["HEAD / HTTP/1.1\r\n\r\n", method],
+  ["OPTIONS /announce HTTP/1.1\r\nHost: h\r\n\r\n", method],
+  ["HEADS / HTTP/1.1\r\n\r\n", method],
+  ["head / HTTP/1.1\r\n\r\n", method],
+  ["DELETE / HTTP/1.1\r\n\r\n", method],
+  ["TRACE / HTTP/1.1\r\n\r\n", method],
   ["OPTIONS * HTTP/1.1\r\n\r\n", method],
   ["CONNECT h:1 HTTP/1.1\r\n\r\n", method],
   ["GETX / HTTP/1.1\r\n\r\n", method],
   ["get / HTTP/1.1\r\n\r\n", method],
-  ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", method],
+  ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", version],
   ["GET / HTTP/2.0\r\n\r\n", version],
-  ["GET / HTTP/1.2\r\n\r\n", version],
+  ["HEAD / HTTP/3.0\r\n\r\n", version],
+  ["GET / HTTP/1.1\r\n\r\n", malformed],
+  ["GET / HTTP/1.2\r\n\r\n", malformed],
+  ["HEAD http://h/ HTTP/1.1\r\n\r\n", malformed],
+  ["GET / HTTP/1.1\r\nX-Host: h\r\n\r\n", malformed],
+  ["GET / HTTP/1.1\r\nHost: h\r\nhost: h\r\n\r\n", malformed],
+  ["GET / HTTP/1.0\r\nHost: h\r\nHost: i\r\n\r\n", malformed],
+  ["HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na", malformed],
   ["GET / HTTP/0.9\r\n\r\n", version],
   ["GET /\r\n\r\n", malformed],
   ["GET / http/1.1\r\n\r\n", malformed],
@@ -144,8 +167,8 @@ test("everything else is refused, and stays refused whatever follows", () => {
 });
 
 test("pipelined requests are read one after the other", () => {
-  const first = "GET /a?1 HTTP/1.1\r\n\r\n";
-  const second = "\r\nGET /b HTTP/1.1\r\nConnection: close\r\n\r\n";
+  const first = "GET /a?1 HTTP/1.1\r\nHost: h\r\n\r\n";
+  const second = "\r\nGET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
   const text = first + second;
   assert.equal(read(text), first.length);
   assert.equal(path(text), "/a");
@@ -173,16 +196,16 @@ test("header lines of one name are found from the last to the first", () => {
 });
 
 test("a request without headers has none", () => {
-  const text = "GET / HTTP/1.1\r\n\r\n";
+  const text = "GET / HTTP/1.0\r\n\r\n";
   assert.ok(read(text) > 0);
   assert.ok(!findHeader(bytesOf(text), request, "host", request.headersEnd, new HeaderValue()));
 });
 
 test("the end of a head is found when its last byte arrives, searching only what is new", () => {
   for (const [head, rest] of [
-    ["GET / HTTP/1.1\r\nA: b\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"],
+    ["GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"],
     ["GET / HTTP/1.1\n\n", "x"],
-    ["GET / HTTP/1.1\r\n\n", "x"],
+    ["GET / HTTP/1.1\r\nHost: h\r\n\n", "x"],
     ["GET / HTTP/1.1\n\r\n", "x"],
   ] as const) {
     const bytes = bytesOf(head + rest);

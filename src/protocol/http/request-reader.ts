@@ -1,4 +1,5 @@
 import { startsWithName } from "./ascii.ts";
+import { ascii } from "./byte-writer.ts";
 
 const tab = 0x09;
 const lf = 0x0a;
@@ -11,8 +12,14 @@ const colon = 0x3a;
 const question = 0x3f;
 const del = 0x7f;
 
+/** The methods of requests that are read. */
+export const Method = { get: 0, head: 1, options: 2 } as const;
+export type Method = (typeof Method)[keyof typeof Method];
+
 /** What a request's head says; reused. Offsets are into the bytes given to {@link readRequest}. */
 export class HttpRequest {
+  /** Set as soon as it is known, also where the request is refused for something else. */
+  method: Method = Method.get;
   /** First byte of the path, a `/`; a run of them at the front counts as one. */
   targetStart = 0;
   /** Where the path ends. Where `pathEnd < targetEnd`, a `?` stands here. */
@@ -20,7 +27,7 @@ export class HttpRequest {
   targetEnd = 0;
   /** Whether the client expects the connection to stay open. */
   keepAlive = false;
-  /** Minor version: HTTP/1.0 or HTTP/1.1. */
+  /** Minor version: HTTP/1.0, or HTTP/1.1 and what may follow it. */
   minor: 0 | 1 = 1;
   /** First byte of the first header line. */
   headersStart = 0;
@@ -54,22 +61,34 @@ for (let i = 0; i < 26; i++) isToken[0x41 + i] = isToken[0x61 + i] = 1;
 
 const maxEmptyLines = 4;
 const maxMethodLength = 32;
+const headMethod = ascii("HEAD ");
+const optionsRoot = ascii("OPTIONS / ");
+/** What an HTTP/2 client begins with. */
+const http2Preface = ascii("PRI ");
 /** `0` stands for any digit. */
-const versionShape = Uint8Array.from("HTTP/0.0\r\n", (character) => character.charCodeAt(0));
+const versionShape = ascii("HTTP/0.0\r\n");
 
 /**
- * Reads the head of one GET request from `bytes[start..end)`, the start of a request in a byte stream.
+ * Reads the head of one GET or HEAD request, or `OPTIONS /`, from `bytes[start..end)`, the start of a request in a byte
+ * stream. HAProxy checks servers by `OPTIONS /` unless it is told otherwise.
  *
  * Strict where two readers of one stream could disagree (RFC 9112 §2.2, §5.1, §11.2): lines end with CRLF only,
- * no folded lines, no blanks in or after a header's name, no control characters, and no body of any kind,
- * since a GET that has one is a mistake or an attack. Tolerant where trackers meet old or simple clients:
- * no `Host`, HTTP/1.0, absolute-form targets, raw bytes of 0x80 and more and any printable ASCII in the
+ * no folded lines, no blanks in or after a header's name, no control characters, one `Host` (HTTP/1.0 may have none), and
+ * no body of any kind, since a GET that has one is a mistake or an attack. A minor version above 1 is read as 1
+ * (RFC 9110 §2.5). Tolerant where trackers meet old or simple clients: HTTP/1.0, absolute-form targets, raw bytes of 0x80 and more and any printable ASCII in the
  * target, a few empty lines before the request.
  *
+ * @param needsHost  whether HTTP/1.1 without `Host` is refused
  * @returns bytes consumed (more than 0) when a whole head is there, and `request` is filled; 0 when more bytes
  * are needed; otherwise a {@link RequestError}, as early as it is certain. Never throws, never allocates.
  */
-export function readRequest(bytes: Uint8Array, start: number, end: number, request: HttpRequest): number {
+export function readRequest(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  request: HttpRequest,
+  needsHost = true,
+): number {
   let i = start;
   while (i < end && (bytes[i] === cr || bytes[i] === lf)) {
     if (bytes[i] === lf) return RequestError.malformed;
@@ -79,17 +98,20 @@ export function readRequest(bytes: Uint8Array, start: number, end: number, reque
     if (i - start > 2 * maxEmptyLines) return RequestError.malformed;
   }
 
+  request.method = Method.get;
+  let target = i + 4;
   if (
-    i + 4 > end ||
+    target > end ||
     bytes[i] !== 0x47 ||
     bytes[i + 1] !== 0x45 ||
     bytes[i + 2] !== 0x54 ||
     bytes[i + 3] !== space
   ) {
-    return refuseMethod(bytes, i, end);
+    const length = readMethod(bytes, i, end, request);
+    if (length <= 0) return length;
+    target = i + length;
   }
 
-  const target = i + 4;
   let queryMark = -1;
   for (i = target; i < end; i++) {
     const byte = bytes[i]!;
@@ -110,11 +132,12 @@ export function readRequest(bytes: Uint8Array, start: number, end: number, reque
     const wanted = versionShape[k]!;
     if (wanted === zero ? byte < zero || byte > 0x39 : byte !== wanted) return RequestError.malformed;
   }
-  const minor = bytes[i - 3]! - zero;
-  if (bytes[i - 5] !== 0x31 || minor > 1) return RequestError.version;
+  if (bytes[i - 5] !== 0x31) return RequestError.version;
+  const minor = bytes[i - 3] === zero ? 0 : 1;
 
   const headersStart = i;
   let connection = 0;
+  let hosts = 0;
   for (;;) {
     if (i === end) return 0;
     if (bytes[i] === cr) break;
@@ -132,7 +155,9 @@ export function readRequest(bytes: Uint8Array, start: number, end: number, reque
     if (bytes[i] !== cr) return RequestError.malformed;
     if (i + 1 === end) return 0;
     if (bytes[i + 1] !== lf) return RequestError.malformed;
-    if (nameLength === 10 && startsWithName(bytes, name, "connection")) {
+    if (nameLength === 4 && startsWithName(bytes, name, "host")) {
+      if (++hosts > 1) return RequestError.malformed;
+    } else if (nameLength === 10 && startsWithName(bytes, name, "connection")) {
       connection |= readConnection(bytes, value, i);
     } else if (nameLength === 14 && startsWithName(bytes, name, "content-length")) {
       if (!isZero(bytes, value, i)) return RequestError.malformed;
@@ -143,11 +168,12 @@ export function readRequest(bytes: Uint8Array, start: number, end: number, reque
   }
   if (i + 1 === end) return 0;
   if (bytes[i + 1] !== lf) return RequestError.malformed;
+  if (hosts === 0 && minor === 1 && needsHost) return RequestError.malformed;
 
   request.targetStart = targetStart;
   request.pathEnd = pathEnd;
   request.targetEnd = targetEnd;
-  request.minor = minor as 0 | 1;
+  request.minor = minor;
   request.keepAlive =
     (connection & Option.close) === 0 && (minor === 1 || (connection & Option.keepAlive) !== 0);
   request.headersStart = headersStart;
@@ -155,13 +181,34 @@ export function readRequest(bytes: Uint8Array, start: number, end: number, reque
   return i + 2 - start;
 }
 
-/** Tells another method from garbage and from a GET that has not arrived. */
-function refuseMethod(bytes: Uint8Array, at: number, end: number): number {
+/**
+ * Reads a method other than GET.
+ * @returns bytes before the target; 0 where a method has not arrived whole; or a {@link RequestError}
+ */
+function readMethod(bytes: Uint8Array, at: number, end: number, request: HttpRequest): number {
+  if (startsWith(bytes, at, end, headMethod)) {
+    request.method = Method.head;
+    return end - at < headMethod.length ? 0 : headMethod.length;
+  }
+  if (startsWith(bytes, at, end, optionsRoot)) {
+    request.method = Method.options;
+    return end - at < optionsRoot.length ? 0 : optionsRoot.length - 2;
+  }
+  if (startsWith(bytes, at, end, http2Preface)) {
+    return end - at < http2Preface.length ? 0 : RequestError.version;
+  }
   let i = at;
   while (i < end && isToken[bytes[i]!] === 1) i++;
   if (i - at > maxMethodLength) return RequestError.malformed;
   if (i === end) return 0;
   return i > at && bytes[i] === space ? RequestError.method : RequestError.malformed;
+}
+
+/** Tells whether the bytes begin with `text`, or may yet. */
+function startsWith(bytes: Uint8Array, at: number, end: number, text: Uint8Array): boolean {
+  const length = Math.min(end - at, text.length);
+  for (let i = 0; i < length; i++) if (bytes[at + i] !== text[i]) return false;
+  return true;
 }
 
 /** @returns offset of the path in a target of origin-form or absolute-form (RFC 9112 §3.2), or -1 */

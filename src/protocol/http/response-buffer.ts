@@ -33,6 +33,8 @@ export class ResponseBuffer {
   /** The response is `bytes[start..end)`, valid until the store or a writer gets this buffer again. */
   start = 0;
   end = 0;
+  /** Where its head ends and its body begins: all that a HEAD is answered with ends here. */
+  headEnd = 0;
   /** Offset of a body that does not consist of compact peers. */
   readonly bodyAt: number;
   /** Room for the order of a scrape's infohashes. */
@@ -56,7 +58,12 @@ export class ResponseBuffer {
   }
 }
 
-const okHead = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: ";
+/**
+ * What the heads of all responses have. Without `no-store` a cache in front (Varnish, nginx) answers the announces of others
+ * with the first response, and the tracker never hears of them.
+ */
+export const commonFields = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n";
+const okHead = `HTTP/1.1 200 OK\r\n${commonFields}Connection: `;
 const keepAliveHead = ascii(`${okHead}keep-alive\r\nContent-Length: `);
 const closeHead = ascii(`${okHead}close\r\nContent-Length: `);
 const headEnd = ascii("\r\n\r\n");
@@ -68,6 +75,7 @@ export function finishResponse(out: ResponseBuffer, body: number, end: number, k
   at = putNumberBefore(bytes, at, end - body);
   out.start = putBefore(bytes, at, keepAlive ? keepAliveHead : closeHead);
   out.end = end;
+  out.headEnd = body;
 }
 
 const encoder = new TextEncoder();

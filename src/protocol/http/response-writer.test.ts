@@ -26,7 +26,7 @@ function written(): string {
 
 function withHead(body: string, connection = "close"): string {
   return (
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n" +
     `Connection: ${connection}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
   );
 }
@@ -288,7 +288,7 @@ test("what is no tracker request gets a plain status", () => {
   const table: [status: PlainStatus, reason: string, more: string, body?: string][] = [
     [400, "Bad Request", ""],
     [404, "Not Found", "", notATracker],
-    [405, "Method Not Allowed", "Allow: GET\r\n"],
+    [405, "Method Not Allowed", "Allow: GET, HEAD\r\n"],
     [408, "Request Timeout", ""],
     [431, "Request Header Fields Too Large", ""],
     [505, "HTTP Version Not Supported", ""],
@@ -298,7 +298,7 @@ test("what is no tracker request gets a plain status", () => {
       writeStatus(out, status, keepAlive);
       assert.equal(
         written(),
-        `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n${more}` +
+        `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n${more}` +
           `Connection: ${keepAlive ? "keep-alive" : "close"}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       );
     }

@@ -4,7 +4,7 @@ import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import { type Address, formatIPv6 } from "../../ip/address.ts";
 import { ascii, digitCount, put, putBefore, putNumber, putNumberBefore } from "./byte-writer.ts";
-import { encodeText, finishResponse, type ResponseBuffer } from "./response-buffer.ts";
+import { commonFields, encodeText, finishResponse, type ResponseBuffer } from "./response-buffer.ts";
 
 export { ResponseBuffer } from "./response-buffer.ts";
 export { writeScrapeResponse } from "./scrape-response.ts";
@@ -214,6 +214,7 @@ function encodeFailure(error: ClientError): Uint8Array {
 }
 
 const reasons = {
+  200: "OK",
   400: "Bad Request",
   404: "Not Found",
   405: "Method Not Allowed",
@@ -228,24 +229,34 @@ const reasons = {
  */
 const notATracker = "d14:failure reason13:not a tracker8:retry in5:nevere";
 
-/** The statuses other than 200: the client does not speak to a tracker. */
+/** The body of `/`, for monitors and for people who look what is here. */
+const aTracker = "BitTorrent tracker\n";
+
+/** The statuses of what is neither announce nor scrape; 200 is for `/`. */
 export type PlainStatus = keyof typeof reasons;
 
-const plain = new Map<number, { keepAlive: Uint8Array; close: Uint8Array }>();
+const plain = new Map<number, { keepAlive: Uint8Array; close: Uint8Array; bodyLength: number }>();
+const bodies: Partial<Record<string, string>> = { 200: aTracker, 404: notATracker };
+const allowed: Partial<Record<string, string>> = { 200: "GET, HEAD, OPTIONS", 405: "GET, HEAD" };
 for (const [status, reason] of Object.entries(reasons)) {
-  const body = status === "404" ? notATracker : `${reason}\n`;
+  const body = bodies[status] ?? `${reason}\n`;
+  const allow = allowed[status];
   const response = (connection: string) =>
     ascii(
-      `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-        `${status === "405" ? "Allow: GET\r\n" : ""}Connection: ${connection}\r\n` +
-        `Content-Length: ${body.length}\r\n\r\n${body}`,
+      `HTTP/1.1 ${status} ${reason}\r\n${commonFields}${allow ? `Allow: ${allow}\r\n` : ""}` +
+        `Connection: ${connection}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
-  plain.set(Number(status), { keepAlive: response("keep-alive"), close: response("close") });
+  plain.set(Number(status), {
+    keepAlive: response("keep-alive"),
+    close: response("close"),
+    bodyLength: body.length,
+  });
 }
 
-/** Writes a response that is only a status, with its name as the body; for 404 see above. */
+/** Writes a response that is only a status, with its name as the body; for 200 and 404 see above. */
 export function writeStatus(out: ResponseBuffer, status: PlainStatus, keepAlive: boolean): void {
   const response = plain.get(status)!;
   out.start = out.bodyAt;
   out.end = put(out.bytes, out.bodyAt, keepAlive ? response.keepAlive : response.close);
+  out.headEnd = out.end - response.bodyLength;
 }
