@@ -12,6 +12,12 @@ export function toHex(bytes: Uint8Array, at = 0, length: number = infoHashLength
   return text;
 }
 
+/** Digits of the hash of a version 2 torrent (BEP 52), of which only the first 40 are announced. */
+export const longInfoHashDigits: number = 64;
+/** Says what to do with one. */
+export const longInfoHashRemedy: string =
+  "64 digits are a hash of BEP 52; torrents are announced by the first 40 of them, write those";
+
 /**
  * Parses an infohash written as 40 hexadecimal digits of either case.
  * @returns 20 fresh bytes, or undefined when the text is anything else.

@@ -1,5 +1,5 @@
 /** What the commands that talk to a tracker share: flags, arguments, reporting. */
-import { parseInfoHash } from "../bittorrent/info-hash.ts";
+import { longInfoHashRemedy, parseInfoHash } from "../bittorrent/info-hash.ts";
 import type { ClientOptions } from "../client/tracker-client.ts";
 import { TrackerError } from "../client/tracker-error.ts";
 import { parseDuration } from "../lib/duration.ts";
@@ -49,6 +49,7 @@ export function parseNumber(flag: string, text: string, least: number, most: num
 /** Parses an infohash. @returns 20 bytes. @throws UsageError */
 export function parseInfoHashArgument(text: string): Uint8Array {
   const infoHash = parseInfoHash(text);
+  if (/^[\da-f]{64}$/i.test(text)) throw new UsageError(longInfoHashRemedy);
   if (infoHash === undefined) throw new UsageError(`${text}: an infohash is 40 hexadecimal digits`);
   return infoHash;
 }

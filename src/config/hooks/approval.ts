@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { clientIdLength } from "../../bittorrent/client-id.ts";
-import { parseInfoHash } from "../../bittorrent/info-hash.ts";
+import { longInfoHashRemedy, parseInfoHash } from "../../bittorrent/info-hash.ts";
 import type { ClientApprovalOptions } from "../../hooks/client-approval/client-approval.ts";
 import type { TorrentApprovalOptions } from "../../hooks/torrent-approval/torrent-approval.ts";
 import type { FixedLists } from "../../middleware/access-list/key-approval.ts";
@@ -18,6 +18,7 @@ function clientId(item: string): string | undefined {
 
 function infoHash(item: string): string | undefined {
   if (parseInfoHash(item) !== undefined) return undefined;
+  if (/^[\da-f]{64}$/i.test(item)) return longInfoHashRemedy;
   const isHex = /^([\da-f]{2})*$/i.test(item);
   const wrong = isHex ? `hash ${item} is not 20 bytes` : `invalid hash ${item}`;
   return `${wrong}; expected 40 hexadecimal digits`;

@@ -8,7 +8,6 @@ import {
   type KeyApproval,
   type KeyCheck,
 } from "../../middleware/access-list/key-approval.ts";
-import { quoted } from "../../middleware/access-list/read-list.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 
@@ -69,7 +68,7 @@ function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Arr
   const isWhole = after === end || (after < end && (bytes[after] === 0x20 || bytes[after] === 0x09));
   for (let i = 0; i < clientIdLength; i++) {
     if (!isWhole || bytes[start + i]! <= 0x20)
-      return `not a client ID: ${quoted(bytes, start, end)}; expected 6 bytes, or a comment after #`;
+      return `not a client ID: ${end - start} bytes; expected 6 bytes, or a comment after #`;
     out[i] = bytes[start + i]!;
   }
   return undefined;

@@ -109,8 +109,12 @@ class NetworkCollector implements ListCollector {
       this.#builder.add(this.#address, simple, values[kind]);
       return undefined;
     }
+    const text = Buffer.from(bytes.subarray(start, to)).toString("latin1");
+    // Quoted only where it looks like a network: a wrong file may hold a secret.
+    if (!/^[\da-f]*[.:][\da-f.:]*(\/\d*)?$/i.test(text))
+      return "not a network; write 10.0.0.0/8 or 2001:db8::/32";
     try {
-      const { address, prefix } = parseNetwork(Buffer.from(bytes.subarray(start, to)).toString("latin1"));
+      const { address, prefix } = parseNetwork(text);
       this.#builder.add(address, prefix, values[kind]);
       return undefined;
     } catch (error) {

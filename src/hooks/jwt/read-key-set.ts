@@ -68,8 +68,8 @@ export function parseKeySet(text: string): JWK[] {
   let document: unknown;
   try {
     document = JSON.parse(text.replace(/^\ufeff/, ""));
-  } catch (error) {
-    throw new Error("not JSON", { cause: error });
+  } catch {
+    throw new Error("not JSON"); // the cause would quote what may be a secret
   }
   const { keys } = (document ?? {}) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('not a JSON Web Key Set: there is no list "keys"');

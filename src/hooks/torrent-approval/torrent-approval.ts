@@ -1,5 +1,10 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
-import { infoHashLength, parseInfoHash } from "../../bittorrent/info-hash.ts";
+import {
+  infoHashLength,
+  longInfoHashDigits,
+  longInfoHashRemedy,
+  parseInfoHash,
+} from "../../bittorrent/info-hash.ts";
 import { hexDigit } from "../../ip/address.ts";
 import { KeySet } from "../../lib/hash-set.ts";
 import {
@@ -11,7 +16,6 @@ import {
   type KeyCheck,
 } from "../../middleware/access-list/key-approval.ts";
 import type { ListKind } from "../../middleware/access-list/list-format.ts";
-import { quoted } from "../../middleware/access-list/read-list.ts";
 import type { SwapListener } from "../../middleware/access-list/shared-list.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
@@ -67,6 +71,7 @@ function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
   for (const [list, infoHashes] of Object.entries({ whitelist, blacklist })) {
     for (const text of infoHashes) {
       if (!/^([0-9a-f]{2})*$/i.test(text)) throw new RangeError(`${list} : invalid hash ${text}`);
+      if (text.length === longInfoHashDigits) throw new RangeError(`${list} : ${longInfoHashRemedy}`);
       if (!parseInfoHash(text)) throw new RangeError(`${list} : hash ${text} is not 20 bytes`);
     }
   }
@@ -85,8 +90,13 @@ function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Arr
   return undefined;
 }
 
+/** Says what is wrong without quoting it: the file may be another than was meant, and hold a secret. */
 function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
-  return `not an infohash: ${quoted(bytes, start, end)}; expected 40 hexadecimal digits, or a comment after #`;
+  let digits = start;
+  while (digits < end && hexDigit(bytes[digits]!) >= 0) digits++;
+  if (digits - start === longInfoHashDigits) return `not an infohash: ${longInfoHashRemedy}`;
+  const found = digits === end ? `${digits - start} hexadecimal digits` : `${end - start} characters`;
+  return `not an infohash: ${found}; expected 40 hexadecimal digits, or a comment after #`;
 }
 
 /**

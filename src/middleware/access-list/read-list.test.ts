@@ -34,6 +34,11 @@ const rows: [name: string, list: string | Uint8Array, result: string[] | string]
     "\r\n\t one two \r\n\r\n\n  three\r\n",
     ["one two", "three"],
   ],
+  ["carriage returns alone", "one\rtwo\r\r# three\rfour", ["one", "two", "four"]],
+  ["all kinds of lines", "one\rtwo\nthree\r\nfour\r", ["one", "two", "three", "four"]],
+  ["a wrong line among carriage returns", "one\r\rwrong\rtwo", "3: it is wrong"],
+  ["a wrong line after CRLF", "one\r\n\r\nwrong\r\n", "3: it is wrong"],
+  ["not UTF-8 after a carriage return", Buffer.from("one\r# \xff\rtwo\r", "latin1"), "2: not UTF-8"],
   ["comments", "# a\n  ; b\none # c\n#[\n", ["one # c"]],
   ["a comment alone is a list without entries", "# nothing yet\n", []],
   ["blank lines alone", "\n\n", []],
@@ -58,7 +63,7 @@ const rows: [name: string, list: string | Uint8Array, result: string[] | string]
   ["a comma too many", '["one",]', '1: expected a text, got "]"'],
   ["no comma", '["one" "two"]', '1: expected , or ], got "\\""'],
   ["more behind it", '["one"]\n["two"]', '2: expected nothing, got "["'],
-  ["an escape", '["\\u0041"]', '1: not an entry: "\\\\u0041"'],
+  ["an escape", '["\\u0041"]', "1: an entry with an escape or a control character"],
 ];
 
 describe("a list", () => {

@@ -20,13 +20,24 @@ const stepBytes = 16_384;
 /** Longest line. */
 const maxLine = 65_536;
 
-const [tab, newline, space, quote, hash, comma, semicolon, openBracket, backslash, closeBracket] = [
-  0x09, 0x0a, 0x20, 0x22, 0x23, 0x2c, 0x3b, 0x5b, 0x5c, 0x5d,
-];
+const [
+  tab,
+  newline,
+  carriageReturn,
+  space,
+  quote,
+  hash,
+  comma,
+  semicolon,
+  openBracket,
+  backslash,
+  closeBracket,
+] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x23, 0x2c, 0x3b, 0x5b, 0x5c, 0x5d];
 
 /**
  * Reads a list as it comes: an entry a line, where blank lines and those that begin with `#` or `;` are comments; or a JSON
- * array of texts, which is told by its bracket. UTF-8, with or without a byte order mark.
+ * array of texts, which is told by its bracket. UTF-8, with or without a byte order mark. Lines end with LF, CRLF or CR. What
+ * is wrong is described, not quoted: a wrong file may hold a secret.
  * @throws ListError at the first thing that is wrong; a list without a single byte is, because that is what is left where
  *   somebody has just begun to write
  */
@@ -89,12 +100,14 @@ class LineReader {
 
   /** @returns how much of it was read: whole lines */
   read(bytes: Uint8Array): number {
-    const end = bytes.lastIndexOf(newline) + 1;
+    // A CR at the very end may be half of a CRLF.
+    const lastReturn = bytes.length < 2 ? -1 : bytes.lastIndexOf(carriageReturn, bytes.length - 2);
+    const end = Math.max(bytes.lastIndexOf(newline), lastReturn) + 1;
     if (end > 0 && !isUtf8(bytes.subarray(0, end))) this.#refuseEncoding(bytes, end);
     for (let at = 0; at < end; ) {
-      const to = bytes.indexOf(newline, at);
+      const to = lineEnd(bytes, at);
       this.#readLine(bytes, at, to);
-      at = to + 1;
+      at = nextLine(bytes, to);
     }
     return end;
   }
@@ -116,13 +129,23 @@ class LineReader {
 
   #refuseEncoding(bytes: Uint8Array, end: number): never {
     for (let at = 0; at < end; ) {
-      const to = bytes.indexOf(newline, at) + 1;
-      if (!isUtf8(bytes.subarray(at, to))) break;
+      const next = nextLine(bytes, lineEnd(bytes, at));
+      if (!isUtf8(bytes.subarray(at, next))) break;
       this.line++;
-      at = to;
+      at = next;
     }
     throw new ListError(this.line, "not UTF-8");
   }
+}
+
+/** Where the line at `at` ends; there is an end. */
+function lineEnd(bytes: Uint8Array, at: number): number {
+  while (bytes[at] !== newline && bytes[at] !== carriageReturn) at++;
+  return at;
+}
+
+function nextLine(bytes: Uint8Array, end: number): number {
+  return end + (bytes[end] === carriageReturn && bytes[end + 1] === newline ? 2 : 1);
 }
 
 /** What may come next in an array. */
@@ -153,7 +176,11 @@ class ArrayReader {
         this.#readText(bytes, at + 1, end);
         this.#expected = ", or ]";
         at = end;
-      } else throw new ListError(this.line, `expected ${expected}, got ${quoted(bytes, at, at + 1)}`);
+      } else
+        throw new ListError(
+          this.line,
+          `expected ${expected}, got ${JSON.stringify(String.fromCharCode(byte))}`,
+        );
     }
     return bytes.length;
   }
@@ -167,15 +194,9 @@ class ArrayReader {
   #readText(bytes: Uint8Array, start: number, end: number): void {
     for (let at = start; at < end; at++) {
       if (bytes[at] === backslash || bytes[at]! < space)
-        throw new ListError(this.line, `not an entry: ${quoted(bytes, start, end)}`);
+        throw new ListError(this.line, "an entry with an escape or a control character");
     }
     const wrong = this.#take(bytes, start, end);
     if (wrong !== undefined) throw new ListError(this.line, wrong);
   }
-}
-
-/** The bytes as text for messages, cut where it is long. */
-export function quoted(bytes: Uint8Array, start: number, end: number): string {
-  const text = Buffer.from(bytes.subarray(start, Math.min(end, start + 60))).toString("utf8");
-  return JSON.stringify(text) + (end - start > 60 ? "..." : "");
 }
