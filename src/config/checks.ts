@@ -1,5 +1,5 @@
 import { validateRoutes } from "../protocol/router.ts";
-import type { RedisStoreConfig } from "../storage/redis/config.ts";
+import { type Broker, type RedisStoreConfig, readBroker } from "../storage/redis/config.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./diagnostics.ts";
 import { checkHookFiles } from "./hook-files.ts";
@@ -144,7 +144,7 @@ function checkTls(config: Config, report: CheckReport, given: Record<string, Pla
 
 function checkRedis(redis: RedisStoreConfig, report: CheckReport): void {
   const at = (key: string): Path => ["storage", "config", key];
-  const [first, ...others] = redis.broker.map((url) => new URL(url));
+  const [first, ...others] = redis.broker.map(readBroker);
   if (first === undefined) {
     report.error(at("redis_broker"), "must name the engine, as redis://127.0.0.1:6379/0");
     return;
@@ -153,16 +153,16 @@ function checkRedis(redis: RedisStoreConfig, report: CheckReport): void {
   if (others.length > 0 && redis.topology === "single") {
     report.error(at("redis_broker"), 'several servers need redis_topology "sentinel" or "cluster"');
   }
-  const shared = ({ protocol, username, password, pathname }: URL): string =>
-    JSON.stringify([protocol, username, password, pathname]);
+  const shared = ({ isTls, username, password, database }: Broker): string =>
+    JSON.stringify([isTls, username, password, database]);
   if (others.some((other) => shared(other) !== shared(first))) {
     report.error(at("redis_broker"), "all servers must have one user, password, database and way of TLS");
   }
-  if (redis.topology === "cluster" && Number(first.pathname.slice(1)) !== 0) {
+  if (redis.topology === "cluster" && first.database !== 0) {
     report.error(at("redis_broker"), "a cluster has only database 0");
   }
   if (redis.ca === undefined) return;
-  if (first.protocol !== "rediss:") {
+  if (!first.isTls) {
     report.warning(at("redis_ca_path"), "has no effect without rediss:// in redis_broker");
   }
   const read = readAuthorities(redis.ca);

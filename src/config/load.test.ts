@@ -522,7 +522,7 @@ test("a store behind an engine", () => {
   const chihayas =
     "redis_broker: 'redis://secret@127.0.0.1:6379/0', redis_read_timeout: 15s, redis_write_timeout: 15s, " +
     "redis_connect_timeout: 15s, gc_interval: 3m, peer_lifetime: 31m, prometheus_reporting_interval: 1s";
-  assert.deepEqual(brokerOf(chihayas), ["redis://:secret@127.0.0.1:6379/0"]);
+  assert.deepEqual(brokerOf(chihayas), ["redis://secret@127.0.0.1:6379/0"]);
   assert.deepEqual(warningsOf(redis(chihayas)), []);
   assert.deepEqual(
     brokerOf(`redis_broker_file: ${JSON.stringify(file("broker", "rediss://me:p%40ss@h:1/2\n"))}`),
@@ -548,10 +548,8 @@ test("a store behind an engine", () => {
       "redis_broker: 'http://u:hunter2@h'",
       `redis_broker: expected a URL such as ${example}, or with rediss:// for TLS`,
     ],
-    [
-      "redis_broker: 'redis://u:hun#ter2@h'",
-      `redis_broker: not a URL; percent-encode what is special in user and password, as in ${example}`,
-    ],
+    ["redis_broker: 'redis://u:hunter2@h:x'", `redis_broker: not a URL; expected one such as ${example}`],
+    ["redis_broker: 'redis://u:hunter2@:1'", `redis_broker: names no host; an example is ${example}`],
     [
       "redis_broker: 'redis://u:hunter2@h/x'",
       `redis_broker: after the host comes only the number of the database, as in ${example}`,

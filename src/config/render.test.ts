@@ -49,6 +49,7 @@ test("the other store of the example file works when its comments are removed", 
     peerIds: false,
     sampleCache: 0,
     onFailure: "refuse",
+    maxClockSkew: 5,
     maxLocalPeers: 250_000,
   });
 });

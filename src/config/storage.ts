@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { mostPeers } from "../storage/memory/layout.ts";
-import type { RedisStoreConfig } from "../storage/redis/config.ts";
+import { parseBroker, type RedisStoreConfig } from "../storage/redis/config.ts";
 import type { StorageConfig } from "./config.ts";
 import { quote } from "./diagnostics.ts";
 import { boolean, choice, duration, facts, integer, list, text } from "./values.ts";
@@ -40,22 +40,10 @@ const memory = z
     peerIds: memory.peer_ids,
   }));
 
-/** What is wrong with the URL of an engine. Never shows it: it may hold a password. */
+/** What is wrong with the URL of a Redis server. Never shows it: it may hold a password. */
 export function brokerProblem(url: string): string | undefined {
-  const example = "redis://user:password@127.0.0.1:6379/0";
-  if (!/^rediss?:\/\//.test(url)) return `expected a URL such as ${example}, or with rediss:// for TLS`;
-  if (!URL.canParse(url))
-    return `not a URL; percent-encode what is special in user and password, as in ${example}`;
-  const { hostname, pathname, search, hash } = new URL(url);
-  if (hostname === "") return `names no host; an example is ${example}`;
-  if (!/^\/?\d*$/.test(pathname) || search + hash !== "")
-    return `after the host comes only the number of the database, as in ${example}`;
-  return undefined;
-}
-
-/** One name before the host is the password, as in Chihaya and redis-cli. */
-export function withPassword(url: string): string {
-  return url.replace(/^(rediss?:\/\/)([^:@/]+)@/, "$1:$2@");
+  const broker = parseBroker(url);
+  return typeof broker === "string" ? broker : undefined;
 }
 
 const redis = z
@@ -64,12 +52,12 @@ const redis = z
       check: brokerProblem,
       restart: true,
       secret: true,
-      mask: (url) => url.replace(/\/\/[^/]*@/g, "//********@"),
+      mask: (url) => url.replace(/\/\/.*@/s, "//********@"),
     })
       .prefault(["redis://127.0.0.1:6379/0"])
       .describe(
-        "The engine, as `redis://user:password@host:port/db`; `rediss://` is TLS. Several are the sentinels, or some " +
-          "nodes of a cluster.",
+        "The Redis server, as `redis://user:password@host:port/db`; `rediss://` is TLS. Several are the sentinels, or some " +
+          "nodes of a cluster. The password may hold any character; `%` with two hexadecimal digits is decoded.",
       ),
     redis_broker_file: text({ restart: true }).prefault("").describe("File to read `redis_broker` from."),
     redis_topology: choice(["single", "sentinel", "cluster"], { restart: true })
@@ -122,7 +110,7 @@ const redis = z
   })
   .transform(
     (redis): RedisStoreConfig => ({
-      broker: redis.redis_broker.map(withPassword),
+      broker: redis.redis_broker,
       topology: redis.redis_topology,
       sentinelMaster: redis.redis_sentinel_master,
       ca: redis.redis_ca_path === "" ? undefined : redis.redis_ca_path, // its content, once all else is known to be right

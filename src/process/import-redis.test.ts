@@ -55,11 +55,23 @@ test("what Chihaya has in Redis is taken over, once and again", { skip: withoutR
   await set("IPv4", "IPv4_S_nothing", 0);
 
   const before = await server.cli("DBSIZE");
-  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1, refused: 0 });
-  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1, refused: 0 });
+  assert.deepEqual(await importFromChihaya(config, server.url, assert.fail), {
+    imported: 4,
+    expired: 1,
+    refused: 0,
+  });
+  assert.deepEqual(await importFromChihaya(config, server.url, assert.fail), {
+    imported: 4,
+    expired: 1,
+    refused: 0,
+  });
   await set(`IPv4_L_${torrent}`, peer(1005, "01020308"), 60);
   await server.cli("CONFIG", "SET", "maxmemory", "1");
-  assert.deepEqual(await importFromChihaya(config, server.url), { imported: 4, expired: 1, refused: 1 });
+  assert.deepEqual(await importFromChihaya(config, server.url, assert.fail), {
+    imported: 4,
+    expired: 1,
+    refused: 1,
+  });
   await server.cli("CONFIG", "SET", "maxmemory", "0");
   const store = await openStore(t, config);
   const swarms: { family: number; seeders: number; leechers: number }[] = [];
@@ -74,6 +86,47 @@ test("what Chihaya has in Redis is taken over, once and again", { skip: withoutR
   );
   assert.match(before, /^5\n/); // and Chihaya's keys are still there
   assert.equal(await server.cli("HLEN", `IPv4_L_${torrent}`), "6\n");
+});
+
+test("keys of another type are named, and peers without a time are not counted as imported", {
+  skip: withoutRedis,
+}, async (t) => {
+  const server = await startRedisServer();
+  t.after(() => server.stop());
+  const loaded = loadConfig({
+    env: {},
+    set: ["storage.name=redis", `storage.config.redis_broker=${server.url}`],
+  });
+  assert.ok(loaded.ok && loaded.config.storage.name === "redis");
+  const { config } = loaded.config.storage;
+  const port = await createNodeRedisPort(config, () => undefined);
+  await port.connect();
+  t.after(() => port.close());
+  const [good, string, list] = ["00", "01", "02"].map((end) => `IPv4_L_${torrent.slice(2)}${end}`) as [
+    string,
+    string,
+    string,
+  ];
+  const send = async (name: string, key: string, ...args: (string | Buffer)[]): Promise<unknown> =>
+    port.send(Buffer.from(key), [name, key, ...args]);
+  for (const swarm of [string, list, good]) await send("HSET", "IPv4", swarm, nanoseconds(0));
+  await send("SET", "IPv6", "no hash");
+  await send("SET", string, "no hash");
+  await send("RPUSH", list, "no hash");
+  const times = ["", "soon", "NaN", "-5", "1e30", "17e17", nanoseconds(60), nanoseconds(-86_400)];
+  for (const [n, time] of times.entries()) await send("HSET", good, peer(1001 + n, "01020304"), time);
+  const skipped: string[] = [];
+  const report = await importFromChihaya(config, server.url, (what) => skipped.push(what));
+  assert.deepEqual(report, { imported: 2, expired: 0, refused: 0 });
+  assert.deepEqual(
+    skipped.sort(),
+    [
+      "6 peers have no time of an announce and were left out",
+      ...[string, list, "IPv6"].map((key) => `the key ${key} is no hash and was left out`),
+    ].sort(),
+  );
+  const { leechers } = await (await openStore(t, config)).statistics();
+  assert.equal(leechers, 2);
 });
 
 test("what Chihaya has on a single server is taken over into a cluster", {
@@ -107,8 +160,8 @@ test("what Chihaya has on a single server is taken over into a cluster", {
   }
   source.close();
   const report = { imported: 600, expired: 0, refused: 0 };
-  assert.deepEqual(await importFromChihaya(config, server.url), report);
-  assert.deepEqual(await importFromChihaya(config, server.url), report, "again");
+  assert.deepEqual(await importFromChihaya(config, server.url, assert.fail), report);
+  assert.deepEqual(await importFromChihaya(config, server.url, assert.fail), report, "again");
   const store = await openStore(t, config);
   const { swarms, seeders, leechers } = await store.statistics();
   assert.deepEqual({ swarms, seeders, leechers }, { swarms: 200, seeders: 300, leechers: 300 });
@@ -127,7 +180,7 @@ test("an engine that is not there is named, without its password", { skip: witho
     ],
   });
   assert.ok(loaded.ok && loaded.config.storage.name === "redis");
-  await assert.rejects(importFromChihaya(loaded.config.storage.config, url), (error: Error) => {
+  await assert.rejects(importFromChihaya(loaded.config.storage.config, url, assert.fail), (error: Error) => {
     assert.match(error.message, /^cannot read Chihaya's engine: /);
     assert.doesNotMatch(error.message, /hunter2/);
     return true;

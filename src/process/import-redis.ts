@@ -21,9 +21,14 @@ export interface ImportReport {
  * run meanwhile: what is newer stays.
  * @param config  of the store
  * @param from  URL of Chihaya's engine
+ * @param onSkipped  hears, as a sentence, what is left out because it cannot be read
  * @throws Error where one of the engines cannot be used
  */
-export async function importFromChihaya(config: RedisStoreConfig, from: string): Promise<ImportReport> {
+export async function importFromChihaya(
+  config: RedisStoreConfig,
+  from: string,
+  onSkipped: (what: string) => void,
+): Promise<ImportReport> {
   let lastError = "";
   const onError = (error: Error): void => {
     lastError = error.message;
@@ -39,14 +44,20 @@ export async function importFromChihaya(config: RedisStoreConfig, from: string):
       checkEngine(await createNodeRedisPort(ofConfig, onPortError), () => undefined),
   });
   const report: ImportReport = { imported: 0, expired: 0, refused: 0 };
+  let timeless = 0;
+  const onBadKey = (key: string): void => onSkipped(`the key ${key} is no hash and was left out`);
   async function* living(): AsyncGenerator<PastAnnounce> {
     for (const node of await source.masters()) {
-      for await (const past of readChihaya(node)) {
-        const isExpired = past.unixSeconds <= clock.unixSeconds - config.peerLifetime;
-        report[isExpired ? "expired" : "imported"]++;
-        if (!isExpired) yield past;
+      for await (const { request, unixSeconds } of readChihaya(node, onBadKey)) {
+        if (Number.isNaN(unixSeconds)) timeless++;
+        else if (unixSeconds <= clock.unixSeconds - config.peerLifetime) report.expired++;
+        else {
+          report.imported++;
+          yield { request, unixSeconds: Math.min(unixSeconds, clock.unixSeconds) };
+        }
       }
     }
+    if (timeless > 0) onSkipped(`${timeless} peers have no time of an announce and were left out`);
   }
   try {
     await source.connect().catch((cause: Error) => {

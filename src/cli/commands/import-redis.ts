@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { formatDiagnostics } from "../../config/diagnostics.ts";
 import { loadConfig } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
-import { brokerProblem, withPassword } from "../../config/storage.ts";
+import { brokerProblem } from "../../config/storage.ts";
 import { ExitCode } from "../command.ts";
 
 export const help = `Takes over the swarms that Chihaya has in Redis, into the store "redis" of the configuration.
@@ -50,7 +50,7 @@ export async function run(args: string[]): Promise<number> {
   }
   const { importFromChihaya } = await import("../../process/import-redis.ts");
   try {
-    const { imported, expired, refused } = await importFromChihaya(storage.config, withPassword(from));
+    const { imported, expired, refused } = await importFromChihaya(storage.config, from, say);
     process.stdout.write(`imported ${imported} peers; ${expired} had expired\n`);
     if (refused > 0) {
       say(`the engine was full and left ${refused} peers out; raise its maxmemory and import again`);

@@ -8,6 +8,7 @@ import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { startRedisCluster, startRedisSentinels } from "../../../test/support/redis-groups.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import { brokerProblem } from "../../config/storage.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import type { RedisStoreConfig } from "./config.ts";
@@ -98,7 +99,7 @@ describe("access to the engine", { skip: withoutRedis }, () => {
       await port.connect();
       const [node] = await port.masters();
       const found: number[] = [];
-      for await (const { request } of readChihaya(node!)) found.push(request.port);
+      for await (const { request } of readChihaya(node!, assert.fail)) found.push(request.port);
       assert.deepEqual(found, [0x4142]);
     } finally {
       port.close();
@@ -131,6 +132,59 @@ describe("access to the engine", { skip: withoutRedis }, () => {
       await cluster.stop();
     }
   });
+
+  test("a password of any characters is taken by check-config and by the server", async () => {
+    const password = "1/2%#?@%zz:";
+    const server = await startRedisServer(["--requirepass", password]);
+    try {
+      for (const text of [password, encodeURIComponent(password)]) {
+        const broker = `redis://:${text}@127.0.0.1:${server.port}/0`;
+        assert.equal(brokerProblem(broker), undefined);
+        const store = createStore(broker);
+        await store.start();
+        store.stop();
+      }
+    } finally {
+      await server.stop();
+    }
+  });
+
+  // What is forbidden, and the commands that the error names: one that the script uses forbids EVALSHA nothing.
+  for (const [rules, names] of [
+    ["-evalsha", "EVALSHA"],
+    ["-eval", "EVAL"],
+    ["-hset", "HSET"],
+    ["-hmget", "HMGET"],
+    ["-hget", "HGET"],
+    ["-hdel", "HDEL"],
+    ["-del", "DEL"],
+    ["-expire", "EXPIRE"],
+    ["-unlink", "UNLINK"],
+    ["-@hash", "HSET, HGET, HMGET, HDEL"],
+    ["resetkeys ~other:*", "EVAL, EVALSHA, HSET, EXPIRE, HGET, HMGET, HDEL, DEL, UNLINK"],
+  ] as const) {
+    test(`a user with ${rules} is refused at the start, and the error names ${names}`, async () => {
+      const server = await startRedisServer();
+      const user = ["on", ">secret", "~test:*", "-@all", ...commands, ...rules.split(" ")];
+      assert.match(await server.cli("ACL", "SETUSER", "tracker", ...user), /OK/);
+      const broker = `redis://tracker:secret@127.0.0.1:${server.port}/0`;
+      const store = createStore(broker, { onFailure: "serve" });
+      try {
+        await assert.rejects(
+          async () => createStore(broker).start(),
+          (error: Error) => error.message.includes(`it may not run ${names} on this store's keys`),
+        );
+        await store.start();
+        assert.match(`${store.readiness}`, /lacks permissions/);
+        assert.match(await server.cli("ACL", "SETUSER", "tracker", "~test:*", ...commands), /OK/);
+        while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 20));
+        assert.doesNotMatch(await server.cli("KEYS", "*"), /test/, "the probe leaves nothing behind");
+      } finally {
+        store.stop();
+        await server.stop();
+      }
+    });
+  }
 
   test("a wrong password is said at the start, without it", async () => {
     const server = await startRedisServer(["--requirepass", "right"]);

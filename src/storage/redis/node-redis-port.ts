@@ -1,6 +1,6 @@
 import { within } from "../../lib/with-timeout.ts";
 import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
-import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
+import { type RedisStoreConfig, readBroker, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
 type Library = typeof import("@redis/client");
@@ -39,25 +39,22 @@ export async function createNodeRedisPort(
   });
 }
 
-/** Where a broker is; an IPv6 address goes without its brackets. */
+/** Where a server is. */
 function placeOf(url: string, defaultPort: number): { host: string; port: number } {
-  const { hostname, port } = new URL(url);
-  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port || defaultPort) };
+  const { host, port } = readBroker(url);
+  return { host, port: port || defaultPort };
 }
 
 /** User and password of the first broker, which are those of all. */
 function credentialsOf({ broker }: RedisStoreConfig): BasicAuth {
-  const { username, password } = new URL(broker[0]!);
-  return {
-    ...(username === "" ? {} : { username: decodeURIComponent(username) }),
-    ...(password === "" ? {} : { password: decodeURIComponent(password) }),
-  };
+  const { username, password } = readBroker(broker[0]!);
+  return { ...(username === "" ? {} : { username }), ...(password === "" ? {} : { password }) };
 }
 
 /** What all connections have in common. */
 function optionsOf(config: RedisStoreConfig) {
   const { broker, ca, connectTimeout } = config;
-  const { protocol } = new URL(broker[0]!);
+  const { isTls } = readBroker(broker[0]!);
   return {
     RESP: 2 as const,
     disableOfflineQueue: true,
@@ -66,7 +63,7 @@ function optionsOf(config: RedisStoreConfig) {
     socket: {
       connectTimeout: connectTimeout * 1000,
       reconnectStrategy: reconnectDelay,
-      ...(protocol === "rediss:" ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : {}),
+      ...(isTls ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : {}),
     },
   };
 }
@@ -127,7 +124,7 @@ function connect(library: Library, config: RedisStoreConfig): Connection {
   const options = optionsOf(config);
   const ofReplies = replyOptions(library);
   const [first] = config.broker as [string];
-  const database = Number(new URL(first).pathname.slice(1) || 0);
+  const { database } = readBroker(first);
   if (config.topology === "single") {
     const socket = { ...options.socket, ...placeOf(first, 6379) };
     const client = library.createClient({ ...options, database, socket });
