@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 
 /** Whether this machine has IPv6 on its loopback interface. */
@@ -44,4 +44,17 @@ async function isFree(port: number): Promise<boolean> {
     }
   }
   return true;
+}
+
+/** Whether a program listens on a TCP port of 127.0.0.1. */
+export async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }

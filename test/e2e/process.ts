@@ -5,6 +5,8 @@ import type { Socket } from "node:net";
 /** A program that runs beside the test. */
 export interface RunningProcess {
   readonly name: string;
+  /** Its process id; 0 if it could not be started. */
+  readonly pid: number;
   /** Its exit code or the signal that ended it; undefined while it runs. */
   readonly ended: number | string | undefined;
   /** The last 8,000 characters that it wrote. */
@@ -29,11 +31,15 @@ export function startProcess(
   name: string,
   command: string,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  { env = {}, cwd }: { env?: Readonly<Record<string, string>>; cwd?: string } = {},
 ): RunningProcess {
   let output = "";
   let ended: number | string | undefined;
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+  });
   running.add(child);
   const exited = new Promise<void>((resolve) => {
     const end = (how: number | string) => {
@@ -51,6 +57,7 @@ export function startProcess(
   child.unref();
   return {
     name,
+    pid: child.pid ?? 0,
     get ended() {
       return ended;
     },

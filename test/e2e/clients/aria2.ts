@@ -37,6 +37,8 @@ export const aria2: TorrentClient = {
     }
     // it seeds until it is stopped: with --seed-time=0 it would end without announcing its completion
     args.push("--seed-ratio=0.0", `--check-integrity=${task.role === "seed"}`);
-    return startProcess(`aria2 (${task.role})`, "aria2c", [...args, task.torrent], { HOME: task.state });
+    return startProcess(`aria2 (${task.role})`, "aria2c", [...args, task.torrent], {
+      env: { HOME: task.state },
+    });
   },
 };

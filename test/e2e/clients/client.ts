@@ -22,6 +22,8 @@ export interface TorrentClient {
   name: string;
   /** Where it comes from, for the reason of a skipped test. */
   package: string;
+  /** Whether it may leave its swarm without announcing that it stops, over HTTP or over UDP. */
+  leavesSilently?: { http: boolean; udp: boolean };
   /** Whether it is there. */
   isInstalled(): Promise<boolean>;
   /** Starts it on one torrent; it runs until it is stopped. */

@@ -53,7 +53,6 @@ def main() -> None:
     while not stopped and time.monotonic() < deadline:
         session.wait_for_alert(100)
         stopped = any(alert.what() == "tracker_reply" for alert in session.pop_alerts())
-    session.abort()
 
 
 main()

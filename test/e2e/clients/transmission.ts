@@ -11,6 +11,7 @@ export const transmission: TorrentClient = {
   name: "transmission",
   package: "transmission-cli",
   isInstalled: () => canRun("transmission-cli", ["--version"]),
+  leavesSilently: { http: true, udp: false }, // it ends before its last announce over HTTP is on its way
   async start(task) {
     const settings = {
       "bind-address-ipv4": "127.0.0.1",
@@ -32,7 +33,7 @@ export const transmission: TorrentClient = {
       task.torrent,
     ];
     const start = () =>
-      startProcess(`transmission (${task.role})`, "transmission-cli", args, { HOME: task.state });
+      startProcess(`transmission (${task.role})`, "transmission-cli", args, { env: { HOME: task.state } });
     return task.role === "seed" ? startUntilItStays(start) : start();
   },
 };
@@ -50,6 +51,9 @@ function startUntilItStays(start: () => RunningProcess): RunningProcess {
   let isStopping = false;
   return {
     name: process.name,
+    get pid() {
+      return process.pid;
+    },
     get ended() {
       if (process.ended === 0 && !isStopping && starts++ < mostStarts) process = start();
       return process.ended;
