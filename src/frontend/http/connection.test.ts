@@ -622,6 +622,13 @@ test("with proxyProtocol a trusted proxy must begin with a PROXY header, and nob
   local.send(`PROXY UNKNOWN\r\n${announce()}`);
   assert.equal(addressOf(), "10.0.0.1");
 
+  const version2 = "\r\n\r\n\0\r\nQUIT\n";
+  for (const unnamed of ["PROXY UNKNOWN\r\n", `${version2} \0\0\0`, `${version2}!\0\0\0`]) {
+    const { send } = open("10.0.0.1");
+    send(unnamed + announce({}, "X-Forwarded-For: 203.0.113.6\r\n"));
+    assert.equal(addressOf(), "10.0.0.1", "a header that only the client can have written does not count");
+  }
+
   const chained = open("10.0.0.1");
   chained.send(line.replace("203.0.113.5", "10.0.0.7") + announce({}, "X-Forwarded-For: 203.0.113.6\r\n"));
   assert.equal(addressOf(), "203.0.113.6", "the header counts where the PROXY line names a trusted proxy");

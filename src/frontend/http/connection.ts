@@ -1,4 +1,4 @@
-import { Address } from "../../ip/address.ts";
+import type { Address } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Turns, TurnTaker } from "../../lib/fair-queue.ts";
 import type { Linked, LinkedList } from "../../lib/linked-list.ts";
@@ -16,7 +16,7 @@ import type { ConnectionCounts } from "./connection-counts.ts";
 import type { Exchange, ExchangePool } from "./exchange.ts";
 import type { HttpMetrics, Rejection } from "./http-metrics.ts";
 import { PartialHead } from "./partial-head.ts";
-import { readProxyHeader } from "./proxy-protocol.ts";
+import { ProxyHeader, readProxyHeader } from "./proxy-protocol.ts";
 import type { Responder } from "./responder.ts";
 
 /** Pipelined requests that one connection may have answered in one turn. */
@@ -76,6 +76,11 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   /** Whether nothing has been asked yet. */
   #fresh = true;
   #proxyHeaderDue: boolean;
+  /**
+   * Whether the header that names the client may count. Where a proxy speaks the PROXY protocol, what follows is the
+   * client's own words: only a header behind a line that names another trusted proxy was written by a proxy.
+   */
+  #mayNameClient: boolean;
   /** An incomplete request (or PROXY header). */
   #head: PartialHead | undefined;
   /** What arrived while stalled. */
@@ -87,12 +92,16 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   /** When the client last owed us to take something; undefined when it has taken all. */
   #pendingSince: number | undefined;
 
-  /** @param proxyHeaderDue  whether the connection must begin with a PROXY header */
-  constructor(shared: Shared, connection: Connection, proxyHeaderDue: boolean) {
+  /**
+   * @param proxyHeaderDue  whether the connection must begin with a PROXY header
+   * @param isPassedOn      whether a proxy passes on what the client sends, unchanged
+   */
+  constructor(shared: Shared, connection: Connection, proxyHeaderDue: boolean, isPassedOn: boolean) {
     this.#shared = shared;
     this.#connection = connection;
     this.#peer = connection.remote;
     this.#proxyHeaderDue = proxyHeaderDue;
+    this.#mayNameClient = !isPassedOn;
     this.#since = shared.clock.seconds;
     this.ofAddress = shared.counts.add(connection.remote);
     shared.expendable.add(this);
@@ -253,12 +262,14 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
 
   /** @returns as {@link readProxyHeader} */
   #readProxyHeader(bytes: Uint8Array, start: number, end: number): number {
-    const peer = new Address();
-    peer.copyFrom(this.#connection.remote);
-    const consumed = readProxyHeader(bytes, start, end, peer);
+    const header = new ProxyHeader();
+    const consumed = readProxyHeader(bytes, start, end, header);
     if (consumed > 0) {
-      this.#peer = peer;
       this.#proxyHeaderDue = false;
+      if (header.isNamed) {
+        this.#peer = header.client;
+        this.#mayNameClient = true;
+      }
     }
     return consumed;
   }
@@ -274,7 +285,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
     const exchange = exchanges.current;
     this.#fresh = false;
     const keepAlive = request.keepAlive && responder.settings.options.keepAlive && !stopping;
-    const later = responder.answer(exchange, bytes, request, this.#peer, keepAlive);
+    const later = responder.answer(exchange, bytes, request, this.#peer, this.#mayNameClient, keepAlive);
     if (later === undefined) {
       this.#send(exchange);
       return;

@@ -168,7 +168,12 @@ export class HttpFrontend implements Frontend {
     metrics.accepted.inc();
     // Over TLS the header would stand before the handshake, where nobody looks for it.
     const proxyHeaderDue = options.proxyProtocol && !secure && isProxy;
-    const state = new HttpConnection(this.#shared, connection, proxyHeaderDue);
+    const state = new HttpConnection(
+      this.#shared,
+      connection,
+      proxyHeaderDue,
+      options.proxyProtocol && isProxy,
+    );
     if (stopping) {
       state.destroy();
       return state;

@@ -13,13 +13,20 @@ const unknown = ascii("UNKNOWN");
 const tcp4 = ascii("TCP4");
 const tcp6 = ascii("TCP6");
 
+/** What a PROXY header says. */
+export class ProxyHeader {
+  readonly client: Address = new Address();
+  /** Whether it names a client; else `client` means nothing. */
+  isNamed = false;
+}
+
 const source = new Address();
 const destination = new Address();
 
 /**
  * Reads the header that a proxy puts in front of a connection (HAProxy's PROXY protocol, versions 1 and 2),
- * from `bytes[start..end)`, the connection's first bytes. Sets `out` to the client's address; leaves it where the
- * header names none (`UNKNOWN`, `LOCAL`, families other than TCP over IP).
+ * from `bytes[start..end)`, the connection's first bytes, into `out`. It may name no client: `UNKNOWN`, `LOCAL`, families
+ * other than TCP over IP.
  *
  * Version 1 is a line: `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n`. Version 2 is binary:
  *
@@ -27,14 +34,15 @@ const destination = new Address();
  *
  * @returns bytes consumed (more than 0); 0 when more are needed; -1 when it is no such header. Never throws.
  */
-export function readProxyHeader(bytes: Uint8Array, start: number, end: number, out: Address): number {
+export function readProxyHeader(bytes: Uint8Array, start: number, end: number, out: ProxyHeader): number {
   if (start === end) return 0;
+  out.isNamed = false;
   return bytes[start] === signature2[0]
     ? readVersion2(bytes, start, end, out)
     : readVersion1(bytes, start, end, out);
 }
 
-function readVersion1(bytes: Uint8Array, start: number, end: number, out: Address): number {
+function readVersion1(bytes: Uint8Array, start: number, end: number, out: ProxyHeader): number {
   if (!startsWith(bytes, start, end, signature1)) return -1;
   const limit = Math.min(end, start + maxVersion1);
   let lineEnd = start;
@@ -62,11 +70,12 @@ function readVersion1(bytes: Uint8Array, start: number, end: number, out: Addres
     isPort(bytes, destinationEnd + 1, sourcePortEnd) &&
     isPort(bytes, sourcePortEnd + 1, lineEnd);
   if (!valid) return -1;
-  out.copyFrom(source);
+  out.client.copyFrom(source);
+  out.isNamed = true;
   return consumed;
 }
 
-function readVersion2(bytes: Uint8Array, start: number, end: number, out: Address): number {
+function readVersion2(bytes: Uint8Array, start: number, end: number, out: ProxyHeader): number {
   if (!startsWith(bytes, start, end, signature2)) return -1;
   if (end - start < version2Head) return 0;
   const command = bytes[start + 12]!;
@@ -77,7 +86,8 @@ function readVersion2(bytes: Uint8Array, start: number, end: number, out: Addres
   const proxied = command === 0x21 && family !== 0;
   if (proxied && length < (family === 4 ? 12 : 36)) return -1;
   if (end - start < version2Head + length) return 0;
-  if (proxied) out.set(family, bytes, start + version2Head);
+  if (proxied) out.client.set(family, bytes, start + version2Head);
+  out.isNamed = proxied;
   return version2Head + length;
 }
 

@@ -35,7 +35,8 @@ export class Responder {
 
   /**
    * Answers the request that stands in `bytes`, into `exchange.out`.
-   * @param peer  the connection's own address
+   * @param peer           the connection's own address, or the one that a PROXY header names
+   * @param mayNameClient  whether a header of the request may name another
    * @returns nothing when the response is there; otherwise a promise, and until it is settled the exchange belongs
    * to the request
    */
@@ -44,6 +45,7 @@ export class Responder {
     bytes: Uint8Array,
     request: HttpRequest,
     peer: Address,
+    mayNameClient: boolean,
     keepAlive: boolean,
   ): void | Promise<void> {
     const { options, router } = this.settings;
@@ -71,8 +73,8 @@ export class Responder {
     exchange.action = route.action;
     const outcome =
       route.action === "announce"
-        ? this.#announce(exchange, bytes, request, route, peer)
-        : this.#scrape(exchange, bytes, request, route, peer);
+        ? this.#announce(exchange, bytes, request, route, peer, mayNameClient)
+        : this.#scrape(exchange, bytes, request, route, peer, mayNameClient);
     if (outcome === undefined || outcome instanceof ClientError) {
       this.#finish(exchange, outcome);
       return;
@@ -97,6 +99,7 @@ export class Responder {
     request: HttpRequest,
     route: RouteMatch,
     peer: Address,
+    mayNameClient: boolean,
   ): Outcome | Promise<Outcome> {
     const { settings } = this;
     const { announce, extras, client } = exchange;
@@ -110,7 +113,7 @@ export class Responder {
     );
     // A client that cannot be told comes before a port that is 0 in the order of Chihaya's checks.
     if (wrong !== undefined && wrong !== invalidPort) return wrong;
-    if (!this.#resolve(bytes, request, peer, client)) return unparsableIp;
+    if (!this.#resolve(bytes, request, peer, mayNameClient, client)) return unparsableIp;
     if (wrong !== undefined) return wrong;
     const address = extras.addressGiven ? extras.address : client;
     if (!address.isUsable()) return invalidIp;
@@ -128,11 +131,12 @@ export class Responder {
     request: HttpRequest,
     route: RouteMatch,
     peer: Address,
+    mayNameClient: boolean,
   ): Outcome | Promise<Outcome> {
     const { scrape, client } = exchange;
     const wrong = parseScrapeQuery(bytes, request.queryStart, request.targetEnd, scrape);
     if (wrong !== undefined) return wrong;
-    if (!this.#resolve(bytes, request, peer, client)) return unparsableIp;
+    if (!this.#resolve(bytes, request, peer, mayNameClient, client)) return unparsableIp;
     if (!client.isUsable()) return invalidIp;
     scrape.address.copyFrom(client);
     exchange.family = client.family;
@@ -141,9 +145,16 @@ export class Responder {
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
   }
 
-  #resolve(bytes: Uint8Array, request: HttpRequest, peer: Address, client: Address): boolean {
+  #resolve(
+    bytes: Uint8Array,
+    request: HttpRequest,
+    peer: Address,
+    mayNameClient: boolean,
+    client: Address,
+  ): boolean {
     const { options, trusted } = this.settings;
-    return resolveClient(bytes, request, options.realIpHeader, trusted, peer, client);
+    const header = mayNameClient ? options.realIpHeader : "";
+    return resolveClient(bytes, request, header, trusted, peer, client);
   }
 
   async #later(exchange: Exchange, outcome: Promise<Outcome>): Promise<void> {
