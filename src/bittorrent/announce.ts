@@ -17,8 +17,15 @@ export class AnnounceRequest {
   readonly peerId: Uint8Array = new Uint8Array(peerIdLength);
   /** The peer id as five 32-bit words in machine order. */
   readonly peerIdWords: Int32Array = new Int32Array(this.peerId.buffer);
-  /** The address that the peer is stored under: the one it came from, unless the configuration trusts another. */
+  /**
+   * The address that the peer is stored under: the one it came from, unless the configuration trusts another. Prehooks see
+   * it before `external_ip` takes its place; the store, the hooks around it and posthooks see it afterwards.
+   */
   readonly address: Address = new Address();
+  /** Whether {@link otherAddress} is to be announced too. A prehook may set it to false. */
+  hasOtherAddress = false;
+  /** An address of the peer in the other family (BEP 7), which the configuration trusts. */
+  readonly otherAddress: Address = new Address();
   /** The port that the peer listens on, 1 to 65535. */
   port = 0;
   event: AnnounceEvent = AnnounceEvent.none;

@@ -1,4 +1,4 @@
-import type { Family } from "../ip/address.ts";
+import type { Address, Family } from "../ip/address.ts";
 
 /** Bytes of a compact peer: address and port in network order (BEP 23, BEP 7). */
 export const compactLength = { 4: 6, 6: 18 } as const;
@@ -31,5 +31,20 @@ export class PeerList {
     this.family = family;
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Takes a peer out of the list, if it is there; the order of the others stays. */
+  remove(address: Address, port: number): void {
+    const length = compactLength[this.family];
+    for (let i = 0, at = this.at; i < this.count; i++, at += length) {
+      let same = 0;
+      while (same < length - 2 && this.bytes[at + same] === address.bytes[same]) same++;
+      if (same < length - 2 || this.view.getUint16(at + length - 2) !== port) continue;
+      this.bytes.copyWithin(at, at + length, this.at + this.count * length);
+      this.peerIds?.copyWithin(20 * i, 20 * (i + 1), 20 * this.count);
+      this.count--;
+      if (i < this.seeders) this.seeders--;
+      return;
+    }
   }
 }

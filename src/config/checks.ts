@@ -26,6 +26,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
     );
   }
   checkIntervals(config, document as Record<string, Plain>, report);
+  checkSpoofing(config, report);
   checkNumWant(config, report);
   checkHttp(config, document as Record<string, Plain>, report);
   for (const { index, message } of validateRoutes(config.udp?.announceRoutes ?? [], [])) {
@@ -98,6 +99,15 @@ function checkNumWant(config: Config, report: CheckReport): void {
     if (!report.sound([frontend, "max_numwant"], [frontend, "default_numwant"])) continue;
     report.warning([frontend, "default_numwant"], `above max_numwant; ${options.maxNumWant} is used`);
     options.defaultNumWant = options.maxNumWant;
+  }
+}
+
+function checkSpoofing(config: Config, report: CheckReport): void {
+  for (const frontend of ["http", "udp"] as const) {
+    const options = config[frontend];
+    if (options === undefined || options.allowIpSpoofing || options.ipSpoofingFrom.length === 0) continue;
+    if (!report.sound([frontend, "allow_ip_spoofing"], [frontend, "ip_spoofing_from"])) continue;
+    report.warning([frontend, "ip_spoofing_from"], "has no effect without allow_ip_spoofing: true");
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ExternalIpOptions } from "../bittorrent/external-ip.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
@@ -18,6 +19,8 @@ export interface Config {
   /** Threads that serve clients; `auto` follows the processors. */
   workers: number | "auto";
   network: NetworkChoice;
+  /** Without an address, peers are stored under the one that they come from. */
+  externalIp: ExternalIpOptions;
   /** Undefined where the frontend is off. */
   http: HttpOptions | undefined;
   udp: UdpOptions | undefined;

@@ -90,6 +90,18 @@ frontends that come or go.
 
 ${table(values(outline.fields))}
 
+## \`chihaya.external_ip\`
+
+${byKey("external_ip").description}
+
+A peer that comes from one of the \`networks\` is stored under the address of its family: other peers get that one. Peers of
+both protocols count, and so do addresses that a client names (\`allow_ip_spoofing\`). Prehooks, such as \`ip approval\` and
+\`rate limit\`, see the address that the peer comes from. The store, hooks around the store such as \`locality\`, and posthooks
+see the external one. The port stays: forward it. An address of your own network that is not in the list, such as one of
+\`100.64.0.0/10\`, needs \`networks\`, which replaces the list.
+
+${table(values(byKey("external_ip").fields))}
+
 ## \`chihaya.http\`
 
 ${byKey("http").description}

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ExternalIp, type ExternalIpOptions, localNetworks } from "../bittorrent/external-ip.ts";
 import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
 import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
 import { Networks } from "../ip/networks.ts";
@@ -6,7 +7,17 @@ import type { Config } from "./config.ts";
 import { quote } from "./diagnostics.ts";
 import { hookSchema } from "./hooks/hooks.ts";
 import { storageSchema } from "./storage.ts";
-import { addresses, boolean, choice, duration, integer, integerOrAuto, list, text } from "./values.ts";
+import {
+  addresses,
+  boolean,
+  choice,
+  duration,
+  integer,
+  integerOrAuto,
+  list,
+  text,
+  type Value,
+} from "./values.ts";
 
 /** Shortest timeout: a millisecond. */
 const moment = 0.001;
@@ -16,6 +27,19 @@ const mostNumWant = 10_000;
 const mostUdpScrape = 74;
 
 const defaultAddr = ["0.0.0.0:6969", "[::]:6969"];
+
+function headerName(text: string): string | undefined {
+  return /^[\w!#$%&'*+.^`|~-]*$/.test(text) ? undefined : `${quote(text)} is not the name of a header`;
+}
+
+function network(text: string): string | undefined {
+  try {
+    Networks.parse([text]);
+    return undefined;
+  } catch (error) {
+    return (error as RangeError).message;
+  }
+}
 
 /** Options that both frontends have. */
 const common = {
@@ -31,20 +55,45 @@ const common = {
   default_numwant: integer(1, mostNumWant)
     .prefault(`${httpDefaults.defaultNumWant}`)
     .describe("Peers for a client that does not say how many it wants; never more than `max_numwant`."),
+  ip_spoofing_from: list({ check: network })
+    .prefault([])
+    .describe(
+      "Addresses and networks of the clients for which `allow_ip_spoofing` holds: `10.0.0.0/8`. Without any it holds for all.",
+    ),
 };
 
-function headerName(text: string): string | undefined {
-  return /^[\w!#$%&'*+.^`|~-]*$/.test(text) ? undefined : `${quote(text)} is not the name of a header`;
+/** An address that peers can be stored under; "" for none. */
+function externalAddress(family: "ipv4" | "ipv6"): Value<string> {
+  const check = (address: string) => {
+    try {
+      if (address !== "") new ExternalIp({ [family]: address });
+      return undefined;
+    } catch (error) {
+      return (error as RangeError).message;
+    }
+  };
+  return text({ check });
 }
 
-function network(text: string): string | undefined {
-  try {
-    Networks.parse([text]);
-    return undefined;
-  } catch (error) {
-    return (error as RangeError).message;
-  }
-}
+const externalIp = z
+  .strictObject({
+    ipv4: externalAddress("ipv4")
+      .prefault("")
+      .describe('IPv4 address of those that come from `networks`; "" leaves them theirs.'),
+    ipv6: externalAddress("ipv6")
+      .prefault("")
+      .describe('IPv6 address of those that come from `networks`; "" leaves them theirs.'),
+    networks: list({ check: network })
+      .prefault([...localNetworks])
+      .describe("Addresses and networks that it stands for: loopback, private and link-local ones."),
+  })
+  .transform(
+    ({ ipv4, ipv6, networks }): ExternalIpOptions => ({
+      ...(ipv4 !== "" && { ipv4 }),
+      ...(ipv6 !== "" && { ipv6 }),
+      networks,
+    }),
+  );
 
 const http = z
   .strictObject({
@@ -87,8 +136,10 @@ const http = z
     allow_ip_spoofing: boolean()
       .prefault("false")
       .describe(
-        "Whether `ip`, `ipv4` and `ipv6` of an announce are believed. Then anybody can announce anybody.",
+        "Whether `ip`, `ipv4` and `ipv6` of an announce are believed. Then anybody can announce anybody. `ip` replaces the " +
+          "client's address, and so does `ipv4` or `ipv6` of its family; one of the other family is announced too.",
       ),
+    ip_spoofing_from: common.ip_spoofing_from,
     real_ip_header: text({ check: headerName })
       .prefault("")
       .describe(
@@ -132,6 +183,7 @@ const http = z
       announceRoutes: http.announce_routes,
       scrapeRoutes: http.scrape_routes,
       allowIpSpoofing: http.allow_ip_spoofing,
+      ipSpoofingFrom: http.ip_spoofing_from,
       realIpHeader: http.real_ip_header.toLowerCase(),
       trustedProxies: http.trusted_proxies,
       proxyProtocol: http.proxy_protocol,
@@ -164,6 +216,7 @@ const udp = z
     allow_ip_spoofing: boolean()
       .prefault("false")
       .describe("Whether the address field of an announce is believed. Then anybody can announce anybody."),
+    ip_spoofing_from: common.ip_spoofing_from,
     max_connection_id_errors: integer(0, 65_535)
       .prefault(`${udpDefaults.maxConnectionIdErrors}`)
       .describe(
@@ -201,6 +254,7 @@ const udp = z
       requestTiming: udp.enable_request_timing,
       receiveBuffer: udp.receive_buffer,
       allowIpSpoofing: udp.allow_ip_spoofing,
+      ipSpoofingFrom: udp.ip_spoofing_from,
       maxConnectionIdErrors: udp.max_connection_id_errors,
       maxNumWant: udp.max_numwant,
       defaultNumWant: udp.default_numwant,
@@ -245,6 +299,11 @@ export const schema: z.ZodType<Config> = z
         "How packets reach the kernel: `linux` in batches of system calls, `portable` through Node.js, `auto` " +
           "the first where it runs.",
       ),
+    external_ip: externalIp
+      .prefault({})
+      .describe(
+        "The address that the world reaches peers beside the tracker by. Without it they are listed as 127.0.0.1 or 10.x.",
+      ),
     http: http.optional().describe("The HTTP and HTTPS frontend. Remove the block to turn it off."),
     udp: udp.optional().describe("The UDP frontend. Remove the block to turn it off."),
     storage: storageSchema.prefault({}).describe("Where the swarms are kept."),
@@ -266,6 +325,7 @@ export const schema: z.ZodType<Config> = z
       shutdownTimeout: tracker.shutdown_timeout,
       workers: tracker.workers,
       network: tracker.network,
+      externalIp: tracker.external_ip,
       http: tracker.http,
       udp: tracker.udp,
       storage: tracker.storage,

@@ -1,6 +1,9 @@
-import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
+import { type AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
+import type { ExternalIp } from "../bittorrent/external-ip.ts";
+import { PeerList } from "../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
+import { Address } from "../ip/address.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
 import { type Chain, type ChainLink, composeChain, type FailureReport } from "./chain.ts";
 import type { AnnounceStep, Hook, RequestContext, Verdict } from "./hook.ts";
@@ -11,6 +14,8 @@ export interface LogicSettings {
   interval: number;
   /** Seconds that clients are told to wait at least. */
   minInterval: number;
+  /** Under which addresses the peers of the tracker's own network are stored; under their own unless given. */
+  externalIp?: ExternalIp | undefined;
   preHooks: readonly Hook[];
   postHooks: readonly Hook[];
 }
@@ -31,13 +36,60 @@ function scrapeLinks(hooks: readonly Hook[]): ChainLink<ScrapeRequest, ScrapeRes
 }
 
 function announceStep(
-  announce: AnnounceStep,
+  { step: announce, settings: { externalIp } }: Generation,
   request: AnnounceRequest,
   response: AnnounceResponse,
   context: RequestContext,
 ): void | Promise<void> {
   const step = (context.skipSwarm ? 0 : Step.apply) | (context.skipResponse ? 0 : Step.select);
-  if (step !== 0) return announce(request, response, step as Step);
+  if (step === 0) return;
+  if (externalIp !== undefined) externalIp.replace(request.address);
+  if (!request.hasOtherAddress) return announce(request, response, step as Step);
+  externalIp?.replace(request.otherAddress);
+  return announceBoth(announce, request, response, step as Step);
+}
+
+/**
+ * Does the step of a peer that has an address in both families: applies it to the swarm of the other one, then does the
+ * whole step. The peer is not listed to itself.
+ */
+function announceBoth(
+  announce: AnnounceStep,
+  request: AnnounceRequest,
+  response: AnnounceResponse,
+  step: Step,
+): void | Promise<void> {
+  const { address, otherAddress, port } = request;
+  const finish = () => {
+    const list = otherAddress.family === 4 ? response.peers4 : response.peers6;
+    list.remove(otherAddress, port);
+  };
+  const main = (): void | Promise<void> => {
+    const waiting = announce(request, response, step);
+    return waiting === undefined ? finish() : waiting.then(finish);
+  };
+  if ((step & Step.apply) === 0) return main();
+  const nobody = new AnnounceResponse(new PeerList(4, new Uint8Array(0)), new PeerList(6, new Uint8Array(0)));
+  swap(address, otherAddress);
+  let waiting: void | Promise<void>;
+  try {
+    waiting = announce(request, nobody, Step.apply);
+  } catch (error) {
+    swap(address, otherAddress);
+    throw error;
+  }
+  if (waiting === undefined) {
+    swap(address, otherAddress);
+    return main();
+  }
+  return waiting.finally(() => swap(address, otherAddress)).then(main);
+}
+
+function swap(one: Address, other: Address): void {
+  const kept = new Address();
+  kept.copyFrom(one);
+  one.copyFrom(other);
+  other.copyFrom(kept);
 }
 
 /** The hooks between two reloads, composed, with the requests that are still under way in them. */
@@ -111,6 +163,11 @@ export class TrackerLogic {
     this.#generation = new Generation(settings, store, this.#report);
   }
 
+  /** Whether the store gives the ids of the peers that it lists. */
+  get keepsPeerIds(): boolean {
+    return this.#store.keepsPeerIds ?? false;
+  }
+
   /** Whether `after*` does anything; where not, frontends need not keep their requests. */
   get hasPostHooks(): boolean {
     return this.#generation.settings.postHooks.length > 0;
@@ -157,12 +214,10 @@ export class TrackerLogic {
     const verdict = generation.announce(request, response, context);
     if (verdict instanceof ClientError) return verdict;
     if (verdict !== undefined) {
-      return this.#later(generation, verdict, () =>
-        announceStep(generation.step, request, response, context),
-      );
+      return this.#later(generation, verdict, () => announceStep(generation, request, response, context));
     }
     try {
-      const waiting = announceStep(generation.step, request, response, context);
+      const waiting = announceStep(generation, request, response, context);
       return waiting === undefined ? undefined : this.#later(generation, waiting, undefined);
     } catch (error) {
       return this.#stepFailed(error);

@@ -93,6 +93,12 @@ export interface PeerStore {
   /** The slow contract: lists all torrents and peers, and takes over those of another store. Undefined without it. */
   readonly records?: Records;
 
+  /**
+   * Whether it keeps peer ids, and so fills `peerIds` of a list. Where it does not, clients that ask for a list of
+   * dictionaries get a compact one.
+   */
+  readonly keepsPeerIds?: boolean;
+
   /** True, or why it cannot do all that it should; for a store that depends on others. */
   readonly readiness?: true | string;
 

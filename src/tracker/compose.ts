@@ -1,3 +1,4 @@
+import { ExternalIp } from "../bittorrent/external-ip.ts";
 import type { Config } from "../config/config.ts";
 import type { HookConfig } from "../config/hooks/hooks.ts";
 import { within } from "../lib/with-timeout.ts";
@@ -30,6 +31,7 @@ export async function composeSettings(config: Config, parts: ComposeParts): Prom
   return {
     interval: config.announceInterval,
     minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
+    externalIp: new ExternalIp(config.externalIp),
     preHooks,
     postHooks,
     http: config.http,

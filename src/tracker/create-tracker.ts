@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { ExternalIp, type ExternalIpOptions } from "../bittorrent/external-ip.ts";
 import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
 import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
@@ -31,6 +32,8 @@ export interface CreateTrackerOptions {
   interval?: number;
   /** Seconds that they are told to wait at least (HTTP only): 900, at most `interval`. */
   minInterval?: number;
+  /** Under which address peers beside the tracker are stored; under their own unless given. */
+  externalIp?: ExternalIpOptions;
   /** `false` turns HTTP off. Without `listen` it is served on ports that the system chooses, of IPv4 and IPv6. */
   http?: Partial<HttpOptions> | false;
   /** The same of UDP. */
@@ -152,7 +155,7 @@ export class EmbeddedTracker {
   reload(
     changes: Pick<
       CreateTrackerOptions,
-      "interval" | "minInterval" | "http" | "udp" | "preHooks" | "postHooks"
+      "interval" | "minInterval" | "externalIp" | "http" | "udp" | "preHooks" | "postHooks"
     >,
   ): Promise<string[]> {
     return this.#inTurn(() => this.#reload(changes));
@@ -206,6 +209,7 @@ export class EmbeddedTracker {
     return {
       interval,
       minInterval: Math.min(minInterval, interval),
+      externalIp: options.externalIp && new ExternalIp(options.externalIp),
       preHooks,
       postHooks,
       http: http === false ? undefined : { ...httpDefaults, listen: http.listenTls ? [] : anywhere, ...http },

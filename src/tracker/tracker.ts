@@ -1,3 +1,4 @@
+import type { ExternalIp } from "../bittorrent/external-ip.ts";
 import type { Frontend } from "../frontend/frontend.ts";
 import { HttpFrontend } from "../frontend/http/http-frontend.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
@@ -24,6 +25,8 @@ export interface TrackerSettings {
   /** Seconds between announces that clients are told. */
   interval: number;
   minInterval: number;
+  /** See `LogicSettings`. */
+  externalIp?: ExternalIp | undefined;
   preHooks: readonly Hook[];
   postHooks: readonly Hook[];
   /** undefined leaves that protocol out. */

@@ -674,6 +674,7 @@ test("a reload changes what later requests get, on open connections too", async 
     announceRoutes: ["/a"],
     scrapeRoutes: ["/s"],
     allowIpSpoofing: true,
+    ipSpoofingFrom: [],
     realIpHeader: "",
     trustedProxies: [],
     proxyProtocol: false,

@@ -68,6 +68,21 @@ test("a non-compact list holds both families, with peer ids where they are store
   }
 });
 
+test("a store without peer ids lists compact peers to whoever wants ids", async (t) => {
+  const { store, port } = await startHttpServer(t, "127.0.0.1");
+  store.keepsPeerIds = false;
+  const client = new RawClient(t, port());
+  for (const [peers, changes, list] of [
+    [1, { compact: "0" }, "6:\x04\x04\x04\x04\x04\x04"],
+    [0, { compact: "0" }, "0:"],
+    [1, { compact: "0", no_peer_id: "1" }, "ld2:ip7:4.4.4.44:porti1028eee"],
+  ] as const) {
+    store.peers = { 4: peers, 6: 0 };
+    const { body } = await client.get(`/announce?${announceQuery(changes)}`);
+    assert.ok(body.includes(`5:peers${list}`), `${JSON.stringify(changes)}: ${body}`);
+  }
+});
+
 test("as many peers as are allowed fit into every kind of answer, and a full scrape too", async (t) => {
   const { store, port } = await startHttpServer(t, "::1", {
     maxNumWant: 300,

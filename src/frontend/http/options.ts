@@ -23,6 +23,8 @@ export interface HttpOptions {
   scrapeRoutes: readonly string[];
   /** Whether `ip`, `ipv4` and `ipv6` of the query are believed. */
   allowIpSpoofing: boolean;
+  /** Networks (CIDR, or single addresses) of the clients for which that holds; empty for all. */
+  ipSpoofingFrom: readonly string[];
   /** Header that names the client, in lower case; "" for none. Believed only from `trustedProxies`. */
   realIpHeader: string;
   /** Networks (CIDR, or single addresses) whose header or PROXY line is believed. */
@@ -50,6 +52,7 @@ export const httpDefaults: Omit<HttpOptions, "listen"> = {
   announceRoutes: ["/announce"],
   scrapeRoutes: ["/scrape"],
   allowIpSpoofing: false,
+  ipSpoofingFrom: [],
   realIpHeader: "",
   trustedProxies: [],
   proxyProtocol: false,

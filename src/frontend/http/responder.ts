@@ -1,7 +1,9 @@
+import type { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
 import type { Address } from "../../ip/address.ts";
+import type { Networks } from "../../ip/networks.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
-import { parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
+import { type AnnounceExtras, parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
 import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
 import { type HttpRequest, Method } from "../../protocol/http/request-reader.ts";
 import {
@@ -115,11 +117,13 @@ export class Responder {
     if (wrong !== undefined && wrong !== invalidPort) return wrong;
     if (!this.#resolve(bytes, request, peer, mayNameClient, client)) return unparsableIp;
     if (wrong !== undefined) return wrong;
-    const address = extras.addressGiven ? extras.address : client;
-    if (!address.isUsable()) return invalidIp;
-    announce.address.copyFrom(address);
-    exchange.family = address.family;
-    exchange.wantPeerIds(!announce.compact && !extras.noPeerId);
+    placePeer(announce, extras, client, settings.spoofers);
+    if (!announce.address.isUsable()) return invalidIp;
+    exchange.family = announce.address.family;
+    if (!announce.compact && !extras.noPeerId) {
+      announce.compact = !this.#logic.keepsPeerIds; // strict parsers fail for a peer without an id
+      exchange.wantPeerIds(!announce.compact);
+    } else exchange.wantPeerIds(false);
     setParams(announce.params, bytes, request, route);
     if (this.#waiting >= maxWaiting) return overloadedError;
     return this.#logic.handleAnnounce(announce, exchange.announceResponse, exchange.context);
@@ -183,6 +187,33 @@ export class Responder {
     const milliseconds = startedAt === 0 ? 0 : performance.now() - startedAt;
     this.#metrics.responses.observe(action, exchange.family, error, milliseconds);
   }
+}
+
+/**
+ * Chooses the addresses of an announced peer: `ip`, else the client's own. `ipv4` or `ipv6` of the same family takes the place of
+ * the client's own, and one of the other family is announced too (BEP 7).
+ * @param spoofers  the clients whose parameters are believed; undefined for all
+ */
+function placePeer(
+  announce: AnnounceRequest,
+  extras: AnnounceExtras,
+  client: Address,
+  spoofers: Networks | undefined,
+): void {
+  const { address, otherAddress } = announce;
+  announce.hasOtherAddress = false;
+  address.copyFrom(client);
+  if (!extras.hasIp && !extras.hasIpv4 && !extras.hasIpv6) return;
+  if (spoofers !== undefined && !spoofers.contains(client)) return;
+  if (extras.hasIp) address.copyFrom(extras.ip);
+  const [own, hasOwn, other, hasOther] =
+    address.family === 4
+      ? [extras.ipv4, extras.hasIpv4, extras.ipv6, extras.hasIpv6]
+      : [extras.ipv6, extras.hasIpv6, extras.ipv4, extras.hasIpv4];
+  if (hasOwn && !extras.hasIp) address.copyFrom(own);
+  if (!hasOther) return;
+  otherAddress.copyFrom(other);
+  announce.hasOtherAddress = true;
 }
 
 function setParams(

@@ -8,6 +8,8 @@ export interface HttpSettings extends AnnounceQueryOptions {
   readonly options: HttpOptions;
   readonly router: Router;
   readonly trusted: Networks;
+  /** Clients whose `ip`, `ipv4` and `ipv6` are believed; undefined for all. */
+  readonly spoofers: Networks | undefined;
 }
 
 /** @throws RangeError for a route or a network that cannot be used */
@@ -16,6 +18,7 @@ export function createSettings(options: HttpOptions): HttpSettings {
     options,
     router: new Router(options.announceRoutes, options.scrapeRoutes),
     trusted: Networks.parse(options.trustedProxies),
+    spoofers: options.ipSpoofingFrom.length > 0 ? Networks.parse(options.ipSpoofingFrom) : undefined,
     maxNumWant: options.maxNumWant,
     defaultNumWant: options.defaultNumWant,
     allowIpSpoofing: options.allowIpSpoofing,

@@ -11,6 +11,8 @@ export interface UdpOptions {
   requestTiming: boolean;
   /** Whether the address field of an announce is believed. */
   allowIpSpoofing: boolean;
+  /** Networks (CIDR, or single addresses) of the clients for which that holds; empty for all. */
+  ipSpoofingFrom: readonly string[];
   /** Errors about connection ids that an address (an IPv6 network of 64 bits) gets in a second from each worker, to 65535. */
   maxConnectionIdErrors: number;
   /** Bytes of each socket's receive buffer that are asked for; undefined asks for 8 MiB. */
@@ -28,6 +30,7 @@ export const udpDefaults: Omit<UdpOptions, "listen"> = {
   maxClockSkew: 10,
   requestTiming: false,
   allowIpSpoofing: false,
+  ipSpoofingFrom: [],
   maxConnectionIdErrors: 32,
   receiveBuffer: 8_388_608,
   maxNumWant: 100,

@@ -322,8 +322,8 @@ describe("UDP under hostile and broken input", () => {
 
   test("an address field that points at a victim is ignored, unless spoofing is allowed and it fits", () => {
     const fields = ["198.51.100.1", "10.0.0.1", "127.0.0.1", "224.0.0.1", "0.0.0.0", "255.255.255.255"];
-    const peers = (allowIpSpoofing: boolean) => {
-      const { handle, idOf, store } = setUp({ options: { allowIpSpoofing } });
+    const peers = (allowIpSpoofing: boolean, ipSpoofingFrom: string[] = []) => {
+      const { handle, idOf, store } = setUp({ options: { allowIpSpoofing, ipSpoofingFrom } });
       for (const field of fields) {
         handle([{ packet: announce(idOf("192.0.2.1"), { address: Address.parse(field) }) }]);
       }
@@ -335,6 +335,8 @@ describe("UDP under hostile and broken input", () => {
       fields.map(() => own),
     );
     assert.deepEqual(peers(true), ["198.51.100.1", "10.0.0.1", "127.0.0.1", own, own, own]);
+    assert.equal(peers(true, ["192.0.2.0/24"])[0], "198.51.100.1");
+    assert.equal(peers(true, ["10.0.0.0/8", "2001:db8::/32"])[0], own, "from another network");
   });
 
   test("late answers go back to where their requests came from, whatever addresses they name", async () => {

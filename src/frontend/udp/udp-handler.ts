@@ -1,5 +1,6 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
 import type { Family } from "../../ip/address.ts";
+import { Networks } from "../../ip/networks.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
 import type { DatagramBatch, DatagramHandler, DatagramSocket, SendAnswer } from "../../net/datagram.ts";
@@ -17,7 +18,7 @@ import {
   requestHeadLength,
   unknownAction,
 } from "../../protocol/udp/packet.ts";
-import { parseAnnounce, parseScrape } from "../../protocol/udp/parse.ts";
+import { type AnnounceRules, parseAnnounce, parseScrape } from "../../protocol/udp/parse.ts";
 import { writeAnnounce, writeConnect, writeError, writeScrape } from "../../protocol/udp/write.ts";
 import { ErrorLimiter } from "./error-limiter.ts";
 import { Exchange } from "./exchange.ts";
@@ -40,6 +41,7 @@ export interface UdpHandlerDeps {
 /** Answers datagrams: BEP 15 on one side, the tracker's logic on the other. */
 export class UdpHandler implements DatagramHandler {
   #options: UdpOptions;
+  #rules: AnnounceRules;
   #router: Router;
   /** From now on new requests get silence; those that wait are still answered. */
   isStopping = false;
@@ -58,17 +60,20 @@ export class UdpHandler implements DatagramHandler {
 
   constructor(options: UdpOptions, deps: UdpHandlerDeps) {
     this.#options = options;
+    this.#rules = rulesOf(options);
     this.#router = new Router(options.announceRoutes, []);
     this.#deps = deps;
     this.#responses = new ResponseMetrics(deps.metrics, "udp");
     this.#drops = createDropCounters(deps.metrics);
   }
 
-  /** Makes ready for other options. @returns takes them @throws RangeError for a route that cannot be used */
+  /** Makes ready for other options. @returns takes them @throws RangeError for a route or a network that cannot be used */
   prepare(options: UdpOptions): () => void {
     const router = new Router(options.announceRoutes, []);
+    const rules = rulesOf(options);
     return () => {
       this.#router = router;
+      this.#rules = rules;
       this.#options = options;
       this.#responses.declare();
     };
@@ -188,7 +193,7 @@ export class UdpHandler implements DatagramHandler {
     const { announceRequest: request, urlData, source } = exchange;
     const { bytes, view } = batch;
     request.params.routes = this.#router;
-    const refusal = parseAnnounce(bytes, view, at, length, action, source, this.#options, urlData, request);
+    const refusal = parseAnnounce(bytes, view, at, length, action, source, this.#rules, urlData, request);
     if (refusal) return refusal;
     exchange.countedFamily = exchange.family;
     exchange.placePeers(bytes, view, outAt + announceHeadLength);
@@ -272,4 +277,9 @@ export class UdpHandler implements DatagramHandler {
     this.#drops[reason].inc();
     return 0;
   }
+}
+
+function rulesOf({ allowIpSpoofing, ipSpoofingFrom, maxNumWant, defaultNumWant }: UdpOptions): AnnounceRules {
+  const spoofers = ipSpoofingFrom.length > 0 ? Networks.parse(ipSpoofingFrom) : undefined;
+  return { allowIpSpoofing, spoofers, maxNumWant, defaultNumWant };
 }

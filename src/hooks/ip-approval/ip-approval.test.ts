@@ -42,6 +42,21 @@ function passes(hook: Hook, text: string): boolean {
   return verdict === undefined;
 }
 
+test("a second address that would not pass is left out", async () => {
+  const hook = await createIpApproval({ blacklist: ["2001:db8::/32", "192.0.2.0/24"] }, deps());
+  for (const [other, expected] of [
+    ["2001:db8::1", false],
+    ["2001:db9::1", true],
+  ] as const) {
+    const request = announceRequest("00".repeat(20), "00".repeat(20));
+    request.address.copyFrom(Address.parse("198.51.100.1"));
+    request.otherAddress.copyFrom(Address.parse(other));
+    request.hasOtherAddress = true;
+    assert.equal(hook.handleAnnounce!(request, announceResponse(), new RequestContext()), undefined);
+    assert.equal(request.hasOtherAddress, expected, other);
+  }
+});
+
 const rows: [name: string, IpApprovalOptions, passing: string[], refused: string[]][] = [
   ["no list", {}, ["192.0.2.1", "2001:db8::1"], []],
   [

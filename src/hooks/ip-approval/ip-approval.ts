@@ -23,7 +23,7 @@ const values = { whitelist: 1, blacklist: 0 } as const;
 /**
  * Creates the prehook `ip approval`: announces and scrapes pass by the address that they come from. Of the networks that
  * have it the longest prefix decides, and the blacklist where both lists have the same. An address in no network passes
- * unless there is a whitelist.
+ * unless there is a whitelist. Where a client names a second address (BEP 7), one that would not pass is left out.
  * @throws RangeError for an entry that is no network
  */
 export async function createIpApproval(options: IpApprovalOptions, deps: HookDeps): Promise<Hook> {
@@ -77,7 +77,10 @@ const nothing = { starts: new Int32Array(0), values: new Int32Array(0), index: n
 function createHook(check: (address: Address) => ClientError | undefined): Hook {
   return {
     name,
-    handleAnnounce: (request) => check(request.address),
+    handleAnnounce(request) {
+      if (request.hasOtherAddress && check(request.otherAddress)) request.hasOtherAddress = false;
+      return check(request.address);
+    },
     handleScrape: (request) => check(request.address),
   };
 }

@@ -157,7 +157,6 @@ test("errors come in Chihaya's order", () => {
     [`${hash}&port=0&ip=x`, "failed to parse parameter: peer_id"],
     [`${hash}&peer_id=x&port=0&ip=x`, "failed to provide valid peer_id"],
     [query({ port: "x", ip: "x" }), "failed to parse parameter: port"],
-    [query({ port: "0", ip: "x" }), "failed to parse peer IP address"],
     [query({ port: "0", ip: "0.0.0.0" }), "invalid port"],
     [query({ ip: "0.0.0.0" }), undefined],
   ];
@@ -319,35 +318,44 @@ test("a crypto-only client is reached at its cryptoport", () => {
   assert.equal(request.port, 6881);
 });
 
-test("an address is taken from the query only where spoofing is allowed", () => {
-  const table: [params: string, address: string | undefined][] = [
-    ["", undefined],
-    ["&ip=1.2.3.4", "1.2.3.4"],
-    ["&ip=x&ip=1.2.3.4", "1.2.3.4"],
-    ["&ipv6=2001%3adb8%3a%3a1", "2001:db8::1"],
-    ["&ipv4=::ffff:1.2.3.4", "1.2.3.4"],
-    ["&ipv6=::1&ipv4=1.1.1.1&ip=2.2.2.2", "2.2.2.2"],
-    ["&ip=2.2.2.2&ipv4=1.1.1.1&ipv6=::1", "2.2.2.2"],
-    ["&ipv6=::1&ipv4=1.1.1.1", "1.1.1.1"],
-    ["&ipv6=x&ipv4=1.1.1.1", "1.1.1.1"],
+test("addresses are taken from the query only where spoofing is allowed, and where they can be used", () => {
+  const given = () => ({
+    ...(extra.hasIp && { ip: `${extra.ip}` }),
+    ...(extra.hasIpv4 && { ipv4: `${extra.ipv4}` }),
+    ...(extra.hasIpv6 && { ipv6: `${extra.ipv6}` }),
+  });
+  const table: [params: string, expected: object][] = [
+    ["", {}],
+    ["&ip=1.2.3.4", { ip: "1.2.3.4" }],
+    ["&ip=x&ip=1.2.3.4", { ip: "1.2.3.4" }],
+    ["&ip=1.2.3.4&ip=x", {}],
+    ["&ip=::1", { ip: "::1" }],
+    ["&ip=240.0.0.1", { ip: "240.0.0.1" }],
+    ["&ipv6=2001%3adb8%3a%3a1", { ipv6: "2001:db8::1" }],
+    ["&ipv4=::ffff:1.2.3.4", { ipv4: "1.2.3.4" }],
+    ["&ipv6=::ffff:1.2.3.4", {}],
+    ["&ipv4=2001:db8::1", {}],
+    ["&ipv6=::1&ipv4=1.1.1.1&ip=2.2.2.2", { ip: "2.2.2.2", ipv4: "1.1.1.1", ipv6: "::1" }],
+    ["&ipv6=x&ipv4=1.1.1.1", { ipv4: "1.1.1.1" }],
+    ...[
+      "&ip=",
+      "&ip",
+      "&ip=host.example",
+      "&ip=1.2.3.4:80",
+      "&ip=0.0.0.0",
+      "&ip=224.0.0.1",
+      "&ip=255.255.255.255",
+      "&ipv4=0.1.2.3",
+      "&ipv6=::",
+      "&ipv6=ff02::1",
+      "&ipv6=",
+    ].map((params): [string, object] => [params, {}]),
   ];
-  for (const [params, address] of table) {
+  for (const [params, expected] of table) {
     assert.equal(parse(valid + params, spoofing), undefined, params);
-    assert.equal(extra.addressGiven, address !== undefined, params);
-    if (address !== undefined) assert.equal(`${extra.address}`, address, params);
+    assert.deepEqual(given(), expected, params);
     assert.equal(parse(valid + params), undefined);
-    assert.equal(extra.addressGiven, false);
-  }
-  for (const params of [
-    "&ip=",
-    "&ip",
-    "&ip=host.example",
-    "&ip=1.2.3.4:80",
-    "&ip=1.2.3.4&ip=x",
-    "&ip=x&ipv4=1.1.1.1",
-  ]) {
-    assert.equal(parse(valid + params, spoofing), "failed to parse peer IP address", params);
-    assert.equal(parse(valid + params), undefined, params);
+    assert.deepEqual(given(), {});
   }
 });
 

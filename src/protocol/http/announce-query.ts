@@ -2,7 +2,7 @@ import { type AnnounceRequest, Counter } from "../../bittorrent/announce.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
-import { Address, parseAddress } from "../../ip/address.ts";
+import { Address, type Family, parseAddress } from "../../ip/address.ts";
 import { startsWithName } from "./ascii.ts";
 import * as errors from "./errors.ts";
 import { maxParams, Param, QueryReader } from "./query.ts";
@@ -17,10 +17,14 @@ export interface AnnounceQueryOptions {
 
 /** What an announce over HTTP says beside the {@link AnnounceRequest}; reused. */
 export class AnnounceExtras {
-  /** Whether the query names an address, and is believed. */
-  addressGiven = false;
-  /** That address, from the first of `ip`, `ipv4` and `ipv6`; only where `addressGiven`. */
-  readonly address: Address = new Address();
+  /** Whether the query may be believed and has a usable `ip`, an `ipv4` of that family, an `ipv6` of that family. */
+  hasIp = false;
+  hasIpv4 = false;
+  hasIpv6 = false;
+  /** These addresses, each only where the query has it. */
+  readonly ip: Address = new Address();
+  readonly ipv4: Address = new Address();
+  readonly ipv6: Address = new Address();
   /** Whether a non-compact list is wanted without peer ids. */
   noPeerId = false;
 }
@@ -30,8 +34,8 @@ const wordRange = 2 ** 32;
 
 /**
  * Parses the query of an announce, the raw bytes after the `?`, in one pass and in place. Fills everything of
- * `request` but its address and its params; whether the address can be used is for the caller, who knows all
- * places that it may come from.
+ * `request` but its addresses and its params; those are for the caller, who knows all places that they may come from.
+ * An `ip`, `ipv4` or `ipv6` that is no usable address is ignored.
  *
  * Errors, their order and their texts are Chihaya's (http/parser.go:44-133): first bad escapes and infohashes of a
  * wrong length, in the order of the query; then what is missing or unparsable. Unlike Chihaya, unknown
@@ -55,13 +59,11 @@ export function parseAnnounceQuery(
   let port = -1;
   let cryptoPort = -1;
   let numWant = -1;
-  let addressParam: Param = Param.end;
-  let addressParsed = false;
   counters.fill(0);
   counters[2 * Counter.left] = counters[2 * Counter.left + 1] = wordRange - 1;
   request.event = AnnounceEvent.none;
   request.compact = true;
-  extra.addressGiven = false;
+  extra.hasIp = extra.hasIpv4 = extra.hasIpv6 = false;
   extra.noPeerId = false;
 
   query.open(bytes, start, end);
@@ -110,10 +112,15 @@ export function parseAnnounceQuery(
       case Param.noPeerId:
         extra.noPeerId = isSet(text, textStart, textEnd);
         break;
-      default: // ip, ipv4 or ipv6: the numbers are in the order of precedence
-        if (!options.allowIpSpoofing || (addressParam !== Param.end && param > addressParam)) break;
-        addressParam = param;
-        addressParsed = parseAddress(text, textStart, textEnd, extra.address);
+      case Param.ip:
+        extra.hasIp = options.allowIpSpoofing && parseUsable(text, textStart, textEnd, extra.ip);
+        break;
+      case Param.ipv4:
+        extra.hasIpv4 = options.allowIpSpoofing && parseUsable(text, textStart, textEnd, extra.ipv4, 4);
+        break;
+      case Param.ipv6:
+        extra.hasIpv6 = options.allowIpSpoofing && parseUsable(text, textStart, textEnd, extra.ipv6, 6);
+        break;
     }
   }
 
@@ -123,10 +130,6 @@ export function parseAnnounceQuery(
   if (peerId !== peerIdLength) return errors.invalidPeerId;
   request.numWant = Math.min(numWant < 0 ? options.defaultNumWant : numWant, options.maxNumWant);
   if (port < 0 || port > 0xffff) return errors.unparsablePort;
-  if (addressParam !== Param.end) {
-    if (!addressParsed) return errors.unparsableIp;
-    extra.addressGiven = true;
-  }
   if (port === 0 && cryptoPort > 0 && cryptoPort <= 0xffff) port = cryptoPort; // BiglyBT when it takes encrypted peers only
   request.port = port;
   return port === 0 ? errors.invalidPort : undefined;
@@ -163,6 +166,11 @@ function parseCounter(
   else if (high >= wordRange) low = high = wordRange - 1;
   counters[at] = low;
   counters[at + 1] = high;
+}
+
+/** Parses an IP literal. @returns whether a peer can be reached there, and it is of the family, if one is given */
+function parseUsable(bytes: Uint8Array, start: number, end: number, out: Address, family?: Family): boolean {
+  return parseAddress(bytes, start, end, out) && out.isUsable() && (family ?? out.family) === out.family;
 }
 
 /** @returns a decimal number without sign (infinite where it is huge), or -1 */

@@ -16,7 +16,7 @@ export const invalidPeerId: ClientError = new ClientError(
   "invalid-parameter",
 );
 export const unparsablePort: ClientError = unparsable("port");
-/** `ip`, `ipv4` or `ipv6` of the query, or the address in a proxy's header, is no IP literal. */
+/** The address in a proxy's header is no IP literal. */
 export const unparsableIp: ClientError = new ClientError("failed to parse peer IP address", "unparsable-ip");
 /** Nobody can be reached at port 0. */
 export const invalidPort: ClientError = new ClientError("invalid port", "invalid-port");

@@ -4,6 +4,7 @@ import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, readWords20 } from "../../bittorrent/info-hash.ts";
 import type { ScrapeRequest } from "../../bittorrent/scrape.ts";
 import type { Address } from "../../ip/address.ts";
+import type { Networks } from "../../ip/networks.ts";
 import { parseOptions } from "./options.ts";
 import {
   Action,
@@ -18,6 +19,8 @@ import {
 export interface AnnounceRules {
   /** Whether the address field is believed. */
   allowIpSpoofing: boolean;
+  /** The sources for which that holds; undefined for all. */
+  spoofers?: Networks | undefined;
   maxNumWant: number;
   defaultNumWant: number;
 }
@@ -65,7 +68,7 @@ export function parseAnnounce(
   request.event = event <= AnnounceEvent.paused ? (event as AnnounceEvent) : AnnounceEvent.none;
 
   const { address } = request;
-  if (rules.allowIpSpoofing) {
+  if (rules.allowIpSpoofing && (rules.spoofers === undefined || rules.spoofers.contains(source))) {
     address.set(action === Action.announce ? 4 : 6, bytes, at + 84);
     if (address.family !== source.family || !address.isUsable()) address.copyFrom(source);
   } else {

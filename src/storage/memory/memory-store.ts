@@ -95,6 +95,10 @@ export class MemoryStore implements PeerStore {
     });
   }
 
+  get keepsPeerIds(): boolean {
+    return this.memory.peerIds;
+  }
+
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void {
     const key = this.#key;
     key.address = request.address.words;

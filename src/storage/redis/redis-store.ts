@@ -183,6 +183,10 @@ export class RedisStore implements PeerStore {
     };
   }
 
+  get keepsPeerIds(): boolean {
+    return this.#config.peerIds;
+  }
+
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
     if (this.#gone !== undefined) return this.#withoutEngine(request, response, step);
     if (this.#waiting >= maxWaiting) return Promise.reject(overloaded);
