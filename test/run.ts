@@ -1,7 +1,7 @@
 /**
  * Runs every test of the project and closes with one line: `N passed, N failed, N skipped`.
  *
- * Usage: npm test [-- FILE-OR-GLOB... --OPTION-OF-NODE...]   (default: all of src, test and examples)
+ * Usage: npm test [-- FILE-OR-GLOB... --OPTION=VALUE...]   (default: all of src, test and examples; options are Node's)
  *        npm test -- --test-name-pattern=swarm 'src/storage/**\/*.test.ts'
  * With CHIHAYA_REQUIRE_CLIENTS=1 a missing BitTorrent client is a failure instead of a skip.
  * A file that takes longer than CHIHAYA_TEST_FILE_SECONDS (600) is ended and fails.
