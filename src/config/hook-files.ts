@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { maxKeySetLength, parseKeySet } from "../hooks/jwt/read-key-set.ts";
 import { cannotRead, explainSystemError } from "../lib/file-errors.ts";
+import { isPipe } from "../lib/open-file.ts";
 import type { CheckReport } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./diagnostics.ts";
@@ -56,10 +57,12 @@ function* problemsOf(hook: HookConfig): Generator<FileProblem> {
   }
 }
 
-/** Whether a file is there and may be read; it is not opened, since it may be a pipe. */
+/** Whether a file is there and may be read. */
 function fileProblem(path: string): string | undefined {
   try {
-    if (statSync(path).isDirectory()) return cannotRead(path, "is a directory, not a file");
+    const stat = statSync(path);
+    if (stat.isDirectory()) return cannotRead(path, "is a directory, not a file");
+    if (stat.isFIFO()) return cannotRead(path, isPipe);
     accessSync(path, constants.R_OK);
     return undefined;
   } catch (error) {

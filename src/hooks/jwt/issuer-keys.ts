@@ -1,4 +1,5 @@
 import type { JWK } from "jose";
+import { within } from "../../lib/with-timeout.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Counter } from "../../observability/metrics.ts";
 import type { JwtOptions } from "./options.ts";
@@ -10,6 +11,9 @@ import { withoutKid } from "./verify-token.ts";
 const cooldown = 10;
 /** Seconds after which a fetch that has failed is tried again, unless the interval is shorter. */
 const retryInterval = 30;
+
+/** How long a start waits for the keys, in milliseconds: announces are refused until there are some. */
+const startWaitMs = 5000;
 
 /** What the first worker gives to all. */
 interface Published {
@@ -64,7 +68,7 @@ export class IssuerKeys {
   }
 
   /**
-   * Waits for the first keys, no longer than one fetch may take; later ones come by themselves.
+   * Waits for the first keys, no longer than one fetch may take or 5 seconds; later ones come by themselves.
    * @throws Error where a file cannot be used: an issuer that does not answer may do so later
    */
   async start(): Promise<void> {
@@ -84,7 +88,7 @@ export class IssuerKeys {
         }
       }
     }
-    await promise;
+    await within(startWaitMs, promise).catch(() => undefined);
   }
 
   stop(): void {

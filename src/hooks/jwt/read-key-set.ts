@@ -1,6 +1,6 @@
-import { open } from "node:fs/promises";
 import type { JWK } from "jose";
-import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
+import { cannotRead } from "../../lib/file-errors.ts";
+import { openFile } from "../../lib/open-file.ts";
 import { explainStatus } from "../../middleware/access-list/list-source.ts";
 
 /** The part of the world that keys come from; tests bring their own. */
@@ -44,8 +44,8 @@ export async function fetchKeySet(
 
 /** Reads the JSON Web Key Set of a file. @throws Error as {@link fetchKeySet} does */
 export async function readKeySet(path: string): Promise<JWK[]> {
-  const file = await open(path).catch((error) => {
-    throw new Error(cannotRead(path, explainSystemError(error)));
+  const file = await openFile(path).catch((error: Error) => {
+    throw new Error(cannotRead(path, error.message), { cause: error });
   });
   try {
     const bytes = Buffer.alloc(maxKeySetLength + 1);

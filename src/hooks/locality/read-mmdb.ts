@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import type { Reader, Response } from "mmdb-lib";
 import { Address, type Family } from "../../ip/address.ts";
 import { PrefixMapBuilder } from "../../ip/prefix-map.ts";
+import { openFile } from "../../lib/open-file.ts";
 import type { Pace } from "../../middleware/access-list/pace.ts";
 
 /** What a level takes from a database. */
@@ -30,7 +30,7 @@ export async function readMmdb(path: string, field: MmdbField, pace: Pace): Prom
   });
   const builder = new PrefixMapBuilder();
   try {
-    const reader = new library.Reader(await readFile(path), { cache: new RecordCache() });
+    const reader = new library.Reader(await readWhole(path), { cache: new RecordCache() });
     for (const family of [4, 6] as const) {
       if (family <= reader.metadata.ipVersion) await addNetworks(reader, family, field, builder, pace);
     }
@@ -39,6 +39,11 @@ export async function readMmdb(path: string, field: MmdbField, pace: Pace): Prom
   } catch (cause) {
     throw new Error(`${path}: ${(cause as Error).message}`, { cause });
   }
+}
+
+async function readWhole(path: string): Promise<Buffer> {
+  const file = await openFile(path);
+  return file.readFile().finally(() => file.close());
 }
 
 async function addNetworks(

@@ -1,5 +1,5 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { explainSystemError } from "../../lib/file-errors.ts";
+import type { FileHandle } from "node:fs/promises";
+import { openFile } from "../../lib/open-file.ts";
 
 /** A list that has been opened. */
 export interface OpenList {
@@ -38,9 +38,9 @@ export class FileSource implements ListSource {
   }
 
   async open(isForced: boolean): Promise<SourceState> {
-    const file = await open(this.name).catch((error: NodeJS.ErrnoException) => {
+    const file = await openFile(this.name).catch((error) => {
       this.#seen = "";
-      throw new Error(explainSystemError(error), { cause: error });
+      throw error;
     });
     try {
       const stamp = await stampOf(file);

@@ -1,4 +1,5 @@
 import { SwapMemory } from "../../lib/double-buffer.ts";
+import { within } from "../../lib/with-timeout.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { ListCollector, ListFormat, ListKind } from "./list-format.ts";
 import { FileSource, type ListSource, type OpenList, type SourceState, UrlSource } from "./list-source.ts";
@@ -26,8 +27,10 @@ let writing: Promise<unknown> = Promise.resolve();
 /** The lists that this thread keeps up to date. */
 const running = new Set<SharedList>();
 
-/** How long a thread waits at its start for the first one, in milliseconds. */
-const waitMs = 60_000;
+/** How long a start waits for the lists, in milliseconds. They are loaded further meanwhile. */
+const startWaitMs = 5000;
+/** How long another thread waits at its start for the first one, in milliseconds. */
+const waitMs = 10_000;
 
 interface Source {
   readonly kind: ListKind;
@@ -100,16 +103,24 @@ export class SharedList {
     return this.isLoaded || "no list could be loaded";
   }
 
-  /** Loads the list, or waits until the first worker has tried to; then goes on looking. */
+  /** Loads the list, or waits until the first worker has tried to, for a limited time; then goes on looking. */
   async start(): Promise<void> {
     const { shared } = this.#deps;
     if (!shared.isFirst) return this.#waitForFirst();
     this.#before = this.memory.writer;
     this.memory.writer = this.#id;
-    await this.check();
+    const checked = this.check();
+    await within(startWaitMs, checked).catch(() => this.#warnLate());
     this.#show();
     shared.publish("tried", this.#id);
-    this.#schedule();
+    void checked.then(() => this.#schedule());
+  }
+
+  #warnLate(): void {
+    if (this.isLoaded) return;
+    const { onFailure } = this.#options;
+    const message = `no list within ${startWaitMs / 1000} s: on_failure is ${onFailure} until there is one`;
+    this.#deps.logger.warn({}, message);
   }
 
   async stop(): Promise<void> {
@@ -164,8 +175,7 @@ export class SharedList {
     const opened: (OpenList | undefined)[] = [];
     try {
       let hasFailed = false;
-      for (const each of this.#sources) {
-        const state = await this.#look(each, false);
+      for (const state of await Promise.all(this.#sources.map((each) => this.#look(each, false)))) {
         hasFailed ||= state === "failed";
         opened.push(typeof state === "object" ? state : undefined);
       }

@@ -1,0 +1,21 @@
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { explainSystemError } from "./file-errors.ts";
+
+/**
+ * Opens a file for reading. Never waits: a named pipe, whose reader would wait for a writer and whose process could not
+ * even end meanwhile, is refused.
+ * @throws Error that says for operators what is wrong
+ */
+export async function openFile(path: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause) => {
+    throw new Error(explainSystemError(cause), { cause });
+  });
+  const stat = await file.stat();
+  if (!stat.isFIFO() && !stat.isDirectory()) return file;
+  await file.close();
+  throw new Error(stat.isFIFO() ? isPipe : "is a directory, not a file");
+}
+
+/** What is wrong with a named pipe. */
+export const isPipe = "is a named pipe, not a file";
