@@ -85,11 +85,14 @@ export type BatchEntry =
  *
  * Record, big-endian: | ask u8 | family u8 | seeder u8 | event u8, + 16 where the torrent is big | numwant u16 | room of the own list u16 | of the
  * other u16 | infohash 20 | endpoint 6 or 18 | peer id 20, where they are kept |.
- * In a replay, numwant and room of the own list are the unix seconds of the announce.
+ * In a replay, numwant and room of the own list are the unix seconds of the announce, and room of the other list is 1 where
+ * the peer is known to have completed, which counts nothing.
  */
 export class Batch {
   readonly entries: BatchEntry[] = [];
   readonly settled: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+  /** Peers that there was no room for. */
+  refused = 0;
   /** Set when its callers have their answer: what comes later is nobody's. */
   isDone = false;
   /** Unix seconds at which the engine is to take its announces to have come; undefined before they are sent. */
@@ -135,6 +138,21 @@ export class Batch {
     this.entries.push({ at, request, response, row });
   }
 
+  /**
+   * Adds an announce of the past, whose response nobody waits for.
+   * @param snatched  the peer is known to have completed before, which counts nothing
+   */
+  addPast(request: AnnounceRequest, unixSeconds: number, snatched: boolean): void {
+    const { family } = request.address;
+    const at = this.#begin(Ask.replay, family);
+    this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
+    this.#bytes[at + 3] = request.event;
+    this.#view.setUint32(at + 4, unixSeconds);
+    this.#view.setUint16(at + 8, snatched ? 1 : 0);
+    this.#addPeer(at, request, family);
+    this.entries.push({ at, response: undefined });
+  }
+
   /** Adds a record that {@link recordOf} has made. */
   addReplay(record: Uint8Array): void {
     this.entries.push({ at: this.#append(record), response: undefined });
@@ -163,7 +181,9 @@ export class Batch {
     record[3]! &= 15;
     if (unixSeconds === undefined) return record;
     record[0] = Ask.replay;
-    new DataView(record.buffer).setUint32(4, unixSeconds);
+    const view = new DataView(record.buffer);
+    view.setUint32(4, unixSeconds);
+    view.setUint16(8, 0);
     return record;
   }
 
@@ -255,14 +275,23 @@ export class Batch {
     return end;
   }
 
-  #fill(list: PeerList, from: Uint8Array, at: number, count: number, seeders: number): void {
-    const length = count * compactLength[list.family];
-    list.bytes.set(from.subarray(at, at + length), list.at);
-    list.count = count;
-    list.seeders = Math.min(count, seeders);
-    if (list.peerIds === undefined || this.#idLength === 0) return;
-    list.peerIds.set(from.subarray(at + length, at + length + count * peerIdLength));
+  #fill(list: PeerList, from: Uint8Array, at: number, count: number): void {
+    const stride = compactLength[list.family];
+    const idsAt = at + count * stride;
+    if (list.peerIds === undefined || this.#idLength === 0) {
+      list.bytes.set(from.subarray(at, idsAt), list.at);
+      list.count = count;
+      return;
+    }
     list.hasPeerIds = true;
+    list.count = 0;
+    for (let i = 0; i < count; i++) {
+      const id = from.subarray(idsAt + i * peerIdLength, idsAt + (i + 1) * peerIdLength);
+      if (id.every((byte) => byte === 0)) continue; // it was replayed without, and comes with its next announce
+      list.peerIds.set(id, list.count * peerIdLength);
+      list.bytes.set(from.subarray(at + i * stride, at + (i + 1) * stride), list.at + list.count * stride);
+      list.count++;
+    }
   }
 
   #begin(ask: number, family: Family): number {

@@ -11,9 +11,11 @@ import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from ".
 import { Backlog } from "./backlog.ts";
 import { Batch, type BatchEntry, emptyReply, SizeHints, secretLength } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
-import { checkPermissions, createNobody, createProbe, skewOf } from "./probe.ts";
+import { checkPermissions, createProbe, skewOf } from "./probe.ts";
+import { cellScript, snatchesScript } from "./record-scripts.ts";
 import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
+import { RedisRecords } from "./redis-records.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
@@ -98,6 +100,8 @@ class Script {
 
 const announcing = new Script(announceScript);
 const expiring = new Script(expireScript);
+const readingCell = new Script(cellScript);
+const raisingSnatches = new Script(snatchesScript);
 
 async function pingAll(port: RedisPort): Promise<void> {
   await Promise.all((await port.masters()).map((node) => node.send(["PING"])));
@@ -115,6 +119,7 @@ async function pingAll(port: RedisPort): Promise<void> {
  * other torrents of the batch do not notice.
  */
 export class RedisStore implements PeerStore {
+  readonly records: RedisRecords;
   readonly #options: RedisStoreOptions;
   readonly #prefix: Buffer;
   readonly #local: MemoryStore | undefined;
@@ -164,6 +169,7 @@ export class RedisStore implements PeerStore {
         random,
       });
     }
+    this.records = this.#createRecords();
   }
 
   /** True, or why announces are not answered from the engine. */
@@ -324,6 +330,42 @@ export class RedisStore implements PeerStore {
       .map(([name]) => name);
   }
 
+  #createRecords(): RedisRecords {
+    const { clock } = this.#options;
+    const { peerIds } = this.#config;
+    return new RedisRecords({
+      clock,
+      prefix: this.#prefix,
+      peerIds,
+      peerLifetime: () => this.#config.peerLifetime,
+      masters: () => this.#openPort().masters(),
+      isCluster: () => this.#openPort().isCluster,
+      send: async (key, args) => this.#openPort().send(key, args),
+      readCell: async (key, cells, cell) => {
+        const args = [peerIds ? peerIdLength : 0, cells, cell].map(String);
+        try {
+          return (await this.#run(readingCell, key, [key], args)) as (number | Buffer)[];
+        } catch (error) {
+          if (!isOfKey(error)) throw error;
+          return []; // the next announce of the torrent deletes the key
+        }
+      },
+      raiseSnatches: async (key, snatches) => {
+        const { peerLifetime } = this.#config;
+        const numbers = [clock.unixSeconds, peerLifetime, snatches].map(String);
+        try {
+          await this.#run(raisingSnatches, key, [key], [...numbers, this.#secret]);
+        } catch (error) {
+          if (!isFull(error) && !isOfKey(error)) throw error;
+        }
+      },
+      deliver: async (batch) => {
+        await this.#deliver(batch);
+        return batch.refused;
+      },
+    });
+  }
+
   #keyOf(infoHash: Uint8Array): Buffer {
     return Buffer.concat([this.#prefix, infoHash]);
   }
@@ -418,7 +460,9 @@ export class RedisStore implements PeerStore {
   }
 
   #take(batch: Batch, whole: Batch, reply: Buffer): void {
-    this.#refused += reply.readUInt16BE(0);
+    const refused = reply.readUInt16BE(0);
+    this.#refused += refused;
+    whole.refused += refused;
     if (!whole.isDone) batch.take(reply);
   }
 
@@ -646,30 +690,6 @@ export class RedisStore implements PeerStore {
       if (!isForbidden(error)) throw error;
       this.#canReadTime = false;
     }
-  }
-
-  /**
-   * Takes announces of the past, such as another store's, unless the engine knows something newer of their peers.
-   * @param announces  each `request` is read before the next is asked for; `unixSeconds` is when it came
-   * @throws Error where the engine does not answer; some have been taken then, and can be given again
-   */
-  async replay(announces: AsyncIterable<{ request: AnnounceRequest; unixSeconds: number }>): Promise<void> {
-    const { peerIds } = this.#config;
-    const nobody = createNobody();
-    let batch = new Batch(peerIds, 8192);
-    const send = async (): Promise<void> => {
-      if (batch.entries.length > 0) await this.#deliver(batch);
-      batch = new Batch(peerIds, 8192);
-    };
-    for await (const { request, unixSeconds } of announces) {
-      const single = new Batch(peerIds, 128);
-      single.addAnnounce(request, nobody, Step.apply);
-      const [first] = batch.entries;
-      const isOther = first !== undefined && !batch.infoHash(first).equals(request.infoHash);
-      if (batch.entries.length >= maxBatch || (isOther && this.#port?.isCluster)) await send();
-      batch.addReplay(single.recordOf(single.entries[0]!, unixSeconds));
-    }
-    await send();
   }
 
   /** Sends the backlog in the order of its announces; what comes meanwhile still goes there. */

@@ -34,11 +34,14 @@ export const pageTarget = 64;
 /** Most peers in a page. At random, one page in 10^30 has more than four times the average. */
 export const pageCapacity = 512;
 
+/** Unix seconds from which stamps count. */
+export const firstStampSeconds = 1_600_000_000;
+
 /** Bytes of the field `m`. */
 export const metaLength = 48;
 
 /** What both scripts share: one torrent at a time, in upvalues; nothing is written before `save`. */
-const common = `
+export const commonScript: string = `
 local call, sub, find, byte, char, rep = redis.call, string.sub, string.find, string.byte, string.char, string.rep
 local pack, unpk, rand, floor, frexp = struct.pack, struct.unpack, math.random, math.floor, math.frexp
 local sha1 = redis.sha1hex
@@ -325,7 +328,7 @@ end
  * Seeders and leechers are those of the announcer's family, the other ones those of the other family; partial seeds
  * and snatches are the torrent's.
  */
-export const announceScript: string = `${common}
+export const announceScript: string = `${commonScript}
 local batch, prefix = ARGV[1], ARGV[2]
 local seed, isFull, ahead, behind, pos
 now, lifetime, gc, seed, secret, idLength, isFull, ahead, behind, pos = unpk('>I4I4I4I4c16BBI4I4', batch)
@@ -338,6 +341,8 @@ math.randomseed(seed)
 local FORMAT4, FORMAT6 = '>BBBBI2I2I2c20c6', '>BBBBI2I2I2c20c18'
 local stampNow
 local out, o, refused = {''}, 1, 0
+-- Whether the record of a replay says that the peer has completed. Its snatch is counted already.
+local isSnatched
 
 local function join(T, O, member, id, seeder, event)
   local L = LENGTH[T]
@@ -372,6 +377,7 @@ local function join(T, O, member, id, seeder, event)
   if event == 1 and snatched == 0 then
     M[1], snatched, isChanged = M[1] + 1, 1, true
   end
+  if isSnatched then snatched = 1 end
   local stamp = stampNow + 2 * snatched + partial
   if not idx then
     local due = floor(stampNow / 4) + 1600000000 + (gc > lifetime and gc or lifetime)
@@ -399,6 +405,19 @@ local function isNewer(T, member)
   if not idx then return true end
   local n = (#page - 4) / STRIDE[T]
   return unpk('>I4', page, 5 + n * L + idx * 4) < stampNow
+end
+
+-- Remembers of a peer that is in a table that it has completed.
+local function markSnatched(T, member)
+  if M[2 + T] == 0 then return end
+  local L = LENGTH[T]
+  local i = pageOf(T, member)
+  local page = load(T, i)
+  local idx = locate(page, L, member)
+  if not idx then return end
+  local s = 4 + (#page - 4) / STRIDE[T] * L + idx * 4
+  local stamp = unpk('>I4', page, 1 + s)
+  if floor(stamp / 2) % 2 == 0 then put(T, i, sub(page, 1, s) .. pack('>I4', stamp + 2) .. sub(page, s + 5)) end
 end
 
 local function leave(T, member)
@@ -495,11 +514,17 @@ while pos <= length do
     admit(base + 1, FIRST[base + 1], got[2])
     admit(base + 2, FIRST[base + 2], got[3])
   end
-  stampNow = (now - 1600000000) * 4
+  stampNow, isSnatched = (now - 1600000000) * 4, false
   if step == 5 then
     local at = numWant * 65536 + ownLimit
-    stampNow = (at - 1600000000) * 4
-    step = (at > now - lifetime and isNewer(T, member) and isNewer(O, member)) and 1 or 0
+    stampNow, isSnatched = (at - 1600000000) * 4, otherLimit == 1
+    local isKnown = not isNewer(T, member) or not isNewer(O, member)
+    step = (at > now - lifetime and not isKnown) and 1 or 0
+    if isKnown and isSnatched then
+      markSnatched(T, member)
+      markSnatched(O, member)
+      if next(changed) then save() end
+    end
   end
   if step % 2 == 1 then
     if event ~= 3 then join(T, O, member, id, seeder, event)
@@ -546,7 +571,7 @@ const expireStep = 512;
  * and what the call before has returned behind its first number; `1 65535` for the first call.
  * Returns how many peers were removed, and the table and page where the next call begins; table 5 is the end.
  */
-export const expireScript: string = `${common}
+export const expireScript: string = `${commonScript}
 now, lifetime, gc, idLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local skew = skewOf(tonumber(ARGV[5]), tonumber(ARGV[6]))
 if skew then return skew end

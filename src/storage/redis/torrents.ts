@@ -3,8 +3,14 @@ import type { StoreStatistics, SwarmSummary } from "../peer-store.ts";
 import type { RedisNode } from "./redis-port.ts";
 import { metaLength, pageCapacity } from "./script.ts";
 
-/** Keys that the engine looks at in one step. */
-const scanCount = "500";
+/** Keys that Redis looks at in one step. */
+const scanCount = 500;
+
+/** A torrent, with the field `m` of its key. */
+export interface TorrentMeta {
+  infoHash: Buffer;
+  meta: Buffer;
+}
 
 /** What is stored in all, and in how many keys. */
 export type Totals = Omit<StoreStatistics, "refused"> & { keys: number };
@@ -70,43 +76,47 @@ function summarize(infoHash: Buffer, meta: Buffer): SwarmSummary[] {
   return withPeers.length > 0 || snatches === 0 ? withPeers : rows.slice(0, 1);
 }
 
-async function* metasOf(
-  nodes: readonly RedisNode[],
-  prefix: Buffer,
-): AsyncGenerator<{ infoHash: Buffer; meta: Buffer }[]> {
-  const pattern = Buffer.concat([
-    Buffer.from(prefix.toString("latin1").replace(/[\\*?[\]]/g, "\\$&"), "latin1"),
-    Buffer.from("*"),
-  ]);
+async function* metasOf(nodes: readonly RedisNode[], prefix: Buffer): AsyncGenerator<TorrentMeta[]> {
   for (const node of nodes) {
     let cursor = "0";
     do {
-      const [next, keys] = (await node.send([
-        "SCAN",
-        cursor,
-        "MATCH",
-        pattern,
-        "COUNT",
-        scanCount,
-        "TYPE",
-        "hash",
-      ])) as [Buffer, Buffer[]];
-      cursor = next.toString();
-      const metas = await Promise.all(keys.map((key) => metaOf(node, key)));
-      yield keys.flatMap((key, i) => {
-        const meta = metas[i]!;
-        return meta === null || key.length !== prefix.length + infoHashLength || !isReadable(meta)
-          ? []
-          : [{ infoHash: key.subarray(prefix.length), meta }];
-      });
+      const { next, torrents } = await scanTorrents(node, prefix, cursor);
+      cursor = next;
+      yield torrents;
     } while (cursor !== "0");
   }
 }
 
-/** @returns null also where the key is no hash any more, or on its way to or from the server */
-async function metaOf(node: RedisNode, key: Buffer): Promise<Buffer | null> {
+/** One step of `SCAN`. @returns the torrents found, and the cursor of the next step; "0" is the end */
+export async function scanTorrents(
+  node: RedisNode,
+  prefix: Buffer,
+  cursor: string,
+  count = scanCount,
+): Promise<{ next: string; torrents: TorrentMeta[] }> {
+  const pattern = Buffer.concat([
+    Buffer.from(prefix.toString("latin1").replace(/[\\*?[\]]/g, "\\$&"), "latin1"),
+    Buffer.from("*"),
+  ]);
+  const scan = ["SCAN", cursor, "MATCH", pattern, "COUNT", `${count}`, "TYPE", "hash"];
+  const [next, keys] = (await node.send(scan)) as [Buffer, Buffer[]];
+  const ofTorrents = keys.filter((key) => key.length === prefix.length + infoHashLength);
+  const metas = await Promise.all(ofTorrents.map((key) => metaOf(node, key)));
+  const torrents = ofTorrents.flatMap((key, i) => {
+    const meta = metas[i]!;
+    return meta === null ? [] : [{ infoHash: key.subarray(prefix.length), meta }];
+  });
+  return { next: next.toString(), torrents };
+}
+
+/**
+ * Reads the field `m` of a torrent's key.
+ * @returns null also where the key holds no readable torrent, or is on its way to or from the server
+ */
+export async function metaOf(from: Pick<RedisNode, "send">, key: Buffer): Promise<Buffer | null> {
   try {
-    return (await node.send(["HGET", key, "m"])) as Buffer | null;
+    const meta = (await from.send(["HGET", key, "m"])) as Buffer | null;
+    return meta !== null && isReadable(meta) ? meta : null;
   } catch (error) {
     if (/^(MOVED|ASK|WRONGTYPE) /.test((error as Error).message)) return null;
     throw error;
