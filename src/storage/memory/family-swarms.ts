@@ -282,8 +282,9 @@ export class FamilySwarms {
    */
   select(record: number, seeder: boolean, self: number, count: number, list: PeerList): number {
     const split = this.seeders(record);
+    const before = list.count;
     const seeders = seeder ? 0 : this.#selectRange(record, 0, split, self, count, list);
-    list.seeders = seeders;
+    list.seeders = list.count - before;
     if (seeders === count) return count;
     return seeders + this.#selectRange(record, split, this.total(record), self, count - seeders, list);
   }

@@ -275,22 +275,24 @@ export class Batch {
     return end;
   }
 
-  #fill(list: PeerList, from: Uint8Array, at: number, count: number): void {
+  #fill(list: PeerList, from: Uint8Array, at: number, count: number, seeders: number): void {
     const stride = compactLength[list.family];
     const idsAt = at + count * stride;
     if (list.peerIds === undefined || this.#idLength === 0) {
       list.bytes.set(from.subarray(at, idsAt), list.at);
       list.count = count;
+      list.seeders = Math.min(count, seeders);
       return;
     }
     list.hasPeerIds = true;
-    list.count = 0;
+    list.count = list.seeders = 0;
     for (let i = 0; i < count; i++) {
       const id = from.subarray(idsAt + i * peerIdLength, idsAt + (i + 1) * peerIdLength);
       if (id.every((byte) => byte === 0)) continue; // it was replayed without, and comes with its next announce
       list.peerIds.set(id, list.count * peerIdLength);
       list.bytes.set(from.subarray(at + i * stride, at + (i + 1) * stride), list.at + list.count * stride);
       list.count++;
+      if (i < seeders) list.seeders++;
     }
   }
 

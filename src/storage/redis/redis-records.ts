@@ -196,27 +196,13 @@ export class RedisRecords implements Records {
 
   async #fetch(plan: readonly Cell[]): Promise<TablePage[]> {
     const pages: TablePage[][] = [];
-    await inTurns([...plan.entries()], sentAtOnce, async ([i, each]) => {
-      pages[i] = await this.#fetchCell(each);
+    await inTurns([...plan.entries()], sentAtOnce, async ([i, { infoHash, cells, cell }]) => {
+      const reply = await this.#redis.readCell(this.#keyOf(infoHash), cells, cell);
+      pages[i] = [];
+      for (let at = 0; at < reply.length; at += 2)
+        pages[i]!.push({ infoHash, table: reply[at] as number, bytes: reply[at + 1] as Buffer });
     });
     return pages.flat();
-  }
-
-  async #fetchCell({ infoHash, cells, cell }: Cell): Promise<TablePage[]> {
-    const key = this.#keyOf(infoHash);
-    const pages: TablePage[] = [];
-    const add = (table: unknown, bytes: unknown): void => {
-      if (typeof table === "number" && Buffer.isBuffer(bytes)) pages.push({ infoHash, table, bytes });
-    };
-    if (cells > 1) {
-      const reply = await this.#redis.readCell(key, cells, cell);
-      for (let i = 0; i < reply.length; i += 2) add(reply[i], reply[i + 1]);
-    } else {
-      const fields = (await this.#redis.send(key, ["HGETALL", key])) as Buffer[];
-      for (let i = 0; i < fields.length; i += 2)
-        if (fields[i]!.length === 3) add(fields[i]![0], fields[i + 1]);
-    }
-    return pages;
   }
 
   #read(pages: readonly TablePage[]): Iterable<PeerRecord> {

@@ -11,7 +11,7 @@ import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from ".
 import { Backlog } from "./backlog.ts";
 import { Batch, type BatchEntry, emptyReply, SizeHints, secretLength } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
-import { checkPermissions, createProbe, skewOf } from "./probe.ts";
+import { checkPermissions, createNobody, createProbe, skewOf } from "./probe.ts";
 import { cellScript, snatchesScript } from "./record-scripts.ts";
 import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
@@ -690,6 +690,30 @@ export class RedisStore implements PeerStore {
       if (!isForbidden(error)) throw error;
       this.#canReadTime = false;
     }
+  }
+
+  /**
+   * Takes announces of the past, such as another store's, unless the engine knows something newer of their peers.
+   * @param announces  each `request` is read before the next is asked for; `unixSeconds` is when it came
+   * @throws Error where the engine does not answer; some have been taken then, and can be given again
+   */
+  async replay(announces: AsyncIterable<{ request: AnnounceRequest; unixSeconds: number }>): Promise<void> {
+    const { peerIds } = this.#config;
+    const nobody = createNobody();
+    let batch = new Batch(peerIds, 8192);
+    const send = async (): Promise<void> => {
+      if (batch.entries.length > 0) await this.#deliver(batch);
+      batch = new Batch(peerIds, 8192);
+    };
+    for await (const { request, unixSeconds } of announces) {
+      const single = new Batch(peerIds, 128);
+      single.addAnnounce(request, nobody, Step.apply);
+      const [first] = batch.entries;
+      const isOther = first !== undefined && !batch.infoHash(first).equals(request.infoHash);
+      if (batch.entries.length >= maxBatch || (isOther && this.#port?.isCluster)) await send();
+      batch.addReplay(single.recordOf(single.entries[0]!, unixSeconds));
+    }
+    await send();
   }
 
   /** Sends the backlog in the order of its announces; what comes meanwhile still goes there. */

@@ -92,7 +92,7 @@ export async function scanTorrents(
   node: RedisNode,
   prefix: Buffer,
   cursor: string,
-  count = scanCount,
+  count: number = scanCount,
 ): Promise<{ next: string; torrents: TorrentMeta[] }> {
   const pattern = Buffer.concat([
     Buffer.from(prefix.toString("latin1").replace(/[\\*?[\]]/g, "\\$&"), "latin1"),
