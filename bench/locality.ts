@@ -220,7 +220,7 @@ function shuffle<T>(items: T[], random: Random): T[] {
 }
 
 const byRack = (remoteQuota: number, order: LocalityOptions["order"] = "near-first"): LocalityOptions => ({
-  levels: [{ name: "rack", by: "prefix", ipv4: 16, ipv6: 48 }],
+  levels: [{ name: "rack", ipv4: 16, ipv6: 48 }],
   remoteQuota,
   order,
   maxPeers: 10_000,

@@ -19,9 +19,7 @@ export {
   defineHook,
   type HookDefinition,
   type HookDeps,
-  type OptionsIssue,
-  type OptionsResult,
-  type OptionsSchema,
+  type IntervalChange,
 } from "./middleware/define-hook.ts";
 export {
   type AnnounceStep,
@@ -35,6 +33,15 @@ export { type HookLimits, limitHook } from "./middleware/with-deadline.ts";
 export type { NetworkChoice } from "./net/network.ts";
 export { type LogFields, type Logger, silentLogger } from "./observability/logger.ts";
 export { type Labels, Metrics } from "./observability/metrics.ts";
+export type { OptionsIssue, OptionsResult, OptionsSchema } from "./options/schema.ts";
+export {
+  defineStore,
+  type Lifetime,
+  lifetimeKeys,
+  type SharedStore,
+  type StoreDefinition,
+  type StoreDeps,
+} from "./storage/define-store.ts";
 export {
   MemoryStore,
   type MemoryStoreConfig,

@@ -34,7 +34,8 @@ export const access: Micro = {
     const deps = (name: string): HookDeps => {
       const parts = { clock, random, owner: 1 };
       const shared = createSharedState(new LocalHub(parts), name, parts);
-      return { clock, random, logger: silentLogger, metrics: new Metrics(), shared, store };
+      const lifetime = { peerLifetime: 60, gcInterval: 60 };
+      return { clock, random, logger: silentLogger, metrics: new Metrics(), shared, store, lifetime };
     };
     const folder = mkdtempSync(join(tmpdir(), "chihaya-bench-"));
     const listOf = (name: string, entry: (n: number) => string) => {

@@ -1,9 +1,10 @@
+import type { IntervalChange } from "../middleware/define-hook.ts";
 import { validateRoutes } from "../protocol/router.ts";
-import { type Broker, type RedisStoreConfig, readBroker } from "../storage/redis/config.ts";
+import { lifetimeOf } from "../storage/define-store.ts";
 import type { Config } from "./config.ts";
+import { checkDefinitions, findHook } from "./definition-checks.ts";
 import type { Path } from "./diagnostics.ts";
-import { checkHookFiles } from "./hook-files.ts";
-import { readAuthorities, readTlsFiles } from "./tls-files.ts";
+import { readTlsFiles } from "./tls-files.ts";
 import type { Plain } from "./tree.ts";
 
 /** Where checks report to. */
@@ -36,8 +37,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
     report.error(["udp", "addr"], "must specify addr; remove the block to turn UDP off");
   }
   checkListeners(config, report);
-  if (config.storage.name === "redis") checkRedis(config.storage.config, report);
-  checkHookFiles(config, report);
+  checkDefinitions(config, report);
   if (config.profiling && config.metricsListen.length === 0) {
     report.warning(["profiling"], "has no effect without metrics_addr");
   }
@@ -54,7 +54,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
     );
   }
   for (const [index, hook] of config.postHooks.entries()) {
-    if (hook.name === "module") continue;
+    if (hook.module !== undefined || !report.sound(["posthooks", index])) continue;
     report.warning(
       ["posthooks", index, "name"],
       `${JSON.stringify(hook.name)} has an effect only among the prehooks`,
@@ -64,7 +64,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
 
 function checkIntervals(config: Config, document: Record<string, Plain>, report: CheckReport): void {
   const { announceInterval, minAnnounceInterval } = config;
-  const { peerLifetime } = config.storage.config;
+  const { peerLifetime } = lifetimeOf(config.storage.config);
   if (
     minAnnounceInterval > announceInterval &&
     "min_announce_interval" in document && // its default gives way
@@ -76,20 +76,28 @@ function checkIntervals(config: Config, document: Record<string, Plain>, report:
   if (!report.sound(["announce_interval"], path, ["prehooks"])) return;
   let longest = announceInterval;
   let reason = "announce_interval";
-  for (const { name, options } of config.preHooks) {
-    if (name !== "interval variation") continue;
-    longest += options.maxIncreaseDelta;
-    reason = "announce_interval and the max_increase_delta of interval variation";
+  for (const { name, change } of intervalChanges(config)) {
+    if (!change.adds) continue;
+    longest += change.seconds;
+    reason += ` and ${change.keys} of ${name}`;
   }
-  for (const { name, options } of config.preHooks) {
-    if (name !== "interval control") continue;
-    longest = options.longest + options.jitter;
-    reason = "longest and jitter of interval control";
+  for (const { name, change } of intervalChanges(config)) {
+    if (change.adds) continue;
+    longest = change.seconds;
+    reason = `${change.keys} of ${name}`;
   }
   if (peerLifetime <= longest) {
     const seen = `peers announce every ${longest} s (${reason})`;
     report.warning(path, `${seen} and are forgotten after ${peerLifetime} s; make it longer`);
   }
+}
+
+/** How the prehooks change the interval, in their order. */
+function intervalChanges({ preHooks }: Config): { name: string; change: IntervalChange }[] {
+  return preHooks.flatMap((hook) => {
+    const change = findHook(hook)?.changesInterval?.(hook.options);
+    return change === undefined ? [] : [{ name: hook.name, change }];
+  });
 }
 
 function checkNumWant(config: Config, report: CheckReport): void {
@@ -113,6 +121,7 @@ function checkSpoofing(config: Config, report: CheckReport): void {
 
 function checkHttp(config: Config, document: Record<string, Plain>, report: CheckReport): void {
   const { http } = config;
+  if (http !== undefined) http.tls = undefined;
   if (http === undefined || typeof document.http !== "object") return;
   checkTls(config, report, document.http as Record<string, Plain>);
   if (http.announceRoutes.length === 0)
@@ -150,34 +159,6 @@ function checkTls(config: Config, report: CheckReport, given: Record<string, Pla
     if (Array.isArray(files)) for (const problem of files) report.error(at(problem.key), problem.message);
     else http.tls = files;
   }
-}
-
-function checkRedis(redis: RedisStoreConfig, report: CheckReport): void {
-  const at = (key: string): Path => ["storage", "config", key];
-  const [first, ...others] = redis.broker.map(readBroker);
-  if (first === undefined) {
-    report.error(at("redis_broker"), "must name the engine, as redis://127.0.0.1:6379/0");
-    return;
-  }
-  if (!report.sound(at("redis_broker"), at("redis_topology"), at("redis_ca_path"))) return;
-  if (others.length > 0 && redis.topology === "single") {
-    report.error(at("redis_broker"), 'several servers need redis_topology "sentinel" or "cluster"');
-  }
-  const shared = ({ isTls, username, password, database }: Broker): string =>
-    JSON.stringify([isTls, username, password, database]);
-  if (others.some((other) => shared(other) !== shared(first))) {
-    report.error(at("redis_broker"), "all servers must have one user, password, database and way of TLS");
-  }
-  if (redis.topology === "cluster" && first.database !== 0) {
-    report.error(at("redis_broker"), "a cluster has only database 0");
-  }
-  if (redis.ca === undefined) return;
-  if (!first.isTls) {
-    report.warning(at("redis_ca_path"), "has no effect without rediss:// in redis_broker");
-  }
-  const read = readAuthorities(redis.ca);
-  if ("problem" in read) report.error(at("redis_ca_path"), read.problem);
-  else redis.ca = read.text;
 }
 
 /** Two of our own TCP listeners cannot have one address. */

@@ -3,9 +3,6 @@ import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
-import type { MemoryStoreConfig } from "../storage/memory/memory-store.ts";
-import type { RedisStoreConfig } from "../storage/redis/config.ts";
-import type { HookConfig } from "./hooks/hooks.ts";
 
 /** Everything a tracker is told, checked and with its defaults. Durations are seconds. */
 export interface Config {
@@ -21,15 +18,39 @@ export interface Config {
   network: NetworkChoice;
   /** Without an address, peers are stored under the one that they come from. */
   externalIp: ExternalIpOptions;
-  /** Undefined where the frontend is off. */
-  http: HttpOptions | undefined;
-  udp: UdpOptions | undefined;
+  /** Absent where the frontend is off. */
+  http?: HttpOptions | undefined;
+  udp?: UdpOptions | undefined;
   storage: StorageConfig;
   preHooks: readonly HookConfig[];
   postHooks: readonly HookConfig[];
 }
 
-/** Which store, and what it is told. */
-export type StorageConfig =
-  | { name: "memory"; config: MemoryStoreConfig }
-  | { name: "redis"; config: RedisStoreConfig };
+/** Which store, with its options. */
+export interface StorageConfig {
+  /** `module` for one of somebody's own. */
+  name: string;
+  config: unknown;
+}
+
+/** Which hook, with its options. */
+export type HookConfig = BuiltInHookConfig | ModuleHookConfig;
+
+/** A built-in hook. */
+export interface BuiltInHookConfig {
+  name: string;
+  module?: undefined;
+  options: unknown;
+}
+
+/** A hook of somebody's own. */
+export interface ModuleHookConfig {
+  name: "module";
+  /** URL of the module. */
+  module: string;
+  /** As they were written, with YAML's types; the module's schema has accepted them. */
+  options?: unknown;
+  /** Seconds. */
+  timeout: number;
+  maxInFlight: number;
+}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Diagnostics, formatDiagnostics, formatPath, quote } from "./diagnostics.ts";
+import { quote } from "../lib/quote.ts";
+import { Diagnostics, formatDiagnostics, formatPath } from "./diagnostics.ts";
 
 function one(text: string, offset: number, message = "wrong"): Diagnostics {
   const diagnostics = new Diagnostics("a.yaml", text, ["password"]);

@@ -1,3 +1,6 @@
+import { printable } from "../lib/quote.ts";
+import type { Path } from "../options/index.ts";
+
 /** One thing that is wrong (or doubtful) in a configuration, and where. */
 export interface Diagnostic {
   severity: "error" | "warning";
@@ -21,22 +24,13 @@ export interface Origin {
   readonly offset: number;
 }
 
-export type Path = readonly (string | number)[];
+export type { Path };
 
 /** Formats a path as people write it: `prehooks[0].options.whitelist[2]`. */
 export function formatPath(path: Path): string {
   let text = "";
   for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
   return text;
-}
-
-/** Quotes a value from the outside for a message: one line, no control characters, not long. */
-export function quote(text: string): string {
-  return printable(JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text));
-}
-
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
 /** Characters of a message at most: it may name something from the file. */

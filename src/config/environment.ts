@@ -1,6 +1,6 @@
 import { nearest } from "../lib/nearest.ts";
+import { quote } from "../lib/quote.ts";
 import type { Diagnostics, Origin, Path } from "./diagnostics.ts";
-import { quote } from "./diagnostics.ts";
 import { leaves } from "./outline.ts";
 import { emptyMapping, type Tree, type TreeMapping } from "./tree.ts";
 

@@ -1,24 +1,20 @@
-import { z } from "zod";
-import { builtInHooks } from "./hooks/hooks.ts";
-import { moduleHook } from "./hooks/module.ts";
-import { schema } from "./schema.ts";
-import { facts } from "./values.ts";
+import { type AnyBlock, Block } from "../options/index.ts";
+import { type AnyValue, outline } from "./outline.ts";
+import { UseList, UseValue } from "./uses.ts";
 
 type Json = Record<string, unknown>;
 
+/** Keys behind which there may be nothing. */
+const mayBeEmpty = ["http", "udp", "prehooks", "posthooks"];
+
 /** JSON Schema (draft 2020-12) of a configuration file, for editors. */
 export function renderJsonSchema(): string {
-  const { $schema, ...tracker } = toJson(schema);
+  const tracker = renderBlock(outline);
   const properties = tracker.properties as Record<string, Json>;
-  for (const key of ["prehooks", "posthooks"]) properties[key]!.items = { oneOf: renderHooks() };
-  for (const value of Object.values(properties)) typeDefaults(value);
-  for (const key of ["http", "udp", "prehooks", "posthooks"]) {
-    const { type } = properties[key]!;
-    properties[key]!.type = [type, "null"]; // a key with nothing behind it
-  }
+  for (const key of mayBeEmpty) properties[key]!.type = [properties[key]!.type, "null"];
   return `${JSON.stringify(
     {
-      $schema,
+      $schema: "https://json-schema.org/draft/2020-12/schema",
       title: "Configuration of Chihaya for TypeScript",
       type: "object",
       properties: { chihaya: tracker },
@@ -30,34 +26,55 @@ export function renderJsonSchema(): string {
   )}\n`;
 }
 
-function toJson(schema: z.ZodType): Json {
-  return z.toJSONSchema(schema, {
-    io: "input",
-    override: ({ zodSchema, jsonSchema }) => {
-      const json: Json | undefined = facts.get(zodSchema)?.json;
-      if (json === undefined) return;
-      delete (jsonSchema as Json).items;
-      if (json.anyOf !== undefined) delete jsonSchema.type;
-      Object.assign(jsonSchema, json);
-    },
-  }) as Json;
+function renderBlock({ fields }: AnyBlock): Json {
+  const required = [...fields].filter(([, value]) => !value.mayBeMissing).map(([key]) => key);
+  return {
+    type: "object",
+    properties: Object.fromEntries([...fields].map(([key, value]) => [key, renderValue(value)])),
+    ...(required.length > 0 && { required }),
+    additionalProperties: false,
+  };
 }
 
-function renderHooks(): Json[] {
-  return [...builtInHooks.map((hook) => hook.schema), moduleHook].map((hook) => {
-    const { $schema, ...json } = toJson(hook);
-    if (hook !== moduleHook) return json;
-    const { name, ...properties } = json.properties as Json; // it is known by its module
-    return { ...json, properties, required: ["module"] };
+function renderValue(value: AnyValue): Json {
+  const { description, byDefault, facts } = value;
+  return {
+    ...(description !== "" && { description }),
+    ...(byDefault !== undefined && { default: typed(byDefault, facts.json.type) }),
+    ...renderKind(value),
+  };
+}
+
+function renderKind(value: AnyValue): Json {
+  if (value instanceof Block) return renderBlock(value);
+  if (value instanceof UseValue) return renderUse(value);
+  if (value instanceof UseList) return { type: "array", items: renderUse(value.item) };
+  const { item } = value as { item?: AnyBlock };
+  return { ...value.facts.json, ...(item && { items: renderBlock(item) }) };
+}
+
+/** One of the built-ins, told apart by their name, or a module. */
+function renderUse({ variants, ofModule, definitions }: UseValue<unknown>): Json {
+  const builtIn = [...variants].map(([name, block]) => {
+    const json = renderBlock(block);
+    const properties = json.properties as Record<string, Json>;
+    const { enum: _, ...first } = properties.name!;
+    const isDefault = first.default === name;
+    if (!isDefault) delete first.default;
+    const description = definitions.find((one) => one.name === name)?.description;
+    const required = ((json.required ?? []) as string[]).filter((key) => key !== "name");
+    return {
+      ...(description !== undefined && { description }),
+      ...json,
+      properties: { ...properties, name: { ...first, const: name } },
+      required: isDefault ? required : ["name", ...required],
+    };
   });
+  return { oneOf: [...builtIn, renderBlock(ofModule)] };
 }
 
-/** Defaults are text in the schema; here they have the type of their value. */
-function typeDefaults(json: Json): void {
-  if (typeof json.default === "string" && ["integer", "boolean", "number"].includes(json.type as string)) {
-    json.default = JSON.parse(json.default);
-  }
-  for (const below of Object.values((json.properties as Record<string, Json>) ?? {})) typeDefaults(below);
-  for (const option of (json.oneOf as Json[]) ?? []) typeDefaults(option);
-  if (json.items !== undefined) typeDefaults(json.items as Json);
+/** A default with the type of its value, where it was given as text. */
+function typed(byDefault: unknown, type: unknown): unknown {
+  const isTyped = ["integer", "boolean", "number"].includes(type as string);
+  return isTyped && typeof byDefault === "string" ? JSON.parse(byDefault) : byDefault;
 }

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import type { ClientApprovalOptions } from "../hooks/index.ts";
+import { lifetimeOf } from "../storage/define-store.ts";
 import { loadConfig } from "./load.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "chihaya-legacy-"));
@@ -33,7 +35,7 @@ test("Chihaya's example file loads unmodified", () => {
   assert.equal(config.udp?.maxScrapeInfoHashes, 50);
   assert.deepEqual(config.metricsListen, [{ host: "0.0.0.0", port: 6880 }]);
   assert.deepEqual(config.preHooks, []);
-  assert.equal(config.storage.config.peerLifetime, 1860);
+  assert.equal(lifetimeOf(config.storage.config).peerLifetime, 1860);
 });
 
 test("the values of its Helm chart load unmodified", () => {
@@ -102,7 +104,7 @@ test("files of 2.0.0-rc.1 and of the time after it load unmodified", () => {
   ]);
   assert.equal(quay.config.http?.maxNumWant, 50);
   assert.deepEqual(
-    [quay.config.storage.config.gcInterval, quay.config.storage.config.peerLifetime],
+    [lifetimeOf(quay.config.storage.config).gcInterval, lifetimeOf(quay.config.storage.config).peerLifetime],
     [840, 900],
   );
   const [jwt] = quay.config.preHooks;
@@ -112,12 +114,16 @@ test("files of 2.0.0-rc.1 and of the time after it load unmodified", () => {
   assert.deepEqual([config.http?.maxNumWant, config.udp?.maxNumWant], [100, 100]);
   assert.equal(config.udp?.privateKey.startsWith("paste"), true);
   // Both lists: what is in the one and not in the other.
-  assert.deepEqual(config.preHooks[1]?.options, { whitelist: ["OP1011"], blacklist: [] });
+  const { whitelist, blacklist } = config.preHooks[1]!.options as ClientApprovalOptions;
+  assert.deepEqual([whitelist, blacklist], [["OP1011"], []]);
   assert.deepEqual(config.postHooks, []);
 
   for (const name of ["helm_2017", "example_2017"]) {
     const { config, warnings } = load(name);
-    assert.deepEqual([config.storage.config.gcInterval, config.storage.config.peerLifetime], [840, 960]);
+    assert.deepEqual(
+      [lifetimeOf(config.storage.config).gcInterval, lifetimeOf(config.storage.config).peerLifetime],
+      [840, 960],
+    );
     for (const { message } of warnings) assert.doesNotMatch(message, /unknown/);
   }
 });
@@ -132,7 +138,7 @@ test("older keys give way to those that replaced them", () => {
     config:
       gc_interval: 2m
 `);
-  assert.equal(config.storage.config.gcInterval, 120);
+  assert.equal(lifetimeOf(config.storage.config).gcInterval, 120);
   assert.deepEqual([config.http?.maxNumWant, config.http?.defaultNumWant], [10, 10]);
 });
 

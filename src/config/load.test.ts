@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { certificates } from "../../test/fixtures/certificates.ts";
+import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import type { Config } from "./config.ts";
 import { type Diagnostic, formatDiagnostics } from "./diagnostics.ts";
 import { type LoadOptions, type LoadResult, loadConfig } from "./load.ts";
@@ -171,6 +172,10 @@ chihaya:
     maxPeers: 1e6,
     peerIds: true,
   });
+  const lists = {
+    ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 10, fetchInterval: 300 },
+    ...{ maxEntries: 2_000_000, onFailure: "refuse" },
+  };
   // Digits stay digits: as numbers, infohashes and client ids would be ruined.
   assert.deepEqual(config.preHooks, [
     {
@@ -178,9 +183,10 @@ chihaya:
       options: {
         whitelist: ["0000000000000000000000000000000000000001", "00000000000000000000000000000000000000e2"],
         blacklist: [],
+        ...lists,
       },
     },
-    { name: "client approval", options: { whitelist: ["123456"], blacklist: [] } },
+    { name: "client approval", options: { whitelist: ["123456"], blacklist: [], ...lists } },
     {
       name: "interval variation",
       options: { modifyResponseProbability: 0.5, maxIncreaseDelta: 60, modifyMinInterval: false },
@@ -530,7 +536,7 @@ test("a store behind an engine", () => {
   const redis = (config: string) => `chihaya: {udp: {}, storage: {name: redis, config: {${config}}}}`;
   const brokerOf = (config: string) => {
     const { storage } = good(redis(config));
-    return storage.name === "redis" ? storage.config.broker : [];
+    return storage.name === "redis" ? (storage.config as RedisStoreConfig).broker : [];
   };
   // Chihaya's own, with its password where others have the user.
   const chihayas =
@@ -551,10 +557,8 @@ test("a store behind an engine", () => {
     set: ["storage.config.on_failure=serve"],
   });
   assert.ok(set.ok && set.config.storage.name === "redis");
-  assert.deepEqual(
-    [set.config.storage.config.broker, set.config.storage.config.onFailure],
-    [["redis://e"], "serve"],
-  );
+  const { broker, onFailure } = set.config.storage.config as RedisStoreConfig;
+  assert.deepEqual([broker, onFailure], [["redis://e"], "serve"]);
 
   const example = "redis://user:password@127.0.0.1:6379/0";
   const errors: [config: string, error: string][] = [
@@ -611,7 +615,7 @@ test("a mistake in one value does not hide those in others, and invents none", (
     [
       '1:30 announce_interval: expected a duration such as "30m", "1h30m" or "15s", got "5"; for seconds write "5s"',
       "1:46 http.addr: must specify addr or https_addr or both; remove the block to turn HTTP off",
-      '1:67 storage.name: unknown store "reddis"; use "memory" or "redis"',
+      '1:67 storage.name: unknown store "reddis"; did you mean "redis"?',
     ],
   );
 });

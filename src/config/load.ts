@@ -1,17 +1,18 @@
 import { isAbsolute } from "node:path";
-import type { z } from "zod";
 import { cannotRead } from "../lib/file-errors.ts";
+import { readText } from "../lib/read-text.ts";
+import { Reader } from "../options/index.ts";
 import { checkTogether } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
 import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
-import { explainIssue, unknownKey } from "./explain.ts";
-import { checkModules, locateModules } from "./hook-modules.ts";
+import { explainIssue } from "./explain.ts";
 import { migrate } from "./legacy-keys.ts";
+import { checkModules, locateModules } from "./modules.ts";
 import { leaves, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
 import { schema } from "./schema.ts";
-import { expandPath, readText } from "./source.ts";
+import { expandPath } from "./source.ts";
 import { emptyMapping, find, locate, type Plain, type Tree, type TreeMapping, toPlain } from "./tree.ts";
 
 export interface LoadOptions {
@@ -80,7 +81,7 @@ function load({ file, env, set = [] }: LoadOptions): Loading {
 
   const document = toPlain(root);
   const config = validate(root, document, unsound, diagnostics);
-  if (config !== undefined) locateModules(config, root, source);
+  locateModules(config, root, source);
   return { diagnostics, root, document, config };
 }
 
@@ -166,16 +167,17 @@ function leaveOutPlainHttp(root: TreeMapping): void {
 
 /** Replaces each secret that is given as a file by what that file holds, in place. */
 function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
-  for (const { path, field } of leaves) {
-    if (!field.facts?.secret) continue;
+  for (const { path, value } of leaves) {
+    if (!value.facts.secret) continue;
     const block = find(root, path.slice(0, -1));
-    const fileKey = `${field.key}_file`;
+    const key = path.at(-1)!;
+    const fileKey = `${key}_file`;
     const filePath = [...path.slice(0, -1), fileKey];
     const given = find(root, filePath);
     if (block?.kind !== "mapping" || given?.kind !== "scalar" || !given.text) continue;
     const direct = find(root, path);
     if (direct?.kind === "scalar" && direct.text) {
-      diagnostics.error(given.at, filePath, `give ${field.key} or ${fileKey}, not both`);
+      diagnostics.error(given.at, filePath, `give ${key} or ${fileKey}, not both`);
       continue;
     }
     const read = readText(given.text);
@@ -186,76 +188,40 @@ function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
     const text = read.text.replace(/\r?\n$/, "");
     if (text === "") diagnostics.error(given.at, filePath, `${given.text} is empty`);
     block.entries.delete(fileKey);
-    block.entries.set(field.key, { keyAt: given.at, value: { kind: "scalar", text, at: given.at } });
+    block.entries.set(key, { keyAt: given.at, value: { kind: "scalar", text, at: given.at } });
   }
 }
 
-/** Reports all that the schema and the checks find; returns what could be read, with defaults for the rest. */
+/** Reports all that the schema and the checks find. @returns what could be read, with defaults for the rest */
 function validate(
   root: TreeMapping,
   document: Plain,
   unreplaced: readonly Path[],
   diagnostics: Diagnostics,
-): Config | undefined {
-  const unsound = [...unreplaced];
+): Config {
+  const reader = new Reader("yaml");
+  const config = schema.read(document, [], reader) as Config;
+  const unsound = [...unreplaced, ...reader.issues.map(({ path }) => path)];
   const isUnreplaced = (path: Path) => unreplaced.some((other) => formatPath(other) === formatPath(path));
-  let result = schema.safeParse(document, { error: explainIssue });
-  for (const { path, message, isKey } of problems(result.error)) {
-    unsound.push(path);
+  const error = (path: Path, message: string, isKey = false) => {
     const written = asWritten(root, path);
-    if (isUnreplaced(written)) continue;
-    const text = isKey ? unknownKey(document, path.slice(0, -1), String(path.at(-1))) : message;
-    diagnostics.error(locate(root, path, isKey), written, text);
-  }
-  // The checks want a whole configuration: what could not be read is left out for them. Twice, since what is
-  // left can be wrong as well (the keys of a store whose name was).
-  for (let pass = 0; pass < 2 && !result.success; pass++) {
-    for (const { path } of problems(result.error)) unsound.push(path);
-    result = schema.safeParse(without(document, unsound));
-  }
-  if (!result.success) return undefined;
-  checkTogether(result.data, document, {
-    error: (path, message) => diagnostics.error(locate(root, path), asWritten(root, path), message),
-    warning: (path, message) => {
-      if (!isUnreplaced(path)) diagnostics.warning(locate(root, path), asWritten(root, path), message);
-    },
-    sound: (...paths) => paths.every((path) => !unsound.some((other) => overlap(path, other))),
-  });
-  return result.data;
+    if (!isUnreplaced(written)) diagnostics.error(locate(root, path, isKey), written, message);
+  };
+  const warning = (path: Path, message: string) => {
+    const written = asWritten(root, path);
+    if (!isUnreplaced(written)) diagnostics.warning(locate(root, path), written, message);
+  };
+  for (const issue of reader.issues) error(issue.path, explainIssue(issue), issue.isKey);
+  for (const { path, message } of reader.warnings) warning(path, message);
+  const sound = (...paths: Path[]) => paths.every((path) => !unsound.some((other) => overlap(path, other)));
+  checkTogether(config, document, { error, warning, sound });
+  return config;
 }
 
 /** A list of one may have been written as a value: then it has no index. */
 function asWritten(root: TreeMapping, path: Path): Path {
   const isItem = typeof path.at(-1) === "number" && find(root, path) === undefined;
   return isItem ? path.slice(0, -1) : path;
-}
-
-interface Problem {
-  path: Path;
-  message: string;
-  /** Whether it is the key itself that is wrong. */
-  isKey: boolean;
-}
-
-function problems(error: z.ZodError | undefined): Problem[] {
-  return (error?.issues ?? []).flatMap((issue): Problem[] => {
-    const path = issue.path as (string | number)[];
-    if (issue.code !== "unrecognized_keys") return [{ path, message: issue.message, isKey: false }];
-    return issue.keys.map((key) => ({ path: [...path, key], message: issue.message, isKey: true }));
-  });
-}
-
-/** The document without the values at some paths; a list loses all of its items, a hook its list. */
-function without(document: Plain, paths: readonly Path[]): Plain {
-  const copy = structuredClone(document);
-  for (const path of paths) {
-    const index = path.findIndex((step) => typeof step === "number");
-    const keys = index < 0 ? path : path.slice(0, index);
-    let block: unknown = copy;
-    for (const key of keys.slice(0, -1)) block = (block as Record<string, unknown> | undefined)?.[key];
-    if (typeof block === "object" && block !== null) delete (block as Record<string, unknown>)[keys.at(-1)!];
-  }
-  return copy;
 }
 
 /** Whether one path is the other or leads to it. */

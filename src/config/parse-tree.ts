@@ -1,5 +1,6 @@
 import { isAlias, isMap, isPair, isScalar, isSeq, type Node, parseDocument, type YAMLMap } from "yaml";
-import { type Diagnostics, type Origin, type Path, quote } from "./diagnostics.ts";
+import { quote } from "../lib/quote.ts";
+import type { Diagnostics, Origin, Path } from "./diagnostics.ts";
 import { explainBracket, explainSyntaxError } from "./syntax-errors.ts";
 import type { Tree, TreeMapping } from "./tree.ts";
 

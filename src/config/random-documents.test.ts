@@ -50,8 +50,8 @@ const pieces = [
     "null",
   ],
   ...["\r\n", "\ufeff", "\u0000", "\u2028", "---\n", "...", "!!binary ", "|\n  x", ">-\n", "\ud800"],
-  ...outline.fields.map(({ key }) => `${key}: `),
-  ...leaves.map(({ field }) => `${field.key}: `),
+  ...[...outline.fields.keys()].map((key) => `${key}: `),
+  ...leaves.map(({ path }) => `${path.at(-1)}: `),
 ];
 
 const keys = fc.constantFrom(

@@ -1,6 +1,9 @@
+import type { AnyBlock } from "../options/index.ts";
 import { variableName } from "./environment.ts";
-import { type Field, type HookOutline, outline } from "./outline.ts";
+import { type AnyValue, type Field, outline } from "./outline.ts";
 import { block, inline } from "./render.ts";
+import type { Plain } from "./tree.ts";
+import type { Usable, UseList, UseValue } from "./uses.ts";
 
 /** What is said before the options of a store. */
 const about: Readonly<Record<string, string>> = {
@@ -10,18 +13,16 @@ const about: Readonly<Record<string, string>> = {
 
 /** The text of `docs/configuration.md`. */
 export function renderReference(): string {
-  const values = (fields: readonly Field[]) => fields.filter(({ facts }) => facts && !facts.obsolete);
-  const byKey = (key: string) => outline.fields.find((field) => field.key === key)!;
-  const stores = byKey("storage").variants.map(({ name, fields }) => ({
+  const byKey = (key: string): AnyValue => outline.fields.get(key)!;
+  const storage = byKey("storage") as UseValue<unknown>;
+  const stores = [...storage.variants].map(([name, variant]) => ({
     name,
-    fields: fields.find(({ key }) => key === "config")!.fields,
+    config: variant.fields.get("config") as AnyBlock,
   }));
   const obsolete = new Map(
-    stores
-      .flatMap(({ fields }) => fields.filter(({ facts }) => facts?.obsolete))
-      .map((field) => [field.key, field]),
+    stores.flatMap(({ config }) => [...config.fields].filter(([, { isObsolete }]) => isObsolete)),
   );
-  const hooks = byKey("prehooks").hooks;
+  const hooks = (byKey("prehooks") as UseList<unknown>).item.definitions;
   return `# Configuration
 
 <!-- Generated from src/config by "npm run gen". -->
@@ -88,7 +89,7 @@ frontends that come or go.
 
 ## \`chihaya\`
 
-${table(values(outline.fields))}
+${table(outline)}
 
 ## \`chihaya.external_ip\`
 
@@ -100,30 +101,30 @@ both protocols count, and so do addresses that a client names (\`allow_ip_spoofi
 see the external one. The port stays: forward it. An address of your own network that is not in the list, such as one of
 \`100.64.0.0/10\`, needs \`networks\`, which replaces the list.
 
-${table(values(byKey("external_ip").fields))}
+${table(byKey("external_ip") as AnyBlock)}
 
 ## \`chihaya.http\`
 
 ${byKey("http").description}
 
-${table(values(byKey("http").fields))}
+${table(byKey("http") as AnyBlock)}
 
 ## \`chihaya.udp\`
 
 ${byKey("udp").description}
 
-${table(values(byKey("udp").fields))}
+${table(byKey("udp") as AnyBlock)}
 
 ## \`chihaya.storage\`
 
 ${byKey("storage").description}
 
-${table(values(byKey("storage").fields))}
+${table(storage.variants.values().next().value!)}
 
 ${stores
   .map(
-    ({ name, fields }) =>
-      `### \`chihaya.storage.config\` for \`${name}\`\n\n${about[name] ?? ""}${table(values(fields))}\n`,
+    ({ name, config }) =>
+      `### \`chihaya.storage.config\` for \`${name}\`\n\n${about[name] ?? ""}${table(config)}\n`,
   )
   .join("\n")}
 
@@ -137,9 +138,10 @@ ${hooks.map(renderHook).join("\n")}
 
 These are accepted as well:
 
-- Without effect: ${[...obsolete.values()]
+- Without effect: ${[...obsolete]
     .map(
-      ({ key, description }) => `\`storage.config.${key}\` (${description.replace(/\.$/, "").toLowerCase()})`,
+      ([key, { description }]) =>
+        `\`storage.config.${key}\` (${description.replace(/\.$/, "").toLowerCase()})`,
     )
     .join(", ")}.
 - Older spellings, each with a warning that says what to write: \`config\` for a hook's \`options\`; \`prometheus_addr\` for
@@ -160,22 +162,30 @@ What is different:
 `;
 }
 
-function renderHook({ name, description, fields, example }: HookOutline): string {
+function renderHook({ name, description, options, example }: Usable): string {
   return `### ${name}
 
 ${description}
 
-${table(fields)}
+${table(options as AnyBlock)}
 
 \`\`\`yaml
-${block([example], "")}\`\`\`
+${block([{ name, options: example }], "")}\`\`\`
 `;
 }
 
-function table(fields: readonly Field[]): string {
-  const rows = fields.map(({ key, facts, default: byDefault, description }) => {
-    const shown = byDefault === undefined ? "required" : `\`${inline(byDefault, facts?.json.type)}\``;
-    return `| \`${key}\`${facts?.restart ? " †" : ""} | ${facts?.kind} | ${shown} | ${description} |`;
+/** The values of a block, without the blocks in it. */
+function table({ fields }: AnyBlock): string {
+  const rows = [...fields].flatMap(([key, value]: Field) => {
+    const { facts, byDefault, description, isObsolete } = value;
+    if (isObsolete || facts.kind === "") return [];
+    const shown =
+      byDefault === undefined
+        ? value.mayBeMissing
+          ? ""
+          : "required"
+        : `\`${inline(byDefault as Plain, facts.json.type)}\``;
+    return [`| \`${key}\`${facts.restart ? " †" : ""} | ${facts.kind} | ${shown} | ${description} |`];
   });
   return `| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}`;
 }

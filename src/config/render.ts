@@ -1,6 +1,7 @@
-import { type Field, fieldsOf, outline, type Variant, valueAt } from "./outline.ts";
+import type { Facts } from "../options/index.ts";
+import { type Field, fieldsOf, outline, valueAt } from "./outline.ts";
 import type { Plain } from "./tree.ts";
-import type { Facts } from "./values.ts";
+import { UseList, UseValue } from "./uses.ts";
 
 const width = 96;
 
@@ -58,31 +59,34 @@ export function renderExample(): string {
 # All of it is explained in docs/configuration.md. "chihaya check-config FILE" checks a file.
 # yaml-language-server: $schema=./config.schema.json
 chihaya:
-${outline.fields.map((field) => renderExampleField(field, "  ")).join("\n")}`;
+${[...outline.fields].map((field) => renderExampleField(field, "  ")).join("\n")}`;
 }
 
-function renderExampleField(field: Field, indent: string): string {
-  if (field.facts?.obsolete) return "";
-  const head = comment(field.description, indent);
-  if (field.facts) return `${head}${indent}${field.key}: ${inline(field.default, field.facts.json.type)}\n`;
-  if (field.hooks.length > 0) {
-    const examples = field.key === "prehooks" ? field.hooks : [];
+function renderExampleField([key, value]: Field, indent: string): string {
+  if (value.isObsolete) return "";
+  const head = comment(value.description, indent);
+  if (value instanceof UseList) {
+    const examples = key === "prehooks" ? value.item.definitions : [];
     const lines = examples.map(
-      (hook) =>
-        comment(hook.description, `${indent}  `) +
-        block([hook.example], `${indent}  `).replace(/^ {4}/gm, `${indent}  # `),
+      ({ name, description = "", example = {} }) =>
+        comment(description, `${indent}  `) +
+        block([{ name, options: example }], `${indent}  `).replace(/^ {4}/gm, `${indent}  # `),
     );
-    return `${head}${indent}${field.key}:${lines.length > 0 ? "" : " []"}\n${lines.join("")}`;
+    return `${head}${indent}${key}:${lines.length > 0 ? "" : " []"}\n${lines.join("")}`;
   }
-  const below = field.fields.map((inner) => renderExampleField(inner, `${indent}  `));
-  const others = field.variants.slice(1).map((variant) => renderVariant(field.key, variant, indent));
-  return `${head}${indent}${field.key}:\n${below.join("")}${others.join("")}`;
+  const fields = fieldsOf(value, undefined);
+  if (fields === undefined)
+    return `${head}${indent}${key}: ${inline(value.byDefault as Plain, value.facts.json.type)}\n`;
+  const below = fields.map((inner) => renderExampleField(inner, `${indent}  `));
+  const others = value instanceof UseValue ? [...value.variants].slice(1) : [];
+  const variants = others.map(([name, variant]) => renderVariant(key, name, [...variant.fields], indent));
+  return `${head}${indent}${key}:\n${below.join("")}${variants.join("")}`;
 }
 
 /** The whole block in another of its forms, in comments. */
-function renderVariant(key: string, { name, fields }: Variant, indent: string): string {
+function renderVariant(key: string, name: string, fields: readonly Field[], indent: string): string {
   const below = fields
-    .filter((field) => field.key !== "name")
+    .filter(([inner]) => inner !== "name")
     .map((field) => renderExampleField(field, `${indent}  `));
   const text = `${indent}${key}:\n${indent}  name: ${inline(name)}\n${below.join("")}`;
   return `\n${text.replace(new RegExp(`^${indent}`, "gm"), `${indent}# `)}`;
@@ -94,25 +98,25 @@ function renderVariant(key: string, { name, fields }: Variant, indent: string): 
  */
 export function renderEffective(document: Plain): string {
   const given = document as { [key: string]: Plain };
-  const fields = outline.fields.filter(
-    ({ key }) => !["http", "udp"].includes(key) || given[key] !== undefined,
+  const fields = [...outline.fields].filter(
+    ([key]) => !["http", "udp"].includes(key) || given[key] !== undefined,
   );
-  return `chihaya:\n${fields.map((field) => renderField(field, given, [field.key])).join("")}`;
+  return `chihaya:\n${fields.map((field) => renderField(field, given, [field[0]])).join("")}`;
 }
 
-function renderField(field: Field, document: Plain, path: readonly string[]): string {
-  if (field.facts?.obsolete) return "";
+function renderField([key, field]: Field, document: Plain, path: readonly string[]): string {
+  if (field.isObsolete) return "";
   const indent = "  ".repeat(path.length);
   const value = valueAt(document, path, field);
-  if (field.facts) {
-    return `${indent}${field.key}: ${inline(masked(value, field.facts), field.facts.json.type)}\n`;
-  }
-  if (field.hooks.length > 0) {
+  if (field instanceof UseList) {
     const isEmpty = !Array.isArray(value) || value.length === 0;
-    return isEmpty ? `${indent}${field.key}: []\n` : `${indent}${field.key}:\n${block(value, `${indent}  `)}`;
+    return isEmpty ? `${indent}${key}: []\n` : `${indent}${key}:\n${block(value, `${indent}  `)}`;
   }
-  return `${indent}${field.key}:\n${fieldsOf(field, value)
-    .map((inner) => renderField(inner, document, [...path, inner.key]))
+  const fields = fieldsOf(field, value);
+  if (fields === undefined)
+    return `${indent}${key}: ${inline(masked(value, field.facts), field.facts.json.type)}\n`;
+  return `${indent}${key}:\n${fields
+    .map((inner) => renderField(inner, document, [...path, inner[0]]))
     .join("")}`;
 }
 

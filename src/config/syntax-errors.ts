@@ -1,5 +1,5 @@
 import type { YAMLParseError } from "yaml";
-import { quote } from "./diagnostics.ts";
+import { quote } from "../lib/quote.ts";
 
 /** What is wrong, and where. */
 export interface SyntaxProblem {

@@ -1,25 +1,12 @@
 import { createSecureContext } from "node:tls";
 import { cannotRead } from "../lib/file-errors.ts";
+import { readText } from "../lib/read-text.ts";
 import type { TlsFiles } from "../net/stream.ts";
-import { readText } from "./source.ts";
 
 /** What is wrong with which of the two files. */
 export interface TlsProblem {
   key: "tls_cert_path" | "tls_key_path";
   message: string;
-}
-
-/** Reads certificates of authorities. @returns them in PEM, or what is wrong with the file */
-export function readAuthorities(path: string): { text: string } | { problem: string } {
-  const read = readText(path);
-  if ("problem" in read) return { problem: cannotRead(path, read.problem) };
-  try {
-    createSecureContext({ ca: read.text });
-    if (read.text.includes("-----BEGIN CERTIFICATE-----")) return read;
-    return { problem: `${path} holds no certificate in PEM` };
-  } catch (error) {
-    return { problem: `${path} does not hold certificates in PEM: ${(error as Error).message}` };
-  }
 }
 
 /** Reads a certificate and its key, and makes sure that they can be used together. */

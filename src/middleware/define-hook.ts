@@ -1,7 +1,9 @@
+import type { ClientError } from "../bittorrent/client-error.ts";
 import type { Clock, Random } from "../lib/clock.ts";
 import { within } from "../lib/with-timeout.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import { issuePath, type OptionsResult, type OptionsSchema } from "../options/schema.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import type { Hook } from "./hook.ts";
 import type { SharedState } from "./shared-state.ts";
@@ -17,44 +19,46 @@ export interface HookDeps {
   readonly metrics: Metrics;
   /** What must be one for all workers. */
   readonly shared: SharedState;
+  /** How long the tracker's store keeps peers, in seconds. */
+  readonly lifetime: { readonly peerLifetime: number; readonly gcInterval: number };
   /** The tracker's store, for what announces do not do by themselves. */
   readonly store: Pick<PeerStore, "remove">;
 }
 
-/**
- * A schema for the options of a hook, by the Standard Schema interface (version 1) that Zod, Valibot, ArkType and others
- * implement; `Options` is what it makes of an `Input`.
- */
-export interface OptionsSchema<Options, Input = unknown> {
-  readonly "~standard": {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => OptionsResult<Options> | Promise<OptionsResult<Options>>;
-    readonly types?: { readonly input: Input; readonly output: Options } | undefined;
-  };
-}
-
-/** Options, or all that is wrong with them. */
-export type OptionsResult<Options> =
-  | { readonly value: Options; readonly issues?: undefined }
-  | { readonly issues: readonly OptionsIssue[] };
-
-export interface OptionsIssue {
-  readonly message: string;
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+/** How a hook changes the interval that clients are told. */
+export interface IntervalChange {
+  /** Seconds: the longest interval itself, or with `adds` the most that is added to it. */
+  seconds: number;
+  adds?: boolean;
+  /** The keys behind it: `longest and jitter`. */
+  keys: string;
 }
 
 /** A hook as a module exports it: what makes hooks of a configuration's options. */
 export interface HookDefinition<Options = unknown, Input = unknown> {
-  /** Names the hook in logs, metrics and failures: `passkey check`. */
+  /** Names the hook in the configuration, logs, metrics and failures: `passkey check`. */
   readonly name: string;
-  /** Checks the options; without it there must be none. */
+  /** What it does, in a sentence for the comments of a configuration. */
+  readonly description?: string;
+  /** Checks the options; without it there must be none. `options` of `chihaya/options` makes one. */
   readonly options?: OptionsSchema<Options, Input>;
+  /** Options as they stand in YAML, for documentation. */
+  readonly example?: Readonly<Record<string, unknown>>;
+  /** The errors by which it refuses. */
+  readonly errors?: readonly ClientError[];
+  /** Packages that must be installed for these options; a check of the configuration looks for them. */
+  packages?(options: Options): readonly string[];
+  /** The longest interval that these options can lead to: the lifetime of peers is checked against it. */
+  changesInterval?(options: Options): IntervalChange;
   /**
    * Makes one hook, in each worker and again at each reload. What it throws stops the start, or refuses the reload.
    */
   create(options: Options, deps: HookDeps): Omit<Hook, "name"> | Promise<Omit<Hook, "name">>;
 }
+
+/** Options of a definition where those that have a default may be left out. */
+export type WithDefaults<Options, Defaulted extends keyof Options> = Omit<Options, Defaulted> &
+  Partial<Options>;
 
 /** Defines a hook, with the types of its options from its schema. Export it as `default` for the configuration. */
 export function defineHook<Options = undefined, Input = unknown>(
@@ -75,12 +79,9 @@ export async function createDefinedHook<Options>(
 ): Promise<Hook> {
   const result = await checkOptions(definition, options);
   if (result.issues !== undefined) {
-    const { path, message } = result.issues[0]!;
-    throw new Error(
-      `${definition.name}: options${optionPath(path)
-        .map((step) => `.${step}`)
-        .join("")}: ${message}`,
-    );
+    const issue = result.issues[0]!;
+    const path = issuePath(issue).map((step) => `.${step}`);
+    throw new Error(`${definition.name}: options${path.join("")}: ${issue.message}`);
   }
   try {
     const created = definition.create(result.value, deps);
@@ -122,18 +123,10 @@ export function named(hook: string, error: unknown): Error {
 
 /** Checks the options of a definition; without a schema there must be none. */
 export async function checkOptions<Options>(
-  { name, options: schema }: HookDefinition<Options>,
+  { name, options: schema }: Pick<HookDefinition<Options>, "name" | "options">,
   options: unknown,
 ): Promise<OptionsResult<Options>> {
   if (schema !== undefined) return schema["~standard"].validate(options ?? {});
   if (options === undefined) return { value: undefined as Options };
   return { issues: [{ message: `the hook ${JSON.stringify(name)} takes no options` }] };
-}
-
-/** The keys of an issue's path. */
-export function optionPath(path: OptionsIssue["path"] = []): (string | number)[] {
-  return path.map((step) => {
-    const key = typeof step === "object" ? step.key : step;
-    return typeof key === "number" ? key : String(key);
-  });
 }

@@ -13,7 +13,7 @@ import { Metrics } from "../observability/metrics.ts";
 import { MetricsServer } from "../observability/metrics-server.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
 import { mainProfiler } from "../observability/profiles.ts";
-import { createMemoryStore, createStore } from "../tracker/create-store.ts";
+import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
 import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
@@ -126,19 +126,15 @@ async function createHost(
 ): Promise<Host> {
   const random = createRandom(randomInt(1, 2 ** 31));
   const hub = new LocalHub({ clock: own.clock, random });
-  const parts = { ...own, config, random, hub, isFirst: true };
+  const parts = { ...own, config, random, hub, isFirst: true, owner: 1 };
   const workers = countWorkers(config);
   // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
   process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
   const { storage } = config;
   if (workers > 1) {
-    const store = storage.name === "memory" ? createMemoryStore(storage.config, parts) : undefined;
-    return new Supervisor({ ...parts, store }, workers);
+    return new Supervisor({ ...parts, store: await createSharedStore(storage, parts) }, workers);
   }
-  return new LocalHost(
-    { ...parts, began: config, store: await createStore(storage, parts), owner: 1 },
-    network,
-  );
+  return new LocalHost({ ...parts, began: config, store: await createStore(storage, parts) }, network);
 }
 
 /** Settings of the process as a whole, which a reload cannot change. */

@@ -104,10 +104,9 @@ export class LocalHost implements Host {
 
   /** A store that serves without its engine is ready all the same: its clients are answered. */
   #storageReadiness(): Record<string, ComponentState> {
-    const { store, began } = this.#parts;
+    const { store } = this.#parts;
     if (store.readiness === undefined) return {};
-    const serves = began.storage.name === "redis" && began.storage.config.onFailure === "serve";
-    if (store.readiness === true || !serves) return { storage: store.readiness };
+    if (store.readiness === true || !store.servesUnready) return { storage: store.readiness };
     return { storage: { readyBut: `serving from local memory: ${store.readiness}` } };
   }
 

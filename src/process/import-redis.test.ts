@@ -37,7 +37,7 @@ test("what Chihaya has in Redis is taken over, once and again", { skip: withoutR
     set: ["storage.name=redis", `storage.config.redis_broker=${server.url}`],
   });
   assert.ok(loaded.ok && loaded.config.storage.name === "redis");
-  const { config } = loaded.config.storage;
+  const config = loaded.config.storage.config as RedisStoreConfig;
   const port = await createNodeRedisPort(config, () => undefined);
   await port.connect();
   t.after(() => port.close());
@@ -98,7 +98,7 @@ test("keys of another type are named, and peers without a time are not counted a
     set: ["storage.name=redis", `storage.config.redis_broker=${server.url}`],
   });
   assert.ok(loaded.ok && loaded.config.storage.name === "redis");
-  const { config } = loaded.config.storage;
+  const config = loaded.config.storage.config as RedisStoreConfig;
   const port = await createNodeRedisPort(config, () => undefined);
   await port.connect();
   t.after(() => port.close());
@@ -145,7 +145,7 @@ test("what Chihaya has on a single server is taken over into a cluster", {
     ],
   });
   assert.ok(loaded.ok && loaded.config.storage.name === "redis");
-  const { config } = loaded.config.storage;
+  const config = loaded.config.storage.config as RedisStoreConfig;
   const source = await createNodeRedisPort(
     { ...config, broker: [server.url], topology: "single" },
     () => undefined,
@@ -180,9 +180,12 @@ test("an engine that is not there is named, without its password", { skip: witho
     ],
   });
   assert.ok(loaded.ok && loaded.config.storage.name === "redis");
-  await assert.rejects(importFromChihaya(loaded.config.storage.config, url, assert.fail), (error: Error) => {
-    assert.match(error.message, /^cannot read Chihaya's engine: /);
-    assert.doesNotMatch(error.message, /hunter2/);
-    return true;
-  });
+  await assert.rejects(
+    importFromChihaya(loaded.config.storage.config as RedisStoreConfig, url, assert.fail),
+    (error: Error) => {
+      assert.match(error.message, /^cannot read Chihaya's engine: /);
+      assert.doesNotMatch(error.message, /hunter2/);
+      return true;
+    },
+  );
 });

@@ -8,7 +8,7 @@ import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observabil
 import type { ComponentState } from "../observability/metrics-server.ts";
 import { mainProfiler, type Profiler } from "../observability/profiles.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
-import type { MemoryStore } from "../storage/memory/memory-store.ts";
+import type { SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { answerShare } from "../tracker/share-hub.ts";
 import type { Host, HostParts } from "./host.ts";
@@ -18,7 +18,7 @@ import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.t
 
 /** What the main thread keeps for its workers: the memory that they share, where the store is in memory. */
 interface SupervisorParts extends Omit<HostParts, "store"> {
-  store: Pick<MemoryStore, "memory"> | undefined;
+  store: Pick<SharedStore, "memory" | "release"> | undefined;
 }
 
 /** The first owner number of a worker; 1 is the main thread's store. */
@@ -209,7 +209,7 @@ export class Supervisor implements Host, Profiler {
     const began = performance.now();
     void member.exited.then(async (error) => {
       const { store, logger, hub } = this.#parts;
-      let repaired = store ? releaseLocks(store.memory, member.owner) : 0;
+      let repaired = store?.release(member.owner) ?? 0;
       for (const memory of hub.memories) repaired += releaseLocks(memory, member.owner);
       if (this.#state !== "started") return;
       this.#restarts.inc();

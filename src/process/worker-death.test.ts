@@ -8,7 +8,6 @@ import { announceQuery, RawClient } from "../../test/fixtures/http-server.ts";
 import { listEngines } from "../../test/support/networks.ts";
 import { load, Supervised } from "../../test/support/supervised.ts";
 import { UdpClient } from "../../test/support/udp.ts";
-import { storageSchema } from "../config/storage.ts";
 import { createAnnounceRequest } from "../protocol/udp/client.ts";
 
 const announces = /^chihaya_announces_by_client_total\{.*\} (\d+)$/gm;
@@ -123,8 +122,7 @@ for (const { name, skip } of await listEngines()) {
       await supervised.announce(t, 1);
 
       const moved = configure("announce_interval=7m", "http.addr=127.0.0.2:0", "udp.private_key=second");
-      const engine = { redis_broker: "redis://127.0.0.1:1", on_failure: "serve" };
-      const config = { ...moved, storage: storageSchema.parse({ name: "redis", config: engine }) };
+      const config = { ...moved, storage: { name: "redis", config: { onFailure: "serve" } } };
       const later = ["http.addr", "udp.private_key", "storage.name"];
       assert.deepEqual(await supervised.supervisor.reload(config), later);
       await replaceOnly(t, supervised);

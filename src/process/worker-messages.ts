@@ -1,6 +1,5 @@
 import type { Config } from "../config/config.ts";
 import type { LogFields, Logger } from "../observability/logger.ts";
-import type { StoreMemory } from "../storage/memory/layout.ts";
 import type { ShareTell } from "../tracker/share-hub.ts";
 
 /** What a worker thread is started with. */
@@ -9,8 +8,8 @@ export interface WorkerStart {
   began: Config;
   /** What the workers were told last. */
   config: Config;
-  /** Of the store, where it is in memory. */
-  memory: StoreMemory | undefined;
+  /** What the stores of all workers share, if anything. */
+  memory: unknown;
   /** Names the thread in the locks of the memory; no two threads ever have the same. */
   owner: number;
   /** Its number among the workers, from 1, which its successor will have too. The first does what is done once for all. */

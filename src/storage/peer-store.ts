@@ -102,6 +102,9 @@ export interface PeerStore {
   /** True, or why it cannot do all that it should; for a store that depends on others. */
   readonly readiness?: true | string;
 
+  /** Whether announces are answered all the same while it says why not. */
+  readonly servesUnready?: boolean;
+
   /** Begins what the store does by itself. Idempotent. */
   start(): void | Promise<void>;
 

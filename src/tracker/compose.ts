@@ -1,6 +1,5 @@
 import { ExternalIp } from "../bittorrent/external-ip.ts";
-import type { Config } from "../config/config.ts";
-import type { HookConfig } from "../config/hooks/hooks.ts";
+import type { Config, HookConfig } from "../config/config.ts";
 import { within } from "../lib/with-timeout.ts";
 import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
@@ -8,6 +7,7 @@ import { type HookLimits, limitHook } from "../middleware/with-deadline.ts";
 import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import { lifetimeOf } from "../storage/define-store.ts";
 import { createSharedState, type ShareHub, type ThreadParts } from "./share-hub.ts";
 import type { TrackerSettings } from "./tracker.ts";
 
@@ -17,16 +17,19 @@ export interface ComposeParts extends ThreadParts {
   logger: Logger;
   hub: ShareHub;
   store: HookDeps["store"];
+  /** How long that store keeps peers; as the built-in ones by default unless given. */
+  lifetime?: HookDeps["lifetime"];
 }
 
 /**
  * Makes what a configuration asks for, with hooks of its own that have not been started.
  * @throws Error of a hook that cannot be made
  */
-export async function composeSettings(config: Config, parts: ComposeParts): Promise<TrackerSettings> {
+export async function composeSettings(config: Config, settingsParts: ComposeParts): Promise<TrackerSettings> {
+  const parts = { ...settingsParts, lifetime: lifetimeOf(config.storage.config) };
   const used = new Map<string, number>();
   const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], (hook) =>
-    createHook(hook, config, parts, used),
+    createHook(hook, parts, used),
   );
   return {
     interval: config.announceInterval,
@@ -67,55 +70,15 @@ export async function stopUnused(hooks: readonly Hook[]): Promise<void> {
 /** In milliseconds. */
 const unusedStopMs = 5000;
 
-async function createHook(
-  hook: HookConfig,
-  { storage }: Config,
-  parts: ComposeParts,
-  used: Map<string, number>,
-): Promise<Hook> {
-  switch (hook.name) {
-    case "client approval": {
-      const client = await import("../hooks/client-approval/client-approval.ts");
-      const { lists, ...fixed } = hook.options;
-      if (lists === undefined) return client.createClientApproval(fixed);
-      return client.createClientLists({ ...fixed, lists }, hookDeps(hook.name, parts, used));
-    }
-    case "torrent approval": {
-      const torrent = await import("../hooks/torrent-approval/torrent-approval.ts");
-      const { lists, ...fixed } = hook.options;
-      if (lists === undefined) return torrent.createTorrentApproval(fixed);
-      return torrent.createTorrentLists({ ...fixed, lists }, hookDeps(hook.name, parts, used));
-    }
-    case "ip approval": {
-      const { createIpApproval } = await import("../hooks/ip-approval/ip-approval.ts");
-      return createIpApproval(hook.options, hookDeps(hook.name, parts, used));
-    }
-    case "interval variation": {
-      const { createIntervalVariation } = await import("../hooks/interval-variation/interval-variation.ts");
-      return createIntervalVariation(hook.options);
-    }
-    case "jwt": {
-      const { createJwt } = await import("../hooks/jwt/jwt.ts");
-      return createJwt(hook.options, hookDeps(hook.name, parts, used));
-    }
-    case "interval control": {
-      const { createIntervalControl } = await import("../hooks/interval-control/interval-control.ts");
-      return createIntervalControl(hook.options);
-    }
-    case "rate limit": {
-      const { createRateLimit } = await import("../hooks/rate-limit/rate-limit.ts");
-      return createRateLimit(hook.options, hookDeps(hook.name, parts, used));
-    }
-    case "locality": {
-      const { createLocality } = await import("../hooks/locality/create-locality.ts");
-      return createLocality(hook.options, storage.config, hookDeps(hook.name, parts, used));
-    }
-    case "module": {
-      const { importHookDefinition } = await import("../config/import-hook.ts");
-      const definition = await importHookDefinition(hook.module);
-      return createLimitedHook(definition, hook.options, hook, parts, used);
-    }
+async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {
+  if (hook.module === undefined) {
+    const hooks: readonly HookDefinition[] = Object.values(await import("../hooks/index.ts"));
+    const definition = hooks.find(({ name }) => name === hook.name)!;
+    return createDefinedHook(definition, hook.options, hookDeps(hook.name, parts, used));
   }
+  const { importDefinition } = await import("../config/import-definition.ts");
+  const definition = (await importDefinition(hook.module, "defineHook")) as HookDefinition;
+  return createLimitedHook(definition, hook.options, hook, parts, used);
 }
 
 /** Makes a hook of a definition, within bounds. @param options  as they were written */
@@ -132,9 +95,9 @@ export async function createLimitedHook<Options>(
 
 /** What a hook is given; what it shares is its own, also where there are two of its name. */
 export function hookDeps(name: string, parts: ComposeParts, used: Map<string, number>): HookDeps {
-  const { clock, random, metrics, logger, hub, store } = parts;
+  const { clock, random, metrics, logger, hub, store, lifetime = lifetimeOf({}) } = parts;
   const count = (used.get(name) ?? 0) + 1;
   used.set(name, count);
   const shared = createSharedState(hub, count === 1 ? name : `${name} ${count}`, parts);
-  return { clock, random, metrics, logger: withFields(logger, { hook: name }), shared, store };
+  return { clock, random, metrics, logger: withFields(logger, { hook: name }), shared, store, lifetime };
 }

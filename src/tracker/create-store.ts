@@ -1,41 +1,28 @@
 import type { StorageConfig } from "../config/config.ts";
-import type { Clock, Random } from "../lib/clock.ts";
-import type { Logger } from "../observability/logger.ts";
-import type { Metrics } from "../observability/metrics.ts";
-import { observeExpiry, registerStorageMetrics } from "../observability/storage-metrics.ts";
-import type { StoreMemory } from "../storage/memory/layout.ts";
-import { MemoryStore } from "../storage/memory/memory-store.ts";
+import { registerStorageMetrics } from "../observability/storage-metrics.ts";
+import type { SharedStore, StoreDefinition, StoreDeps } from "../storage/define-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 
-/** What a thread gives to its store. */
-export interface StoreParts {
-  clock: Clock;
-  random: Random;
-  metrics: Metrics;
-  logger: Logger;
-  /** Whether it does what is done once for all threads: warn, count, expire. */
-  isFirst: boolean;
-  /** The memory of another thread's store, where there is one. */
-  memory?: StoreMemory | undefined;
-  /** Names the thread in the locks of that memory. */
-  owner?: number;
+/** Finds the definition of the store that a configuration names. */
+async function findStore(storage: StorageConfig): Promise<StoreDefinition> {
+  const stores: Record<string, StoreDefinition> = await import("../storage/index.ts");
+  return Object.values(stores).find(({ name }) => name === storage.name)!;
 }
 
 /** Makes the store that a configuration names, with its metrics. What it needs is loaded only then. */
-export async function createStore(storage: StorageConfig, parts: StoreParts): Promise<PeerStore> {
-  if (storage.name === "memory") return createMemoryStore(storage.config, parts);
-  const { createRedisStore } = await import("./create-redis-store.ts");
-  return createRedisStore(storage.config, parts);
+export async function createStore(storage: StorageConfig, deps: StoreDeps): Promise<PeerStore> {
+  const definition = await findStore(storage);
+  const store = await definition.create(storage.config, deps);
+  if (deps.isFirst && deps.memory === undefined) registerStorageMetrics(deps.metrics, store);
+  return store;
 }
 
-/** Makes the store in memory; where threads share one, the main thread's shows what it holds. */
-export function createMemoryStore(
-  config: Extract<StorageConfig, { name: "memory" }>["config"],
-  { clock, random, metrics, logger, isFirst, memory, owner = 1 }: StoreParts,
-): MemoryStore {
-  const onExpired = observeExpiry(metrics, logger);
-  const options = { config, clock, random, owner, expires: isFirst, onExpired };
-  const store = new MemoryStore(memory === undefined ? options : { ...options, memory });
-  if (memory === undefined) registerStorageMetrics(metrics, store);
-  return store;
+/** Makes what the stores of all threads share, with its metrics; undefined where they share nothing in this process. */
+export async function createSharedStore(
+  storage: StorageConfig,
+  deps: StoreDeps,
+): Promise<SharedStore | undefined> {
+  const shared = await (await findStore(storage)).share?.(storage.config, deps);
+  if (shared) registerStorageMetrics(deps.metrics, shared.store);
+  return shared;
 }

@@ -45,7 +45,7 @@ export interface TrackerParts {
   /** Whether other threads serve the same addresses. */
   shared?: boolean;
   /** What the frontends begin with before they take the settings as at a reload; the settings unless given. */
-  began?: Pick<TrackerSettings, "http" | "udp">;
+  began?: Partial<Pick<TrackerSettings, "http" | "udp">>;
 }
 
 /** Time for all parts to stop after one of them has failed to start, in milliseconds. */

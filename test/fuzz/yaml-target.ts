@@ -7,6 +7,7 @@ import { type LoadResult, loadConfig } from "../../src/config/load.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
+import { lifetimeOf } from "../../src/storage/define-store.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { composeSettings } from "../../src/tracker/compose.ts";
 import { LocalHub } from "../../src/tracker/share-hub.ts";
@@ -136,7 +137,7 @@ export class YamlTarget implements FuzzTarget {
     this.accepted++;
     // What has been accepted can be run.
     const clock = { seconds: 0, unixSeconds: 0 };
-    const { peerLifetime, gcInterval } = result.config.storage.config;
+    const { peerLifetime, gcInterval } = lifetimeOf(result.config.storage.config);
     const config = { gcInterval, peerLifetime, maxPeers: 10, peerIds: false };
     const store = new MemoryStore({ config, clock, random: this.#random });
     const parts = { clock, metrics: new Metrics(), logger: silentLogger };

@@ -34,7 +34,7 @@ test("the library loads nothing but Node's own modules, and no configuration", (
 test("nor does it when it runs, with the built-in hooks", async (t) => {
   const directory = temporaryDirectory(t);
   const file = join(directory, "main.mjs");
-  const modules = ["index", "hooks"].map((name) => JSON.stringify(join(root, `src/${name}.ts`)));
+  const modules = ["index", "hooks/index"].map((name) => JSON.stringify(join(root, `src/${name}.ts`)));
   writeFileSync(
     file,
     `import { registerHooks } from "node:module";
@@ -57,10 +57,10 @@ test("nor does it when it runs, with the built-in hooks", async (t) => {
 test("what loads a configuration is in a process of its own, and never in the tracker's memory", () => {
   for (const tracker of ["cli/commands/serve.ts", "process/daemon.ts", "process/worker.ts"]) {
     const loaded = loadedBy(join(root, "src", tracker));
-    for (const name of ["zod", "yaml"]) assert.ok(!loaded.has(name), `${tracker} loads ${name}`);
+    assert.ok(!loaded.has("yaml"), `${tracker} loads yaml`);
   }
   const loaded = loadedBy(join(root, "src/config/load-process.ts"));
-  for (const name of ["zod", "yaml"]) assert.ok(loaded.has(name), name);
+  assert.ok(loaded.has("yaml"));
 });
 
 test("two trackers run in one process, say nothing, and let it end", async (t) => {

@@ -17,7 +17,7 @@ import { registerProcessMetrics } from "../../src/observability/process-metrics.
 import { ResponseMetrics } from "../../src/observability/response-metrics.ts";
 import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
-import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
+import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
 import { composeSettings, hookDeps } from "../../src/tracker/compose.ts";
 import { createStore } from "../../src/tracker/create-store.ts";
 import { LocalHub } from "../../src/tracker/share-hub.ts";
@@ -34,13 +34,17 @@ before(async () => {
   const stopProcessMetrics = registerProcessMetrics(metrics, "0");
   const { storage } = loaded.config;
   assert.ok(storage.name === "memory");
-  const store = new MemoryStore({ config: storage.config, clock, random: createRandom(1) });
+  const store = new MemoryStore({
+    config: storage.config as MemoryStoreConfig,
+    clock,
+    random: createRandom(1),
+  });
   registerStorageMetrics(metrics, store);
   observeExpiry(metrics, silentLogger);
   const redis = loadConfig({ env: {}, set: ["storage.name=redis", "storage.config.sample_cache=1s"] });
   assert.ok(redis.ok);
   const threadParts = { clock, random: createRandom(1), metrics, logger: silentLogger };
-  await createStore(redis.config.storage, { ...threadParts, isFirst: false });
+  await createStore(redis.config.storage, { ...threadParts, isFirst: false, owner: 1 });
   const failing = {
     name: "failing",
     handleAnnounce() {
@@ -71,17 +75,17 @@ before(async () => {
   const listDeps = hookDeps("torrent approval", { ...parts, owner: 1 }, new Map());
   hooks.push(await createTorrentLists({ lists }, listDeps));
   const locality = {
-    levels: [{ name: "rack", by: "prefix", ipv4: 24, ipv6: 64 }],
+    levels: [{ name: "rack", ipv4: 24, ipv6: 64 }],
     remoteQuota: 0.2,
     order: "near-first",
     maxPeers: 10,
   } as const;
   const localityDeps = hookDeps("locality", { ...parts, owner: 1 }, new Map());
-  hooks.push(await createLocality(locality, loaded.config.storage.config, localityDeps));
+  hooks.push(await createLocality(locality, localityDeps.lifetime, localityDeps));
   for (const hook of hooks) await hook.start?.();
   const asynchronous = limitHook({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const settings = { ...composed, postHooks: [failing, asynchronous] };
-  new Supervisor(parts, 2);
+  new Supervisor({ ...parts, store: undefined }, 2);
   const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });
   await tracker.start();
   const url = tracker.urls().find((listening) => listening.startsWith("http:"));

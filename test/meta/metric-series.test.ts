@@ -12,7 +12,7 @@ import type { Hook } from "../../src/middleware/hook.ts";
 import { limitHook } from "../../src/middleware/with-deadline.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
-import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
+import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
 import { composeSettings } from "../../src/tracker/compose.ts";
 import { LocalHub } from "../../src/tracker/share-hub.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
@@ -106,7 +106,7 @@ test("no series appears with what it counts first", async (t) => {
   const loaded = loadConfig({ file, env: {} });
   assert.deepEqual(loaded.ok ? [] : loaded.errors, []);
   assert.ok(loaded.ok && loaded.config.storage.name === "memory");
-  const store = new MemoryStore({ config: loaded.config.storage.config, clock, random });
+  const store = new MemoryStore({ config: loaded.config.storage.config as MemoryStoreConfig, clock, random });
   const hub = new LocalHub({ clock, random });
   const parts = { store, clock, random, metrics, logger: silentLogger, hub, owner: 1 };
   const settings = await composeSettings(loaded.config, parts);

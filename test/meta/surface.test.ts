@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ownModules } from "../../src/config/import-hook.ts";
+import { ownModules } from "../../src/config/import-definition.ts";
 
 const file = join(import.meta.dirname, "surface.txt");
 const { exports: entries } = JSON.parse(readFileSync("package.json", "utf8"));

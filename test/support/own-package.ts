@@ -1,6 +1,6 @@
 /**
  * Lets programs import this project by its name, from the sources: `node --import ./test/support/own-package.ts FILE`.
  */
-import { serveOwnPackage } from "../../src/config/import-hook.ts";
+import { serveOwnPackage } from "../../src/config/import-definition.ts";
 
 serveOwnPackage();

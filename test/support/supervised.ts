@@ -9,7 +9,8 @@ import { Metrics } from "../../src/observability/metrics.ts";
 import { renderPrometheus } from "../../src/observability/prometheus.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
 import { type CreateWorker, createWorker } from "../../src/process/worker-thread.ts";
-import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
+import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
+import { releaseLocks } from "../../src/storage/memory/repair.ts";
 import { LocalHub } from "../../src/tracker/share-hub.ts";
 import { announceQuery, RawClient } from "../fixtures/http-server.ts";
 
@@ -39,7 +40,9 @@ export class Supervised {
   constructor(count: number, config: Config = load(), create: CreateWorker = createWorker) {
     const clock = { seconds: 1000, unixSeconds: 1000 };
     assert.ok(config.storage.name === "memory");
-    const store = new MemoryStore({ config: config.storage.config, clock, random: createRandom(1) });
+    const storeConfig = config.storage.config as MemoryStoreConfig;
+    const { memory } = new MemoryStore({ config: storeConfig, clock, random: createRandom(1) });
+    const store = { memory, release: (owner: number) => releaseLocks(memory, owner) };
     const logger: Logger = {
       ...silentLogger,
       error: (_, message) => this.#record(message),

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { formatDiagnostics } from "../../config/diagnostics.ts";
 import { loadConfig } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
-import { brokerProblem } from "../../config/storage.ts";
+import { checkBroker, type RedisStoreConfig } from "../../storage/redis/config.ts";
 import { ExitCode } from "../command.ts";
 
 export const help = `Takes over the swarms that Chihaya has in Redis, into the store "redis" of the configuration.
@@ -41,16 +41,17 @@ export async function run(args: string[]): Promise<number> {
     say('import-redis needs storage.name "redis" in the configuration, or --set storage.name=redis');
     return ExitCode.config;
   }
-  const { broker, topology } = storage.config;
+  const config = storage.config as RedisStoreConfig;
+  const { broker, topology } = config;
   const from = values.from ?? (topology === "single" ? broker[0] : undefined);
-  const problem = from === undefined ? "names one server; give it" : brokerProblem(from);
+  const problem = from === undefined ? "names one server; give it" : checkBroker(from);
   if (from === undefined || problem !== undefined) {
     say(`--from: ${problem}`);
     return ExitCode.usage;
   }
   const { importFromChihaya } = await import("../../process/import-redis.ts");
   try {
-    const { imported, expired, refused } = await importFromChihaya(storage.config, from, say);
+    const { imported, expired, refused } = await importFromChihaya(config, from, say);
     process.stdout.write(`imported ${imported} peers; ${expired} had expired\n`);
     if (refused > 0) {
       say(`the engine was full and left ${refused} peers out; raise its maxmemory and import again`);

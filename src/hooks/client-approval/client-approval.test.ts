@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { announceRequest, announceResponse } from "../../../test/support/requests.ts";
 import { RequestContext } from "../../middleware/hook.ts";
-import { type ClientApprovalOptions, createClientApproval, unapprovedClient } from "./client-approval.ts";
+import { type ClientApprovalOptions, createClientApproval } from "./client-approval.ts";
+import { unapprovedClient } from "./errors.ts";
 
 function verdict(options: ClientApprovalOptions, peerId: string): unknown {
   const hook = createClientApproval(options);

@@ -1,4 +1,3 @@
-import { ClientError } from "../../bittorrent/client-error.ts";
 import { clientIdLength, clientIdStart } from "../../bittorrent/client-id.ts";
 import {
   type ApprovalLists,
@@ -10,14 +9,10 @@ import {
 } from "../../middleware/access-list/key-approval.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
+import { unapprovedClient } from "./errors.ts";
 
 /** What `client approval` is told: client ids of six bytes, those that are let in or those that are not. */
 export type ClientApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
-
-/** Refuses a client by its peer id. Of lists that stand in the configuration; those that are followed may change. */
-export const unapprovedClient: ClientError = new ClientError("unapproved client", "unapproved-client", {
-  retryIn: "never",
-});
 
 const approval: KeyApproval = {
   name: "client approval",

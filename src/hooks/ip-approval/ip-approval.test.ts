@@ -13,7 +13,8 @@ import { type Hook, RequestContext } from "../../middleware/hook.ts";
 import type { SharedState } from "../../middleware/shared-state.ts";
 import { silentLogger } from "../../observability/logger.ts";
 import { Metrics } from "../../observability/metrics.ts";
-import { createIpApproval, type IpApprovalOptions, unapprovedAddress } from "./ip-approval.ts";
+import { unapprovedAddress } from "./errors.ts";
+import { createIpApproval, type IpApprovalOptions } from "./ip-approval.ts";
 
 const clock = { seconds: 1, unixSeconds: 1 };
 
@@ -28,7 +29,11 @@ function deps(buffers = new Map<string, SharedArrayBuffer>()): HookDeps {
     publish() {},
   } as unknown as SharedState;
   const store = { remove() {} };
-  return { clock, random: createRandom(1), logger: silentLogger, metrics: new Metrics(), shared, store };
+  const lifetime = { peerLifetime: 60, gcInterval: 60 };
+  return {
+    ...{ clock, random: createRandom(1), logger: silentLogger, metrics: new Metrics() },
+    ...{ shared, store, lifetime },
+  };
 }
 
 function passes(hook: Hook, text: string): boolean {

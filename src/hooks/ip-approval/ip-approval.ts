@@ -1,20 +1,17 @@
-import { ClientError } from "../../bittorrent/client-error.ts";
+import type { ClientError } from "../../bittorrent/client-error.ts";
 import { Address } from "../../ip/address.ts";
 import { parseNetwork, readNetwork } from "../../ip/networks.ts";
 import { noPrefix, PrefixMap, PrefixMapBuilder } from "../../ip/prefix-map.ts";
-import { type FixedLists, lifetime, listNotLoaded } from "../../middleware/access-list/key-approval.ts";
+import { type FixedLists, lifetime } from "../../middleware/access-list/key-approval.ts";
 import type { ListCollector, ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
+import { listNotLoaded } from "../../middleware/access-list/list-options.ts";
 import { type ListOptions, SharedList } from "../../middleware/access-list/shared-list.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
+import { unapprovedAddress } from "./errors.ts";
 
 /** What `ip approval` is told: networks in CIDR notation that are let in, and that are not; and where more come from. */
 export type IpApprovalOptions = FixedLists & { lists?: ListOptions };
-
-/** Refuses an address. A client may have another address tomorrow. */
-export const unapprovedAddress: ClientError = new ClientError("unapproved address", "unapproved-address", {
-  retryIn: 15,
-});
 
 const name = "ip approval";
 /** What a network is mapped to. */

@@ -56,9 +56,9 @@ export class IssuerKeys {
     this.#options = options;
     this.#deps = deps;
     this.#sources = sources;
-    const { jwkSetUrl, jwkSetFile = "" } = options;
-    this.#source = jwkSetUrl ?? jwkSetFile;
-    this.#name = jwkSetUrl?.replace(/[?#].*/s, "") ?? jwkSetFile;
+    const { jwkSetUrl = "", jwkSetFile = "" } = options;
+    this.#source = jwkSetUrl || jwkSetFile;
+    this.#name = jwkSetUrl.replace(/[?#].*/s, "") || jwkSetFile;
     this.#changed = changed;
     const fetches = (result: "ok" | "failed") =>
       deps.metrics.counter("chihaya_jwt_key_fetches_total", "Fetches of the issuer's keys, by result", {
@@ -80,7 +80,7 @@ export class IssuerKeys {
     if (shared.isFirst) {
       const fetched = this.#fetch();
       this.#subscriptions.push(shared.subscribe(`wanted ${this.#source}`, () => this.#fetchAgain()));
-      if (this.#options.jwkSetFile !== undefined && !(await fetched)) {
+      if (this.#options.jwkSetFile && !(await fetched)) {
         await this.#installed;
         if (this.usableUntil < 0) {
           this.stop();
@@ -182,10 +182,9 @@ export class IssuerKeys {
   async #read(): Promise<JWK[]> {
     const { jwkSetTimeout, jwkSetFile, algorithms } = this.#options;
     const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(jwkSetTimeout * 1000)]);
-    const found =
-      jwkSetFile === undefined
-        ? await fetchKeySet(this.#source, signal, this.#sources)
-        : await readKeySet(jwkSetFile);
+    const found = jwkSetFile
+      ? await readKeySet(jwkSetFile)
+      : await fetchKeySet(this.#source, signal, this.#sources);
     const usable: JWK[] = [];
     const reasons: string[] = [];
     for (const jwk of found) {

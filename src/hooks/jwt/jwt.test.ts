@@ -23,7 +23,8 @@ import { type Hook, RequestContext } from "../../middleware/hook.ts";
 import { silentLogger } from "../../observability/logger.ts";
 import { Metrics } from "../../observability/metrics.ts";
 import { createSharedState, LocalHub, type ShareHub } from "../../tracker/share-hub.ts";
-import { createJwt, invalidJwt, missingJwt, unverifiableJwt } from "./jwt.ts";
+import { invalidJwt, missingJwt, unverifiableJwt } from "./errors.ts";
+import { createJwt } from "./jwt.ts";
 import type { JwtOptions } from "./options.ts";
 import { fetchKeySet, maxKeySetLength, parseKeySet } from "./read-key-set.ts";
 

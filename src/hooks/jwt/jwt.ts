@@ -3,25 +3,13 @@ import type { Params } from "../../bittorrent/params.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook, Verdict } from "../../middleware/hook.ts";
 import type { Counter } from "../../observability/metrics.ts";
+import { invalidJwt, missingJwt, unverifiableJwt } from "./errors.ts";
 import { IssuerKeys } from "./issuer-keys.ts";
 import type { JwtOptions } from "./options.ts";
 import type { KeySetSources } from "./read-key-set.ts";
 import type { SigningKey } from "./signing-key.ts";
 import { TokenMap } from "./token-map.ts";
 import { type Approval, type Refusal, verifyToken } from "./verify-token.ts";
-
-/** Refuses an announce whose URL has no token. */
-export const missingJwt: ClientError = new ClientError("unapproved request: missing jwt", "missing-jwt", {
-  retryIn: "never",
-});
-/** Refuses an announce whose token does not allow it. */
-export const invalidJwt: ClientError = new ClientError("unapproved request: invalid jwt", "invalid-jwt");
-/** Refuses an announce while there are no keys to verify any token. */
-export const unverifiableJwt: ClientError = new ClientError(
-  "unapproved request: jwt cannot be verified now",
-  "unverifiable-jwt",
-  { retryIn: 1 },
-);
 
 /** Characters of a token; those of registries have 600. */
 const maxTokenLength = 4096;

@@ -7,7 +7,7 @@ export interface JwtOptions {
   issuer: string;
   /** What the claim `aud` must be or contain. */
   audience: string;
-  /** Where the issuer's public keys are (RFC 7517): an http(s) URL, or a file. Exactly one of the two. */
+  /** Where the issuer's public keys are (RFC 7517): an http(s) URL, or a file. One of the two; the other is absent or "". */
   jwkSetUrl?: string | undefined;
   jwkSetFile?: string | undefined;
   /** Between two looks for new keys. */

@@ -8,21 +8,23 @@ import { DatabaseLevel } from "./database-level.ts";
 import { type Level, NetworksLevel, PrefixLevel } from "./level.ts";
 import { Locality, type LocalityOrder } from "./locality.ts";
 import { secretWords } from "./neighbourhood-swarms.ts";
-import type { MmdbField } from "./read-mmdb.ts";
 
-/** One level: whose addresses share their first bits, or are in networks of the same name, autonomous system or country. */
-export type LevelOptions = {
-  /** Names it in metrics. */
-  name: string;
-} & (
-  | { by: "prefix"; ipv4: number; ipv6: number }
-  | {
-      by: "networks";
-      /** Of each neighbourhood, in CIDR notation. */
-      networks: Readonly<Record<string, readonly string[]>>;
-    }
-  | { by: MmdbField /** Path of an MMDB file. */; file: string }
-);
+/**
+ * One level: whose addresses share their first bits (`ipv4` and `ipv6`; a family that is missing is all one
+ * neighbourhood), or are in networks of the same name, autonomous system or country. Only one kind of these.
+ */
+export interface LevelOptions {
+  /** Names it in metrics; its number unless given. */
+  name?: string | undefined;
+  /** Bits that neighbours share. */
+  ipv4?: number | undefined;
+  ipv6?: number | undefined;
+  /** Networks of each neighbourhood, in CIDR notation. */
+  networks?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** Path of an MMDB file. */
+  asn?: string | undefined;
+  country?: string | undefined;
+}
 
 /** What `locality` is told. */
 export interface LocalityOptions {
@@ -87,10 +89,11 @@ function createLevel(
   number: number,
   deps: Pick<HookDeps, "shared" | "logger">,
 ): Level {
-  const { name, by } = options;
-  if (by === "prefix") return new PrefixLevel(name, options.ipv4, options.ipv6);
-  if (by === "networks") return NetworksLevel.parse(name, options.networks);
-  return new DatabaseLevel(name, number, options, deps);
+  const { name = `${number + 1}`, ipv4 = 0, ipv6 = 0, networks, asn, country } = options;
+  if (networks !== undefined) return NetworksLevel.parse(name, networks);
+  if (asn !== undefined) return new DatabaseLevel(name, number, { by: "asn", file: asn }, deps);
+  if (country !== undefined) return new DatabaseLevel(name, number, { by: "country", file: country }, deps);
+  return new PrefixLevel(name, ipv4, ipv6);
 }
 
 /** @returns how to stop watching */

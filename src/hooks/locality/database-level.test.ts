@@ -169,8 +169,8 @@ test("a hook of which one database cannot be read leaves nothing behind", async 
   const hook = await createLocality(
     {
       levels: [
-        { name: "as", by: "asn", file },
-        { name: "country", by: "country", file: `${file}.missing` },
+        { name: "as", asn: file },
+        { name: "country", country: `${file}.missing` },
       ],
       ...{ remoteQuota: 0.2, order: "near-first", maxPeers: 100 },
     },
@@ -188,7 +188,7 @@ test("a hook shows its store from its start to its stop", async () => {
   const metrics = new Metrics();
   const hook = await createLocality(
     {
-      levels: [{ name: "rack", by: "prefix", ipv4: 24, ipv6: 64 }],
+      levels: [{ name: "rack", ipv4: 24, ipv6: 64 }],
       ...{ remoteQuota: 0.2, order: "near-first", maxPeers: 100 },
     },
     { peerLifetime: 60, gcInterval: 60 },

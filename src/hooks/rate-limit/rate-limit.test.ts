@@ -7,7 +7,8 @@ import { createRandom } from "../../lib/clock.ts";
 import { RequestContext } from "../../middleware/hook.ts";
 import type { SharedState } from "../../middleware/shared-state.ts";
 import { Buckets, bucketBytes } from "./buckets.ts";
-import { createRateLimit, type RateLimitOptions, rateLimited } from "./rate-limit.ts";
+import { rateLimited } from "./errors.ts";
+import { createRateLimit, type RateLimitOptions } from "./rate-limit.ts";
 
 const plain: RateLimitOptions = { rate: 1, burst: 5, addresses: 1024, exempt: [] };
 

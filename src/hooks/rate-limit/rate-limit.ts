@@ -1,9 +1,9 @@
-import { ClientError } from "../../bittorrent/client-error.ts";
 import type { Address } from "../../ip/address.ts";
 import { Networks } from "../../ip/networks.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { Buckets, bucketBytes } from "./buckets.ts";
+import { rateLimited } from "./errors.ts";
 
 /** What `rate limit` is told. */
 export interface RateLimitOptions {
@@ -16,11 +16,6 @@ export interface RateLimitOptions {
   /** Networks in CIDR notation that are not limited. */
   exempt: readonly string[];
 }
-
-/** Refuses a request too many. */
-export const rateLimited: ClientError = new ClientError("rate limit exceeded", "rate-limited", {
-  retryIn: 1,
-});
 
 /**
  * Creates the prehook `rate limit`: announces and scrapes of an address, all workers together, by a token bucket.

@@ -3,7 +3,8 @@ import { describe, test } from "node:test";
 import { announceRequest, announceResponse } from "../../../test/support/requests.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { RequestContext } from "../../middleware/hook.ts";
-import { createTorrentApproval, type TorrentApprovalOptions, unapprovedTorrent } from "./torrent-approval.ts";
+import { unapprovedTorrent } from "./errors.ts";
+import { createTorrentApproval, type TorrentApprovalOptions } from "./torrent-approval.ts";
 
 const listed = "0123456789abcdef0123456789ABCDEF01234567";
 const near = "0123456789abcdef0123456789abcdef01234566";

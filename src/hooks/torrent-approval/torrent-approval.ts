@@ -1,4 +1,3 @@
-import { ClientError } from "../../bittorrent/client-error.ts";
 import {
   infoHashLength,
   longInfoHashDigits,
@@ -19,14 +18,10 @@ import type { ListKind } from "../../middleware/access-list/list-format.ts";
 import type { SwapListener } from "../../middleware/access-list/shared-list.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
+import { unapprovedTorrent } from "./errors.ts";
 
 /** What `torrent approval` is told: infohashes in hexadecimal, those that are tracked or those that are not. */
 export type TorrentApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
-
-/** Refuses a torrent. Of lists that stand in the configuration; those that are followed may change. */
-export const unapprovedTorrent: ClientError = new ClientError("unapproved torrent", "unapproved-torrent", {
-  retryIn: "never",
-});
 
 const approval: KeyApproval = {
   name: "torrent approval",

@@ -4,12 +4,8 @@ import type { HookDeps } from "../define-hook.ts";
 import type { Hook } from "../hook.ts";
 import { keyListFormat, type ParseKey } from "./key-list.ts";
 import type { ListKind } from "./list-format.ts";
+import { listNotLoaded } from "./list-options.ts";
 import { type ListOptions, SharedList, type SwapListener } from "./shared-list.ts";
-
-/** Refuses whoever comes while there is no list yet. */
-export const listNotLoaded: ClientError = new ClientError("access list is not loaded", "list-not-loaded", {
-  retryIn: 1,
-});
 
 /**
  * Makes the form of a refusal that a list which is followed gives: the list may name the client or the torrent soon, so the

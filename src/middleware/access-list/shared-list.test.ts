@@ -12,13 +12,14 @@ import type { ClientError } from "../../bittorrent/client-error.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { createClientLists } from "../../hooks/client-approval/client-approval.ts";
-import { createTorrentLists, unapprovedTorrent } from "../../hooks/torrent-approval/torrent-approval.ts";
+import { unapprovedTorrent } from "../../hooks/torrent-approval/errors.ts";
+import { createTorrentLists } from "../../hooks/torrent-approval/torrent-approval.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { Metrics } from "../../observability/metrics.ts";
 import type { HookDeps } from "../define-hook.ts";
 import { type Hook, RequestContext } from "../hook.ts";
 import type { SharedState } from "../shared-state.ts";
-import { listNotLoaded } from "./key-approval.ts";
+import { listNotLoaded } from "./list-options.ts";
 import { FileSource } from "./list-source.ts";
 import type { ListOptions } from "./shared-list.ts";
 
@@ -88,8 +89,9 @@ class Bench {
     const store = {
       remove: (infoHash: Uint8Array) => this.remove(Number(`0x${toHex(infoHash)}`)),
     };
-    const { clock } = this;
-    return { clock, random: this.#random, logger, metrics: this.metrics, shared, store };
+    const { clock, metrics } = this;
+    const lifetime = { peerLifetime: 60, gcInterval: 60 };
+    return { clock, random: this.#random, logger, metrics, shared, store, lifetime };
   }
 
   async start(options: Partial<ListOptions> & { whitelist?: string[] }, isFirst = true): Promise<Worker> {

@@ -8,10 +8,10 @@ import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { startRedisCluster, startRedisSentinels } from "../../../test/support/redis-groups.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
-import { brokerProblem } from "../../config/storage.ts";
+
 import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
-import type { RedisStoreConfig } from "./config.ts";
+import { checkBroker, type RedisStoreConfig } from "./config.ts";
 import { slotOf } from "./key-slot.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import { readChihaya } from "./read-chihaya.ts";
@@ -139,7 +139,7 @@ describe("access to the engine", { skip: withoutRedis }, () => {
     try {
       for (const text of [password, encodeURIComponent(password)]) {
         const broker = `redis://:${text}@127.0.0.1:${server.port}/0`;
-        assert.equal(brokerProblem(broker), undefined);
+        assert.equal(checkBroker(broker), undefined);
         const store = createStore(broker);
         await store.start();
         store.stop();

@@ -99,3 +99,9 @@ function decode(text: string): string {
 export function withoutSecrets(url: string): string {
   return url.replace(/\/\/.*@/s, "//");
 }
+
+/** Returns what is wrong with the URL of a Redis server. Never shows it: it may hold a password. */
+export function checkBroker(url: string): string | undefined {
+  const broker = parseBroker(url);
+  return typeof broker === "string" ? broker : undefined;
+}

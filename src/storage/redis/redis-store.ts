@@ -178,6 +178,10 @@ export class RedisStore implements PeerStore {
     return reason === undefined ? true : `redis: ${reason}`;
   }
 
+  get servesUnready(): boolean {
+    return this.#config.onFailure === "serve";
+  }
+
   get standing(): RedisStanding {
     return {
       waiting: this.#waiting,

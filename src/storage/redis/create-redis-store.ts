@@ -1,18 +1,18 @@
-import { RateLimitedLog } from "../observability/rate-limited.ts";
-import { registerRefusedPeers, registerStorageMetrics } from "../observability/storage-metrics.ts";
-import { checkEngine } from "../storage/redis/check-engine.ts";
-import { type RedisStoreConfig, withoutSecrets } from "../storage/redis/config.ts";
-import { createNodeRedisPort } from "../storage/redis/node-redis-port.ts";
-import { type RedisStanding, RedisStore } from "../storage/redis/redis-store.ts";
-import type { StoreParts } from "./create-store.ts";
+import { RateLimitedLog } from "../../observability/rate-limited.ts";
+import { registerRefusedPeers } from "../../observability/storage-metrics.ts";
+import type { StoreDeps } from "../define-store.ts";
+import { checkEngine } from "./check-engine.ts";
+import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
+import { createNodeRedisPort } from "./node-redis-port.ts";
+import { type RedisStanding, RedisStore } from "./redis-store.ts";
 
 /** Seconds: from the same machine to an engine in trouble. */
 const roundTripBuckets = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 const batchBuckets = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /** Makes a thread's own store over the engine that all share, with metrics and a log of its comings and goings. */
-export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): RedisStore {
-  const { clock, random, metrics, logger, isFirst } = parts;
+export function createRedisStore(config: RedisStoreConfig, deps: StoreDeps): RedisStore {
+  const { clock, random, metrics, logger, isFirst } = deps;
   const engine = config.broker.map(withoutSecrets).join(", ");
   const outages = metrics.counter("chihaya_redis_outages_total", "Times that a worker found the engine gone");
   const roundTrips = metrics.histogram(
@@ -85,7 +85,6 @@ export function createRedisStore(config: RedisStoreConfig, parts: StoreParts): R
       read("cacheHits"),
     );
   }
-  if (isFirst) registerStorageMetrics(metrics, store);
-  else registerRefusedPeers(metrics, read("refused"));
+  if (!isFirst) registerRefusedPeers(metrics, read("refused")); // the first counts all that is stored
   return store;
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import * as hooks from "./hooks.ts";
-import { createTracker, useHook } from "./index.ts";
-import { testHook } from "./testing.ts";
+import { createTracker, useHook } from "../index.ts";
+import { testHook } from "../testing.ts";
+import * as hooks from "./index.ts";
 
 const {
   clientApproval,
@@ -35,7 +35,7 @@ describe("built-in hooks as definitions", () => {
       assert.equal((await limit.announce()).refusal?.message, message);
     }
     assert.equal((await control.announce()).interval, 60);
-    const near = await testHook(locality, { levels: [{ name: "rack", by: "prefix", ipv4: 24, ipv6: 64 }] });
+    const near = await testHook(locality, { levels: [{ name: "rack", ipv4: 24, ipv6: 64 }] });
     t.after(() => near.stop());
     await near.announce({ address: "192.0.2.7" });
     assert.deepEqual((await near.announce({ address: "192.0.2.8" })).peers, ["192.0.2.7:6881"]);

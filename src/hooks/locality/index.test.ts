@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { loadConfig } from "../load.ts";
+import { loadConfig } from "../../config/load.ts";
 
 function load(t: TestContext, options: string) {
   const directory = mkdtempSync(join(tmpdir(), "chihaya-"));
@@ -25,10 +25,10 @@ test("levels by prefix and by name, with their defaults", (t) => {
     name: "locality",
     options: {
       levels: [
-        { name: "1", by: "prefix", ipv4: 24, ipv6: 0 },
-        { name: "room", by: "networks", networks: { a: ["10.1.0.0/16"], b: ["10.2.0.0/16", "fd00::/64"] } },
-        { name: "3", by: "asn", file: "/dev/null" },
-        { name: "country", by: "country", file: "/dev/null" },
+        { ipv4: 24 },
+        { name: "room", networks: { a: ["10.1.0.0/16"], b: ["10.2.0.0/16", "fd00::/64"] } },
+        { asn: "/dev/null" },
+        { name: "country", country: "/dev/null" },
       ],
       remoteQuota: 0.2,
       order: "near-first",

@@ -1,12 +1,13 @@
 import * as nodeModule from "node:module";
 import { extname } from "node:path";
-import type { HookDefinition } from "../middleware/define-hook.ts";
+import type { OptionsSchema } from "../options/schema.ts";
 
 /** The modules of this package that others may import, under whichever extension they run. */
 export const ownModules: Readonly<Record<string, string>> = Object.fromEntries(
   [
     ["chihaya", "index"],
-    ["chihaya/hooks", "hooks"],
+    ["chihaya/hooks", "hooks/index"],
+    ["chihaya/options", "options/index"],
     ["chihaya/testing", "testing"],
     ["chihaya/storage/conformance", "storage/conformance"],
   ].map(([name, file]) => [name, new URL(`../${file}${extname(import.meta.url)}`, import.meta.url).href]),
@@ -15,7 +16,7 @@ export const ownModules: Readonly<Record<string, string>> = Object.fromEntries(
 let isServed = false;
 
 /**
- * Lets hooks import the very tracker that runs them, wherever they lie: `import { ClientError } from "chihaya"` needs no
+ * Lets modules import the very tracker that runs them, wherever they lie: `import { ClientError } from "chihaya"` needs no
  * installation beside them, and no second copy, whose errors this one would not know, comes in. Node.js before 22.15
  * cannot do that: there they must find it installed.
  */
@@ -31,12 +32,20 @@ export function serveOwnPackage(): void {
   });
 }
 
+/** What every definition has. */
+export interface Definition {
+  readonly name: string;
+  readonly options?: OptionsSchema<unknown>;
+  packages?(options: never): readonly string[];
+}
+
 /**
- * Loads the module of a hook.
+ * Loads the module of a definition.
  * @param module  its URL
+ * @param define  the function that makes such a definition, for messages
  * @throws Error that says what is wrong with it
  */
-export async function importHookDefinition(module: string): Promise<HookDefinition> {
+export async function importDefinition(module: string, define: string): Promise<Definition> {
   serveOwnPackage();
   let exported: { default?: unknown };
   try {
@@ -44,11 +53,11 @@ export async function importHookDefinition(module: string): Promise<HookDefiniti
   } catch (error) {
     throw new Error(`cannot load ${module}: ${explain(error as NodeJS.ErrnoException)}`, { cause: error });
   }
-  const definition = exported.default as Partial<HookDefinition> | undefined;
+  const definition = exported.default as (Partial<Definition> & { create?: unknown }) | undefined;
   if (typeof definition?.name !== "string" || typeof definition.create !== "function") {
-    throw new Error(`${module} has no default export made by defineHook`);
+    throw new Error(`${module} has no default export made by ${define}`);
   }
-  return definition as HookDefinition;
+  return definition as Definition;
 }
 
 function explain({ code, message }: NodeJS.ErrnoException): string {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { listKeys } from "./list-options.ts";
+import { options, sources } from "./index.ts";
 
 test("a source is a file or a URL that can be fetched; what is wrong with a URL does not show it", () => {
-  const problem = (source: string) => listKeys.blacklist_from.safeParse([source]).error?.issues[0]?.message;
+  const block = options({ from: sources() });
+  const problem = (source: string) => block.validate({ from: [source] }, "yaml").issues?.[0]?.message;
   for (const source of ["list.txt", "https://site.example/list?key=secret"])
     assert.equal(problem(source), undefined);
   assert.equal(problem(""), "expected a file or a URL");

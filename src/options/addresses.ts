@@ -1,6 +1,6 @@
 import { Address } from "../ip/address.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
-import { quote } from "./diagnostics.ts";
+import { quote } from "../lib/quote.ts";
 
 /**
  * Parses addresses to listen on: `127.0.0.1:6969`, `[::1]:6969`, `localhost:6969` (127.0.0.1). A missing host

@@ -1,0 +1,132 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { createRequire } from "node:module";
+import * as builtInHooks from "../hooks/index.ts";
+import { cannotRead, explainSystemError } from "../lib/file-errors.ts";
+import { isPipe } from "../lib/open-file.ts";
+import { readText } from "../lib/read-text.ts";
+import type { HookDefinition } from "../middleware/define-hook.ts";
+import { toCamel } from "../options/block.ts";
+import { type AnyBlock, Block, type FileFacts, type Value } from "../options/index.ts";
+import * as builtInStores from "../storage/index.ts";
+import type { CheckReport } from "./checks.ts";
+import type { Config, HookConfig } from "./config.ts";
+import type { Path } from "./diagnostics.ts";
+
+/** What a check of the configuration reads of a definition. */
+interface Checkable {
+  readonly name: string;
+  readonly options?: unknown;
+  packages?(options: never): readonly string[];
+}
+
+/** Finds the definition of a built-in hook. */
+export function findHook({ name }: Pick<HookConfig, "name">): HookDefinition | undefined {
+  const hooks: readonly HookDefinition[] = Object.values(builtInHooks);
+  return hooks.find((hook) => hook.name === name);
+}
+
+/** Checks what the built-in hooks and the store need from outside: files and packages. */
+export function checkDefinitions({ storage, preHooks, postHooks }: Config, report: CheckReport): void {
+  const store = Object.values(builtInStores).find(({ name }) => name === storage.name);
+  if (store !== undefined) checkNeeds(store, storage.config, ["storage"], "config", import.meta.url, report);
+  for (const [list, hooks] of Object.entries({ prehooks: preHooks, posthooks: postHooks })) {
+    for (const [index, hook] of hooks.entries()) {
+      const definition = findHook(hook);
+      if (definition === undefined || !report.sound([list, index])) continue;
+      checkNeeds(definition, hook.options, [list, index], "options", import.meta.url, report);
+    }
+  }
+}
+
+/**
+ * Checks that files and packages are there.
+ * @param options      as they were read
+ * @param at           where the definition is used
+ * @param optionsKey   what its options stand under there
+ * @param from         URL of the module that imports the packages
+ */
+export function checkNeeds(
+  definition: Checkable,
+  options: unknown,
+  at: Path,
+  optionsKey: string,
+  from: string,
+  report: Pick<CheckReport, "error" | "warning">,
+): void {
+  if (definition.options instanceof Block)
+    checkFiles(definition.options, options as Record<string, unknown>, [...at, optionsKey], report);
+  for (const name of definition.packages?.(options as never) ?? []) {
+    if (isInstalled(name, from)) continue;
+    report.error(at, `${definition.name} needs the package ${name}; run "npm install ${name}"`);
+  }
+}
+
+function isInstalled(name: string, from: string): boolean {
+  try {
+    createRequire(from).resolve(name);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ERR_PACKAGE_PATH_NOT_EXPORTED"; // for import alone
+  }
+}
+
+function checkFiles(
+  { fields }: AnyBlock,
+  options: Readonly<Record<string, unknown>>,
+  at: Path,
+  report: Pick<CheckReport, "error" | "warning">,
+): void {
+  for (const [key, value] of fields) {
+    const given = options[value.programName ?? toCamel(key)];
+    if (given === undefined) continue;
+    for (const [below, item] of itemsOf(given)) {
+      const path = [...at, key, ...below];
+      const block = (value as Value<unknown> & { item?: AnyBlock }).item;
+      if (block !== undefined) checkFiles(block, item as Record<string, unknown>, path, report);
+      else if (value.facts.file !== undefined)
+        checkFile(value.facts.file, item as string, options, path, report);
+    }
+  }
+}
+
+function itemsOf(value: unknown): (readonly [below: Path, item: unknown])[] {
+  return Array.isArray(value) ? value.map((item, index) => [[index], item]) : [[[], value]];
+}
+
+function checkFile(
+  { isFile, check, limit, whenMissing }: FileFacts,
+  path: string,
+  options: Readonly<Record<string, unknown>>,
+  at: Path,
+  report: Pick<CheckReport, "error" | "warning">,
+): void {
+  if (isFile?.(path) === false) return;
+  const problem = check === undefined ? fileProblem(path) : textProblem(path, check, limit);
+  if (problem === undefined) return;
+  if (whenMissing === undefined) report.error(at, problem);
+  else report.warning(at, `${problem}; ${whenMissing(options)}`);
+}
+
+/** Whether a file is there and may be read. */
+function fileProblem(path: string): string | undefined {
+  try {
+    const stat = statSync(path);
+    if (stat.isDirectory()) return cannotRead(path, "is a directory, not a file");
+    if (stat.isFIFO()) return cannotRead(path, isPipe);
+    accessSync(path, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    return cannotRead(path, explainSystemError(error));
+  }
+}
+
+function textProblem(
+  path: string,
+  check: NonNullable<FileFacts["check"]>,
+  limit: number | undefined,
+): string | undefined {
+  const read = readText(path, limit);
+  if ("problem" in read) return cannotRead(path, read.problem);
+  const problem = check(read.text);
+  return problem === undefined ? undefined : `${path} ${problem}`;
+}

@@ -1,0 +1,94 @@
+import { createRequire } from "node:module";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { checkOptions } from "../middleware/define-hook.ts";
+import { Block } from "../options/index.ts";
+import { issuePath } from "../options/schema.ts";
+import type { Config } from "./config.ts";
+import { checkNeeds } from "./definition-checks.ts";
+import type { Diagnostics, Path } from "./diagnostics.ts";
+import { importDefinition } from "./import-definition.ts";
+import { find, locate, type TreeMapping, toNatural, toPlain } from "./tree.ts";
+
+/** The use of a module. */
+interface ModuleUse {
+  /** URL of the module. */
+  module: string;
+  options?: unknown;
+  config?: unknown;
+}
+
+/** A module with its place in the configuration. */
+interface FoundModule {
+  use: ModuleUse;
+  path: Path;
+  optionsKey: "options" | "config";
+  /** The function that makes its default export. */
+  define: "defineHook" | "defineStore";
+}
+
+/** Gives what comes from modules the URL of its module, and its options with YAML's types. */
+export function locateModules(config: Config, root: TreeMapping, file: string): void {
+  for (const { use, path, optionsKey } of modulesOf(config)) {
+    const options = find(root, [...path, optionsKey]);
+    use[optionsKey] = options === undefined ? undefined : (toNatural(options) ?? undefined);
+    use.module = locateModule(use.module, file);
+  }
+}
+
+/**
+ * Has each module check the options it is given; reports what it says with its place. Options that are described by our
+ * own vocabulary are read as those of the built-ins are.
+ */
+export async function checkModules(
+  config: Config,
+  root: TreeMapping,
+  diagnostics: Diagnostics,
+): Promise<void> {
+  for (const { use, path, optionsKey, define } of modulesOf(config)) {
+    const report = (at: Path, message: string, isKey = false) =>
+      diagnostics.error(locate(root, at, isKey), at, message);
+    const warn = (at: Path, message: string) => diagnostics.warning(locate(root, at), at, message);
+    try {
+      const definition = await importDefinition(use.module, define);
+      const own = definition.options instanceof Block ? definition.options : undefined;
+      const given = find(root, [...path, optionsKey]);
+      const result = own
+        ? own.validate(given && toPlain(given), "yaml")
+        : await checkOptions(definition, use[optionsKey]);
+      if (result.issues === undefined) {
+        if (own) use[optionsKey] = result.value;
+        const needs = { error: report, warning: warn };
+        checkNeeds(definition, result.value, path, optionsKey, use.module, needs);
+      }
+      for (const issue of result.issues ?? [])
+        report([...path, optionsKey, ...issuePath(issue)], issue.message, "isKey" in issue && !!issue.isKey);
+    } catch (error) {
+      report([...path, "module"], (error as Error).message);
+    }
+  }
+}
+
+function* modulesOf({ storage, preHooks, postHooks }: Config): Generator<FoundModule> {
+  if ("module" in storage) {
+    const use = storage as unknown as ModuleUse;
+    yield { use, path: ["storage"], optionsKey: "config", define: "defineStore" };
+  }
+  for (const [list, hooks] of Object.entries({ prehooks: preHooks, posthooks: postHooks })) {
+    for (const [index, hook] of hooks.entries()) {
+      if (hook.module === undefined) continue;
+      yield { use: hook, path: [list, index], optionsKey: "options", define: "defineHook" };
+    }
+  }
+}
+
+/** A path is seen from the folder of the configuration; anything else is a package that is installed there. */
+function locateModule(module: string, file: string): string {
+  if (/^file:/.test(module)) return module;
+  if (/^(\.{0,2}\/|[a-z]:\\)/i.test(module)) return pathToFileURL(resolve(dirname(file), module)).href;
+  try {
+    return pathToFileURL(createRequire(resolve(file)).resolve(module)).href;
+  } catch {
+    return module; // whoever imports it says that it is not there
+  }
+}

@@ -1,0 +1,48 @@
+import { clientIdLength } from "../../bittorrent/client-id.ts";
+import {
+  type ApprovalOptions,
+  checkOneList,
+  type ListDefaults,
+  listKeys,
+  listNotLoaded,
+  separateLists,
+} from "../../middleware/access-list/list-options.ts";
+import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
+import { list, options } from "../../options/index.ts";
+import { unapprovedClient } from "./errors.ts";
+
+/** What `client approval` takes: client ids of six bytes, those that are let in or those that are not. */
+export type ClientApprovalOptions = ApprovalOptions;
+
+function checkClientId(item: string): string | undefined {
+  const { length } = new TextEncoder().encode(item);
+  return length === clientIdLength
+    ? undefined
+    : `client ID ${item} must be ${clientIdLength} bytes, not ${length}`;
+}
+
+/** Lets announces pass by client. */
+export const clientApproval: HookDefinition<
+  ClientApprovalOptions,
+  WithDefaults<ClientApprovalOptions, "whitelist" | "blacklist" | ListDefaults>
+> = defineHook({
+  name: "client approval",
+  description: "Refuses announces by the client that sends them, with `unapproved client`.",
+  options: options(
+    {
+      whitelist: list({ check: checkClientId })
+        .default([])
+        .describe("Only these clients are let in; the six bytes of a peer id that name client and version."),
+      blacklist: list({ check: checkClientId }).default([]).describe("All clients but these are let in."),
+      ...listKeys,
+    },
+    { check: checkOneList },
+  ),
+  example: { whitelist: ["TR4100", "qB5120"] },
+  errors: [unapprovedClient, listNotLoaded],
+  async create(options, deps) {
+    const { createClientApproval, createClientLists } = await import("./client-approval.ts");
+    const { fixed, lists } = separateLists(options);
+    return lists ? createClientLists({ ...fixed, lists }, deps) : createClientApproval(fixed);
+  },
+});

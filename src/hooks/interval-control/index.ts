@@ -1,0 +1,37 @@
+import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
+import { choice, duration, integer, options } from "../../options/index.ts";
+import type { IntervalControlOptions } from "./interval-control.ts";
+
+/** Sets intervals by the size of the swarm. */
+export const intervalControl: HookDefinition<
+  IntervalControlOptions,
+  WithDefaults<IntervalControlOptions, "fewPeers" | "manyPeers" | "jitter" | "jitterBy">
+> = defineHook({
+  name: "interval control",
+  description: "Sets the interval by the size of the swarm: short for small ones, long for big ones.",
+  options: options(
+    {
+      shortest: duration(1, { whole: true }).describe("Interval of a swarm with `few_peers` or fewer."),
+      longest: duration(1, { whole: true }).describe("Interval of a swarm with `many_peers` or more."),
+      few_peers: integer(1, 1_000_000_000).default(10).describe("Peers of a swarm that is small."),
+      many_peers: integer(2, 1_000_000_000)
+        .default(1000)
+        .describe("Peers of a swarm that is big; between the two the interval grows with the logarithm."),
+      jitter: duration(0, { whole: true })
+        .default("0s")
+        .describe("Most time that is added, always the same for the same peer and torrent."),
+      jitter_by: choice(["uniform", "swarm"])
+        .default("uniform")
+        .describe("Whether all of `jitter` is used, or a second for each peer of the swarm, up to `jitter`."),
+    },
+    {
+      check({ shortest, longest, fewPeers, manyPeers }, refuse) {
+        if (longest < shortest) refuse("longest", "must not be below shortest");
+        if (manyPeers <= fewPeers) refuse("manyPeers", "must be above few_peers");
+      },
+    },
+  ),
+  example: { shortest: "15m", longest: "1h", jitter: "5m" },
+  changesInterval: ({ longest, jitter }) => ({ seconds: longest + jitter, keys: "longest and jitter" }),
+  create: async (options) => (await import("./interval-control.ts")).createIntervalControl(options),
+});

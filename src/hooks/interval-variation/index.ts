@@ -1,0 +1,31 @@
+import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
+import { boolean, integer, number, options } from "../../options/index.ts";
+import type { IntervalVariationOptions } from "./interval-variation.ts";
+
+/** Lengthens some intervals. */
+export const intervalVariation: HookDefinition<
+  IntervalVariationOptions,
+  WithDefaults<IntervalVariationOptions, "modifyMinInterval">
+> = defineHook({
+  name: "interval variation",
+  description:
+    "Spreads announces over time: lengthens the interval of some, always the same for the same peer and torrent.",
+  options: options({
+    modify_response_probability: number({
+      above: 0,
+      maximum: 1,
+      refusal: "invalid modify_response_probability",
+    }).describe("Share of the announces whose interval is lengthened: above 0, at most 1."),
+    max_increase_delta: integer(1, 86_400, { refusal: "invalid max_increase_delta" }).describe(
+      "Most seconds that are added to the interval.",
+    ),
+    modify_min_interval: boolean().default(false).describe("Whether the minimum interval grows by the same."),
+  }),
+  example: { modify_response_probability: 0.2, max_increase_delta: 60, modify_min_interval: true },
+  changesInterval: ({ maxIncreaseDelta }) => ({
+    seconds: maxIncreaseDelta,
+    adds: true,
+    keys: "max_increase_delta",
+  }),
+  create: async (options) => (await import("./interval-variation.ts")).createIntervalVariation(options),
+});

@@ -1,0 +1,34 @@
+import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
+import { integer, networks, number, options } from "../../options/index.ts";
+import { rateLimited } from "./errors.ts";
+import type { RateLimitOptions } from "./rate-limit.ts";
+
+/** Limits the requests of each address. */
+export const rateLimit: HookDefinition<
+  RateLimitOptions,
+  WithDefaults<RateLimitOptions, "addresses" | "exempt">
+> = defineHook({
+  name: "rate limit",
+  description:
+    "Refuses announces and scrapes of an address that makes too many, with `rate limit exceeded`. An IPv6 network of 64 bits is one address.",
+  options: options(
+    {
+      rate: number({ above: 0 }).describe("Requests a second that an address may keep up."),
+      burst: integer(1, 1_000_000_000).describe(
+        "Requests that it may make at once after a pause; not below `rate`.",
+      ),
+      addresses: integer(8, 100_000_000)
+        .default(100_000)
+        .describe("Addresses that are told apart, at 12 to 24 bytes each."),
+      exempt: networks().default([]).describe("Networks that are not limited, as CIDR."),
+    },
+    {
+      check({ rate, burst }, refuse) {
+        if (burst < rate) refuse("burst", "must not be below rate");
+      },
+    },
+  ),
+  example: { rate: 20, burst: 1000, exempt: ["192.0.2.0/24"] },
+  errors: [rateLimited],
+  create: async (options, deps) => (await import("./rate-limit.ts")).createRateLimit(options, deps),
+});

@@ -1,0 +1,49 @@
+import { longInfoHashRemedy, parseInfoHash } from "../../bittorrent/info-hash.ts";
+import {
+  type ApprovalOptions,
+  checkOneList,
+  type ListDefaults,
+  listKeys,
+  listNotLoaded,
+  separateLists,
+} from "../../middleware/access-list/list-options.ts";
+import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
+import { list, options } from "../../options/index.ts";
+import { unapprovedTorrent } from "./errors.ts";
+
+/** What `torrent approval` takes: infohashes in hexadecimal, those that are tracked or those that are not. */
+export type TorrentApprovalOptions = ApprovalOptions;
+
+function checkInfoHash(item: string): string | undefined {
+  if (parseInfoHash(item) !== undefined) return undefined;
+  if (/^[\da-f]{64}$/i.test(item)) return longInfoHashRemedy;
+  const isHex = /^([\da-f]{2})*$/i.test(item);
+  const wrong = isHex ? `hash ${item} is not 20 bytes` : `invalid hash ${item}`;
+  return `${wrong}; expected 40 hexadecimal digits`;
+}
+
+/** Lets torrents pass by infohash. */
+export const torrentApproval: HookDefinition<
+  TorrentApprovalOptions,
+  WithDefaults<TorrentApprovalOptions, "whitelist" | "blacklist" | ListDefaults>
+> = defineHook({
+  name: "torrent approval",
+  description: "Refuses torrents by their infohash, with `unapproved torrent`, and hides them in scrapes.",
+  options: options(
+    {
+      whitelist: list({ check: checkInfoHash })
+        .default([])
+        .describe("Only these torrents are let in; infohashes as 40 hexadecimal digits."),
+      blacklist: list({ check: checkInfoHash }).default([]).describe("All torrents but these are let in."),
+      ...listKeys,
+    },
+    { check: checkOneList },
+  ),
+  example: { blacklist: ["0123456789abcdef0123456789abcdef01234567"] },
+  errors: [unapprovedTorrent, listNotLoaded],
+  async create(options, deps) {
+    const { createTorrentApproval, createTorrentLists } = await import("./torrent-approval.ts");
+    const { fixed, lists } = separateLists(options);
+    return lists ? createTorrentLists({ ...fixed, lists }, deps) : createTorrentApproval(fixed);
+  },
+});

@@ -1,0 +1,65 @@
+import { ClientError } from "../../bittorrent/client-error.ts";
+import { choice, duration, integer, type MayBeMissing, sources, type Value } from "../../options/index.ts";
+import type { FixedLists } from "./key-approval.ts";
+import type { ListOptions } from "./shared-list.ts";
+
+/** Refuses whoever comes while there is no list yet. */
+export const listNotLoaded: ClientError = new ClientError("access list is not loaded", "list-not-loaded", {
+  retryIn: 1,
+});
+
+/** Options of a hook that approves by lists. */
+export type ApprovalOptions = Required<FixedLists> & ListOptions;
+
+/** The options of {@link listKeys}, which all have a default. */
+export type ListDefaults = keyof ListOptions;
+
+type Key<T> = Value<T> & MayBeMissing;
+
+const whenMissing = ({ onFailure }: Readonly<Record<string, unknown>>): string =>
+  `a tracker that starts without it ${onFailure === "refuse" ? "refuses" : "allows"} all requests (on_failure)`;
+
+/** Keys of the options of a hook that takes lists from files and URLs. */
+export const listKeys: {
+  readonly whitelist_from: Key<readonly string[]>;
+  readonly blacklist_from: Key<readonly string[]>;
+  readonly check_interval: Key<number>;
+  readonly fetch_interval: Key<number>;
+  readonly max_entries: Key<number>;
+  readonly on_failure: Key<"refuse" | "allow">;
+} = {
+  whitelist_from: sources({ whenMissing })
+    .default([])
+    .describe("Files and `http(s)` URLs with more of the whitelist, an entry a line or a JSON array."),
+  blacklist_from: sources({ whenMissing }).default([]).describe("The same for the blacklist."),
+  check_interval: duration(0.01)
+    .default("10s")
+    .describe("Time between two looks whether a file has changed."),
+  fetch_interval: duration(1).default("5m").describe("Time between two requests for a URL."),
+  max_entries: integer(1, 100_000_000)
+    .default(2_000_000)
+    .describe("Most entries from files and URLs; a list that has more is not taken."),
+  on_failure: choice(["refuse", "allow"])
+    .default("refuse")
+    .describe("What happens to requests while no list could be loaded at all."),
+};
+
+/** Checks that there is a whitelist or a blacklist, not both. */
+export function checkOneList(
+  { whitelist, blacklist, whitelistFrom, blacklistFrom }: ApprovalOptions,
+  refuse: (key: "blacklist" | "blacklistFrom", message: string) => void,
+): void {
+  if (whitelist.length + whitelistFrom.length === 0) return;
+  if (blacklist.length + blacklistFrom.length === 0) return;
+  const message = "using both whitelist and blacklist is invalid; remove one of the two";
+  refuse(blacklist.length > 0 ? "blacklist" : "blacklistFrom", message);
+}
+
+/** Takes the lists of the configuration itself and those from elsewhere apart; without sources there are no `lists`. */
+export function separateLists({ whitelist, blacklist, ...lists }: ApprovalOptions): {
+  fixed: FixedLists;
+  lists: ListOptions | undefined;
+} {
+  const hasSources = lists.whitelistFrom.length + lists.blacklistFrom.length > 0;
+  return { fixed: { whitelist, blacklist }, lists: hasSources ? lists : undefined };
+}

@@ -1,0 +1,51 @@
+/**
+ * The vocabulary of options: describes what a hook, a store or a frontend takes, so that errors name the place and the
+ * remedy, and documentation follows. Importing it loads nothing but Node's own modules.
+ */
+
+export {
+  type AnyBlock,
+  Block,
+  type BlockOptions,
+  blocks,
+  type InputOf,
+  type OutputOf,
+  options,
+} from "./block.ts";
+export {
+  addresses,
+  checkNetwork,
+  choices,
+  type ListFacts,
+  list,
+  networks,
+  sources,
+} from "./lists.ts";
+export {
+  boolean,
+  type Check,
+  checkNotEmpty,
+  checkUrl,
+  choice,
+  duration,
+  file,
+  integer,
+  integerOrAuto,
+  isUrl,
+  type NumberRange,
+  number,
+  text,
+} from "./scalars.ts";
+export {
+  describeInput,
+  type Facts,
+  type FileFacts,
+  type Issue,
+  type Marks,
+  type MayBeMissing,
+  type Named,
+  type Path,
+  Reader,
+  Value,
+  type WithoutOutput,
+} from "./value.ts";

@@ -1,0 +1,209 @@
+import { parseDuration } from "../lib/duration.ts";
+import { describeInput, type Facts, type FileFacts, type Marks, Value } from "./value.ts";
+
+/** Returns what is wrong with a text, if anything. */
+export type Check = (text: string) => string | undefined;
+
+/** Describes a value that is one text in YAML. @param read  returns the value, or why there is none */
+function scalar<T extends string | number | boolean>(
+  expected: string,
+  facts: Facts,
+  read: (input: T | string) => { value: T } | { wrong: string },
+  type: "string" | "number" | "boolean" = "string",
+): Value<T> {
+  return new Value<T>(facts, (input, path, reader) => {
+    if (typeof input !== "string" && typeof input !== type) {
+      reader.refuse(path, `expected ${expected}, got ${describeInput(input)}`);
+      return undefined;
+    }
+    const result = read(input as T | string);
+    if ("value" in result) return result.value;
+    reader.refuse(path, result.wrong);
+    return undefined;
+  });
+}
+
+const wrong = (expected: string, input: unknown) => ({
+  wrong: `${expected}, got ${describeInput(input)}`,
+});
+
+/** Describes a text; `check` returns what is wrong with it. */
+export function text(options: { check?: Check } & Marks = {}): Value<string> {
+  const { check, ...marks } = options;
+  return scalar<string>("text", { kind: "text", json: { type: "string" }, ...marks }, (input) => {
+    const problem = check?.(input);
+    return problem === undefined ? { value: input } : { wrong: problem };
+  });
+}
+
+/**
+ * Describes the path of a file; "" is none. A check of the configuration reports a file that is missing, or whose text
+ * `check` refuses.
+ */
+export function file(options: FileFacts & Marks = {}): Value<string> {
+  const { isFile, check, limit, whenMissing, ...marks } = options;
+  const found: FileFacts = {
+    isFile: (path) => path !== "",
+    ...(check && { check }),
+    ...(limit !== undefined && { limit }),
+    ...(whenMissing && { whenMissing }),
+  };
+  const facts = { kind: "text", json: { type: "string" }, file: found, ...marks };
+  return scalar<string>("text", facts, (input) => ({ value: input }));
+}
+
+/** Describes true or false; also in the other words of YAML 1.1, which Chihaya's parser takes. */
+export function boolean(marks: Marks = {}): Value<boolean> {
+  const facts: Facts = { kind: "true \\| false", json: { type: "boolean" }, ...marks };
+  return scalar<boolean>(
+    "true or false",
+    facts,
+    (input) => {
+      if (typeof input === "boolean") return { value: input };
+      if (/^(true|yes|on)$/i.test(input)) return { value: true };
+      if (/^(false|no|off)$/i.test(input)) return { value: false };
+      return wrong("expected true or false", input);
+    },
+    "boolean",
+  );
+}
+
+/** Reads a whole number; `_` may stand between digits, as in YAML 1.1. */
+function toInteger(input: number | string): number {
+  if (typeof input === "number") return Number.isInteger(input) ? input : Number.NaN;
+  return /^\d[\d_]*$/.test(input) ? Number(input.replaceAll("_", "")) : Number.NaN;
+}
+
+/**
+ * Describes a whole number of that range.
+ * @param options.refusal  begins the message about a wrong one
+ */
+export function integer(
+  minimum: number,
+  maximum: number,
+  options: { refusal?: string } & Marks = {},
+): Value<number> {
+  const { refusal, ...marks } = options;
+  const expected = `a whole number from ${minimum} to ${maximum}`;
+  const message = `${refusal === undefined ? "" : `${refusal}; `}expected ${expected}`;
+  const json = { type: "integer", minimum, maximum };
+  const facts: Facts = { kind: `whole number, ${minimum} to ${maximum}`, json, ...marks };
+  return scalar<number>(
+    expected,
+    facts,
+    (input) => {
+      const value = toInteger(input);
+      return value >= minimum && value <= maximum ? { value } : wrong(message, input);
+    },
+    "number",
+  );
+}
+
+/** Describes a whole number of that range, or the word `auto`. */
+export function integerOrAuto(minimum: number, maximum: number, marks: Marks = {}): Value<number | "auto"> {
+  const expected = `auto or a whole number from ${minimum} to ${maximum}`;
+  const json = { anyOf: [{ const: "auto" }, { type: "integer", minimum, maximum }] };
+  return scalar<number | "auto">(
+    expected,
+    { kind: `auto \\| whole number, ${minimum} to ${maximum}`, json, ...marks },
+    (input) => {
+      if (input === "auto") return { value: input };
+      const value = toInteger(input);
+      return value >= minimum && value <= maximum ? { value } : wrong(`expected ${expected}`, input);
+    },
+    "number",
+  );
+}
+
+/** The numbers that are taken. */
+export interface NumberRange {
+  /** A number that is too small itself. */
+  above?: number;
+  minimum?: number;
+  maximum?: number;
+  /** Begins the message about a wrong one. */
+  refusal?: string;
+}
+
+/** Describes a number of a range. */
+export function number(options: NumberRange & Marks): Value<number> {
+  const { above, minimum, maximum, refusal, ...marks } = options;
+  const from = above === undefined ? `from ${minimum ?? 0}` : `above ${above}`;
+  const to = maximum === undefined ? "" : above === undefined ? ` to ${maximum}` : ` and at most ${maximum}`;
+  const message = `${refusal === undefined ? "" : `${refusal}; `}expected a number ${from}${to}`;
+  const json = {
+    type: "number",
+    ...(above === undefined ? { minimum: minimum ?? 0 } : { exclusiveMinimum: above }),
+    ...(maximum !== undefined && { maximum }),
+  };
+  return scalar<number>(
+    "a number",
+    { kind: "number", json, ...marks },
+    (input) => {
+      const isNumber = typeof input === "number" || /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(input);
+      const value = isNumber ? Number(input) : Number.NaN;
+      const isWithin = above === undefined ? value >= (minimum ?? 0) : value > above;
+      return isWithin && value <= (maximum ?? Number.MAX_VALUE) ? { value } : wrong(message, input);
+    },
+    "number",
+  );
+}
+
+/** Describes one of a few words. */
+export function choice<const T extends string>(words: readonly T[], marks: Marks = {}): Value<T> {
+  const expected = `one of ${words.join(", ")}`;
+  const facts: Facts = {
+    kind: words.join(" \\| "),
+    json: { type: "string", enum: words },
+    ...marks,
+  };
+  return scalar<T>(expected, facts, (input) => {
+    const value = words.find((word) => word === input);
+    return value === undefined ? wrong(`expected ${expected}`, input) : { value };
+  });
+}
+
+/** Longest duration, in seconds: what a timer of Node can wait, in whole hours. */
+const maxDuration = 596 * 3600;
+
+/** Describes a duration of at least `minimum` seconds: text such as `30m` in YAML, seconds in a program. */
+export function duration(minimum: number, options: { whole?: boolean } & Marks = {}): Value<number> {
+  const { whole = false, ...marks } = options;
+  const text = { type: "string", pattern: "^(0|([0-9]+(\\.[0-9]*)?(h|ms|m|s|us|\u00b5s|\u03bcs|ns))+)$" };
+  const json = minimum > 0 ? text : { anyOf: [text, { const: 0 }] };
+  const kind = minimum > 0 ? `duration, at least ${minimum < 1 ? "1ms" : `${minimum}s`}` : "duration";
+  const example = 'a duration such as "30m", "1h30m" or "15s"';
+  return scalar<number>(
+    example,
+    { kind, json, ...marks },
+    (input) => {
+      const seconds = typeof input === "number" ? input : parseDuration(input);
+      if (seconds === undefined) {
+        const remedy = /^\d+$/.test(`${input}`) ? `; for seconds write "${input}s"` : "";
+        return { wrong: `expected ${example}, got ${describeInput(input)}${remedy}` };
+      }
+      if (whole && !Number.isInteger(seconds)) return wrong("expected whole seconds", input);
+      if (!(seconds >= minimum)) return wrong(`must be at least ${minimum}s`, input);
+      if (seconds > maxDuration) return wrong(`must be at most ${maxDuration / 3600}h`, input);
+      return { value: seconds };
+    },
+    "number",
+  );
+}
+
+/** Whether a source is a URL rather than a file. */
+export function isUrl(source: string): boolean {
+  return /^https?:/i.test(source);
+}
+
+/** Checks a URL that is fetched with http or https. Never shows it: it may hold a secret. */
+export function checkUrl(url: string): string | undefined {
+  const { protocol, username, password } = URL.parse(url) ?? {};
+  if (protocol !== "http:" && protocol !== "https:") return "expected a URL with http or https";
+  return username || password ? "a URL with a user cannot be fetched" : undefined;
+}
+
+/** Checks that a text is not empty. */
+export function checkNotEmpty(text: string): string | undefined {
+  return text === "" ? "must not be empty" : undefined;
+}
