@@ -47,7 +47,10 @@ test("a policy that evicts torrents is warned about, with what to do", async () 
 });
 
 test("a user that may not see INFO is told what is not checked", async () => {
-  const [warning] = await connect(new Error("NOPERM this user has no permissions to run the 'info' command"));
-  assert.match(warning!, /INFO/);
+  const error = new Error("NOPERM this user has no permissions to run the 'info' command");
+  const [time, info, ...others] = await connect(error);
+  assert.match(time!, /TIME/);
+  assert.match(info!, /INFO/);
+  assert.deepEqual(others, []);
   await assert.rejects(connect(new Error("Socket closed")), /Socket closed/);
 });

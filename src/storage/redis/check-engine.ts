@@ -1,3 +1,4 @@
+import { isForbidden } from "./redis-errors.ts";
 import type { RedisNode, RedisPort } from "./redis-port.ts";
 
 /** Oldest version whose scripts and commands are those that are used here. */
@@ -27,12 +28,15 @@ export function checkEngine(port: RedisPort, warn: (message: string) => void): R
 }
 
 async function checkNode(node: RedisNode, warn: (message: string) => void): Promise<void> {
+  await node.send(["TIME"]).catch((error: Error) => {
+    if (!isForbidden(error)) throw error;
+    warn("this user of Redis may not run TIME: the clocks are not compared (max_clock_skew)");
+  });
   let info: string;
   try {
     info = `${await node.send(["INFO"])}`;
   } catch (error) {
-    const { message } = error as Error;
-    if (!message.startsWith("NOPERM")) throw error;
+    if (!isForbidden(error)) throw error;
     warn("the engine does not let this user see INFO: its version and maxmemory_policy are not checked");
     return;
   }

@@ -95,6 +95,28 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
     assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 1);
     assert.equal((await tester.announce(alone, testPeer(4, 1))).incomplete, 1);
     await store.remove(torrent);
+    await store.remove(alone);
+  });
+
+  test("an announce of the future that is replayed counts as one of now", async () => {
+    await store.replay(past(testPeer(4, 2), -100_000));
+    assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, 1);
+    tester.advance(environment.peerLifetime + 1);
+    assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 1);
+    await store.remove(torrent);
+  });
+
+  test("stamps and times of search that no tracker can have written do not keep peers", async () => {
+    const now = environment.clock.unixSeconds;
+    const [name, page] = pageOf(0, [now + 100_000, now + 50, now]) as [Buffer, Buffer];
+    page.writeUInt32BE(0xffffffff);
+    await send("HSET", "m", metaOf(environment, 3, 1), name, page);
+    await tester.announce(torrent, testPeer(4, 1));
+    assert.equal((await tester.scrapeOne(torrent, 4)).complete, 2);
+    tester.advance(environment.peerLifetime + 100);
+    await tester.announce(torrent, testPeer(4, 1));
+    assert.equal((await tester.scrapeOne(torrent, 4)).complete, 0);
+    await store.remove(torrent);
   });
 
   test("a swarm of any size is cleared of who has expired", async () => {

@@ -517,6 +517,7 @@ while pos <= length do
   stampNow, isSnatched = (now - 1600000000) * 4, false
   if step == 5 then
     local at = numWant * 65536 + ownLimit
+    if at > now then at = now end
     stampNow, isSnatched = (at - 1600000000) * 4, otherLimit == 1
     local isKnown = not isNewer(T, member) or not isNewer(O, member)
     step = (at > now - lifetime and not isKnown) and 1 or 0
