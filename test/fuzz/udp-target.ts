@@ -32,8 +32,8 @@ const hosts = 48;
 /** Connection ids that are remembered of each source, which span more time than they live. */
 const idsKept = 24;
 /** Seconds after which an id must be refused, and up to which it must be taken. */
-const idDead = 128;
-const idAlive = 120;
+const idDead = 640;
+const idAlive = 600;
 const canary = 0xa5;
 
 /** One bound address, with the memory of its batches and what its clients know. */
@@ -412,7 +412,8 @@ export class UdpTarget implements FuzzTarget {
       if (answer.action === "announce") {
         const tail = at + (action === Action.announce ? 98 : 110);
         const wanted = view.getInt32(tail - 6);
-        const most = Math.min(wanted < 0 ? this.#options.defaultNumWant : wanted, this.#options.maxNumWant);
+        const isDefault = wanted < 0 || (wanted === 0 && view.getBigUint64(at + 64) > 0n);
+        const most = Math.min(isDefault ? this.#options.defaultNumWant : wanted, this.#options.maxNumWant);
         ensure(answer.peers.length <= most * (family === 4 ? 6 : 18), () => "more peers than were wanted");
         ensure(answer.interval >= 1800 && answer.interval <= 1860, () => `an interval of ${answer.interval}`);
       } else {

@@ -57,6 +57,7 @@ export class MapStore implements PeerStore {
   readonly options: MapStoreOptions;
   readonly records: MapRecords = new MapRecords(this);
   refused = 0;
+  readonly keepsPeerIds: boolean = true;
 
   constructor(options: MapStoreOptions) {
     this.options = options;

@@ -278,6 +278,7 @@ export const selectionGroups: readonly ConformanceGroup[] = [
           `numwant ${numWant}`,
         );
       }
+      assert.equal(tester.store.keepsPeerIds, true, "the store says that it keeps them");
       const without = await tester.announce(torrent, watcher, { step: Step.select });
       assert.equal(without.peerIds, undefined, "not where they are not wanted");
       const alone = await tester.announce(testInfoHash(3), watcher, { wantPeerIds: true });
