@@ -28,7 +28,6 @@ export const scrapeQueries: readonly string[] = [
 
 /** Header lines that mean something, or must not. */
 export const headers: readonly string[] = [
-  "Host: tracker.test\r\n",
   "User-Agent: libtorrent/2.0.8.0\r\nAccept-Encoding: gzip\r\n",
   "Connection: keep-alive\r\n",
   "X-Forwarded-For: 192.0.2.7, 10.0.0.3\r\n",
