@@ -3,7 +3,9 @@ import { longInfoHashRemedy, parseInfoHash } from "../bittorrent/info-hash.ts";
 import type { ClientOptions } from "../client/tracker-client.ts";
 import { TrackerError } from "../client/tracker-error.ts";
 import { parseDuration } from "../lib/duration.ts";
+import { legible } from "../lib/legible.ts";
 import { ExitCode } from "./command.ts";
+import { complain } from "./terminal.ts";
 
 /** Arguments that make no sense; the message says which and why. */
 export class UsageError extends Error {}
@@ -63,11 +65,11 @@ export async function runReporting(name: string, command: () => Promise<number>)
     return await command();
   } catch (error) {
     if (error instanceof TrackerError) {
-      console.error(`chihaya ${name}: ${describe(error)}`);
+      complain(`chihaya ${name}: ${describe(error)}\n`);
       return ExitCode.failed;
     }
     if (error instanceof UsageError || isParseArgsError(error)) {
-      console.error(`chihaya ${name}: ${error.message}\nTry: chihaya ${name} --help`);
+      complain(`chihaya ${name}: ${error.message}\nTry: chihaya ${name} --help\n`);
       return ExitCode.usage;
     }
     throw error;
@@ -76,9 +78,10 @@ export async function runReporting(name: string, command: () => Promise<number>)
 
 /** Says in one line why a tracker gave no answer. */
 export function describe(error: TrackerError): string {
-  if (error.kind !== "refused") return error.message;
-  const retry = error.retryIn === undefined ? "" : ` (retry in: ${error.retryIn})`;
-  return `refused by the tracker: ${error.message}${retry}`;
+  // Most of it is what the tracker, or whoever is there instead, has sent.
+  if (error.kind !== "refused") return legible(error.message);
+  const retry = error.retryIn === undefined ? "" : ` (retry in: ${legible(error.retryIn)})`;
+  return `refused by the tracker: ${legible(error.message)}${retry}`;
 }
 
 function isParseArgsError(error: unknown): error is Error {

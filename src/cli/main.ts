@@ -3,6 +3,7 @@ import "./check-node.ts";
 import { catchSignals } from "../process/signals.ts";
 import { version } from "../process/version.ts";
 import { type Command, ExitCode } from "./command.ts";
+import { complain, print } from "./terminal.ts";
 
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   serve: { summary: "run the tracker (the default)", load: () => import("./commands/serve.ts") },
@@ -53,30 +54,30 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration or Node.js t
 async function main(args: string[]): Promise<number> {
   const [first] = args;
   if (first === "--help" || first === "-h" || first === "help") {
-    process.stdout.write(help);
+    print(help);
     return ExitCode.ok;
   }
   if (first === "--version") {
-    process.stdout.write(`${version}\n`);
+    print(`${version}\n`);
     return ExitCode.ok;
   }
   const isNamed = first !== undefined && !first.startsWith("-");
   const entry = Object.hasOwn(commands, isNamed ? first : "serve") && commands[isNamed ? first : "serve"];
   if (!entry) {
-    process.stderr.write(`chihaya: unknown command ${JSON.stringify(first)}; "chihaya --help" lists them\n`);
+    complain(`chihaya: unknown command ${JSON.stringify(first)}; "chihaya --help" lists them\n`);
     return ExitCode.usage;
   }
   const command = await entry.load();
   const rest = isNamed ? args.slice(1) : args;
   if (rest.includes("--help") || rest.includes("-h")) {
-    process.stdout.write(command.help);
+    print(command.help);
     return ExitCode.ok;
   }
   try {
     return await command.run(rest);
   } catch (error) {
     if (isUsageError(error)) {
-      process.stderr.write(`chihaya: ${error.message}\n`);
+      complain(`chihaya: ${error.message}\n`);
       return ExitCode.usage;
     }
     throw error;
@@ -92,7 +93,7 @@ function isUsageError(error: unknown): error is Error {
 function watchOutput(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return; // the reader has what it wanted: `chihaya config | head`
-    process.stderr.write(`chihaya: cannot write the output: ${error.message}\n`);
+    complain(`chihaya: cannot write the output: ${error.message}\n`);
     hasLostOutput = true;
     if (process.exitCode === ExitCode.ok) process.exitCode = ExitCode.failed;
   });
@@ -100,7 +101,17 @@ function watchOutput(): void {
 }
 let hasLostOutput = false;
 
-const args = process.argv.slice(2);
+/** Flags that Chihaya takes before its command as well: `chihaya --debug e2e`. */
+const flagsOfAll = ["--debug", "--json", "--nocolors"];
+
+function commandFirst(args: string[]): string[] {
+  const at = args.findIndex((arg) => !flagsOfAll.includes(arg));
+  const name = args[at];
+  if (at <= 0 || name === undefined || !Object.hasOwn(commands, name)) return args;
+  return [name, ...args.slice(0, at), ...args.slice(at + 1)];
+}
+
+const args = commandFirst(process.argv.slice(2));
 if (args[0] === undefined || args[0] === "serve" || args[0].startsWith("-")) catchSignals();
 watchOutput();
 const code = await main(args);

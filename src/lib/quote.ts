@@ -1,6 +1,8 @@
+import { unprintable } from "./legible.ts";
+
 /** Replaces what could do something to a terminal. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
+  return text.replace(unprintable, (found) => (found === "\t" ? found : "\ufffd")); // one column, for the caret
 }
 
 /** Quotes a value from the outside for a message: one line, no control characters, not long. */

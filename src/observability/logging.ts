@@ -1,5 +1,6 @@
 import { isatty } from "node:tty";
 import { pino } from "pino";
+import { escapeUnits, unprintable } from "../lib/legible.ts";
 import type { Logger } from "./logger.ts";
 
 /** The logging flags of the command line. */
@@ -17,8 +18,10 @@ export interface LogDestination {
   write(line: string): void;
 }
 
-/** What drives terminals or reorders text and is legal in JSON: DEL, C1, line separators, bidirectional marks. */
-const beyondJson = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+/** Escapes what drives terminals or reorders text and is legal in JSON; colours and line feeds are ours. */
+function escapeBeyondJson(line: string): string {
+  return line.replace(unprintable, (found) => (found < " " ? found : escapeUnits(found)));
+}
 
 /**
  * Creates the logger of a process. What is logged cannot forge lines or drive a terminal: control characters are
@@ -34,7 +37,7 @@ export async function createLogger(options: LoggingOptions, out: LogDestination)
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (error) => describeError(error, 0) },
     },
-    { write: (line: string) => void out.write(escapeAll(format ? format(line) : line, beyondJson)) },
+    { write: (line: string) => void out.write(escapeBeyondJson(format ? format(line) : line)) },
   );
   return logger;
 }
@@ -47,7 +50,7 @@ async function loadFormat(colorize: boolean): Promise<(line: string) => string> 
     singleLine: true,
     translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
     // pino-pretty writes fields as JSON, but the message as it is.
-    messageFormat: (log, key) => escapeAll(String(log[key] ?? ""), /[\u0000-\u001f]/g),
+    messageFormat: (log, key) => String(log[key] ?? "").replace(/[\u0000-\u001f]/g, escapeUnits),
   });
 }
 
@@ -66,8 +69,4 @@ function describeError(error: unknown, depth: number): unknown {
       .join("\n"),
     cause: depth < 4 ? describeError(error.cause, depth + 1) : undefined,
   };
-}
-
-function escapeAll(text: string, characters: RegExp): string {
-  return text.replace(characters, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

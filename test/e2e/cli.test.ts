@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
+import { checkTargets } from "../../src/cli/commands/e2e.ts";
 import { hasIPv6 } from "./ports.ts";
 import { startTracker, type TestTracker, type Transport } from "./tracker.ts";
 
@@ -94,6 +95,103 @@ describe("the commands without one", () => {
     const { code, out } = await chihaya("e2e", `--httpaddr=http://127.0.0.1:${port}/announce`, "--udpaddr=");
     assert.match(out, /^FAILED {2}http:\/\/127\.0\.0\.1:\d+\/announce: the first announce should .* none\n$/);
     assert.equal(code, 1);
+  });
+
+  it("a hostile tracker cannot drive the terminal", async (t) => {
+    const evil = "\u001b]0;owned\u0007\u009b31m\n42 passed\u202e";
+    const bencode = (text: string) => `${Buffer.byteLength(text)}:${text}`;
+    const answers: Record<string, string> = {
+      "/refuse/announce": `d14:failure reason${bencode(evil)}8:retry in${bencode(evil)}e`,
+      "/refuse/scrape": `d14:failure reason${bencode(evil)}e`,
+      "/warn/announce": `d8:intervali60e5:peersld2:ip${bencode(`::1${evil}`)}4:porti1eee15:warning message${bencode(evil)}e`,
+    };
+    const server = createServer((request, response) => {
+      const path = request.url!.split("?")[0]!;
+      if (path.startsWith("/go")) response.writeHead(302, { location: `x${encodeURI("\u0007")}:y` }).end();
+      else response.end(answers[path]);
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const infoHash = "ab".repeat(20);
+    for (const args of [
+      ["announce", `${url}/refuse/announce`, infoHash],
+      ["announce", `${url}/refuse/announce`, infoHash, "--json"],
+      ["announce", `${url}/warn/announce`, infoHash],
+      ["announce", `${url}/warn/announce`, infoHash, "--json"],
+      ["announce", `${url}/go/announce`, infoHash],
+      ["scrape", `${url}/refuse/announce`, infoHash],
+      ["e2e", `--httpaddr=${url}/refuse/announce`, "--udpaddr="],
+      ["e2e", `--httpaddr=${url}/warn/announce`, "--udpaddr=", "--debug", "--json"],
+    ]) {
+      const { out, err } = await chihaya(...args);
+      assert.doesNotMatch(out + err, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/, args.join(" "));
+      assert.doesNotMatch(out + err, /^42 passed/m);
+      assert.notEqual(out + err, "");
+    }
+    const { out } = await chihaya("announce", `${url}/warn/announce`, infoHash, "--json");
+    assert.equal(JSON.parse(out).warning, evil);
+  });
+
+  it("e2e takes Chihaya's flags, before the command as well", async (t) => {
+    const server = createServer((_, response) => response.end("d14:failure reason2:noe")).listen(
+      0,
+      "127.0.0.1",
+    );
+    await once(server, "listening");
+    t.after(() => server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/announce`;
+    const flags = [`--httpaddr=${url}`, "--udpaddr="];
+    const json = `${JSON.stringify({ url, result: "failed", reason: "refused by the tracker: no" })}\n`;
+    assert.deepEqual(await chihaya("--debug", "e2e", "--nocolors", ...flags, "--json"), {
+      code: 1,
+      out: json,
+      err: "",
+    });
+    assert.deepEqual(await chihaya("--json", "--nocolors", "e2e", "--debug", ...flags), {
+      code: 1,
+      out: json,
+      err: "",
+    });
+  });
+
+  it("e2e skips a default URL where nothing listens", async (t) => {
+    const server = createServer((_, response) => response.end("d14:failure reason2:noe")).listen(
+      0,
+      "127.0.0.1",
+    );
+    await once(server, "listening");
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const closed = createServer().listen(0, "127.0.0.1");
+    await once(closed, "listening");
+    const free = (closed.address() as AddressInfo).port;
+    await new Promise((resolve) => closed.close(resolve));
+    const check = async (...targets: [url: string, isDefault: boolean][]) => {
+      const results: string[] = [];
+      const list = targets.map(([url, isDefault]) => ({ url, isDefault }));
+      const code = await checkTargets(
+        list,
+        0,
+        () => undefined,
+        ({ result }) => results.push(result),
+      );
+      return [code, ...results];
+    };
+    const there = `http://127.0.0.1:${port}/announce`;
+    const absent = [
+      `http://127.0.0.1:${free}/announce`,
+      `udp://127.0.0.1:${free}`,
+      `http://[::1]:${free}/announce`,
+    ];
+    assert.deepEqual(await check([absent[0]!, false]), [1, "FAILED"]);
+    assert.deepEqual(await check(...absent.map((url) => [url, true] as [string, boolean])), [
+      1,
+      "skipped",
+      "skipped",
+      "skipped",
+    ]);
+    assert.deepEqual(await check([there, true], [absent[1]!, true]), [1, "FAILED", "skipped"]);
   });
 
   it("e2e has nothing to do without addresses", async () => {

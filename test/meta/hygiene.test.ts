@@ -31,3 +31,12 @@ test("only the command line writes to standard output", () => {
     .filter((file) => /\bconsole\.|process\.stdout\b/.test(readFileSync(file, "utf8")));
   assert.deepEqual(found, []);
 });
+
+test("of the command line, only one file writes to the terminal", () => {
+  // It escapes what foreign texts can do to one. The check of Node.js's version cannot load it.
+  const exempt = ["src/cli/terminal.ts", "src/cli/check-node.ts"];
+  const found = files
+    .filter((file) => file.startsWith("src/cli/") && !file.endsWith(".test.ts") && !exempt.includes(file))
+    .filter((file) => /\bconsole\.|process\.std(out|err)\.write\b/.test(readFileSync(file, "utf8")));
+  assert.deepEqual(found, []);
+});

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { peerIdLength, toHex } from "../../bittorrent/info-hash.ts";
 import { type AnnounceAnswer, announce } from "../../client/tracker-client.ts";
+import { legible } from "../../lib/legible.ts";
 import {
   clientFlags,
   clientFlagsHelp,
@@ -13,6 +14,7 @@ import {
   UsageError,
 } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { print } from "../terminal.ts";
 
 /** The help of `chihaya announce`. */
 export const help: string = `Usage: chihaya announce URL INFOHASH [flags]
@@ -71,7 +73,7 @@ export function run(args: string[]): Promise<number> {
         : { numWant: parseNumber("--numwant", values.numwant, -1, 2 ** 31 - 1) }),
     };
     const answer = await announce(url, parameters, parseClientFlags(values));
-    console.log(values.json ? JSON.stringify(toJson(answer), null, 2) : toText(answer));
+    print(`${values.json ? JSON.stringify(toJson(answer), null, 2) : toText(answer)}\n`);
     return ExitCode.ok;
   });
 }
@@ -105,10 +107,10 @@ function toText(answer: AnnounceAnswer): string {
   if (answer.complete !== undefined) lines.push(`seeders   ${answer.complete}`);
   if (answer.incomplete !== undefined) lines.push(`leechers  ${answer.incomplete}`);
   if (answer.externalIp !== undefined) lines.push(`you are   ${answer.externalIp}`);
-  if (answer.warning !== undefined) lines.push(`warning   ${answer.warning}`);
+  if (answer.warning !== undefined) lines.push(`warning   ${legible(answer.warning)}`);
   lines.push(`peers     ${answer.peers.length}`);
   for (const { ip, port, peerId } of answer.peers) {
-    const host = ip.includes(":") ? `[${ip}]` : ip;
+    const host = ip.includes(":") ? `[${legible(ip)}]` : legible(ip);
     lines.push(`  ${host}:${port}${peerId ? ` ${toHex(peerId)}` : ""}`);
   }
   return lines.join("\n");

@@ -5,6 +5,7 @@ import { resolveTarget, type Target } from "../../load/target.ts";
 import { UdpLoad } from "../../load/udp-load.ts";
 import { parseNumber, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { complain, print } from "../terminal.ts";
 
 /** The help of `chihaya bench`. */
 export const help: string = `Usage: chihaya bench URL [flags]
@@ -67,15 +68,17 @@ export function run(args: string[]): Promise<number> {
       const filled = load.fill();
       const result = load.run({ seconds, ...rate });
       const report = [filled, result].map(toJson);
-      console.log(
-        values.json
-          ? JSON.stringify({ url, ...shape, fill: report[0], run: report[1] }, null, 2)
-          : toText(filled, result),
+      print(
+        `${
+          values.json
+            ? JSON.stringify({ url, ...shape, fill: report[0], run: report[1] }, null, 2)
+            : toText(filled, result)
+        }\n`,
       );
       return result.answered > 0 && result.errors === 0 && result.lost === 0 ? ExitCode.ok : ExitCode.failed;
     } catch (error) {
       // No koffi for this platform, or a tracker that does not answer at all.
-      console.error(`chihaya bench: ${(error as Error).message}`);
+      complain(`chihaya bench: ${(error as Error).message}\n`);
       return ExitCode.failed;
     } finally {
       load?.close();

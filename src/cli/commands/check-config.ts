@@ -3,6 +3,7 @@ import { type Diagnostic, formatDiagnostics } from "../../config/diagnostics.ts"
 import { type LoadOptions, loadConfigAndModules } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
 import { ExitCode } from "../command.ts";
+import { complain, print } from "../terminal.ts";
 
 export const help = `Says all that is wrong or doubtful in a configuration, without starting anything.
 
@@ -30,12 +31,12 @@ export async function run(args: string[]): Promise<number> {
     },
   });
   if (positionals.length + (values.config === undefined ? 0 : 1) > 1) {
-    process.stderr.write("chihaya: check-config takes one file\n");
+    complain("chihaya: check-config takes one file\n");
     return ExitCode.usage;
   }
   const file = findConfigFile(positionals[0] ?? values.config, process.env);
   const { output, code } = await check({ file, env: process.env, set: values.set }, values.json);
-  process.stdout.write(output);
+  print(output);
   return code;
 }
 

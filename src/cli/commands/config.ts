@@ -4,6 +4,7 @@ import { loadConfig } from "../../config/load.ts";
 import { renderEffective, renderExample } from "../../config/render.ts";
 import { findConfigFile } from "../../config/source.ts";
 import { ExitCode } from "../command.ts";
+import { complain, print } from "../terminal.ts";
 
 export const help = `Prints a configuration as YAML: the one that the tracker would run with, or the default one.
 
@@ -29,16 +30,16 @@ export async function run(args: string[]): Promise<number> {
     },
   });
   if (values.default) {
-    process.stdout.write(renderExample());
+    print(renderExample());
     return ExitCode.ok;
   }
   const file = findConfigFile(values.config, process.env);
   const result = loadConfig({ file, env: process.env, set: values.set });
   if (!result.ok) {
-    process.stderr.write(formatDiagnostics(result.errors));
+    complain(formatDiagnostics(result.errors));
     return ExitCode.config;
   }
-  process.stderr.write(formatDiagnostics(result.warnings));
-  process.stdout.write(renderEffective(result.document));
+  complain(formatDiagnostics(result.warnings));
+  print(renderEffective(result.document));
   return ExitCode.ok;
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { networkInterfaces } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
@@ -7,6 +6,7 @@ import { announce, scrape } from "../../client/tracker-client.ts";
 import { TrackerError } from "../../client/tracker-error.ts";
 import { describe, parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { complain, print } from "../terminal.ts";
 
 /** The help of `chihaya e2e`. */
 export const help: string = `Usage: chihaya e2e [flags]
@@ -19,8 +19,11 @@ second with the first; a scrape counts both; they stop, and a scrape counts none
   --udpaddr URL     UDP tracker URL; repeat it for several, "" for none
                     (default udp://127.0.0.1:6969 and udp://[::1]:6969)
   --delay DURATION  between the two announces (default 1s)
+  --json            print a JSON object for each URL
+  --debug           say on standard error what each announce and scrape is answered with
+  --nocolors        for Chihaya's command lines; there are no colours
 
-The defaults on ::1 are left out on a machine without IPv6.
+A default URL is skipped if nothing listens there, as long as something listens at another one.
 Exit code: 0 everything holds, 1 something does not, 2 wrong usage.
 `;
 
@@ -45,64 +48,117 @@ export function run(args: string[]): Promise<number> {
         httpaddr: { type: "string", multiple: true },
         udpaddr: { type: "string", multiple: true },
         delay: { type: "string", default: "1s" },
+        json: { type: "boolean", default: false },
+        debug: { type: "boolean", default: false },
+        nocolors: { type: "boolean", default: false },
       },
     });
     const delayMs = parseMilliseconds("--delay", values.delay);
-    const urls = [
-      ...selectUrls("--httpaddr", values.httpaddr, defaults.http, ["http:", "https:"]),
-      ...selectUrls("--udpaddr", values.udpaddr, defaults.udp, ["udp:"]),
+    const targets = [
+      ...selectTargets("--httpaddr", values.httpaddr, defaults.http, ["http:", "https:"]),
+      ...selectTargets("--udpaddr", values.udpaddr, defaults.udp, ["udp:"]),
     ];
-    let failures = 0;
-    for (const url of urls) if (!(await report(url, delayMs))) failures++;
-    return failures === 0 ? ExitCode.ok : ExitCode.failed;
+    const trace = values.debug ? (text: string) => complain(`${text}\n`) : () => undefined;
+    return checkTargets(targets, delayMs, trace, (result) =>
+      print(values.json ? toJson(result) : toText(result)),
+    );
   });
 }
 
-function selectUrls(
+/**
+ * Checks one URL after the other.
+ * @param say  called with each result as it comes
+ * @returns the exit code
+ */
+export async function checkTargets(
+  targets: readonly Target[],
+  delayMs: number,
+  trace: Trace,
+  say: (result: Result) => void,
+): Promise<number> {
+  const results: Result[] = [];
+  for (const { url, isDefault } of targets) {
+    const found = await checkUrl(url, delayMs, trace);
+    const result: Result = isDefault && found.isAbsent ? { ...found, result: "skipped" } : found;
+    results.push(result);
+    say(result);
+  }
+  if (results.length > 0 && results.every(({ result }) => result === "skipped")) {
+    complain("chihaya e2e: nothing listens at any of the default URLs; give --httpaddr or --udpaddr\n");
+    return ExitCode.failed;
+  }
+  return results.some(({ result }) => result === "FAILED") ? ExitCode.failed : ExitCode.ok;
+}
+
+function toJson({ url, result, reason }: Result): string {
+  return `${JSON.stringify({ url, result: result.toLowerCase(), reason })}\n`;
+}
+
+function toText({ url, result, reason }: Result): string {
+  return `${result.padEnd(7)} ${url}${reason === undefined ? "" : `: ${reason}`}\n`;
+}
+
+interface Result {
+  url: string;
+  result: "ok" | "FAILED" | "skipped";
+  reason: string | undefined;
+  /** Whether nothing listens there. */
+  isAbsent: boolean;
+}
+
+interface Target {
+  url: string;
+  isDefault: boolean;
+}
+
+function selectTargets(
   flag: string,
   given: readonly string[] | undefined,
   fallback: readonly string[],
   protocols: readonly string[],
-): readonly string[] {
-  if (given === undefined) return hasIPv6() ? fallback : fallback.filter((url) => !url.includes("[::1]"));
+): Target[] {
+  if (given === undefined) return fallback.map((url) => ({ url, isDefault: true }));
   const urls = given.filter((url) => url !== "");
   for (const url of urls) {
     if (!URL.canParse(url) || !protocols.includes(new URL(url).protocol)) {
       throw new UsageError(`${flag}: ${url} is no URL with ${protocols.join(" or ")}`);
     }
   }
-  return urls;
+  return urls.map((url) => ({ url, isDefault: false }));
 }
 
-function hasIPv6(): boolean {
-  return Object.values(networkInterfaces()).some((addresses) =>
-    addresses?.some(({ address }) => address === "::1"),
-  );
-}
+/** What the system says where nothing listens, or where there is no IPv6. */
+const absences = ["ECONNREFUSED", "EADDRNOTAVAIL", "ENETUNREACH", "EAFNOSUPPORT"];
 
-async function report(url: string, delayMs: number): Promise<boolean> {
+async function checkUrl(url: string, delayMs: number, trace: Trace): Promise<Result> {
   try {
-    await check(url, delayMs);
-    console.log(`ok      ${url}`);
-    return true;
+    await check(url, delayMs, trace);
+    return { url, result: "ok", reason: undefined, isAbsent: false };
   } catch (error) {
     if (!(error instanceof CheckFailure || error instanceof TrackerError)) throw error;
     const reason = error instanceof TrackerError ? describe(error) : error.message;
-    console.log(`FAILED  ${url}: ${reason}`);
-    return false;
+    const { code } = (error.cause ?? {}) as { code?: string };
+    const isAbsent =
+      error instanceof TrackerError && error.kind === "unreachable" && absences.includes(code ?? "");
+    return { url, result: "FAILED", reason, isAbsent };
   }
 }
 
+type Trace = (text: string) => void;
+
 /** Chihaya's two announces (cmd/chihaya/e2e.go), then scrape and stop. */
-async function check(url: string, delayMs: number): Promise<void> {
+async function check(url: string, delayMs: number, trace: Trace): Promise<void> {
   const infoHash = randomBytes(20);
-  const announceAs = (peer: { last: number; port: number }, event: AnnounceEvent) => {
+  const announceAs = async (peer: { last: number; port: number }, event: AnnounceEvent) => {
     const peerId = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
     peerId[19] = peer.last;
-    return announce(url, { infoHash, peerId, port: peer.port, left: 100n, numWant: 50, event });
+    const answer = await announce(url, { infoHash, peerId, port: peer.port, left: 100n, numWant: 50, event });
+    trace(`${url}: announce of port ${peer.port}: ${JSON.stringify(answer)}`);
+    return answer;
   };
   const expectCount = async (when: string, leechers: number) => {
     const [counts] = await scrape(url, [infoHash]);
+    trace(`${url}: scrape: ${JSON.stringify(counts)}`);
     const { complete = 0, incomplete = 0 } = counts ?? {};
     if (complete !== 0 || incomplete !== leechers) {
       throw new CheckFailure(

@@ -4,6 +4,7 @@ import { loadConfig } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
 import { checkBroker, type RedisStoreConfig } from "../../storage/redis/config.ts";
 import { ExitCode } from "../command.ts";
+import { complain, print } from "../terminal.ts";
 
 export const help = `Takes over the swarms that Chihaya has in Redis, into the store "redis" of the configuration.
 
@@ -29,11 +30,11 @@ export async function run(args: string[]): Promise<number> {
       set: { type: "string", multiple: true },
     },
   });
-  const say = (text: string): void => void process.stderr.write(`chihaya: ${text}\n`);
+  const say = (text: string): void => void complain(`chihaya: ${text}\n`);
   const file = findConfigFile(values.config, process.env);
   const loaded = loadConfig({ file, env: process.env, set: values.set });
   if (!loaded.ok) {
-    process.stderr.write(formatDiagnostics(loaded.errors));
+    complain(formatDiagnostics(loaded.errors));
     return ExitCode.config;
   }
   const { storage } = loaded.config;
@@ -52,7 +53,7 @@ export async function run(args: string[]): Promise<number> {
   const { importFromChihaya } = await import("../../process/import-redis.ts");
   try {
     const { imported, expired, refused } = await importFromChihaya(config, from, say);
-    process.stdout.write(`imported ${imported} peers; ${expired} had expired\n`);
+    print(`imported ${imported} peers; ${expired} had expired\n`);
     if (refused > 0) {
       say(`the engine was full and left ${refused} peers out; raise its maxmemory and import again`);
       return ExitCode.failed;

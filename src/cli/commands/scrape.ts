@@ -10,6 +10,7 @@ import {
   UsageError,
 } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { print } from "../terminal.ts";
 
 /** The help of `chihaya scrape`. */
 export const help: string = `Usage: chihaya scrape URL INFOHASH... [flags]
@@ -36,9 +37,9 @@ export function run(args: string[]): Promise<number> {
     const rows = infoHashes.map((infoHash, i) => ({ infoHash: toHex(infoHash), counts: counts[i] }));
     if (values.json) {
       const entries = rows.map((row) => [row.infoHash, row.counts ?? null]);
-      console.log(JSON.stringify(Object.fromEntries(entries), null, 2));
+      print(`${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`);
     } else {
-      for (const row of rows) console.log(`${row.infoHash}  ${toText(row.counts)}`);
+      for (const row of rows) print(`${row.infoHash}  ${toText(row.counts)}\n`);
     }
     return ExitCode.ok;
   });

@@ -7,6 +7,7 @@ import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
 import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
 import { parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { complain, print } from "../terminal.ts";
 import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
 
 /** The help of `chihaya token`. */
@@ -54,7 +55,7 @@ export function run(args: string[]): Promise<number> {
       return ExitCode.ok;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
-      console.error(`chihaya token: ${error.message}`);
+      complain(`chihaya token: ${error.message}\n`);
       return ExitCode.failed;
     }
   });
@@ -83,7 +84,7 @@ async function makeKey(args: string[]): Promise<void> {
   const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
   const jwk: JWK = { ...(await exportJWK(privateKey)), kid, alg: algorithm, use: "sig" };
   await write(file, `${JSON.stringify(jwk)}\n`, { flag: "wx", mode: 0o600 });
-  console.log(`${file}: key ${kid} for ${algorithm}`);
+  print(`${file}: key ${kid} for ${algorithm}\n`);
 }
 
 async function writeKeySet(args: string[]): Promise<void> {
@@ -95,7 +96,7 @@ async function writeKeySet(args: string[]): Promise<void> {
   if (positionals.length === 0) throw new UsageError("jwks: needs the FILE of a key");
   const keys: JWK[] = [];
   for (const file of positionals) keys.push(publicPart(await readKey(file)));
-  await print(`${JSON.stringify({ keys }, null, 2)}\n`, values.out);
+  await output(`${JSON.stringify({ keys }, null, 2)}\n`, values.out);
 }
 
 async function sign(args: string[]): Promise<void> {
@@ -135,12 +136,12 @@ async function sign(args: string[]): Promise<void> {
   const announce = withToken(url, values.parameter, await jwt.sign(await importJWK(jwk)));
   const sent = announce.replace(/^\w+:\/\/[^/?]*/, "").length;
   if (announce.startsWith("udp:") && sent > mostUrlData) {
-    console.error(
-      `chihaya token: path and query have ${sent} bytes, of which libtorrent sends ${mostUrlData}; use EdDSA, short names`,
+    complain(
+      `chihaya token: path and query have ${sent} bytes, of which libtorrent sends ${mostUrlData}; use EdDSA, short names\n`,
     );
   }
   if (values.out !== undefined) await write(values.out, withAnnounce(torrent!, announce));
-  console.log(announce);
+  print(`${announce}\n`);
 }
 
 function withToken(url: string, parameter: string, token: string): string {
@@ -200,7 +201,7 @@ async function write(file: string, content: string | Buffer, options: { flag?: s
   }
 }
 
-async function print(text: string, file: string | undefined): Promise<void> {
-  if (file === undefined) process.stdout.write(text);
+async function output(text: string, file: string | undefined): Promise<void> {
+  if (file === undefined) print(text);
   else await write(file, text);
 }
