@@ -4,11 +4,13 @@ import { lifetimeOf } from "../storage/define-store.ts";
 import type { Config } from "./config.ts";
 import { checkDefinitions, findHook } from "./definition-checks.ts";
 import type { Path } from "./diagnostics.ts";
-import { readTlsFiles } from "./tls-files.ts";
+import { readTlsFiles, validityProblem } from "./tls-files.ts";
 import type { Plain } from "./tree.ts";
 
 /** Where checks report to. */
 export interface CheckReport {
+  /** Milliseconds since 1970. */
+  readonly now: number;
   error(path: Path, message: string): void;
   warning(path: Path, message: string): void;
   /** Whether all of these values could be read; what is said about the others would be a guess. */
@@ -156,8 +158,13 @@ function checkTls(config: Config, report: CheckReport, given: Record<string, Pla
     report.error(at(cert ? "tls_cert_path" : "tls_key_path"), message);
   } else if (cert && key) {
     const files = readTlsFiles(cert, key);
-    if (Array.isArray(files)) for (const problem of files) report.error(at(problem.key), problem.message);
-    else http.tls = files;
+    if (Array.isArray(files)) {
+      for (const problem of files) report.error(at(problem.key), problem.message);
+      return;
+    }
+    http.tls = files;
+    const validity = validityProblem(files.cert.toString(), report.now);
+    if (validity !== undefined) report.warning(at("tls_cert_path"), `${cert}${validity}`);
   }
 }
 

@@ -2,6 +2,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import * as builtInHooks from "../hooks/index.ts";
 import { cannotRead, explainSystemError } from "../lib/file-errors.ts";
+import { installRemedy } from "../lib/install-remedy.ts";
 import { isPipe } from "../lib/open-file.ts";
 import { readText } from "../lib/read-text.ts";
 import type { HookDefinition } from "../middleware/define-hook.ts";
@@ -57,7 +58,8 @@ export function checkNeeds(
     checkFiles(definition.options, options as Record<string, unknown>, [...at, optionsKey], report);
   for (const name of definition.packages?.(options as never) ?? []) {
     if (isInstalled(name, from)) continue;
-    report.error(at, `${definition.name} needs the package ${name}; run "npm install ${name}"`);
+    const remedy = from === import.meta.url ? installRemedy(name) : `install it with "npm install ${name}"`;
+    report.error(at, `${definition.name} needs the package "${name}": ${remedy}`);
   }
 }
 

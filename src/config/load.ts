@@ -2,6 +2,7 @@ import { isAbsolute } from "node:path";
 import { cannotRead } from "../lib/file-errors.ts";
 import { readText } from "../lib/read-text.ts";
 import { Reader } from "../options/index.ts";
+import { checkStart } from "./check-start.ts";
 import { checkTogether } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
@@ -21,6 +22,8 @@ export interface LoadOptions {
   env: Environment;
   /** Flags such as `http.addr=127.0.0.1:6969`. */
   set?: readonly string[] | undefined;
+  /** Milliseconds since 1970, against which certificates are checked; now unless given. */
+  now?: number;
 }
 
 /** A configuration that can be used, or all that is wrong with it. */
@@ -46,10 +49,14 @@ export function loadConfig(options: LoadOptions): LoadResult {
   return finish(load(options));
 }
 
-/** Loads a configuration, and the modules of its hooks to have them check their options. */
+/** Loads a configuration, the modules of its hooks to have them check their options, and what else a start needs. */
 export async function loadConfigAndModules(options: LoadOptions): Promise<LoadResult> {
   const loading = load(options);
-  if (loading.config && loading.root) await checkModules(loading.config, loading.root, loading.diagnostics);
+  const { config, root, diagnostics } = loading;
+  if (config && root) {
+    await checkModules(config, root, diagnostics);
+    if (!diagnostics.hasErrors) await checkStart(config, root, diagnostics);
+  }
   return finish(loading);
 }
 
@@ -61,7 +68,7 @@ function finish({ diagnostics, document, config }: Loading): LoadResult {
   return { ok: true, config, document, warnings };
 }
 
-function load({ file, env, set = [] }: LoadOptions): Loading {
+function load({ file, env, set = [], now = Date.now() }: LoadOptions): Loading {
   const source = file === undefined ? "built-in defaults" : expandPath(file, env);
   const read = file === undefined ? { text: "" } : readFile(source);
   const diagnostics = new Diagnostics(source, "text" in read ? read.text : "", secretKeys);
@@ -80,7 +87,7 @@ function load({ file, env, set = [] }: LoadOptions): Loading {
   leaveOutPlainHttp(root);
 
   const document = toPlain(root);
-  const config = validate(root, document, unsound, diagnostics);
+  const config = validate(root, document, unsound, diagnostics, now);
   locateModules(config, root, source);
   return { diagnostics, root, document, config };
 }
@@ -198,6 +205,7 @@ function validate(
   document: Plain,
   unreplaced: readonly Path[],
   diagnostics: Diagnostics,
+  now: number,
 ): Config {
   const reader = new Reader("yaml");
   const config = schema.read(document, [], reader) as Config;
@@ -214,7 +222,7 @@ function validate(
   for (const issue of reader.issues) error(issue.path, explainIssue(issue), issue.isKey);
   for (const { path, message } of reader.warnings) warning(path, message);
   const sound = (...paths: Path[]) => paths.every((path) => !unsound.some((other) => overlap(path, other)));
-  checkTogether(config, document, { error, warning, sound });
+  checkTogether(config, document, { now, error, warning, sound });
   return config;
 }
 

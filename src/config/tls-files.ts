@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { cannotRead } from "../lib/file-errors.ts";
 import { readText } from "../lib/read-text.ts";
@@ -39,4 +40,33 @@ export function readTlsFiles(certPath: string, keyPath: string): TlsFiles | TlsP
   return [
     { key: "tls_key_path", message: `${keyPath} does not belong to the certificate ${certPath}: ${badPair}` },
   ];
+}
+
+const dayMs = 86_400_000;
+/** A certificate that ends this soon should have been renewed by now: the usual tools do it 30 days before. */
+const soonMs = 14 * dayMs;
+
+/**
+ * Says whether clients refuse one of the certificates of a chain, or will soon.
+ * @param now  milliseconds since 1970
+ * @returns undefined where all is well
+ */
+export function validityProblem(chain: string, now: number): string | undefined {
+  const certificates = chain.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  const problems = certificates.map((pem, index) => {
+    const { validFrom, validTo } = new X509Certificate(pem);
+    const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
+    const name = certificates.length === 1 ? "the certificate" : `certificate ${index + 1}`;
+    if (now >= to) return `${name} expired on ${day(to)}, and clients refuse it; renew it`;
+    if (now < from) return `${name} is valid only from ${day(from)} on; is the clock right?`;
+    if (now >= to - soonMs)
+      return `${name} expires on ${day(to)}, in ${Math.floor((to - now) / dayMs)} days; renew it`;
+    return undefined;
+  });
+  const problem = problems.find((one) => one !== undefined);
+  return problem && `: ${problem}`;
+}
+
+function day(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
 }

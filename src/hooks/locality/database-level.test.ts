@@ -213,6 +213,6 @@ test("without mmdb-lib it is said what to install", async (t) => {
   });
   t.after(() => hooks.deregister());
   await assert.rejects(create().start(), {
-    message: 'the level "asn" needs the package "mmdb-lib": install it with npm install mmdb-lib',
+    message: /^the level "asn" needs the package "mmdb-lib": install it with "npm ci /,
   });
 });

@@ -1,6 +1,7 @@
 import type { Reader, Response } from "mmdb-lib";
 import { Address, type Family } from "../../ip/address.ts";
 import { PrefixMapBuilder } from "../../ip/prefix-map.ts";
+import { installRemedy } from "../../lib/install-remedy.ts";
 import { openFile } from "../../lib/open-file.ts";
 import type { Pace } from "../../middleware/access-list/pace.ts";
 
@@ -21,18 +22,24 @@ const mostRecords = 10_000;
 /**
  * Reads the networks of an MMDB file (MaxMind DB 2.0), each with the number of its autonomous system or with its country.
  * In small steps, through `mmdb-lib`, which is loaded only here: it is an optional dependency.
+ * @param most  networks after which it stops: 1 tells whether the file can be used
  * @throws Error that says what to install or what is wrong with the file; whatever `pace` throws
  */
-export async function readMmdb(path: string, field: MmdbField, pace: Pace): Promise<PrefixMapBuilder> {
+export async function readMmdb(
+  path: string,
+  field: MmdbField,
+  pace: Pace,
+  most: number = Number.POSITIVE_INFINITY,
+): Promise<PrefixMapBuilder> {
   const library = await import("mmdb-lib").catch((cause) => {
-    const message = `the level "${field}" needs the package "mmdb-lib": install it with npm install mmdb-lib`;
+    const message = `the level "${field}" needs the package "mmdb-lib": ${installRemedy("mmdb-lib")}`;
     throw new Error(message, { cause });
   });
   const builder = new PrefixMapBuilder();
   try {
     const reader = new library.Reader(await readWhole(path), { cache: new RecordCache() });
     for (const family of [4, 6] as const) {
-      if (family <= reader.metadata.ipVersion) await addNetworks(reader, family, field, builder, pace);
+      if (family <= reader.metadata.ipVersion) await addNetworks(reader, family, field, builder, pace, most);
     }
     if (builder.size > 0) return builder;
     throw new Error(`a database of the type ${reader.metadata.databaseType} without "${field}"`);
@@ -52,6 +59,7 @@ async function addNetworks(
   field: MmdbField,
   builder: PrefixMapBuilder,
   pace: Pace,
+  most: number,
 ): Promise<void> {
   const address = new Address();
   address.family = family;
@@ -63,7 +71,7 @@ async function addNetworks(
     const value =
       prefix === length ? wordOf(record as Readonly<Record<string, unknown>> | null, field) : undefined;
     if (value !== undefined) builder.add(address, prefix, value);
-    if (!goBehind(address.bytes, prefix)) return;
+    if (builder.size >= most || !goBehind(address.bytes, prefix)) return;
     await pace.step();
   }
 }

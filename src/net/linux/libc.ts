@@ -1,4 +1,5 @@
 import { getSystemErrorName } from "node:util";
+import { installRemedy } from "../../lib/install-remedy.ts";
 
 /** Memory that is handed to the kernel: never a shared, resizable or pooled buffer. */
 type Memory = Uint8Array | null;
@@ -125,7 +126,8 @@ export async function loadLibc(): Promise<Libc> {
     throw new Error(`the processor is ${process.arch}, not x64 or arm64`);
   }
   const { default: koffi } = await import("koffi").catch((cause) => {
-    throw new Error("the optional package koffi is not installed for this platform", { cause });
+    const message = `the optional package "koffi" is not installed for this platform: ${installRemedy("koffi")}`;
+    throw new Error(message, { cause });
   });
   const library = koffi.load(null);
   const sendAt = library.func("intptr_t send(int fd, uintptr_t bytes, size_t length, int flags)");

@@ -1,3 +1,4 @@
+import { installRemedy } from "../../lib/install-remedy.ts";
 import { within } from "../../lib/with-timeout.ts";
 import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
 import { type RedisStoreConfig, readBroker, withoutSecrets } from "./config.ts";
@@ -25,7 +26,7 @@ export async function createNodeRedisPort(
     library = await import("@redis/client");
   } catch (error) {
     throw new Error(
-      'the store "redis" needs the package "@redis/client": install it with npm install @redis/client',
+      `the store "redis" needs the package "@redis/client": ${installRemedy("@redis/client")}`,
       {
         cause: error,
       },

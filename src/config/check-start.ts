@@ -1,0 +1,35 @@
+import type { LocalityOptions } from "../hooks/locality/create-locality.ts";
+import { readMmdb } from "../hooks/locality/read-mmdb.ts";
+import { Pace } from "../middleware/access-list/pace.ts";
+import { openNetwork } from "../net/network.ts";
+import type { Config } from "./config.ts";
+import type { Diagnostics, Path } from "./diagnostics.ts";
+import { locate, type TreeMapping } from "./tree.ts";
+
+/** Reports what would stop a start although files and packages are there: the native engine, and what a database holds. */
+export async function checkStart(config: Config, root: TreeMapping, diagnostics: Diagnostics): Promise<void> {
+  const report = (path: Path, message: string) => diagnostics.error(locate(root, path), path, message);
+  if (config.network === "linux") {
+    try {
+      (await openNetwork("linux", () => undefined)).close();
+    } catch (error) {
+      report(["network"], (error as Error).message);
+    }
+  }
+  for (const [list, hooks] of Object.entries({ prehooks: config.preHooks, posthooks: config.postHooks })) {
+    for (const [index, hook] of hooks.entries()) {
+      if (hook.name !== "locality" || hook.module !== undefined) continue;
+      for (const [level, options] of (hook.options as LocalityOptions).levels.entries()) {
+        for (const by of ["asn", "country"] as const) {
+          const file = options[by];
+          if (file === undefined) continue;
+          try {
+            await readMmdb(file, by, new Pace(), 1);
+          } catch (error) {
+            report([list, index, "options", "levels", level, by], (error as Error).message);
+          }
+        }
+      }
+    }
+  }
+}
