@@ -360,7 +360,10 @@ for (const { name, open, skip } of await listEngines()) {
       client.write("ping");
       const { connection } = await handler.until("ping");
       send(connection, "pong");
+      assert.ok(connection.pending > 0, "it is being encrypted");
       assert.equal(String((await once(client, "data"))[0]), "pong");
+      await handler.until("drained"); // however little was pending
+      assert.equal(connection.pending, 0);
 
       const old = dialTls({ minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" });
       await once(old, "error");

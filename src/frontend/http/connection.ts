@@ -21,6 +21,8 @@ import type { Responder } from "./responder.ts";
 
 /** Pipelined requests that one connection may have answered in one turn. */
 const requestsPerTurn = 64;
+/** Bytes that a client may leave untaken before its next requests wait. */
+const maxPending = 16 * 1024;
 
 /** What the connections of a frontend share. */
 export interface Shared {
@@ -339,7 +341,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   }
 
   get #mustStall(): boolean {
-    return this.#waiting || this.#turnDue || this.#connection.pending > 0;
+    return this.#waiting || this.#turnDue || this.#connection.pending > maxPending;
   }
 
   /** No bytes are left to read. */

@@ -15,7 +15,7 @@ const socketOptions = {
   // A client may shut down its sending side and still wait for its answer.
   allowHalfOpen: true,
   noDelay: true,
-  // The smallest mark: a paused socket stops reading at once, and "drain" means that nothing is pending.
+  // The smallest mark: a paused socket stops reading at once.
   highWaterMark: 1,
 };
 
@@ -112,16 +112,15 @@ function serve<State>(socket: Socket, handler: StreamHandler<State>): void {
     socket.destroy();
     return;
   }
-  const connection = new SocketConnection(socket, remote, socket.remotePort ?? 0);
+  const connection = new SocketConnection(socket, remote, socket.remotePort ?? 0, () =>
+    handler.drained(state),
+  );
   const state = handler.opened(connection);
   socket.on("data", (bytes) => {
     if (connection.open) handler.received(state, bytes as Buffer, 0, bytes.length);
   });
   socket.on("end", () => {
     if (connection.open) handler.ended(state);
-  });
-  socket.on("drain", () => {
-    if (connection.takeWaiting()) handler.drained(state);
   });
   socket.on("close", () => {
     connection.open = false;
@@ -138,8 +137,11 @@ class SocketConnection implements Connection {
   #ending = false;
   #waiting = false;
 
-  constructor(socket: Socket, remote: Address, remotePort: number) {
+  readonly #drained: () => void;
+
+  constructor(socket: Socket, remote: Address, remotePort: number, drained: () => void) {
     this.#socket = socket;
+    this.#drained = drained;
     this.remote = remote;
     this.remotePort = remotePort;
   }
@@ -148,19 +150,19 @@ class SocketConnection implements Connection {
     return this.#socket.writableLength;
   }
 
-  /** Whether bytes were left waiting since the last call. */
-  takeWaiting(): boolean {
-    const waiting = this.#waiting;
+  /** A write has been taken. Over TLS "drain" would not tell: its mark is another. */
+  readonly #written = (): void => {
+    if (!this.#waiting || !this.open || this.#socket.writableLength > 0) return;
     this.#waiting = false;
-    return waiting;
-  }
+    this.#drained();
+  };
 
   write(bytes: Uint8Array, start: number, end: number): void {
     if (!this.open || this.#ending) return;
     // Always a copy: Node keeps what the kernel does not take at once, and the caller's bytes are used again.
     const copy = Buffer.allocUnsafe(end - start);
     copy.set(bytes.subarray(start, end));
-    this.#socket.write(copy);
+    this.#socket.write(copy, this.#written);
     if (this.#socket.writableLength > 0) this.#waiting = true;
   }
 
