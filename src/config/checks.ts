@@ -1,3 +1,6 @@
+import { localNetworks } from "../bittorrent/external-ip.ts";
+import { Address } from "../ip/address.ts";
+import { Networks } from "../ip/networks.ts";
 import type { IntervalChange } from "../middleware/define-hook.ts";
 import { validateRoutes } from "../protocol/router.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
@@ -42,6 +45,14 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   checkDefinitions(config, report);
   if (config.profiling && config.metricsListen.length === 0) {
     report.warning(["profiling"], "has no effect without metrics_addr");
+  }
+  const local = Networks.parse(localNetworks);
+  const open = config.metricsListen.find(({ host }) => !local.contains(Address.parse(host)));
+  if (config.profiling && open !== undefined) {
+    report.warning(
+      ["profiling"],
+      `shows the memory of the process, keys included, to whoever reaches ${open.host}; let metrics_addr be 127.0.0.1`,
+    );
   }
   const key = config.udp?.privateKey ?? "";
   if (key === "paste a random string here that will be used to hmac connection IDs") {

@@ -12,6 +12,8 @@ export interface Config {
   metricsListen: readonly ListenAddress[];
   /** Whether profiles can be taken there. */
   profiling: boolean;
+  /** Names by which they can, besides IP addresses and `localhost`; in lower case. */
+  profilingHosts: readonly string[];
   shutdownTimeout: number;
   /** Threads that serve clients; `auto` follows the processors. */
   workers: number | "auto";

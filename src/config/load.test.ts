@@ -58,6 +58,7 @@ test("without a file, both frontends run with the defaults", () => {
     minAnnounceInterval: 900,
     metricsListen: [{ host: "127.0.0.1", port: 6880 }],
     profiling: false,
+    profilingHosts: [],
     shutdownTimeout: 10,
     workers: "auto",
     network: "auto",
@@ -520,6 +521,10 @@ test("values are checked against each other", () => {
     [
       "chihaya: {udp: {}, profiling: true, metrics_addr: ''}",
       "1:31 profiling: has no effect without metrics_addr",
+    ],
+    [
+      "chihaya: {udp: {}, profiling: true, metrics_addr: '0.0.0.0:6880'}",
+      "1:31 profiling: shows the memory of the process, keys included, to whoever reaches 0.0.0.0; let metrics_addr be 127.0.0.1",
     ],
     [
       "chihaya: {udp: {}, posthooks: [{name: client approval}]}",

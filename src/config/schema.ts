@@ -80,6 +80,12 @@ const externalIp = options({
     .describe("Addresses and networks that it stands for: loopback, private and link-local ones."),
 });
 
+function hostName(text: string): string | undefined {
+  return /^[a-z\d._-]+$/i.test(text)
+    ? undefined
+    : "expected a name without scheme and port: tracker.internal";
+}
+
 function headerName(text: string): string | undefined {
   return /^[\w!#$%&'*+.^`|~-]*$/.test(text) ? undefined : `${quote(text)} is not the name of a header`;
 }
@@ -265,6 +271,14 @@ const tracker: Block<Omit<Config, "http"> & { http?: Omit<HttpOptions, "tls"> | 
     profiling: boolean({ restart: true })
       .default("false")
       .describe("Whether CPU and heap profiles can be taken from `metrics_addr`."),
+    profiling_hosts: list({ restart: true, check: hostName })
+      .as("profilingHosts")
+      .map((names) => names.map((name) => name.toLowerCase()))
+      .default([])
+      .describe(
+        "Names by which browsers and tools may ask for profiles, besides `localhost` and IP addresses: " +
+          "`tracker.internal`. Without them a web page could read profiles through an operator's browser.",
+      ),
     shutdown_timeout: duration(0)
       .default("10s")
       .describe("Time for requests under way when the tracker is stopped."),

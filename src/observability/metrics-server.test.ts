@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { get, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
+import { Readable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { listEngines } from "../../test/support/networks.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -17,6 +18,7 @@ async function started(
   t: TestContext,
   options: {
     profiling?: boolean;
+    profilingHosts?: readonly string[];
     readiness?: () => Readiness;
     profiler?: Profiler;
     network?: Pick<Network, "listenStream">;
@@ -27,7 +29,12 @@ async function started(
   const metrics = new Metrics();
   metrics.counter("chihaya_things_total", "Things").inc(3);
   const server = new MetricsServer(
-    { listen: { host: "127.0.0.1", port: 0 }, profiling: options.profiling ?? false, version: "1.2.3" },
+    {
+      listen: { host: "127.0.0.1", port: 0 },
+      profiling: options.profiling ?? false,
+      profilingHosts: options.profilingHosts ?? [],
+      version: "1.2.3",
+    },
     {
       metrics,
       isReady: options.readiness ?? ((): Readiness => ({ storage: true })),
@@ -103,6 +110,61 @@ test("liveness does not depend on readiness and shows the lag of the event loop"
   assert.equal(status, "alive");
   assert.equal(typeof eventLoopLagSeconds.max, "number");
 });
+
+const profiles = ["/debug/profile/cpu?seconds=1", "/debug/profile/heap"];
+const quickProfiler: Profiler = {
+  workers: 0,
+  profileCpu: () => Promise.resolve("{}"),
+  snapshotHeap: () => Promise.resolve(Readable.from(["{}"])),
+};
+
+for (const [what, headers, isServed] of [
+  ["an IPv4 address", "Host: 127.0.0.1:6880", true],
+  ["an IPv6 address", "Host: [::1]:6880", true],
+  ["an address without a port", "Host: 10.0.0.5", true],
+  ["localhost", "Host: LocalHost:6880", true],
+  ["a configured name", "Host: Tracker.internal:6880", true],
+  ["another name", "Host: evil.example:6880", false],
+  ["a name that begins like an address", "Host: 127.0.0.1.evil.example", false],
+  ["a name that ends like a known one", "Host: evil.localhost", false],
+  ["an address in another form", "Host: 127.1", false],
+  ["a user before the name", "Host: localhost@evil.example", false],
+  ["no address in brackets", "Host: [evil.example]", false],
+  ["nothing", "Host:", false],
+  ["no Host", "Accept: */*", false],
+  ["a page of this listener", "Host: localhost\r\nSec-Fetch-Site: same-origin", true],
+  ["nobody's page", "Host: localhost\r\nSec-Fetch-Site: none", true],
+  ["a page of another site", "Host: localhost\r\nSec-Fetch-Site: cross-site", false],
+  ["a page of another port", "Host: localhost\r\nSec-Fetch-Site: same-site", false],
+  ["two sites", "Host: localhost\r\nSec-Fetch-Site: none\r\nsec-fetch-site: cross-site", false],
+  ["its own origin", "Host: localhost:6880\r\nOrigin: http://localhost:6880", true],
+  ["another origin", "Host: localhost:6880\r\nOrigin: http://localhost:8080", false],
+  ["an opaque origin", "Host: localhost\r\nOrigin: null", false],
+  ["another site's link", "Host: 10.0.0.5:6880\r\nReferer: http://evil.example/", false],
+] as const) {
+  test(`profiles are ${isServed ? "served" : "refused"} for ${what}, and health for all`, async (t) => {
+    const server = await started(t, {
+      profiling: true,
+      profilingHosts: ["tracker.internal"],
+      profiler: quickProfiler,
+    });
+    const port = Number(new URL(server.url).port);
+    const statusOf = async (target: string) => {
+      const client = connect(port, "127.0.0.1");
+      client.write(`GET ${target} HTTP/1.1\r\n${headers}\r\n\r\n`);
+      let text = "";
+      for await (const chunk of client.setEncoding("latin1")) text += chunk;
+      return Number(text.slice(9, 12));
+    };
+    for (const path of profiles) {
+      assert.equal(await statusOf(path), isServed ? 200 : 403, path);
+      assert.equal(await statusOf(`http://evil.example${path}`), 403, "whatever the target names");
+    }
+    for (const path of ["/metrics", "/livez", "/readyz", "/version"]) {
+      assert.equal(await statusOf(path), 200, path);
+    }
+  });
+}
 
 test("what fails while answering is an internal error, and the listener goes on", async (t) => {
   let broken = true;

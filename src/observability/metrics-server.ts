@@ -4,6 +4,7 @@ import { formatUrl } from "../net/bind-error.ts";
 import type { Network } from "../net/network.ts";
 import { describeShortage } from "../net/shortage.ts";
 import type { StreamListener } from "../net/stream.ts";
+import { refuseForeign } from "./browser-guard.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import type { FamilySnapshot } from "./metrics.ts";
@@ -21,6 +22,8 @@ export interface MetricsServerOptions {
   listen: ListenAddress;
   /** Whether `/debug/profile/*` exist. They show the inside of the process to everyone who reaches the listener. */
   profiling: boolean;
+  /** Names by which profiles may be asked for, besides IP addresses and `localhost`; in lower case. */
+  profilingHosts?: readonly string[];
   /** The tracker's, for `/version`. */
   version: string;
 }
@@ -76,8 +79,8 @@ export class MetricsServer {
     ];
     if (options.profiling) {
       routes.push(
-        ["/debug/profile/cpu", (request) => this.#cpuProfile(request)],
-        ["/debug/profile/heap", (request) => this.#heapSnapshot(request)],
+        ["/debug/profile/cpu", this.#guarded((request) => this.#cpuProfile(request))],
+        ["/debug/profile/heap", this.#guarded((request) => this.#heapSnapshot(request))],
       );
     }
     this.#routes = new Map(routes);
@@ -125,6 +128,15 @@ export class MetricsServer {
       this.#log.error("answer", { err }, "metrics listener");
       return plain(500);
     }
+  }
+
+  /** Keeps what shows the inside of the process from pages of other sites in an operator's browser. */
+  #guarded(handler: Handler): Handler {
+    const { profilingHosts = [] } = this.#options;
+    return (request) => {
+      const why = refuseForeign(request, profilingHosts);
+      return why === undefined ? handler(request) : plain(403, why);
+    };
   }
 
   async #metrics(): Promise<OperatorResponse> {
@@ -186,6 +198,7 @@ export class MetricsServer {
         type: "application/octet-stream",
         body: method === "HEAD" ? "" : await record(worker),
         headers: {
+          "cross-origin-resource-policy": "same-origin",
           "content-disposition": `attachment; filename="chihaya-${process.pid}.${extension}"`,
         },
       };

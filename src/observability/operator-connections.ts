@@ -12,6 +12,10 @@ export interface OperatorRequest {
   readonly method: "GET" | "HEAD";
   /** Beginning with `/`, as it was sent. */
   readonly path: string;
+  /** The whole target as it was sent. */
+  readonly target: string;
+  /** By name in lower case; several lines of one name are one value with commas. */
+  readonly headers: ReadonlyMap<string, string>;
   readonly query: URLSearchParams;
   /** Aborted when nobody waits for the answer any more. */
   readonly gone: AbortSignal;
@@ -28,6 +32,7 @@ export interface OperatorResponse {
 const statusTexts = {
   200: "OK",
   400: "Bad Request",
+  403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   409: "Conflict",
@@ -102,7 +107,9 @@ export class OperatorConnections implements StreamHandler<State> {
       const text = head.toString("latin1");
       const path = text.slice(request.targetStart, request.pathEnd);
       const query = new URLSearchParams(text.slice(request.queryStart, request.targetEnd));
-      this.#answer({ method, path, query, gone: state.gone.signal }).then(
+      const target = text.trimStart().split(" ", 2)[1]!;
+      const headers = parseHeaders(text.slice(request.headersStart, request.headersEnd));
+      this.#answer({ method, path, target, query, headers, gone: state.gone.signal }).then(
         (response) => send(state.connection, method, response),
         () => state.connection.destroy(true),
       );
@@ -126,6 +133,20 @@ export class OperatorConnections implements StreamHandler<State> {
   destroyAll(): void {
     for (const { connection } of this.#open) connection.destroy(true);
   }
+}
+
+/** Parses header lines that the reader has found to be right. */
+function parseHeaders(lines: string): Map<string, string> {
+  const headers = new Map<string, string>();
+  for (const line of lines.split("\r\n")) {
+    const colon = line.indexOf(":");
+    if (colon < 0) continue;
+    const name = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return headers;
 }
 
 /** A response that is only a status, with its name as the body. */

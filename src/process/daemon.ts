@@ -141,6 +141,7 @@ async function createHost(
 const restartSettings = [
   ["metrics_addr", "metricsListen"],
   ["profiling", "profiling"],
+  ["profiling_hosts", "profilingHosts"],
   ["workers", "workers"],
   ["network", "network"],
 ] as const;
@@ -176,7 +177,7 @@ class Daemon {
     this.#servers = config.metricsListen.map(
       (listen) =>
         new MetricsServer(
-          { listen, profiling: config.profiling, version },
+          { listen, profiling: config.profiling, profilingHosts: config.profilingHosts, version },
           {
             metrics: host,
             logger,
