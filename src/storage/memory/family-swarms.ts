@@ -16,7 +16,8 @@ import {
   Stripe,
 } from "./layout.ts";
 import { locate, SwarmBlocks } from "./peer-blocks.ts";
-import { PeerIndex, reverseBits } from "./peer-index.ts";
+import { PeerIndex } from "./peer-index.ts";
+import { reverseBits } from "./reverse-bits.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
 /** Peers of a swarm that are copied under one lock, a few microseconds. */

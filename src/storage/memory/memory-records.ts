@@ -10,30 +10,29 @@ import {
   type ReplayResult,
 } from "../records.ts";
 import { type FamilySwarms, PeerKey, type SwarmPart } from "./family-swarms.ts";
-import { Control, type StoreMemory, stripeCount, ticksSince, timeRange, torrentWords } from "./layout.ts";
+import { Control, type StoreMemory, ticksSince, timeRange, torrentWords } from "./layout.ts";
 import { PageWriter } from "./record-page.ts";
+import { reverseBits } from "./reverse-bits.ts";
 import type { TorrentSwarms } from "./torrent-swarms.ts";
-import { compareInfoHashes } from "./torrent-table.ts";
 
-/** Cells and torrents that one step looks at: with the peers, less than a millisecond. */
+/** Buckets and torrents that one step looks at: with the peers, less than a millisecond. */
 const stepUnits = 2048;
 /** Peers in one page at most; more only from one big swarm that has no index. */
 const pagePeers = 2048;
 
 /**
- * Where a walk is: a cell of the table (see `TorrentTable.cell`), and inside it the torrent, the family and the part of
- * its swarm (see `FamilySwarms.copyPart`) to go on with; without an infohash, the beginning of the cell.
+ * Where a walk is: the reversed hash of the torrents to go on with, or the one torrent, its family and the part of its
+ * swarm (see `FamilySwarms.copyPart`).
  */
 interface Position {
-  readonly bits: number;
-  cell: number;
+  from: number;
   infoHash: Int32Array | undefined;
   family: Family;
-  from: number;
+  part: number;
 }
 
-/** There are never fewer buckets than stripes. */
-const leastCellBits = 31 - Math.clz32(stripeCount);
+/** Where the order of reversed hashes ends. */
+const end = 2 ** 32;
 
 const Pause = { none: 0, unlock: 1, page: 2 } as const;
 type Pause = (typeof Pause)[keyof typeof Pause];
@@ -47,9 +46,10 @@ interface StoreTimes {
 }
 
 /**
- * The records of the memory store. What is present during a whole walk comes exactly once: a torrent stays in its cell
- * when the table grows, and a peer keeps the hash by which a big swarm is walked. Only the stripe of what is being copied
- * is locked, for a cell with up to 2,048 peers or one leaf of a big swarm's index.
+ * The records of the memory store. What is present during a whole walk comes exactly once: torrents are walked in
+ * the order of their reversed hashes, of which a bucket is a range however often it is split, and big swarms likewise by the
+ * hashes of endpoints. Only the stripe of what is being copied is locked, for a bucket with up to 2,048 peers or one leaf
+ * of a big swarm's index.
  *
  * A walk waits for locks, so it must not run in the thread that repairs after others.
  *
@@ -87,11 +87,11 @@ export class MemoryRecords implements Records {
 
   peers(infoHash: Uint8Array, cursor?: string): RecordPage {
     const { table } = this.#torrents;
-    const at: Position = { bits: 0, cell: 0, infoHash: undefined, family: 4, from: 0 };
+    const at: Position = { from: 0, infoHash: undefined, family: 4, part: 0 };
     if (cursor !== undefined) {
-      const [, family, from] = this.#parse(cursor, /^([46])\.([0-9a-f]{1,8})$/);
+      const [, family, part] = this.#parse(cursor, /^([46])\.([0-9a-f]{1,8})$/);
       at.family = Number(family) as Family;
-      at.from = Number.parseInt(from!, 16);
+      at.part = Number.parseInt(part!, 16);
     }
     copy20(infoHash, 0, this.#infoHash);
     const words = this.#infoHashWords;
@@ -103,7 +103,7 @@ export class MemoryRecords implements Records {
       const pause = id === 0 ? Pause.none : this.#visitTorrent(id, at, true);
       table.unlock(hash);
       if (pause === Pause.unlock) continue;
-      return this.#finish(pause === Pause.none ? undefined : `${at.family}.${at.from.toString(16)}`);
+      return this.#finish(pause === Pause.none ? undefined : `${at.family}.${at.part.toString(16)}`);
     }
   }
 
@@ -125,31 +125,34 @@ export class MemoryRecords implements Records {
     const { table } = this.#torrents;
     const at = this.#position(cursor);
     this.#page.begin();
-    for (let units = stepUnits; at.cell < 2 ** at.bits; units--) {
+    for (let units = stepUnits; at.from < end; units--) {
       if (units <= 0) return this.#finish(format(at));
-      table.lock(at.cell);
-      const ids = table.cell(at.cell, at.bits);
-      const pause = this.#visitCell(ids, at, withPeers);
-      table.unlock(at.cell);
+      const hash = reverseBits(at.from);
+      table.lock(hash);
+      const ids = table.listBucket(hash);
+      const pause = this.#visitBucket(ids, at, withPeers);
+      const span = end / 2 ** table.sharedBits(hash);
+      table.unlock(hash);
       if (pause === Pause.page) return this.#finish(format(at));
       if (pause === Pause.unlock) continue;
       units -= ids.length;
-      at.cell++;
+      at.from = (Math.floor(at.from / span) + 1) * span;
     }
     return this.#finish(undefined);
   }
 
-  #visitCell(ids: readonly number[], at: Position, withPeers: boolean): Pause {
-    const { torrents } = this.#torrents.table;
+  #visitBucket(ids: readonly number[], at: Position, withPeers: boolean): Pause {
+    const { table } = this.#torrents;
     for (const id of ids) {
+      const offset = id * torrentWords;
       if (at.infoHash !== undefined) {
-        const order = compareInfoHashes(torrents, id * torrentWords, at.infoHash, 0);
+        const order = table.compare(offset, at.infoHash, 0);
         if (order < 0) continue;
         if (order > 0) begin(at);
       }
       const pause = this.#visitTorrent(id, at, withPeers);
       if (pause !== Pause.none) {
-        at.infoHash = torrents.slice(id * torrentWords, id * torrentWords + 5);
+        at.infoHash = table.torrents.slice(offset, offset + 5);
         return pause;
       }
       begin(at);
@@ -165,7 +168,7 @@ export class MemoryRecords implements Records {
     const record6 = this.#torrents.record(id, swarms6);
     const total4 = swarms4.total(record4);
     const total6 = record6 === 0 ? 0 : swarms6.total(record6);
-    if (at.family === 4 && at.from === 0) {
+    if (at.family === 4 && at.part === 0) {
       const snatches = this.#torrents.snatches(id);
       if (total4 + total6 + snatches === 0) return Pause.none;
       const first =
@@ -181,20 +184,20 @@ export class MemoryRecords implements Records {
       const pause = total4 === 0 ? Pause.none : this.#visitSwarm(id, swarms4, record4, at);
       if (pause !== Pause.none) return pause;
       at.family = 6;
-      at.from = 0;
+      at.part = 0;
     }
     return total6 === 0 ? Pause.none : this.#visitSwarm(id, swarms6, record6, at);
   }
 
   #visitSwarm(id: number, swarms: FamilySwarms, record: number, at: Position): Pause {
     const part = this.#part;
-    const size = swarms.partSize(record, at.from);
+    const size = swarms.partSize(record, at.part);
     if (!this.#fits(size)) return Pause.page;
     const { torrents } = this.#torrents.table;
     this.#page.addPart(torrents, id * torrentWords, swarms.family, size, part, (to, from) =>
-      swarms.copyPart(record, at.from, to, from, part),
+      swarms.copyPart(record, at.part, to, from, part),
     );
-    at.from = part.next;
+    at.part = part.next;
     return part.next === 0 ? Pause.none : Pause.unlock;
   }
 
@@ -212,17 +215,17 @@ export class MemoryRecords implements Records {
   }
 
   #position(cursor: string | undefined): Position {
-    const { cellBits } = this.#torrents.table;
-    if (cursor === undefined) return { bits: cellBits, cell: 0, infoHash: undefined, family: 4, from: 0 };
-    const pattern = /^(\d\d)\.([0-9a-f]{1,8})(?:\.([0-9a-f]{40})\.([46])\.([0-9a-f]{1,8}))?$/;
-    const [, bits, cell, infoHash, family = "4", from = "0"] = this.#parse(cursor, pattern);
-    if (Number(bits) < leastCellBits || Number(bits) > cellBits) throw foreignCursor(cursor);
+    const at: Position = { from: 0, infoHash: undefined, family: 4, part: 0 };
+    if (cursor === undefined) return at;
+    const pattern = /^(?:([0-9a-f]{1,8})|([0-9a-f]{40})\.([46])\.([0-9a-f]{1,8}))$/;
+    const [, from, infoHash, family, part] = this.#parse(cursor, pattern);
+    if (infoHash === undefined) return { ...at, from: Number.parseInt(from!, 16) };
+    const words = new Int32Array(parseInfoHash(infoHash)!.buffer);
     return {
-      bits: Number(bits),
-      cell: Number.parseInt(cell!, 16),
-      infoHash: infoHash === undefined ? undefined : new Int32Array(parseInfoHash(infoHash)!.buffer),
+      from: reverseBits(this.#torrents.table.hash(words, 0)),
+      infoHash: words,
       family: Number(family) as Family,
-      from: Number.parseInt(from, 16),
+      part: Number.parseInt(part!, 16),
     };
   }
 
@@ -311,13 +314,12 @@ export class MemoryRecords implements Records {
 function begin(at: Position): void {
   at.infoHash = undefined;
   at.family = 4;
-  at.from = 0;
+  at.part = 0;
 }
 
-function format({ bits, cell, infoHash, family, from }: Position): string {
-  const start = `${bits}.${cell.toString(16)}`;
-  if (infoHash === undefined) return start;
-  return `${start}.${toHex(new Uint8Array(infoHash.buffer))}.${family}.${from.toString(16)}`;
+function format({ from, infoHash, family, part }: Position): string {
+  if (infoHash === undefined) return from.toString(16);
+  return `${toHex(new Uint8Array(infoHash.buffer))}.${family}.${part.toString(16)}`;
 }
 
 function foreignCursor(cursor: string): RangeError {

@@ -10,6 +10,7 @@ import {
   torrentWords,
 } from "./layout.ts";
 import { lock, tryLock, unlock } from "./lock.ts";
+import { reverseBits } from "./reverse-bits.ts";
 
 /**
  * Finds torrents by their infohash: a chained hash table that grows by one bucket at a time (linear hashing),
@@ -127,23 +128,39 @@ export class TorrentTable {
     this.#allocator.free(id);
   }
 
-  /** How many low bits of a hash all buckets tell apart: 2^bits cells, see {@link cell}. Never falls. */
-  get cellBits(): number {
-    return 31 - Math.clz32(this.bucketCount);
+  /** How many low bits all hashes have in common that belong to the bucket of a hash. Its stripe is locked. */
+  sharedBits(hash: number): number {
+    const { bucketCount } = this;
+    const level = 31 - Math.clz32(bucketCount);
+    const isSplit = (hash & ((1 << level) - 1)) + (1 << level) < bucketCount;
+    return isSplit ? level + 1 : level;
   }
 
   /**
-   * Lists the torrents whose hashes have `cell` as their `bits` lowest bits, in the order of their infohashes. Splitting
-   * leaves every torrent in its cell, so a walk over the cells of a fixed number of bits meets each torrent once. A cell
-   * is one or two buckets, or more after the table has grown. The cell's stripe is locked.
+   * Lists the torrents of the bucket of a hash in the order of {@link compare}. A bucket is a range of reversed hashes, and
+   * splitting it makes two ranges of it, so a walk over the ranges meets each torrent once. The stripe is locked.
    */
-  cell(cell: number, bits: number): number[] {
+  listBucket(hash: number): number[] {
     const ids: number[] = [];
-    for (let bucket = cell; bucket < this.bucketCount; bucket += 1 << bits)
-      for (let id = this.#heads[bucket]!; id !== 0; id = this.next(id)) ids.push(id);
-    const { torrents } = this;
+    for (let id = this.#heads[this.#bucket(hash)]!; id !== 0; id = this.next(id)) ids.push(id);
     if (ids.length < 2) return ids;
-    return ids.sort((a, b) => compareInfoHashes(torrents, a * torrentWords, torrents, b * torrentWords));
+    const { torrents } = this;
+    return ids.sort((a, b) => this.compare(a * torrentWords, torrents, b * torrentWords));
+  }
+
+  /**
+   * Compares a torrent with the infohash in `words[from..from+5)`: by the reversed bits of their hashes, then by the words.
+   * @param at  offset of the torrent
+   * @returns less than 0, 0, or more than 0
+   */
+  compare(at: number, words: Int32Array, from: number): number {
+    const { torrents } = this;
+    const order = reverseBits(this.hash(torrents, at)) - reverseBits(this.hash(words, from));
+    for (let i = 0; i < 5; i++) {
+      const difference = order || torrents[at + i]! - words[from + i]!;
+      if (difference !== 0) return difference;
+    }
+    return 0;
   }
 
   /** Splits one bucket if there are more torrents than buckets. No stripe is locked. */
@@ -207,13 +224,4 @@ export class TorrentTable {
     const bucket = hash & (2 * half - 1);
     return bucket < buckets ? bucket : bucket - half;
   }
-}
-
-/** Compares infohashes as words, in an order of no meaning. @returns less than 0, 0, or more than 0 */
-export function compareInfoHashes(a: Int32Array, atA: number, b: Int32Array, atB: number): number {
-  for (let i = 0; i < 5; i++) {
-    const difference = a[atA + i]! - b[atB + i]!;
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }
