@@ -1,24 +1,18 @@
 import { localNetworks } from "../bittorrent/external-ip.ts";
+import type { FrontendDefinition } from "../frontend/define-frontend.ts";
+import * as builtInFrontends from "../frontend/index.ts";
 import { Address } from "../ip/address.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
 import { Networks } from "../ip/networks.ts";
 import type { IntervalChange } from "../middleware/define-hook.ts";
-import { validateRoutes } from "../protocol/router.ts";
+import { reportBelow } from "../options/check-report.ts";
+import type { CheckReport, Path } from "../options/index.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
 import type { Config } from "./config.ts";
 import { checkDefinitions, findHook } from "./definition-checks.ts";
-import type { Path } from "./diagnostics.ts";
-import { readTlsFiles, validityProblem } from "./tls-files.ts";
 import type { Plain } from "./tree.ts";
 
-/** Where checks report to. */
-export interface CheckReport {
-  /** Milliseconds since 1970. */
-  readonly now: number;
-  error(path: Path, message: string): void;
-  warning(path: Path, message: string): void;
-  /** Whether all of these values could be read; what is said about the others would be a guess. */
-  sound(...paths: Path[]): boolean;
-}
+const frontends: readonly FrontendDefinition[] = Object.values(builtInFrontends) as never;
 
 /**
  * Checks what no single value can be blamed for: values against each other, and against files.
@@ -32,15 +26,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
     );
   }
   checkIntervals(config, document as Record<string, Plain>, report);
-  checkSpoofing(config, report);
-  checkNumWant(config, report);
-  checkHttp(config, document as Record<string, Plain>, report);
-  for (const { index, message } of validateRoutes(config.udp?.announceRoutes ?? [], [])) {
-    report.error(["udp", "announce_routes", index], message);
-  }
-  if (config.udp?.listen.length === 0 && report.sound(["udp", "addr"])) {
-    report.error(["udp", "addr"], "must specify addr; remove the block to turn UDP off");
-  }
+  checkFrontends(config, document as Record<string, Plain>, report);
   checkListeners(config, report);
   checkDefinitions(config, report);
   if (config.profiling && config.metricsListen.length === 0) {
@@ -52,18 +38,6 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
     report.warning(
       ["profiling"],
       `shows the memory of the process, keys included, to whoever reaches ${open.host}; let metrics_addr be 127.0.0.1`,
-    );
-  }
-  const key = config.udp?.privateKey ?? "";
-  if (key === "paste a random string here that will be used to hmac connection IDs") {
-    report.warning(
-      ["udp", "private_key"],
-      "this is the key of Chihaya's example file, which everybody knows; make your own",
-    );
-  } else if (key !== "" && key.length < 16) {
-    report.warning(
-      ["udp", "private_key"],
-      "short enough to be guessed; use 16 characters or more, at random",
     );
   }
   for (const [index, hook] of config.postHooks.entries()) {
@@ -113,87 +87,34 @@ function intervalChanges({ preHooks }: Config): { name: string; change: Interval
   });
 }
 
-function checkNumWant(config: Config, report: CheckReport): void {
-  for (const frontend of ["http", "udp"] as const) {
-    const options = config[frontend];
-    if (options === undefined || options.defaultNumWant <= options.maxNumWant) continue;
-    if (!report.sound([frontend, "max_numwant"], [frontend, "default_numwant"])) continue;
-    report.warning([frontend, "default_numwant"], `above max_numwant; ${options.maxNumWant} is used`);
-    options.defaultNumWant = options.maxNumWant;
-  }
-}
-
-function checkSpoofing(config: Config, report: CheckReport): void {
-  for (const frontend of ["http", "udp"] as const) {
-    const options = config[frontend];
-    if (options === undefined || options.allowIpSpoofing || options.ipSpoofingFrom.length === 0) continue;
-    if (!report.sound([frontend, "allow_ip_spoofing"], [frontend, "ip_spoofing_from"])) continue;
-    report.warning([frontend, "ip_spoofing_from"], "has no effect without allow_ip_spoofing: true");
-  }
-}
-
-function checkHttp(config: Config, document: Record<string, Plain>, report: CheckReport): void {
-  const { http } = config;
-  if (http !== undefined) http.tls = undefined;
-  if (http === undefined || typeof document.http !== "object") return;
-  checkTls(config, report, document.http as Record<string, Plain>);
-  if (http.announceRoutes.length === 0)
-    report.error(["http", "announce_routes"], 'must specify routes, as "/announce"');
-  for (const { action, index, message } of validateRoutes(http.announceRoutes, http.scrapeRoutes)) {
-    report.error(["http", `${action}_routes`, index], message);
-  }
-  if (!report.sound(["http", "trusted_proxies"])) return;
-  if (http.trustedProxies.length === 0) {
-    const remedy = "has no effect without trusted_proxies; list the addresses of your proxies there";
-    if (http.realIpHeader !== "") report.warning(["http", "real_ip_header"], remedy);
-    if (http.proxyProtocol) report.warning(["http", "proxy_protocol"], remedy);
-  } else if (http.realIpHeader === "" && !http.proxyProtocol && report.sound(["http"])) {
-    report.warning(["http", "trusted_proxies"], "has no effect without real_ip_header or proxy_protocol");
-  }
-}
-
-function checkTls(config: Config, report: CheckReport, given: Record<string, Plain>): void {
-  const http = config.http!;
-  const [cert, key] = [given.tls_cert_path, given.tls_key_path].map((path) =>
-    typeof path === "string" ? path : "",
-  );
-  const at = (name: string): Path => ["http", name];
-  if (!report.sound(at("addr"), at("https_addr"), at("tls_cert_path"), at("tls_key_path"))) return;
-  if (http.listen.length === 0 && http.listenTls.length === 0) {
-    report.error(at("addr"), "must specify addr or https_addr or both; remove the block to turn HTTP off");
-  }
-  if (http.listenTls.length > 0 && (!cert || !key)) {
-    report.error(at("https_addr"), "must specify tls_cert_path and tls_key_path when using https_addr");
-  } else if (http.listenTls.length === 0 && (cert || key)) {
-    const message = "must specify https_addr when using tls_cert_path and tls_key_path";
-    report.error(at(cert ? "tls_cert_path" : "tls_key_path"), message);
-  } else if (cert && key) {
-    const files = readTlsFiles(cert, key);
-    if (Array.isArray(files)) {
-      for (const problem of files) report.error(at(problem.key), problem.message);
-      return;
-    }
-    http.tls = files;
-    const validity = validityProblem(files.cert.toString(), report.now);
-    if (validity !== undefined) report.warning(at("tls_cert_path"), `${cert}${validity}`);
+/** Has each frontend check its options. */
+function checkFrontends(config: Config, document: Record<string, Plain>, report: CheckReport): void {
+  for (const { name, check } of frontends) {
+    const options = config[name as "http" | "udp"];
+    const given = document[name];
+    if (options === undefined || typeof given !== "object" || given === null) continue;
+    check?.(options, reportBelow([name], report), given as Record<string, Plain>);
   }
 }
 
 /** Two of our own TCP listeners cannot have one address. */
 function checkListeners(config: Config, report: CheckReport): void {
   const taken = new Map<string, string>();
-  const groups = [
-    { path: ["http", "addr"], list: config.http?.listen ?? [] },
-    { path: ["http", "https_addr"], list: config.http?.listenTls ?? [] },
-    { path: ["metrics_addr"], list: config.metricsListen },
-  ];
-  for (const { path, list } of groups) {
-    for (const { host, port } of list) {
+  const claim = (path: Path, addresses: readonly ListenAddress[]) => {
+    for (const { host, port } of addresses) {
       const address = `${host} port ${port}`;
       const other = taken.get(address);
       if (other !== undefined && other !== path.join("."))
         report.error(path, `${address} is taken by ${other} already`);
       if (port !== 0) taken.set(address, path.join("."));
     }
+  };
+  for (const { name, listens = [] } of frontends) {
+    const options = config[name as "http" | "udp"] as Record<string, unknown> | undefined;
+    for (const { key, option, transport } of listens) {
+      if (options === undefined || transport !== "tcp") continue;
+      claim([name, key], options[option] as readonly ListenAddress[]);
+    }
   }
+  claim(["metrics_addr"], config.metricsListen);
 }

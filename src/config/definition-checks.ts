@@ -7,9 +7,8 @@ import { isPipe } from "../lib/open-file.ts";
 import { readText } from "../lib/read-text.ts";
 import type { HookDefinition } from "../middleware/define-hook.ts";
 import { toCamel } from "../options/block.ts";
-import { type AnyBlock, Block, type FileFacts, type Value } from "../options/index.ts";
+import { type AnyBlock, Block, type CheckReport, type FileFacts, type Value } from "../options/index.ts";
 import * as builtInStores from "../storage/index.ts";
-import type { CheckReport } from "./checks.ts";
 import type { Config, HookConfig } from "./config.ts";
 import type { Path } from "./diagnostics.ts";
 

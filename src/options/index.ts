@@ -12,6 +12,7 @@ export {
   type OutputOf,
   options,
 } from "./block.ts";
+export type { CheckReport } from "./check-report.ts";
 export {
   addresses,
   checkNetwork,

@@ -1,7 +1,9 @@
 import { randomInt } from "node:crypto";
 import { ExternalIp, type ExternalIpOptions } from "../bittorrent/external-ip.ts";
-import { type HttpOptions, httpDefaults } from "../frontend/http/options.ts";
-import { type UdpOptions, udpDefaults } from "../frontend/udp/options.ts";
+import { httpDefaults } from "../frontend/http/index.ts";
+import type { HttpOptions } from "../frontend/http/options.ts";
+import { udpDefaults } from "../frontend/udp/index.ts";
+import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { type Clock, createRandom, type Random } from "../lib/clock.ts";
 import type { HookDefinition } from "../middleware/define-hook.ts";

@@ -65,6 +65,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "observability/logger.ts",
     "observability/metrics.ts",
     "observability/response-metrics.ts",
+    "options/",
   ],
   client: ["lib/", "ip/", "bittorrent/", "protocol/"],
   load: ["lib/", "ip/", "bittorrent/", "protocol/", "net/linux/libc.ts", "net/linux/socket-address.ts"],

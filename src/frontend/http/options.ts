@@ -7,7 +7,7 @@ export interface HttpOptions {
   listen: readonly ListenAddress[];
   listenTls: readonly ListenAddress[];
   /** Required with `listenTls`. */
-  tls: TlsFiles | undefined;
+  tls?: TlsFiles | undefined;
   /** Seconds for a whole request to arrive, from its first byte (or from the connection's start). */
   readTimeout: number;
   /** Seconds for a response to be taken by the client. */
@@ -39,26 +39,3 @@ export interface HttpOptions {
   /** Bytes of a request's line and headers. */
   maxHeaderBytes: number;
 }
-
-/** What the frontend does unless it is told otherwise; where it listens has no default here. */
-export const httpDefaults: Omit<HttpOptions, "listen"> = {
-  listenTls: [],
-  tls: undefined,
-  readTimeout: 5,
-  writeTimeout: 5,
-  idleTimeout: 30,
-  keepAlive: true,
-  requestTiming: false,
-  announceRoutes: ["/announce"],
-  scrapeRoutes: ["/scrape"],
-  allowIpSpoofing: false,
-  ipSpoofingFrom: [],
-  realIpHeader: "",
-  trustedProxies: [],
-  proxyProtocol: false,
-  maxNumWant: 100,
-  defaultNumWant: 50,
-  maxScrapeInfoHashes: 74,
-  maxConnections: 16_384,
-  maxHeaderBytes: 16_384,
-};

@@ -23,18 +23,3 @@ export interface UdpOptions {
   /** Routes that name parts of the path in an announce's URL data (BEP 41), for hooks; any path is an announce. */
   announceRoutes: readonly string[];
 }
-
-/** What the frontend does unless it is told otherwise; where it listens has no default here. */
-export const udpDefaults: Omit<UdpOptions, "listen"> = {
-  privateKey: "",
-  maxClockSkew: 10,
-  requestTiming: false,
-  allowIpSpoofing: false,
-  ipSpoofingFrom: [],
-  maxConnectionIdErrors: 32,
-  receiveBuffer: 8_388_608,
-  maxNumWant: 100,
-  defaultNumWant: 50,
-  maxScrapeInfoHashes: 74,
-  announceRoutes: ["/announce"],
-};

@@ -1,8 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
-import { cannotRead } from "../lib/file-errors.ts";
-import { readText } from "../lib/read-text.ts";
-import type { TlsFiles } from "../net/stream.ts";
+import { cannotRead } from "../../lib/file-errors.ts";
+import { readText } from "../../lib/read-text.ts";
+import type { TlsFiles } from "../../net/stream.ts";
 
 /** What is wrong with which of the two files. */
 export interface TlsProblem {

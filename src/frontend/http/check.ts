@@ -1,0 +1,57 @@
+import type { CheckReport } from "../../options/index.ts";
+import { validateRoutes } from "../../protocol/router.ts";
+import { checkCommonOptions } from "../common-options.ts";
+import type { HttpOptions } from "./options.ts";
+import { readTlsFiles, validityProblem } from "./tls-files.ts";
+
+/**
+ * Checks the options of HTTP against each other, and against the files of TLS, which it puts into `http.tls`.
+ * @param given  the block as it was written
+ */
+export function checkHttp(
+  http: HttpOptions,
+  report: CheckReport,
+  given: Readonly<Record<string, unknown>>,
+): void {
+  checkCommonOptions(http, report);
+  checkTls(http, report, given);
+  if (http.announceRoutes.length === 0)
+    report.error(["announce_routes"], 'must specify routes, as "/announce"');
+  for (const { action, index, message } of validateRoutes(http.announceRoutes, http.scrapeRoutes)) {
+    report.error([`${action}_routes`, index], message);
+  }
+  if (!report.sound(["trusted_proxies"])) return;
+  if (http.trustedProxies.length === 0) {
+    const remedy = "has no effect without trusted_proxies; list the addresses of your proxies there";
+    if (http.realIpHeader !== "") report.warning(["real_ip_header"], remedy);
+    if (http.proxyProtocol) report.warning(["proxy_protocol"], remedy);
+  } else if (http.realIpHeader === "" && !http.proxyProtocol && report.sound([])) {
+    report.warning(["trusted_proxies"], "has no effect without real_ip_header or proxy_protocol");
+  }
+}
+
+function checkTls(http: HttpOptions, report: CheckReport, given: Readonly<Record<string, unknown>>): void {
+  http.tls = undefined;
+  const [cert, key] = [given.tls_cert_path, given.tls_key_path].map((path) =>
+    typeof path === "string" ? path : "",
+  );
+  if (!report.sound(["addr"], ["https_addr"], ["tls_cert_path"], ["tls_key_path"])) return;
+  if (http.listen.length === 0 && http.listenTls.length === 0) {
+    report.error(["addr"], "must specify addr or https_addr or both; remove the block to turn HTTP off");
+  }
+  if (http.listenTls.length > 0 && (!cert || !key)) {
+    report.error(["https_addr"], "must specify tls_cert_path and tls_key_path when using https_addr");
+  } else if (http.listenTls.length === 0 && (cert || key)) {
+    const message = "must specify https_addr when using tls_cert_path and tls_key_path";
+    report.error([cert ? "tls_cert_path" : "tls_key_path"], message);
+  } else if (cert && key) {
+    const files = readTlsFiles(cert, key);
+    if (Array.isArray(files)) {
+      for (const problem of files) report.error([problem.key], problem.message);
+      return;
+    }
+    http.tls = files;
+    const validity = validityProblem(files.cert.toString(), report.now);
+    if (validity !== undefined) report.warning(["tls_cert_path"], `${cert}${validity}`);
+  }
+}
