@@ -105,7 +105,7 @@ export class Diagnostics {
     const excerpt = this.#text
       .slice(start, (starts[line + 1] ?? this.#text.length + 1) - 1)
       .replace(/\r$/, "");
-    const hasPassword = /\/\/\S*@/.test(excerpt); // an item of a list is on another line than its key
+    const hasPassword = /\/\/\S*[@?#]/.test(excerpt); // an item of a list is on another line than its key
     const hidden = hasPassword || this.#secretKeys.some((key) => excerpt.includes(key));
     return { line: line + 1, column: offset - start + 1, excerpt: hidden ? undefined : excerpt };
   }

@@ -66,7 +66,7 @@ Flags win over the environment, the environment over the file, the file over the
 \`chihaya check-config FILE\` says all that is wrong at once, each with its place and with what would be right, and exits
 with 78 if the file cannot be used (with 0 if there are only warnings). Files that it names must be there, lists of
 approval hooks excepted: those are warnings. \`--json\` is for programs. \`chihaya config\` prints what the tracker would
-run with, secrets masked.
+run with. Secrets are masked, user and query of every URL, and options of your own hooks that are named like a secret.
 
 Keys that are not known are refused. Anchors, aliases and merge keys (\`<<: *name\`) work; beside \`chihaya:\` there may be
 keys that hold an anchor or begin with \`x-\`. A value that needs another one to have an effect, or is allowed and doubtful,

@@ -97,6 +97,29 @@ test("an effective configuration is complete and shows no secret", () => {
   assert.match(printed, /^ {4}max_numwant: 100$/m);
 });
 
+test("what may be secret in the URLs of hooks, and in options of others' hooks, is masked", () => {
+  const { document } = load(`chihaya:
+  http: {}
+  prehooks:
+    - name: torrent approval
+      options: { whitelist_from: ["https://lists.example/x?key=SECRET", "local.txt"] }
+    - name: jwt
+      options: { issuer: a, audience: "https://tracker.example/announce", jwk_set_url: "https://keys.example/x?key=SECRET" }
+    - module: ./hook.ts
+      options: { api_key: SECRET, broker: "amqp://user:SECRET@h/v", nested: { password: SECRET, name: plain } }
+`);
+  const text = renderEffective(document);
+  assert.doesNotMatch(text, /SECRET/);
+  for (const shown of [
+    "https://lists.example/x?",
+    "local.txt",
+    "https://tracker.example/announce",
+    "plain",
+  ]) {
+    assert.ok(text.includes(shown), shown);
+  }
+});
+
 test("of the engine's URLs only user and password are masked", () => {
   const { document } = load(
     "chihaya: {udp: {}, storage: {name: redis, config: {redis_topology: cluster, redis_broker: ['rediss://me:hunter2@a', 'rediss://me:hunter2@b:1']}}}",

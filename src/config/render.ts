@@ -1,3 +1,4 @@
+import { maskUrl } from "../lib/mask-url.ts";
 import type { Facts } from "../options/index.ts";
 import { type Field, fieldsOf, outline, valueAt } from "./outline.ts";
 import type { Plain } from "./tree.ts";
@@ -110,7 +111,7 @@ function renderField([key, field]: Field, document: Plain, path: readonly string
   const value = valueAt(document, path, field);
   if (field instanceof UseList) {
     const isEmpty = !Array.isArray(value) || value.length === 0;
-    return isEmpty ? `${indent}${key}: []\n` : `${indent}${key}:\n${block(value, `${indent}  `)}`;
+    return isEmpty ? `${indent}${key}: []\n` : `${indent}${key}:\n${block(maskAll(value), `${indent}  `)}`;
   }
   const fields = fieldsOf(field, value);
   if (fields === undefined)
@@ -121,6 +122,23 @@ function renderField([key, field]: Field, document: Plain, path: readonly string
 }
 
 function masked(value: Plain | undefined, { secret, mask = () => "********" }: Facts): Plain | undefined {
-  if (!secret || value === "" || value === undefined) return value;
+  if (value === "" || value === undefined) return value;
+  if (!secret) return maskAll(value);
   return Array.isArray(value) ? value.map((item) => mask(`${item}`)) : mask(`${value}`);
+}
+
+/** Keys of options of hooks whose schema is somebody else's. */
+const secretName = /secret|passw|token$|credential|(api|private|access)_?key$/i;
+
+/** Masks secrets in values that the schema does not call secret: parts of URLs, and values of keys that say so. */
+function maskAll(value: Plain): Plain {
+  if (typeof value === "string") return maskUrl(value);
+  if (Array.isArray(value)) return value.map(maskAll);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      key,
+      typeof item === "string" && item !== "" && secretName.test(key) ? "********" : maskAll(item),
+    ]),
+  );
 }

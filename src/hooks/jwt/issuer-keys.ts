@@ -168,7 +168,10 @@ export class IssuerKeys {
     if (!isFetched && !this.#isFailing) {
       const { fetchedAt } = this.#published;
       const effect = fetchedAt < 0 ? "no token can be verified" : "those of before stay for a time";
-      logger.error({ ...fields, reason: explain(failure) }, `failed to fetch the issuer's keys; ${effect}`);
+      logger.error(
+        { ...fields, reason: explain(failure).replaceAll(this.#source, this.#name) },
+        `failed to fetch the issuer's keys; ${effect}`,
+      );
     }
     this.#isFailing = !isFetched;
     this.#fetches[isFetched ? "ok" : "failed"].inc();

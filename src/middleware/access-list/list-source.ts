@@ -111,7 +111,7 @@ export class UrlSource implements ListSource {
     const response = await fetch(this.#url, { headers, signal: signals, redirect: "manual" })
       .catch((error: Error) => {
         const { message } = (error.cause as Error | undefined) ?? error; // of fetch itself it is "fetch failed"
-        throw new Error(message, { cause: error });
+        throw new Error(message.replaceAll(this.#url, this.name), { cause: error });
       })
       .finally(() => clearTimeout(timer));
     const { body, status } = response;
