@@ -510,6 +510,11 @@ test("values are checked against each other", () => {
       "1:52 http.default_numwant: above max_numwant; 10 is used",
     ],
     [
+      "chihaya: {udp: {ip_spoofing_from: 10.0.0.0/8}}",
+      "1:35 udp.ip_spoofing_from: has no effect without allow_ip_spoofing: true",
+    ],
+    ["chihaya: {udp: {ip_spoofing_from: 10.0.0.0/8, allow_ip_spoofing: true}}", undefined],
+    [
       "chihaya: {http: {proxy_protocol: true}}",
       "1:34 http.proxy_protocol: has no effect without trusted_proxies; list the addresses of your proxies there",
     ],
