@@ -12,8 +12,9 @@ import {
   requestErrorStatus,
 } from "../../protocol/http/request-reader.ts";
 import { type PlainStatus, writeStatus } from "../../protocol/http/response-writer.ts";
+import type { ExchangePool } from "../exchange.ts";
 import type { ConnectionCounts } from "./connection-counts.ts";
-import type { Exchange, ExchangePool } from "./exchange.ts";
+import type { HttpExchange } from "./exchange.ts";
 import type { HttpMetrics, Rejection } from "./http-metrics.ts";
 import { PartialHead } from "./partial-head.ts";
 import { ProxyHeader, readProxyHeader } from "./proxy-protocol.ts";
@@ -29,7 +30,7 @@ export interface Shared {
   readonly clock: Clock;
   readonly responder: Responder;
   readonly metrics: HttpMetrics;
-  exchanges: ExchangePool;
+  exchanges: ExchangePool<HttpExchange>;
   /** Open connections whose clients have the next move, the one that has waited longest first. */
   readonly expendable: LinkedList<HttpConnection>;
   /** The other open ones. */
@@ -298,14 +299,14 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
       .then(() => {
         this.#waiting = false;
         this.#send(exchange);
-        this.#shared.exchanges.giveBack(exchange);
+        exchanges.giveBack(exchange);
         this.#goOn();
       })
       .catch((error) => this.#fail(error));
   }
 
   /** Hands a response over, if there still is somebody to hand it to. */
-  #send(exchange: Exchange): void {
+  #send(exchange: HttpExchange): void {
     const { responder, exchanges, stopping } = this.#shared;
     const isLast = !exchange.keepAlive || stopping;
     if (!this.#isOver) this.#write(exchange, isLast);
@@ -314,7 +315,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
     if (exchange.context.isKept && exchange === exchanges.current) exchanges.leaveCurrent();
   }
 
-  #write({ out, isHead }: Exchange, isLast: boolean): void {
+  #write({ out, isHead }: HttpExchange, isLast: boolean): void {
     const connection = this.#connection;
     connection.write(out.bytes, out.start, isHead ? out.headEnd : out.end, isLast);
     if (connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;

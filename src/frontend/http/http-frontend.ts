@@ -8,10 +8,11 @@ import { listenStream } from "../../net/portable/stream.ts";
 import type { Connection, StreamHandler, StreamListener } from "../../net/stream.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import { bindAll } from "../bind-all.ts";
+import { ExchangePool } from "../exchange.ts";
 import type { Frontend } from "../frontend.ts";
 import { HttpConnection, type Shared } from "./connection.ts";
 import { ConnectionCounts } from "./connection-counts.ts";
-import { ExchangePool } from "./exchange.ts";
+import { HttpExchange } from "./exchange.ts";
 import { HttpMetrics } from "./http-metrics.ts";
 import type { HttpOptions } from "./options.ts";
 import { Responder } from "./responder.ts";
@@ -60,7 +61,7 @@ export class HttpFrontend implements Frontend {
       clock: dependencies.clock,
       responder: new Responder(createSettings(options), dependencies.logic, metrics),
       metrics,
-      exchanges: new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes),
+      exchanges: createPool(options),
       expendable: new LinkedList(),
       stalled: new LinkedList(),
       counts: new ConnectionCounts(),
@@ -110,7 +111,7 @@ export class HttpFrontend implements Frontend {
     if (tls) for (const { secure, listener } of this.#bound) if (secure) listener.setTls(tls);
     const { responder } = this.#shared;
     if (options.maxNumWant !== old.maxNumWant || options.maxScrapeInfoHashes !== old.maxScrapeInfoHashes) {
-      this.#shared.exchanges = new ExchangePool(options.maxNumWant, options.maxScrapeInfoHashes);
+      this.#shared.exchanges = createPool(options);
     }
     responder.settings = settings;
     this.#shared.metrics.responses.declare();
@@ -214,4 +215,8 @@ export class HttpFrontend implements Frontend {
     this.#shared.expendable.forEach(visit);
     this.#shared.stalled.forEach(visit);
   }
+}
+
+function createPool({ maxNumWant, maxScrapeInfoHashes }: HttpOptions): ExchangePool<HttpExchange> {
+  return new ExchangePool(() => new HttpExchange(maxNumWant, maxScrapeInfoHashes));
 }

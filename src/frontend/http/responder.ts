@@ -14,13 +14,11 @@ import {
 } from "../../protocol/http/response-writer.ts";
 import { parseScrapeQuery } from "../../protocol/http/scrape-query.ts";
 import type { RouteMatch } from "../../protocol/router.ts";
+import { maxWaiting } from "../exchange.ts";
 import { resolveClient } from "./client-address.ts";
-import type { Exchange } from "./exchange.ts";
+import type { HttpExchange } from "./exchange.ts";
 import type { HttpMetrics } from "./http-metrics.ts";
 import type { HttpSettings } from "./settings.ts";
-
-/** Requests that may wait for hooks or the store at once; each keeps tens of kilobytes. */
-const maxWaiting = 4096;
 
 /** From the head of a request to the bytes of its response. */
 export class Responder {
@@ -43,7 +41,7 @@ export class Responder {
    * to the request
    */
   answer(
-    exchange: Exchange,
+    exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
     peer: Address,
@@ -56,7 +54,7 @@ export class Responder {
     exchange.error = undefined;
     exchange.isHead = request.method === Method.head;
     exchange.keepAlive = keepAlive;
-    exchange.startedAt = options.requestTiming ? performance.now() : 0;
+    exchange.startedMs = options.requestTiming ? performance.now() : 0;
     if (request.method === Method.options) {
       writeStatus(exchange.out, 200, keepAlive);
       return;
@@ -85,18 +83,13 @@ export class Responder {
   }
 
   /** To be called when the response has been handed over: runs the posthooks. */
-  after(exchange: Exchange): void {
+  after(exchange: HttpExchange): void {
     if (exchange.error !== undefined || !this.#logic.hasPostHooks) return;
-    const { context } = exchange;
-    if (exchange.action === "announce") {
-      this.#logic.afterAnnounce(exchange.announce, exchange.announceResponse, context);
-    } else if (exchange.action === "scrape") {
-      this.#logic.afterScrape(exchange.scrape, exchange.scrapeResponse, context);
-    }
+    exchange.runPostHooks(this.#logic);
   }
 
   #announce(
-    exchange: Exchange,
+    exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
     route: RouteMatch,
@@ -104,7 +97,7 @@ export class Responder {
     mayNameClient: boolean,
   ): Outcome | Promise<Outcome> {
     const { settings } = this;
-    const { announce, extras, client } = exchange;
+    const { announceRequest: announce, extras, client } = exchange;
     const wrong = parseAnnounceQuery(
       bytes,
       request.queryStart,
@@ -130,14 +123,14 @@ export class Responder {
   }
 
   #scrape(
-    exchange: Exchange,
+    exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
     route: RouteMatch,
     peer: Address,
     mayNameClient: boolean,
   ): Outcome | Promise<Outcome> {
-    const { scrape, client } = exchange;
+    const { scrapeRequest: scrape, client } = exchange;
     const wrong = parseScrapeQuery(bytes, request.queryStart, request.targetEnd, scrape);
     if (wrong !== undefined) return wrong;
     if (!this.#resolve(bytes, request, peer, mayNameClient, client)) return unparsableIp;
@@ -161,9 +154,8 @@ export class Responder {
     return resolveClient(bytes, request, header, trusted, peer, client);
   }
 
-  async #later(exchange: Exchange, outcome: Promise<Outcome>): Promise<void> {
-    if (exchange.action === "announce") exchange.announce.params.detach();
-    else exchange.scrape.params.detach();
+  async #later(exchange: HttpExchange, outcome: Promise<Outcome>): Promise<void> {
+    exchange.detachParams();
     this.#waiting++;
     try {
       this.#finish(exchange, await outcome);
@@ -173,18 +165,18 @@ export class Responder {
   }
 
   /** Writes the response and counts it. */
-  #finish(exchange: Exchange, error: ClientError | undefined): void {
-    const { out, action, keepAlive, startedAt } = exchange;
+  #finish(exchange: HttpExchange, error: ClientError | undefined): void {
+    const { out, action, keepAlive, startedMs } = exchange;
     exchange.error = error;
     if (error !== undefined) {
       writeFailure(out, error, keepAlive);
     } else if (action === "announce") {
-      const { announce, announceResponse, extras, client } = exchange;
-      writeAnnounceResponse(out, announce, announceResponse, keepAlive, extras.noPeerId, client);
+      const { announceRequest, announceResponse, extras, client } = exchange;
+      writeAnnounceResponse(out, announceRequest, announceResponse, keepAlive, extras.noPeerId, client);
     } else {
-      writeScrapeResponse(out, exchange.scrape, exchange.scrapeResponse, keepAlive);
+      writeScrapeResponse(out, exchange.scrapeRequest, exchange.scrapeResponse, keepAlive);
     }
-    const milliseconds = startedAt === 0 ? 0 : performance.now() - startedAt;
+    const milliseconds = startedMs === 0 ? 0 : performance.now() - startedMs;
     this.#metrics.responses.observe(action, exchange.family, error, milliseconds);
   }
 }
@@ -217,7 +209,7 @@ function placePeer(
 }
 
 function setParams(
-  params: Exchange["announce"]["params"],
+  params: HttpExchange["announceRequest"]["params"],
   bytes: Uint8Array,
   request: HttpRequest,
   route: RouteMatch,

@@ -2,7 +2,6 @@ import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts"
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { Address, type Family } from "../../ip/address.ts";
-import { RequestContext } from "../../middleware/hook.ts";
 import { maxUrlDataLength } from "../../protocol/udp/options.ts";
 import {
   Action,
@@ -10,6 +9,7 @@ import {
   maxAnswerLength,
   maxScrapeInfoHashes,
 } from "../../protocol/udp/packet.ts";
+import { Exchange } from "../exchange.ts";
 
 const nothing = new Uint8Array(0);
 
@@ -19,11 +19,8 @@ const maxPeers = {
   6: Math.floor((maxAnswerLength[6] - announceHeadLength) / compactLength[6]),
 } as const;
 
-/**
- * One request with its response and what is needed to answer it, reused for one request after the other.
- * Its peers are written into the batch's memory, unless it has to outlive the batch.
- */
-export class Exchange {
+/** A request over UDP. The store writes its peers into the batch's memory, unless the request has to outlive the batch. */
+export class UdpExchange extends Exchange {
   readonly announceRequest: AnnounceRequest = new AnnounceRequest();
   readonly announceResponse: AnnounceResponse = new AnnounceResponse(
     new PeerList(4, nothing),
@@ -31,12 +28,11 @@ export class Exchange {
   );
   readonly scrapeRequest: ScrapeRequest = new ScrapeRequest(maxScrapeInfoHashes);
   readonly scrapeResponse: ScrapeResponse = new ScrapeResponse(maxScrapeInfoHashes);
-  readonly context: RequestContext = new RequestContext();
   /** Room for URL data that came in parts. */
   readonly urlData: Uint8Array = new Uint8Array(maxUrlDataLength);
 
-  /** Announce (in one of two forms) or scrape. */
-  action: number = Action.announce;
+  /** The number in the packet: {@link Action.scrape}, or an announce in one of its two forms. */
+  packetAction: number = Action.announce;
   transactionId = 0;
   /** Of the socket, and so of `source`. */
   family: Family = 4;
@@ -44,27 +40,17 @@ export class Exchange {
   countedFamily: Family | undefined;
   /** Where the datagram came from, which need not be the address that is announced. */
   readonly source: Address = new Address();
-  /** When it was taken in hand, in milliseconds; 0 where requests are not timed. */
-  startedMs = 0;
   #answer: DataView<ArrayBuffer> | undefined;
 
   /** Notes how the next request is to be answered. */
   begin(action: number, transactionId: number, family: Family, source: Address, startedMs: number): void {
-    this.action = action;
+    this.packetAction = action;
+    this.action = action === Action.scrape ? "scrape" : "announce";
     this.transactionId = transactionId;
     this.family = family;
     this.countedFamily = undefined;
     this.source.copyFrom(source);
     this.startedMs = startedMs;
-  }
-
-  get isScrape(): boolean {
-    return this.action === Action.scrape;
-  }
-
-  /** The action as a metrics label. */
-  get label(): "announce" | "scrape" {
-    return this.isScrape ? "scrape" : "announce";
   }
 
   /** The peers of the family that this request is answered with. */
@@ -91,7 +77,7 @@ export class Exchange {
   detach(): DataView<ArrayBuffer> {
     this.#answer ??= new DataView(new ArrayBuffer(maxAnswerLength[4]));
     this.placePeers(new Uint8Array(this.#answer.buffer), this.#answer, announceHeadLength);
-    this.announceRequest.params.detach();
+    this.detachParams();
     return this.#answer;
   }
 }

@@ -20,15 +20,11 @@ import {
 } from "../../protocol/udp/packet.ts";
 import { type AnnounceRules, parseAnnounce, parseScrape } from "../../protocol/udp/parse.ts";
 import { writeAnnounce, writeConnect, writeError, writeScrape } from "../../protocol/udp/write.ts";
+import { ExchangePool, maxWaiting } from "../exchange.ts";
 import { ErrorLimiter } from "./error-limiter.ts";
-import { Exchange } from "./exchange.ts";
+import { UdpExchange } from "./exchange.ts";
 import type { UdpOptions } from "./options.ts";
 import { createDropCounters, type DropReason } from "./udp-metrics.ts";
-
-/** Requests that may wait for a hook or the store; while there are as many, new ones get silence. */
-const maxWaiting = 4096;
-/** Exchanges that are kept for the next requests that have to wait. */
-const maxSpares = 64;
 
 export interface UdpHandlerDeps {
   logic: TrackerLogic;
@@ -49,11 +45,11 @@ export class UdpHandler implements DatagramHandler {
   readonly #responses: ResponseMetrics;
   readonly #drops: Readonly<Record<DropReason, Counter>>;
   readonly #limiter = new ErrorLimiter();
+  readonly #pool = new ExchangePool(() => new UdpExchange());
   /** One for all slots of a batch; with posthooks one for each, because they are needed after the batch. */
-  readonly #exchanges: Exchange[] = [];
-  readonly #spares: Exchange[] = [];
+  readonly #exchanges: UdpExchange[] = [];
   /** Exchanges of this batch whose posthooks are still to run: the first `#answeredCount`. */
-  readonly #answered: Exchange[] = [];
+  readonly #answered: UdpExchange[] = [];
   #answeredCount = 0;
   #waiting = 0;
   #drained: (() => void) | undefined;
@@ -96,8 +92,8 @@ export class UdpHandler implements DatagramHandler {
     this.#answeredCount = 0;
     for (let i = 0; i < count; i++) {
       const exchange = this.#answered[i]!;
-      this.#after(exchange);
-      if (exchange.context.isKept) this.#exchanges[this.#exchanges.indexOf(exchange)] = new Exchange();
+      exchange.runPostHooks(this.#deps.logic);
+      if (exchange.context.isKept) this.#exchanges[this.#exchanges.indexOf(exchange)] = this.#pool.take();
     }
   }
 
@@ -160,7 +156,7 @@ export class UdpHandler implements DatagramHandler {
     }
     if (this.#waiting >= maxWaiting) return this.#drop("overloaded");
     const index = hasPostHooks ? slot : 0;
-    this.#exchanges[index] ??= new Exchange();
+    this.#exchanges[index] ??= this.#pool.take();
     const exchange = this.#exchanges[index];
     exchange.begin(action, transactionId, family, source, startedMs);
     const outcome =
@@ -170,14 +166,14 @@ export class UdpHandler implements DatagramHandler {
 
     if (outcome === undefined) {
       if (hasPostHooks) this.#answered[this.#answeredCount++] = exchange;
-      this.#observe(exchange.label, family, undefined, startedMs);
+      this.#observe(exchange.action, family, undefined, startedMs);
       return this.#write(view, outAt, exchange) - outAt;
     }
     if (outcome instanceof ClientError) {
-      this.#observe(exchange.label, exchange.countedFamily, outcome, startedMs);
+      this.#observe(exchange.action, exchange.countedFamily, outcome, startedMs);
       return this.#refuse(batch, outAt, transactionId, family, outcome);
     }
-    this.#exchanges[index] = this.#spares.pop() ?? new Exchange();
+    this.#exchanges[index] = this.#pool.take();
     void this.#answerLater(socket.wayBack(slot), exchange, exchange.detach(), outcome);
     return 0;
   }
@@ -188,7 +184,7 @@ export class UdpHandler implements DatagramHandler {
     length: number,
     outAt: number,
     action: typeof Action.announce | typeof Action.announceIPv6,
-    exchange: Exchange,
+    exchange: UdpExchange,
   ): Outcome | Promise<Outcome> {
     const { announceRequest: request, urlData, source } = exchange;
     const { bytes, view } = batch;
@@ -200,7 +196,12 @@ export class UdpHandler implements DatagramHandler {
     return this.#deps.logic.handleAnnounce(request, exchange.announceResponse, exchange.context);
   }
 
-  #scrape(batch: DatagramBatch, at: number, length: number, exchange: Exchange): Outcome | Promise<Outcome> {
+  #scrape(
+    batch: DatagramBatch,
+    at: number,
+    length: number,
+    exchange: UdpExchange,
+  ): Outcome | Promise<Outcome> {
     const { scrapeRequest: request, source } = exchange;
     const refusal = parseScrape(batch.bytes, at, length, source, this.#options.maxScrapeInfoHashes, request);
     if (refusal) return refusal;
@@ -209,18 +210,18 @@ export class UdpHandler implements DatagramHandler {
   }
 
   /** Writes the response of an exchange; returns the offset after it. */
-  #write(view: DataView, at: number, exchange: Exchange): number {
-    const { action, transactionId } = exchange;
-    if (exchange.isScrape) {
+  #write(view: DataView, at: number, exchange: UdpExchange): number {
+    const { packetAction, transactionId } = exchange;
+    if (exchange.action === "scrape") {
       return writeScrape(view, at, transactionId, exchange.scrapeResponse, exchange.scrapeRequest.count);
     }
-    return writeAnnounce(view, at, action, transactionId, exchange.announceResponse, exchange.peers);
+    return writeAnnounce(view, at, packetAction, transactionId, exchange.announceResponse, exchange.peers);
   }
 
   /** Sends the answer when the logic has made up its mind. */
   async #answerLater(
     send: SendAnswer,
-    exchange: Exchange,
+    exchange: UdpExchange,
     view: DataView<ArrayBuffer>,
     waiting: Promise<Outcome>,
   ): Promise<void> {
@@ -233,22 +234,15 @@ export class UdpHandler implements DatagramHandler {
         ? writeError(bytes, view, 0, transactionId, refusal, maxAnswerLength[family])
         : this.#write(view, 0, exchange);
       send(bytes, 0, end);
-      this.#observe(exchange.label, family, refusal, exchange.startedMs);
-      if (!refusal) this.#after(exchange);
-      if (!exchange.context.isKept && this.#spares.length < maxSpares) this.#spares.push(exchange);
+      this.#observe(exchange.action, family, refusal, exchange.startedMs);
+      if (!refusal) exchange.runPostHooks(this.#deps.logic);
+      this.#pool.giveBack(exchange);
     } catch (error) {
       this.#drop("failed");
       this.#deps.onError(error as Error);
     } finally {
       if (--this.#waiting === 0) this.#drained?.();
     }
-  }
-
-  #after(exchange: Exchange): void {
-    const { logic } = this.#deps;
-    const { context } = exchange;
-    if (exchange.isScrape) logic.afterScrape(exchange.scrapeRequest, exchange.scrapeResponse, context);
-    else logic.afterAnnounce(exchange.announceRequest, exchange.announceResponse, context);
   }
 
   /** Writes an error to an address that is verified; returns its bytes. */
