@@ -30,8 +30,8 @@ export {
   type RequestContext,
   type Verdict,
 } from "./middleware/hook.ts";
-export type { FurtherStoreOptions, SharedState } from "./middleware/shared-state.ts";
-export { type HookLimits, limitHook } from "./middleware/with-deadline.ts";
+export type { SecondaryStoreOptions, SharedState } from "./middleware/shared-state.ts";
+export { type HookLimits, withDeadline } from "./middleware/with-deadline.ts";
 export type { NetworkChoice } from "./net/network.ts";
 export { type LogFields, type Logger, silentLogger } from "./observability/logger.ts";
 export { type Labels, Metrics } from "./observability/metrics.ts";

@@ -19,7 +19,7 @@ import { defaultLimits, type HookLimits } from "./middleware/with-deadline.ts";
 import type { Logger } from "./observability/logger.ts";
 import { type Labels, Metrics } from "./observability/metrics.ts";
 import { MemoryStore } from "./storage/memory/memory-store.ts";
-import { createLimitedHook } from "./tracker/compose.ts";
+import { createHookWithDeadline } from "./tracker/compose.ts";
 import { LocalHub } from "./tracker/share-hub.ts";
 
 export {
@@ -204,7 +204,7 @@ export class HookTester {
     const random = this.#random;
     const hub = new LocalHub({ clock, random });
     const parts = { clock, random, metrics, logger, hub, owner: 1, store };
-    return createLimitedHook(definition, options, { ...defaultLimits, ...limits }, parts, new Map());
+    return createHookWithDeadline(definition, options, { ...defaultLimits, ...limits }, parts, new Map());
   }
 }
 

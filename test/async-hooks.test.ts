@@ -10,7 +10,7 @@ import { Address } from "../src/ip/address.ts";
 import type { Hook, RequestContext, Verdict } from "../src/middleware/hook.ts";
 import type { LogicSettings } from "../src/middleware/logic.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
-import { limitHook } from "../src/middleware/with-deadline.ts";
+import { withDeadline } from "../src/middleware/with-deadline.ts";
 import type { Connection, StreamHandler } from "../src/net/stream.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { createAnnounceRequest, createConnectRequest, parseAnswer } from "../src/protocol/udp/client.ts";
@@ -44,7 +44,7 @@ function createHook() {
     },
   };
   const metrics = new Metrics();
-  const limited = limitHook(hook, { timeout: timeoutMs / 1000, maxInFlight: 2 }, metrics);
+  const limited = withDeadline(hook, { timeout: timeoutMs / 1000, maxInFlight: 2 }, metrics);
   const metric = (name: string, reason?: string) =>
     metrics
       .snapshot()

@@ -26,7 +26,7 @@ export const clientFlagsHelp: string = `  --ipv4, --ipv6      use this IP versio
 Exit code: 0 answered, 1 not answered or refused, 2 wrong usage.
 `;
 
-/** Turns the values of {@link clientFlags} into the client's options. @throws UsageError */
+/** FairQueue the values of {@link clientFlags} into the client's options. @throws UsageError */
 export function parseClientFlags(values: { ipv4: boolean; ipv6: boolean; timeout: string }): ClientOptions {
   if (values.ipv4 && values.ipv6) throw new UsageError("--ipv4 and --ipv6 exclude each other");
   const timeoutMs = parseMilliseconds("--timeout", values.timeout);

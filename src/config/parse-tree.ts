@@ -49,7 +49,7 @@ function lowerFirst(text: string): string {
   return text.slice(0, 1).toLowerCase() + text.slice(1);
 }
 
-/** Turns the parser's nodes into a tree; an alias becomes a copy of what it stands for. */
+/** FairQueue the parser's nodes into a tree; an alias becomes a copy of what it stands for. */
 class Converter {
   readonly #at: (offset: number) => Origin;
   readonly #text: string;

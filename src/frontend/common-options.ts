@@ -56,8 +56,8 @@ export function checkCommonOptions(options: CommonOptions, report: CheckReport):
     report.warning(["default_numwant"], `above max_numwant; ${options.maxNumWant} is used`);
     options.defaultNumWant = options.maxNumWant;
   }
-  const isUseless = !options.allowIpSpoofing && options.ipSpoofingFrom.length > 0;
-  if (isUseless && report.sound(["allow_ip_spoofing"], ["ip_spoofing_from"])) {
+  const isExpendable = !options.allowIpSpoofing && options.ipSpoofingFrom.length > 0;
+  if (isExpendable && report.sound(["allow_ip_spoofing"], ["ip_spoofing_from"])) {
     report.warning(["ip_spoofing_from"], "has no effect without allow_ip_spoofing: true");
   }
 }

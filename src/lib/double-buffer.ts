@@ -8,7 +8,7 @@ const head = 2;
  * Shape: the generation (0 before the first swap), the writer, both halves. The current half is that of the generation's
  * lowest bit.
  */
-export class SwapMemory {
+export class DoubleBuffer {
   readonly halves: readonly [Int32Array, Int32Array];
   readonly #head: Int32Array;
 

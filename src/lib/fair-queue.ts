@@ -7,7 +7,7 @@ export interface TurnTaker {
  * Lets those who have much to do go on one after the other, one of them in each turn of the event loop: however many
  * they are, a turn stays short, and new connections (Node.js accepts one a turn) and their requests come in between.
  */
-export class Turns {
+export class FairQueue {
   readonly #waiting = new Set<TurnTaker>();
   #scheduled = false;
 

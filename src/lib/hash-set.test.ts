@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRandom } from "./clock.ts";
-import { KeySet } from "./hash-set.ts";
+import { HashSet } from "./hash-set.ts";
 
-function createSet(width: number, keys: number): KeySet {
-  const set = new KeySet(width, new Int32Array(KeySet.words(width, keys)));
+function createSet(width: number, keys: number): HashSet {
+  const set = new HashSet(width, new Int32Array(HashSet.words(width, keys)));
   set.begin(keys);
   return set;
 }
@@ -67,8 +67,8 @@ test("nobody can choose keys that stand one after the other", () => {
 });
 
 test("its keys can be walked, all but the zero one", () => {
-  const words = new Int32Array(KeySet.words(2, 3));
-  const set = new KeySet(2, words);
+  const words = new Int32Array(HashSet.words(2, 3));
+  const set = new HashSet(2, words);
   set.begin(3);
   for (const key of [
     [0, 0],
@@ -83,8 +83,8 @@ test("its keys can be walked, all but the zero one", () => {
 
 test("looking up ends in memory that holds anything at all", () => {
   const random = createRandom(9);
-  const words = new Int32Array(KeySet.words(5, 100));
-  const set = new KeySet(5, words);
+  const words = new Int32Array(HashSet.words(5, 100));
+  const set = new HashSet(5, words);
   assert.equal(set.has(Int32Array.of(1, 2, 3, 4, 5)), false, "never begun");
   assert.equal(set.size, 0);
   for (let n = 0; n < 100; n++) {

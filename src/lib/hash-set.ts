@@ -13,9 +13,9 @@ const full = 0;
  * holds, even while it is being written.
  *
  * Shape: the head, then slots of one key each, open addressing with linear probing. A slot of zeros is free;
- * the zero key is kept in the head. With {@link KeySet.words} of room: 27 bytes an infohash.
+ * the zero key is kept in the head. With {@link HashSet.words} of room: 27 bytes an infohash.
  */
-export class KeySet {
+export class HashSet {
   readonly #width: number;
   /** Words before the first slot. */
   readonly head: number;

@@ -1,10 +1,10 @@
-/** What was waited for did not come in time. */
-export class LateError extends Error {}
+/** Says that work took longer than its time. */
+export class TimeoutError extends Error {}
 
-/** What `work` comes to, or a {@link LateError} with the text `late` when that takes longer. */
-export async function within<T>(ms: number, work: Promise<T>, late = "no answer in time"): Promise<T> {
+/** Returns the result of `work`. Rejects with a {@link TimeoutError} that has the text `late` if `work` takes longer than `ms`. */
+export async function withTimeout<T>(ms: number, work: Promise<T>, late = "no answer in time"): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new LateError(late)), ms);
+  const timer = setTimeout(() => reject(new TimeoutError(late)), ms);
   try {
     return await Promise.race([work, promise]);
   } finally {

@@ -1,6 +1,6 @@
 import type { ClientError } from "../bittorrent/client-error.ts";
 import type { Clock, Random } from "../lib/clock.ts";
-import { within } from "../lib/with-timeout.ts";
+import { withTimeout } from "../lib/with-timeout.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { issuePath, type OptionsResult, type OptionsSchema } from "../options/schema.ts";
@@ -113,7 +113,7 @@ export async function startHook(hook: Hook): Promise<void> {
 
 async function withLimit<T>(method: string, work: T | Promise<T>): Promise<T> {
   if (!(work instanceof Promise)) return work;
-  return within(hookLimitMs, work, `"${method}" was not done within ${hookLimitMs / 1000} s`);
+  return withTimeout(hookLimitMs, work, `"${method}" was not done within ${hookLimitMs / 1000} s`);
 }
 
 /** An error that says which hook it comes from. */

@@ -1,7 +1,7 @@
 import type { PeerStore } from "../storage/peer-store.ts";
 
 /** What a further store is told. */
-export interface FurtherStoreOptions {
+export interface SecondaryStoreOptions {
   /** Most peers that it keeps; the memory for them is reserved, and used only as they come. */
   maxPeers: number;
   /** Seconds without an announce after which a peer is forgotten. */
@@ -29,7 +29,7 @@ export interface SharedState {
    * A store of the memory kind beside the tracker's own, over the same memory in every worker. The hook starts and stops
    * it.
    */
-  store(name: string, options: FurtherStoreOptions): Promise<PeerStore>;
+  store(name: string, options: SecondaryStoreOptions): Promise<PeerStore>;
 
   /** Gives a value, which structured cloning must be able to copy, to the listeners of `topic` in all workers, this one too. */
   publish(topic: string, value: unknown): void;

@@ -5,7 +5,7 @@ import { ClientError, overloadedError } from "../bittorrent/client-error.ts";
 import { PeerList } from "../bittorrent/peer-list.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { type Hook, RequestContext, type Verdict } from "./hook.ts";
-import { limitHook } from "./with-deadline.ts";
+import { withDeadline } from "./with-deadline.ts";
 
 const refused = new ClientError("not today");
 
@@ -20,7 +20,7 @@ function setUp(metrics = new Metrics(), timeout = 2) {
       return answer.promise;
     },
   };
-  const limited = limitHook(hook, { timeout, maxInFlight: 3 }, metrics);
+  const limited = withDeadline(hook, { timeout, maxInFlight: 3 }, metrics);
   const request = new AnnounceRequest();
   const response = new AnnounceResponse(
     new PeerList(4, new Uint8Array(0)),

@@ -23,7 +23,7 @@ const timedOut = new ClientError("request timed out", "hook-timeout", { retryIn:
  * aborted, and what the hook does with it afterwards reaches nobody; one that comes while too many wait is refused
  * without being shown to the hook. Both are counted as `chihaya_hook_refusals_total`. An answer at once costs nothing.
  */
-export function limitHook(hook: Hook, limits: HookLimits, metrics: Metrics): Hook {
+export function withDeadline(hook: Hook, limits: HookLimits, metrics: Metrics): Hook {
   const { name } = hook;
   const help = "Requests that a hook did not answer, by why";
   const refusals = (reason: string) =>

@@ -5,7 +5,12 @@ import { once } from "node:events";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { listEngines } from "../../test/support/networks.ts";
-import { type DatagramHandler, type DatagramSocket, datagramCapacity, type SendAnswer } from "./datagram.ts";
+import {
+  type DatagramHandler,
+  type DatagramSocket,
+  datagramCapacity,
+  type SendResponse,
+} from "./datagram.ts";
 import type { Network } from "./network.ts";
 
 let network: Network;
@@ -20,14 +25,14 @@ class Echo implements DatagramHandler {
   readonly seen: string[] = [];
   after = 0;
   /** Where set, the ways back of what came. */
-  late: SendAnswer[] | undefined;
+  late: SendResponse[] | undefined;
 
   handleBatch: DatagramHandler["handleBatch"] = (socket, batch, count, family) => {
     for (let slot = 0; slot < count; slot++) {
       if (batch.port[slot] === 0) continue;
       const length = batch.length[slot]!;
       this.seen.push(`IPv${family} ${batch.address[slot]} ${length}`);
-      this.late?.push(socket.wayBack(slot));
+      this.late?.push(socket.replyPath(slot));
       if (this.late) continue;
       batch.bytes.copyWithin(batch.outAt(slot), batch.inAt(slot), batch.inAt(slot) + length);
       batch.outLength[slot] = length;
@@ -113,7 +118,7 @@ for (const { name, open, skip } of await listEngines()) {
       const handler = {
         handleBatch(socket, batch) {
           if (batch.bytes[0] === "l".charCodeAt()) {
-            const send = socket.wayBack(0);
+            const send = socket.replyPath(0);
             setImmediate(() => send(new Uint8Array([1, 2, 3]), 1, 2));
             return;
           }
@@ -241,12 +246,12 @@ for (const { name, open, skip } of await listEngines()) {
 
     test("from the bound address and port itself are not answered, neither at once nor later", async () => {
       const lengths: number[] = [];
-      const late: SendAnswer[] = [];
+      const late: SendResponse[] = [];
       const handler: DatagramHandler = {
         handleBatch(socket, batch, count) {
           for (let slot = 0; slot < count; slot++) {
             lengths.push(batch.length[slot]!);
-            late.push(socket.wayBack(slot));
+            late.push(socket.replyPath(slot));
           }
         },
         afterBatch() {},

@@ -61,7 +61,7 @@ export interface DatagramHandler {
 }
 
 /** Sends `bytes[start..end)`, which is copied; errors are dropped, as the network drops. */
-export type SendAnswer = (bytes: Uint8Array, start: number, end: number) => void;
+export type SendResponse = (bytes: Uint8Array, start: number, end: number) => void;
 
 /** A bound UDP address, which may be several sockets. */
 export interface DatagramSocket {
@@ -73,7 +73,7 @@ export interface DatagramSocket {
    * Keeps the way back of request `slot`, for an answer that comes after its batch. Only within `handleBatch`.
    * @returns sends to where the request came from, from the address that it asked; nothing once the socket is closed
    */
-  wayBack(slot: number): SendAnswer;
+  replyPath(slot: number): SendResponse;
   /** Stops reading, and releases the port when what was handed over has left. Idempotent. */
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { portableNetwork } from "../net/network.ts";
  * Makes sure that nobody else has the addresses, which workers could not tell: sockets that share a port also
  * share it with another tracker that shares it. Ports that the system chooses are chosen here.
  */
-export async function claimAddresses(config: Config): Promise<Config> {
+export async function probeAddresses(config: Config): Promise<Config> {
   const onError = () => undefined;
   const claimUdp = async ({ host, port }: ListenAddress): Promise<ListenAddress> => {
     const handler = { handleBatch() {}, afterBatch() {} };

@@ -12,7 +12,7 @@ import type { SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { answerShare } from "../tracker/share-hub.ts";
 import type { Host, HostParts } from "./host.ts";
-import { claimAddresses, withSameAddresses } from "./probe-addresses.ts";
+import { probeAddresses, withSameAddresses } from "./probe-addresses.ts";
 import type { WorkerStart } from "./worker-messages.ts";
 import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
 
@@ -66,7 +66,7 @@ export class Supervisor implements Host, Profiler {
   }
 
   async start(): Promise<void> {
-    this.#config = this.#began = await claimAddresses(withPrivateKey(this.#config));
+    this.#config = this.#began = await probeAddresses(withPrivateKey(this.#config));
     // Loaded now: a worker may die of having no descriptors left. Where it cannot be, the workers do without as well.
     if (this.#config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
     for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn(i));

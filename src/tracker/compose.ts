@@ -1,9 +1,9 @@
 import { ExternalIp } from "../bittorrent/external-ip.ts";
 import type { Config, HookConfig } from "../config/config.ts";
-import { within } from "../lib/with-timeout.ts";
+import { withTimeout } from "../lib/with-timeout.ts";
 import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
-import { type HookLimits, limitHook } from "../middleware/with-deadline.ts";
+import { type HookLimits, withDeadline } from "../middleware/with-deadline.ts";
 import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -64,7 +64,7 @@ export async function createHooks<Source>(
 /** Stops hooks that no tracker has come to use. What fails to stop is not reported: something else is wrong already. */
 export async function stopUnused(hooks: readonly Hook[]): Promise<void> {
   const stopped = Promise.allSettled(hooks.map(async (hook) => hook.stop?.()));
-  await within(unusedStopMs, stopped).catch(() => undefined);
+  await withTimeout(unusedStopMs, stopped).catch(() => undefined);
 }
 
 /** In milliseconds. */
@@ -78,11 +78,11 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
   }
   const { importDefinition } = await import("../config/import-definition.ts");
   const definition = (await importDefinition(hook.module, "defineHook")) as HookDefinition;
-  return createLimitedHook(definition, hook.options, hook, parts, used);
+  return createHookWithDeadline(definition, hook.options, hook, parts, used);
 }
 
 /** Makes a hook of a definition, within bounds. @param options  as they were written */
-export async function createLimitedHook<Options>(
+export async function createHookWithDeadline<Options>(
   definition: HookDefinition<Options>,
   options: unknown,
   limits: HookLimits,
@@ -90,7 +90,7 @@ export async function createLimitedHook<Options>(
   used: Map<string, number>,
 ): Promise<Hook> {
   const deps = hookDeps(definition.name, parts, used);
-  return limitHook(await createDefinedHook(definition, options, deps), limits, parts.metrics);
+  return withDeadline(await createDefinedHook(definition, options, deps), limits, parts.metrics);
 }
 
 /** What a hook is given; what it shares is its own, also where there are two of its name. */

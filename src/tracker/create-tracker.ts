@@ -16,7 +16,7 @@ import { renderPrometheus } from "../observability/prometheus.ts";
 import { registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
-import { createHooks, createLimitedHook, stopUnused } from "./compose.ts";
+import { createHooks, createHookWithDeadline, stopUnused } from "./compose.ts";
 import { LocalHub, type ThreadParts } from "./share-hub.ts";
 import { SystemClock } from "./system-clock.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
@@ -223,7 +223,7 @@ export class EmbeddedTracker {
     const { logger = silentLogger } = this.#options;
     const { metrics, store } = this;
     const parts = { ...this.#thread, metrics, logger, hub: this.#hub, store };
-    return createLimitedHook(definition, options, limits, parts, used);
+    return createHookWithDeadline(definition, options, limits, parts, used);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Clock, Random } from "../lib/clock.ts";
-import type { FurtherStoreOptions, SharedState } from "../middleware/shared-state.ts";
+import type { SecondaryStoreOptions, SharedState } from "../middleware/shared-state.ts";
 import type { StoreMemory } from "../storage/memory/layout.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 
@@ -7,7 +7,7 @@ import { MemoryStore } from "../storage/memory/memory-store.ts";
 export interface ShareHub {
   readonly isFirst: boolean;
   buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
-  memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory>;
+  memory(name: string, options: SecondaryStoreOptions): Promise<StoreMemory>;
   /**
    * Runs a reload. Memory that it replaces by some of another size may be in use until it is over, and is there again if
    * it fails.
@@ -67,7 +67,7 @@ export class LocalHub implements ShareHub {
     return findOrMake(this.#buffers, name, fits, () => new SharedArrayBuffer(bytes));
   }
 
-  async memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory> {
+  async memory(name: string, options: SecondaryStoreOptions): Promise<StoreMemory> {
     const fits = ({ maxPeers }: StoreMemory): boolean => maxPeers === options.maxPeers;
     const config = { ...options, peerIds: false };
     return findOrMake(this.#memories, name, fits, () => new MemoryStore({ ...this.#parts, config }).memory);
@@ -122,7 +122,7 @@ function findOrMake<Memory>(
 /** What a worker asks of the process's hub. */
 export type ShareAsk =
   | { share: "buffer"; name: string; bytes: number }
-  | { share: "memory"; name: string; options: FurtherStoreOptions };
+  | { share: "memory"; name: string; options: SecondaryStoreOptions };
 
 /** What a worker tells the process's hub; an ask is answered by a {@link ShareGive} with its `id`. */
 export type ShareTell =
@@ -154,7 +154,7 @@ export class WorkerHub implements ShareHub {
     return this.#ask({ share: "buffer", name, bytes }) as Promise<SharedArrayBuffer>;
   }
 
-  memory(name: string, options: FurtherStoreOptions): Promise<StoreMemory> {
+  memory(name: string, options: SecondaryStoreOptions): Promise<StoreMemory> {
     return this.#ask({ share: "memory", name, options }) as Promise<StoreMemory>;
   }
 

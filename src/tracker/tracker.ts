@@ -6,7 +6,7 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import { UdpFrontend } from "../frontend/udp/udp-frontend.ts";
 import { aborted } from "../lib/aborted.ts";
 import type { Clock } from "../lib/clock.ts";
-import { within } from "../lib/with-timeout.ts";
+import { withTimeout } from "../lib/with-timeout.ts";
 import { startHook } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { TrackerLogic } from "../middleware/logic.ts";
@@ -141,7 +141,7 @@ export class Tracker {
         await this.#stopHooks(hooksOf(this.#settings));
         await this.#stopPart("storage", () => store.stop());
       };
-      await within(failedStopMs, stopAll()).catch(() => undefined);
+      await withTimeout(failedStopMs, stopAll()).catch(() => undefined);
       throw error;
     }
   }
@@ -166,7 +166,7 @@ export class Tracker {
       if (this.#http && settings.http) later.push(...this.#http.reload(settings.http));
       else if (this.#http || settings.http) later.push("http");
     } catch (error) {
-      await within(failedStopMs, this.#stopHooks(added)).catch(() => undefined);
+      await withTimeout(failedStopMs, this.#stopHooks(added)).catch(() => undefined);
       throw error;
     }
     if (reloadUdp) later.push(...reloadUdp());

@@ -14,12 +14,12 @@ import {
   type DatagramOptions,
   type DatagramSocket,
   datagramCapacity,
-  type SendAnswer,
+  type SendResponse,
 } from "../../src/net/datagram.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { parseAnswer } from "../../src/protocol/udp/client.ts";
 import { maxUrlDataLength } from "../../src/protocol/udp/options.ts";
-import { Action, maxAnswerLength, requestHeadLength } from "../../src/protocol/udp/packet.ts";
+import { Action, maxResponseLength, requestHeadLength } from "../../src/protocol/udp/packet.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { checkMemory } from "../support/check-memory.ts";
 import { udpOptions } from "../support/udp.ts";
@@ -72,7 +72,7 @@ class FuzzSocket implements DatagramSocket {
     this.#late = (source, bytes) => late(this, source, bytes);
   }
 
-  wayBack(slot: number): SendAnswer {
+  replyPath(slot: number): SendResponse {
     const source = this.from[slot]!;
     return (bytes, start, end) => this.#late(source, bytes.slice(start, end));
   }
@@ -258,7 +258,7 @@ export class UdpTarget implements FuzzTarget {
     for (let slot = 0; slot < count; slot++) {
       this.#fill(socket, slot);
       const outAt = batch.outAt(slot);
-      batch.bytes.fill(canary, outAt + maxAnswerLength[family], outAt + datagramCapacity);
+      batch.bytes.fill(canary, outAt + maxResponseLength[family], outAt + datagramCapacity);
       batch.outLength[slot] = 0;
     }
     this.#handler!.handleBatch(socket, batch, count, family);
@@ -372,7 +372,7 @@ export class UdpTarget implements FuzzTarget {
     const source = socket.from[slot]!;
     const length = batch.length[slot]!;
     const outLength = batch.outLength[slot]!;
-    const limit = maxAnswerLength[family];
+    const limit = maxResponseLength[family];
     ensure(outLength <= limit, () => `an answer of ${outLength} bytes over IPv${family}`);
     ensure(batch.bytes[outAt + limit] === canary, () => "bytes were written beyond the answer's limit");
     if (length < requestHeadLength || batch.port[slot] === 0 || !batch.address[slot]!.isUsable()) {
@@ -440,7 +440,10 @@ export class UdpTarget implements FuzzTarget {
   #late(socket: FuzzSocket, source: number, bytes: Uint8Array): void {
     try {
       ensure(source >= 0 && source < hosts, () => "a late answer to somebody else");
-      ensure(bytes.length <= maxAnswerLength[socket.family], () => `a late answer of ${bytes.length} bytes`);
+      ensure(
+        bytes.length <= maxResponseLength[socket.family],
+        () => `a late answer of ${bytes.length} bytes`,
+      );
       ensure(parseAnswer(bytes, socket.family) !== undefined, () => "a late answer that nobody can parse");
       socket.waiting[source]!--;
     } catch (error) {

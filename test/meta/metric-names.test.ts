@@ -9,7 +9,7 @@ import { createJwt } from "../../src/hooks/jwt/jwt.ts";
 import { createLocality } from "../../src/hooks/locality/create-locality.ts";
 import { createTorrentLists } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import { createRandom } from "../../src/lib/clock.ts";
-import { limitHook } from "../../src/middleware/with-deadline.ts";
+import { withDeadline } from "../../src/middleware/with-deadline.ts";
 import { LogOutput, registerLogMetrics } from "../../src/observability/log-output.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
@@ -83,7 +83,7 @@ before(async () => {
   const localityDeps = hookDeps("locality", { ...parts, owner: 1 }, new Map());
   hooks.push(await createLocality(locality, localityDeps.lifetime, localityDeps));
   for (const hook of hooks) await hook.start?.();
-  const asynchronous = limitHook({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
+  const asynchronous = withDeadline({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const settings = { ...composed, postHooks: [failing, asynchronous] };
   new Supervisor({ ...parts, store: undefined }, 2);
   const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });

@@ -9,7 +9,7 @@ import { after, test } from "node:test";
 import { loadConfig } from "../../src/config/load.ts";
 import { createRandom } from "../../src/lib/clock.ts";
 import type { Hook } from "../../src/middleware/hook.ts";
-import { limitHook } from "../../src/middleware/with-deadline.ts";
+import { withDeadline } from "../../src/middleware/with-deadline.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
@@ -110,7 +110,7 @@ test("no series appears with what it counts first", async (t) => {
   const hub = new LocalHub({ clock, random });
   const parts = { store, clock, random, metrics, logger: silentLogger, hub, owner: 1 };
   const settings = await composeSettings(loaded.config, parts);
-  const later = limitHook({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
+  const later = withDeadline({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const tracker = new Tracker({ ...settings, postHooks: [failing, later] }, parts);
   await tracker.start();
   t.after(() => tracker.stop(AbortSignal.abort()));

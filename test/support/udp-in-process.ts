@@ -47,7 +47,7 @@ export class UdpInProcess {
     const socket: DatagramSocket = {
       port: 6969,
       receiveBuffer: 8 << 20,
-      wayBack: () => (bytes, start, end) => inProcess?.onSend(bytes.slice(start, end)),
+      replyPath: () => (bytes, start, end) => inProcess?.onSend(bytes.slice(start, end)),
       close: () => Promise.resolve(),
     };
     const bound = Promise.withResolvers<DatagramHandler>();

@@ -1,6 +1,6 @@
 import type { Address } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
-import type { Turns, TurnTaker } from "../../lib/fair-queue.ts";
+import type { FairQueue, TurnTaker } from "../../lib/fair-queue.ts";
 import type { Linked, LinkedList } from "../../lib/linked-list.ts";
 import type { Connection } from "../../net/stream.ts";
 import {
@@ -37,7 +37,7 @@ export interface Shared {
   readonly stalled: LinkedList<HttpConnection>;
   readonly counts: ConnectionCounts;
   /** Those that have pipelined more than fits into one turn. */
-  readonly turns: Turns;
+  readonly turns: FairQueue;
   /** Hears of what must not happen. */
   readonly onError: (error: Error) => void;
   /** Set when the frontend stops: every response is the last of its connection. */

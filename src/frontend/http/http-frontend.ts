@@ -1,6 +1,6 @@
 import type { ListenAddress } from "../../ip/listen-address.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { Turns } from "../../lib/fair-queue.ts";
+import { FairQueue } from "../../lib/fair-queue.ts";
 import { LinkedList } from "../../lib/linked-list.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
 import { formatUrl } from "../../net/bind-error.ts";
@@ -65,7 +65,7 @@ export class HttpFrontend implements Frontend {
       expendable: new LinkedList(),
       stalled: new LinkedList(),
       counts: new ConnectionCounts(),
-      turns: new Turns(),
+      turns: new FairQueue(),
       onError: dependencies.onError,
       stopping: false,
     };

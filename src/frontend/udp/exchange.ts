@@ -6,7 +6,7 @@ import { maxUrlDataLength } from "../../protocol/udp/options.ts";
 import {
   Action,
   announceHeadLength,
-  maxAnswerLength,
+  maxResponseLength,
   maxScrapeInfoHashes,
 } from "../../protocol/udp/packet.ts";
 import { Exchange } from "../exchange.ts";
@@ -15,8 +15,8 @@ const nothing = new Uint8Array(0);
 
 /** Peers that fit into an answer. */
 const maxPeers = {
-  4: Math.floor((maxAnswerLength[4] - announceHeadLength) / compactLength[4]),
-  6: Math.floor((maxAnswerLength[6] - announceHeadLength) / compactLength[6]),
+  4: Math.floor((maxResponseLength[4] - announceHeadLength) / compactLength[4]),
+  6: Math.floor((maxResponseLength[6] - announceHeadLength) / compactLength[6]),
 } as const;
 
 /** A request over UDP. The store writes its peers into the batch's memory, unless the request has to outlive the batch. */
@@ -75,7 +75,7 @@ export class UdpExchange extends Exchange {
    * @returns its own memory for the answer, where the peers will already be in their place
    */
   detach(): DataView<ArrayBuffer> {
-    this.#answer ??= new DataView(new ArrayBuffer(maxAnswerLength[4]));
+    this.#answer ??= new DataView(new ArrayBuffer(maxResponseLength[4]));
     this.placePeers(new Uint8Array(this.#answer.buffer), this.#answer, announceHeadLength);
     this.detachParams();
     return this.#answer;

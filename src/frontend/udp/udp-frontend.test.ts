@@ -443,7 +443,7 @@ describe("the UDP frontend", () => {
         return {
           port: socket.port,
           receiveBuffer: socket.receiveBuffer,
-          wayBack: () => () => {},
+          replyPath: () => () => {},
           close: () => {
             closed.push(socket.port);
             return socket.close();

@@ -54,7 +54,7 @@ function setUp(setup: { options?: Partial<UdpOptions>; preHooks?: Hook[]; postHo
   const socket: DatagramSocket = {
     port: 6969,
     receiveBuffer: 8 << 20,
-    wayBack: () => (bytes, start, end) => late.push(bytes.slice(start, end)),
+    replyPath: () => (bytes, start, end) => late.push(bytes.slice(start, end)),
     close: () => Promise.resolve(),
   };
 
@@ -342,7 +342,7 @@ describe("UDP under hostile and broken input", () => {
   test("late answers go back to where their requests came from, whatever addresses they name", async () => {
     const { handle, idOf, store, socket, batch, handler } = setUp({ options: { allowIpSpoofing: true } });
     const sent: string[] = [];
-    socket.wayBack = (slot) => {
+    socket.replyPath = (slot) => {
       const source = `${batch.address[slot]}:${batch.port[slot]}`;
       return (bytes) => sent.push(`${source} ${bytes[7]}`);
     };

@@ -3,7 +3,7 @@ import type { Family } from "../../ip/address.ts";
 import { Networks } from "../../ip/networks.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
-import type { DatagramBatch, DatagramHandler, DatagramSocket, SendAnswer } from "../../net/datagram.ts";
+import type { DatagramBatch, DatagramHandler, DatagramSocket, SendResponse } from "../../net/datagram.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 import { ResponseMetrics } from "../../observability/response-metrics.ts";
 import { Router } from "../../protocol/router.ts";
@@ -14,7 +14,7 @@ import {
   badConnectionId,
   connectMagic,
   malformedPacket,
-  maxAnswerLength,
+  maxResponseLength,
   requestHeadLength,
   unknownAction,
 } from "../../protocol/udp/packet.ts";
@@ -174,7 +174,7 @@ export class UdpHandler implements DatagramHandler {
       return this.#refuse(batch, outAt, transactionId, family, outcome);
     }
     this.#exchanges[index] = this.#pool.take();
-    void this.#answerLater(socket.wayBack(slot), exchange, exchange.detach(), outcome);
+    void this.#respondLater(socket.replyPath(slot), exchange, exchange.detach(), outcome);
     return 0;
   }
 
@@ -219,8 +219,8 @@ export class UdpHandler implements DatagramHandler {
   }
 
   /** Sends the answer when the logic has made up its mind. */
-  async #answerLater(
-    send: SendAnswer,
+  async #respondLater(
+    send: SendResponse,
     exchange: UdpExchange,
     view: DataView<ArrayBuffer>,
     waiting: Promise<Outcome>,
@@ -231,7 +231,7 @@ export class UdpHandler implements DatagramHandler {
       const { family, transactionId } = exchange;
       const bytes = new Uint8Array(view.buffer);
       const end = refusal
-        ? writeError(bytes, view, 0, transactionId, refusal, maxAnswerLength[family])
+        ? writeError(bytes, view, 0, transactionId, refusal, maxResponseLength[family])
         : this.#write(view, 0, exchange);
       send(bytes, 0, end);
       this.#observe(exchange.action, family, refusal, exchange.startedMs);
@@ -253,7 +253,9 @@ export class UdpHandler implements DatagramHandler {
     family: Family,
     error: ClientError,
   ): number {
-    return writeError(batch.bytes, batch.view, outAt, transactionId, error, maxAnswerLength[family]) - outAt;
+    return (
+      writeError(batch.bytes, batch.view, outAt, transactionId, error, maxResponseLength[family]) - outAt
+    );
   }
 
   /** @param family  undefined for what cannot be read, as in Chihaya */

@@ -1,5 +1,5 @@
 import type { JWK } from "jose";
-import { within } from "../../lib/with-timeout.ts";
+import { withTimeout } from "../../lib/with-timeout.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Counter } from "../../observability/metrics.ts";
 import type { JwtOptions } from "./options.ts";
@@ -88,7 +88,7 @@ export class IssuerKeys {
         }
       }
     }
-    await within(startWaitMs, promise).catch(() => undefined);
+    await withTimeout(startWaitMs, promise).catch(() => undefined);
   }
 
   stop(): void {

@@ -6,7 +6,7 @@ export interface SigningKey {
   readonly jwk: JWK;
   /** By the algorithms that it is for. */
   readonly byAlgorithm: ReadonlyMap<string, CryptoKey>;
-  /** Turns false when the issuer has it no longer: what it signed counts no more. */
+  /** FairQueue false when the issuer has it no longer: what it signed counts no more. */
   isCurrent: boolean;
 }
 

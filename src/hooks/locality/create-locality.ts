@@ -1,7 +1,7 @@
 import { shareKeys } from "../../lib/keyed-hash.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
-import type { FurtherStoreOptions } from "../../middleware/shared-state.ts";
+import type { SecondaryStoreOptions } from "../../middleware/shared-state.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import type { PeerStore, StoreStatistics } from "../../storage/peer-store.ts";
 import { DatabaseLevel } from "./database-level.ts";
@@ -44,7 +44,7 @@ export interface LocalityOptions {
  */
 export async function createLocality(
   { levels, remoteQuota, order, maxPeers }: LocalityOptions,
-  lifetime: Pick<FurtherStoreOptions, "peerLifetime" | "gcInterval">,
+  lifetime: Pick<SecondaryStoreOptions, "peerLifetime" | "gcInterval">,
   { metrics, shared, logger }: Pick<HookDeps, "metrics" | "shared" | "logger">,
 ): Promise<Hook> {
   const store = await shared.store("neighbourhoods", { ...lifetime, maxPeers });

@@ -4,7 +4,7 @@ import type { AnnounceStep } from "../../middleware/hook.ts";
 import type { Counter } from "../../observability/metrics.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
-import { countCandidates, createResponse, NearSwarms } from "./neighbourhood-swarms.ts";
+import { countCandidates, createResponse, NeighbourhoodSwarms } from "./neighbourhood-swarms.ts";
 import { copyPeers, createList, isAmong, isPeer, roomOf } from "./peer-lists.ts";
 
 /**
@@ -41,7 +41,7 @@ export interface LocalityParts {
  * peers that are not of that level, as long as there are any.
  */
 export class Locality {
-  readonly #swarms: readonly NearSwarms[];
+  readonly #swarms: readonly NeighbourhoodSwarms[];
   readonly #quota: number;
   readonly #isSeedersFirst: boolean;
   readonly #given: readonly Counter[];
@@ -59,7 +59,7 @@ export class Locality {
   #seeders = 0;
 
   constructor({ levels, store, secret, remoteQuota, order, given }: LocalityParts) {
-    this.#swarms = levels.map((level, number) => new NearSwarms(level, number, store, secret));
+    this.#swarms = levels.map((level, number) => new NeighbourhoodSwarms(level, number, store, secret));
     this.#quota = remoteQuota;
     this.#isSeedersFirst = order === "seeders-first";
     this.#given = given;

@@ -9,7 +9,7 @@ import { createList, hashPeer, isAmong, isPeer, readAddress, roomOf } from "./pe
 
 /** Words of a level's key at most. */
 const maxKeyWords = 5;
-/** Random words that {@link NearSwarms} hashes with. */
+/** Random words that {@link NeighbourhoodSwarms} hashes with. */
 export const secretWords: number = 2 * hashKeys(maxKeyWords);
 /** Words of a bit for each value of {@link hashPeer}. */
 const markWords = 32;
@@ -18,7 +18,7 @@ const markWords = 32;
  * The swarms of one level: of each torrent and neighbourhood one, in a store that they share with the other levels.
  * Their infohashes are those of the torrents with a keyed hash of neighbourhood and level mixed in.
  */
-export class NearSwarms {
+export class NeighbourhoodSwarms {
   readonly level: Level;
   /** Peers of the announcer's neighbourhood, of its family, seeders first. Until the next step. */
   list: PeerList;

@@ -5,7 +5,7 @@ import {
   parseInfoHash,
 } from "../../bittorrent/info-hash.ts";
 import { hexDigit } from "../../ip/address.ts";
-import { KeySet } from "../../lib/hash-set.ts";
+import { HashSet } from "../../lib/hash-set.ts";
 import {
   type ApprovalLists,
   checkFixed,
@@ -101,8 +101,8 @@ function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
 function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
   const { width } = approval;
   return async (old, next, pace, signal) => {
-    const before = new KeySet(width, old ?? new Int32Array(KeySet.words(width, 0)));
-    const after = new KeySet(width, next);
+    const before = new HashSet(width, old ?? new Int32Array(HashSet.words(width, 0)));
+    const after = new HashSet(width, next);
     const [from, others, fromWords] = kind === "whitelist" ? [before, after, old] : [after, before, next];
     if (fromWords === undefined) return undefined;
     let gone = 0;

@@ -1,5 +1,5 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
-import { KeySet } from "../../lib/hash-set.ts";
+import { HashSet } from "../../lib/hash-set.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { Hook } from "../hook.ts";
 import { keyListFormat, type ParseKey } from "./key-list.ts";
@@ -57,9 +57,9 @@ export function checkFixed(
     const bytes = new TextEncoder().encode(text);
     list.add(bytes, 0, bytes.length, "whitelist");
   }
-  const words = new Int32Array(KeySet.words(width, entries.length));
+  const words = new Int32Array(HashSet.words(width, entries.length));
   for (const _ of list.write(words));
-  const set = new KeySet(width, words);
+  const set = new HashSet(width, words);
   return (from, at) => (set.has(from, at) === isWhitelist ? undefined : refusal);
 }
 
@@ -85,7 +85,7 @@ export async function checkShared(
     deps,
   );
   const { memory } = list;
-  const sets = [new KeySet(width, memory.halves[0]), new KeySet(width, memory.halves[1])] as const;
+  const sets = [new HashSet(width, memory.halves[0]), new HashSet(width, memory.halves[1])] as const;
   const withoutList = lists.onFailure === "allow" ? undefined : listNotLoaded;
   const refusedForNow = untilListChanges(refusal);
   const check: KeyCheck = (words, at) => {

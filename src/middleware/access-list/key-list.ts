@@ -1,4 +1,4 @@
-import { KeySet } from "../../lib/hash-set.ts";
+import { HashSet } from "../../lib/hash-set.ts";
 import type { ListCollector, ListFormat } from "./list-format.ts";
 
 /** Keys in one block. */
@@ -13,10 +13,10 @@ const addKeys = 512;
  */
 export type ParseKey = (bytes: Uint8Array, start: number, end: number, out: Uint8Array) => string | undefined;
 
-/** The format of lists whose entries are keys of `width` words, kept as a {@link KeySet}. */
+/** The format of lists whose entries are keys of `width` words, kept as a {@link HashSet}. */
 export function keyListFormat(width: number, parse: ParseKey): ListFormat {
   return {
-    words: (entries) => KeySet.words(width, entries),
+    words: (entries) => HashSet.words(width, entries),
     collect: () => new KeyCollector(width, parse),
   };
 }
@@ -47,7 +47,7 @@ class KeyCollector implements ListCollector {
   }
 
   *write(words: Int32Array): Iterable<void> {
-    const set = new KeySet(this.#width, words);
+    const set = new HashSet(this.#width, words);
     const { used } = set;
     for (let at = set.head; at < used; at += clearWords)
       yield void words.fill(0, at, Math.min(at + clearWords, used));

@@ -1,5 +1,5 @@
-import { SwapMemory } from "../../lib/double-buffer.ts";
-import { within } from "../../lib/with-timeout.ts";
+import { DoubleBuffer } from "../../lib/double-buffer.ts";
+import { withTimeout } from "../../lib/with-timeout.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { ListCollector, ListFormat, ListKind } from "./list-format.ts";
 import { FileSource, type ListSource, type OpenList, type SourceState, UrlSource } from "./list-source.ts";
@@ -46,7 +46,7 @@ interface Source {
  * Whatever is wrong with a source, the list that is there stays, in one piece; one line of the log and a counter say why.
  */
 export class SharedList {
-  readonly memory: SwapMemory;
+  readonly memory: DoubleBuffer;
   readonly #name: string;
   readonly #format: ListFormat;
   readonly #fixed: readonly { kind: ListKind; text: string }[];
@@ -71,7 +71,7 @@ export class SharedList {
 
   private constructor(memory: SharedArrayBuffer, parts: SharedListParts, deps: HookDeps) {
     const { name, format, options, fixed, onSwap } = parts;
-    this.memory = new SwapMemory(memory);
+    this.memory = new DoubleBuffer(memory);
     this.#format = format;
     this.#fixed = fixed;
     this.#options = options;
@@ -90,7 +90,7 @@ export class SharedList {
 
   static async create(parts: SharedListParts, deps: HookDeps): Promise<SharedList> {
     const words = parts.format.words(parts.options.maxEntries);
-    const memory = await deps.shared.buffer(parts.memory, SwapMemory.bytes(words));
+    const memory = await deps.shared.buffer(parts.memory, DoubleBuffer.bytes(words));
     return new SharedList(memory, parts, deps);
   }
 
@@ -110,7 +110,7 @@ export class SharedList {
     this.#before = this.memory.writer;
     this.memory.writer = this.#id;
     const checked = this.check();
-    await within(startWaitMs, checked).catch(() => this.#warnLate());
+    await withTimeout(startWaitMs, checked).catch(() => this.#warnLate());
     this.#show();
     shared.publish("tried", this.#id);
     void checked.then(() => this.#schedule());

@@ -6,7 +6,7 @@ import {
   type DatagramSocket,
   datagramCapacity,
   defaultReceiveBuffer,
-  type SendAnswer,
+  type SendResponse,
 } from "../datagram.ts";
 import { getOption, type Libc, Linux, setOption } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";
@@ -83,16 +83,16 @@ class MessageMemory {
     const data = libc.address(this.batch.bytes);
     const { view, batch } = this;
     for (let slot = 0; slot < slots; slot++) {
-      const wayBack = here + BigInt(this.#wayBackAt + slot * this.#wayBackBytes);
+      const replyPath = here + BigInt(this.#wayBackAt + slot * this.#wayBackBytes);
       for (const isSend of [false, true]) {
         const message = (isSend ? this.#sendAt : 0) + slot * messageBytes;
         const iov = this.#iovAt + (isSend ? slots + slot : slot) * iovBytes;
-        view.setBigUint64(message + Message.name, wayBack, true);
+        view.setBigUint64(message + Message.name, replyPath, true);
         view.setUint32(message + Message.nameLength, socketAddressLength[family], true);
         view.setBigUint64(message + Message.iov, here + BigInt(iov), true);
         view.setBigUint64(message + Message.iovCount, 1n, true);
         if (control) {
-          view.setBigUint64(message + Message.control, wayBack + BigInt(socketAddressCapacity), true);
+          view.setBigUint64(message + Message.control, replyPath + BigInt(socketAddressCapacity), true);
           view.setUint32(message + Message.controlLength, this.#controlLength, true);
         }
         view.setBigUint64(iov, data + BigInt(isSend ? batch.outAt(slot) : batch.inAt(slot)), true);
@@ -140,9 +140,9 @@ class MessageMemory {
   }
 
   /** Prepares the message of slot 0: `bytes[start..end)`, by a way back that was copied. */
-  answerLater(bytes: Uint8Array, start: number, end: number, wayBack: Uint8Array): void {
+  respondLater(bytes: Uint8Array, start: number, end: number, replyPath: Uint8Array): void {
     const { batch } = this;
-    this.bytes.set(wayBack, this.#wayBackAt);
+    this.bytes.set(replyPath, this.#wayBackAt);
     batch.bytes.set(bytes.subarray(start, end), batch.outAt(0));
     batch.outLength[0] = end - start;
     this.answer(1);
@@ -218,12 +218,12 @@ export class LinuxDatagramSocket implements DatagramSocket {
     poller.add(fd, Linux.EPOLLIN, () => this.#read());
   }
 
-  wayBack(slot: number): SendAnswer {
+  replyPath(slot: number): SendResponse {
     if (this.#memory.batch.port[slot] === 0) return () => {};
-    const wayBack = this.#memory.copyWayBack(slot);
+    const replyPath = this.#memory.copyWayBack(slot);
     return (bytes, start, end) => {
       if (this.#isClosed) return;
-      this.#late.answerLater(bytes, start, end, wayBack);
+      this.#late.respondLater(bytes, start, end, replyPath);
       this.#libc.sendmmsg(this.#fd, this.#late.send[0]!, 1, Linux.MSG_DONTWAIT);
     };
   }

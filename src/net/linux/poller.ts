@@ -5,7 +5,7 @@ const eventCapacity = 256;
 /** `struct epoll_event`: packed on x64, aligned on arm64. */
 const eventBytes = process.arch === "x64" ? 12 : 16;
 const dataAt = eventBytes - 8;
-/** Turns of the event loop without work before the poller waits. */
+/** FairQueue of the event loop without work before the poller waits. */
 const idleTurns = 2;
 /** How long it then waits in this thread at first, and so holds up what libuv may have to do. */
 const napMs = 1;

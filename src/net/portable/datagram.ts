@@ -10,7 +10,7 @@ import {
   type DatagramSocket,
   datagramCapacity,
   defaultReceiveBuffer,
-  type SendAnswer,
+  type SendResponse,
 } from "../datagram.ts";
 
 /** Answers of a socket that may wait for the kernel; one more is dropped, as the network drops. */
@@ -108,7 +108,7 @@ class Binding {
   }
 
   /** Keeps the way back of the datagram that `socket` has received. */
-  wayBack(socket: BoundSocket): SendAnswer {
+  replyPath(socket: BoundSocket): SendResponse {
     const host = this.#source;
     const port = this.#batch.port[0]!;
     return (bytes, start, end) => socket.send(bytes, start, end, host, port);
@@ -143,8 +143,8 @@ class BoundSocket implements DatagramSocket {
     return process.platform === "linux" ? size / 2 : size; // Linux counts its own bookkeeping as well
   }
 
-  wayBack(): SendAnswer {
-    return this.#binding.wayBack(this);
+  replyPath(): SendResponse {
+    return this.#binding.replyPath(this);
   }
 
   /** Sends a copy of `bytes[start..end)`, unless too many wait already. */

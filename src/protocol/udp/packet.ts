@@ -24,7 +24,7 @@ export const maxScrapeInfoHashes = 74;
  * Bytes that an answer may have without being cut into fragments: Ethernet's 1,500 less the headers over IPv4; over
  * IPv6 the 1,280 that every link carries, less the headers.
  */
-export const maxAnswerLength = { 4: 1472, 6: 1232 } as const;
+export const maxResponseLength = { 4: 1472, 6: 1232 } as const;
 
 // The texts are Chihaya's (frontend/udp/frontend.go, parser.go, sanitize.go).
 export const badConnectionId: ClientError = new ClientError("bad connection ID", "bad-connection-id");

@@ -69,7 +69,7 @@ export class Expiry {
         this.#torrent = torrent;
         return;
       }
-      if (this.#torrents.isUseless(torrent, tick, lifetime)) {
+      if (this.#torrents.isExpendable(torrent, tick, lifetime)) {
         table.remove(torrent, table.hash(table.torrents, torrent * torrentWords));
       }
       torrent = next;

@@ -15,7 +15,7 @@ import {
   type StoreMemory,
   Stripe,
 } from "./layout.ts";
-import { locate, SwarmBlocks } from "./peer-blocks.ts";
+import { locate, PeerBlocks } from "./peer-blocks.ts";
 import { PeerIndex } from "./peer-index.ts";
 import { reverseBits } from "./reverse-bits.ts";
 import type { TorrentTable } from "./torrent-table.ts";
@@ -64,7 +64,7 @@ export class FamilySwarms {
   readonly #meta: number;
   readonly #idAt: number;
   readonly #index: PeerIndex;
-  readonly #blocks: SwarmBlocks;
+  readonly #blocks: PeerBlocks;
   readonly #id: Int32Array = new Int32Array(5);
   readonly #idBytes: Uint8Array = new Uint8Array(this.#id.buffer);
   readonly #listed: Int32Array = new Int32Array(leafWords);
@@ -98,7 +98,7 @@ export class FamilySwarms {
       owner,
     );
     this.#index = new PeerIndex(this.#peers, this.#control, this.#stride, this.#meta, allocator);
-    this.#blocks = new SwarmBlocks(records, this.#peers, this.#stride, allocator, this.#index);
+    this.#blocks = new PeerBlocks(records, this.#peers, this.#stride, allocator, this.#index);
     this.#random = Int32Array.of(random.next() | 1);
   }
 

@@ -336,7 +336,7 @@ export class MemoryStore implements PeerStore {
     const tick = this.#tick;
     swarms.remove(this.#torrents.record(torrent, swarms), self);
     this.#torrents.settle(torrent, tick);
-    if (!this.#torrents.isUseless(torrent, tick, this.#lifetime)) return torrent;
+    if (!this.#torrents.isExpendable(torrent, tick, this.#lifetime)) return torrent;
     this.#table.remove(torrent, hash);
     return 0;
   }

@@ -28,7 +28,7 @@ export function locate(words: Int32Array, header: number, position: number, stri
  * of more than {@link pagePeers} as many pages as it takes, so that none is ever copied as a whole. At any moment
  * the record or header of a swarm is such that a thread may die: what it leaves is a swarm, less or more a block.
  */
-export class SwarmBlocks {
+export class PeerBlocks {
   readonly #records: Int32Array;
   readonly #words: Int32Array;
   readonly #stride: number;

@@ -15,7 +15,7 @@ import {
   torrentWords,
 } from "./layout.ts";
 import { ownerOf, unlock, wakeAll } from "./lock.ts";
-import { SwarmBlocks } from "./peer-blocks.ts";
+import { PeerBlocks } from "./peer-blocks.ts";
 import { PeerIndex } from "./peer-index.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
@@ -94,7 +94,7 @@ function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): v
   );
 }
 
-function count(stripes: Int32Array, at: number, blocks: SwarmBlocks, record: number): void {
+function count(stripes: Int32Array, at: number, blocks: PeerBlocks, record: number): void {
   const total = blocks.count(record, Counted.total);
   if (total === 0) return;
   const seeders = blocks.count(record, Counted.seeders);
@@ -110,7 +110,7 @@ interface Swarms {
   readonly meta: number;
   readonly allocator: BlockAllocator;
   readonly index: PeerIndex;
-  readonly blocks: SwarmBlocks;
+  readonly blocks: PeerBlocks;
 }
 
 function blocksOf(
@@ -125,7 +125,7 @@ function blocksOf(
   const meta = family === 4 ? 1 : 4;
   const allocator = new BlockAllocator(peers, pages, control, family === 4 ? 0 : 1, stride, 0);
   const index = new PeerIndex(peers, control, stride, meta, allocator);
-  const blocks = new SwarmBlocks(records, peers, stride, allocator, index);
+  const blocks = new PeerBlocks(records, peers, stride, allocator, index);
   return { peers, stride, meta, allocator, index, blocks };
 }
 

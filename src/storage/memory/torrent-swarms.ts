@@ -103,7 +103,7 @@ export class TorrentSwarms {
   }
 
   /** Whether a settled torrent is empty and has no snatches, or none that are worth another lifetime. */
-  isUseless(torrent: number, tick: number, lifetime: number): boolean {
+  isExpendable(torrent: number, tick: number, lifetime: number): boolean {
     if (!this.isEmpty(torrent)) return false;
     if (this.snatches(torrent) === 0) return true;
     const emptySince = this.#torrents[torrent * torrentWords + Torrent.record4 + Swarm.counts]!;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { LateError, within } from "../../lib/with-timeout.ts";
+import { TimeoutError, withTimeout } from "../../lib/with-timeout.ts";
 import { slotOf } from "./key-slot.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
@@ -57,7 +57,7 @@ export class ClusterConnection implements RedisPort {
       await this.#look();
       const primaries = this.#primaries();
       const opened = primaries.map((address) => this.#serverAt(address).opened);
-      await within(lookMs, Promise.allSettled(opened)).catch(() => undefined);
+      await withTimeout(lookMs, Promise.allSettled(opened)).catch(() => undefined);
       const missing = primaries.filter((address) => !this.#servers.get(address)?.isReady);
       if (missing.length === 0 && primaries.length > 0) return;
       if (this.#isClosed || performance.now() >= until) {
@@ -92,7 +92,7 @@ export class ClusterConnection implements RedisPort {
 
   masters(): RedisNode[] {
     return this.#primaries().map((address) => ({
-      send: (args) => within(this.#options.readTimeoutMs, this.#sendTo(address, args, false)),
+      send: (args) => withTimeout(this.#options.readTimeoutMs, this.#sendTo(address, args, false)),
       owns: (key) => this.#owners[slotOf(key)] === address,
     }));
   }
@@ -100,8 +100,8 @@ export class ClusterConnection implements RedisPort {
   renew(): void {
     for (const [address, server] of this.#servers) {
       if (!server.isReady) continue; // it is at it
-      within(this.#options.readTimeoutMs, server.send(["PING"])).catch((error) => {
-        if (!(error instanceof LateError) || this.#servers.get(address) !== server) return;
+      withTimeout(this.#options.readTimeoutMs, server.send(["PING"])).catch((error) => {
+        if (!(error instanceof TimeoutError) || this.#servers.get(address) !== server) return;
         this.#servers.delete(address);
         server.destroy();
       });
@@ -162,14 +162,14 @@ export class ClusterConnection implements RedisPort {
     const ready = (): string[] => [...this.#servers.keys()].filter((at) => this.#servers.get(at)!.isReady);
     if (ready().length === 0) {
       const roots = this.#options.roots.map((address) => this.#serverAt(address).opened);
-      await within(this.#options.connectTimeoutMs, Promise.any(roots)).catch(() => undefined);
+      await withTimeout(this.#options.connectTimeoutMs, Promise.any(roots)).catch(() => undefined);
     }
     const views: string[] = [];
     const asked = ready();
     const agreed = Promise.withResolvers<void>();
     const answers = asked.map(async (address) => {
       const reply = this.#servers.get(address)!.send(["CLUSTER", "SLOTS"]);
-      const view = viewIn((await within(this.#options.readTimeoutMs, reply)) as SlotRange[], address);
+      const view = viewIn((await withTimeout(this.#options.readTimeoutMs, reply)) as SlotRange[], address);
       views.push(view);
       if (views.filter((other) => other === view).length > asked.length / 2) agreed.resolve();
     });

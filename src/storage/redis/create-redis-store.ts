@@ -4,7 +4,7 @@ import type { StoreDeps } from "../define-store.ts";
 import { checkEngine } from "./check-engine.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
-import { type RedisStanding, RedisStore } from "./redis-store.ts";
+import { type RedisStats, RedisStore } from "./redis-store.ts";
 
 /** Seconds: from the same machine to an engine in trouble. */
 const roundTripBuckets = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
@@ -54,7 +54,7 @@ export function createRedisStore(config: RedisStoreConfig, deps: StoreDeps): Red
       roundTrips.observe(milliseconds / 1000);
     },
   });
-  const read = (what: keyof RedisStanding) => () => store.standing[what];
+  const read = (what: keyof RedisStats) => () => store.standing[what];
   metrics.gauge("chihaya_redis_connected_workers", "Workers that reach the engine", () =>
     store.readiness === true ? 1 : 0,
   );

@@ -1,5 +1,5 @@
 import { installRemedy } from "../../lib/install-remedy.ts";
-import { within } from "../../lib/with-timeout.ts";
+import { withTimeout } from "../../lib/with-timeout.ts";
 import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
 import { type RedisStoreConfig, readBroker, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
@@ -177,7 +177,7 @@ async function asksPassword(library: Library, config: RedisStoreConfig, url: str
   client.on("error", () => undefined); // the caller's own connection has the same
   try {
     await client.connect();
-    await within(config.readTimeout * 1000, client.sendCommand(["PING"]));
+    await withTimeout(config.readTimeout * 1000, client.sendCommand(["PING"]));
     return false;
   } catch (error) {
     if ((error as Error).message.startsWith("NOAUTH")) return true;
@@ -214,7 +214,7 @@ class ClientPort implements RedisPort {
     this.#connecting.catch(() => undefined);
     const { broker, connectTimeout } = this.#config;
     const late = `no connection to ${broker.map(withoutSecrets).join(", ")}`;
-    await within(connectTimeout * 1000, this.#connecting, late);
+    await withTimeout(connectTimeout * 1000, this.#connecting, late);
   }
 
   send(_: Buffer, args: readonly RedisArgument[]): Promise<unknown> {
@@ -223,7 +223,7 @@ class ClientPort implements RedisPort {
 
   masters(): RedisNode[] {
     const { send } = this.#connection;
-    return [{ send: (args) => within(this.#config.readTimeout * 1000, send(args)) }];
+    return [{ send: (args) => withTimeout(this.#config.readTimeout * 1000, send(args)) }];
   }
 
   /** Behind sentinels it is they who say where a primary is that answers. */

@@ -5,7 +5,7 @@ import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, peerIdLength, toHex } from "../../bittorrent/info-hash.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Clock, Random } from "../../lib/clock.ts";
-import { LateError, within } from "../../lib/with-timeout.ts";
+import { TimeoutError, withTimeout } from "../../lib/with-timeout.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
@@ -32,7 +32,7 @@ export const storageUnavailable: ClientError = new ClientError(
 const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
 
 /** How a store stands with its engine; the last three only go up. */
-export interface RedisStanding {
+export interface RedisStats {
   /** Announces and scraped torrents that wait for the engine. */
   waiting: number;
   /** Announces that the engine has not heard of and is told when it is back. */
@@ -182,7 +182,7 @@ export class RedisStore implements PeerStore {
     return this.#config.onFailure === "serve";
   }
 
-  get standing(): RedisStanding {
+  get standing(): RedisStats {
     return {
       waiting: this.#waiting,
       backlog: this.#backlog.size,
@@ -527,7 +527,7 @@ export class RedisStore implements PeerStore {
 
   /** Sends a batch whose responses nobody waits for. */
   async #deliver(batch: Batch): Promise<void> {
-    await within(this.#config.readTimeout * 1000, this.#exchange(batch));
+    await withTimeout(this.#config.readTimeout * 1000, this.#exchange(batch));
   }
 
   /** Runs a script; the engine is given its text where it does not know it (any more). */
@@ -649,7 +649,7 @@ export class RedisStore implements PeerStore {
       this.#options.onChange?.(undefined);
     } catch (error) {
       if (!this.#port) return;
-      if (error instanceof LateError) this.#port.renew();
+      if (error instanceof TimeoutError) this.#port.renew();
       const { message } = error as Error;
       if (this.#gone !== undefined) this.#gone = message;
       else if (this.#gap !== undefined) this.#gap = message;
@@ -682,7 +682,7 @@ export class RedisStore implements PeerStore {
         await checkPermissions(this.#openPort(), this.#keyOf(infoHash), error as Error);
       }
     };
-    await within(readTimeout * 1000, waiting());
+    await withTimeout(readTimeout * 1000, waiting());
   }
 
   async #compareClocks(node: RedisNode, most: number): Promise<void> {
