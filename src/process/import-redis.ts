@@ -1,9 +1,10 @@
 import { randomInt } from "node:crypto";
 import { createRandom } from "../lib/clock.ts";
+import { type RecordBatch, replayAll } from "../storage/records.ts";
 import { checkEngine } from "../storage/redis/check-engine.ts";
 import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import { createNodeRedisPort } from "../storage/redis/node-redis-port.ts";
-import { type PastAnnounce, readChihaya } from "../storage/redis/read-chihaya.ts";
+import { type ReadOptions, readChihaya } from "../storage/redis/read-chihaya.ts";
 import { RedisStore } from "../storage/redis/redis-store.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
 
@@ -43,30 +44,23 @@ export async function importFromChihaya(
     createPort: async (ofConfig, onPortError) =>
       checkEngine(await createNodeRedisPort(ofConfig, onPortError), () => undefined),
   });
-  const report: ImportReport = { imported: 0, expired: 0, refused: 0 };
   let timeless = 0;
-  const onBadKey = (key: string): void => onSkipped(`the key ${key} is no hash and was left out`);
-  async function* living(): AsyncGenerator<PastAnnounce> {
-    for (const node of await source.masters()) {
-      for await (const { request, unixSeconds } of readChihaya(node, onBadKey)) {
-        if (Number.isNaN(unixSeconds)) timeless++;
-        else if (unixSeconds <= clock.unixSeconds - config.peerLifetime) report.expired++;
-        else {
-          report.imported++;
-          yield { request, unixSeconds: Math.min(unixSeconds, clock.unixSeconds) };
-        }
-      }
-    }
-    if (timeless > 0) onSkipped(`${timeless} peers have no time of an announce and were left out`);
+  const options: ReadOptions = {
+    unixSeconds: () => clock.unixSeconds,
+    onBadKey: (key) => onSkipped(`the key ${key} is no hash and was left out`),
+    onTimeless: () => timeless++,
+  };
+  async function* batches(): AsyncGenerator<RecordBatch> {
+    for (const node of await source.masters()) yield* readChihaya(node, options);
   }
   try {
     await source.connect().catch((cause: Error) => {
       throw new Error(`cannot read Chihaya's engine: ${lastError || cause.message}`, { cause });
     });
     await store.start();
-    await store.replay(living());
-    const { refused } = store.standing;
-    return { ...report, imported: report.imported - refused, refused };
+    const { taken, expired, refused } = await replayAll(store.records, batches());
+    if (timeless > 0) onSkipped(`${timeless} peers have no time of an announce and were left out`);
+    return { imported: taken, expired, refused };
   } finally {
     store.stop();
     source.close();

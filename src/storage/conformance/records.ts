@@ -65,7 +65,11 @@ async function exported(tester: StoreTester): Promise<Contents> {
 }
 
 /** A record as another store would give it: seen just now, a leecher. */
-function peerRecord(infoHash: Uint8Array, peer: TestPeer, changes: Partial<PeerRecord> = {}): PeerRecord {
+export function peerRecord(
+  infoHash: Uint8Array,
+  peer: TestPeer,
+  changes: Partial<PeerRecord> = {},
+): PeerRecord {
   const address = new Address();
   address.copyFrom(peer.address);
   const flags = { seeder: false, partial: false, snatched: false };

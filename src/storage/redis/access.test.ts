@@ -99,7 +99,8 @@ describe("access to the engine", { skip: withoutRedis }, () => {
       await port.connect();
       const [node] = await port.masters();
       const found: number[] = [];
-      for await (const { request } of readChihaya(node!, assert.fail)) found.push(request.port);
+      const options = { unixSeconds: () => 1_700_000_000, onBadKey: assert.fail, onTimeless: assert.fail };
+      for await (const { peers } of readChihaya(node!, options)) found.push(...peers.map(({ port }) => port));
       assert.deepEqual(found, [0x4142]);
     } finally {
       port.close();

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
-import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import { copy20, toHex } from "../../bittorrent/info-hash.ts";
+import { toHex } from "../../bittorrent/info-hash.ts";
 import { createRandom } from "../../lib/clock.ts";
+import { peerRecord } from "../conformance/records.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import type { RedisPort } from "./redis-port.ts";
@@ -152,7 +152,8 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
       assert.equal((await tester.scrapeOne(testInfoHash(2), 4)).incomplete, 1);
       assert.deepEqual([heard.filter((line) => line === named).length, store.standing.backlog], [1, 0]);
       await port.send(key, ["SET", key, "x"]);
-      await store.replay(past([bad, testInfoHash(2)]));
+      const peers = [bad, testInfoHash(2)].map((torrent) => peerRecord(torrent, testPeer(4, 9)));
+      await store.records.replay({ peers });
       assert.equal((await tester.scrapeOne(bad, 4)).incomplete, 1);
       assert.equal((await tester.scrapeOne(testInfoHash(2), 4)).incomplete, 2);
     }));
@@ -166,14 +167,3 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
       assert.deepEqual([store.standing.refused, heard], [1, []]);
     }));
 });
-
-async function* past(torrents: readonly Uint8Array[]) {
-  for (const torrent of torrents) {
-    const request = new AnnounceRequest();
-    copy20(torrent, 0, request.infoHash);
-    request.address.copyFrom(testPeer(4, 9).address);
-    request.port = 9;
-    request.left = 1n;
-    yield { request, unixSeconds: 1_700_000_000 };
-  }
-}

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
-import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { createRandom } from "../../lib/clock.ts";
+import { peerRecord } from "../conformance/records.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import { checkEngine } from "./check-engine.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
@@ -61,7 +61,10 @@ describe("clocks of trackers and Redis", { skip: withoutRedis }, () => {
         await wrong.store.start();
         assert.match(`${wrong.store.readiness}`, new RegExp(`\\d+ s ${where}.* max_clock_skew is 600s`));
         await assert.rejects(wrong.tester.announce(torrent, testPeer(4, 2)), storageUnavailable);
-        await assert.rejects(wrong.store.replay(nobody()), /max_clock_skew/);
+        const peers = [peerRecord(torrent, testPeer(4, 9))];
+        const torrents = [{ infoHash: torrent, snatches: 9 }];
+        await assert.rejects(wrong.store.records.replay({ peers }), /max_clock_skew/);
+        await assert.rejects(wrong.store.records.replay({ torrents }), /max_clock_skew/);
         assert.equal((await right.tester.scrapeOne(torrent, 4)).incomplete, 1);
         wrong.tester.advance(-ahead);
         await untilReady(wrong.store);
@@ -116,12 +119,3 @@ describe("clocks of trackers and Redis", { skip: withoutRedis }, () => {
     }
   });
 });
-
-async function* nobody() {
-  const request = new AnnounceRequest();
-  request.infoHash.set(torrent);
-  request.address.copyFrom(testPeer(4, 9).address);
-  request.port = 9;
-  request.left = 1n;
-  yield { request, unixSeconds: Math.floor(Date.now() / 1000) };
-}

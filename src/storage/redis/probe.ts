@@ -32,7 +32,7 @@ export function createProbe(infoHash: Uint8Array, peerIds: boolean): Batch {
 }
 
 /** A response for an announce that nobody waits for. */
-export function createNobody(): AnnounceResponse {
+function createNobody(): AnnounceResponse {
   return new AnnounceResponse(new PeerList(4, new Uint8Array(0)), new PeerList(6, new Uint8Array(0)));
 }
 

@@ -1,42 +1,59 @@
-import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
+import { Address } from "../../ip/address.ts";
+import type { PeerRecord } from "../records.ts";
 import type { RedisNode } from "./redis-port.ts";
 
-/** A peer as an announce of the past; `request` is reused for the next. */
-export interface PastAnnounce {
-  request: AnnounceRequest;
-  /** NaN where Chihaya's key holds no time. */
-  unixSeconds: number;
+/** Peers that {@link readChihaya} gathers in one batch. */
+const batchPeers = 1000;
+
+/** What {@link readChihaya} needs beside Redis. */
+export interface ReadOptions {
+  /** The time now, from which ages are counted. */
+  unixSeconds(): number;
+  /** Hears of each key that cannot be read for its type. */
+  onBadKey(key: string): void;
+  /** Hears of each peer without a time, which is left out. */
+  onTimeless(): void;
 }
 
 /**
  * Reads the peers that Chihaya's own store has left in Redis, hash by hash in small steps, and changes nothing there.
- * What is no peer is left out, and so is a key of another type.
+ * What is no peer is left out, and so is a key of another type. A time of the future counts as now.
  *
  *     IPv4, IPv6         hashes: a field for each swarm, which is the name of its key
  *     IPv4_S_<40 hex>    hash of a swarm's seeders (L: leechers): peer -> nanoseconds of its last announce
  *     peer               peer id 20 | port u16 | address 4 or 16
  *
  * Source: Chihaya storage/redis/peer_store.go.
- * @param onBadKey  hears of each key that cannot be read for its type
  * @throws Error that names the key, where Redis does not answer
  */
 export async function* readChihaya(
   node: RedisNode,
-  onBadKey: (key: string) => void,
-): AsyncGenerator<PastAnnounce> {
-  const request = new AnnounceRequest();
+  options: ReadOptions,
+): AsyncGenerator<{ peers: PeerRecord[] }> {
+  let peers: PeerRecord[] = [];
   for (const group of ["IPv4", "IPv6"]) {
-    for await (const [name] of fieldsOf(node, group, onBadKey)) {
+    for await (const [name] of fieldsOf(node, group, options.onBadKey)) {
       const swarm = /^IPv[46]_([SL])_([0-9a-f]{40})$/i.exec(name.toString("latin1"));
       if (!swarm) continue;
-      request.infoHash.set(Buffer.from(swarm[2]!, "hex"));
-      request.left = swarm[1] === "S" ? 0n : 1n;
-      for await (const [peer, time] of fieldsOf(node, name, onBadKey)) {
-        if (readPeer(peer, request)) yield { request, unixSeconds: secondsOf(time) };
+      const infoHash = Buffer.from(swarm[2]!, "hex");
+      for await (const [peer, time] of fieldsOf(node, name, options.onBadKey)) {
+        const record = readPeer(infoHash, peer, swarm[1]!.toUpperCase() === "S");
+        if (record === undefined) continue;
+        const announced = secondsOf(time);
+        if (Number.isNaN(announced)) {
+          options.onTimeless();
+          continue;
+        }
+        record.age = Math.max(0, options.unixSeconds() - announced);
+        peers.push(record);
+        if (peers.length < batchPeers) continue;
+        yield { peers };
+        peers = [];
       }
     }
   }
+  if (peers.length > 0) yield { peers };
 }
 
 function secondsOf(time: Buffer): number {
@@ -44,14 +61,17 @@ function secondsOf(time: Buffer): number {
   return /^\d{1,19}$/.test(text) ? Math.floor(Number(text) / 1e9) : Number.NaN;
 }
 
-function readPeer(peer: Buffer, request: AnnounceRequest): boolean {
+/** @returns a record without its age, or undefined where the field holds no peer */
+function readPeer(infoHash: Uint8Array, peer: Buffer, seeder: boolean): PeerRecord | undefined {
   const at = peerIdLength + 2;
   const length = peer.length - at;
-  if (length !== 4 && length !== 16) return false;
-  request.peerId.set(peer.subarray(0, peerIdLength));
-  request.port = peer.readUInt16BE(peerIdLength);
-  request.address.set(length === 4 ? 4 : 6, peer, at);
-  return request.port > 0 && request.address.isUsable();
+  if (length !== 4 && length !== 16) return undefined;
+  const peerId = peer.subarray(0, peerIdLength);
+  const port = peer.readUInt16BE(peerIdLength);
+  const address = new Address();
+  address.set(length === 4 ? 4 : 6, peer, at);
+  if (port === 0 || !address.isUsable()) return undefined;
+  return { infoHash, address, port, peerId, seeder, partial: false, snatched: false, age: 0 };
 }
 
 /** The fields of a hash; one that is written to meanwhile may come twice. */

@@ -38,10 +38,12 @@ return found
 
 /**
  * Raises the snatches of a torrent to what another store has counted. KEYS: the torrent's key. ARGV: unix seconds, peer
- * lifetime, snatches, secret bytes.
+ * lifetime, snatches, seconds that the clock may be ahead and behind, secret bytes.
  */
 export const snatchesScript: string = `${commonScript}
-now, lifetime, secret = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[4]
+now, lifetime, secret = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[6]
+local skew = skewOf(tonumber(ARGV[4]), tonumber(ARGV[5]))
+if skew then return skew end
 open(KEYS[1], call('HGET', KEYS[1], 'm'))
 local snatches = tonumber(ARGV[3])
 if snatches > M[1] then

@@ -11,7 +11,7 @@ import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from ".
 import { Backlog } from "./backlog.ts";
 import { Batch, type BatchEntry, emptyReply, SizeHints, secretLength } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
-import { checkPermissions, createNobody, createProbe, skewOf } from "./probe.ts";
+import { checkPermissions, createProbe, skewOf } from "./probe.ts";
 import { cellScript, snatchesScript } from "./record-scripts.ts";
 import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
@@ -337,18 +337,20 @@ export class RedisStore implements PeerStore {
   #createRecords(): RedisRecords {
     const { clock } = this.#options;
     const { peerIds } = this.#config;
+    const inTime = <T>(work: Promise<T>): Promise<T> => withTimeout(this.#config.readTimeout * 1000, work);
     return new RedisRecords({
       clock,
       prefix: this.#prefix,
       peerIds,
       peerLifetime: () => this.#config.peerLifetime,
-      masters: () => this.#openPort().masters(),
+      masters: async () =>
+        (await this.#openPort().masters()).map((node) => ({ send: (args) => inTime(node.send(args)) })),
       isCluster: () => this.#openPort().isCluster,
-      send: async (key, args) => this.#openPort().send(key, args),
+      send: async (key, args) => inTime(this.#openPort().send(key, args)),
       readCell: async (key, cells, cell) => {
         const args = [peerIds ? peerIdLength : 0, cells, cell].map(String);
         try {
-          return (await this.#run(readingCell, key, [key], args)) as (number | Buffer)[];
+          return (await inTime(this.#run(readingCell, key, [key], args))) as (number | Buffer)[];
         } catch (error) {
           if (!isOfKey(error)) throw error;
           return []; // the next announce of the torrent deletes the key
@@ -356,11 +358,13 @@ export class RedisStore implements PeerStore {
       },
       raiseSnatches: async (key, snatches) => {
         const { peerLifetime } = this.#config;
-        const numbers = [clock.unixSeconds, peerLifetime, snatches].map(String);
+        const { mostAhead, mostBehind } = this.#allowedSkew();
+        const numbers = [clock.unixSeconds, peerLifetime, snatches, mostAhead, mostBehind].map(String);
         try {
-          await this.#run(raisingSnatches, key, [key], [...numbers, this.#secret]);
+          await inTime(this.#run(raisingSnatches, key, [key], [...numbers, this.#secret]));
         } catch (error) {
-          if (!isFull(error) && !isOfKey(error)) throw error;
+          const explained = this.#explain(error as Error);
+          if (!isFull(explained) && !isOfKey(explained)) throw explained;
         }
       },
       deliver: async (batch) => {
@@ -694,30 +698,6 @@ export class RedisStore implements PeerStore {
       if (!isForbidden(error)) throw error;
       this.#canReadTime = false;
     }
-  }
-
-  /**
-   * Takes announces of the past, such as another store's, unless the engine knows something newer of their peers.
-   * @param announces  each `request` is read before the next is asked for; `unixSeconds` is when it came
-   * @throws Error where the engine does not answer; some have been taken then, and can be given again
-   */
-  async replay(announces: AsyncIterable<{ request: AnnounceRequest; unixSeconds: number }>): Promise<void> {
-    const { peerIds } = this.#config;
-    const nobody = createNobody();
-    let batch = new Batch(peerIds, 8192);
-    const send = async (): Promise<void> => {
-      if (batch.entries.length > 0) await this.#deliver(batch);
-      batch = new Batch(peerIds, 8192);
-    };
-    for await (const { request, unixSeconds } of announces) {
-      const single = new Batch(peerIds, 128);
-      single.addAnnounce(request, nobody, Step.apply);
-      const [first] = batch.entries;
-      const isOther = first !== undefined && !batch.infoHash(first).equals(request.infoHash);
-      if (batch.entries.length >= maxBatch || (isOther && this.#port?.isCluster)) await send();
-      batch.addReplay(single.recordOf(single.entries[0]!, unixSeconds));
-    }
-    await send();
   }
 
   /** Sends the backlog in the order of its announces; what comes meanwhile still goes there. */

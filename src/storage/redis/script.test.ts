@@ -5,6 +5,7 @@ import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { copy20 } from "../../bittorrent/info-hash.ts";
 import { createRandom } from "../../lib/clock.ts";
+import { peerRecord } from "../conformance/records.ts";
 import {
   type ConformanceEnvironment,
   StoreTester,
@@ -12,11 +13,12 @@ import {
   testInfoHash,
   testPeer,
 } from "../conformance/store-tester.ts";
+import { Batch, secretLength } from "./batch.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import type { RedisPort } from "./redis-port.ts";
 import { RedisStore } from "./redis-store.ts";
-import { layoutVersion, metaLength, pageTarget } from "./script.ts";
+import { announceScript, layoutVersion, metaLength, pageTarget } from "./script.ts";
 
 const torrent = testInfoHash(1);
 
@@ -76,20 +78,14 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
     await server.stop();
   });
 
-  async function* past(peer: TestPeer, secondsAgo: number, infoHash = torrent) {
-    const request = new AnnounceRequest();
-    copy20(infoHash, 0, request.infoHash);
-    request.address.copyFrom(peer.address);
-    request.port = peer.port;
-    request.left = 1n;
-    yield { request, unixSeconds: environment.clock.unixSeconds - secondsAgo };
-  }
+  const replay = async (peer: TestPeer, age: number, infoHash = torrent): Promise<unknown> =>
+    store.records.replay({ peers: [peerRecord(infoHash, peer, { age })] });
 
   test("a peer of a replay expires a lifetime after its own announce", async () => {
     const alone = testInfoHash(2);
     await tester.announce(torrent, testPeer(4, 1));
-    await store.replay(past(testPeer(4, 2), 1700));
-    await store.replay(past(testPeer(4, 2), 1700, alone));
+    await replay(testPeer(4, 2), 1700);
+    await replay(testPeer(4, 2), 1700, alone);
     assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 2);
     tester.advance(101);
     assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 1);
@@ -99,7 +95,16 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
   });
 
   test("an announce of the future that is replayed counts as one of now", async () => {
-    await store.replay(past(testPeer(4, 2), -100_000));
+    const request = new AnnounceRequest();
+    copy20(torrent, 0, request.infoHash);
+    request.address.copyFrom(testPeer(4, 2).address);
+    request.port = testPeer(4, 2).port;
+    request.left = 1n;
+    const batch = new Batch(false);
+    batch.addPast(request, environment.clock.unixSeconds + 100_000, false);
+    const head = { gcInterval: 60, seed: 1, secret: Buffer.alloc(secretLength), mostAhead: 0, mostBehind: 0 };
+    const bytes = batch.seal({ ...head, clock: environment.clock, peerLifetime: environment.peerLifetime });
+    await port.send(bytes, ["EVAL", announceScript, "0", bytes, `test:${layoutVersion}:`]);
     assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, 1);
     tester.advance(environment.peerLifetime + 1);
     assert.equal((await tester.announce(torrent, testPeer(4, 1))).incomplete, 1);

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
-import { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { createRandom } from "../../lib/clock.ts";
+import { peerRecord } from "../conformance/records.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
 import { batchHeadLength } from "./batch.ts";
 import type { RedisStoreConfig } from "./config.ts";
@@ -236,20 +236,25 @@ test("a hand-over that the engine does not answer is done again", async (t) => {
   store.stop();
 });
 
-test("a replay that the engine does not answer ends", async (t) => {
+test("a replay or a walk that Redis does not answer ends", async (t) => {
   const bench = new Bench(t);
   await bench.store.start();
   bench.answer = () => never;
-  const request = new AnnounceRequest();
-  const replay = bench.store.replay(
-    (async function* () {
-      yield { request, unixSeconds: bench.environment.clock.unixSeconds };
-    })(),
-  );
-  const ended = assert.rejects(replay, /no answer in time/);
-  await bench.wait(0);
-  await bench.wait(2000);
-  await ended;
+  const { records } = bench.store;
+  const torrents = [{ infoHash: torrent, snatches: 1 }];
+  const peers = [peerRecord(torrent, testPeer(4, 1))];
+  for (const work of [
+    () => records.replay({ peers }),
+    () => records.replay({ torrents }),
+    () => records.torrents(),
+    () => records.peers(torrent),
+    () => records.export(),
+  ]) {
+    const ended = assert.rejects(work, /no answer in time/);
+    await bench.wait(0);
+    await bench.wait(2000);
+    await ended;
+  }
   bench.store.stop();
 });
 
