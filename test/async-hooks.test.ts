@@ -67,7 +67,7 @@ async function startHttp(_t: TestContext, settings: Settings): Promise<Driver> {
   let handler!: StreamHandler<unknown>;
   const listen = (options: { handler: unknown }) => {
     handler = options.handler as StreamHandler<unknown>;
-    return Promise.resolve({ port: 1, setTls() {}, close: () => Promise.resolve() });
+    return Promise.resolve({ port: 1, prepareTls: () => () => undefined, close: () => Promise.resolve() });
   };
   const server = createHttpServer({ listen: [{ host: "127.0.0.1", port: 0 }] }, settings, listen);
   await server.frontend.start();

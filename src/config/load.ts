@@ -1,7 +1,7 @@
 import { isAbsolute } from "node:path";
 import { cannotRead } from "../lib/file-errors.ts";
 import { readText } from "../lib/read-text.ts";
-import { Reader } from "../options/index.ts";
+import { type AnyBlock, Reader } from "../options/index.ts";
 import { checkStart } from "./check-start.ts";
 import { checkTogether } from "./checks.ts";
 import type { Config } from "./config.ts";
@@ -12,7 +12,9 @@ import { migrate } from "./legacy-keys.ts";
 import { checkModules, locateModules } from "./modules.ts";
 import { leaves, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
+import { restartMarks } from "./restart-marks.ts";
 import { schema } from "./schema.ts";
+import type { RestartMark } from "./settle.ts";
 import { expandPath } from "./source.ts";
 import { emptyMapping, find, locate, type Plain, type Tree, type TreeMapping, toPlain } from "./tree.ts";
 
@@ -28,7 +30,7 @@ export interface LoadOptions {
 
 /** A configuration that can be used, or all that is wrong with it. */
 export type LoadResult =
-  | { ok: true; config: Config; document: Plain; warnings: Diagnostic[] }
+  | { ok: true; config: Config; document: Plain; warnings: Diagnostic[]; restartMarks: RestartMark[] }
   | { ok: false; errors: Diagnostic[]; warnings: Diagnostic[] };
 
 /** A configuration on its way; without `config` something is wrong with it. */
@@ -37,6 +39,8 @@ interface Loading {
   root?: TreeMapping;
   document?: Plain;
   config?: Config | undefined;
+  /** Descriptions of the options of what comes from modules, by the block that names the module. */
+  modules?: ReadonlyMap<unknown, AnyBlock>;
 }
 
 /**
@@ -54,18 +58,18 @@ export async function loadConfigAndModules(options: LoadOptions): Promise<LoadRe
   const loading = load(options);
   const { config, root, diagnostics } = loading;
   if (config && root) {
-    await checkModules(config, root, diagnostics);
+    loading.modules = await checkModules(config, root, diagnostics);
     if (!diagnostics.hasErrors) await checkStart(config, root, diagnostics);
   }
   return finish(loading);
 }
 
-function finish({ diagnostics, document, config }: Loading): LoadResult {
+function finish({ diagnostics, document, config, modules }: Loading): LoadResult {
   const warnings = diagnostics.list("warning");
   if (config === undefined || document === undefined || diagnostics.hasErrors) {
     return { ok: false, errors: diagnostics.list("error"), warnings };
   }
-  return { ok: true, config, document, warnings };
+  return { ok: true, config, document, warnings, restartMarks: restartMarks(config, modules) };
 }
 
 function load({ file, env, set = [], now = Date.now() }: LoadOptions): Loading {

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { checkOptions } from "../middleware/define-hook.ts";
-import { Block } from "../options/index.ts";
+import { type AnyBlock, Block } from "../options/index.ts";
 import { issuePath } from "../options/schema.ts";
 import type { Config } from "./config.ts";
 import { checkNeeds } from "./definition-checks.ts";
@@ -39,12 +39,14 @@ export function locateModules(config: Config, root: TreeMapping, file: string): 
 /**
  * Has each module check the options it is given; reports what it says with its place. Options that are described by our
  * own vocabulary are read as those of the built-ins are.
+ * @returns the descriptions of these, by the block that names the module
  */
 export async function checkModules(
   config: Config,
   root: TreeMapping,
   diagnostics: Diagnostics,
-): Promise<void> {
+): Promise<ReadonlyMap<unknown, AnyBlock>> {
+  const blocks = new Map<unknown, AnyBlock>();
   for (const { use, path, optionsKey, define } of modulesOf(config)) {
     const report = (at: Path, message: string, isKey = false) =>
       diagnostics.error(locate(root, at, isKey), at, message);
@@ -57,7 +59,10 @@ export async function checkModules(
         ? own.validate(given && toPlain(given), "yaml")
         : await checkOptions(definition, use[optionsKey]);
       if (result.issues === undefined) {
-        if (own) use[optionsKey] = result.value;
+        if (own) {
+          use[optionsKey] = result.value;
+          blocks.set(use, own);
+        }
         const needs = { error: report, warning: warn };
         checkNeeds(definition, result.value, path, optionsKey, use.module, needs);
       }
@@ -67,6 +72,7 @@ export async function checkModules(
       report([...path, "module"], (error as Error).message);
     }
   }
+  return blocks;
 }
 
 function* modulesOf({ storage, preHooks, postHooks }: Config): Generator<FoundModule> {

@@ -51,6 +51,10 @@ export class UseValue<T> extends Value<T> {
     this.ofModule = new Block({ ...options.module, [optionsKey]: raw.optional() });
   }
 
+  get optionsKey(): "options" | "config" {
+    return this.#options.optionsKey;
+  }
+
   get definitions(): readonly Usable[] {
     return this.#options.definitions;
   }

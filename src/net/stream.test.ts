@@ -368,8 +368,8 @@ for (const { name, open, skip } of await listEngines()) {
       const old = dialTls({ minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" });
       await once(old, "error");
 
-      assert.throws(() => listener.setTls({ cert: "nonsense", key: first.key }));
-      listener.setTls(second);
+      assert.throws(() => listener.prepareTls({ cert: "nonsense", key: first.key }));
+      listener.prepareTls(second)();
       const later = dialTls({});
       await once(later, "secureConnect");
       assert.equal(later.getPeerCertificate().subject.CN, "second.test");

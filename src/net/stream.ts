@@ -43,8 +43,11 @@ export interface Connection {
 /** A bound TCP address. */
 export interface StreamListener {
   readonly port: number;
-  /** Replaces certificate and key for new connections; only where the listener has TLS. */
-  setTls(tls: TlsFiles): void;
+  /**
+   * Checks certificate and key, and throws where they cannot be used, or where the listener has no TLS.
+   * @returns what replaces those for new connections; it cannot fail
+   */
+  prepareTls(tls: TlsFiles): () => void;
   /** Stops accepting; open connections stay. Idempotent. */
   close(): Promise<void>;
 }

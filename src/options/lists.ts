@@ -93,7 +93,8 @@ export function sources(options: Pick<FileFacts, "whenMissing"> & Marks = {}): V
 /** Describes addresses to listen on; see {@link parseAddresses}. */
 export function addresses(marks: Marks = {}): Value<readonly ListenAddress[]> {
   const expected = 'an address such as "0.0.0.0:6969", or a list of them';
-  return listOf(expected, { kind: "address, or list", json, ...marks }, (items, refuse) => {
+  const facts: Facts = { kind: "address, or list", json, open: "port", ...marks };
+  return listOf(expected, facts, (items, refuse) => {
     if (items.length > 0 && items.every(isAddress)) return items;
     return areTexts(items, expected, refuse) ? parseAddresses(items, refuse) : undefined;
   });

@@ -42,6 +42,11 @@ export interface Facts {
   readonly json: Readonly<Record<string, unknown>>;
   /** Whether a change needs a restart. */
   readonly restart?: boolean;
+  /**
+   * What leaves the choice to the tracker: a port that is 0, or an empty value. A reload that leaves it open keeps what the
+   * tracker has chosen.
+   */
+  readonly open?: "port" | "empty";
   /** Whether it is masked where it would be shown. It can be read from a file too, named by the same key with `_file`. */
   readonly secret?: boolean;
   /** Where only a part of it is secret: masks that part. */
@@ -51,7 +56,7 @@ export interface Facts {
 }
 
 /** The marks that whoever describes a key may give to its value. */
-export type Marks = Pick<Facts, "restart" | "secret" | "mask">;
+export type Marks = Pick<Facts, "restart" | "open" | "secret" | "mask">;
 
 /** What a check of the configuration says about files that a value names. */
 export interface FileFacts {

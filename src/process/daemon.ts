@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
 import type { LoadOptions, LoadResult } from "../config/load.ts";
 import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
+import { settle } from "../config/settle.ts";
 import { createRandom } from "../lib/clock.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
 import { openLogOutput, registerLogMetrics } from "../observability/log-output.ts";
@@ -134,22 +135,11 @@ async function createHost(
   if (workers > 1) {
     return new Supervisor({ ...parts, store: await createSharedStore(storage, parts) }, workers);
   }
-  return new LocalHost({ ...parts, began: config, store: await createStore(storage, parts) }, network);
+  return new LocalHost({ ...parts, store: await createStore(storage, parts) }, network);
 }
-
-/** Settings of the process as a whole, which a reload cannot change. */
-const restartSettings = [
-  ["metrics_addr", "metricsListen"],
-  ["profiling", "profiling"],
-  ["profiling_hosts", "profilingHosts"],
-  ["workers", "workers"],
-  ["network", "network"],
-] as const;
 
 class Daemon {
   readonly #options: DaemonOptions;
-  /** What it was started with: some of it stays until a restart. */
-  readonly #config: Config;
   readonly #logger: Logger;
   readonly #network: Network;
   readonly #clock: SystemClock;
@@ -157,7 +147,6 @@ class Daemon {
   readonly #servers: MetricsServer[];
   readonly #stopMetrics: () => void;
   readonly #stopped = Promise.withResolvers<number>();
-  #shutdownTimeout: number;
   /** `performance.now()` when the first signal to stop came. */
   #stoppingSince: number | undefined;
   #hasStarted = false;
@@ -168,8 +157,6 @@ class Daemon {
   constructor(options: DaemonOptions, config: Config, parts: DaemonParts) {
     const { clock, metrics, logger, network, host } = parts;
     this.#options = options;
-    this.#config = config;
-    this.#shutdownTimeout = config.shutdownTimeout;
     this.#clock = clock;
     this.#logger = logger;
     this.#network = network;
@@ -247,8 +234,9 @@ class Daemon {
   }
 
   async #stop(signal: NodeJS.Signals): Promise<void> {
-    this.#logger.info({ signal, deadline: this.#shutdownTimeout }, "stopping");
-    await this.#host.stop(this.#shutdownTimeout);
+    const { shutdownTimeout: deadline } = this.#host.config;
+    this.#logger.info({ signal, deadline }, "stopping");
+    await this.#host.stop(deadline);
     await this.#stopServers();
     this.#logger.info({}, "stopped");
     this.#stopped.resolve(0);
@@ -268,7 +256,8 @@ class Daemon {
       const loaded = await loadConfigInChildProcess(this.#options);
       if (!this.#host.isServing) return; // stopped meanwhile
       if (loaded.ok) {
-        const needsRestart = await this.#apply(loaded.config);
+        const { config, needsRestart } = settle(this.#host.config, loaded.config, loaded.restartMarks);
+        await this.#host.reload(config);
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
         this.#logger.info(fields, "configuration reloaded");
         logWarnings(this.#logger, loaded.warnings);
@@ -280,15 +269,5 @@ class Daemon {
     } catch (error) {
       logFailure(this.#logger, "configuration not reloaded", error);
     }
-  }
-
-  /** @returns the settings that differ from those in effect and need a restart */
-  async #apply(config: Config): Promise<string[]> {
-    const needsRestart = await this.#host.reload(config);
-    for (const [name, setting] of restartSettings) {
-      if (JSON.stringify(config[setting]) !== JSON.stringify(this.#config[setting])) needsRestart.push(name);
-    }
-    this.#shutdownTimeout = config.shutdownTimeout;
-    return needsRestart;
   }
 }

@@ -11,6 +11,8 @@ import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
 
 /** Where the tracker runs: in this thread, or in worker threads. */
 export interface Host {
+  /** What is running, with ports and keys that were chosen at the start. */
+  readonly config: Config;
   /** Starts it all or rejects. */
   start(): Promise<void>;
   /** The addresses that are answered on, as URLs. */
@@ -18,10 +20,9 @@ export interface Host {
   readonly isServing: boolean;
   readiness(): Promise<Record<string, ComponentState>>;
   /**
-   * Takes a new configuration, or rejects and changes nothing.
-   * @returns settings that need a restart
+   * Takes a configuration that has been settled with the running one, or rejects and changes nothing.
    */
-  reload(config: Config): Promise<string[]>;
+  reload(config: Config): Promise<void>;
   /** @param deadline  seconds for requests under way */
   stop(deadline: number): Promise<void>;
   scrape(): Promise<readonly FamilySnapshot[]>;
@@ -41,8 +42,6 @@ export interface HostParts {
 /** The parts of a host in one thread, which may be a worker. */
 interface LocalParts extends Omit<HostParts, "hub"> {
   hub: ShareHub;
-  /** What the tracker was started with, and the store made: what of it a reload cannot change stays. */
-  began: Config;
   /** Names the thread in the locks of shared memory. */
   owner: number;
 }
@@ -60,6 +59,7 @@ export async function openConfiguredNetwork(
 
 /** The tracker in this very thread. */
 export class LocalHost implements Host {
+  config: Config;
   readonly #parts: LocalParts;
   readonly #network: Network;
   #tracker: Tracker | undefined;
@@ -69,18 +69,18 @@ export class LocalHost implements Host {
   /** @param network  stays open, for others in this thread */
   constructor(parts: LocalParts, network: Network, shared = false) {
     this.#parts = parts;
+    this.config = parts.config;
     this.#network = network;
     this.#shared = shared;
   }
 
   async start(): Promise<void> {
-    const { config, began, store, clock, metrics, logger } = this.#parts;
-    const own = { began, network: this.#network, shared: this.#shared };
-    const settings = await this.#compose(config);
+    const { store, clock, metrics, logger } = this.#parts;
+    const own = { network: this.#network, shared: this.#shared };
+    const settings = await this.#compose(this.config);
     let tracker: Tracker;
     try {
       tracker = new Tracker(settings, { store, clock, metrics, logger, ...own });
-      this.#configureStore(config);
     } catch (error) {
       await stopUnused([...settings.preHooks, ...settings.postHooks]);
       throw error;
@@ -110,19 +110,14 @@ export class LocalHost implements Host {
     return { storage: { readyBut: `serving from local memory: ${store.readiness}` } };
   }
 
-  async reload(config: Config): Promise<string[]> {
+  async reload(config: Config): Promise<void> {
     const tracker = this.#tracker;
     if (!tracker) throw new Error("the tracker is not running");
-    const later = await this.#parts.hub.reload(async () => tracker.reload(await this.#compose(config)));
-    return [...later, ...this.#configureStore(config)];
-  }
-
-  /** @returns settings that need a restart */
-  #configureStore({ storage }: Config): string[] {
-    const { store, began } = this.#parts;
-    if (storage.name !== began.storage.name) return ["storage.name"];
-    const names = store.configure?.(storage.config) ?? [];
-    return names.map((name) => `storage.config.${name}`);
+    await this.#parts.hub.reload(async () => {
+      const takeOptions = this.#parts.store.prepare?.(config.storage.config);
+      await tracker.reload(await this.#compose(config), takeOptions);
+    });
+    this.config = config;
   }
 
   #compose(config: Config): Promise<TrackerSettings> {

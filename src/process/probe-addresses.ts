@@ -41,21 +41,3 @@ export async function probeAddresses(config: Config): Promise<Config> {
     udp: udp && { ...udp, listen: await claimAll(udp.listen, claimUdp) },
   };
 }
-
-/** Gives addresses whose port the system has chosen that port again. */
-export function withSameAddresses(config: Config, running: Config): Config {
-  const same = (next: readonly ListenAddress[], now: readonly ListenAddress[] = []) =>
-    next.map((address, i) =>
-      address.port === 0 && now[i]?.host === address.host ? { ...address, port: now[i].port } : address,
-    );
-  const { http, udp } = config;
-  return {
-    ...config,
-    http: http && {
-      ...http,
-      listen: same(http.listen, running.http?.listen),
-      listenTls: same(http.listenTls, running.http?.listenTls),
-    },
-    udp: udp && { ...udp, listen: same(udp.listen, running.udp?.listen) },
-  };
-}

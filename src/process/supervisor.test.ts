@@ -19,7 +19,7 @@ test("a worker that dies in the middle of a reload: its successor starts with wh
   });
   const { supervisor } = supervised;
   await supervisor.start();
-  const reloaded = supervisor.reload(load("announce_interval=7m"));
+  const reloaded = supervised.reload(load("announce_interval=7m"));
   await supervised.workers[1]!.terminate();
   await supervised.until("a worker died; starting another");
   t.mock.timers.tick(1000);
@@ -36,7 +36,7 @@ test("a configuration that a worker refuses changes nothing", async (t) => {
   await supervised.start(t);
   const config = load("announce_interval=7m");
   const broken = { ...config, http: { ...config.http!, announceRoutes: ["/:a/:a"] } };
-  await assert.rejects(supervised.supervisor.reload(broken), /:a/);
+  await assert.rejects(supervised.reload(broken), /:a/);
   for (let port = 1; port <= 8; port++) assert.match(await supervised.announce(t, port), /8:intervali1800e/);
 });
 
@@ -74,7 +74,7 @@ test("says what needs a restart", async (t) => {
   const supervised = new Supervised(2);
   await supervised.start(t);
   const config = load("storage.config.max_peers=5000", "udp.addr=127.0.0.1:1");
-  assert.deepEqual(await supervised.supervisor.reload(config), ["udp.addr", "storage.config.max_peers"]);
+  assert.deepEqual(await supervised.reload(config), ["udp.addr", "storage.config.max_peers"]);
 });
 
 test("does not start where somebody else has the address, and leaves no thread", async (t) => {

@@ -12,7 +12,7 @@ import type { SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { answerShare } from "../tracker/share-hub.ts";
 import type { Host, HostParts } from "./host.ts";
-import { probeAddresses, withSameAddresses } from "./probe-addresses.ts";
+import { probeAddresses } from "./probe-addresses.ts";
 import type { WorkerStart } from "./worker-messages.ts";
 import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
 
@@ -44,10 +44,8 @@ export class Supervisor implements Host, Profiler {
   #libc: Libc | undefined;
   /** What workers that are gone have counted. */
   #gone: readonly FamilySnapshot[] = [];
-  /** What the workers were told last. */
-  #config: Config;
-  /** What the first of them began with, and those that take their place do: ports that the system chose, a key that nobody set. */
-  #began: Config;
+  /** What the workers run with, and those that take their place. */
+  config: Config;
   /** What all workers find out at once is logged once. */
   readonly #shortages: RateLimitedLog;
   #owners = firstOwner;
@@ -62,13 +60,13 @@ export class Supervisor implements Host, Profiler {
       "chihaya_worker_restarts_total",
       "Worker threads that died and were replaced",
     );
-    this.#config = this.#began = parts.config;
+    this.config = parts.config;
   }
 
   async start(): Promise<void> {
-    this.#config = this.#began = await probeAddresses(withPrivateKey(this.#config));
+    this.config = await probeAddresses(withPrivateKey(this.config));
     // Loaded now: a worker may die of having no descriptors left. Where it cannot be, the workers do without as well.
-    if (this.#config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
+    if (this.config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
     for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn(i));
     try {
       await Promise.all(this.#members.map((member) => member.started));
@@ -101,42 +99,33 @@ export class Supervisor implements Host, Profiler {
     );
   }
 
-  async reload(config: Config): Promise<string[]> {
-    const before = this.#config;
+  async reload(config: Config): Promise<void> {
+    const before = this.config;
     // From now on also for a worker that takes the place of one that dies meanwhile: memory that hooks share may be
     // of another size than before, and then all must have the same.
-    const told = withSameAddresses(withPrivateKey(config, this.#began), this.#began);
-    // A frontend that is left out goes on until the restart, with what it was told last.
-    this.#config = { ...told, http: told.http ?? before.http, udp: told.udp ?? before.udp };
-    return this.#parts.hub.reload(async () => {
+    this.config = config;
+    await this.#parts.hub.reload(async () => {
       try {
-        return await this.#tellAll(told);
+        await this.#reloadAll(config);
       } catch (error) {
-        this.#config = before;
-        await this.#tellAll(before).catch(() => undefined);
+        this.config = before;
+        await this.#reloadAll(before).catch(() => undefined);
         throw error;
       }
     });
   }
 
-  /**
-   * Has all workers take a configuration, also those that come meanwhile. One that dies does not refuse it.
-   * @returns what they say needs a restart
-   */
-  async #tellAll(config: Config): Promise<string[]> {
-    const told = new Set<WorkerThread>();
-    let later: string[] = [];
+  /** Has all workers take a configuration, also those that come meanwhile. One that dies does not refuse it. */
+  async #reloadAll(config: Config): Promise<void> {
+    const asked = new Set<WorkerThread>();
     for (;;) {
-      const members = this.#members.filter((member) => !told.has(member));
-      if (members.length === 0) return later;
-      for (const member of members) told.add(member);
+      const members = this.#members.filter((member) => !asked.has(member));
+      if (members.length === 0) return;
+      for (const member of members) asked.add(member);
       const answers = await Promise.allSettled(
         members.map((member) => member.ask({ ask: "reload", config })),
       );
-      for (const answer of answers) {
-        if (answer.status === "rejected") throw answer.reason;
-        if (answer.value !== undefined) later = answer.value as string[];
-      }
+      for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
     }
   }
 
@@ -175,8 +164,7 @@ export class Supervisor implements Host, Profiler {
     const owner = this.#owners++;
     const descriptors = libc && createDescriptors();
     const start: WorkerStart = {
-      began: this.#began,
-      config: this.#config,
+      config: this.config,
       memory: store?.memory,
       owner,
       number: index + 1,
@@ -224,12 +212,9 @@ export class Supervisor implements Host, Profiler {
   }
 }
 
-/** Connection ids must be valid in all workers: where no key is set, they share the one that was made first. */
-function withPrivateKey(config: Config, before?: Config): Config {
+/** Connection ids must be valid in all workers: where no key is set, they share one. */
+function withPrivateKey(config: Config): Config {
   const { udp } = config;
   if (udp?.privateKey !== "") return config;
-  return {
-    ...config,
-    udp: { ...udp, privateKey: before?.udp?.privateKey ?? randomBytes(32).toString("hex") },
-  };
+  return { ...config, udp: { ...udp, privateKey: randomBytes(32).toString("hex") } };
 }

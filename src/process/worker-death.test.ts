@@ -92,7 +92,7 @@ for (const { name, skip } of await listEngines()) {
       await supervised.until("a worker died; starting another");
       t.mock.timers.tick(1000);
       await supervised.until("worker 2");
-      assert.deepEqual(await supervised.supervisor.reload(configure("announce_interval=7m")), []);
+      assert.deepEqual(await supervised.reload(configure("announce_interval=7m")), []);
       await supervised.untilReady();
       assert.equal(supervised.port, port);
       assert.match(await supervised.announce(t, 1), /8:intervali420e/);
@@ -104,7 +104,7 @@ for (const { name, skip } of await listEngines()) {
       await supervised.start(t);
       await supervised.workers[0]!.terminate();
       await supervised.until("a worker died; starting another");
-      await supervised.supervisor.reload(configure("announce_interval=7m"));
+      await supervised.reload(configure("announce_interval=7m"));
       t.mock.timers.tick(1000);
       await supervised.until("worker 2");
       await supervised.untilReady();
@@ -124,13 +124,13 @@ for (const { name, skip } of await listEngines()) {
       const moved = configure("announce_interval=7m", "http.addr=127.0.0.2:0", "udp.private_key=second");
       const config = { ...moved, storage: { name: "redis", config: { onFailure: "serve" } } };
       const later = ["http.addr", "udp.private_key", "storage.name"];
-      assert.deepEqual(await supervised.supervisor.reload(config), later);
+      assert.deepEqual(await supervised.reload(config), later);
       await replaceOnly(t, supervised);
       assert.deepEqual(supervised.supervisor.urls(), urls);
       const announce = createAnnounceRequest({ ...packet, connectionId });
       assert.equal((await udp.ask(announce)).action, "announce");
       assert.match(await supervised.announce(t, 2), /10:incompletei2e8:intervali420e/);
-      assert.deepEqual(await supervised.supervisor.reload(config), later);
+      assert.deepEqual(await supervised.reload(config), later);
     });
 
     test("a successor has the frontends that the dead one had, as they were told last", async (t) => {
@@ -142,17 +142,17 @@ for (const { name, skip } of await listEngines()) {
       await supervised.start(t);
       const { supervisor } = supervised;
       const urls = supervisor.urls();
-      assert.deepEqual(await supervisor.reload(configure("http.announce_routes=/x")), [
+      assert.deepEqual(await supervised.reload(configure("http.announce_routes=/x")), [
         "http.https_addr",
         "udp",
       ]);
       const swapped = { ...configure(), http: undefined };
-      assert.deepEqual(await supervisor.reload(swapped), ["http", "udp"]);
+      assert.deepEqual(await supervised.reload(swapped), ["http", "udp"]);
       await replaceOnly(t, supervised);
       assert.deepEqual(supervisor.urls(), urls);
       const client = new RawClient(t, supervised.port);
       assert.equal((await client.get(`/x?${announceQuery()}`)).status, 200);
-      assert.deepEqual(await supervisor.reload(swapped), ["http", "udp"]);
+      assert.deepEqual(await supervised.reload(swapped), ["http", "udp"]);
     });
 
     test("stops without waiting for its deadline, also while a worker is starting", async (t) => {

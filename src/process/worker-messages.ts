@@ -4,9 +4,7 @@ import type { ShareTell } from "../tracker/share-hub.ts";
 
 /** What a worker thread is started with. */
 export interface WorkerStart {
-  /** What the tracker was started with: what of it a reload cannot change is the same in all workers. */
-  began: Config;
-  /** What the workers were told last. */
+  /** What the workers run with. */
   config: Config;
   /** What the stores of all workers share, if anything. */
   memory: unknown;

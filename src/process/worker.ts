@@ -14,7 +14,7 @@ import type { Ask, Tell, WorkerStart } from "./worker-messages.ts";
 
 // One thread that serves clients: sockets, hooks and counters of its own over the shared swarms.
 
-const { began, config, memory, owner, number, speaks, published, descriptors } = workerData as WorkerStart;
+const { config, memory, owner, number, speaks, published, descriptors } = workerData as WorkerStart;
 const port = parentPort!;
 const tell = (message: Tell): void => port.postMessage(message);
 const log =
@@ -35,15 +35,11 @@ const random = createRandom(randomInt(1, 2 ** 31));
 const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 const metrics = new Metrics();
 const isFirst = number === 1;
-const store = await createStore(began.storage, { clock, random, metrics, logger, isFirst, memory, owner });
+const store = await createStore(config.storage, { clock, random, metrics, logger, isFirst, memory, owner });
 const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
 const hub = new WorkerHub(isFirst, published, tell);
-const network = await openConfiguredNetwork(began, logger, descriptors);
-const host = new LocalHost(
-  { began, config, store, clock, random, metrics, logger, hub, owner },
-  network,
-  true,
-);
+const network = await openConfiguredNetwork(config, logger, descriptors);
+const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner }, network, true);
 
 let profile = new AbortController();
 

@@ -112,8 +112,8 @@ export interface PeerStore {
   stop(): void | Promise<void>;
 
   /**
-   * Takes new tunables without losing a peer.
-   * @returns the names of those that take effect only after a restart
+   * Checks options that a reload has changed, and throws where the store cannot take them while it runs.
+   * @returns what takes them, without losing a peer; it cannot fail
    */
-  configure?(config: unknown): string[];
+  prepare?(options: unknown): () => void;
 }

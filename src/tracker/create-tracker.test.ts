@@ -51,6 +51,23 @@ test("reloads that nobody waits for come one after the other, and none loses wha
   assert.deepEqual(hook.events, ["start"]);
 });
 
+test("what a reload cannot change is named, time and again, and goes on as it is", async (t) => {
+  const tracker = createTracker({ http, udp: { listen: [{ host: "127.0.0.1", port: 0 }] } });
+  await tracker.start();
+  t.after(() => tracker.stop());
+  const urls = tracker.urls();
+  const listen = [{ host: "127.0.0.1", port: 1 }];
+  const moved = { http: { ...http, listen }, udp: { listen, privateKey: "x", receiveBuffer: 65_536 } };
+  for (let time = 0; time < 2; time++) {
+    assert.deepEqual(await tracker.reload({ http: false, udp: false }), ["http", "udp"]);
+    const later = ["http.addr", "udp.addr", "udp.private_key", "udp.receive_buffer"];
+    assert.deepEqual(await tracker.reload({ ...moved, interval: 60 }), later);
+  }
+  assert.deepEqual(tracker.urls(), urls);
+  assert.match(await announce(t, tracker), /8:intervali60e/);
+  assert.deepEqual(await tracker.reload({ http, udp: {} }), ["udp.addr"]);
+});
+
 test("a reload that is refused does not stand in the way of the next", async (t) => {
   const tracker = createTracker({ http, udp: false });
   await tracker.start();

@@ -90,6 +90,8 @@ export class EmbeddedTracker {
   readonly #ownClock: SystemClock | undefined;
   readonly #hub: LocalHub;
   #tracker: Tracker | undefined;
+  /** What is running. */
+  #settings: TrackerSettings | undefined;
   #closeNetwork: () => void = () => undefined;
   /** Settled when all starts, reloads and stops so far have come to their end. */
   #settled: Promise<unknown> = Promise.resolve();
@@ -135,6 +137,7 @@ export class EmbeddedTracker {
     this.#ownClock?.start();
     try {
       const settings = await this.#compose(this.#options);
+      this.#settings = settings;
       const { store, metrics } = this;
       try {
         this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network });
@@ -167,9 +170,25 @@ export class EmbeddedTracker {
     const tracker = this.#tracker;
     if (!tracker) throw new Error("the tracker is not running");
     const options = { ...this.#options, ...changes };
-    const later = await this.#hub.reload(async () => tracker.reload(await this.#compose(options)));
+    const { settle } = await import("../config/settle.ts");
+    const { restartMarks } = await import("../config/restart-marks.ts");
+    const needsRestart: string[] = [];
+    await this.#hub.reload(async () => {
+      const next = await this.#compose(options);
+      const marks = restartMarks({ storage: { name: "", config: {} }, preHooks: [], postHooks: [] });
+      const frontends = ({ http, udp }: TrackerSettings) => ({ http, udp });
+      const settled = settle(
+        frontends(this.#settings!),
+        frontends(next),
+        marks.filter(({ path }) => path[0] === "http" || path[0] === "udp"),
+      );
+      needsRestart.push(...settled.needsRestart);
+      const settings = { ...next, ...settled.config };
+      await tracker.reload(settings);
+      this.#settings = settings;
+    });
     this.#options = options;
-    return later;
+    return needsRestart;
   }
 
   /** Stops it. Idempotent. @param deadline  seconds for requests under way */

@@ -158,28 +158,11 @@ test("a reload starts new hooks before it stops the old, and closes nothing", as
   const client = await recording.serve(t);
   assert.equal(await interval(client), 1800);
   const port = recording.port;
-  const { http } = recording.settings();
   const settings = recording.settings({ interval: 60, preHooks: [recording.hook("new")] });
-  assert.deepEqual(await recording.tracker.reload(settings), []);
+  await recording.tracker.reload(settings);
   assert.equal(await interval(client), 60);
   assert.equal(recording.port, port);
   assert.deepEqual(recording.events.slice(2), ["start new while listening", "stop old while listening"]);
-
-  assert.deepEqual(await recording.tracker.reload(recording.settings({ http: undefined, udp: undefined })), [
-    "http",
-    "udp",
-  ]);
-  const listen = [{ host: "127.0.0.1", port: 1 }];
-  const moved = {
-    http: { ...httpOptions, ...http, listen },
-    udp: { ...udpOptions, listen, privateKey: "x" },
-  };
-  assert.deepEqual(await recording.tracker.reload(recording.settings(moved)), [
-    "http.addr",
-    "udp.addr",
-    "udp.private_key",
-  ]);
-  assert.equal(await interval(client), 1800);
 });
 
 test("a hook that a reload keeps goes on: it is neither started again nor stopped", async (t) => {

@@ -44,8 +44,6 @@ export interface TrackerParts {
   network?: Network;
   /** Whether other threads serve the same addresses. */
   shared?: boolean;
-  /** What the frontends begin with before they take the settings as at a reload; the settings unless given. */
-  began?: Partial<Pick<TrackerSettings, "http" | "udp">>;
 }
 
 /** Time for all parts to stop after one of them has failed to start, in milliseconds. */
@@ -69,7 +67,7 @@ export class Tracker {
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger, network = portableNetwork, shared = false } = parts;
-    const { http, udp } = parts.began ?? settings;
+    const { http, udp } = settings;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -92,7 +90,6 @@ export class Tracker {
     const deps = { logic: this.#logic, clock, metrics, onError, onMissing };
     const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });
     this.#http = http && new HttpFrontend(http, { ...deps, listen });
-    if (settings.http) this.#http?.reload(settings.http);
     const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });
     const onSmallBuffer = (granted: number, wanted: number) =>
       logger.info(
@@ -100,7 +97,6 @@ export class Tracker {
         "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
       );
     this.#udp = udp && new UdpFrontend(udp, { ...deps, bind, onSmallBuffer });
-    if (settings.udp) this.#udp?.reload(settings.udp);
   }
 
   /** The addresses that it answers on, as URLs. */
@@ -149,35 +145,34 @@ export class Tracker {
   /**
    * Takes new settings without closing a socket or losing a peer: new hooks are started before they replace
    * the old, which are stopped when no request uses them any more; one that is in both goes on as it is. If one does not
-   * start, or a route or a certificate cannot be used, it rejects and nothing has changed.
-   * @returns settings that take effect only after a restart
+   * start, or a route or a certificate cannot be used, it rejects and nothing has changed. Which frontends there are, and
+   * where they listen, must be as before.
+   * @param commit  done with the rest; cannot fail
    */
-  async reload(settings: TrackerSettings): Promise<string[]> {
-    const later: string[] = [];
+  async reload(settings: TrackerSettings, commit?: () => void): Promise<void> {
     const added = without(hooksOf(settings), hooksOf(this.#settings));
     let swap: () => Promise<void>;
-    let reloadUdp: (() => string[]) | undefined;
+    let takeOptions: (undefined | (() => void))[];
     try {
       for (const hook of added) await startHook(hook);
       if (this.#state !== "started") throw new Error("the tracker is not running");
       swap = this.#logic.prepare(settings);
-      reloadUdp = settings.udp && this.#udp?.prepare(settings.udp);
-      // Whoever may refuse comes before the first effect, which is this one's.
-      if (this.#http && settings.http) later.push(...this.#http.reload(settings.http));
-      else if (this.#http || settings.http) later.push("http");
+      takeOptions = [
+        settings.http && this.#http?.prepare(settings.http),
+        settings.udp && this.#udp?.prepare(settings.udp),
+        commit,
+      ];
     } catch (error) {
       await withTimeout(failedStopMs, this.#stopHooks(added)).catch(() => undefined);
       throw error;
     }
-    if (reloadUdp) later.push(...reloadUdp());
-    else if (this.#udp || settings.udp) later.push("udp");
+    for (const take of takeOptions) take?.();
 
     const old = without(hooksOf(this.#settings), hooksOf(settings));
     this.#settings = settings;
     this.#declareFailures(settings);
     const unused = Promise.race([swap(), this.#givenUp.promise]);
     this.#retired = Promise.all([this.#retired, unused.then(() => this.#stopHooks(old))]);
-    return later;
   }
 
   /**

@@ -129,7 +129,11 @@ export class HttpTarget implements FuzzTarget {
       onError,
       listen: ((options: { handler: StreamHandler<HttpConnection> }) => {
         this.#handler = options.handler;
-        return Promise.resolve({ port: 6969, setTls: () => undefined, close: () => Promise.resolve() });
+        return Promise.resolve({
+          port: 6969,
+          prepareTls: () => () => undefined,
+          close: () => Promise.resolve(),
+        });
       }) as unknown as NonNullable<HttpDependencies["listen"]>,
     });
   }
@@ -177,7 +181,7 @@ export class HttpTarget implements FuzzTarget {
       maxHeaderBytes: pick(random, [512, 4096, 8192]),
       requestTiming: oneIn(random, 4),
     };
-    this.#frontend.reload(this.#options);
+    this.#frontend.prepare(this.#options)();
     const preHooks = this.#hooks.filter(() => !oneIn(random, 3));
     const postHooks = oneIn(random, 2) ? this.#hooks : [];
     void this.#logic.update({ interval: 1800, minInterval: 900, preHooks, postHooks });

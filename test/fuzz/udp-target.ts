@@ -236,7 +236,7 @@ export class UdpTarget implements FuzzTarget {
       allowIpSpoofing: oneIn(random, 4),
       requestTiming: oneIn(random, 4),
     };
-    this.#frontend.reload(this.#options);
+    this.#frontend.prepare(this.#options)();
     const hooks = this.#hooks.filter(() => !oneIn(random, 3));
     void this.#logic.update(this.#settings(hooks, oneIn(random, 2)));
   }

@@ -88,13 +88,13 @@ test("what needs a restart is named, time and again, and all else changes", asyn
   for (let time = 0; time < 2; time++) {
     const { needsRestart } = await daemon.reload(other);
     assert.deepEqual(needsRestart, [
+      "metrics_addr",
+      "profiling",
       "http.addr",
       "udp.addr",
       "udp.private_key",
       "storage.config.max_peers",
       "storage.config.peer_ids",
-      "metrics_addr",
-      "profiling",
     ]);
     assert.equal((await announceFrom(daemon, 3001)).interval, 2400);
   }

@@ -3,6 +3,8 @@ import type { TestContext } from "node:test";
 import type { Worker } from "node:worker_threads";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { restartMarks } from "../../src/config/restart-marks.ts";
+import { settle } from "../../src/config/settle.ts";
 import { createRandom } from "../../src/lib/clock.ts";
 import { type Logger, silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
@@ -56,6 +58,13 @@ export class Supervised {
       this.#record(`worker ${this.workers.length}`);
       return worker;
     });
+  }
+
+  /** Has the workers take a configuration. @returns what needs a restart */
+  async reload(next: Config): Promise<string[]> {
+    const { config, needsRestart } = settle(this.supervisor.config, next, restartMarks(next));
+    await this.supervisor.reload(config);
+    return needsRestart;
   }
 
   async start(t: TestContext): Promise<void> {

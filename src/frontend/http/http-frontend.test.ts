@@ -165,7 +165,7 @@ for (const { name, open, skip } of await listEngines()) {
     await once(client.socket, "connect");
     // What came first has been read when this is answered.
     await new RawClient(t, port()).get(`/scrape?info_hash=${infoHash}`);
-    frontend.reload({ ...httpOptions, maxHeaderBytes: 1024 });
+    frontend.prepare({ ...httpOptions, maxHeaderBytes: 1024 })();
     client.send("a");
     assert.equal((await client.read()).status, 431);
     assert.deepEqual(errors, []);
@@ -185,9 +185,9 @@ test("TLS alone is enough, and a reload changes its certificate for new connecti
   };
   const options = { ...httpOptions, listenTls: [{ host: "127.0.0.1", port: 0 }], maxNumWant: 1 };
   assert.equal(await subject(), "first.test");
-  assert.throws(() => server.frontend.reload({ ...options, tls: { cert: "nonsense", key: "nonsense" } }));
+  assert.throws(() => server.frontend.prepare({ ...options, tls: { cert: "nonsense", key: "nonsense" } }));
   assert.equal(await subject(), "first.test");
-  assert.deepEqual(server.frontend.reload({ ...options, tls: certificates[1] }), []);
+  server.frontend.prepare({ ...options, tls: certificates[1] })();
   assert.equal(await subject(), "second.test");
 });
 
@@ -214,7 +214,12 @@ test("without IPv6 the default addresses still serve IPv4, and say what is missi
     { listen },
     {},
     ({ host, port }) => {
-      if (host !== "::") return Promise.resolve({ port: 6969, setTls() {}, close: () => Promise.resolve() });
+      if (host !== "::")
+        return Promise.resolve({
+          port: 6969,
+          prepareTls: () => () => undefined,
+          close: () => Promise.resolve(),
+        });
       throw bindError("http", host, port, Object.assign(new Error("listen"), { code: "EAFNOSUPPORT" }));
     },
     (error) => missing.push(error.message),

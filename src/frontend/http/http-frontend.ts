@@ -95,29 +95,25 @@ export class HttpFrontend implements Frontend {
   }
 
   /**
-   * Takes other options for all requests to come; open connections stay. Certificate and key serve new
+   * Makes what takes other options for all requests to come; open connections stay. Certificate and key serve new
    * connections.
-   * @returns the settings that differ but take effect only after a restart, by their names in the configuration
-   * @throws RangeError for a route or a trusted network, Error for a certificate or a key that cannot be used:
-   * then nothing has changed
+   * @throws RangeError for a route or a trusted network, Error for a certificate or a key that cannot be used
    */
-  reload(options: HttpOptions): string[] {
+  prepare(options: HttpOptions): () => void {
     const old = this.#options;
-    const { listen, listenTls } = old;
-    // Listeners that stay until the restart keep their certificate where none is named any more.
-    const { tls = old.tls } = options;
-    const settings = createSettings({ ...options, listen, listenTls, tls });
-    // They all get the same files, so that the first one refuses them or none does.
-    if (tls) for (const { secure, listener } of this.#bound) if (secure) listener.setTls(tls);
-    const { responder } = this.#shared;
-    if (options.maxNumWant !== old.maxNumWant || options.maxScrapeInfoHashes !== old.maxScrapeInfoHashes) {
-      this.#shared.exchanges = createPool(options);
-    }
-    responder.settings = settings;
-    this.#shared.metrics.responses.declare();
-    const same = (name: "listen" | "listenTls") =>
-      JSON.stringify(options[name]) === JSON.stringify(old[name]);
-    return [...(same("listen") ? [] : ["http.addr"]), ...(same("listenTls") ? [] : ["http.https_addr"])];
+    const settings = createSettings(options);
+    const { tls } = options;
+    const takeTls = this.#bound.flatMap(({ secure, listener }) =>
+      tls && secure ? [listener.prepareTls(tls)] : [],
+    );
+    return () => {
+      for (const take of takeTls) take();
+      if (options.maxNumWant !== old.maxNumWant || options.maxScrapeInfoHashes !== old.maxScrapeInfoHashes) {
+        this.#shared.exchanges = createPool(options);
+      }
+      this.#shared.responder.settings = settings;
+      this.#shared.metrics.responses.declare();
+    };
   }
 
   /** Acts on the timeouts of all connections. The frontend calls it about once a second; tests call it at will. */

@@ -19,7 +19,7 @@ export const udp: FrontendDefinition<UdpOptions, Partial<UdpOptions>> = defineFr
       .describe(
         "Where UDP is served: one address or a list. `:6969`, and `[::]:6969` alone, are IPv4 and IPv6.",
       ),
-    private_key: text({ restart: true, secret: true })
+    private_key: text({ restart: true, secret: true, open: "empty" })
       .default("")
       .describe(
         "Secret behind the connection ids. Trackers that stand in for each other share it; " +

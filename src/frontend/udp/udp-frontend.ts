@@ -70,33 +70,13 @@ export class UdpFrontend implements Frontend {
     return this.#stopped;
   }
 
-  /**
-   * Takes new options while it runs.
-   * @returns the settings that differ but take effect only after a restart, by their names in the configuration
-   * @throws as {@link prepare}
-   */
-  reload(options: UdpOptions): string[] {
-    return this.prepare(options)();
-  }
-
-  /** Makes a {@link reload} that cannot fail any more. @throws RangeError for a route that cannot be used */
-  prepare(options: UdpOptions): () => string[] {
+  /** Makes what takes new options while it runs. @throws RangeError for a route that cannot be used */
+  prepare(options: UdpOptions): () => void {
     const take = this.#handler.prepare(options);
     return () => {
       take();
-      return this.#taken(options);
+      this.#ids.setMaxClockSkew(options.maxClockSkew);
     };
-  }
-
-  #taken(options: UdpOptions): string[] {
-    this.#ids.setMaxClockSkew(options.maxClockSkew);
-    const later: string[] = [];
-    const addresses = ({ listen }: UdpOptions) =>
-      listen.map(({ host, port }) => formatUrl("udp", host, port)).join();
-    if (addresses(options) !== addresses(this.#options)) later.push("udp.addr");
-    if (options.privateKey !== this.#options.privateKey) later.push("udp.private_key");
-    if (options.receiveBuffer !== this.#options.receiveBuffer) later.push("udp.receive_buffer");
-    return later;
   }
 
   async #bindAll(): Promise<void> {

@@ -87,7 +87,7 @@ class Listener<State> implements StreamListener {
     poller.add(fd, Linux.EPOLLIN, () => this.#accept());
   }
 
-  setTls(): void {
+  prepareTls(): () => void {
     throw new Error("this listener has no TLS");
   }
 

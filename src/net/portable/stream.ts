@@ -30,7 +30,7 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
   const accept = (socket: Socket) => serve(socket, handler);
   const handshakes = new Map<string, Socket>();
   const secure = tls && (await createSecureServer(tls, accept, handshakes));
-  const server = secure ?? createServer(socketOptions, accept);
+  const server = secure?.server ?? createServer(socketOptions, accept);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(bindError(tls ? "https" : "http", host, port, error)));
     server.listen({ host, port, backlog, ipv6Only: true, reusePort: options.shared === true }, resolve);
@@ -45,9 +45,11 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
 
   return {
     port: bound !== null && typeof bound === "object" ? bound.port : port,
-    setTls(files) {
+    prepareTls(files) {
       if (!secure) throw new Error(`the listener on ${host} has no TLS`);
-      secure.setSecureContext(tlsOptions(files));
+      const options = tlsOptions(files);
+      secure.checkTls(options);
+      return () => secure.server.setSecureContext(options);
     },
     close() {
       // The port is free when this returns; what Node's callback would wait for are the open connections.
@@ -74,8 +76,8 @@ async function createSecureServer(
   tls: TlsFiles,
   accept: (socket: Socket) => void,
   handshakes: Map<string, Socket>,
-): Promise<TlsServer> {
-  const { createServer: createTlsServer } = await import("node:tls"); // 3 MiB
+): Promise<{ server: TlsServer; checkTls: (options: SecureContextOptions) => void }> {
+  const { createServer: createTlsServer, createSecureContext } = await import("node:tls"); // 3 MiB
   const server = createTlsServer({
     ...socketOptions,
     ...tlsOptions(tls),
@@ -94,7 +96,7 @@ async function createSecureServer(
     accept(socket);
   });
   server.on("tlsClientError", (_error, socket) => socket.destroy());
-  return server;
+  return { server, checkTls: createSecureContext };
 }
 
 function tlsOptions(tls: TlsFiles): SecureContextOptions {

@@ -242,26 +242,20 @@ export class MemoryStore implements PeerStore {
     this.#timer = undefined;
   }
 
-  /** Takes interval and lifetime, both or neither; the rest of the configuration is the memory's shape. */
-  configure(config: MemoryStoreConfig): string[] {
-    const { maxPeers, peerIds } = this.memory;
-    const later: string[] = [];
-    if (config.maxPeers !== maxPeers) later.push("max_peers");
-    if (config.peerIds !== peerIds) later.push("peer_ids");
-    const { peerLifetime, gcInterval } = this.#times;
-    const isNewInterval = config.gcInterval !== gcInterval;
+  /** Takes interval and lifetime; the rest of the options is the memory's shape. */
+  prepare(config: MemoryStoreConfig): () => void {
     if (this.#ticks(timeSpan(config)) > (timeRange / 4) * 3) {
-      if (config.peerLifetime !== peerLifetime) later.push("peer_lifetime");
-      if (isNewInterval) later.push("gc_interval");
-      return later;
+      const keys = "storage.config.peer_lifetime and gc_interval";
+      throw new RangeError(`${keys} are longer together than the stored times reach; restart to change them`);
     }
-    this.#times = config;
-    this.#lifetime = this.#ticks(config.peerLifetime);
-    if (this.#timer !== undefined && isNewInterval) {
+    return () => {
+      const isNewInterval = config.gcInterval !== this.#times.gcInterval;
+      this.#times = config;
+      this.#lifetime = this.#ticks(config.peerLifetime);
+      if (this.#timer === undefined || !isNewInterval) return;
       this.stop();
       this.start();
-    }
-    return later;
+    };
   }
 
   /** Makes a pass in small steps with pauses between them, then waits for the next interval. */

@@ -47,20 +47,6 @@ export interface RedisStats {
   badKeys: number;
 }
 
-/** What a reload cannot change, by the names of the configuration. */
-const restartOptions: readonly [name: string, field: keyof RedisStoreConfig][] = [
-  ["redis_broker", "broker"],
-  ["redis_topology", "topology"],
-  ["redis_sentinel_master", "sentinelMaster"],
-  ["redis_ca_path", "ca"],
-  ["redis_connect_timeout", "connectTimeout"],
-  ["key_prefix", "keyPrefix"],
-  ["peer_ids", "peerIds"],
-  ["sample_cache", "sampleCache"],
-  ["on_failure", "onFailure"],
-  ["max_local_peers", "maxLocalPeers"],
-];
-
 /** Records in one batch at most: the engine serves nobody else meanwhile, for one or two milliseconds. */
 const maxBatch = 128;
 /** Batches under way at once to a single server; what comes meanwhile gathers in the next one. */
@@ -323,15 +309,13 @@ export class RedisStore implements PeerStore {
     this.#lose("stopped");
   }
 
-  /** Takes lifetimes and the interval; the rest needs new connections. */
-  configure(config: RedisStoreConfig): string[] {
-    const { peerLifetime, gcInterval, readTimeout, maxClockSkew } = config;
-    const before = this.#config;
-    this.#config = { ...before, peerLifetime, gcInterval, readTimeout, maxClockSkew };
-    this.#local?.configure({ ...this.#config, maxPeers: before.maxLocalPeers });
-    return restartOptions
-      .filter(([, field]) => JSON.stringify(before[field]) !== JSON.stringify(config[field]))
-      .map(([name]) => name);
+  /** Takes the options that need no new connections; the others are as they were. */
+  prepare(config: RedisStoreConfig): () => void {
+    const takeLocally = this.#local?.prepare({ ...config, maxPeers: config.maxLocalPeers });
+    return () => {
+      this.#config = config;
+      takeLocally?.();
+    };
   }
 
   #createRecords(): RedisRecords {

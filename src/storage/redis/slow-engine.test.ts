@@ -276,7 +276,7 @@ test("a reload changes how long peers stay in local memory", async (t) => {
   const { store, tester } = bench;
   await store.start();
   await tester.announce(torrent, testPeer(4, 1));
-  assert.deepEqual(store.configure({ ...bench.config, peerLifetime: 60, gcInterval: 10 }), []);
+  store.prepare({ ...bench.config, peerLifetime: 60, gcInterval: 10 })();
   tester.advance(100);
   await bench.wait(10_000);
   assert.equal((await store.statistics()).leechers, 0);
