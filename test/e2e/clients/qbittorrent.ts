@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { findFreePort } from "../ports.ts";
 import { canRun, startProcess } from "../process.ts";
 import { loopback, type TorrentClient } from "./client.ts";
 
@@ -15,7 +16,7 @@ export const qbittorrent: TorrentClient = {
       "[LegalNotice]",
       "Accepted=true",
       "[Preferences]",
-      "WebUI\\Enabled=false",
+      "WebUI\\Address=127.0.0.1", // it cannot be switched off
       "[Network]",
       "PortForwardingEnabled=false",
       "[BitTorrent]",
@@ -33,11 +34,14 @@ export const qbittorrent: TorrentClient = {
     await writeFile(join(directory, "qBittorrent.conf"), `${lines.join("\n")}\n`);
     const args = [
       `--profile=${task.state}`,
+      `--webui-port=${await findFreePort()}`,
       `--save-path=${task.directory}`,
       "--add-paused=false",
       "--skip-dialog=true",
       task.torrent,
     ];
-    return startProcess(`qbittorrent (${task.role})`, "qbittorrent-nox", args, { env: { HOME: task.state } });
+    // the socket by which a second start finds the first is in TMPDIR
+    const env = { HOME: task.state, TMPDIR: task.state };
+    return startProcess(`qbittorrent (${task.role})`, "qbittorrent-nox", args, { env });
   },
 };
