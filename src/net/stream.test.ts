@@ -83,24 +83,46 @@ function greet(t: TestContext, port: number): Socket {
 const echo = `
   const { openNetwork } = await import(process.argv[1]);
   const network = await openNetwork(process.argv[2], () => {});
+  const open = new Set();
   const handler = {
-    opened: (connection) => connection,
+    opened: (connection) => {
+      open.add(connection);
+      return connection;
+    },
     received: (connection, bytes, start, end) => connection.write(bytes, start, end),
     ended: (connection) => connection.end(false),
     drained() {},
-    closed() {},
+    closed: (connection) => void open.delete(connection),
   };
+  if (process.argv[3] === "oldest") {
+    handler.makeRoom = () => {
+      const oldest = open.values().next().value;
+      oldest?.destroy(true);
+      return oldest !== undefined;
+    };
+  }
   const options = { host: "127.0.0.1", port: 0, handler, onError() {} };
   console.log((await network.listenStream(options)).port);
 `;
 
-/** Starts a process with 64 descriptors that echoes what it gets; returns its port. */
+/**
+ * Starts a process with 64 descriptors that echoes what it gets; returns its port.
+ * @param goes  whether the `oldest` connection goes when there are no descriptors left
+ */
 async function listenWithFewDescriptors(
   t: TestContext,
   engine: string,
+  goes = "none",
 ): Promise<{ port: number; child: ChildProcess }> {
   const limited = ["-c", 'ulimit -n 64 && exec "$0" "$@"', process.execPath];
-  const script = ["--input-type=module", "-e", echo, new URL("network.ts", import.meta.url).href, engine];
+  const script = [
+    "--input-type=module",
+    "-e",
+    echo,
+    new URL("network.ts", import.meta.url).href,
+    engine,
+    goes,
+  ];
   const child = spawn("sh", [...limited, ...script], { stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => child.kill());
   const [line] = await once(child.stdout, "data");
@@ -298,6 +320,23 @@ for (const { name, open, skip } of await listEngines()) {
         if (await Promise.race([data, closed])) break;
         assert.equal(child.exitCode, null);
       }
+    });
+
+    test("without descriptors left, a handler is asked to make room", async (t) => {
+      if (name === "portable") {
+        t.skip("libuv closes the connection that waits");
+        return;
+      }
+      const { port } = await listenWithFewDescriptors(t, name, "oldest");
+      const many: Socket[] = [];
+      for (let i = 0; i < 100; i++) {
+        const client = greet(t, port);
+        many.push(client);
+        await once(client, "data");
+      }
+      assert.ok(many[0]!.destroyed || many[0]!.readableEnded || many[0]!.errored);
+      many[99]!.write("still here");
+      assert.equal(String((await once(many[99]!, "data"))[0]), "still here");
     });
 
     test("0.0.0.0 and :: can be bound to one port", async (t) => {

@@ -12,6 +12,12 @@ export interface StreamHandler<State> {
   closed(state: State): void;
   /** All that was waiting to be sent has been taken by the kernel. */
   drained(state: State): void;
+  /**
+   * A connection waits, and there are no descriptors left for it: closes another, if one can go. The native engine alone
+   * asks; libuv closes the connection that waits.
+   * @returns whether one was closed
+   */
+  makeRoom?(): boolean;
 }
 
 /** One accepted connection. */
@@ -65,6 +71,8 @@ export interface StreamOptions<State> {
   port: number;
   /** With it, connections are TLS 1.2 or newer. */
   tls?: TlsFiles;
+  /** TLS handshakes under way at once, which are no connections yet; 1,024 unless given. */
+  maxHandshakes?: number;
   /** Whether other threads listen on the same address too, so that the kernel spreads clients over them. */
   shared?: boolean;
   handler: StreamHandler<State>;

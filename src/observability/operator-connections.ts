@@ -84,7 +84,7 @@ export class OperatorConnections implements StreamHandler<State> {
       timer: destroyAfter(connection, requestTimeout),
     };
     this.#open.add(state);
-    if (this.#open.size > maxConnections) this.#open.values().next().value?.connection.destroy(true);
+    if (this.#open.size > maxConnections) this.makeRoom();
     return state;
   }
 
@@ -128,6 +128,13 @@ export class OperatorConnections implements StreamHandler<State> {
   }
 
   drained(): void {}
+
+  /** Closes the oldest. @returns whether there was one */
+  makeRoom(): boolean {
+    const oldest = this.#open.values().next().value;
+    oldest?.connection.destroy(true);
+    return oldest !== undefined;
+  }
 
   /** Closes them all now. */
   destroyAll(): void {

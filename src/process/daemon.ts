@@ -17,6 +17,7 @@ import { mainProfiler } from "../observability/profiles.ts";
 import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
+import { limitConnections, readDescriptorLimit } from "./descriptor-limit.ts";
 import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { handleSignals } from "./signals.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -45,18 +46,19 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     return 78;
   }
   const logger = await createLogger(options.logging, output);
-  const config = options.file ?? "built-in defaults";
-  logger.info({ version, node: process.version, config }, "starting chihaya");
+  const source = options.file ?? "built-in defaults";
+  logger.info({ version, node: process.version, config: source }, "starting chihaya");
   logWarnings(logger, loaded.warnings);
   let network: Network | undefined;
   let code = 1;
   try {
-    network = await openMainNetwork(loaded.config, logger);
+    const config = withinDescriptors(loaded.config, countWorkers(loaded.config), logger);
+    network = await openMainNetwork(config, logger);
     const clock = new SystemClock();
     const metrics = new Metrics();
     registerLogMetrics(metrics, output);
-    const host = await createHost(loaded.config, network, { clock, metrics, logger });
-    const daemon = new Daemon(options, loaded.config, { clock, metrics, logger, network, host });
+    const host = await createHost(config, network, { clock, metrics, logger });
+    const daemon = new Daemon(options, config, { clock, metrics, logger, network, host });
     await daemon.start();
     code = await daemon.untilStopped();
   } catch (error) {
@@ -80,6 +82,13 @@ function endForCertain(code: number, logger: Logger): void {
     logger.warn({ open }, "something keeps the process alive; ending it");
     process.exit(code);
   }, lingerMs).unref();
+}
+
+/** Lowers `max_connections` to what there are descriptors for, and says so. */
+function withinDescriptors(config: Config, workers: number, logger: Logger): Config {
+  const limited = limitConnections(config, workers, readDescriptorLimit());
+  if (limited.warning !== undefined) logger.warn({}, limited.warning);
+  return limited.config;
 }
 
 function logWarnings(logger: Logger, warnings: readonly Diagnostic[]): void {
@@ -257,7 +266,7 @@ class Daemon {
       if (!this.#host.isServing) return; // stopped meanwhile
       if (loaded.ok) {
         const { config, needsRestart } = settle(this.#host.config, loaded.config, loaded.restartMarks);
-        await this.#host.reload(config);
+        await this.#host.reload(withinDescriptors(config, countWorkers(config), this.#logger));
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
         this.#logger.info(fields, "configuration reloaded");
         logWarnings(this.#logger, loaded.warnings);

@@ -538,6 +538,25 @@ test("above the limit the connection that has waited longest for its client make
   assert.equal(metricOf(server, "chihaya_http_rejected_total", "limit"), 5);
 });
 
+test("clients that take nothing make room for others", async (t) => {
+  const { open } = await start(t, { maxConnections: 4 });
+  const stuck = ["1", "2", "3", "4"].map((host) => open(`192.0.2.${host}`));
+  for (const { connection, send } of stuck) {
+    connection.stuck = true;
+    while (!connection.paused) {
+      send(scrape().repeat(60));
+      await turn();
+    }
+  }
+  const other = open("198.51.100.1");
+  other.send(scrape());
+  assert.deepEqual(other.connection.statuses, [200]);
+  assert.deepEqual(
+    stuck.map(({ connection }) => connection.state),
+    ["destroyed", "open", "open", "open"],
+  );
+});
+
 test("one address gets no more than a quarter of the connections, a trusted proxy as many as it likes", async (t) => {
   const options = { maxConnections: 400, trustedProxies: ["10.0.0.0/8"] };
   for (const [name, addressOf, stay] of [

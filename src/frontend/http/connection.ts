@@ -368,7 +368,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
     this.#since = this.#shared.clock.seconds;
     const { expendable, stalled } = this.#shared;
     if (phase === "closed") this.list?.remove(this);
-    else if (phase === "stalled") stalled.add(this);
+    else if (phase === "stalled" && (this.#waiting || this.#turnDue)) stalled.add(this);
     else expendable.add(this);
   }
 

@@ -19,6 +19,8 @@ import { Responder } from "./responder.ts";
 import { createSettings } from "./settings.ts";
 
 const sweepMs = 1000;
+/** TLS handshakes that a listener may have under way, and never more than a quarter of the connections. */
+const mostHandshakes = 1024;
 /** Connections that any address may have, however low the limit is. */
 const minPerAddress = 16;
 
@@ -141,7 +143,9 @@ export class HttpFrontend implements Frontend {
     const { tls } = this.#options;
     if (secure && tls === undefined) throw new Error("an HTTPS listener needs a certificate and a key");
     const handler = this.#handler(secure);
-    const listener = await listen({ host, port, ...(secure && tls ? { tls } : {}), handler, onError });
+    const maxHandshakes = Math.min(mostHandshakes, Math.ceil(this.#options.maxConnections / 4));
+    const security = secure && tls ? { tls, maxHandshakes } : {};
+    const listener = await listen({ host, port, ...security, handler, onError });
     return { url: formatUrl(secure ? "https" : "http", host, listener.port), secure, listener };
   }
 
@@ -155,11 +159,12 @@ export class HttpFrontend implements Frontend {
         state.closed();
         if (this.#open === 0) this.#empty?.();
       },
+      makeRoom: () => this.#evict(),
     };
   }
 
   #opened(connection: Connection, secure: boolean): HttpConnection {
-    const { metrics, expendable, responder, stopping } = this.#shared;
+    const { metrics, responder, stopping } = this.#shared;
     const { options, trusted } = responder.settings;
     const isProxy = trusted.contains(connection.remote);
     metrics.accepted.inc();
@@ -180,12 +185,18 @@ export class HttpFrontend implements Frontend {
       metrics.rejected.limit.inc();
       state.destroy();
     }
-    while (this.#open > options.maxConnections && expendable.first !== undefined) {
-      // The new one is the last of them: it goes where no other can.
-      metrics.rejected.limit.inc();
-      expendable.first.destroy();
-    }
+    // The new one is the last of them: it goes where no other can.
+    while (this.#open > options.maxConnections && this.#evict());
     return state;
+  }
+
+  /** Closes the connection that has waited longest for its client. @returns whether there was one */
+  #evict(): boolean {
+    const { expendable, metrics } = this.#shared;
+    if (expendable.first === undefined) return false;
+    metrics.rejected.limit.inc();
+    expendable.first.destroy();
+    return true;
   }
 
   async #stop(deadline: AbortSignal): Promise<void> {

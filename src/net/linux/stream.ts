@@ -107,7 +107,7 @@ class Listener<State> implements StreamListener {
       this.#name[socketAddressCapacity] = socketAddressCapacity;
       const fd = libc.accept4(this.#fd, this.#nameAt, this.#nameAt + socketAddressCapacity, flags);
       if (fd < 0) {
-        this.#refused(libc.errno());
+        if (this.#refused(libc.errno())) continue;
         return;
       }
       const remote = addresses.pop() ?? new Address();
@@ -116,15 +116,21 @@ class Listener<State> implements StreamListener {
     }
   }
 
-  /** A connection that went away before it was accepted is nothing; without descriptors or memory we must wait. */
-  #refused(errno: number): void {
-    if (!exhausted.has(errno)) return;
-    const { poller, libc, onError } = this.#shared;
+  /**
+   * A connection that went away before it was accepted is nothing; without descriptors or memory another has to go, or we
+   * must wait.
+   * @returns whether to try again
+   */
+  #refused(errno: number): boolean {
+    if (!exhausted.has(errno)) return false;
+    const { poller, libc, handler, onError } = this.#shared;
     onError(systemError(libc, "accept"));
+    if (handler.makeRoom?.()) return true;
     poller.modify(this.#fd, 0);
     setTimeout(() => {
       if (!this.#isClosed) poller.modify(this.#fd, Linux.EPOLLIN);
     }, exhaustedPauseMs);
+    return false;
   }
 }
 

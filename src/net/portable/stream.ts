@@ -9,7 +9,7 @@ import type { Connection, StreamHandler, StreamListener, StreamOptions, TlsFiles
 const backlog = 4096;
 const handshakeTimeoutMs = 10_000;
 /** TLS handshakes under way at once: they are no connections yet, so the handler cannot limit them. */
-const maxHandshakes = 1024;
+const defaultHandshakes = 1024;
 
 const socketOptions = {
   // A client may shut down its sending side and still wait for its answer.
@@ -26,10 +26,10 @@ const socketOptions = {
  * Rejects with an Error that names the address and what can be done about it.
  */
 export async function listenStream<State>(options: StreamOptions<State>): Promise<StreamListener> {
-  const { host, port, tls, handler } = options;
+  const { host, port, tls, handler, maxHandshakes = defaultHandshakes } = options;
   const accept = (socket: Socket) => serve(socket, handler);
   const handshakes = new Map<string, Socket>();
-  const secure = tls && (await createSecureServer(tls, accept, handshakes));
+  const secure = tls && (await createSecureServer(tls, accept, handshakes, maxHandshakes));
   const server = secure?.server ?? createServer(socketOptions, accept);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(bindError(tls ? "https" : "http", host, port, error)));
@@ -76,6 +76,7 @@ async function createSecureServer(
   tls: TlsFiles,
   accept: (socket: Socket) => void,
   handshakes: Map<string, Socket>,
+  maxHandshakes: number,
 ): Promise<{ server: TlsServer; checkTls: (options: SecureContextOptions) => void }> {
   const { createServer: createTlsServer, createSecureContext } = await import("node:tls"); // 3 MiB
   const server = createTlsServer({
