@@ -5,7 +5,7 @@ import { AnnounceRequest, Counter } from "./announce.ts";
 import { AnnounceEvent, eventName } from "./event.ts";
 
 describe("announce request", () => {
-  test("counters hold 64 bits, each for itself", () => {
+  test("each counter holds 64 bits", () => {
     const request = new AnnounceRequest();
     const largest = 2n ** 64n - 1n;
     for (const value of [0n, 1n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 53n + 1n, 2n ** 63n, largest]) {
@@ -21,7 +21,7 @@ describe("announce request", () => {
     }
   });
 
-  test("counters are words too, low word first", () => {
+  test("counters are readable as words, low word first", () => {
     const request = new AnnounceRequest();
     request.counters[2 * Counter.left] = 2;
     request.counters[2 * Counter.left + 1] = 1;
@@ -61,7 +61,7 @@ describe("announce request", () => {
     assert.deepEqual([...new Uint8Array(request.infoHashWords.slice().buffer)], [...request.infoHash]);
   });
 
-  test("as text it names torrent, peer and endpoint", () => {
+  test("toString() names torrent, peer and endpoint", () => {
     const request = new AnnounceRequest();
     request.infoHash.fill(0xab);
     request.peerId.fill(0x01);

@@ -5,8 +5,8 @@ import { Params } from "./params.ts";
 import type { PeerList } from "./peer-list.ts";
 
 /**
- * One announce, independent of the protocol that it came by. A frontend fills the same object again and
- * again: whatever is kept beyond the handling of the request must be copied.
+ * One announce, independent of its protocol. A frontend fills the same object for every request: copy whatever must
+ * outlive the request.
  */
 export class AnnounceRequest {
   /** 20 bytes. */
@@ -18,18 +18,18 @@ export class AnnounceRequest {
   /** The peer id as five 32-bit words in machine order. */
   readonly peerIdWords: Int32Array = new Int32Array(this.peerId.buffer);
   /**
-   * The address that the peer is stored under: the one it came from, unless the configuration trusts another. Prehooks see
-   * it before `external_ip` takes its place; the store, the hooks around it and posthooks see it afterwards.
+   * The address of the peer in the store: the source address, unless the config trusts another. Prehooks see the
+   * address before `external_ip` replaces it; the store, hooks around the store and posthooks see the replacement.
    */
   readonly address: Address = new Address();
-  /** Whether {@link otherAddress} is to be announced too. A prehook may set it to false. */
+  /** Whether the store also adds {@link otherAddress}. A prehook may set this to false. */
   hasOtherAddress = false;
-  /** An address of the peer in the other family (BEP 7), which the configuration trusts. */
+  /** An address of the peer in the other family (BEP 7), if the config trusts it. */
   readonly otherAddress: Address = new Address();
   /** The port that the peer listens on, 1 to 65535. */
   port = 0;
   event: AnnounceEvent = AnnounceEvent.none;
-  /** Peers that are wanted, defaulted and capped. */
+  /** The number of peers to return: the client's number or the default, capped by the config. */
   numWant = 0;
   /** Whether the client asked for the compact form; over UDP always. */
   compact = true;
@@ -37,13 +37,13 @@ export class AnnounceRequest {
   readonly params: Params = new Params();
 
   /**
-   * `uploaded`, `downloaded` and `left` as pairs of 32-bit words, low word first, so that a frontend writes
-   * 64 bits without making a bigint. Indices: {@link Counter}.
+   * `uploaded`, `downloaded` and `left` as pairs of 32-bit words, low word first, so that a frontend writes 64 bits
+   * without a bigint. Indices: {@link Counter}.
    */
   readonly counters: Uint32Array = new Uint32Array(6);
   readonly #counters = new BigUint64Array(this.counters.buffer);
 
-  /** Bytes uploaded, 0 to 2^64-1. Makes a bigint: not for the path of every announce. */
+  /** Bytes uploaded, 0 to 2^64-1. Allocates a bigint, so not for the path of every announce. */
   get uploaded(): bigint {
     return this.#counters[Counter.uploaded]!;
   }
@@ -59,7 +59,7 @@ export class AnnounceRequest {
     this.#counters[Counter.downloaded] = bytes;
   }
 
-  /** Bytes left to download; 2^64-1 where the client does not know. */
+  /** Bytes left to download; 2^64-1 if the client does not know. */
   get left(): bigint {
     return this.#counters[Counter.left]!;
   }
@@ -68,8 +68,8 @@ export class AnnounceRequest {
   }
 
   /**
-   * Whether this announce makes the peer a seeder: nothing is left, or it says `completed`, whatever `left`
-   * says (webtorrent's client sends `completed` with a guess for `left`).
+   * Whether this announce makes the peer a seeder: `left` is 0 or the event is `completed`. WebTorrent's client sends
+   * `completed` with a guess for `left`, so `completed` wins.
    */
   get isSeeder(): boolean {
     return (
@@ -78,27 +78,27 @@ export class AnnounceRequest {
     );
   }
 
-  /** Readable form for logs and tests: `infohash event peerid@address:port`. */
+  /** Formats the announce for logs and tests: `infohash event peerid@address:port`. */
   toString(): string {
     const host = this.address.family === 6 ? `[${this.address}]` : `${this.address}`;
     return `${toHex(this.infoHash)} ${toHex(this.peerId)}@${host}:${this.port}`;
   }
 }
 
-/** Indices of the 64-bit counters of an announce; the low word of one is at twice its index. */
+/** Indices of the 64-bit counters of an announce; the low word is at twice the index. */
 export const Counter = { uploaded: 0, downloaded: 1, left: 2 } as const;
 
-/** The answer to an announce: hooks and the store fill it, the frontend writes it. Reused like the request. */
+/** The response to an announce: hooks and the store fill it, the frontend writes it. Reused like the request. */
 export class AnnounceResponse {
   /** Seeders of the torrent, of both families, after this announce. */
   complete = 0;
   /** Leechers of the torrent, of both families (partial seeds included), after this announce. */
   incomplete = 0;
-  /** Times that the torrent was completed, as far as the store remembers. */
+  /** Completed downloads of the torrent, as far as the store remembers. */
   snatches = 0;
   /** Seconds until the client should announce again. */
   interval = 0;
-  /** Seconds before which it must not (HTTP only). */
+  /** Seconds that the client must wait before another announce (HTTP only). */
   minInterval = 0;
   /** Static text that the client shows to its user (HTTP only), or undefined. */
   warning: string | undefined;
@@ -110,7 +110,7 @@ export class AnnounceResponse {
     this.peers6 = peers6;
   }
 
-  /** Starts an answer: no counts, no peers, the given intervals. Limits and places of the lists stay. */
+  /** Starts a response: no counts, no peers, the given intervals. Keeps the limits and places of the lists. */
   reset(interval: number, minInterval: number): void {
     this.complete = 0;
     this.incomplete = 0;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ClientError, internalError } from "./client-error.ts";
 
-test("a client error is text, a code and when to ask again", () => {
+test("a client error has a text, a code and a time to retry", () => {
   const plain = new ClientError("not today");
   assert.ok(plain instanceof Error);
   assert.deepEqual([plain.message, plain.code, plain.retryIn], ["not today", "hook", undefined]);
@@ -11,7 +11,7 @@ test("a client error is text, a code and when to ask again", () => {
   assert.deepEqual([internalError.message, internalError.code], ["internal server error", "internal"]);
 });
 
-test("it carries no stack of the place where it happened to be made, and other errors still do", () => {
+test("a client error has no stack, other errors keep theirs", () => {
   assert.equal(new ClientError("not today").stack?.includes("\n"), false);
   assert.ok(new Error("other").stack?.includes("\n"));
 });

@@ -1,6 +1,6 @@
 /**
- * Every code that a {@link ClientError} of this project carries. Stable: metrics label by it and
- * `docs/errors.md` describes each.
+ * Every code of a {@link ClientError} of this project. Stable: metrics use the code as a label, and `docs/errors.md`
+ * describes each.
  */
 export type ClientErrorCode =
   | "bad-connection-id"
@@ -28,31 +28,33 @@ export type ClientErrorCode =
   | "unparsable-ip"
   | "unverifiable-jwt";
 
-/** Distinct errors that are remembered, in case somebody makes one for each request. */
+/** The number of distinct errors kept, in case a hook makes an error for each request. */
 const mostKnown = 256;
 const known = new Map<string, ClientError>();
 
-/** The errors of this project that have been made so far, each text once; those of others' hooks are not among them. */
+/** Returns the errors that this project has created so far, each text once, without those of other people's hooks. */
 export function knownClientErrors(): Iterable<ClientError> {
   return known.values();
 }
 
 /**
- * A refusal whose text a BitTorrent client gets to see: `failure reason` on HTTP (BEP 3), an error packet
- * on UDP (BEP 15).
+ * An error that refuses a request. The client shows its text: `failure reason` over HTTP (BEP 3), an error packet over
+ * UDP (BEP 15).
  *
- * The text must be static: it never contains input, so that it can be a metrics label and cannot be used
- * for injection. Create one instance per cause at module load and return (or throw) that same instance;
- * everything else that is thrown reaches the client as `internal server error`.
+ * The text must be static. It never contains input, so it can be a metrics label and cannot carry an injection. Create
+ * one instance per cause at module load, and return or throw that instance. A client sees any other thrown error as
+ * `internal server error`.
  */
 export class ClientError extends Error {
   readonly code: ClientErrorCode;
-  /** When the client may ask again, for `retry in` (BEP 31): minutes, `"never"`, or absent for "as usual". */
+  /**
+   * When the client may retry, for `retry in` (BEP 31): minutes or `"never"`; undefined leaves the time to the client.
+   */
   readonly retryIn: number | "never" | undefined;
 
   constructor(message: string, code: ClientErrorCode = "hook", options: { retryIn?: number | "never" } = {}) {
     const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0; // one instance serves every request: a stack would name the wrong one
+    Error.stackTraceLimit = 0; // one instance serves every request, so its stack would mislead
     super(message);
     Error.stackTraceLimit = limit;
     this.name = "ClientError";
@@ -62,12 +64,12 @@ export class ClientError extends Error {
   }
 }
 
-/** What a client is told when something fails that is not its fault. */
+/** Refuses a request that failed through no fault of the client. */
 export const internalError: ClientError = new ClientError("internal server error", "internal", {
   retryIn: 5,
 });
 
-/** What a client is told while too many requests wait. */
+/** Refuses a request while too many others wait. */
 export const overloadedError: ClientError = new ClientError("tracker is overloaded", "overloaded", {
   retryIn: 1,
 });

@@ -45,7 +45,7 @@ test("the client id is six bytes, after a leading dash or from the start", () =>
   }
 });
 
-test("bytes that are no text stay apart", () => {
+test("bytes outside ASCII stay distinct", () => {
   assert.equal(
     clientId(Uint8Array.of(0x2d, 0, 0xff, 0x80, 0x0a, 0xc3, 0xa9, 0x2d)),
     "\x00\xff\x80\x0a\xc3\xa9",

@@ -1,7 +1,7 @@
 import { Address, type Family } from "../ip/address.ts";
 import { Networks } from "../ip/networks.ts";
 
-/** What `external_ip` says: an address for each family, and the networks in whose place it stands. */
+/** The option `external_ip`: an address for each family, and the networks whose addresses it replaces. */
 export interface ExternalIpOptions {
   ipv4?: string | undefined;
   ipv6?: string | undefined;
@@ -21,20 +21,20 @@ export const localNetworks: readonly string[] = [
   "fe80::/10",
 ];
 
-/** Replaces addresses that only the tracker's own network can reach by the one that the world reaches it by. */
+/** Replaces addresses of the tracker's own network by the address that peers elsewhere can reach. */
 export class ExternalIp {
   readonly #ipv4: Address | undefined;
   readonly #ipv6: Address | undefined;
   readonly #networks: Networks;
 
-  /** @throws RangeError for an address or a network that is none, and for an address at which nobody can be reached */
+  /** @throws RangeError if a text is not an address or a network, or peers cannot reach the address */
   constructor({ ipv4, ipv6, networks = localNetworks }: ExternalIpOptions) {
     this.#ipv4 = parse(ipv4, 4);
     this.#ipv6 = parse(ipv6, 6);
     this.#networks = Networks.parse(networks);
   }
 
-  /** Replaces an address that is in the networks, where its family has an external one. Never allocates. */
+  /** Replaces an address inside the networks, if there is an external address of its family. Never allocates. */
   replace(address: Address): void {
     const external = address.family === 4 ? this.#ipv4 : this.#ipv6;
     if (external !== undefined && this.#networks.contains(address)) address.copyFrom(external);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { copy20, parseInfoHash, toHex } from "./info-hash.ts";
 
-test("an infohash survives being written and read, in either case", () => {
+test("an infohash parses back from its text, in either case", () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 20, maxLength: 20 }), fc.nat(5), (bytes, at) => {
       const text = toHex(Uint8Array.of(...new Uint8Array(at), ...bytes, 7), at);
@@ -15,7 +15,7 @@ test("an infohash survives being written and read, in either case", () => {
   );
 });
 
-test("anything but forty hexadecimal digits is none", () => {
+test("any text but forty hexadecimal digits is not an infohash", () => {
   const digits = "0123456789abcdef0123456789abcdef01234567";
   assert.ok(parseInfoHash(digits));
   for (const text of [
@@ -30,7 +30,7 @@ test("anything but forty hexadecimal digits is none", () => {
   }
 });
 
-test("twenty bytes are copied, and no more", () => {
+test("exactly twenty bytes are copied", () => {
   const from = Uint8Array.from({ length: 30 }, (_, i) => i + 1);
   const to = new Uint8Array(30);
   copy20(from, 3, to, 4);

@@ -12,15 +12,15 @@ export function toHex(bytes: Uint8Array, at = 0, length: number = infoHashLength
   return text;
 }
 
-/** Digits of the hash of a version 2 torrent (BEP 52), of which only the first 40 are announced. */
+/** Digits of the hash of a version 2 torrent (BEP 52). Clients announce the first 40 digits only. */
 export const longInfoHashDigits: number = 64;
-/** Says what to do with one. */
+/** The remedy for such a hash in a list. */
 export const longInfoHashRemedy: string =
-  "64 digits are a hash of BEP 52; torrents are announced by the first 40 of them, write those";
+  "64 digits are a BEP 52 hash; clients announce its first 40 digits, so write those";
 
 /**
- * Parses an infohash written as 40 hexadecimal digits of either case.
- * @returns 20 fresh bytes, or undefined when the text is anything else.
+ * Parses an infohash of 40 hexadecimal digits of either case.
+ * @returns 20 fresh bytes, or undefined for any other text
  */
 export function parseInfoHash(text: string): Uint8Array | undefined {
   if (text.length !== 2 * infoHashLength) return undefined;
@@ -37,8 +37,8 @@ export function parseInfoHash(text: string): Uint8Array | undefined {
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
- * Reads the 20 bytes at `at` as five words in machine order into `to`. Whoever then reads the words does not have to wait
- * for them, as he would if they had been written byte by byte (no store-to-load forwarding).
+ * Copies the 20 bytes at `at` into `to`, as five words in machine order. Faster to read than words written byte by
+ * byte, which the CPU cannot forward from its store buffer.
  */
 export function readWords20(from: DataView, at: number, to: Int32Array): void {
   for (let i = 0; i < 5; i++) to[i] = from.getInt32(at + 4 * i, littleEndian);

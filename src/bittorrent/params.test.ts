@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { Params, percentDecode } from "./params.ts";
 
-/** Params that point at a target in the middle of a buffer of something else. */
+/** Returns params for a target in the middle of other bytes. */
 function paramsOf(target: string, params: Params = new Params()): { params: Params; bytes: Buffer } {
   const before = "GET ";
   const bytes = Buffer.from(`${before}${target} HTTP/1.1`, "latin1");
@@ -79,7 +79,7 @@ describe("params", () => {
     );
   });
 
-  test("a parameter is found as by taking the whole query apart", () => {
+  test("get() finds what a full parse of the query finds", () => {
     const pieces = ["a", "A", "jwt", "=", "&", "%", "%41", "%6a", "+", "%20", "\xc0", "\xe0", "x", "%26"];
     const query = fc.array(fc.constantFrom(...pieces), { maxLength: 16 }).map((parts) => parts.join(""));
     const names = ["a", "jwt", "", " ", "\xe0", "%41", "a=", "a&", "A", "ax", "j"];
@@ -96,7 +96,7 @@ describe("params", () => {
     );
   });
 
-  test("a route is looked for when somebody asks", () => {
+  test("the route is matched only on demand", () => {
     let asked = 0;
     const routes = {
       match: (bytes: Uint8Array, start: number, pathEnd: number) => {
@@ -116,7 +116,7 @@ describe("params", () => {
     assert.deepEqual([params.route("jwt"), asked], [undefined, 2]);
   });
 
-  test("the next request has nothing of the one before", () => {
+  test("the next request inherits nothing", () => {
     const { params } = paramsOf("/a?a=1");
     params.setRoute(new Map([["passkey", "secret"]]));
     assert.deepEqual([params.get("a"), params.route("passkey")], ["1", "secret"]);
@@ -129,7 +129,7 @@ describe("params", () => {
     assert.deepEqual([params.path, params.query, params.get("b")], ["", "", undefined]);
   });
 
-  test("the route's parameters are taken as they are", () => {
+  test("the route's parameters are not decoded again", () => {
     const { params } = paramsOf("/announce/x?passkey=query");
     assert.equal(params.route("passkey"), undefined);
     params.setRoute(new Map([["passkey", "x"]]));
@@ -139,7 +139,7 @@ describe("params", () => {
     );
   });
 
-  test("detached, it outlives the buffer", () => {
+  test("detached params outlive the buffer", () => {
     for (const target of ["/path?a=b&c=%00", "/path", "/path?", "?a=b", ""]) {
       const { params, bytes } = paramsOf(target);
       const { params: expected } = paramsOf(target);

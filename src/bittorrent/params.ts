@@ -4,7 +4,7 @@ import { latin1 } from "../lib/latin1.ts";
 const none = new Uint8Array(0);
 const noRoute: ReadonlyMap<string, string> = new Map();
 
-/** What finds the parameters of a path `bytes[start..pathEnd)` by patterns: the router of a protocol. */
+/** Finds the parameters in the path `bytes[start..pathEnd)` by patterns: the router of a protocol. */
 export interface RouteMatcher {
   match(
     bytes: Uint8Array,
@@ -14,11 +14,11 @@ export interface RouteMatcher {
 }
 
 /**
- * The part of a request that only hooks read: the path, the query and the parameters of the route. Over UDP
- * they come from the URL data of BEP 41.
+ * The part of a request that only hooks read: path, query and the parameters of the route. Over UDP these come from the
+ * URL data of BEP 41.
  *
- * Text is Latin-1: one character a byte, so that nothing is lost. Everything is decoded on demand; a
- * request that no hook looks into costs nothing.
+ * Text is Latin-1, one character a byte, so no byte is lost. Decoding happens on demand: a request that no hook looks
+ * into costs nothing.
  */
 export class Params {
   #bytes: Uint8Array = none;
@@ -27,13 +27,16 @@ export class Params {
   #queryEnd = 0;
   #query: string | undefined;
   #route: ReadonlyMap<string, string> | undefined;
-  /** Where set, the parameters of the route are looked for when a hook asks for one; kept for the next requests. */
+  /**
+   * Matches the route of a path when a hook asks for a parameter; undefined if the routes have no parameters. Kept
+   * across requests.
+   */
   routes: RouteMatcher | undefined;
 
   /**
-   * Points at a request target: `bytes[start..pathEnd)` is the path; where `pathEnd < end`, a `?` stands
-   * at `pathEnd` and the query fills the rest up to `end`. The bytes stay the frontend's, valid until its handler
-   * returns; {@link detach} keeps them for longer.
+   * Points at a request target: `bytes[start..pathEnd)` is the path; if `pathEnd < end`, a `?` is at `pathEnd` and the
+   * query reaches to `end`. The frontend owns the bytes, which stay valid until its handler returns; {@link detach}
+   * keeps a copy.
    */
   set(bytes: Uint8Array, start: number, pathEnd: number, end: number): void {
     this.#bytes = bytes;
@@ -44,17 +47,17 @@ export class Params {
     this.#route = undefined;
   }
 
-  /** Forgets the last request. */
+  /** Drops the last request. */
   clear(): void {
     this.set(none, 0, 0, 0);
   }
 
-  /** Names the parameters that the frontend's route took from the path. */
+  /** Sets the parameters that the frontend's router found in the path. */
   setRoute(route: ReadonlyMap<string, string>): void {
     this.#route = route;
   }
 
-  /** Copies what it points at, so that it outlives the frontend's buffer. */
+  /** Copies path and query, so that they outlive the frontend's buffer. */
   detach(): void {
     const length = this.#queryEnd - this.#pathStart;
     if (length === 0) return;
@@ -65,20 +68,20 @@ export class Params {
     this.#pathStart = 0;
   }
 
-  /** The path as it was sent, not decoded: `/announce`. */
+  /** The raw path, not decoded: `/announce`. */
   get path(): string {
     return latin1(this.#bytes, this.#pathStart, this.#pathEnd);
   }
 
-  /** The query as it was sent, without the `?`. */
+  /** The raw query, without the `?`. */
   get query(): string {
     this.#query ??= latin1(this.#bytes, this.#pathEnd + 1, this.#queryEnd);
     return this.#query;
   }
 
-  /** The value of a query parameter, percent-decoded (`+` is a space); names in lower case, the last one wins. */
+  /** Returns a query parameter, percent-decoded (`+` is a space). Names are lower case; the last value wins. */
   get(name: string): string | undefined {
-    // Searching a string is several times as fast as searching bytes, its copy included (npm run bench -- jwt).
+    // Searching a string is several times as fast as searching bytes, even with the copy (npm run bench -- jwt).
     const query = this.query;
     let value: string | undefined;
     for (let at = 0; at < query.length; ) {
@@ -91,7 +94,7 @@ export class Params {
     return value === undefined ? undefined : percentDecode(value);
   }
 
-  /** The value of a named or catch-all parameter of the route, such as `passkey` of `/announce/:passkey`. */
+  /** Returns a named or catch-all parameter of the route, such as `passkey` of `/announce/:passkey`. */
   route(name: string): string | undefined {
     if (this.#route === undefined && this.routes !== undefined && this.#pathEnd > this.#pathStart) {
       this.#route = this.routes.match(this.#bytes, this.#pathStart, this.#pathEnd)?.params ?? noRoute;
@@ -104,7 +107,7 @@ const equalsSign = 0x3d;
 const percent = 0x25;
 const plus = 0x2b;
 
-/** @returns where the name of the pair `query[at..end)` ends if it is `name`, else -1 */
+/** @returns the end of the name of the pair `query[at..end)` if the name is `name`, else -1 */
 function matchName(query: string, at: number, end: number, name: string): number {
   for (let i = 0; ; i++) {
     const code = at + i < end ? query.charCodeAt(at + i) : equalsSign;
@@ -121,7 +124,7 @@ function matchEncodedName(query: string, at: number, end: number, name: string):
   return percentDecode(query.slice(at, nameEnd)).toLowerCase() === name ? nameEnd : -1;
 }
 
-/** Decodes `%XX` and `+` of a Latin-1 string byte by byte; a broken escape stays as it is. */
+/** Decodes `%XX` and `+` of a Latin-1 string byte by byte; keeps a broken escape. */
 export function percentDecode(text: string): string {
   if (!text.includes("%") && !text.includes("+")) return text;
   let decoded = "";

@@ -4,8 +4,8 @@ import type { Address, Family } from "../ip/address.ts";
 export const compactLength = { 4: 6, 6: 18 } as const;
 
 /**
- * A place for compact peers of one family inside somebody's response bytes: the frontend says where and how
- * many, the store writes them there.
+ * A place for compact peers of one family inside a response: the frontend sets the place and the limit, the store
+ * writes the peers.
  *
  * Shape: peer `i` is `compactLength[family]` bytes at `at + i * compactLength[family]`.
  */
@@ -16,15 +16,18 @@ export class PeerList {
   view: DataView;
   /** Offset of the first peer. */
   at = 0;
-  /** Peers that may be written, 0 for none of this family. The bytes for them are free. */
+  /** The number of peers that may be written; 0 if this family is not wanted. The bytes for them are free. */
   limit = 0;
-  /** Peers that were written. */
+  /** The number of peers written. */
   count = 0;
-  /** How many seeders the list begins with; 0 where the store, or a hook that has made the list anew, does not say. Exact where the announce was applied. */
+  /**
+   * The number of seeders at the beginning of the list. 0 if the store does not say, or if a hook has rebuilt the list.
+   * Exact if the announce was applied.
+   */
   seeders = 0;
-  /** Where the caller wants their peer ids too, 20 bytes each in the same order; otherwise undefined. */
+  /** Room for the peer ids, 20 bytes each in the order of the peers; undefined if the caller does not want them. */
   peerIds: Uint8Array | undefined;
-  /** Set by a store that has written `peerIds`. */
+  /** The store sets this after it has written `peerIds`. */
   hasPeerIds = false;
 
   constructor(family: Family, bytes: Uint8Array) {
@@ -33,7 +36,7 @@ export class PeerList {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Takes a peer out of the list, if it is there; the order of the others stays. */
+  /** Removes a peer from the list, if present; keeps the order of the others. */
   remove(address: Address, port: number): void {
     const length = compactLength[this.family];
     for (let i = 0, at = this.at; i < this.count; i++, at += length) {

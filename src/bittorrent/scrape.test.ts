@@ -23,7 +23,7 @@ describe("scrape request", () => {
     );
   });
 
-  test("more than its capacity is dropped", () => {
+  test("infohashes beyond the capacity are dropped", () => {
     const request = new ScrapeRequest(2);
     assert.equal(request.capacity, 2);
     for (const n of [1, 2, 3]) request.add(infoHash(n), 0);
@@ -31,7 +31,7 @@ describe("scrape request", () => {
     assert.deepEqual(request.infoHash(1), infoHash(2));
   });
 
-  test("what was hidden is not hidden in the next request", () => {
+  test("a hidden infohash is visible in the next request", () => {
     const request = new ScrapeRequest(3);
     for (const n of [1, 2, 3]) request.add(infoHash(n), 0);
     request.hide(0);

@@ -2,20 +2,20 @@ import { Address } from "../ip/address.ts";
 import { copy20, infoHashLength } from "./info-hash.ts";
 import { Params } from "./params.ts";
 
-/** One scrape, independent of the protocol that it came by. Reused like an announce. */
+/** One scrape, independent of its protocol. Reused like an announce. */
 export class ScrapeRequest {
   /** Room for the infohashes: 20 bytes each, in the order of the request, duplicates kept. */
   readonly infoHashes: Uint8Array;
   /** The same bytes as 32-bit words in machine order, five an infohash. */
   readonly infoHashWords: Int32Array;
-  /** Infohashes in the request, already cut to the configured maximum. */
+  /** Infohashes in the request, cut to the configured maximum. */
   count = 0;
   /** The client's address, for hooks. The counts do not depend on its family. */
   readonly address: Address = new Address();
   readonly params: Params = new Params();
   readonly #hidden: Uint8Array;
 
-  /** @param capacity  infohashes that fit */
+  /** @param capacity  the maximum number of infohashes */
   constructor(capacity: number) {
     this.infoHashes = new Uint8Array(capacity * infoHashLength);
     this.infoHashWords = new Int32Array(this.infoHashes.buffer);
@@ -32,17 +32,17 @@ export class ScrapeRequest {
     this.count = 0;
   }
 
-  /** Adds the infohash at `at`; one more than the capacity is dropped. */
+  /** Adds the infohash at `at`; drops it if the request is full. */
   add(bytes: Uint8Array, at: number): void {
     if (this.count < this.capacity) copy20(bytes, at, this.infoHashes, infoHashLength * this.count++);
   }
 
-  /** The infohash at `index`: 20 bytes of the request itself. */
+  /** Returns the infohash at `index`: 20 bytes of the request itself. */
   infoHash(index: number): Uint8Array {
     return this.infoHashes.subarray(infoHashLength * index, infoHashLength * (index + 1));
   }
 
-  /** Makes the tracker answer as if it had never heard of the infohash at `index`. */
+  /** Makes the tracker respond as if the infohash at `index` were unknown. */
   hide(index: number): void {
     this.#hidden[index] = 1;
   }
@@ -52,7 +52,7 @@ export class ScrapeRequest {
   }
 }
 
-/** The answer to a scrape: four numbers for each infohash of the request, in its order. */
+/** The response to a scrape: four numbers for each infohash of the request, in its order. */
 export class ScrapeResponse {
   readonly #rows: Uint32Array;
 
@@ -60,15 +60,16 @@ export class ScrapeResponse {
     this.#rows = new Uint32Array(capacity * 4);
   }
 
-  /** Zeros the first `count` rows, which is what an unknown infohash gets. */
+  /** Zeros the first `count` rows, as for unknown infohashes. */
   reset(count: number): void {
     this.#rows.fill(0, 0, count * 4);
   }
 
   /**
+   * Sets the numbers of one infohash.
    * @param complete    seeders of both families
    * @param incomplete  leechers, partial seeds included
-   * @param snatches    times the torrent was completed
+   * @param snatches    completed downloads
    * @param partial     partial seeds among the leechers (BEP 21)
    */
   set(index: number, complete: number, incomplete: number, snatches: number, partial: number): void {

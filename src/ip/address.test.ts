@@ -12,7 +12,7 @@ function parse(text: string): string | undefined {
   return parseAddressText(text, address) ? `${address}` : undefined;
 }
 
-/** How a browser writes an IPv6 address, which is RFC 5952's way; an IPv4-mapped one is IPv4 here. */
+/** Formats an IPv6 address as a browser does (RFC 5952). An IPv4-mapped address is IPv4 here. */
 function canonicalIPv6(text: string): string {
   const host = new URL(`http://[${text}]`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(host);
@@ -137,13 +137,13 @@ describe("address text", () => {
     ...["１.2.3.4", "1.2.3.٤", "::ａ", `${"0".repeat(60)}::1`, ":".repeat(64), "1.".repeat(40), "::\u0100"],
   ];
   for (const text of hostile) {
-    test(`${JSON.stringify(text)} is none`, () => {
+    test(`${JSON.stringify(text)} is not an address`, () => {
       assert.equal(parse(text), undefined);
       assert.throws(() => Address.parse(text), RangeError);
     });
   }
 
-  test("it agrees with node:net and with URL on anything that looks like an address", () => {
+  test("the parser agrees with node:net and with URL on anything that looks like an address", () => {
     const piece = fc.constantFrom(
       "0",
       "1",
@@ -210,7 +210,7 @@ describe("address", () => {
     assert.equal(parseAddress(bytes, 10, 10, address), false);
   });
 
-  test("what is no address leaves it as it was", () => {
+  test("a text that is not an address leaves the object unchanged", () => {
     const address = Address.parse("2001:db8::1");
     for (const text of ["", "1.2.3", "1.2.3.4.5", "1:2:3", "::1::", "1:2:3:4:5:6:7:8:9", "::1.2.3.456"]) {
       assert.equal(parseAddressText(text, address), false, text);
@@ -218,7 +218,7 @@ describe("address", () => {
     }
   });
 
-  test("a set address has nothing left of the one before", () => {
+  test("setting an address clears the previous one", () => {
     const address = Address.parse("2001:db8:1:2:3:4:5:6");
     address.set(4, Uint8Array.of(9, 1, 2, 3, 4, 9), 1);
     assert.equal(address.family, 4);

@@ -1,9 +1,9 @@
 import { hashKeys, hashWords } from "../lib/keyed-hash.ts";
 
-/** An address family by its IP version. IPv4-mapped IPv6 addresses never get past the door as 6. */
+/** An address family by its IP version. IPv4-mapped IPv6 addresses count as 4 everywhere. */
 export type Family = 4 | 6;
 
-/** Words of key that {@link Address.hashNetwork} takes. */
+/** The number of key words that {@link Address.hashNetwork} reads. */
 export const networkKeys: number = hashKeys(2);
 
 /**
@@ -17,7 +17,7 @@ export class Address {
   /** The same bytes as four 32-bit words in machine order, for stores that compare words. */
   readonly words: Int32Array = new Int32Array(this.bytes.buffer);
 
-  /** Takes `family` and the 4 or 16 bytes at `at`; an IPv4-mapped address (::ffff:a.b.c.d) becomes IPv4. */
+  /** Copies the 4 or 16 bytes of `family` at `at`. An IPv4-mapped address (::ffff:a.b.c.d) becomes IPv4. */
   set(family: Family, from: Uint8Array, at: number): void {
     const { bytes, words } = this;
     if (family === 6 && isMapped(from, at)) {
@@ -51,9 +51,9 @@ export class Address {
   }
 
   /**
-   * Tells whether a peer could be reached here at all: not the unspecified address (`0.0.0.0/8`, `::`), not
-   * multicast (`224.0.0.0/4`, `ff00::/8`), not the broadcast address. Private and loopback addresses are fine, and so is
-   * `240.0.0.0/4`: fleets announce them.
+   * Returns whether a peer with this address can be reached at all. False for the unspecified address (`0.0.0.0/8`,
+   * `::`), multicast (`224.0.0.0/4`, `ff00::/8`) and broadcast. True for private and loopback addresses, and for
+   * `240.0.0.0/4`, which some fleets announce.
    */
   isUsable(): boolean {
     const { bytes, words } = this;
@@ -63,8 +63,8 @@ export class Address {
   }
 
   /**
-   * Hashes what one client has to itself: an IPv4 address, or the first 64 bits of an IPv6 one.
-   * @param keys  {@link networkKeys} random words from `at`, which nobody else knows; see {@link hashWords}
+   * Hashes the part of the address that one client controls: an IPv4 address, or the first 64 bits of an IPv6 address.
+   * @param keys  {@link networkKeys} random, secret words from `at`; see {@link hashWords}
    * @returns 32 bits, signed
    */
   hashNetwork(keys: Int32Array, at = 0): number {
@@ -76,7 +76,7 @@ export class Address {
     return this.family === 4 ? formatIPv4(this.bytes, 0) : formatIPv6(this.bytes, 0);
   }
 
-  /** Parses an IP literal; an IPv4-mapped one becomes IPv4. @throws RangeError when it is none */
+  /** Parses an IP literal; an IPv4-mapped address becomes IPv4. @throws RangeError if `text` is not an IP address */
   static parse(text: string): Address {
     const address = new Address();
     if (!parseAddressText(text, address)) throw new RangeError(`not an IP address: ${JSON.stringify(text)}`);
@@ -117,8 +117,8 @@ export function formatIPv6(bytes: Uint8Array, at: number): string {
 const scratch = new Uint8Array(64);
 
 /**
- * Parses an IP literal given as text into `out`; see {@link parseAddress}.
- * @returns whether it was one.
+ * Parses an IP literal into `out`; see {@link parseAddress}.
+ * @returns whether `text` is an IP literal
  */
 export function parseAddressText(text: string, out: Address): boolean {
   if (text.length > scratch.length) return false;
@@ -133,10 +133,10 @@ export function parseAddressText(text: string, out: Address): boolean {
 const parsed = new Uint8Array(16);
 
 /**
- * Parses the IP literal in ASCII `bytes[start..end)` into `out`: a dotted quad, or IPv6 with `::` and an
- * embedded quad, optionally with a zone (`%eth0`), which is dropped. IPv4-mapped addresses become IPv4.
- * No brackets, no port, no white space, no leading zeros in a quad.
- * @returns whether it was one; `out` is unchanged when not. Never throws, never allocates.
+ * Parses the IP literal in ASCII `bytes[start..end)` into `out`: a dotted quad, or IPv6 with `::`, an embedded quad and
+ * a zone (`%eth0`), all optional. The zone is dropped. An IPv4-mapped address becomes IPv4. Brackets, a port, white
+ * space and leading zeros in a quad are errors.
+ * @returns whether the bytes are an IP literal; if not, `out` is unchanged. Never throws, never allocates.
  */
 export function parseAddress(bytes: Uint8Array, start: number, end: number, out: Address): boolean {
   for (let i = start; i < end; i++) {
@@ -220,7 +220,7 @@ function parseIPv6(bytes: Uint8Array, start: number, end: number): boolean {
   return true;
 }
 
-/** The value of an ASCII hexadecimal digit of either case, or -1. */
+/** Returns the value of an ASCII hexadecimal digit of either case, or -1. */
 export function hexDigit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30;
   const lower = code | 0x20;

@@ -44,7 +44,7 @@ test("a list contains what any of its networks contains, an empty one nothing", 
   assert.ok(!Networks.parse([]).contains(Address.parse("127.0.0.1")));
 });
 
-test("what is no network is refused with a reason", () => {
+test("a text that is not a network is refused with a reason", () => {
   const refusals: [text: string, message: RegExp][] = [
     ["", /not a network: "".*write 10\.0\.0\.0\/8/],
     ["localhost", /not a network: "localhost"/],
@@ -67,7 +67,7 @@ test("what is no network is refused with a reason", () => {
   }
 });
 
-/** What {@link readNetwork} makes of a text between others. */
+/** Returns what {@link readNetwork} reads from `text` when other bytes surround the text. */
 function read(text: string): string {
   const bytes = new TextEncoder().encode(`7${text}7`);
   const address = new Address();
@@ -75,7 +75,7 @@ function read(text: string): string {
   return prefix < 0 ? "none" : `${address}/${prefix}`;
 }
 
-test("a network is read from bytes as from text", () => {
+test("a network parses the same from bytes as from text", () => {
   for (const [text] of rows) {
     const { address, prefix } = parseNetwork(text);
     assert.equal(read(text), text.startsWith("::ffff:") ? "none" : `${address}/${prefix}`, text);

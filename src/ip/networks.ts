@@ -1,6 +1,6 @@
 import { Address, type Family, parseAddress } from "./address.ts";
 
-/** Words of one network in the table: its address, then its mask. */
+/** Words of one network in the table: its address and its mask. */
 const stride = 8;
 
 /**
@@ -18,9 +18,9 @@ export class Networks {
   }
 
   /**
-   * Parses networks in CIDR notation (`10.0.0.0/8`, `2001:db8::/32`) and single addresses. IPv4-mapped ones
-   * become IPv4. Bits beyond the prefix must be zero, since one who wrote them meant another network.
-   * @throws RangeError that names the entry and what is wrong with it
+   * Parses networks in CIDR notation (`10.0.0.0/8`, `2001:db8::/32`) and single addresses. IPv4-mapped networks become
+   * IPv4. Bits beyond the prefix must be zero: a network with other bits there is probably a typing error.
+   * @throws RangeError that names the entry and the problem
    */
   static parse(list: readonly string[]): Networks {
     const families: Family[] = [];
@@ -38,7 +38,7 @@ export class Networks {
     return this.#families.length;
   }
 
-  /** Tells whether one of the networks has the address. Never allocates. */
+  /** Returns whether one of the networks contains the address. Never allocates. */
   contains(address: Address): boolean {
     const families = this.#families;
     const words = this.#words;
@@ -61,11 +61,11 @@ export class Networks {
 /** A network: all addresses that share the first `prefix` bits of `address`, whose other bits are zero. */
 export interface Network {
   address: Address;
-  /** 0 to 32, or to 128. */
+  /** 0 to 32 for IPv4, 0 to 128 for IPv6. */
   prefix: number;
 }
 
-/** Makes the mask of a prefix, as words in the order of {@link Address.words}. */
+/** Returns the mask of a prefix, as words in the order of {@link Address.words}. */
 export function prefixMask(prefix: number): Int32Array {
   const mask = new Uint8Array(16);
   for (let bit = 0; bit < prefix; bit++) mask[bit >> 3]! |= 0x80 >> (bit & 7);
@@ -74,7 +74,7 @@ export function prefixMask(prefix: number): Int32Array {
 
 /**
  * Parses one network, as {@link Networks.parse} does.
- * @throws RangeError that says what is wrong with it
+ * @throws RangeError that names the problem
  */
 export function parseNetwork(text: string): Network {
   const slash = text.indexOf("/");
@@ -89,7 +89,7 @@ export function parseNetwork(text: string): Network {
     });
   }
   const bits = address.family === 4 ? 32 : 128;
-  // 96 bits of an IPv4-mapped prefix are the mapping itself.
+  // The first 96 bits of an IPv4-mapped prefix are the mapping.
   const mapped = address.family === 4 && host.includes(":") ? 96 : 0;
   let prefix = bits;
   if (slash >= 0) {
@@ -111,7 +111,8 @@ export function parseNetwork(text: string): Network {
 
 /**
  * Parses the network in ASCII `bytes[start..end)` into `out`. Never throws, never allocates.
- * @returns its prefix; -1 where it is none, or written in a way for which {@link parseNetwork} is needed (IPv4-mapped)
+ * @returns the prefix; -1 if the bytes are not a network, or are an IPv4-mapped network, which only {@link
+ * parseNetwork} reads
  */
 export function readNetwork(bytes: Uint8Array, start: number, end: number, out: Address): number {
   let isIPv6 = false;

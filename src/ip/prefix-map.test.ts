@@ -73,7 +73,7 @@ test("networks at the ends of the address space", () => {
   assert.equal(find(build({}), "2001:db8::1"), -1);
 });
 
-test("bits beyond a prefix do not count, and of a network that is added twice the last value does", () => {
+test("bits beyond the prefix are ignored, and the last value of a repeated network wins", () => {
   const builder = new PrefixMapBuilder();
   builder.add(Address.parse("10.1.2.3"), 8, 1);
   builder.add(Address.parse("10.0.0.0"), 8, 2);
@@ -84,7 +84,7 @@ test("bits beyond a prefix do not count, and of a network that is added twice th
   assert.equal(find(map, "2001:db8:8000::"), -1);
 });
 
-test("the same as a search through all networks, for random ones", () => {
+test("a random map finds what a linear search finds", () => {
   for (const family of [4, 6] as const) {
     const random = createRandom(family);
     const bits = family === 4 ? 32 : 128;
@@ -127,12 +127,12 @@ test("the same as a search through all networks, for random ones", () => {
   }
 });
 
-test("a big map, which has an index, finds the same", () => {
+test("a large map, which has an index, finds what a linear search finds", () => {
   for (const family of [4, 6] as const) {
     const builder = new PrefixMapBuilder();
     const address = new Address();
     address.family = family;
-    // 10,000 networks of 20 bits with gaps between them, and what lies beside each.
+    // 10,000 networks of 20 bits with gaps between them, and the addresses on either side of each network.
     const at = (n: number) => {
       const bits = Math.round(n * 26) + 7;
       address.bytes.set([bits >> 12, (bits >> 4) & 0xff, (bits & 0xf) << 4]);
@@ -157,7 +157,7 @@ test("a big map, which has an index, finds the same", () => {
   }
 });
 
-test("a look-up comes to an end whatever the memory holds, as while it is being written", () => {
+test("a look-up ends whatever the memory holds, for example while another thread writes the map", () => {
   const random = createRandom(5);
   const words = new Int32Array(PrefixMap.words(5000));
   const builder = new PrefixMapBuilder();

@@ -1,29 +1,32 @@
 import type { Address, Family } from "./address.ts";
 
-/** What {@link PrefixMap.find} returns where no prefix has the address. */
+/** The value that {@link PrefixMap.find} returns for an address without a network. */
 export const noPrefix = -1;
 
 /**
- * One family's part of a map: plain shared memory, so that threads can be given it.
+ * The ranges of one family, in shared memory that threads can exchange.
  *
- * Shape: the address space cut into ranges, of which each has one value. Range `i` goes from `starts[i]` to before
- * `starts[i + 1]`; a start is one word or four, the first one the most significant, with the sign bit turned so that
- * signed words compare as unsigned ones.
+ * Shape: the address space is cut into ranges with one value each. Range `i` reaches from `starts[i]` up to, not
+ * including, `starts[i + 1]`. A start is one word (IPv4) or four (IPv6), the most significant first, with the sign bit
+ * flipped so that signed words compare as unsigned.
  */
 interface Ranges {
   readonly starts: Int32Array;
   readonly values: Int32Array;
-  /** The last range that begins at or before each start of 16 bits, and one more; empty where there are few ranges. */
+  /**
+   * Index `n`: the last range that begins at or before the 16-bit prefix `n`, for `n` 0 to 65,536; empty for few
+   * ranges.
+   */
   readonly index: Int32Array;
 }
 
-/** Ranges from which on an index is worth its 256 KiB. */
+/** The number of ranges that justifies the 256 KiB of an index. */
 const indexedFrom = 4096;
 
 const indexLength = 0x10001;
-/** Words before the ranges in written memory: the lengths of values and index of either family. */
+/** Words before the ranges in written memory: the lengths of `values` and `index` of each family. */
 const head = 4;
-/** Networks, or words, that are gone through in one step. */
+/** Networks, or words, that one step handles. */
 const stepSize = 2048;
 
 export interface PrefixMapMemory {
@@ -32,24 +35,24 @@ export interface PrefixMapMemory {
 }
 
 /**
- * Maps networks to small numbers; of the networks that have an address the one with the longest prefix wins. Overlaps are
- * resolved when the map is built, so a look-up is one binary search, in a big map only among the ranges of the
- * address's first 16 bits, and it allocates nothing. 8 bytes a range of IPv4, 20 of IPv6; a network alone takes two ranges.
+ * Maps networks to small numbers. If several networks contain an address, the longest prefix wins. The builder resolves
+ * overlaps, so a look-up is one binary search and allocates nothing; the index of a large map narrows the search to the
+ * address's first 16 bits. A range takes 8 bytes (IPv4) or 20 (IPv6); a network without neighbours takes two ranges.
  */
 export class PrefixMap {
-  /** May be posted to other threads, for a `PrefixMap` of their own over it. */
+  /** Other threads make a `PrefixMap` of their own from this memory. */
   readonly memory: PrefixMapMemory;
 
   constructor(memory: PrefixMapMemory) {
     this.memory = memory;
   }
 
-  /** The map of no network. */
+  /** Returns a map without networks. */
   static empty(): PrefixMap {
     return new PrefixMapBuilder().build();
   }
 
-  /** The map that {@link PrefixMapBuilder.write} has written into `words`; valid until another is written there. */
+  /** Returns the map that {@link PrefixMapBuilder.write} wrote into `words`; valid until the next write. */
   static in(words: Int32Array): PrefixMap {
     const [count4, index4, count6, index6] = words as unknown as [number, number, number, number];
     let at = head;
@@ -62,14 +65,15 @@ export class PrefixMap {
     return new PrefixMap({ ranges4, ranges6 });
   }
 
-  /** Words of memory for a map of any so many networks. */
+  /** Returns the words of memory that a map of `networks` networks needs at most. */
   static words(networks: number): number {
     return head + 2 * indexLength + 2 + 5 * (2 * networks + 1);
   }
 
   /**
-   * Looks an address up; comes to an end also while the memory is being written, with any number or undefined.
-   * @returns the value of the longest prefix that has the address, or {@link noPrefix}
+   * Looks an address up. If another thread writes the memory meanwhile, the look-up still ends, with an arbitrary
+   * number or undefined.
+   * @returns the value of the longest matching prefix, or {@link noPrefix}
    */
   find(address: Address): number {
     return this.findBytes(address.family, address.bytes, 0);
@@ -114,25 +118,25 @@ export class PrefixMap {
   }
 }
 
-/** The four bytes at `at` as {@link Ranges} have them. */
+/** Returns the four bytes at `at` in the form of {@link Ranges}. */
 function word(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) ^ (1 << 31);
 }
 
-/** Collects networks for a {@link PrefixMap}: packed, so a million of them are no million objects. */
+/** Collects networks for a {@link PrefixMap} in packed memory: a million networks are not a million objects. */
 export class PrefixMapBuilder {
   readonly #networks4 = new NetworkList(1);
   readonly #networks6 = new NetworkList(4);
 
   /**
-   * @param prefix  bits that count, 0 to 32 or 128; those of the address beyond it are taken as zero
-   * @param value   any word but {@link noPrefix}; where a network is added twice, its last value counts
+   * @param prefix  number of significant bits, 0 to 32 or 128; the other bits of the address count as zero
+   * @param value   any word but {@link noPrefix}; the last value of a repeated network wins
    */
   add(address: Address, prefix: number, value: number): void {
     (address.family === 4 ? this.#networks4 : this.#networks6).add(address.bytes, prefix, value);
   }
 
-  /** Networks that were added. */
+  /** The number of networks added. */
   get size(): number {
     return this.#networks4.size + this.#networks6.size;
   }
@@ -143,7 +147,9 @@ export class PrefixMapBuilder {
     return new PrefixMap({ ranges4: share(ranges4), ranges6: share(ranges6) });
   }
 
-  /** Writes the map into memory with room for {@link PrefixMap.words}, in steps of well under a millisecond. */
+  /**
+   * Writes the map into `words`, which has room for {@link PrefixMap.words}. Each step takes well under a millisecond.
+   */
   *write(words: Int32Array): Generator<void> {
     let at = head;
     for (const [family, list] of [this.#networks4, this.#networks6].entries()) {
@@ -186,21 +192,21 @@ class NetworkList {
       this.#words = grown;
     }
     for (let i = 0; i < width; i++) {
-      // The bits beyond the prefix become zero, which is the sign bit's place turned.
+      // Bits beyond the prefix become zero, which is the flipped sign bit.
       this.#words[at + i] = ((word(bytes, 4 * i) ^ (1 << 31)) & wordMask(prefix, i)) ^ (1 << 31);
     }
     this.#words[at + width] = prefix;
     this.#words[at + width + 1] = value;
   }
 
-  /** Cuts the address space at every border. A network that begins inside another one ends inside it as well. */
+  /** Cuts the address space at the border of every network. Networks nest: none overlaps another in part. */
   *cut(): Generator<void, Ranges> {
     const words = this.#words;
     const width = this.#width;
     const ranges = new RangeList(width, 2 * this.size + 1);
-    const open: number[] = []; // offsets of the networks that are not over yet, the innermost last
+    const open: number[] = []; // offsets of the networks that contain the current address, the innermost last
     const end = new Int32Array(width);
-    /** Ends the open networks that are over before `at`; all of them where it is undefined. */
+    /** Closes the open networks that end before `at`; all of them if `at` is undefined. */
     const close = (at: number | undefined) => {
       while (open.length > 0) {
         const isPast = afterNetwork(words, open.at(-1)!, width, end);
@@ -223,7 +229,10 @@ class NetworkList {
     return ranges.take();
   }
 
-  /** Indices by first address, then from the widest to the narrowest, then as they were added: a merge sort. */
+  /**
+   * Sorts indices by first address, then from the widest network to the narrowest, then by order of addition: a merge
+   * sort.
+   */
   *#inOrder(): Generator<void, Uint32Array> {
     const { size } = this;
     const words = this.#words;
@@ -241,7 +250,7 @@ class NetworkList {
         const end = Math.min(start + 2 * run, size);
         let left = start;
         let right = middle;
-        // Lists are mostly sorted already.
+        // Lists are usually almost sorted.
         const isSorted = right === end || compare(from[right - 1]!, from[right]!) < 0;
         for (let at = start; at < end; at++) {
           const takesLeft =
@@ -256,7 +265,7 @@ class NetworkList {
   }
 }
 
-/** Ranges as they are found, from the first address to the last. */
+/** Collects ranges from the first address to the last. */
 class RangeList {
   readonly #width: number;
   readonly #starts: Int32Array;
@@ -269,7 +278,10 @@ class RangeList {
     this.#values = new Int32Array(most);
   }
 
-  /** Begins a range at `from[at..]`: it takes the place of one that begins there, and goes on with one of its value. */
+  /**
+   * Begins a range at `from[at..]`. Replaces a range with the same start; extends the previous range if the value is
+   * the same.
+   */
   add(from: Int32Array, at: number, value: number): void {
     const width = this.#width;
     const last = this.#count - 1;
@@ -291,7 +303,7 @@ class RangeList {
     const index = new Int32Array(indexLength).fill(this.#count - 1);
     let bucket = 0;
     for (let range = 0; range < this.#count; range++) {
-      // Buckets that begin before this range belong to the one before it.
+      // Buckets that begin before this range belong to the previous range.
       for (; (bucket - 0x8000) << 16 < this.#starts[range * this.#width]!; bucket++) {
         if (bucket === 0x10000) return index;
         index[bucket] = range - 1;
@@ -301,7 +313,7 @@ class RangeList {
   }
 }
 
-/** Does all the steps at once. */
+/** Runs all steps and returns the result. */
 function finish<Result>(steps: Generator<void, Result>): Result {
   for (;;) {
     const { done, value } = steps.next();
@@ -318,7 +330,9 @@ function share({ starts, values, index }: Ranges): Ranges {
   return { starts: copy(starts), values: copy(values), index: copy(index) };
 }
 
-/** Writes the address after the network at `at` into `out`. @returns whether there is none */
+/**
+ * Writes the first address behind the network at `at` into `out`. @returns true if the network ends the address space
+ */
 function afterNetwork(words: Int32Array, at: number, width: number, out: Int32Array): boolean {
   const prefix = words[at + width]!;
   for (let i = 0; i < width; i++) out[i] = words[at + i]! ^ (1 << 31);
@@ -334,7 +348,7 @@ function afterNetwork(words: Int32Array, at: number, width: number, out: Int32Ar
   return carry !== 0;
 }
 
-/** The bits of word `index` that a prefix has. */
+/** Returns the bits of word `index` that a prefix covers. */
 function wordMask(prefix: number, index: number): number {
   const bits = Math.max(0, Math.min(32, prefix - 32 * index));
   return bits === 0 ? 0 : -1 << (32 - bits);

@@ -1,12 +1,12 @@
-/** Words before the halves: the generation, the writer. */
+/** Words before the halves: the generation and the writer. */
 const head = 2;
 
 /**
- * Memory of two halves that threads share: all read the one, one thread writes the other and swaps them. A reader that was
- * overtaken by a swap reads again, so nobody waits and nobody sees half a list.
+ * Two halves of shared memory: all threads read one, a single thread writes the other and swaps them. A reader compares
+ * the generation before and after and reads again after a swap, so no thread waits and no thread sees half a list.
  *
- * Shape: the generation (0 before the first swap), the writer, both halves. The current half is that of the generation's
- * lowest bit.
+ * Shape: the generation (0 before the first swap), the writer, both halves. The lowest bit of the generation selects
+ * the current half.
  */
 export class DoubleBuffer {
   readonly halves: readonly [Int32Array, Int32Array];
@@ -21,17 +21,17 @@ export class DoubleBuffer {
     ];
   }
 
-  /** Bytes for halves of so many words; the system commits them as they are used. */
+  /** Returns the bytes for halves of `words` words; the system commits a page on first use. */
   static bytes(words: number): number {
     return (head + 2 * words) * 4;
   }
 
-  /** Counts the swaps, modulo 2^31; 0 is before the first. What was read is right if it is the same afterwards. */
+  /** Counts the swaps, modulo 2^31; 0 before the first. A read is valid if the generation is unchanged afterwards. */
   get generation(): number {
     return Atomics.load(this.#head, 0);
   }
 
-  /** Who may write: whatever the last one to come has put here; 0 before the first. */
+  /** The thread that may write: the number that the latest writer stored; 0 before the first. */
   get writer(): number {
     return Atomics.load(this.#head, 1);
   }
@@ -39,7 +39,7 @@ export class DoubleBuffer {
     Atomics.store(this.#head, 1, id);
   }
 
-  /** Makes the half that is not current the current one. */
+  /** Makes the other half current. */
   swap(): void {
     const next = (this.generation + 1) & 0x7fffffff;
     Atomics.store(this.#head, 0, next === 0 ? 2 : next);

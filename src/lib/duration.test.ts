@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseDuration } from "./duration.ts";
 
-test("durations are read as Go reads them", () => {
+test("durations parse as in Go", () => {
   const table: [text: string, seconds: number | undefined][] = [
     ["0", 0],
     ["0s", 0],

@@ -1,4 +1,4 @@
-/** Nanoseconds of each unit that Go's durations know. */
+/** Nanoseconds of each unit in Go's durations. */
 const units: Record<string, number> = {
   h: 3600e9,
   m: 60e9,
@@ -13,8 +13,8 @@ const units: Record<string, number> = {
 const part = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|\u00b5s|\u03bcs|ns)/y;
 
 /**
- * Parses a duration as Go writes it: `30m`, `1h30m`, `1.5s`, `500ms`, and `0`.
- * @returns seconds, or undefined when the text is anything else (a bare or a negative number too)
+ * Parses a duration in Go's form: `30m`, `1h30m`, `1.5s`, `500ms`, and `0`.
+ * @returns seconds, or undefined for any other text (a bare or a negative number too)
  */
 export function parseDuration(text: string): number | undefined {
   if (text === "0") return 0;

@@ -1,11 +1,11 @@
-/** Somebody who has more to do than fits into one turn. */
+/** A party with more work than fits into one turn of the event loop. */
 export interface TurnTaker {
   takeTurn(): void;
 }
 
 /**
- * Lets those who have much to do go on one after the other, one of them in each turn of the event loop: however many
- * they are, a turn stays short, and new connections (Node.js accepts one a turn) and their requests come in between.
+ * Runs one waiting party per turn of the event loop. A turn stays short however many parties wait, so new connections
+ * (Node.js accepts one per turn) and their requests are served in between.
  */
 export class FairQueue {
   readonly #waiting = new Set<TurnTaker>();

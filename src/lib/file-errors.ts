@@ -8,13 +8,16 @@ const systemErrors: Readonly<Record<string, string>> = {
   EISDIR: "is a directory, not a file",
 };
 
-/** What an error of the system means, for operators; the message of any other error. */
+/** Explains a system error for operators; returns the message of any other error. */
 export function explainSystemError(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return systemErrors[code ?? ""] ?? message;
 }
 
-/** Says that a file cannot be read, by the path that was tried: a relative one does not say where it begins. */
+/**
+ * Returns the error text for a file that cannot be read. The text has the absolute path, since a relative path does not
+ * show where it begins.
+ */
 export function cannotRead(path: string, problem: string): string {
   return `cannot read ${resolve(path)}: ${problem}`;
 }

@@ -9,7 +9,7 @@ function createSet(width: number, keys: number): HashSet {
   return set;
 }
 
-test("what was added is there, what was not is not, at any width, size and offset", () => {
+test("the set has the keys that were added and no others, at any width, size and offset", () => {
   const random = createRandom(1);
   for (const [width, count] of [
     [5, 5000],
@@ -27,7 +27,7 @@ test("what was added is there, what was not is not, at any width, size and offse
   }
 });
 
-test("all bits count, and the zero key is one like any other", () => {
+test("all bits of a key count, and the zero key is an ordinary key", () => {
   const zero = new Int32Array(5);
   const set = createSet(5, 161);
   assert.equal(set.has(zero), false);
@@ -44,8 +44,8 @@ test("all bits count, and the zero key is one like any other", () => {
   assert.equal(set.size, 161);
 });
 
-test("nobody can choose keys that stand one after the other", () => {
-  // Under any seed of a hash that XORs a word, multiplies, and folds the upper half down by 15 bits.
+test("an attacker cannot choose keys that fill adjacent slots", () => {
+  // These keys collide under any seed of a hash that XORs a word, multiplies, and folds the upper half down by 15 bits.
   const words = Int32Array.of(1, 2, 3, 4, 5);
   const keys = Array.from({ length: 16 }, (_, n) => {
     const key = words.slice();
@@ -66,7 +66,7 @@ test("nobody can choose keys that stand one after the other", () => {
   assert.ok(runs > 8, `16 keys stand in ${runs} places`);
 });
 
-test("its keys can be walked, all but the zero one", () => {
+test("a walk visits every key but the zero key", () => {
   const words = new Int32Array(HashSet.words(2, 3));
   const set = new HashSet(2, words);
   set.begin(3);
@@ -81,7 +81,7 @@ test("its keys can be walked, all but the zero one", () => {
   assert.deepEqual(found.sort(), ["0,6", "5,0"]);
 });
 
-test("looking up ends in memory that holds anything at all", () => {
+test("a look-up ends in memory with arbitrary contents", () => {
   const random = createRandom(9);
   const words = new Int32Array(HashSet.words(5, 100));
   const set = new HashSet(5, words);

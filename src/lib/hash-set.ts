@@ -1,19 +1,22 @@
 import { drawKeys, hashKeys, hashWords } from "./keyed-hash.ts";
 
-/** Words before the slots: slots, keys, whether the zero key is one of them, then the keys of the hash. */
+/**
+ * Words before the slots: number of slots, number of keys, whether the zero key is in the set, and the keys of the
+ * hash.
+ */
 const [slotsAt, sizeAt, zeroAt, hashKeysAt] = [0, 1, 2, 3];
-/** Slots a key, so that three quarters are used at most. */
+/** Slots per key: at most three quarters of the slots are used. */
 const slotsPerKey = 4 / 3;
-/** No slot has the key, and none is free. */
+/** No slot has the key, and no slot is free. */
 const full = 0;
 
 /**
- * A set of keys of a few words each (an infohash is five), tens of millions of them, in memory that it is given, which
- * threads may share. Looking one up allocates nothing, compares all of its bits, and comes to an end whatever the memory
- * holds, even while it is being written.
+ * A set of tens of millions of keys of a few words each (an infohash has five), in memory that threads may share. A
+ * look-up allocates nothing and compares all bits of the key. A look-up ends whatever the memory holds, even while
+ * another thread writes the set.
  *
- * Shape: the head, then slots of one key each, open addressing with linear probing. A slot of zeros is free;
- * the zero key is kept in the head. With {@link HashSet.words} of room: 27 bytes an infohash.
+ * Shape: the head, then slots of one key each, open addressing with linear probing. A free slot is all zeros, so the
+ * head records the zero key. With {@link HashSet.words} of room, an infohash takes 27 bytes.
  */
 export class HashSet {
   readonly #width: number;
@@ -21,14 +24,14 @@ export class HashSet {
   readonly head: number;
   readonly #words: Int32Array;
 
-  /** @param width  words of a key @param words  zeros, or what another set of that width has been written in */
+  /** @param width  words of a key @param words  zeros, or the memory of another set of that width */
   constructor(width: number, words: Int32Array) {
     this.#width = width;
     this.head = headFor(width);
     this.#words = words;
   }
 
-  /** Words of memory for so many keys. */
+  /** Returns the words of memory for `keys` keys. */
   static words(width: number, keys: number): number {
     return headFor(width) + slotsFor(keys) * width;
   }
@@ -37,14 +40,14 @@ export class HashSet {
     return this.#words[sizeAt]! + this.#words[zeroAt]!;
   }
 
-  /** Words from the start of the memory to the end of its last slot. */
+  /** Words from the start of the memory to the end of the last slot. */
   get used(): number {
     return this.head + this.#words[slotsAt]! * this.#width;
   }
 
   /**
-   * Makes room for `keys` in memory that is zero behind the head. The hash gets keys of its own, so that nobody can choose
-   * keys whose look-up is slow.
+   * Makes room for `keys` keys in memory that is zero behind the head. Draws fresh keys for the hash, so that an
+   * attacker cannot choose keys whose look-up is slow.
    */
   begin(keys: number): void {
     this.#words[slotsAt] = slotsFor(keys);
@@ -53,7 +56,7 @@ export class HashSet {
     this.#words.set(drawKeys(hashKeys(this.#width)), hashKeysAt);
   }
 
-  /** Adds the key at `from[at..]`. Not more keys than there is room for. */
+  /** Adds the key at `from[at..]`. The caller never adds more keys than {@link begin} made room for. */
   add(from: Int32Array, at = 0): void {
     const width = this.#width;
     if (isZero(from, at, width)) {
@@ -66,13 +69,16 @@ export class HashSet {
     this.#words[sizeAt]!++;
   }
 
-  /** Tells whether the key at `from[at..]` is in the set. */
+  /** Returns whether the set has the key at `from[at..]`. */
   has(from: Int32Array, at = 0): boolean {
     if (isZero(from, at, this.#width)) return this.#words[zeroAt] === 1;
     return this.#find(from, at) > full;
   }
 
-  /** @returns offset of the slot that holds the key; of the free one where it belongs, inverted; or {@link full} */
+  /**
+   * @returns offset of the slot with the key; the complement (`~`) of the free slot where the key belongs; or {@link
+   * full}
+   */
   #find(from: Int32Array, at: number): number {
     const words = this.#words;
     const width = this.#width;
@@ -90,7 +96,7 @@ export class HashSet {
     return full;
   }
 
-  /** Offset in the memory of the first key at `from` or behind it; -1 where there is none. The zero key has no place. */
+  /** Returns the offset of the first key at or behind `from`, or -1. The zero key has no offset. */
   next(from: number): number {
     const end = this.used;
     for (let at = Math.max(from, this.head); at < end; at += this.#width) {
@@ -100,7 +106,7 @@ export class HashSet {
   }
 }
 
-/** Words before the slots of keys of so many words. */
+/** Returns the words before the slots for keys of `width` words. */
 function headFor(width: number): number {
   return hashKeysAt + hashKeys(width);
 }

@@ -18,11 +18,11 @@ for (const [root, remedy] of [
     "it is missing in /opt/chihaya/node_modules; an image built with deploy/Dockerfile has it",
   ],
 ] as const) {
-  test(`how a package is installed beside ${root}`, () => {
+  test(`the remedy for an installation in ${root}`, () => {
     assert.equal(installRemedy("mmdb-lib", root), remedy);
   });
 }
 
-test("a clone installs all that its lockfile names", () => {
+test("the remedy for a clone installs everything in the lockfile", () => {
   assert.match(installRemedy("mmdb-lib"), /^install it with "npm ci --include=dev --include=optional" in \//);
 });

@@ -5,8 +5,8 @@ import { dirname } from "node:path";
 const own = dirname(dirname(import.meta.dirname));
 
 /**
- * Says how to install an optional package, by the way in which this one was installed.
- * @param root  the folder of this package; tests bring their own
+ * Returns the command that installs an optional package, chosen by how this package was installed.
+ * @param root  the folder of this package; tests pass others
  */
 export function installRemedy(name: string, root: string = own): string {
   const [, project] = /^(.*?)[/\\]node_modules[/\\](?:\.pnpm[/\\]|chihaya$)/.exec(root) ?? [];

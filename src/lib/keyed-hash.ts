@@ -1,14 +1,14 @@
 import { randomFillSync } from "node:crypto";
 
 /**
- * Hashes words that strangers choose: multilinear over 16-bit halves, modulo 2^32, of which the upper half is kept. That
- * family is universal (Dietzfelbinger 1996: collisions of any two inputs are as rare as chance whatever they are, as
- * long as the keys stay secret), so nobody can choose inputs that meet.
+ * Hashes words that strangers choose: multilinear over 16-bit halves, modulo 2^32, of which the upper half is kept. The
+ * family is universal (Dietzfelbinger 1996): while the keys are secret, any two inputs collide as rarely as random
+ * ones. So an attacker cannot choose colliding inputs.
  *
- * Two sums with keys of their own give 32 bits, all of them equally good.
+ * The result joins two sums with separate keys, so all 32 bits are equally good.
  * @param count  words from `words[from]` on
  * @param extra  16 more bits: a port, an address family, a number that tells tables apart
- * @param keys   random words, {@link hashKeys} of them from `at`
+ * @param keys   {@link hashKeys} random words from `at`
  * @returns 32 bits, signed. Never allocates.
  */
 export function hashWords(
@@ -33,17 +33,19 @@ export function hashWords(
   return (high & 0xffff0000) | (low >>> 16);
 }
 
-/** Words of key that a hash of so many words takes. */
+/** Returns the number of key words for a hash of `words` words. */
 export function hashKeys(words: number): number {
   return 2 + 4 * words;
 }
 
-/** Draws words of key from the system's generator: a `Random` can be computed from what it has given before. */
+/** Draws key words from the system's generator. A `Random` would not do: its numbers follow from the earlier ones. */
 export function drawKeys(count: number): Int32Array {
   return randomFillSync(new Int32Array(count));
 }
 
-/** Draws keys into memory that threads share; whoever comes first decides about each word. @returns a copy of them */
+/**
+ * Draws keys into memory that threads share. The first thread to write a word decides it. @returns a copy of the keys
+ */
 export function shareKeys(memory: Int32Array): Int32Array {
   drawKeys(memory.length).forEach((key, i) => {
     Atomics.compareExchange(memory, i, 0, key || 1);

@@ -13,7 +13,7 @@ for (const [name, text, expected] of [
   test(`${name} in a foreign text`, () => assert.equal(legible(text), expected));
 }
 
-test("lines and tabs of ours stay, and JSON stays JSON", () => {
+test("line feeds and tabs of our own texts stay, and JSON stays valid", () => {
   assert.equal(legibleLines("a\n\tb\r\u001b"), "a\n\tb\\u000d\\u001b");
   const value = { text: "\u009b\u202e\n\u{e0041}" };
   assert.deepEqual(JSON.parse(legibleLines(JSON.stringify(value, null, 2))), value);

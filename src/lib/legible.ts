@@ -1,19 +1,19 @@
 /**
- * Characters that drive a terminal, or show text in another order or not at all: C0, DEL, C1, soft hyphen, line separators,
- * marks of direction, zero-width characters, tags.
+ * Characters that control a terminal, change the order of text, or are invisible: C0, DEL, C1, soft hyphen, line
+ * separators, direction marks, zero-width characters, tags.
  */
 export const unprintable: RegExp =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
 /**
- * Escapes the characters of a foreign text that can do something to a terminal or a log, as JSON does (`\u001b`); line feeds
- * too, so that the text cannot forge lines.
+ * Escapes the unsafe characters of a foreign text as JSON does (`\u001b`). Escapes line feeds too, so that the text
+ * cannot forge log lines.
  */
 export function legible(text: string): string {
   return text.replace(unprintable, escapeUnits);
 }
 
-/** The same for a text of ours that has foreign ones in it: lines and tabs stay. JSON stays JSON. */
+/** Does the same for a text of ours that contains foreign texts: line feeds and tabs stay, and JSON stays valid. */
 export function legibleLines(text: string): string {
   return text.replace(unprintable, (found) =>
     found === "\n" || found === "\t" ? found : escapeUnits(found),

@@ -30,7 +30,7 @@ function fill(text: string): [LinkedList<Member>, Member[]] {
   return [list, members];
 }
 
-test("members are in the order in which they were added, wherever others left", () => {
+test("members keep their order of addition when others leave", () => {
   const [list, [a, b, c, d]] = fill("abcd");
   assert.equal(names(list), "abcd");
   for (const [member, rest] of [
@@ -46,7 +46,7 @@ test("members are in the order in which they were added, wherever others left", 
   assert.equal(names(list), "b");
 });
 
-test("a member that is added again goes to the end, and leaves the list where it was", () => {
+test("adding a member again moves it to the end, also from another list", () => {
   const [list, [a, b]] = fill("abc");
   list.add(a!);
   assert.equal(names(list), "bca");
@@ -56,7 +56,7 @@ test("a member that is added again goes to the end, and leaves the list where it
   assert.equal(names(other), "b");
 });
 
-test("each member is visited once, also when visits empty the list", () => {
+test("each member is visited once, even if the visits empty the list", () => {
   const [list] = fill("abc");
   let visited = "";
   list.forEach((member) => {

@@ -12,5 +12,5 @@ for (const [text, expected] of [
   ["/etc/list?.txt", "/etc/list?.txt"],
   ["TR4100", "TR4100"],
 ] as const) {
-  test(`of ${text}`, () => assert.equal(maskUrl(text), expected));
+  test(`masks ${text}`, () => assert.equal(maskUrl(text), expected));
 }

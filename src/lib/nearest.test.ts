@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nearest } from "./nearest.ts";
 
-test("the word that was meant is found, others are not", () => {
+test("a misspelt word finds its correction, other words find nothing", () => {
   const known = ["addr", "https_addr", "max_numwant", "udp"];
   const table: [word: string, found: string | undefined][] = [
     ["adr", "addr"],

@@ -1,4 +1,4 @@
-/** Changes of one letter that turn `a` into `b`; two neighbours that swap places are one change. */
+/** Counts the single-letter changes that turn `a` into `b`; a swap of two neighbours counts as one. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
@@ -23,8 +23,8 @@ function editDistance(a: string, b: string): number {
 }
 
 /**
- * Finds the word that was probably meant: at most two changes away (one for words of up to four letters),
- * upper and lower case, `-` and `_` alike.
+ * Returns the known word that `word` probably misspells: at most two changes away (one for words of up to four
+ * letters). Ignores case, and the difference of `-` and `_`.
  */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   const plain = (text: string) => text.toLowerCase().replaceAll("-", "_");

@@ -3,9 +3,9 @@ import { type FileHandle, open } from "node:fs/promises";
 import { explainSystemError } from "./file-errors.ts";
 
 /**
- * Opens a file for reading. Never waits: a named pipe, whose reader would wait for a writer and whose process could not
- * even end meanwhile, is refused.
- * @throws Error that says for operators what is wrong
+ * Opens a file for reading. Refuses a named pipe: opening one waits for a writer, and the process could not exit
+ * meanwhile.
+ * @throws Error with a text for operators
  */
 export async function openFile(path: string): Promise<FileHandle> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause) => {
@@ -17,5 +17,5 @@ export async function openFile(path: string): Promise<FileHandle> {
   throw new Error(stat.isFIFO() ? isPipe : "is a directory, not a file");
 }
 
-/** What is wrong with a named pipe. */
+/** The error text for a named pipe. */
 export const isPipe = "is a named pipe, not a file";

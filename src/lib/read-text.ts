@@ -1,12 +1,12 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { explainSystemError } from "./file-errors.ts";
 
-/** Bytes of a text file at most, unless another limit is given. */
+/** The size limit of a text file in bytes, unless the caller passes another. */
 const maxFileSize = 1 << 20;
 
 /**
- * Reads a text file that may be a pipe.
- * @returns its text without a byte order mark, or what is wrong with it
+ * Reads a text file, which may be a pipe.
+ * @returns the text without its byte order mark, or the problem
  */
 export function readText(path: string, limit: number = maxFileSize): { text: string } | { problem: string } {
   let bytes: Uint8Array;
@@ -23,12 +23,12 @@ export function readText(path: string, limit: number = maxFileSize): { text: str
   }
 }
 
-/** How long to wait for the writer of a named pipe, in milliseconds, and between two looks whether there is one. */
+/** How long to wait for the writer of a named pipe, and the pause between two tries, in milliseconds. */
 const pipeWaitMs = 5000;
 const pipePauseMs = 10;
 
 function readAtMost(path: string, limit: number): Uint8Array {
-  // Pipes of this process have their writer already: `/dev/stdin`, `/dev/fd/63`.
+  // Pipes of this process, such as `/dev/stdin` and `/dev/fd/63`, have their writer already.
   const isOwn = /^\/(dev|proc)\//.test(path);
   const file = openSync(path, constants.O_RDONLY | (isOwn ? 0 : constants.O_NONBLOCK));
   try {
@@ -41,7 +41,10 @@ function readAtMost(path: string, limit: number): Uint8Array {
       if (count > 0) length += count;
       else if (count === 0 && (length > 0 || !isPipe)) break;
       else if (performance.now() < end) Atomics.wait(never, 0, 0, pipePauseMs);
-      else throw new Error(`a named pipe that nobody writes to or closes within ${pipeWaitMs / 1000} s`);
+      else
+        throw new Error(
+          `the file is a named pipe, and its writer did not finish within ${pipeWaitMs / 1000} s`,
+        );
     }
     return buffer.subarray(0, length);
   } finally {
@@ -51,7 +54,10 @@ function readAtMost(path: string, limit: number): Uint8Array {
 
 const never = new Int32Array(new SharedArrayBuffer(4));
 
-/** @returns the number of bytes; 0 at the end or where a pipe has no writer, -1 where its writer has written no more yet */
+/**
+ * @returns the number of bytes; 0 at the end or for a pipe without a writer; -1 if the pipe's writer has not written
+ * yet
+ */
 function readSome(file: number, into: Uint8Array): number {
   try {
     return readSync(file, into, 0, into.length, null);

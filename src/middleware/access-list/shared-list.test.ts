@@ -236,7 +236,7 @@ describe("lists from files", () => {
     [
       "a hash of version 2",
       `${"ab".repeat(32)}  # v2\n`,
-      "list.txt:1: not an infohash: 64 digits are a hash of BEP 52; torrents are announced by the first 40 of them, write those",
+      "list.txt:1: not an infohash: 64 digits are a BEP 52 hash; clients announce its first 40 digits, so write those",
     ],
     ["empty", "", "list.txt:1: it is empty; a list without entries needs a comment"],
     ["not UTF-8", Buffer.from([0x31, 0x80, 0x0a]), "list.txt:1: not UTF-8"],
