@@ -88,6 +88,8 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   #head: PartialHead | undefined;
   /** What arrived while stalled. */
   #rest: Uint8Array | undefined;
+  /** What is being read of that: it need not be copied again. */
+  #own: Uint8Array | undefined;
   #paused = false;
   #waiting = false;
   #turnDue = false;
@@ -357,9 +359,11 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
     if (this.#phase !== "stalled" || this.#mustStall) return;
     const rest = this.#rest;
     this.#rest = undefined;
+    this.#own = rest;
     this.#enter("idle");
     if (rest === undefined) this.#settle();
     else this.received(rest, 0, rest.length);
+    this.#own = undefined;
     if (this.#rest === undefined) this.#resume();
   }
 
@@ -385,6 +389,10 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
 
   /** Keeps what cannot be read yet, and lets no more of it come. */
   #keepRest(bytes: Uint8Array, start: number, end: number): void {
+    if (bytes === this.#own) {
+      this.#rest = bytes.subarray(start, end);
+      return; // reading is paused already
+    }
     const kept = this.#rest ?? new Uint8Array(0);
     this.#rest = new Uint8Array(kept.length + end - start);
     this.#rest.set(kept);
