@@ -134,7 +134,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       await announceAll(1);
       process.kill(pid, "SIGSTOP");
       await announceAll(2); // none is refused
-      assert.match(`${store.readiness}`, /no answer in time/);
+      assert.match(`${store.readiness}`, /no response in time/);
       await untilAllHave(2);
       process.kill(pid, "SIGCONT");
       await untilAnswer(() => first!.cli("ROLE"), /slave/);

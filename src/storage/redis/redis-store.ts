@@ -97,7 +97,7 @@ async function pingAll(port: RedisPort): Promise<void> {
  * Keeps all swarms in Redis or Valkey, where any number of trackers share them. Answers later: announces of one turn
  * of the event loop travel as one call of a script, see `script.ts`, and share one promise.
  *
- * Whenever the engine gives no answer in time, what waits and what comes is refused with {@link storageUnavailable},
+ * Whenever the engine gives no response in time, what waits and what comes is refused with {@link storageUnavailable},
  * or served from a local {@link MemoryStore}; then the last announce of each peer is kept, and handed over when the
  * engine is back.
  *
@@ -409,7 +409,7 @@ export class RedisStore implements PeerStore {
     const started = performance.now();
     const returns = this.#returns;
     const fail = (error: Error): void => this.#fail(batch, error, returns);
-    const timer = setTimeout(fail, this.#config.readTimeout * 1000, new Error("no answer in time"));
+    const timer = setTimeout(fail, this.#config.readTimeout * 1000, new Error("no response in time"));
     try {
       await this.#exchange(batch);
       if (batch.isDone) return;

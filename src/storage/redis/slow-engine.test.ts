@@ -173,7 +173,7 @@ test("an answer that comes too late is nobody's", async (t) => {
   await bench.wait(500);
   late.resolve(emptyAnswer);
   await bench.wait(0);
-  assert.deepEqual(changes, ["no answer in time", undefined]);
+  assert.deepEqual(changes, ["no response in time", undefined]);
   assert.deepEqual([store.readiness, store.standing.waiting], [true, 0]);
   store.stop();
 });
@@ -228,7 +228,7 @@ test("a hand-over that the engine does not answer is done again", async (t) => {
   await bench.wait(500);
   assert.equal(store.standing.backlog, 0, "it is under way");
   await bench.wait(2000);
-  assert.deepEqual([store.standing.backlog, store.readiness], [1, "redis: no answer in time"]);
+  assert.deepEqual([store.standing.backlog, store.readiness], [1, "redis: no response in time"]);
   bench.answer = (name) => (name === "EVALSHA" ? emptyAnswer : "OK");
   await bench.wait(500);
   assert.deepEqual([store.standing.backlog, store.readiness], [0, true]);
@@ -250,7 +250,7 @@ test("a replay or a walk that Redis does not answer ends", async (t) => {
     () => records.peers(torrent),
     () => records.export(),
   ]) {
-    const ended = assert.rejects(work, /no answer in time/);
+    const ended = assert.rejects(work, /no response in time/);
     await bench.wait(0);
     await bench.wait(2000);
     await ended;
