@@ -20,13 +20,13 @@ if (files.length === 0) {
   process.exit(2);
 }
 
-// what runs is ended and removed when this process exits
+// What runs is ended and removed when this process exits. The handlers stay: Ctrl-C comes twice, from the terminal and from npm.
 for (const [signal, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
   ["SIGHUP", 129],
 ] as const)
-  process.once(signal, () => process.exit(code));
+  process.on(signal, () => process.exit(code));
 
 const ownPackage = join(import.meta.dirname, "support/own-package.ts"); // for the examples
 const { passed, failed, skipped, failures } = await runTestFiles(files, {

@@ -20,7 +20,7 @@ const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
-process.once("SIGTERM", () => process.exit(143)); // a runner that gives up: without it "exit" is not emitted
+process.on("SIGTERM", () => process.exit(143)); // a runner that gives up: without it "exit" is not emitted
 
 /**
  * Starts a program with its standard input closed. A program that cannot be started has ended with the reason.
