@@ -13,7 +13,7 @@ import { TrackerLogic } from "../src/middleware/logic.ts";
 import { withDeadline } from "../src/middleware/with-deadline.ts";
 import type { Connection, StreamHandler } from "../src/net/stream.ts";
 import { Metrics } from "../src/observability/metrics.ts";
-import { createAnnounceRequest, createConnectRequest, parseAnswer } from "../src/protocol/udp/client.ts";
+import { createAnnounceRequest, createConnectRequest, parseResponse } from "../src/protocol/udp/client.ts";
 import { announceQuery, createHttpServer, FakeStore } from "./fixtures/http-server.ts";
 import { heapInUse } from "./support/heap-growth.ts";
 import { UdpInProcess } from "./support/udp-in-process.ts";
@@ -114,7 +114,7 @@ async function startUdp(_t: TestContext, settings: Settings): Promise<Driver> {
   const connectionId = batch.view.getBigUint64(batch.outAt(0) + 8);
   const waiting = new Map<number, (answer: string) => void>();
   const take = (packet: Uint8Array) => {
-    const answer = parseAnswer(packet, 4)!;
+    const answer = parseResponse(packet, 4)!;
     const text = answer.action === "error" ? answer.message : `${(answer as { interval: number }).interval}`;
     waiting.get(answer.transactionId)!(text);
     waiting.delete(answer.transactionId);

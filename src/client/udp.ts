@@ -3,11 +3,11 @@ import { createSocket, type Socket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { AnnounceEvent } from "../bittorrent/event.ts";
 import {
-  type Answer,
   createAnnounceRequest,
   createConnectRequest,
   createScrapeRequest,
-  parseAnswer,
+  parseResponse,
+  type UdpResponse,
 } from "../protocol/udp/client.ts";
 import { compactPeers } from "./compact-peers.ts";
 import type { AnnounceAnswer, AnnounceParameters, SwarmCounts, Transport } from "./tracker-client.ts";
@@ -73,7 +73,7 @@ export async function scrapeOverUdp(
   });
 }
 
-type AnswerTo<A extends Answer["action"]> = Extract<Answer, { action: A }>;
+type ResponseTo<A extends UdpResponse["action"]> = Extract<UdpResponse, { action: A }>;
 
 /**
  * Connects, sends the request that `create` makes, and gives its answer. Until then each packet is sent again as BEP
@@ -84,10 +84,10 @@ async function exchange<A extends "announce" | "scrape">(
   transport: Transport,
   action: A,
   create: (connectionId: bigint, transactionId: number) => Uint8Array,
-): Promise<{ answer: AnswerTo<A>; family: 4 | 6 }> {
+): Promise<{ answer: ResponseTo<A>; family: 4 | 6 }> {
   const { signal } = transport;
   const { address, family } = await resolve(url, transport);
-  const { promise, resolve: succeed, reject } = Promise.withResolvers<AnswerTo<A>>();
+  const { promise, resolve: succeed, reject } = Promise.withResolvers<ResponseTo<A>>();
   const socket = createSocket(family === 6 ? "udp6" : "udp4");
   const transactionId = randomBytes(4).readUInt32BE();
   let connection: { id: bigint; since: number } | undefined;
@@ -104,7 +104,7 @@ async function exchange<A extends "announce" | "scrape">(
   };
   socket.on("error", unreachable);
   socket.on("message", (message) => {
-    const answer = parseAnswer(message, family);
+    const answer = parseResponse(message, family);
     if (answer === undefined || answer.transactionId !== transactionId) return; // late, or somebody else's
     if (answer.action === "error") {
       reject(new TrackerError("refused", answer.message));
@@ -114,7 +114,7 @@ async function exchange<A extends "announce" | "scrape">(
       clearTimeout(timer);
       send();
     } else if (answer.action === action) {
-      succeed(answer as AnswerTo<A>);
+      succeed(answer as ResponseTo<A>);
     }
   });
   const abort = () => reject(signal.reason);

@@ -1,13 +1,13 @@
 const remedies: Readonly<Record<string, string>> = {
-  EADDRINUSE: "the address is in use; stop what listens there or choose another port",
+  EADDRINUSE: "the address is in use; stop the program that listens there, or choose another port",
   EACCES: "permission denied; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE) or another port",
   EADDRNOTAVAIL: "this machine does not have that address; listen on one of its own, or on all of them",
   EAFNOSUPPORT: "the system has no support for that address family; IPv6 may be turned off",
 };
 
 /**
- * Words the error of a bind that failed: the address as a URL, why, and what can be done about it. The error
- * of the system is its `cause`.
+ * Creates the error of a failed bind: the address as a URL, the cause, and the remedy. The system's error is the
+ * `cause`.
  */
 export function bindError(scheme: string, host: string, port: number, cause: unknown): Error {
   const code = (cause as { code?: unknown } | undefined)?.code;

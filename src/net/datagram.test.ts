@@ -20,7 +20,7 @@ afterEach(async () => {
   for (const thing of opened.splice(0).reverse()) await thing.close();
 });
 
-/** Answers each datagram with its own bytes, unless they are to be answered later, and notes what it got. */
+/** Echoes each datagram, at once or later, and records what it received. */
 class Echo implements DatagramHandler {
   readonly seen: string[] = [];
   after = 0;
@@ -50,15 +50,15 @@ async function bind(host: string, port = 0): Promise<{ echo: Echo; socket: Datag
   return { echo, socket };
 }
 
-/** Sends `bytes` from one address to another and waits for the answer. */
+/** Sends `bytes` from one address to another and waits for the response. */
 async function ask(from: string, to: string, port: number, bytes: Uint8Array) {
   const socket = createSocket(to.includes(":") ? "udp6" : "udp4");
   opened.push({ close: () => socket.close() });
   socket.bind(0, from);
   await once(socket, "listening");
-  const answer = once(socket, "message");
+  const response = once(socket, "message");
   socket.send(bytes, port, to);
-  const [message, remote] = (await answer) as [Uint8Array, { address: string; port: number }];
+  const [message, remote] = (await response) as [Uint8Array, { address: string; port: number }];
   return {
     message: new Uint8Array(message),
     from: remote.address,
@@ -81,10 +81,10 @@ for (const { name, open, skip } of await listEngines()) {
       ["127.0.0.2", "127.0.0.1"],
       ["::1", "::1"],
     ] as const) {
-      test(`answer from ${host} where that was asked`, async () => {
+      test(`respond from ${host} to a request for ${host}`, async () => {
         const { echo, socket } = await bind(host);
-        const answer = await ask(from, host, socket.port, hello);
-        assert.deepEqual([answer.message, answer.from, answer.port], [hello, host, socket.port]);
+        const response = await ask(from, host, socket.port, hello);
+        assert.deepEqual([response.message, response.from, response.port], [hello, host, socket.port]);
         assert.deepEqual(echo.seen, [`IPv${host.includes(":") ? 6 : 4} ${from} 5`]);
         assert.equal(echo.after, 1);
       });
@@ -100,7 +100,7 @@ for (const { name, open, skip } of await listEngines()) {
       assert.equal((await ask("::1", "::1", six.socket.port, hello)).from, "::1");
     });
 
-    test("of all addresses are answered from the address that was asked, on a machine with several", (t) => {
+    test("of all addresses respond from the address that the request was sent to, on a machine with several", (t) => {
       if (process.platform !== "linux" || process.getuid?.() !== 0) {
         t.skip("needs root on Linux, for a network namespace");
         return;
@@ -109,7 +109,7 @@ for (const { name, open, skip } of await listEngines()) {
         t.skip("needs unshare and ip, for a network namespace");
         return;
       }
-      // Between two addresses of one machine the kernel prefers the client's own as the source of an answer.
+      // Between two addresses of one machine the kernel prefers the client's own as the source of a response.
       const script = `
       import { createSocket } from "node:dgram";
       import { once } from "node:events";
@@ -172,8 +172,8 @@ for (const { name, open, skip } of await listEngines()) {
     test("longer than the capacity are cut, empty ones arrive", async () => {
       const { echo, socket } = await bind("127.0.0.1");
       const long = new Uint8Array(datagramCapacity + 100).fill(7);
-      const answer = await ask("127.0.0.1", "127.0.0.1", socket.port, long);
-      assert.deepEqual(answer.message, long.subarray(0, datagramCapacity));
+      const response = await ask("127.0.0.1", "127.0.0.1", socket.port, long);
+      assert.deepEqual(response.message, long.subarray(0, datagramCapacity));
       const client = createSocket("udp4");
       opened.push({ close: () => client.close() });
       client.send(new Uint8Array(0), socket.port, "127.0.0.1");
@@ -181,17 +181,17 @@ for (const { name, open, skip } of await listEngines()) {
       assert.deepEqual(echo.seen.slice(1), ["IPv4 127.0.0.1 0", "IPv4 127.0.0.1 5"]);
     });
 
-    test("get answers of their own, even if many arrive at once", async () => {
+    test("get responses of their own, even if many arrive at once", async () => {
       const { socket } = await bind("127.0.0.1");
       const client = createSocket("udp4");
       opened.push({ close: () => client.close() });
       client.bind(0, "127.0.0.1");
       await once(client, "listening");
-      const answers: number[] = [];
+      const responses: number[] = [];
       const all = new Promise<void>((resolve) => {
         client.on("message", (message) => {
-          answers.push(message.readUInt32BE(0));
-          if (answers.length === 64) resolve();
+          responses.push(message.readUInt32BE(0));
+          if (responses.length === 64) resolve();
         });
       });
       for (let i = 0; i < 64; i++) {
@@ -201,12 +201,12 @@ for (const { name, open, skip } of await listEngines()) {
       }
       await all;
       assert.deepEqual(
-        answers,
+        responses,
         Array.from({ length: 64 }, (_, i) => i),
       );
     });
 
-    test("can be answered later, in any order, and no more after the close", async () => {
+    test("can get their responses later, in any order, but not after the close", async () => {
       const { echo, socket } = await bind("127.0.0.1");
       echo.late = [];
       const bytes = new TextEncoder().encode("..later..");
@@ -230,7 +230,7 @@ for (const { name, open, skip } of await listEngines()) {
       echo.late[0]!(bytes, 0, 1);
     });
 
-    test("whose clients are gone are answered in vain", async () => {
+    test("of vanished clients do no harm", async () => {
       const { echo, socket } = await bind("127.0.0.1");
       echo.late = [];
       const client = createSocket("udp4");
@@ -244,7 +244,7 @@ for (const { name, open, skip } of await listEngines()) {
       assert.deepEqual((await ask("127.0.0.1", "127.0.0.1", socket.port, hello)).message, hello);
     });
 
-    test("from the bound address and port itself are not answered, neither at once nor later", async () => {
+    test("from the bound address and port itself get no response, neither at once nor later", async () => {
       const lengths: number[] = [];
       const late: SendResponse[] = [];
       const handler: DatagramHandler = {
@@ -274,11 +274,11 @@ for (const { name, open, skip } of await listEngines()) {
       const other = createSocket("udp4");
       opened.push({ close: () => other.close() });
       for (const bytes of [hello.subarray(1), hello.subarray(2)]) {
-        const answer = once(other, "message");
+        const response = once(other, "message");
         other.send(bytes, port, "127.0.0.1");
         while (lengths.at(-1) !== bytes.length) await nextTurn();
         for (const send of late.splice(0)) send(hello, 0, 1);
-        await answer;
+        await response;
       }
       assert.deepEqual(
         lengths.filter((length) => length < 5),

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** Returns how many descriptors this process may have open; infinity where the system does not say. */
+/** Returns how many descriptors this process may open; infinity if the system does not say. */
 export function readDescriptorLimit(): number {
   try {
     const line = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));

@@ -3,27 +3,27 @@ import { bindDatagram } from "./portable/datagram.ts";
 import { listenStream } from "./portable/stream.ts";
 import type { StreamListener, StreamOptions } from "./stream.ts";
 
-/** How bytes reach the kernel: one for each thread. */
+/** Access to the kernel: one network per thread. */
 export interface Network {
   readonly engine: "linux" | "portable";
-  /** Rejects with an Error that names the address and what can be done about it; so does `listenStream`. */
+  /** Rejects with an Error that names the address and the remedy; so does `listenStream`. */
   bindDatagram(options: DatagramOptions): Promise<DatagramSocket>;
   listenStream<State>(options: StreamOptions<State>): Promise<StreamListener>;
-  /** Lets go of what all sockets shared, which must have been closed. Idempotent. */
+  /** Releases resources that the sockets shared. Close the sockets first. Idempotent. */
   close(): void;
 }
 
-/** Which engine to use: `auto` takes the native one where it runs. */
+/** Which network to use: `auto` prefers the native network if it runs here. */
 export type NetworkChoice = "auto" | "linux" | "portable";
 
-/** Sockets of Node.js: on every platform, one system call and more for each packet. */
+/** Sockets of Node.js: on every platform, with at least one system call per packet. */
 export const portableNetwork: Network = { engine: "portable", bindDatagram, listenStream, close() {} };
 
 /**
  * Opens the network of this thread.
- * @param onFallback  hears why `auto` has to do without the native engine
- * @param open        where the native engine notes the descriptors that it has open
- * @throws Error where `linux` is asked for and cannot run here
+ * @param onFallback  called with the reason why `auto` does not use the native network
+ * @param open        marks of the descriptors that the native network has open
+ * @throws Error if `linux` is requested and cannot run here
  */
 export async function openNetwork(
   choice: NetworkChoice,

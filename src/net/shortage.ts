@@ -1,4 +1,4 @@
-/** What `accept` fails with while nothing is left to make a connection of, and what can be done about it. */
+/** Errors of `accept` when the resources for a connection are exhausted, with the remedy. */
 const shortages: Readonly<Record<string, string>> = {
   EMFILE:
     "this process has no file descriptors left, so new connections are not accepted; raise its limit: LimitNOFILE= " +
@@ -9,12 +9,12 @@ const shortages: Readonly<Record<string, string>> = {
   ENOBUFS: "the kernel has no memory left for connections, so new ones are not accepted",
 };
 
-/** Says what is short and how to get more, for an error that a listener reports; undefined for every other error. */
+/** Describes the shortage and the remedy for an error of a listener; undefined for every other error. */
 export function describeShortage(error: Error): string | undefined {
   return shortages[(error as NodeJS.ErrnoException).code ?? ""];
 }
 
-/** Whether a line of the log came from {@link describeShortage}. */
+/** Returns whether a log line came from {@link describeShortage}. */
 export function isShortage(message: string): boolean {
   return Object.values(shortages).includes(message);
 }

@@ -146,7 +146,7 @@ for (const { name, open, skip } of await listEngines()) {
     after(() => network.close());
 
     for (const host of ["127.0.0.1", "::1"]) {
-      test(`a client on ${host} gets its answer after it has shut down its sending side`, async (t) => {
+      test(`a client on ${host} gets its response after it has shut down its sending side`, async (t) => {
         const [handler, listener] = await listen(t, host);
         const client = dial(t, host, listener.port);
         client.end("ping");
@@ -249,7 +249,7 @@ for (const { name, open, skip } of await listEngines()) {
       assert.equal(((await error)[0] as NodeJS.ErrnoException).code, "ECONNRESET");
     });
 
-    test("a reset after the end, while the answer is awaited, is the end only once", async (t) => {
+    test("a reset after the end, while the response is awaited, is the end only once", async (t) => {
       const [handler, listener] = await listen(t);
       const client = dial(t, "127.0.0.1", listener.port);
       client.end("hi");
@@ -258,7 +258,7 @@ for (const { name, open, skip } of await listEngines()) {
       await once(client, "close");
       greet(t, listener.port); // the reset has been seen when this has
       await handler.until("hi", 1);
-      send(connection, "too late"); // here an engine that reads no more notices it
+      send(connection, "too late"); // a network that has stopped reading notices the end here
       greet(t, listener.port);
       await handler.until("hi", 2);
       assert.deepEqual(events, ["opened", "hi", "ended", "closed"]);
@@ -315,7 +315,7 @@ for (const { name, open, skip } of await listEngines()) {
           () => true,
           () => false,
         );
-        // As long as the others are not gone yet, it may be closed without an answer.
+        // As long as the others are not gone yet, it may be closed without a response.
         const closed = new Promise<boolean>((resolve) => client.once("close", () => resolve(false)));
         if (await Promise.race([data, closed])) break;
         assert.equal(child.exitCode, null);
@@ -357,7 +357,7 @@ for (const { name, open, skip } of await listEngines()) {
         (error: Error) => {
           assert.equal(
             error.message,
-            `cannot listen on http://127.0.0.1:${port}: the address is in use; stop what listens there or choose another port`,
+            `cannot listen on http://127.0.0.1:${port}: the address is in use; stop the program that listens there, or choose another port`,
           );
           assert.equal((error.cause as NodeJS.ErrnoException).code, "EADDRINUSE");
           return true;

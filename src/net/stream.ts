@@ -1,16 +1,16 @@
 import type { Address } from "../ip/address.ts";
 
-/** What a frontend is to accepted connections. `State` is what it keeps for each of them. */
+/** The side of accepted connections that a frontend implements. `State` is the handler's data of one connection. */
 export interface StreamHandler<State> {
-  /** A connection has been accepted; returns what to keep for it. */
+  /** Called after a connection has been accepted; returns the state of the connection. */
   opened(connection: Connection): State;
-  /** Bytes have arrived: `bytes[start..end)`, valid until this returns. Must not throw. */
+  /** Called with the received bytes `bytes[start..end)`, which are valid until this returns. Must not throw. */
   received(state: State, bytes: Uint8Array, start: number, end: number): void;
-  /** The other side will send nothing more; it may still read. */
+  /** Called after the other side has sent its last byte. The other side may still read. */
   ended(state: State): void;
-  /** The connection is gone, for whatever reason. Called once, last. */
+  /** Called when the connection is gone, for any reason. Called once, last. */
   closed(state: State): void;
-  /** All that was waiting to be sent has been taken by the kernel. */
+  /** Called when the kernel has taken all waiting bytes. */
   drained(state: State): void;
   /**
    * A connection waits, and there are no descriptors left for it: closes another, if one can go. The native engine alone
@@ -22,27 +22,27 @@ export interface StreamHandler<State> {
 
 /** One accepted connection. */
 export interface Connection {
-  /** Where it comes from, canonical. Valid until `closed` has returned. */
+  /** The client's address, canonical. Valid until `closed` has returned. */
   readonly remote: Address;
   readonly remotePort: number;
   /** Bytes that the kernel has not taken yet. */
   readonly pending: number;
   /**
-   * Sends `bytes[start..end)`; what cannot leave at once is copied and counted in `pending`. If they cannot be sent at all,
+   * Sends `bytes[start..end)`. Bytes that cannot leave at once are copied and counted in `pending`. If sending fails,
    * the connection is closed, perhaps within this call.
-   * @param isLast  whether `end` follows at once, so that both may travel in one packet
+   * @param isLast  whether `end` follows at once, so that one packet may carry the bytes and the end
    */
   write(bytes: Uint8Array, start: number, end: number, isLast?: boolean): void;
   /** Stops or resumes `received`. */
   pause(): void;
   resume(): void;
   /**
-   * Closes when all is sent.
-   * @param discard  whether the other side may still be sending: what comes is read and thrown away until it closes
-   *   too, because closing with unread bytes is a reset, and takes what was sent with it
+   * Closes the connection after all is sent.
+   * @param discard  whether the other side may still be sending. If so, received bytes are thrown away until the other
+   * side closes too: closing with unread bytes sends a reset, which destroys sent bytes as well
    */
   end(discard: boolean): void;
-  /** Closes now; with `reset` the other side sees a reset. */
+  /** Closes the connection now; with `reset`, the other side gets a reset. */
   destroy(reset?: boolean): void;
 }
 
@@ -65,17 +65,17 @@ export interface TlsFiles {
 }
 
 export interface StreamOptions<State> {
-  /** IP literal; `0.0.0.0` and `::` are all addresses of that family. */
+  /** IP literal; `0.0.0.0` and `::` mean all addresses of that family. */
   host: string;
   /** 0 lets the system choose. */
   port: number;
-  /** With it, connections are TLS 1.2 or newer. */
+  /** Makes connections TLS 1.2 or newer. */
   tls?: TlsFiles;
   /** TLS handshakes under way at once, which are no connections yet; 1,024 unless given. */
   maxHandshakes?: number;
-  /** Whether other threads listen on the same address too, so that the kernel spreads clients over them. */
+  /** Whether other threads listen on the same address; the kernel then spreads clients over them. */
   shared?: boolean;
   handler: StreamHandler<State>;
-  /** Hears of errors that a listener reports on its own; they never end it. */
+  /** Called for errors that a listener reports by itself; these errors never close the listener. */
   onError: (error: Error) => void;
 }

@@ -80,14 +80,14 @@ test("without parameters only the paths themselves match", () => {
   assert.equal(match(new Router([], []), "/announce"), undefined);
 });
 
-test("an empty segment is no parameter", () => {
+test("an empty segment does not match a parameter", () => {
   const router = new Router(["/announce/:passkey", "/:passkey/x"], []);
   assert.equal(match(router, "/announce/"), undefined);
   assert.equal(match(router, "/announce//"), undefined);
   assert.equal(match(router, "//x"), undefined);
 });
 
-test("routes that cannot be used are refused with the reason", () => {
+test("an invalid route is refused with the reason", () => {
   const table: [announce: string[], scrape: string[], messages: string[]][] = [
     [["/announce", "/a/:b", "/a/*b"], ["/scrape"], []],
     [["announce"], [], ['announce route "announce" must begin with a slash']],

@@ -4,14 +4,14 @@ import { ascii } from "./http/byte-writer.ts";
 
 type Action = "announce" | "scrape";
 
-/** The route that a path belongs to. */
+/** The action of a path. */
 export interface RouteMatch {
   readonly action: Action;
-  /** Decoded named and catch-all parameters (Latin-1), or undefined where the route has none. */
+  /** Decoded named and catch-all parameters (Latin-1), or undefined if the route has none. */
   readonly params: ReadonlyMap<string, string> | undefined;
 }
 
-/** One route that cannot be used. */
+/** A problem of one route. */
 export interface RouteProblem {
   readonly action: Action;
   /** Its index among the routes of that action. */
@@ -19,7 +19,7 @@ export interface RouteProblem {
   readonly message: string;
 }
 
-/** Kinds of segments, the most particular first. */
+/** Kinds of segments, the most specific first. */
 const Kind = { literal: 0, named: 1, rest: 2 } as const;
 
 interface Segment {
@@ -35,12 +35,10 @@ interface Route {
 }
 
 /**
- * Lists what is wrong with routes: bad syntax, or the same shape as another one, so that one of them would never be
- * reached.
+ * Lists the problems of routes: bad syntax, and a route with the same shape as another, which would never match.
  *
- * A route is a path in which a whole segment may be `:name`, which takes any one segment, and the last may be
- * `*name`, which takes the rest of the path, with its slash, or nothing. A slash at the end of a route or a path
- * means nothing.
+ * A route is a path. A whole segment may be `:name`, which matches any one segment. The last segment may be `*name`,
+ * which matches the rest of the path, with its slash, or nothing. A slash at the end of a route or a path is ignored.
  */
 export function validateRoutes(
   announceRoutes: readonly string[],
@@ -49,12 +47,12 @@ export function validateRoutes(
   return compileRoutes(announceRoutes, scrapeRoutes).problems;
 }
 
-/** Tells announces from scrapes by their paths. */
+/** Maps paths to actions. */
 export class Router {
   readonly #exact: { readonly path: Uint8Array; readonly match: RouteMatch }[] = [];
-  /** All of them, the most particular first. */
+  /** All routes, the most specific first. */
   readonly #routes: readonly Route[];
-  /** Those with parameters. */
+  /** The routes with parameters. */
   readonly #patterns: readonly Route[];
 
   /** @throws RangeError with the first problem of {@link validateRoutes} */
@@ -72,10 +70,9 @@ export class Router {
   }
 
   /**
-   * Finds the route of the raw path `bytes[start..pathEnd)`. From the left to the right, literal segments win over
-   * named ones and those over catch-all ones. Segments are compared percent-decoded: `/%61nnounce` is `/announce`, and
-   * `/a%2Fb` is one segment. Allocates only for paths with a `%`, or where there are routes with parameters and no other
-   * matches.
+   * Finds the route of the raw path `bytes[start..pathEnd)`. From left to right, literal segments win over named ones,
+   * and named ones over catch-all ones. Segments are compared percent-decoded: `/%61nnounce` equals `/announce`, and
+   * `/a%2Fb` is one segment. Allocates only for a path with a `%`, or if only a route with parameters can match.
    */
   match(bytes: Uint8Array, start: number, pathEnd: number): RouteMatch | undefined {
     const end = pathEnd - start > 1 && bytes[pathEnd - 1] === 0x2f ? pathEnd - 1 : pathEnd;
@@ -126,7 +123,7 @@ function matchSegments(route: readonly Segment[], path: readonly string[]): Map<
   return i === path.length || trailingSlash ? params : undefined;
 }
 
-/** Decodes `%XX` of a Latin-1 path byte by byte; a plus is a plus, and a broken escape stays as it is. */
+/** Decodes `%XX` of a Latin-1 path byte by byte; keeps a plus and a broken escape. */
 function decodeSegment(text: string): string {
   if (!text.includes("%")) return text;
   return text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
@@ -175,7 +172,7 @@ function compileRoutes(
   return { routes, problems };
 }
 
-/** @returns the segments, or what is wrong */
+/** @returns the segments, or the problem */
 function parseRoute(source: string): Segment[] | string {
   if (!source.startsWith("/")) return "must begin with a slash";
   const wrong = /[^!-~]|[?#%]/.exec(source)?.[0];

@@ -17,7 +17,7 @@ import {
   type SendResponse,
 } from "../../src/net/datagram.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
-import { parseAnswer } from "../../src/protocol/udp/client.ts";
+import { parseResponse } from "../../src/protocol/udp/client.ts";
 import { maxUrlDataLength } from "../../src/protocol/udp/options.ts";
 import { Action, maxResponseLength, requestHeadLength } from "../../src/protocol/udp/packet.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
@@ -391,7 +391,7 @@ export class UdpTarget implements FuzzTarget {
       outLength <= length || (action !== Action.connect && age < idDead),
       () => "more than was sent, unverified",
     );
-    const answer = parseAnswer(batch.bytes.subarray(outAt, outAt + outLength), family);
+    const answer = parseResponse(batch.bytes.subarray(outAt, outAt + outLength), family);
     if (answer === undefined) throw new Error("an answer that its client cannot parse");
     ensure(answer.transactionId === view.getUint32(at + 12), () => "another transaction id");
     if (answer.action === "error") {
@@ -444,7 +444,7 @@ export class UdpTarget implements FuzzTarget {
         bytes.length <= maxResponseLength[socket.family],
         () => `a late answer of ${bytes.length} bytes`,
       );
-      ensure(parseAnswer(bytes, socket.family) !== undefined, () => "a late answer that nobody can parse");
+      ensure(parseResponse(bytes, socket.family) !== undefined, () => "a late answer that nobody can parse");
       socket.waiting[source]!--;
     } catch (error) {
       this.#failure ??= error;

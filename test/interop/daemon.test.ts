@@ -106,7 +106,7 @@ for (const taken of ["http", "udp", "metrics"] as const) {
     const program = run(t, "--json", "--config", file);
     assert.deepEqual(await program.ended, { code: 1, signal: null });
     const url = `${taken === "udp" ? "udp" : "http"}://${address}`;
-    const remedy = "the address is in use; stop what listens there or choose another port";
+    const remedy = "the address is in use; stop the program that listens there, or choose another port";
     assert.partialDeepStrictEqual(program.lines.at(-1), {
       level: "error",
       msg: `failed to start: cannot listen on ${url}: ${remedy}`,

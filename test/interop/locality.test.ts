@@ -4,7 +4,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { get } from "node:http";
 import { test } from "node:test";
-import { createAnnounceRequest, createConnectRequest, parseAnswer } from "../../src/protocol/udp/client.ts";
+import { createAnnounceRequest, createConnectRequest, parseResponse } from "../../src/protocol/udp/client.ts";
 import { Daemon } from "../support/daemon.ts";
 
 const infoHash = Buffer.alloc(20, "locality-");
@@ -30,7 +30,7 @@ async function announceOverUdp(daemon: Daemon, client: Client): Promise<Buffer> 
     return answer;
   };
   try {
-    const { connectionId } = parseAnswer(await ask(createConnectRequest(1)), 4) as { connectionId: bigint };
+    const { connectionId } = parseResponse(await ask(createConnectRequest(1)), 4) as { connectionId: bigint };
     const answer = await ask(
       createAnnounceRequest({
         ...{ connectionId, transactionId: 2, infoHash, peerId: infoHash, left: 1n },

@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
-import { createAnnounceRequest, parseAnswer } from "../../src/protocol/udp/client.ts";
+import { createAnnounceRequest, parseResponse } from "../../src/protocol/udp/client.ts";
 import { RawClient } from "../fixtures/http-server.ts";
 import { UdpClient } from "./udp.ts";
 
@@ -191,7 +191,7 @@ async function overUdp(t: TestContext, tracker: TrackerPorts): Promise<Announce>
       for (;;) {
         const received = await Promise.race([client.receive(), timer]);
         if (received === undefined) break;
-        const answer = parseAnswer(received.bytes, 4);
+        const answer = parseResponse(received.bytes, 4);
         if (answer?.transactionId !== transactionId) continue; // the second answer to what was sent twice
         answered.abort();
         assert.equal(answer.action, "announce", JSON.stringify(answer));

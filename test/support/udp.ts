@@ -7,7 +7,7 @@ import type { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.
 import { udpDefaults } from "../../src/frontend/udp/index.ts";
 import type { UdpOptions } from "../../src/frontend/udp/options.ts";
 import type { Family } from "../../src/ip/address.ts";
-import { type Answer, createConnectRequest, parseAnswer } from "../../src/protocol/udp/client.ts";
+import { createConnectRequest, parseResponse, type UdpResponse } from "../../src/protocol/udp/client.ts";
 import type { PeerStore, StoreStatistics } from "../../src/storage/peer-store.ts";
 
 export const udpOptions: UdpOptions = {
@@ -109,9 +109,9 @@ export class UdpClient {
     return (await answer).bytes;
   }
 
-  async ask(packet: Uint8Array): Promise<Answer> {
+  async ask(packet: Uint8Array): Promise<UdpResponse> {
     const bytes = await this.exchange(packet);
-    const answer = parseAnswer(bytes, this.family);
+    const answer = parseResponse(bytes, this.family);
     assert.ok(answer, `not an answer: ${Buffer.from(bytes).toString("hex")}`);
     return answer;
   }
@@ -119,7 +119,7 @@ export class UdpClient {
   async connect(): Promise<bigint> {
     const answer = await this.ask(createConnectRequest(0x636f6e6e));
     assert.equal(answer.action, "connect");
-    return (answer as Extract<Answer, { action: "connect" }>).connectionId;
+    return (answer as Extract<UdpResponse, { action: "connect" }>).connectionId;
   }
 
   /** Sends a packet and shows that nothing is answered to it: the next answer is that to a connect after it. */

@@ -15,7 +15,7 @@ import {
   createAnnounceRequest,
   createConnectRequest,
   createScrapeRequest,
-  parseAnswer,
+  parseResponse,
 } from "../../protocol/udp/client.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
 import type { UdpOptions } from "./options.ts";
@@ -98,7 +98,7 @@ function setUp(setup: { options?: Partial<UdpOptions>; preHooks?: Hook[]; postHo
       const family = from.includes(":") ? 6 : 4;
       const [bytes] = handle([{ packet, from }], family);
       if (bytes === undefined) return "silence";
-      const answer = parseAnswer(bytes, family)!;
+      const answer = parseResponse(bytes, family)!;
       return answer.action === "error" ? answer.message : answer.action;
     },
   };
@@ -245,7 +245,7 @@ describe("UDP under hostile and broken input", () => {
     const rows = (count: number, tail = 0) => {
       const packet = createScrapeRequest(id, 7, Array(count).fill(infoHash));
       const [bytes] = handle([{ packet: Buffer.concat([packet, Buffer.alloc(tail)]) }]);
-      const answer = parseAnswer(bytes!, 4)!;
+      const answer = parseResponse(bytes!, 4)!;
       assert.ok(bytes!.length <= 1232);
       return answer.action === "scrape" ? answer.rows.length : answer.action;
     };
@@ -366,7 +366,7 @@ describe("UDP under hostile and broken input", () => {
   test("a clock that jumps costs clients a connect, no more", () => {
     const { say, clock, handle } = setUp();
     const id = () => {
-      const answer = parseAnswer(handle([{ packet: connect }])[0]!, 4)!;
+      const answer = parseResponse(handle([{ packet: connect }])[0]!, 4)!;
       return answer.action === "connect" ? answer.connectionId : assert.fail();
     };
     let old = id();
@@ -452,7 +452,7 @@ describe("UDP under hostile and broken input", () => {
           view.setUint32(8, action);
           packet.set(rest, 16);
           const [answer] = handle([{ packet, from }], six ? 6 : 4);
-          assert.ok(answer && parseAnswer(answer, six ? 6 : 4), "an answer that clients can read");
+          assert.ok(answer && parseResponse(answer, six ? 6 : 4), "an answer that clients can read");
           assert.ok(answer.length <= (six ? 1232 : 1472));
         },
       ),

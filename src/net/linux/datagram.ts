@@ -13,11 +13,11 @@ import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
 import { readSocketAddress, socketAddressCapacity, socketAddressLength } from "./socket-address.ts";
 
-/** Datagrams that are taken from the kernel by one call. */
+/** Datagrams that one call receives. */
 const batchSize = 64;
-/** Batches of one socket in one turn of the event loop. */
+/** Batches that one socket reads in one turn of the event loop. */
 const batchesPerTurn = 8;
-/** Bytes of the send buffer that is asked for: a batch of answers must fit. */
+/** Bytes of the send buffer to request: a batch of responses must fit. */
 const sendBuffer = 4 * 1024 * 1024;
 
 /** `struct mmsghdr`, its fields, and `struct iovec`, on 64-bit Linux. */
@@ -38,11 +38,11 @@ const controlBytes = 48;
 const controlLength = { 4: 32, 6: 40 } as const;
 
 /**
- * Memory for a batch as `recvmmsg` and `sendmmsg` want it, laid out once:
+ * Memory for a batch in the layout of `recvmmsg` and `sendmmsg`:
  *
- *     | messages to receive | messages to send | iovecs of both | ways back: socket address, control buffer |
+ *     | messages to receive | messages to send | iovecs of both | reply paths: socket address, control buffer |
  *
- * A message that is sent takes the way back of the one that was received in its slot.
+ * A message to send uses the reply path of the message that was received in the same slot.
  */
 class MessageMemory {
   readonly batch: DatagramBatch;
@@ -54,23 +54,22 @@ class MessageMemory {
   readonly #family: Family;
   readonly #sendAt: number;
   readonly #iovAt: number;
-  readonly #wayBackAt: number;
+  readonly #replyPathAt: number;
   /**
-   * Bytes of the way back of a datagram: the socket address that it came from, and where that is told the control message
-   * with the one that was asked.
+   * Bytes of a reply path: the source's socket address and, if the kernel reports the destination, its control message.
    */
-  readonly #wayBackBytes: number;
+  readonly #replyPathBytes: number;
   readonly #controlLength: number;
 
-  /** @param control  whether packets carry the address that was asked */
+  /** @param control  whether packets carry their destination address */
   constructor(libc: Libc, family: Family, control: boolean, slots: number) {
     this.#family = family;
     this.#sendAt = slots * messageBytes;
     this.#iovAt = 2 * this.#sendAt;
-    this.#wayBackAt = this.#iovAt + 2 * slots * iovBytes;
-    this.#wayBackBytes = socketAddressCapacity + (control ? controlBytes : 0);
+    this.#replyPathAt = this.#iovAt + 2 * slots * iovBytes;
+    this.#replyPathBytes = socketAddressCapacity + (control ? controlBytes : 0);
     this.#controlLength = control ? controlLength[family] : 0;
-    this.bytes = new Uint8Array(this.#wayBackAt + slots * this.#wayBackBytes);
+    this.bytes = new Uint8Array(this.#replyPathAt + slots * this.#replyPathBytes);
     this.view = new DataView(this.bytes.buffer);
     const addresses = Array.from({ length: slots }, () => new Address());
     this.batch = new DatagramBatch(slots, new Uint8Array(2 * slots * datagramCapacity), addresses);
@@ -83,7 +82,7 @@ class MessageMemory {
     const data = libc.address(this.batch.bytes);
     const { view, batch } = this;
     for (let slot = 0; slot < slots; slot++) {
-      const replyPath = here + BigInt(this.#wayBackAt + slot * this.#wayBackBytes);
+      const replyPath = here + BigInt(this.#replyPathAt + slot * this.#replyPathBytes);
       for (const isSend of [false, true]) {
         const message = (isSend ? this.#sendAt : 0) + slot * messageBytes;
         const iov = this.#iovAt + (isSend ? slots + slot : slot) * iovBytes;
@@ -102,13 +101,13 @@ class MessageMemory {
   }
 
   /**
-   * Takes over what the kernel has written about `count` messages. One that claims to come from `own` and
-   * `ownPort` itself gets port 0, which cannot be answered.
+   * Reads the kernel's results for `count` messages. A message whose source is `own` and `ownPort` gets port 0, which
+   * prevents a response.
    */
   received(count: number, own: Address, ownPort: number): void {
     const { view, batch, bytes } = this;
     for (let slot = 0; slot < count; slot++) {
-      const name = this.#wayBackAt + slot * this.#wayBackBytes;
+      const name = this.#replyPathAt + slot * this.#replyPathBytes;
       batch.length[slot] = view.getUint32(slot * messageBytes + Message.length, true);
       batch.port[slot] = view.getUint16(name + 2);
       batch.outLength[slot] = 0;
@@ -118,43 +117,43 @@ class MessageMemory {
     }
   }
 
-  /** Prepares the messages that have an answer. */
-  answer(count: number): void {
+  /** Prepares the messages that have a response. */
+  respond(count: number): void {
     const { view, batch } = this;
     const iovAt = this.#iovAt + batch.capacity * iovBytes + 8;
-    const controlAt = this.#wayBackAt + socketAddressCapacity;
+    const controlAt = this.#replyPathAt + socketAddressCapacity;
     for (let slot = 0; slot < count; slot++) {
       view.setUint32(iovAt + slot * iovBytes, batch.outLength[slot]!, true);
       if (this.#controlLength > 0) {
-        // The route, not the interface that the packet came in by, decides which way the answer takes.
-        if (this.#family === 4) view.setUint32(controlAt + slot * this.#wayBackBytes + 16, 0, true);
+        // The route decides the interface of the response, not the interface of the request.
+        if (this.#family === 4) view.setUint32(controlAt + slot * this.#replyPathBytes + 16, 0, true);
         view.setUint32(slot * messageBytes + Message.controlLength, this.#controlLength, true);
       }
     }
   }
 
-  /** A copy of the way back of a slot. */
-  copyWayBack(slot: number): Uint8Array {
-    const at = this.#wayBackAt + slot * this.#wayBackBytes;
-    return this.bytes.slice(at, at + this.#wayBackBytes);
+  /** Copies the reply path of a slot. */
+  copyReplyPath(slot: number): Uint8Array {
+    const at = this.#replyPathAt + slot * this.#replyPathBytes;
+    return this.bytes.slice(at, at + this.#replyPathBytes);
   }
 
-  /** Prepares the message of slot 0: `bytes[start..end)`, by a way back that was copied. */
+  /** Prepares the message of slot 0: `bytes[start..end)`, with a copied reply path. */
   respondLater(bytes: Uint8Array, start: number, end: number, replyPath: Uint8Array): void {
     const { batch } = this;
-    this.bytes.set(replyPath, this.#wayBackAt);
+    this.bytes.set(replyPath, this.#replyPathAt);
     batch.bytes.set(bytes.subarray(start, end), batch.outAt(0));
     batch.outLength[0] = end - start;
-    this.answer(1);
+    this.respond(1);
   }
 }
 
 /**
- * Binds a UDP address through batched system calls. An IPv6 address takes IPv6 only. Answers leave from the
- * address that was asked, also where all addresses are bound.
+ * Binds a UDP address through batched system calls. An IPv6 address accepts IPv6 only. Responses leave from the address
+ * that the request was sent to, even if all addresses are bound.
  *
- * Several sockets may be bound to one address with `shared`, in this process or its threads: the kernel spreads
- * clients over them. Rejects with an Error that names the address and what can be done about it.
+ * With `shared`, several sockets of this process and its threads may bind one address: the kernel spreads clients over
+ * them. Rejects with an Error that names the address and the remedy.
  */
 export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDatagramSocket {
   const { libc } = poller;
@@ -176,12 +175,12 @@ export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDat
   );
 }
 
-/** Whether an address stands for all addresses of the machine. */
+/** Returns whether an address means all addresses of the machine. */
 function isUnspecified(address: Address): boolean {
   return address.words.every((word) => word === 0);
 }
 
-/** One socket that is read and answered in batches. */
+/** One socket with batched reads and responses. */
 export class LinuxDatagramSocket implements DatagramSocket {
   readonly port: number;
   readonly receiveBuffer: number;
@@ -192,7 +191,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
   readonly #own: Address;
   readonly #memory: MessageMemory;
   readonly #handler: DatagramHandler;
-  /** For one answer that comes after its batch. */
+  /** Memory for one response after its batch. */
   readonly #late: MessageMemory;
   #isClosed = false;
 
@@ -210,7 +209,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
     this.#libc = poller.libc;
     this.#fd = fd;
     this.#family = family;
-    // The kernel says twice what it grants: it counts its own bookkeeping.
+    // Linux reports twice the size that it grants, because it counts its own bookkeeping.
     this.receiveBuffer = getOption(this.#libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF) / 2;
     this.#memory = new MessageMemory(this.#libc, family, isUnspecified(own), batchSize);
     this.#late = new MessageMemory(this.#libc, family, isUnspecified(own), 1);
@@ -220,7 +219,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
 
   replyPath(slot: number): SendResponse {
     if (this.#memory.batch.port[slot] === 0) return () => {};
-    const replyPath = this.#memory.copyWayBack(slot);
+    const replyPath = this.#memory.copyReplyPath(slot);
     return (bytes, start, end) => {
       if (this.#isClosed) return;
       this.#late.respondLater(bytes, start, end, replyPath);
@@ -237,7 +236,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
     return Promise.resolve();
   }
 
-  /** Handles what has arrived, batch by batch; what is left after a few is for the next turn. */
+  /** Handles waiting datagrams, batch by batch; leaves the rest to the next turn after a few batches. */
   #read(): void {
     const { batch, receive } = this.#memory;
     for (let i = 0; i < batchesPerTurn && !this.#isClosed; i++) {
@@ -245,15 +244,17 @@ export class LinuxDatagramSocket implements DatagramSocket {
       if (count <= 0) return;
       this.#memory.received(count, this.#own, this.port);
       this.#handler.handleBatch(this, batch, count, this.#family);
-      this.#memory.answer(count);
-      this.#sendAnswers(count);
+      this.#memory.respond(count);
+      this.#sendResponses(count);
       this.#handler.afterBatch();
       if (count < batchSize) return;
     }
   }
 
-  /** Sends each run of answers by one call. What the kernel refuses is dropped, as the network drops. */
-  #sendAnswers(count: number): void {
+  /**
+   * Sends each run of responses by one call. Ignores responses that the kernel refuses: the network may drop them too.
+   */
+  #sendResponses(count: number): void {
     const { outLength } = this.#memory.batch;
     let slot = 0;
     while (slot < count) {
@@ -265,7 +266,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
       while (end < count && outLength[end] !== 0) end++;
       while (slot < end) {
         const sent = this.#libc.sendmmsg(this.#fd, this.#memory.send[slot]!, end - slot, Linux.MSG_DONTWAIT);
-        slot += sent > 0 ? sent : 1; // the first one of the rest cannot be sent
+        slot += sent > 0 ? sent : 1; // the first response of the rest cannot be sent
       }
     }
   }

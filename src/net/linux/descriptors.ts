@@ -1,23 +1,23 @@
 import type { Libc } from "./libc.ts";
 
-/** As many as a process may have open, where `fs.nr_open` is what Linux makes it. */
+/** The default of `fs.nr_open` on Linux: the most descriptors that a process may have. */
 const capacity = 1024 * 1024;
 
 /**
- * Creates the memory in which a thread notes the descriptors that it has open: one byte for each number, 1 while it is
- * open. It is shared, and so outlives the thread: descriptors are the process's, one that is terminated closes none of
- * them, and the kernel would go on giving a share of the clients to its sockets.
+ * Creates the memory in which a thread marks its open descriptors: one byte per number, 1 while open. The memory is
+ * shared, so it outlives the thread. Descriptors belong to the process: a terminated thread closes none, and the kernel
+ * would still send a share of the clients to its sockets.
  */
 export function createDescriptors(): Uint8Array {
   return new Uint8Array(new SharedArrayBuffer(capacity));
 }
 
 /**
- * Has every descriptor that is opened and closed through the `libc` that it returns noted in `open`.
+ * Wraps a `libc` so that every descriptor it opens or closes is marked in `open`.
  *
- * A number is noted once it is open and struck out before it is closed, when another thread may get it: whatever is
- * noted is this thread's own. No call lies between the two, as a thread ends only where it enters a function or repeats
- * a loop.
+ * The wrapper sets the mark after the open, and removes the mark before the close, when another thread may get the
+ * number. So a mark always belongs to this thread. No call lies between the two steps: a thread ends only where it
+ * enters a function or repeats a loop.
  */
 export function noteDescriptors(libc: Libc, open: Uint8Array): Libc {
   return {
@@ -49,7 +49,7 @@ export function noteDescriptors(libc: Libc, open: Uint8Array): Libc {
   };
 }
 
-/** Closes what a thread has left open. It must be gone. */
+/** Closes the descriptors that a thread has left open. The thread must have ended. */
 export function closeDescriptors(libc: Libc, open: Uint8Array): void {
   for (let fd = open.indexOf(1); fd >= 0; fd = open.indexOf(1, fd + 1)) {
     open[fd] = 0;

@@ -1,12 +1,12 @@
 import { getSystemErrorName } from "node:util";
 import { installRemedy } from "../../lib/install-remedy.ts";
 
-/** Memory that is handed to the kernel: never a shared, resizable or pooled buffer. */
+/** Memory for the kernel: never a shared, resizable or pooled buffer. */
 type Memory = Uint8Array | null;
 
 /**
- * The system calls that the engines make. Each returns what the C function returns; after -1 {@link errno} says
- * why. Memory that the kernel may write to after a call has returned must stay referenced meanwhile.
+ * The system calls of the native network. Each returns the result of the C function; after -1, {@link errno} has the
+ * error. The caller must keep a reference to memory that the kernel may write to after the call.
  */
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
@@ -24,8 +24,8 @@ export interface Libc {
   recv(fd: number, bytes: number, length: number, flags: number): number;
   send(fd: number, bytes: Memory, length: number, flags: number): number;
   /**
-   * `send` of `bytes[start..end)`, without a signal and without waiting.
-   * @param more  whether the kernel may wait for what follows: more bytes, or the end
+   * Sends `bytes[start..end)`, without a signal and without waiting.
+   * @param more  whether the kernel may wait for more bytes, or for the end of the stream
    */
   sendRange(fd: number, bytes: Uint8Array, start: number, end: number, more: boolean): number;
   shutdown(fd: number, how: number): number;
@@ -43,7 +43,7 @@ export interface Libc {
     timeoutMs: number,
     done: (count: number) => void,
   ): void;
-  /** Where memory lies. */
+  /** Returns the address of memory. */
   address(memory: Uint8Array): bigint;
   errno(): number;
 }
@@ -109,7 +109,7 @@ export function getOption(libc: Libc, fd: number, level: number, name: number): 
   return value[0]!;
 }
 
-/** The last error of a system call as Node words it: with `code` such as `EADDRINUSE`. */
+/** Returns the last error of a system call in Node's form, with a `code` such as `EADDRINUSE`. */
 export function systemError(libc: Libc, call: string): Error {
   const errno = libc.errno();
   const code = getSystemErrorName(-errno);
@@ -118,7 +118,7 @@ export function systemError(libc: Libc, call: string): Error {
 
 /**
  * Loads libc through koffi.
- * @throws Error that says why the native engine cannot run here
+ * @throws Error that says why the native network cannot run here
  */
 export async function loadLibc(): Promise<Libc> {
   if (process.platform !== "linux") throw new Error(`the platform is ${process.platform}, not Linux`);
@@ -132,7 +132,7 @@ export async function loadLibc(): Promise<Libc> {
   const library = koffi.load(null);
   const sendAt = library.func("intptr_t send(int fd, uintptr_t bytes, size_t length, int flags)");
   const flags = Linux.MSG_DONTWAIT | Linux.MSG_NOSIGNAL;
-  // A subarray for each answer would be garbage; responses nearly always come from the same memory.
+  // A subarray per response would be garbage; responses nearly always come from the same memory.
   let lastBytes: Uint8Array | undefined;
   let lastAddress = 0;
   const wait = library.func("int epoll_wait(int epoll, void *events, int count, int timeout)");

@@ -7,9 +7,10 @@ import { Poller } from "./poller.ts";
 import { listenStream } from "./stream.ts";
 
 /**
- * Opens the engine of batched system calls for this thread; TLS stays with Node.js.
- * @param open  where it notes its descriptors, for whoever closes them if the thread dies: see `createDescriptors`
- * @throws Error that says why it cannot run here: no koffi for the platform, or calls that the kernel refuses
+ * Opens the network of batched system calls for this thread; Node.js still does TLS.
+ * @param open  marks of this thread's descriptors, see `createDescriptors`; another thread closes them if this one dies
+ * @throws Error that says why this network cannot run here: koffi has no binary for the platform, or the kernel refuses
+ * calls
  */
 export async function openLinuxNetwork(open?: Uint8Array): Promise<Network> {
   const libc = await loadLibc();

@@ -3,7 +3,7 @@ import { bindError } from "../bind-error.ts";
 import { type Libc, Linux, setOption, systemError } from "./libc.ts";
 import { socketAddressCapacity, socketAddressLength, writeSocketAddress } from "./socket-address.ts";
 
-/** What is to be bound. */
+/** Options of a socket to bind. */
 interface Binding {
   host: string;
   port: number;
@@ -19,10 +19,10 @@ export interface OpenSocket {
 }
 
 /**
- * Opens a socket and binds it; one of IPv6 takes IPv6 only.
- * @param prepare  sets its options, before the bind
- * @param finish   makes of it what the caller returns
- * @throws Error that names the address and what can be done about it, whatever has failed; then it is closed
+ * Opens a socket and binds it; an IPv6 socket accepts IPv6 only. Closes the socket after any error.
+ * @param prepare  sets the socket's options, before the bind
+ * @param finish   turns the socket into the result
+ * @throws Error that names the address and the remedy, whatever has failed
  */
 export function openSocket<T>(
   libc: Libc,

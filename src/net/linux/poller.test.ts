@@ -57,7 +57,7 @@ test("a poller that is alone in its thread naps there before it sleeps", async (
 test("a poller does not hold up others who use its thread's event loop", async () => {
   const quiet = new Quiet();
   for (let i = 0; i < many; i++) {
-    quiet.events += i % 2; // an answer may come before the poller waits, or after
+    quiet.events += i % 2; // an event may come before the poller waits, or after
     const waits = await quiet.wake();
     assert.ok(
       waits.every((timeoutMs) => timeoutMs === 0),

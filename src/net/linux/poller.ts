@@ -1,28 +1,32 @@
 import { type Libc, Linux, systemError } from "./libc.ts";
 
-/** Readiness that is taken from the kernel at once. */
+/** Events that one call receives. */
 const eventCapacity = 256;
 /** `struct epoll_event`: packed on x64, aligned on arm64. */
 const eventBytes = process.arch === "x64" ? 12 : 16;
 const dataAt = eventBytes - 8;
 /** FairQueue of the event loop without work before the poller waits. */
 const idleTurns = 2;
-/** How long it then waits in this thread at first, and so holds up what libuv may have to do. */
+/** How long the poller first waits in this thread; libuv's own work has to wait too. */
 const napMs = 1;
-/** Waits in a row in which others must have had no events before it naps. */
+/** How many waits must pass without other events before the poller naps. */
 const quietWaits = 16;
-/** How long it sleeps at most: a thread (or the process) that is ended has to wait for the call to return. */
+/** The longest sleep, because a thread or process cannot end before the call returns. */
 const sleepMs = 200;
 
-/** Is called with the events of its descriptor. Must not throw. */
+/** Called with the events of a descriptor. Must not throw. */
 export type Ready = (events: number) => void;
 
 /**
- * Waits for all descriptors of a thread on one epoll descriptor. While there is work it asks the kernel once in
- * each turn of the event loop, without waiting, so that timers, promises and messages go on. When there has been none for
- * a few turns it naps for a millisecond in this very thread, unless others (connections of Node.js, libuv's pool,
- * messages) have had events lately, and may be waiting for the next; only then it sleeps in one asynchronous call, which takes one thread of
- * libuv's pool. To be woken from a nap costs much less: at 5000 announces a second 73 µs of CPU each rather than 120.
+ * Waits for all descriptors of a thread on one epoll descriptor.
+ *
+ * - With work: the poller asks the kernel once in each turn of the event loop, without waiting, so timers, promises and
+ *   messages continue.
+ * - After a few turns without work: the poller naps for a millisecond in this thread, unless others (connections of
+ *   Node.js, libuv's pool, messages) have had events lately and may expect more.
+ * - Otherwise: the poller sleeps in one asynchronous call, which occupies one thread of libuv's pool.
+ *
+ * Waking from a nap is much cheaper: at 5,000 announces a second, 73 µs of CPU each instead of 120.
  */
 export class Poller {
   readonly libc: Libc;
@@ -36,14 +40,14 @@ export class Poller {
   readonly #ready: (Ready | undefined)[] = [];
   #idle = 0;
   #isAsleep = false;
-  /** How often it has slept, each of which is an event of libuv's. */
+  /** The number of sleeps. Each sleep is an event of libuv. */
   #sleeps = 0;
-  /** Events of libuv's that were others', when it last waited, and for how many waits there have been no more. */
+  /** The events of others at the last wait, and the number of waits without further ones. */
   #others = 0;
   #quiet = 0;
   #isClosed = false;
 
-  /** @param loopEvents  how many events libuv has handled for this thread so far */
+  /** @param loopEvents  returns the number of events that libuv has handled for this thread */
   constructor(libc: Libc, loopEvents: () => number = () => performance.nodeTiming.uvMetricsInfo.events) {
     this.libc = libc;
     this.#loopEvents = loopEvents;
@@ -54,7 +58,7 @@ export class Poller {
     setImmediate(this.#turn);
   }
 
-  /** Calls `ready` whenever one of `events` holds (level-triggered). @throws Error when the kernel has no room for it */
+  /** Calls `ready` whenever one of `events` holds (level-triggered). @throws Error if the kernel has no room */
   add(fd: number, events: number, ready: Ready): void {
     this.#control(Linux.EPOLL_CTL_ADD, fd, events);
     this.#ready[fd] = ready;
@@ -64,7 +68,7 @@ export class Poller {
     this.#control(Linux.EPOLL_CTL_MOD, fd, events);
   }
 
-  /** Forgets a descriptor that is about to be closed, and that nothing else refers to. */
+  /** Drops a descriptor that the caller is about to close. The descriptor must have no other references. */
   forget(fd: number): void {
     this.#ready[fd] = undefined;
   }
@@ -75,7 +79,7 @@ export class Poller {
     this.libc.epoll_ctl(this.#epoll, Linux.EPOLL_CTL_DEL, fd, this.#event);
   }
 
-  /** Ends it. Descriptors that were added stay open. Idempotent. */
+  /** Closes the poller. Added descriptors stay open. Idempotent. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -107,11 +111,11 @@ export class Poller {
       return;
     }
     this.#dispatch(count);
-    this.#idle = count > 0 ? 0 : idleTurns; // nothing came: back to sleep after one look
+    this.#idle = count > 0 ? 0 : idleTurns; // no events: back to sleep after one look
     setImmediate(this.#turn);
   };
 
-  /** Whether nobody else has used this thread's event loop lately. */
+  /** Returns whether nothing else has used this thread's event loop lately. */
   #isAlone(): boolean {
     const others = this.#loopEvents() - this.#sleeps;
     this.#quiet = others === this.#others ? this.#quiet + 1 : 0;

@@ -1,15 +1,15 @@
 import type { Address, Family } from "../../ip/address.ts";
 import { Linux } from "./libc.ts";
 
-/** Bytes that hold a `sockaddr_in` (16) or a `sockaddr_in6` (28). */
+/** Bytes for a `sockaddr_in` (16) or a `sockaddr_in6` (28), rounded up. */
 export const socketAddressCapacity = 32;
 
 /** Bytes of a socket address of a family. */
 export const socketAddressLength = { 4: 16, 6: 28 } as const;
 
 /**
- * Writes a socket address: family u16 in machine order, port u16, then for IPv4 the address, for IPv6 flow
- * u32, the address and the scope u32.
+ * Writes a socket address: family u16 in machine order, port u16; then for IPv4 the address, for IPv6 flow u32, address
+ * and scope u32.
  */
 export function writeSocketAddress(
   view: DataView,
@@ -30,7 +30,7 @@ export function writeSocketAddress(
   }
 }
 
-/** Reads the address of a socket address of `family` into `address`, canonical. */
+/** Reads the IP address in a socket address of `family` into `address`, in canonical form. */
 export function readSocketAddress(bytes: Uint8Array, at: number, family: Family, address: Address): void {
   address.set(family, bytes, at + (family === 4 ? 4 : 8));
 }

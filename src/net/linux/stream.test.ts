@@ -58,7 +58,7 @@ test("a connection that cannot be polled is turned away, and the others go on", 
   await say(before, "one");
   full = true;
   const between = dial();
-  await say(between, "two"); // what needs no polling is answered
+  await say(between, "two"); // a connection that needs no polling gets its response
   await once(between, "close");
   assert.deepEqual([log, errors], [["2 closed"], ["epoll_ctl: EBADF"]]);
   full = false;
@@ -74,7 +74,7 @@ for (const [name, errno, isClosed] of [
   ["EAGAIN", Linux.EAGAIN, false],
   ["EINTR", Linux.EINTR, false],
 ] as const) {
-  const what = isClosed ? "loses its answer is closed" : "cannot send yet sends later";
+  const what = isClosed ? "loses its response is closed" : "cannot send yet sends later";
   test(`a connection that ${what}: ${name}`, { skip }, async (t) => {
     const libc = await loadLibc();
     let failing = true;

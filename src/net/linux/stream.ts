@@ -6,33 +6,33 @@ import type { Poller } from "./poller.ts";
 import { readSocketAddress, socketAddressCapacity } from "./socket-address.ts";
 
 const backlog = 4096;
-/** Seconds for which the kernel keeps a connection to itself that has sent nothing yet. */
+/** Seconds for which the kernel holds back a connection that has sent nothing. */
 const deferSeconds = 5;
-/** Connections that are accepted in one turn of the event loop. */
+/** Connections accepted in one turn of the event loop. */
 const acceptsPerTurn = 64;
 /**
- * Bytes that are read at once, into memory that all connections of a listener share. What a handler cannot use yet it has
- * to keep: this is as much as a connection can make it keep by one read.
+ * Bytes of one read, into memory that all connections of a listener share. A handler has to keep bytes that it cannot
+ * use yet, so this is also the most that one read can make a handler keep.
  */
 const readBytes = 16 * 1024;
 /**
- * Bytes that the kernel may keep for a connection in each direction; it grants twice as many, for its own bookkeeping. By
- * itself it would let those that are never read grow to megabytes.
+ * Bytes that the kernel may buffer for a connection in each direction; Linux grants twice as many, for its own
+ * bookkeeping. Without a limit, the buffers of a client that does not read would grow to megabytes.
  */
 const bufferBytes = 64 * 1024;
-/** Addresses of closed connections that are kept for new ones. */
+/** Addresses of closed connections kept for new connections. */
 const maxFreeAddresses = 1024;
-/** What `accept4` says while there is nothing left to make a connection of. */
+/** Errors of `accept4` when there are no resources for another connection. */
 const exhausted: ReadonlySet<number> = new Set([Linux.EMFILE, Linux.ENFILE, Linux.ENOMEM, Linux.ENOBUFS]);
-/** How long to stop accepting then, in milliseconds. */
+/** How long to stop accepting after such an error, in milliseconds. */
 const exhaustedPauseMs = 50;
 
 /**
- * Binds a TCP address through epoll. An IPv6 address takes IPv6 only. Accept, read, answer and close follow
- * each other without waiting: the kernel hands a connection over when its first bytes are there, and only
- * one that stays open after its first answer is ever polled.
+ * Binds a TCP address through epoll. An IPv6 address accepts IPv6 only. Accept, read, respond and close follow each
+ * other without waiting: the kernel hands over a connection when its first bytes arrive, and only a connection that
+ * stays open after its first response is polled.
  *
- * Several listeners may share an address with `shared`. Rejects with an Error that names the address.
+ * With `shared`, several listeners may bind one address. Rejects with an Error that names the address.
  */
 export function listenStream<State>(poller: Poller, options: StreamOptions<State>): StreamListener {
   const { libc } = poller;
@@ -50,15 +50,15 @@ export function listenStream<State>(poller: Poller, options: StreamOptions<State
   });
 }
 
-/** What the connections of a listener share. */
+/** Resources that the connections of a listener share. */
 interface Shared<State> {
   readonly poller: Poller;
   readonly libc: Libc;
   readonly handler: StreamHandler<State>;
   readonly buffer: Uint8Array;
-  /** Where `buffer` lies. */
+  /** The address of `buffer`. */
   readonly bufferAt: number;
-  /** Addresses that no open connection has: two views of one memory are what costs most in making a connection. */
+  /** Addresses without an open connection. Two views of one memory are the most expensive part of a new connection. */
   readonly addresses: Address[];
   readonly onError: (error: Error) => void;
 }
@@ -68,7 +68,7 @@ class Listener<State> implements StreamListener {
   readonly #fd: number;
   readonly #family: Family;
   readonly #shared: Shared<State>;
-  /** A socket address, and behind it its length. */
+  /** A socket address, followed by its length. */
   readonly #name: Uint8Array = new Uint8Array(socketAddressCapacity + 4);
   readonly #nameView: DataView = new DataView(this.#name.buffer);
   readonly #nameAt: number;
@@ -117,8 +117,8 @@ class Listener<State> implements StreamListener {
   }
 
   /**
-   * A connection that went away before it was accepted is nothing; without descriptors or memory another has to go, or we
-   * must wait.
+   * Handles an error of `accept4`. Ignores a connection that closed before the accept. Without descriptors or memory,
+   * drops another connection or pauses.
    * @returns whether to try again
    */
   #refused(errno: number): boolean {
@@ -141,15 +141,15 @@ class LinuxConnection<State> implements Connection {
   readonly #shared: Shared<State>;
   #fd: number;
   #state!: State;
-  /** What the kernel has not taken: `#waiting[#waitingAt..]`. */
+  /** Bytes that the kernel has not taken: `#waiting[#waitingAt..]`. */
   #waiting: Uint8Array | undefined;
   #waitingAt = 0;
-  /** Events that are polled; -1 before it is polled at all. */
+  /** The polled events; -1 before the connection is first polled. */
   #polled = -1;
   #paused = false;
-  /** The other side has sent its last. */
+  /** The other side has sent its last byte. */
   #ended = false;
-  /** Closes when all is sent; `discarding` reads on until the other side closes too. */
+  /** Closes when all is sent; `discarding` continues to read until the other side closes too. */
   #ending: "no" | "closing" | "discarding" = "no";
   #shutDown = false;
 
@@ -164,11 +164,11 @@ class LinuxConnection<State> implements Connection {
     return this.#waiting === undefined ? 0 : this.#waiting.length - this.#waitingAt;
   }
 
-  /** Tells the handler, and reads what has come with the connection. */
+  /** Calls the handler, and reads the bytes that came with the connection. */
   begin(): void {
     this.#state = this.#shared.handler.opened(this);
     if (this.#fd < 0) {
-      this.#gone(); // the handler has turned it away
+      this.#gone(); // the handler has refused the connection
       return;
     }
     this.#read();
@@ -185,7 +185,7 @@ class LinuxConnection<State> implements Connection {
     const sent = libc.sendRange(this.#fd, bytes, start, end, isLast);
     if (sent === end - start) return;
     if (sent < 0 && !isPassing(libc.errno())) {
-      this.#close(); // what is lost must not be followed by the answer to a later request
+      this.#close(); // a later response must not follow lost bytes
       return;
     }
     this.#keep(bytes, start + Math.max(sent, 0), end);
@@ -210,13 +210,13 @@ class LinuxConnection<State> implements Connection {
 
   destroy(reset = false): void {
     if (this.#fd < 0) return;
-    // Lingering for no time makes the kernel send a reset.
+    // Lingering for 0 seconds makes the kernel send a reset.
     if (reset) this.#shared.libc.setsockopt(this.#fd, Linux.SOL_SOCKET, Linux.SO_LINGER, noLinger, 8);
     this.#close();
   }
 
   #ready(events: number): void {
-    // After the end a read would say no more than that, but the kernel would report the reset for ever.
+    // A read after the end would only repeat the end, but the kernel would report the reset forever.
     if (this.#ended && (events & (Linux.EPOLLERR | Linux.EPOLLHUP)) !== 0) {
       this.#close();
       return;
@@ -265,7 +265,7 @@ class LinuxConnection<State> implements Connection {
     this.#waitingAt = 0;
   }
 
-  /** All is sent, and the connection is to be closed. */
+  /** Closes or shuts down the connection after all is sent. */
   #finish(): void {
     if (this.#ending === "closing" || this.#ended) {
       this.#close();
@@ -276,7 +276,7 @@ class LinuxConnection<State> implements Connection {
     }
   }
 
-  /** Polls for what the connection is waiting for. */
+  /** Polls for the events that the connection waits for. */
   #poll(): void {
     if (this.#fd < 0 || this.#state === undefined) return;
     const reads = !this.#ended && (!this.#paused || this.#ending === "discarding");
@@ -288,7 +288,7 @@ class LinuxConnection<State> implements Connection {
       else poller.modify(this.#fd, events);
       this.#polled = events;
     } catch (error) {
-      // No memory or too many watches: who cannot be heard is turned away.
+      // No memory or too many watches: drop a connection that cannot be polled.
       this.#shared.onError(error as Error);
       this.#close();
     }
@@ -300,7 +300,7 @@ class LinuxConnection<State> implements Connection {
     this.#fd = -1;
     this.#waiting = undefined;
     if (this.#polled >= 0) this.#shared.poller.forget(fd);
-    this.#shared.libc.close(fd); // which takes it out of the epoll set as well
+    this.#shared.libc.close(fd); // this also removes the descriptor from the epoll set
     if (this.#state !== undefined) this.#gone();
   }
 
@@ -311,7 +311,7 @@ class LinuxConnection<State> implements Connection {
   }
 }
 
-/** Tells whether a call that failed may succeed later. */
+/** Returns whether a failed call may succeed later. */
 function isPassing(errno: number): boolean {
   return errno === Linux.EAGAIN || errno === Linux.EINTR;
 }

@@ -13,18 +13,19 @@ import {
   type SendResponse,
 } from "../datagram.ts";
 
-/** Answers of a socket that may wait for the kernel; one more is dropped, as the network drops. */
+/** Responses of a socket that may wait for the kernel; further ones are dropped. */
 const sendQueue = 32;
 
 /**
- * Binds a UDP address through node:dgram, one datagram a batch. An IPv6 address takes IPv6 only, so that
- * `0.0.0.0` and `::` can both be bound to one port.
+ * Binds a UDP address through node:dgram, one datagram per batch. An IPv6 address accepts IPv6 only, so `0.0.0.0` and
+ * `::` can both bind one port.
  *
- * Answers leave from the address that was asked. Node cannot choose the source of a datagram; so `0.0.0.0` and `::` are
- * one socket for each address of this machine, and one for whatever else arrives (addresses that come
- * later; on Linux those of 127.0.0.0/8 but 127.0.0.1), whose answers leave from the address that the kernel prefers.
+ * Responses leave from the address that the request was sent to. Node cannot choose the source of a datagram, so
+ * `0.0.0.0` and `::` bind one socket for each address of this machine, and one for the rest: addresses that appear
+ * later, and on Linux those of 127.0.0.0/8 except 127.0.0.1. Responses of that last socket leave from the address that
+ * the kernel prefers.
  *
- * Rejects with an Error that names the address and what can be done about it.
+ * Rejects with an Error that names the address and the remedy.
  */
 export async function bindDatagram(options: DatagramOptions): Promise<DatagramSocket> {
   const { host, onError, shared = false } = options;
@@ -35,7 +36,7 @@ export async function bindDatagram(options: DatagramOptions): Promise<DatagramSo
   let first: Socket;
   try {
     if (isWildcard && !shared) {
-      // Sockets that share a port must all allow it, and would then share it with another tracker too.
+      // Sockets can share a port only if all allow it, and would then share it with another tracker too.
       const probe = await open(family, host, port, "alone", onError);
       port = probe.address().port;
       await closeSocket(probe);
@@ -50,7 +51,7 @@ export async function bindDatagram(options: DatagramOptions): Promise<DatagramSo
   const hosts = isWildcard ? localHosts(family) : [host];
   if (isWildcard) {
     for (const local of hosts) {
-      // An address that cannot be bound (gone meanwhile, or not ready yet) stays with the first socket.
+      // If an address cannot be bound (already gone, or not ready), its datagrams reach the first socket.
       const socket = await open(family, local, port, sharing, onError).catch(() => undefined);
       if (socket) sockets.push(socket);
     }
@@ -59,7 +60,7 @@ export async function bindDatagram(options: DatagramOptions): Promise<DatagramSo
   return new Binding(family, port, sockets, hosts, options.handler).bound[0]!;
 }
 
-/** The sockets of one bound address, and the memory for one datagram, which they use in turn. */
+/** The sockets of one bound address, and the memory for one datagram that they use in turn. */
 class Binding {
   readonly family: Family;
   readonly port: number;
@@ -67,7 +68,7 @@ class Binding {
   readonly #own: readonly Address[];
   readonly #handler: DatagramHandler;
   readonly #batch = new DatagramBatch(1, new Uint8Array(2 * datagramCapacity), [new Address()]);
-  /** Where the datagram came from, as text, which keeps the zone of a link-local address. */
+  /** The source of the datagram as text, which keeps the zone of a link-local address. */
   #source = "";
   #closed: Promise<void> | undefined;
 
@@ -89,7 +90,7 @@ class Binding {
     return this.#closed !== undefined;
   }
 
-  /** Hands a datagram to the handler, unless it claims to come from one of these very sockets. */
+  /** Hands a datagram to the handler, unless its source is one of these sockets. */
   receive(socket: BoundSocket, message: Uint8Array, host: string, port: number): void {
     const batch = this.#batch;
     const source = batch.address[0]!;
@@ -107,7 +108,7 @@ class Binding {
     this.#handler.afterBatch();
   }
 
-  /** Keeps the way back of the datagram that `socket` has received. */
+  /** Returns the reply path of the datagram that `socket` has received. */
   replyPath(socket: BoundSocket): SendResponse {
     const host = this.#source;
     const port = this.#batch.port[0]!;
@@ -124,7 +125,7 @@ class Binding {
 class BoundSocket implements DatagramSocket {
   readonly #socket: Socket;
   readonly #binding: Binding;
-  /** Copies of answers: the socket may keep one until the kernel takes it. Used in turn. */
+  /** Copies of responses: the socket may keep a copy until the kernel takes it. Used in turn. */
   readonly #copies = new Uint8Array(sendQueue * datagramCapacity);
   #next = 0;
 
@@ -140,7 +141,7 @@ class BoundSocket implements DatagramSocket {
 
   get receiveBuffer(): number {
     const size = this.#socket.getRecvBufferSize();
-    return process.platform === "linux" ? size / 2 : size; // Linux counts its own bookkeeping as well
+    return process.platform === "linux" ? size / 2 : size; // Linux counts its own bookkeeping too
   }
 
   replyPath(): SendResponse {
@@ -153,7 +154,7 @@ class BoundSocket implements DatagramSocket {
     const at = this.#next * datagramCapacity;
     this.#next = (this.#next + 1) % sendQueue;
     this.#copies.set(bytes.subarray(start, end), at);
-    // Without a callback nobody hears of an error, and none is thrown.
+    // Without a callback, Node neither reports nor throws an error.
     this.#socket.send(this.#copies, at, end - start, port, host);
   }
 
@@ -162,7 +163,7 @@ class BoundSocket implements DatagramSocket {
     return this.#binding.close();
   }
 
-  /** Closes this one when its queue is empty. */
+  /** Closes this socket when its queue is empty. */
   end(): Promise<void> {
     return closeSocket(this.#socket);
   }
@@ -181,7 +182,7 @@ async function open(
     ipv6Only: family === 6,
     reuseAddr: sharing === "addresses",
     reusePort: sharing === "threads",
-    // Hosts are always addresses: asking the resolver would cost a turn of the event loop for each answer.
+    // Hosts are always addresses: a resolver would cost a turn of the event loop per response.
     lookup: (address, _options, callback) => callback(null, address, family),
   });
   try {
@@ -197,7 +198,7 @@ async function open(
   return socket;
 }
 
-/** Asks for a big buffer; systems that refuse what is too big get asked for less. */
+/** Requests a large buffer; halves the size until the system accepts. */
 function growReceiveBuffer(socket: Socket, wanted: number): void {
   for (let size = wanted; size >= 64 * 1024; size = Math.floor(size / 2)) {
     try {
@@ -216,7 +217,7 @@ async function closeSocket(socket: Socket): Promise<void> {
   });
 }
 
-/** The addresses of this machine; link-local ones with their zone. */
+/** Returns the addresses of this machine; link-local addresses with their zone. */
 function localHosts(family: Family): string[] {
   const hosts = new Set<string>();
   for (const [name, addresses] of Object.entries(networkInterfaces())) {

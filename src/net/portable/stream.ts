@@ -5,14 +5,14 @@ import { bindError } from "../bind-error.ts";
 import { readDescriptorLimit } from "../descriptor-limit.ts";
 import type { Connection, StreamHandler, StreamListener, StreamOptions, TlsFiles } from "../stream.ts";
 
-/** Accepted connections that the kernel may keep for us; its own limit (`somaxconn`) applies too. */
+/** Connections that the kernel may queue before Node accepts them; the system's limit (`somaxconn`) applies too. */
 const backlog = 4096;
 const handshakeTimeoutMs = 10_000;
-/** TLS handshakes under way at once: they are no connections yet, so the handler cannot limit them. */
+/** TLS handshakes in progress at once. The handler cannot limit them, because they are not connections yet. */
 const defaultHandshakes = 1024;
 
 const socketOptions = {
-  // A client may shut down its sending side and still wait for its answer.
+  // A client may shut down its sending side and still wait for its response.
   allowHalfOpen: true,
   noDelay: true,
   // The smallest mark: a paused socket stops reading at once.
@@ -20,10 +20,10 @@ const socketOptions = {
 };
 
 /**
- * Binds a TCP address through node:net or, with `options.tls`, node:tls. An IPv6 address takes IPv6 only, so
- * that `0.0.0.0` and `::` can both be bound to one port.
+ * Binds a TCP address through node:net or, with `options.tls`, node:tls. An IPv6 address accepts IPv6 only, so
+ * `0.0.0.0` and `::` can both bind one port.
  *
- * Rejects with an Error that names the address and what can be done about it.
+ * Rejects with an Error that names the address and the remedy.
  */
 export async function listenStream<State>(options: StreamOptions<State>): Promise<StreamListener> {
   const { host, port, tls, handler, maxHandshakes = defaultHandshakes } = options;
@@ -52,7 +52,7 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
       return () => secure.server.setSecureContext(options);
     },
     close() {
-      // The port is free when this returns; what Node's callback would wait for are the open connections.
+      // The port is free when this returns; Node's callback would wait for the open connections.
       if (server.listening) server.close();
       for (const socket of handshakes.values()) socket.destroy();
       return Promise.resolve();
@@ -61,17 +61,17 @@ export async function listenStream<State>(options: StreamOptions<State>): Promis
 }
 
 /**
- * Reported when a connection gets the last descriptor. Node.js itself reports nothing: it accepts what comes after that,
- * and closes it.
+ * Reported when a connection gets the last descriptor. Node.js reports nothing: it accepts and closes the following
+ * connections.
  */
 const noDescriptors: Error = Object.assign(new Error("accept: EMFILE"), { code: "EMFILE" });
 
-/** The number of the descriptor, which is the lowest that was free; -1 where Node.js does not tell. */
+/** Returns the descriptor's number, which was the lowest free one; -1 if Node.js does not reveal it. */
 function descriptorOf(socket: Socket): number {
   return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }
 
-/** A TLS server that accepts a socket when its handshake is done, and bounds handshakes in number and time. */
+/** Creates a TLS server that passes on a socket after its handshake, and limits handshakes in number and time. */
 async function createSecureServer(
   tls: TlsFiles,
   accept: (socket: Socket) => void,
@@ -89,7 +89,7 @@ async function createSecureServer(
     const key = keyOf(socket);
     handshakes.set(key, socket);
     socket.once("close", () => handshakes.delete(key));
-    // A map is in the order of insertion: its first is the oldest.
+    // A map keeps the order of insertion: its first entry is the oldest.
     if (handshakes.size > maxHandshakes) handshakes.values().next().value?.destroy();
   });
   server.on("secureConnection", (socket) => {
@@ -107,10 +107,10 @@ function tlsOptions(tls: TlsFiles): SecureContextOptions {
 
 /** Connects a socket to its handler. */
 function serve<State>(socket: Socket, handler: StreamHandler<State>): void {
-  // Resets and broken pipes are the other side's business; "close" follows.
+  // Resets and broken pipes are the other side's business; the event "close" follows.
   socket.on("error", () => {});
   const remote = new Address();
-  // Undefined where the client has gone already.
+  // Undefined if the client has disconnected already.
   if (!parseAddressText(socket.remoteAddress ?? "", remote)) {
     socket.destroy();
     return;
@@ -134,7 +134,7 @@ function serve<State>(socket: Socket, handler: StreamHandler<State>): void {
 class SocketConnection implements Connection {
   readonly remote: Address;
   readonly remotePort: number;
-  /** Whether the handler may still be told of anything but the end. */
+  /** Whether the handler may still get events other than the end. */
   open = true;
   readonly #socket: Socket;
   #ending = false;
@@ -153,7 +153,7 @@ class SocketConnection implements Connection {
     return this.#socket.writableLength;
   }
 
-  /** A write has been taken. Over TLS "drain" would not tell: its mark is another. */
+  /** Notes that a write was taken. The event "drain" would not do over TLS, because it has another threshold. */
   readonly #written = (): void => {
     if (!this.#waiting || !this.open || this.#socket.writableLength > 0) return;
     this.#waiting = false;
@@ -162,7 +162,7 @@ class SocketConnection implements Connection {
 
   write(bytes: Uint8Array, start: number, end: number): void {
     if (!this.open || this.#ending) return;
-    // Always a copy: Node keeps what the kernel does not take at once, and the caller's bytes are used again.
+    // Always copies: Node keeps bytes that the kernel does not take at once, and the caller reuses its bytes.
     const copy = Buffer.allocUnsafe(end - start);
     copy.set(bytes.subarray(start, end));
     this.#socket.write(copy, this.#written);
@@ -185,7 +185,7 @@ class SocketConnection implements Connection {
 
   destroy(reset = false): void {
     this.open = false;
-    // A reset through TLS is refused by Node; there the connection is just closed.
+    // Node refuses a reset over TLS; such a connection is closed normally.
     if (reset && !("encrypted" in this.#socket)) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }

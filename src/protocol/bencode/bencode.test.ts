@@ -7,7 +7,7 @@ import { type Encodable, encodeBencode } from "./encode.ts";
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
 const bytesOf = (latin1: string) => new Uint8Array(Buffer.from(latin1, "latin1"));
 
-test("values are encoded as BEP 3 writes them", () => {
+test("values are encoded as in BEP 3", () => {
   const table: [value: Encodable, encoded: string][] = [
     [0, "i0e"],
     [-0, "i0e"],
@@ -38,7 +38,7 @@ test("values are encoded as BEP 3 writes them", () => {
   }
 });
 
-test("values are decoded to what they say", () => {
+test("bencode decodes to values", () => {
   const table: [encoded: string, value: Bencode][] = [
     ["i0e", 0],
     ["i-42e", -42],
@@ -67,7 +67,7 @@ test("values are decoded to what they say", () => {
   for (const [encoded, value] of table) assert.deepEqual(decodeBencode(bytesOf(encoded)), value, encoded);
 });
 
-test("what is no bencode is refused where it goes wrong", () => {
+test("an error names the first wrong byte", () => {
   const table: [encoded: string, message: string, limits?: DecodeLimits][] = [
     ["", "unexpected end at byte 0"],
     ["x", "expected a value at byte 0"],
@@ -126,7 +126,7 @@ const tree = fc.letrec<{ value: Bencode }>((tie) => ({
   ),
 })).value;
 
-test("decoding undoes encoding", () => {
+test("an encoded value decodes to itself", () => {
   fc.assert(
     fc.property(tree, (value) => {
       const encoded = encodeBencode(value as Encodable);
@@ -137,7 +137,7 @@ test("decoding undoes encoding", () => {
   );
 });
 
-test("mutilated bencode decodes or fails cleanly, and what decodes sorted encodes to itself", () => {
+test("damaged bencode decodes or throws a BencodeError, and sorted input encodes back to itself", () => {
   fc.assert(
     fc.property(
       tree,

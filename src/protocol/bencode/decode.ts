@@ -1,12 +1,12 @@
 /**
- * Bencode as it is decoded: an integer is a number where that is exact, else a bigint; a string is bytes, a view of
- * the input; the keys of a dictionary are Latin-1 text, one character a byte, in their order.
+ * A decoded value. An integer is a number if a number holds it exactly, else a bigint. A string is bytes, a view of the
+ * input. Keys of a dictionary are Latin-1 text, one character a byte, in the order of the input.
  */
 export type Bencode = number | bigint | Uint8Array | Bencode[] | Map<string, Bencode>;
 
-/** Bytes that are no bencode, or more of it than is allowed. */
+/** Reports bytes that are not bencode, or that exceed the limits. */
 export class BencodeError extends Error {
-  /** Offset of the byte that is wrong. */
+  /** Offset of the first wrong byte. */
   readonly offset: number;
 
   constructor(message: string, offset: number) {
@@ -17,20 +17,20 @@ export class BencodeError extends Error {
 }
 
 export interface DecodeLimits {
-  /** Lists and dictionaries within one another; 32 unless told. */
+  /** Nesting of lists and dictionaries; 32 by default. */
   maxDepth?: number;
-  /** Bytes of the input; 1 MiB unless told. */
+  /** Bytes of the input; 1 MiB by default. */
   maxLength?: number;
-  /** Whether keys must be sorted, as BEP 3 demands; false unless told, since real trackers do not sort them. */
+  /** Whether keys must be sorted, as BEP 3 demands; false by default, since real trackers do not sort keys. */
   sortedKeys?: boolean;
 }
 
-/** Digits of the longest integer, which is far more than 64 bits; parsing takes time quadratic in it. */
+/** Digits of the longest integer, far more than 64 bits. Parsing takes time quadratic in the digits. */
 const maxDigits = 40;
 
 /**
- * Decodes one bencoded value that fills `bytes` (BEP 3). Strict: no leading zeros, no `-0`, no repeated
- * keys, nothing behind the value.
+ * Decodes one bencoded value that fills `bytes` (BEP 3). Strict: leading zeros, `-0`, repeated keys and trailing bytes
+ * are errors.
  * @throws BencodeError
  */
 export function decodeBencode(bytes: Uint8Array, limits: DecodeLimits = {}): Bencode {
@@ -83,7 +83,7 @@ class Decoder {
     throw new BencodeError(at < this.#bytes.length ? message : "unexpected end", at);
   }
 
-  /** Reads decimal digits and the byte that ends them. */
+  /** Reads decimal digits and the terminator behind them. */
   #integer(terminator: number): number | bigint {
     const bytes = this.#bytes;
     const start = this.at;

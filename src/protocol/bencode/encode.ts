@@ -1,4 +1,4 @@
-/** What {@link encodeBencode} takes. Undefined entries of an object are left out. */
+/** The values that {@link encodeBencode} accepts. Undefined entries of an object are left out. */
 export type Encodable =
   | number
   | bigint
@@ -11,9 +11,9 @@ export type Encodable =
 const encoder = new TextEncoder();
 
 /**
- * Encodes a value as bencode (BEP 3), for paths where an allocation does not matter. Text, keys too, becomes UTF-8,
- * and keys are sorted by their bytes.
- * @throws RangeError for a number that is no safe integer
+ * Encodes a value as bencode (BEP 3), for paths that may allocate. Text and keys become UTF-8; keys are sorted by
+ * bytes.
+ * @throws RangeError for a number that is not a safe integer
  */
 export function encodeBencode(value: Encodable): Uint8Array {
   const parts: Uint8Array[] = [];

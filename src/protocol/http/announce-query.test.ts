@@ -11,7 +11,7 @@ const extra = new AnnounceExtras();
 const options: AnnounceQueryOptions = { maxNumWant: 100, defaultNumWant: 50, allowIpSpoofing: false };
 const spoofing: AnnounceQueryOptions = { ...options, allowIpSpoofing: true };
 
-/** Parses a query that stands in the middle of other bytes; returns the error's text. */
+/** Parses a query in the middle of other bytes; returns the error's text. */
 function parse(query: string, using: AnnounceQueryOptions = options): string | undefined {
   const bytes = Uint8Array.from(`a=%${query}0aport=7`, (character) => character.charCodeAt(0));
   return parseAnnounceQuery(bytes, 3, 3 + query.length, request, using, extra)?.message;
@@ -22,7 +22,7 @@ const hash = "info_hash=aaaaaaaaaaaaaaaaaaaa";
 const rest = "peer_id=bbbbbbbbbbbbbbbbbbbb&left=3&downloaded=2&uploaded=1&port=6881";
 const valid = `${hash}&${rest}`;
 
-/** A valid query with some parameters replaced, or left out where the value is undefined. */
+/** Returns a valid query with some parameters replaced; an undefined value removes the parameter. */
 function query(changes: Record<string, string | undefined>): string {
   const values: Record<string, string | undefined> = {
     info_hash: "aaaaaaaaaaaaaaaaaaaa",
@@ -39,7 +39,7 @@ function query(changes: Record<string, string | undefined>): string {
     .join("&");
 }
 
-test("announces of real clients are understood", () => {
+test("announces of real clients parse", () => {
   const captured: [
     query: string,
     peerId: string,
@@ -103,7 +103,7 @@ test("announces of real clients are understood", () => {
   }
 });
 
-test("what is wrong is said with Chihaya's texts", () => {
+test("errors have Chihaya's texts", () => {
   const table: [query: string, error: string][] = [
     ["", "no info_hash parameter supplied"],
     ["&&&", "no info_hash parameter supplied"],
@@ -143,12 +143,12 @@ test("what is wrong is said with Chihaya's texts", () => {
   for (const [text, error] of table) assert.equal(parse(text), error, text);
 });
 
-test("64 parameters are enough for everybody", () => {
+test("64 parameters are allowed", () => {
   assert.equal(parse(`${"a=b&".repeat(58)}${valid}&&&`), undefined);
 });
 
-test("errors come in Chihaya's order", () => {
-  // Each step mends the first thing that is wrong; what the query says first comes first.
+test("errors take precedence in Chihaya's order", () => {
+  // Each row mends the first problem of the row before; the first problem in the query wins.
   const steps: [query: string, error: string | undefined][] = [
     ["a=%&info_hash=x&port=0&ip=x", "invalid query escape"],
     ["info_hash=x&a=%&port=0&ip=x", "provided invalid infohash"],
@@ -212,7 +212,7 @@ test("numwant is defaulted and capped", () => {
 
 const most = 2n ** 64n - 1n;
 
-test("what is no number is unknown: a leecher that has transferred nothing", () => {
+test("a counter that is not a number is unknown: the peer is a leecher that has transferred nothing", () => {
   for (const bad of [
     undefined,
     "",
@@ -242,7 +242,7 @@ test("what is no number is unknown: a leecher that has transferred nothing", () 
     assert.deepEqual([request.left, request.uploaded, request.downloaded], [most, 0n, 0n], bad);
     assert.equal(request.isSeeder, false, bad);
     assert.equal(parse(query({ left: bad, event: "completed" })), undefined);
-    assert.equal(request.isSeeder, true, "one that has completed is a seeder all the same");
+    assert.equal(request.isSeeder, true, "a completed peer is a seeder whatever is left");
   }
   assert.equal(
     parse(`${hash}&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left`),
@@ -251,10 +251,10 @@ test("what is no number is unknown: a leecher that has transferred nothing", () 
   );
   assert.equal(request.left, most);
   assert.equal(parse(query({ left: "0&left=x" })), undefined);
-  assert.equal(request.left, most, "the last one counts");
+  assert.equal(request.left, most, "the last value wins");
 });
 
-test("counters have 64 bits, saturate, and are unknown where negative", () => {
+test("counters have 64 bits and saturate; negative ones are unknown", () => {
   const table: [text: string, left: bigint, uploaded: bigint][] = [
     ["0", 0n, 0n],
     ["000", 0n, 0n],
@@ -286,7 +286,7 @@ test("counters have 64 bits, saturate, and are unknown where negative", () => {
   );
 });
 
-test("compact is the default; 0 and nothing ask for a list", () => {
+test("compact is the default; 0 and an empty value ask for a list", () => {
   const table: [value: string | undefined, compact: boolean][] = [
     [undefined, true],
     ["1", true],
@@ -318,7 +318,7 @@ test("a crypto-only client is reached at its cryptoport", () => {
   assert.equal(request.port, 6881);
 });
 
-test("addresses are taken from the query only where spoofing is allowed, and where they can be used", () => {
+test("addresses in the query count only if spoofing is allowed and the address is usable", () => {
   const given = () => ({
     ...(extra.hasIp && { ip: `${extra.ip}` }),
     ...(extra.hasIpv4 && { ipv4: `${extra.ipv4}` }),
@@ -359,7 +359,7 @@ test("addresses are taken from the query only where spoofing is allowed, and whe
   }
 });
 
-test("the request's own address and params are left alone", () => {
+test("the parser leaves address and params of the request alone", () => {
   const other = new AnnounceRequest();
   other.address.set(4, Uint8Array.of(9, 8, 7, 6), 0);
   const bytes = Buffer.from(`${valid}&ip=1.2.3.4`, "latin1");
@@ -368,7 +368,7 @@ test("the request's own address and params are left alone", () => {
   assert.equal(other.params.query, "");
 });
 
-test("names are decoded, compared in any case, and the last value wins", () => {
+test("names are decoded and compared in any case, and the last value wins", () => {
   assert.equal(
     parse(
       `&&%69nfo_hash=aaaaaaaaaaaaaaaaaaaa&PEER_ID=x&Peer%5Fid=bbbbbbbbbbbbbbbbbbbb&LEFT=x&left=0&left=5&Downloaded=2&uploaded=1&port=x&port=0&pOrt=81&`,
@@ -392,7 +392,7 @@ test("names are decoded, compared in any case, and the last value wins", () => {
   }
 });
 
-test("a plus is itself in binary values, and a semicolon does not separate", () => {
+test("a plus stays a plus in binary values, and a semicolon does not separate parameters", () => {
   assert.equal(
     parse(query({ info_hash: "++++++++++;;;;;;;;;;", peer_id: "+%2B++++++++;;;;;;;;;;" })),
     undefined,
@@ -401,7 +401,7 @@ test("a plus is itself in binary values, and a semicolon does not separate", () 
   assert.equal(Buffer.from(request.peerId).toString("latin1"), "++++++++++;;;;;;;;;;");
 });
 
-test("any binary survives any mixture of escapes", () => {
+test("binary values decode from any mixture of escapes", () => {
   const binary = fc.array(
     fc.record({ byte: fc.integer({ min: 0, max: 255 }), style: fc.integer({ min: 0, max: 2 }) }),
     { minLength: 20, maxLength: 20 },
@@ -431,7 +431,7 @@ test("any binary survives any mixture of escapes", () => {
   );
 });
 
-test("arbitrary bytes never throw, and nothing beyond the query is read", () => {
+test("arbitrary bytes never throw, and the parser reads nothing beyond the query", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
       const text = Buffer.from(bytes).toString("latin1");

@@ -7,25 +7,27 @@ import { startsWithName } from "./ascii.ts";
 import * as errors from "./errors.ts";
 import { maxParams, Param, QueryReader } from "./query.ts";
 
-/** What the operator has set about announces over HTTP. */
+/** The operator's options for announces over HTTP. */
 export interface AnnounceQueryOptions {
   maxNumWant: number;
   defaultNumWant: number;
-  /** Whether `ip`, `ipv4` and `ipv6` are believed. */
+  /** Whether the parameters `ip`, `ipv4` and `ipv6` count. */
   allowIpSpoofing: boolean;
 }
 
-/** What an announce over HTTP says beside the {@link AnnounceRequest}; reused. */
+/** The content of an announce over HTTP beside the {@link AnnounceRequest}; reused. */
 export class AnnounceExtras {
-  /** Whether the query may be believed and has a usable `ip`, an `ipv4` of that family, an `ipv6` of that family. */
+  /**
+   * Whether these parameters count and the query has a usable `ip`, an `ipv4` of that family, an `ipv6` of that family.
+   */
   hasIp = false;
   hasIpv4 = false;
   hasIpv6 = false;
-  /** These addresses, each only where the query has it. */
+  /** The addresses; each is valid only if its flag above is true. */
   readonly ip: Address = new Address();
   readonly ipv4: Address = new Address();
   readonly ipv6: Address = new Address();
-  /** Whether a non-compact list is wanted without peer ids. */
+  /** Whether the client asks for a non-compact list without peer ids. */
   noPeerId = false;
 }
 
@@ -33,17 +35,22 @@ const query = new QueryReader();
 const wordRange = 2 ** 32;
 
 /**
- * Parses the query of an announce, the raw bytes after the `?`, in one pass and in place. Fills everything of
- * `request` but its addresses and its params; those are for the caller, who knows all places that they may come from.
- * An `ip`, `ipv4` or `ipv6` that is no usable address is ignored.
+ * Parses the query of an announce, the raw bytes after the `?`, in one pass and in place. Fills all of `request` but
+ * its addresses and its params: the caller fills those, because addresses have several sources. Ignores an unusable
+ * `ip`, `ipv4` or `ipv6`.
  *
  * Errors, their order and their texts are Chihaya's (http/parser.go:44-133): first bad escapes and infohashes of a
- * wrong length, in the order of the query; then what is missing or unparsable. Unlike Chihaya, unknown
- * events count as none, an unusable `numwant` as the default. `left`, `uploaded` and `downloaded` that are absent, negative
- * or no whole number are unknown, which is a leecher that has transferred nothing: WebTorrent's client does not know
- * what is left of a magnet link. Refusing those refuses real clients. Of a repeated parameter the last wins; a repeated `info_hash` is an error.
+ * wrong length, in the order of the query; then missing or unparsable parameters. Chihaya refuses some requests of real
+ * clients, which this parser accepts:
+ * - an unknown event counts as none;
+ * - an unusable `numwant` counts as the default;
+ * - `left`, `uploaded` and `downloaded` that are absent, negative or not whole numbers are unknown, so the peer is a
+ *   leecher that has transferred nothing (WebTorrent's client cannot know what is left of a magnet link).
  *
- * @returns why the announce is refused; `request` is then partly filled. Never throws, never allocates.
+ * The last value of a repeated parameter wins; a repeated `info_hash` is an error.
+ *
+ * @returns the error that refuses the announce, or undefined; after an error, `request` is partly filled. Never throws,
+ * never allocates.
  */
 export function parseAnnounceQuery(
   bytes: Uint8Array,
@@ -130,14 +137,14 @@ export function parseAnnounceQuery(
   if (peerId !== peerIdLength) return errors.invalidPeerId;
   request.numWant = Math.min(numWant < 0 ? options.defaultNumWant : numWant, options.maxNumWant);
   if (port < 0 || port > 0xffff) return errors.unparsablePort;
-  if (port === 0 && cryptoPort > 0 && cryptoPort <= 0xffff) port = cryptoPort; // BiglyBT when it takes encrypted peers only
+  if (port === 0 && cryptoPort > 0 && cryptoPort <= 0xffff) port = cryptoPort; // BiglyBT, if it accepts encrypted peers only
   request.port = port;
   return port === 0 ? errors.invalidPort : undefined;
 }
 
 /**
- * Writes a decimal number of any length as two 32-bit words at `counters[at]`, low word first; above 2^64-1 it is 2^64-1.
- * @param unknown  both words of what is no decimal number without sign
+ * Writes a decimal number of any length as two 32-bit words at `counters[at]`, low word first; saturates at 2^64-1.
+ * @param unknown  the value of both words if the bytes are not an unsigned decimal number
  */
 function parseCounter(
   bytes: Uint8Array,
@@ -148,7 +155,7 @@ function parseCounter(
   unknown: number,
 ): void {
   let low = 0;
-  let high = 0; // a double: it may grow beyond a word, even to infinity
+  let high = 0; // a double: `high` may exceed a word, and even reach infinity
   for (let i = start; i < end; i++) {
     const digit = bytes[i]! - 0x30;
     if (digit < 0 || digit > 9) {
@@ -168,12 +175,12 @@ function parseCounter(
   counters[at + 1] = high;
 }
 
-/** Parses an IP literal. @returns whether a peer can be reached there, and it is of the family, if one is given */
+/** Parses an IP literal. @returns whether the address is usable, and of `family` if a family is given */
 function parseUsable(bytes: Uint8Array, start: number, end: number, out: Address, family?: Family): boolean {
   return parseAddress(bytes, start, end, out) && out.isUsable() && (family ?? out.family) === out.family;
 }
 
-/** @returns a decimal number without sign (infinite where it is huge), or -1 */
+/** @returns an unsigned decimal number (infinity if huge), or -1 */
 function parseNumber(bytes: Uint8Array, start: number, end: number): number {
   if (start === end) return -1;
   let value = 0;

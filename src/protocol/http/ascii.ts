@@ -1,6 +1,6 @@
 /**
- * Compares `name` (ASCII, its letters in lower case) with the bytes at `at`, whose letters may be in either case.
- * Bytes past the end of the array are unlike any name. Never allocates.
+ * Returns whether the bytes at `at` spell `name` in any case. `name` is ASCII with lower-case letters. Bytes past the
+ * end of the array match nothing. Never allocates.
  */
 export function startsWithName(bytes: Uint8Array, at: number, name: string): boolean {
   for (let i = 0; i < name.length; i++) {

@@ -1,4 +1,4 @@
-/** Bytes of an ASCII text, for constants that are written again and again. */
+/** Returns the bytes of an ASCII text, for constants that are written often. */
 export function ascii(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
@@ -9,13 +9,13 @@ export function put(bytes: Uint8Array, at: number, from: Uint8Array): number {
   return at + from.length;
 }
 
-/** Writes `from` so that it ends at `at`. @returns the offset of its first byte */
+/** Writes `from` so that its last byte is before `at`. @returns the offset of its first byte */
 export function putBefore(bytes: Uint8Array, at: number, from: Uint8Array): number {
   put(bytes, at - from.length, from);
   return at - from.length;
 }
 
-/** Decimal digits of a 32-bit unsigned number. */
+/** Returns the number of decimal digits of a 32-bit unsigned number. */
 export function digitCount(value: number): number {
   let digits = 1;
   for (let limit = 10; value >= limit; limit *= 10) digits++;
@@ -29,7 +29,7 @@ export function putNumber(bytes: Uint8Array, at: number, value: number): number 
   return end;
 }
 
-/** Writes a 32-bit unsigned number in decimal digits so that it ends at `at`. @returns the offset of its first digit */
+/** Writes a 32-bit unsigned number in decimal digits that end before `at`. @returns the offset of the first digit */
 export function putNumberBefore(bytes: Uint8Array, at: number, value: number): number {
   do {
     const rest = (value / 10) >>> 0;

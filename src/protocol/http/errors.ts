@@ -1,6 +1,6 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
 
-/** A `%` in the query that no two hexadecimal digits follow. */
+/** A `%` in the query without two hexadecimal digits behind it. */
 export const invalidQueryEscape: ClientError = new ClientError("invalid query escape", "invalid-query");
 /** More parameters than any client sends. */
 export const tooManyParams: ClientError = new ClientError("invalid query", "invalid-query");
@@ -16,11 +16,11 @@ export const invalidPeerId: ClientError = new ClientError(
   "invalid-parameter",
 );
 export const unparsablePort: ClientError = unparsable("port");
-/** The address in a proxy's header is no IP literal. */
+/** The address in a proxy's header is not an IP literal. */
 export const unparsableIp: ClientError = new ClientError("failed to parse peer IP address", "unparsable-ip");
-/** Nobody can be reached at port 0. */
+/** Peers cannot connect to port 0. */
 export const invalidPort: ClientError = new ClientError("invalid port", "invalid-port");
-/** Nobody can be reached at this address (unspecified, multicast, broadcast). */
+/** Peers cannot connect to this address (unspecified, multicast, broadcast). */
 export const invalidIp: ClientError = new ClientError("invalid IP", "invalid-ip");
 
 function unparsable(name: string): ClientError {

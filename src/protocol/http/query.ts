@@ -5,7 +5,7 @@ const ampersand = 0x26;
 const plus = 0x2b;
 const equals = 0x3d;
 
-/** What {@link QueryReader.next} comes upon: one of the parameters that a tracker reads, or the end. */
+/** The result of {@link QueryReader.next}: a parameter that a tracker reads, another one, or the end. */
 export const Param = {
   end: 0,
   badEscape: 1,
@@ -27,7 +27,7 @@ export const Param = {
 } as const;
 export type Param = (typeof Param)[keyof typeof Param];
 
-/** Parameters that a query may have, a scrape's infohashes aside; real clients send up to about 30. */
+/** Parameters that a query may have, beside the infohashes of a scrape; real clients send up to about 30. */
 export const maxParams = 64;
 
 /** The value of a hexadecimal digit, or -1. */
@@ -38,8 +38,8 @@ for (let i = 0; i < 16; i++) {
 }
 
 /**
- * Percent-decodes `bytes[start..end)`, whose escapes are known to be good, into the beginning of `out`; `+` becomes
- * `space`. What does not fit is counted but not written.
+ * Percent-decodes `bytes[start..end)` into the beginning of `out`; `+` becomes `space`. The caller has checked the
+ * escapes. Bytes beyond the room are counted but not written.
  * @returns the decoded length
  */
 function decodeQuery(bytes: Uint8Array, start: number, end: number, out: Uint8Array, space: number): number {
@@ -59,9 +59,9 @@ function decodeQuery(bytes: Uint8Array, start: number, end: number, out: Uint8Ar
 const decoded = new Uint8Array(128);
 
 /**
- * Walks the parameters of a raw query in place: `&` separates (`;` does not), empty parameters are skipped, a
- * parameter without `=` has an empty value. Names are decoded and compared in any case, `info_hash` exactly (as
- * Chihaya does). Every escape is checked, also those of unknown parameters. Reused; never allocates.
+ * Walks the parameters of a raw query in place. `&` separates parameters (`;` does not); empty parameters are skipped;
+ * a parameter without `=` has an empty value. Names are decoded and compared in any case, but `info_hash` exactly (as
+ * in Chihaya). The reader checks every escape, also in unknown parameters. Reused; never allocates.
  */
 export class QueryReader {
   #bytes: Uint8Array = decoded;
@@ -71,7 +71,7 @@ export class QueryReader {
   /** The raw value of the current parameter is `[valueStart, valueEnd)` of the query's bytes. */
   valueStart = 0;
   valueEnd = 0;
-  /** Where {@link readText} has left the decoded value: `text[textStart..textEnd)`. */
+  /** {@link readText} leaves the decoded value in `text[textStart..textEnd)`. */
   text: Uint8Array = decoded;
   textStart = 0;
   textEnd = 0;
@@ -83,7 +83,7 @@ export class QueryReader {
     this.#end = end;
   }
 
-  /** Goes to the next parameter. @returns what it is */
+  /** Moves to the next parameter. @returns its kind */
   next(): Param {
     const bytes = this.#bytes;
     const end = this.#end;
@@ -124,7 +124,7 @@ export class QueryReader {
 
   /**
    * Decodes the current value as text (`+` is a space) into `text[textStart..textEnd)`, valid until the next call. An
-   * escaped value that is longer than any sensible one comes out empty.
+   * escaped value longer than any sensible value comes out empty.
    */
   readText(): void {
     if (!this.#escaped) {
@@ -140,8 +140,9 @@ export class QueryReader {
   }
 
   /**
-   * Decodes the current value as binary into `out`; `+` stands for itself, since clients escape infohashes and peer
-   * ids by hand. @returns its length, which may be more than fits
+   * Decodes the current value as binary into `out`. `+` stays `+`, because clients escape infohashes and peer ids by
+   * hand.
+   * @returns the length of the value, which may exceed the room
    */
   readBinary(out: Uint8Array): number {
     return decodeQuery(this.#bytes, this.valueStart, this.valueEnd, out, plus);
@@ -159,7 +160,7 @@ interface Name {
   readonly next: Name | undefined;
 }
 
-/** The names by length and first letter; a chain of comparisons takes 1.3 times as long (bench/micro/http-codec.ts). */
+/** Names by length and first letter; a chain of comparisons takes 1.3 times as long (bench/micro/http-codec.ts). */
 const names: (Name | undefined)[] = new Array(11 * 32).fill(undefined);
 for (const [name, param] of [
   ["info_hash", Param.infoHash],

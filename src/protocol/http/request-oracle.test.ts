@@ -6,22 +6,22 @@ import { after, test } from "node:test";
 import { createRandom } from "../../lib/clock.ts";
 import { HttpRequest, Method, readRequest } from "./request-reader.ts";
 
-/** What a reader makes of a stream's first GET: its target and whether the connection stays; undefined for a refusal. */
-type Verdict = { target: string; keepAlive: boolean } | undefined;
+/** The first GET of a stream: its target, and whether the connection stays open; undefined if the reader refuses it. */
+type Reading = { target: string; keepAlive: boolean } | undefined;
 
-let seen: Verdict;
+let seen: Reading;
 const server = createServer({ maxHeaderSize: 65536 });
 const handle = (request: IncomingMessage, response: ServerResponse) => {
   if (request.method === "GET") seen ??= { target: request.url!, keepAlive: response.shouldKeepAlive };
   response.end();
 };
 server.on("request", handle);
-server.on("checkExpectation", handle); // we do not care what a client expects of its body
+server.on("checkExpectation", handle); // the test ignores what a client expects for its body
 server.on("clientError", (_, socket) => socket.destroy());
 await once(server.listen(0, "127.0.0.1"), "listening");
 after(() => server.close());
 
-async function nodeVerdict(raw: string): Promise<Verdict> {
+async function nodeVerdict(raw: string): Promise<Reading> {
   seen = undefined;
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
   socket.on("error", () => {}); // a reset is a refusal
@@ -31,23 +31,26 @@ async function nodeVerdict(raw: string): Promise<Verdict> {
   return seen && plain(seen);
 }
 
-/** Takes from a target what we take away, too. */
-function plain(verdict: { target: string; keepAlive: boolean }): Verdict {
-  const target = verdict.target.replace(/^https?:\/\/[^/?]*/i, "").replace(/^\/+/, "/");
-  return { target, keepAlive: verdict.keepAlive };
+/** Removes from a target what our reader removes too. */
+function plain(found: { target: string; keepAlive: boolean }): Reading {
+  const target = found.target.replace(/^https?:\/\/[^/?]*/i, "").replace(/^\/+/, "/");
+  return { target, keepAlive: found.keepAlive };
 }
 
-function ourVerdict(raw: string): Verdict {
+function ourVerdict(raw: string): Reading {
   const request = new HttpRequest();
   if (readRequest(Buffer.from(raw, "latin1"), 0, raw.length, request) <= 0) return undefined;
   if (request.method !== Method.get) return undefined;
   return { target: raw.slice(request.targetStart, request.targetEnd), keepAlive: request.keepAlive };
 }
 
-/** Where we mean to differ from `node:http`: requests that only we refuse, only we accept, or both but keep otherwise. */
+/**
+ * The intended differences from `node:http`: requests that only we refuse, only we accept, or that only one side keeps
+ * open.
+ */
 const differences: Record<string, { kind: "refuse" | "accept" | "close"; applies: RegExp; example: string }> =
   {
-    "a body of known length": {
+    "a body with Content-Length": {
       kind: "refuse",
       applies: /\r\ncontent-length:[ \t]*\d*[1-9]/i,
       example: "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
@@ -62,7 +65,7 @@ const differences: Record<string, { kind: "refuse" | "accept" | "close"; applies
       applies: /\r\nhost:(.*\r\n)*host:/i,
       example: "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
     },
-    "a minor version that is not there yet": {
+    "a future minor version": {
       kind: "accept",
       applies: /^\s*GET +[^ \r\n]+ HTTP\/1\.[2-9]\r\n/,
       example: "GET / HTTP/1.2\r\nHost: h\r\n\r\n",
@@ -72,12 +75,12 @@ const differences: Record<string, { kind: "refuse" | "accept" | "close"; applies
       applies: /^\s*GET +[^ \r\n]+ HTTP\/(0\.9|2\.0)\r\n/,
       example: "GET / HTTP/2.0\r\n\r\n",
     },
-    "a version that is not there": {
+    "an unknown version": {
       kind: "refuse",
       applies: /^\s*GET +[^ \r\n]+\r?\n/,
       example: "GET /announce\r\n\r\n",
     },
-    "a target that is no path": {
+    "a target that is not a path": {
       kind: "refuse",
       applies: /^\s*GET +(?!\/|https?:\/\/)/i,
       example: "GET ftp://h/announce HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -109,7 +112,7 @@ const differences: Record<string, { kind: "refuse" | "accept" | "close"; applies
     },
   };
 
-function kindOf(ours: Verdict, node: Verdict): "refuse" | "accept" | "close" | "target" | undefined {
+function kindOf(ours: Reading, node: Reading): "refuse" | "accept" | "close" | "target" | undefined {
   if (!ours && !node) return undefined;
   if (!ours) return "refuse";
   if (!node) return "accept";
@@ -130,7 +133,7 @@ const seeds = [
   "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
 ];
 
-test("requests that both readers take or refuse", async () => {
+test("both readers accept or refuse the same requests", async () => {
   const refused = [
     "GET / HTTP/1.1\r\nHost: h\r\n",
     "GET / HTTP/1.1\r\n\r\n",
@@ -167,7 +170,7 @@ for (const [name, { kind, applies, example }] of Object.entries(differences)) {
   });
 }
 
-test("mutated requests get the same verdict, save for the differences that are meant", async () => {
+test("both readers agree on mutated requests, except for the intended differences", async () => {
   const random = createRandom(1);
   const below = (limit: number) => random.next() % limit;
   const pieces = [

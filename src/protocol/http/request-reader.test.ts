@@ -69,7 +69,7 @@ const accepted: [raw: string, path: string, query: string | undefined, keepAlive
     ["\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "/", undefined, true, 1],
   ];
 
-test("requests are read", () => {
+test("requests parse", () => {
   for (const [raw, wantedPath, query, keepAlive, minor] of accepted) {
     assert.equal(read(raw), raw.length, raw);
     assert.equal(path(raw), wantedPath, raw);
@@ -80,9 +80,9 @@ test("requests are read", () => {
   }
 });
 
-test("a request is incomplete until its last byte, wherever it is cut", () => {
+test("a request is incomplete until its last byte arrives", () => {
   for (const [raw] of accepted) {
-    const bytes = bytesOf(`xx${raw}GET /next HTTP/1.1\r\nHost: h\r\n\r\n`); // what comes before and after does not matter
+    const bytes = bytesOf(`xx${raw}GET /next HTTP/1.1\r\nHost: h\r\n\r\n`); // bytes before and after the request do not matter
     for (let length = 0; length < raw.length; length++) {
       assert.equal(readRequest(bytes, 2, 2 + length, request), 0, `${length} bytes of ${raw}`);
     }
@@ -153,15 +153,15 @@ const refused: [raw: string, error: number][] = [
   ["x".repeat(40), malformed],
 ];
 
-test("everything else is refused, and stays refused whatever follows", () => {
+test("every other request is refused, whatever follows", () => {
   for (const [raw, error] of refused) {
     assert.equal(read(raw), error, raw);
     const bytes = bytesOf(raw);
-    let verdict = 0;
+    let earlier = 0;
     for (let length = 1; length <= raw.length; length++) {
       const now = readRequest(bytes, 0, length, request);
-      assert.ok(verdict === 0 ? now <= 0 : now === verdict, `${length} bytes of ${raw}`);
-      verdict = now;
+      assert.ok(earlier === 0 ? now <= 0 : now === earlier, `${length} bytes of ${raw}`);
+      earlier = now;
     }
   }
 });
@@ -177,7 +177,7 @@ test("pipelined requests are read one after the other", () => {
   assert.equal(request.keepAlive, false);
 });
 
-test("header lines of one name are found from the last to the first", () => {
+test("findHeader() visits lines of one name from the last to the first", () => {
   const text =
     "GET / HTTP/1.1\r\nx-forwarded-for: 1, 2\r\nX-Forwarded-Foo: no\r\nHost: x-forwarded-for: no\r\n" +
     "X-FORWARDED-FOR:\r\nX-Forwarded-For: \t 3 ,4 \t\r\nX: y\r\n\r\nx-forwarded-for: next\r\n\r\n";
@@ -201,7 +201,7 @@ test("a request without headers has none", () => {
   assert.ok(!findHeader(bytesOf(text), request, "host", request.headersEnd, new HeaderValue()));
 });
 
-test("the end of a head is found when its last byte arrives, searching only what is new", () => {
+test("findHeadEnd() finds the end when its last byte arrives, and searches new bytes only", () => {
   for (const [head, rest] of [
     ["GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"],
     ["GET / HTTP/1.1\n\n", "x"],

@@ -12,49 +12,49 @@ const colon = 0x3a;
 const question = 0x3f;
 const del = 0x7f;
 
-/** The methods of requests that are read. */
+/** The methods that {@link readRequest} accepts. */
 export const Method = { get: 0, head: 1, options: 2 } as const;
 export type Method = (typeof Method)[keyof typeof Method];
 
-/** What a request's head says; reused. Offsets are into the bytes given to {@link readRequest}. */
+/** The content of a request's head; reused. Offsets are into the bytes passed to {@link readRequest}. */
 export class HttpRequest {
-  /** Set as soon as it is known, also where the request is refused for something else. */
+  /** Set as soon as the method is known, even if the request is refused later. */
   method: Method = Method.get;
-  /** First byte of the path, a `/`; a run of them at the front counts as one. */
+  /** First byte of the path, a `/`; several slashes at the front count as one. */
   targetStart = 0;
-  /** Where the path ends. Where `pathEnd < targetEnd`, a `?` stands here. */
+  /** End of the path. If `pathEnd < targetEnd`, a `?` is at this offset. */
   pathEnd = 0;
   targetEnd = 0;
   /** Whether the client expects the connection to stay open. */
   keepAlive = false;
-  /** Minor version: HTTP/1.0, or HTTP/1.1 and what may follow it. */
+  /** Minor version: 0 for HTTP/1.0; 1 for HTTP/1.1 and later. */
   minor: 0 | 1 = 1;
   /** First byte of the first header line. */
   headersStart = 0;
-  /** Just past the last header line, where the blank line begins. */
+  /** End of the last header line, where the blank line begins. */
   headersEnd = 0;
 
-  /** First byte of the query; `targetEnd` where there is none. */
+  /** First byte of the query; `targetEnd` if there is no query. */
   get queryStart(): number {
     return this.pathEnd < this.targetEnd ? this.pathEnd + 1 : this.targetEnd;
   }
 }
 
 /**
- * Why a request is refused. The connection cannot be used after any of them, since nobody knows where
- * the next request begins. `tooLarge` is for whoever owns the buffer: {@link readRequest} knows no limit.
+ * The reasons to refuse a request. The connection is unusable after each of them, because the start of the next request
+ * is unknown. `tooLarge` is for the owner of the buffer: {@link readRequest} has no limit.
  */
 export const RequestError = { malformed: -1, method: -2, tooLarge: -3, version: -4 } as const;
 export type RequestError = (typeof RequestError)[keyof typeof RequestError];
 
 const statuses = [400, 400, 405, 431, 505] as const;
 
-/** The HTTP status that a refused request is answered with. */
+/** Returns the HTTP status of the response that refuses a request. */
 export function requestErrorStatus(error: RequestError): (typeof statuses)[number] {
   return statuses[-error]!;
 }
 
-/** Bytes that may stand in a header's name or in a method (RFC 9110 §5.6.2 `token`). */
+/** Bytes allowed in a header's name and in a method (RFC 9110 §5.6.2 `token`). */
 const isToken = new Uint8Array(256);
 for (const character of "!#$%&'*+-.^_`|~0123456789") isToken[character.charCodeAt(0)] = 1;
 for (let i = 0; i < 26; i++) isToken[0x41 + i] = isToken[0x61 + i] = 1;
@@ -63,24 +63,24 @@ const maxEmptyLines = 4;
 const maxMethodLength = 32;
 const headMethod = ascii("HEAD ");
 const optionsRoot = ascii("OPTIONS / ");
-/** What an HTTP/2 client begins with. */
+/** The first bytes of an HTTP/2 client. */
 const http2Preface = ascii("PRI ");
 /** `0` stands for any digit. */
 const versionShape = ascii("HTTP/0.0\r\n");
 
 /**
  * Reads the head of one GET or HEAD request, or `OPTIONS /`, from `bytes[start..end)`, the start of a request in a byte
- * stream. HAProxy checks servers by `OPTIONS /` unless it is told otherwise.
+ * stream. By default HAProxy checks servers with `OPTIONS /`.
  *
- * Strict where two readers of one stream could disagree (RFC 9112 §2.2, §5.1, §11.2): lines end with CRLF only,
- * no folded lines, no blanks in or after a header's name, no control characters, one `Host` (HTTP/1.0 may have none), and
- * no body of any kind, since a GET that has one is a mistake or an attack. A minor version above 1 is read as 1
- * (RFC 9110 §2.5). Tolerant where trackers meet old or simple clients: HTTP/1.0, absolute-form targets, raw bytes of 0x80 and more and any printable ASCII in the
- * target, a few empty lines before the request.
+ * Strict wherever two readers of one stream could disagree (RFC 9112 §2.2, §5.1, §11.2): lines end with CRLF only; no
+ * folded lines; no blanks in or after a header's name; no control characters; one `Host` (HTTP/1.0 may have none); and
+ * no body, since a GET with a body is a mistake or an attack. A minor version above 1 counts as 1 (RFC 9110 §2.5).
+ * Tolerant of old and simple clients: HTTP/1.0, absolute-form targets, bytes of 0x80 and above and any printable ASCII
+ * in the target, a few empty lines before the request.
  *
  * @param needsHost  whether HTTP/1.1 without `Host` is refused
- * @returns bytes consumed (more than 0) when a whole head is there, and `request` is filled; 0 when more bytes
- * are needed; otherwise a {@link RequestError}, as early as it is certain. Never throws, never allocates.
+ * @returns the number of bytes consumed (more than 0) if the head is complete, and `request` is filled; 0 if more bytes
+ * are needed; otherwise a {@link RequestError}, as early as the error is certain. Never throws, never allocates.
  */
 export function readRequest(
   bytes: Uint8Array,
@@ -183,7 +183,7 @@ export function readRequest(
 
 /**
  * Reads a method other than GET.
- * @returns bytes before the target; 0 where a method has not arrived whole; or a {@link RequestError}
+ * @returns the bytes before the target; 0 if the method is incomplete; or a {@link RequestError}
  */
 function readMethod(bytes: Uint8Array, at: number, end: number, request: HttpRequest): number {
   if (startsWith(bytes, at, end, headMethod)) {
@@ -204,7 +204,7 @@ function readMethod(bytes: Uint8Array, at: number, end: number, request: HttpReq
   return i > at && bytes[i] === space ? RequestError.method : RequestError.malformed;
 }
 
-/** Tells whether the bytes begin with `text`, or may yet. */
+/** Returns whether the bytes begin with `text`, or may still become `text`. */
 function startsWith(bytes: Uint8Array, at: number, end: number, text: Uint8Array): boolean {
   const length = Math.min(end - at, text.length);
   for (let i = 0; i < length; i++) if (bytes[at + i] !== text[i]) return false;
@@ -228,7 +228,7 @@ function findPath(bytes: Uint8Array, target: number, pathEnd: number): number {
 
 const Option = { close: 1, keepAlive: 2 } as const;
 
-/** @returns the {@link Option}s that a `Connection` value lists */
+/** @returns the {@link Option}s in the value of `Connection` */
 function readConnection(bytes: Uint8Array, start: number, end: number): number {
   let options = 0;
   while (start < end) {
@@ -244,7 +244,7 @@ function readConnection(bytes: Uint8Array, start: number, end: number): number {
   return options;
 }
 
-/** Tells whether a `Content-Length` says that there is no body. */
+/** Returns whether the value of `Content-Length` means "no body". */
 function isZero(bytes: Uint8Array, start: number, end: number): boolean {
   while (start < end && isBlank(bytes[start]!)) start++;
   while (start < end && isBlank(bytes[end - 1]!)) end--;
@@ -256,20 +256,20 @@ function isBlank(byte: number): boolean {
   return byte === space || byte === tab;
 }
 
-/** Where a header line and its value stand; reused. */
+/** The place of a header line and its value; reused. */
 export class HeaderValue {
   /** First byte of the line. */
   line = 0;
-  /** The value, without blanks around it, is `[start, end)`; it may be empty. */
+  /** The value, without surrounding blanks, is `[start, end)`; the value may be empty. */
   start = 0;
   end = 0;
 }
 
 /**
- * Finds the last header line named `name` (lower case) among those that begin before `before`, so that a list
- * spread over several lines (`X-Forwarded-For`) is read from the right: start with `before = request.headersEnd`
- * and go on with `before = value.line`. All calls together are linear in the size of the head.
- * @returns whether there is one; if not, `value` is unchanged. Never allocates.
+ * Finds the last header line named `name` (lower case) among the lines that begin before `before`. Reads a list over
+ * several lines (`X-Forwarded-For`) from the right: start with `before = request.headersEnd` and continue with `before
+ * = value.line`. All calls together are linear in the size of the head.
+ * @returns whether the line exists; if not, `value` is unchanged. Never allocates.
  */
 export function findHeader(
   bytes: Uint8Array,
@@ -297,10 +297,10 @@ export function findHeader(
 }
 
 /**
- * Finds the blank line that ends a head in `bytes[from..end)`. A connection whose request was incomplete waits
- * for it before it reads again, and searches only what is new: from two bytes before the new ones. Lines
- * that end without CR count too, so that {@link readRequest} gets to refuse them.
- * @returns the index just past the blank line, or -1
+ * Finds the blank line that ends a head in `bytes[from..end)`. A connection with an incomplete request calls this
+ * before it reads the request again, and searches new bytes only: `from` is two bytes before them. Lines without CR
+ * count too, so that {@link readRequest} refuses them.
+ * @returns the index behind the blank line, or -1
  */
 export function findHeadEnd(bytes: Uint8Array, from: number, end: number): number {
   for (;;) {

@@ -1,15 +1,15 @@
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import { ascii, putBefore, putNumberBefore } from "./byte-writer.ts";
 
-/** Bytes before a body for its head and, in an announce, for the entries before the peers. */
+/** Bytes in front of a body, for the head and, in an announce, the entries before the peers. */
 const headRoom = 512;
-/** Bytes between the peers of the two families for what names the second: `6:peers6…:`. */
+/** Bytes between the peers of the two families, for the name of the second list: `6:peers6…:`. */
 const gap = 16;
 /** Bytes of the longest warning or failure reason; a longer one is cut. */
 const maxText = 1024;
-/** Bytes after the peers, or of a failure. */
+/** Bytes behind the peers, or of a failure. */
 const tailRoom = maxText + 128;
-/** Bytes of a peer in a list of dictionaries: `d2:ip39:…7:peer id20:…4:porti65535ee`, rounded up. */
+/** Bytes of a peer in a list of dictionaries, rounded up: `d2:ip39:…7:peer id20:…4:porti65535ee`. */
 const maxPeerEntry = 96;
 /** Bytes of a scrape's entry with four counts of ten digits, rounded up. */
 const maxScrapeEntry = 144;
@@ -27,22 +27,22 @@ const maxScrapeEntry = 144;
  */
 export class ResponseBuffer {
   readonly bytes: Uint8Array;
-  /** Its place must stay; its `limit` may be anything up to `maxPeers`. */
+  /** The place of the list never changes; `limit` may be anything up to `maxPeers`. */
   readonly peers4: PeerList;
   readonly peers6: PeerList;
-  /** The response is `bytes[start..end)`, valid until the store or a writer gets this buffer again. */
+  /** The response is `bytes[start..end)`, valid until a store or a writer uses this buffer again. */
   start = 0;
   end = 0;
-  /** Where its head ends and its body begins: all that a HEAD is answered with ends here. */
+  /** The end of the head and start of the body. The response to a HEAD request ends here. */
   headEnd = 0;
-  /** Offset of a body that does not consist of compact peers. */
+  /** Offset of any body without compact peers. */
   readonly bodyAt: number;
-  /** Room for the order of a scrape's infohashes. */
+  /** Room for sorting the infohashes of a scrape. */
   readonly order: Uint32Array;
 
   /**
-   * @param maxPeers   peers of each family that may be in an announce's response
-   * @param maxScrape  infohashes that may be in a scrape
+   * @param maxPeers   maximum peers of each family in an announce response
+   * @param maxScrape  maximum infohashes in a scrape
    */
   constructor(maxPeers: number, maxScrape: number) {
     const at6 = headRoom + maxPeers * compactLength[4] + gap;
@@ -59,8 +59,8 @@ export class ResponseBuffer {
 }
 
 /**
- * What the heads of all responses have. Without `no-store` a cache in front (Varnish, nginx) answers the announces of others
- * with the first response, and the tracker never hears of them.
+ * Header fields of every response. Without `no-store`, a cache in front (Varnish, nginx) would serve the first response
+ * to later announces, which would never reach the tracker.
  */
 export const commonFields = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n";
 const okHead = `HTTP/1.1 200 OK\r\n${commonFields}Connection: `;
@@ -68,7 +68,7 @@ const keepAliveHead = ascii(`${okHead}keep-alive\r\nContent-Length: `);
 const closeHead = ascii(`${okHead}close\r\nContent-Length: `);
 const headEnd = ascii("\r\n\r\n");
 
-/** Puts the head (status 200) before the body `bytes[body..end)`, and says where the response is. */
+/** Writes the head (status 200) in front of the body `bytes[body..end)`, and sets the bounds of the response. */
 export function finishResponse(out: ResponseBuffer, body: number, end: number, keepAlive: boolean): void {
   const { bytes } = out;
   let at = putBefore(bytes, body, headEnd);
@@ -81,7 +81,7 @@ export function finishResponse(out: ResponseBuffer, body: number, end: number, k
 const encoder = new TextEncoder();
 const textBytes = new Uint8Array(maxText);
 
-/** Encodes as UTF-8 what fits into 1,024 bytes, never half a character. */
+/** Encodes the first 1,024 bytes of a text as UTF-8, never half a character. */
 export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return textBytes.slice(0, encoder.encodeInto(text, textBytes).written);
 }

@@ -79,7 +79,7 @@ function write({
 
 const counts = "d8:completei3e10:downloadedi4294967295e10:incompletei21e8:intervali1800e12:min intervali900e";
 
-test("announces are answered byte for byte", () => {
+test("announce responses match byte for byte", () => {
   const table: [given: Case, body: string][] = [
     [{}, `${counts}5:peers0:e`],
     [{ from: "::2" }, `${counts}5:peers0:6:peers60:e`],
@@ -111,7 +111,7 @@ test("announces are answered byte for byte", () => {
   for (const [given, body] of table) assert.equal(write(given), withHead(body), JSON.stringify(given));
 });
 
-test("peer ids are listed where the store has them and the client wants them", () => {
+test("a list has peer ids if the store keeps them and the client wants them", () => {
   const request = new AnnounceRequest();
   request.compact = false;
   const response = new AnnounceResponse(out.peers4, out.peers6);
@@ -135,7 +135,7 @@ test("peer ids are listed where the store has them and the client wants them", (
   out.peers4.peerIds = undefined;
 });
 
-test("any response has room, wherever its peers were written", () => {
+test("every response fits, wherever its peers lie", () => {
   const count = fc.integer({ min: 0, max: maxPeers });
   const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
   const elsewhere = [new PeerList(4, new Uint8Array(3000)), new PeerList(6, new Uint8Array(3000))] as const;
@@ -204,7 +204,7 @@ test("any response has room, wherever its peers were written", () => {
   );
 });
 
-test("the head says whether the connection stays", () => {
+test("the head says whether the connection stays open", () => {
   writeFailure(out, internalError, true);
   assert.match(written(), /\r\nConnection: keep-alive\r\n/);
   writeFailure(out, internalError, false);
@@ -240,7 +240,7 @@ function scrape(infoHashes: readonly string[], rows: readonly [number, number, n
   return written();
 }
 
-test("scrapes are answered byte for byte", () => {
+test("scrape responses match byte for byte", () => {
   assert.equal(
     scrape(["a"], [[1, 2, 3, 0]]),
     withHead("d5:filesd20:a...................d8:completei1e10:downloadedi3e10:incompletei2eeee"),
@@ -264,7 +264,7 @@ test("scrapes are answered byte for byte", () => {
   );
 });
 
-test("a scrape's infohashes are sorted and distinct, in whatever order they come", () => {
+test("a scrape response sorts its infohashes and drops duplicates", () => {
   const name = fc.string({ unit: fc.constantFrom("\0", "a", "\x80", "\xff"), minLength: 1, maxLength: 3 });
   fc.assert(
     fc.property(fc.array(name, { minLength: 1, maxLength: 50 }), (names) => {
@@ -283,7 +283,7 @@ test("a scrape's infohashes are sorted and distinct, in whatever order they come
   );
 });
 
-test("what is no tracker request gets a plain status", () => {
+test("a request that is neither announce nor scrape gets a plain status", () => {
   const notATracker = "d14:failure reason13:not a tracker8:retry in5:nevere";
   const table: [status: PlainStatus, reason: string, more: string, body?: string][] = [
     [400, "Bad Request", ""],

@@ -32,12 +32,13 @@ const key = {
 
 /**
  * Writes the response to an announce (BEP 3, 7, 21, 23, 24): `complete`, `downloaded`, `external ip`, `incomplete`,
- * `interval`, `min interval`, `peers`, `peers6`, `warning message`. `peers` is always there, since rTorrent fails
- * without it; `peers6` for IPv6 clients and where it has peers. A list of dictionaries holds both families.
+ * `interval`, `min interval`, `peers`, `peers6`, `warning message`. `peers` is always present, since rTorrent fails
+ * without `peers`. `peers6` is present for IPv6 clients and if it has peers. A list of dictionaries holds both
+ * families.
  *
- * Peers are taken from where the response's lists say; best is the buffer's own, which is written in place.
- * @param noPeerId    leaves peer ids out of a list of dictionaries even where the store has them
- * @param externalIp  the address that the tracker saw, or undefined to leave it out
+ * The response's lists say where the peers are. Peers in the buffer's own place are not moved.
+ * @param noPeerId    leaves peer ids out of a list of dictionaries even if the store has them
+ * @param externalIp  the client's address as the tracker sees it, or undefined to leave `external ip` out
  */
 export function writeAnnounceResponse(
   out: ResponseBuffer,
@@ -85,7 +86,7 @@ function copyPeers(list: PeerList, length: number, bytes: Uint8Array, at: number
   else if (list.at !== at) bytes.copyWithin(at, list.at, list.at + length);
 }
 
-/** Writes the entries that come before the peers so that they end at `at`. @returns where they begin */
+/** Writes the entries in front of the peers, ending where the peers begin. @returns the offset of the first entry */
 function putCountsBefore(
   bytes: Uint8Array,
   at: number,
@@ -146,7 +147,7 @@ function putPeerDicts(bytes: Uint8Array, at: number, list: PeerList, noPeerId: b
   return at;
 }
 
-/** Writes the address of `from[peer..peer+4)` as a string of bencode. */
+/** Writes the IPv4 address `from[peer..peer+4)` as a bencoded string. */
 function putIPv4(bytes: Uint8Array, at: number, from: Uint8Array, peer: number): number {
   let length = 3;
   for (let k = 0; k < 4; k++) length += digitCount(from[peer + k]!);
@@ -159,7 +160,7 @@ function putIPv4(bytes: Uint8Array, at: number, from: Uint8Array, peer: number):
   return at;
 }
 
-/** Writes the address of `from[peer..peer+16)` as a string of bencode. Allocates: its shortest form is not obvious. */
+/** Writes the IPv6 address `from[peer..peer+16)` as a bencoded string. Allocates, to find the shortest form. */
 function putIPv6(bytes: Uint8Array, at: number, from: Uint8Array, peer: number): number {
   const ip = formatIPv6(from, peer);
   at = putNumber(bytes, at, ip.length);
@@ -186,8 +187,8 @@ function putWarning(bytes: Uint8Array, at: number, warning: string | undefined):
 const failures: WeakMap<ClientError, Uint8Array> = new WeakMap();
 
 /**
- * Writes a refusal as clients expect it: status 200 and `failure reason`. Where the error says when to ask again,
- * `retry in` (BEP 31) says it as text in minutes, and `interval` in seconds for libtorrent, which reads only that.
+ * Writes an error for a BitTorrent client: status 200 and `failure reason`. If the error has a time to retry, `retry
+ * in` (BEP 31) has the minutes as text, and `interval` the seconds for libtorrent, which reads only `interval`.
  */
 export function writeFailure(out: ResponseBuffer, error: ClientError, keepAlive: boolean): void {
   let body = failures.get(error);
@@ -224,15 +225,16 @@ const reasons = {
 } as const;
 
 /**
- * The body of what is not found: clients that a poisoned resolver sends here for another tracker stop asking
- * (uTorrent obeys exactly this, BitTorrent Inc. 2015). No 410: libtorrent would never come back, also after a mistake.
+ * The body of a 404. A poisoned resolver may send clients of another tracker here; this body makes them stop (uTorrent
+ * obeys exactly this text, BitTorrent Inc. 2015). Not a 410: after a 410, libtorrent would never return, even if the
+ * cause was a mistake.
  */
 const notATracker = "d14:failure reason13:not a tracker8:retry in5:nevere";
 
-/** The body of `/`, for monitors and for people who look what is here. */
+/** The body of `/`, for monitors and curious people. */
 const aTracker = "BitTorrent tracker\n";
 
-/** The statuses of what is neither announce nor scrape; 200 is for `/`. */
+/** The statuses of responses to requests that are neither announce nor scrape; 200 is for `/`. */
 export type PlainStatus = keyof typeof reasons;
 
 const plain = new Map<number, { keepAlive: Uint8Array; close: Uint8Array; bodyLength: number }>();
@@ -253,7 +255,7 @@ for (const [status, reason] of Object.entries(reasons)) {
   });
 }
 
-/** Writes a response that is only a status, with its name as the body; for 200 and 404 see above. */
+/** Writes a response with a status whose name is the body; 200 and 404 have the bodies above. */
 export function writeStatus(out: ResponseBuffer, status: PlainStatus, keepAlive: boolean): void {
   const response = plain.get(status)!;
   out.start = out.bodyAt;

@@ -17,7 +17,7 @@ function infoHashes(): string[] {
 const a = "a".repeat(20);
 const b = "b".repeat(20);
 
-test("infohashes are collected in order, and those beyond the maximum dropped", () => {
+test("infohashes are collected in order, and infohashes beyond the maximum are dropped", () => {
   const table: [query: string, wanted: string[]][] = [
     [`info_hash=${a}`, [a]],
     [`x=1&info_hash=${a}&left=%20&info_hash=${b}`, [a, b]],
@@ -32,14 +32,14 @@ test("infohashes are collected in order, and those beyond the maximum dropped", 
   }
 });
 
-test("a scrape forgets what hooks have hidden in the one before", () => {
+test("a scrape forgets the hidden infohashes of the previous scrape", () => {
   assert.equal(parse(`info_hash=${a}`), undefined);
   request.hide(0);
   assert.equal(parse(`info_hash=${a}`), undefined);
   assert.equal(request.isHidden(0), false);
 });
 
-test("what is wrong is said with Chihaya's texts", () => {
+test("errors have Chihaya's texts", () => {
   const table: [query: string, error: string][] = [
     ["", "no info_hash parameter supplied"],
     [`INFO_HASH=${a}`, "no info_hash parameter supplied"],

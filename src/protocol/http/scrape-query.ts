@@ -8,10 +8,11 @@ const query = new QueryReader();
 const infoHash = new Uint8Array(infoHashLength);
 
 /**
- * Parses the query of a scrape (BEP 48), the raw bytes after the `?`: every `info_hash`, in order. Those beyond
- * the request's capacity are dropped in silence, as Chihaya does; a client learns from the answer. There is no
- * scrape of everything.
- * @returns why the scrape is refused; `request` is then partly filled. Never throws, never allocates.
+ * Parses the query of a scrape (BEP 48), the raw bytes after the `?`: every `info_hash`, in order. Drops infohashes
+ * beyond the request's capacity without an error, as Chihaya does; the response shows the client which ones remain.
+ * There is no scrape of all torrents.
+ * @returns the error that refuses the scrape, or undefined; after an error, `request` is partly filled. Never throws,
+ * never allocates.
  */
 export function parseScrapeQuery(
   bytes: Uint8Array,

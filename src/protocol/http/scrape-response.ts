@@ -15,7 +15,8 @@ const key = {
 
 /**
  * Writes the response to a scrape (BEP 48): for each infohash, sorted and once, `complete`, `downloaded`, `downloaders`
- * (BEP 21: those of the leechers that do download; only where some do not) and `incomplete`.
+ * and `incomplete`. `downloaders` (BEP 21) counts the leechers without the partial seeds; the key is absent if there
+ * are no partial seeds.
  */
 export function writeScrapeResponse(
   out: ResponseBuffer,
@@ -48,7 +49,7 @@ export function writeScrapeResponse(
   finishResponse(out, bodyAt, at, keepAlive);
 }
 
-/** Fills `order` with the indices of distinct infohashes, sorted by their bytes. @returns how many there are */
+/** Fills `order` with the indices of distinct infohashes, sorted by bytes. @returns their number */
 function sortInfoHashes(request: ScrapeRequest, order: Uint32Array): number {
   let count = 0;
   for (let index = 0; index < request.count && count < order.length; index++) {

@@ -3,9 +3,9 @@ import { compactLength } from "../../bittorrent/peer-list.ts";
 import type { Address, Family } from "../../ip/address.ts";
 import { Action, announceHeadLength, announceLength, connectMagic, requestHeadLength } from "./packet.ts";
 
-/** What a client puts into an announce. */
+/** The content of an announce that a client sends. */
 export interface AnnouncePacket {
-  /** `announceIPv6` for an older opentracker's form; default `announce`. */
+  /** `announceIPv6` for the form of older opentrackers; default `announce`. */
   action?: typeof Action.announce | typeof Action.announceIPv6;
   connectionId: bigint;
   transactionId: number;
@@ -17,18 +17,18 @@ export interface AnnouncePacket {
   left?: bigint;
   uploaded?: bigint;
   event?: number;
-  /** For the address field; default zeros: the address that the packet comes from. */
+  /** The address field; default zeros, which means the packet's source address. */
   address?: Address;
   key?: number;
-  /** Default -1: as many as the tracker likes. */
+  /** Default -1: the tracker decides. */
   numWant?: number;
   port: number;
   /** Path and query of the tracker's URL, sent as URL data (BEP 41), one byte a character. */
   urlData?: string;
 }
 
-/** What a tracker answers. */
-export type Answer =
+/** A tracker's response. */
+export type UdpResponse =
   | { action: "connect"; transactionId: number; connectionId: bigint }
   | {
       action: "announce";
@@ -93,7 +93,7 @@ export function createAnnounceRequest(packet: AnnouncePacket): Uint8Array {
   return bytes;
 }
 
-/** Fills the address field; in one of 16 bytes an IPv4 address is an IPv4-mapped one. */
+/** Fills the address field; a field of 16 bytes holds an IPv4 address in its IPv4-mapped form. */
 function writeAddress(bytes: Uint8Array, action: number, address: Address): void {
   if (action === Action.announceIPv6 && address.family === 4) {
     bytes.fill(0xff, 94, 96);
@@ -116,11 +116,11 @@ export function createScrapeRequest(
 }
 
 /**
- * Parses an answer (BEP 15).
- * @param family  of the tracker's address: says how long a peer is
- * @returns undefined when it is none. The peers point into `bytes`.
+ * Parses a response (BEP 15).
+ * @param family  the family of the tracker's address, which decides the length of a peer
+ * @returns undefined if `bytes` is not a response. The peers point into `bytes`.
  */
-export function parseAnswer(bytes: Uint8Array, family: Family): Answer | undefined {
+export function parseResponse(bytes: Uint8Array, family: Family): UdpResponse | undefined {
   if (bytes.length < 8) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const transactionId = view.getUint32(4);

@@ -19,7 +19,7 @@ function hex(view: DataView): string {
 }
 
 describe("connection ids", () => {
-  // Computed from the rule in the docstring by a second implementation, on 64-bit integers.
+  // A second implementation, on 64-bit integers, computed these from the rule in the docstring.
   const golden = [
     { key, ip: "1.2.3.4", at: epoch, id: "187aebe00b4acc00" },
     { key, ip: "1.2.3.4", at: epoch + 39, id: "187aebe00b4acc00" },
@@ -35,7 +35,7 @@ describe("connection ids", () => {
     });
   }
 
-  test("are valid for 600 seconds wherever in its slot one was made, and never for 640", () => {
+  test("are valid for 600 seconds from any moment of their slot, and never for 640", () => {
     for (let offset = 0; offset < 40; offset++) {
       const ids = new ConnectionIds(key, 0);
       const made = epoch + offset;
@@ -54,7 +54,7 @@ describe("connection ids", () => {
     assert.equal(ids.isValid(id, 0, address, epoch + 640), false);
   });
 
-  test("from the future are valid up to the clock skew before their slot, however long a slot is", () => {
+  test("from the future are valid up to the clock skew before their slot", () => {
     const rows = [
       { skew: 0, ahead: 0, valid: true },
       { skew: 0, ahead: 1, valid: false },
@@ -100,7 +100,7 @@ describe("connection ids", () => {
     assert.equal(new ConnectionIds(new Uint8Array(16), 0).isValid(id, 0, address, epoch + 60), false);
   });
 
-  test("of an IPv4-mapped address are those of the IPv4 address", () => {
+  test("are the same for an IPv4-mapped address and the IPv4 address", () => {
     const ids = new ConnectionIds(key, 0);
     const mapped = Address.parse("::ffff:1.2.3.4");
     assert.equal(hex(idOf(ids, mapped, epoch)), hex(idOf(ids, address, epoch)));

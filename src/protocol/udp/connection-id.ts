@@ -3,33 +3,33 @@ import { absorbBlock, finishSipHash, littleEndian, sipStateLength, startSipHash 
 
 /** Seconds of one time slot. */
 const slotSeconds = 40;
-/** An id is accepted in the slot that it was made in and in the 15 that follow. */
+/** An id is valid in its own slot and in the following 15 slots. */
 const lifetimeSlots = 16;
-/** Slots that five bits tell apart: those of the past and just as many of the future. */
+/** Slots that five bits can tell apart: half of them past, half future. */
 const slotCount = 32;
 
 /**
- * Makes and checks connection ids (BEP 15) without remembering any.
+ * Makes and checks connection ids (BEP 15) without storing any.
  *
- * Shape: 8 bytes, big-endian. The upper 59 bits are those of SipHash-2-4(key, slot | ip), where `slot` is the
- * number of 40-second slots since 1970 (8 bytes, little-endian) and `ip` the 4 or 16 bytes of the address;
- * the lower 5 bits are `slot` modulo 32, so that one hash is enough for a check. Never 0, which
- * rTorrent and Transmission take for "not connected".
+ * Shape: 8 bytes, big-endian. The upper 59 bits come from SipHash-2-4(key, slot | ip), where `slot` is the number of
+ * 40-second slots since 1970 (8 bytes, little-endian) and `ip` the 4 or 16 bytes of the address. The lower 5 bits are
+ * `slot` modulo 32, so that one hash is enough for a check. Never 0, which means "not connected" to rTorrent and
+ * Transmission.
  *
- * An id is valid for at least 600 seconds and less than 640: µTorrent uses one for five minutes, and BEP 15 asks for two.
- * It is bound to the address but not to the port:
- * libtorrent keeps one id for all its sockets, rTorrent and webtorrent announce from a fresh port each time.
+ * An id is valid for at least 600 seconds and less than 640: µTorrent uses an id for five minutes, and BEP 15 asks for
+ * two. An id is bound to the address but not to the port: libtorrent keeps one id for all its sockets, and rTorrent and
+ * webtorrent announce from a fresh port each time.
  *
- * Threat: somebody who cannot receive at an address must not be able to announce it or have answers sent there.
- * Such a forger has to guess 59 bits within ten minutes and never learns whether a guess was right: at a
- * million datagrams a second one in about 18,000 years gets through. Whoever can read the traffic of
- * an address can act for it, as with every cookie. Trackers that share the key accept each other's ids.
+ * Threat: an attacker who cannot receive at an address must not be able to announce that address or direct responses to
+ * it. The attacker has to guess 59 bits within ten minutes and never learns whether a guess was right: a million
+ * datagrams a second succeed once in about 18,000 years. An attacker who can read the traffic of an address can act for
+ * that address, as with every cookie. Trackers with the same key accept each other's ids.
  *
- * Checking and writing allocate nothing and cost one SipHash block for IPv4, three for IPv6: the states after the
- * slot's block are kept.
+ * Checking and writing allocate nothing. They cost one SipHash block for IPv4 and three for IPv6, because the state
+ * after the slot's block is cached.
  */
 export class ConnectionIds {
-  /** Seconds from now by which a slot of the future that is accepted has begun. */
+  /** How many seconds from now a future slot may begin. */
   #maxClockSkew = 0;
   readonly #start: Int32Array = new Int32Array(sipStateLength);
   /** The state after the block of each slot in `#slots`. */
@@ -47,8 +47,8 @@ export class ConnectionIds {
   }
 
   /**
-   * Changes how far from the future an id may be: seconds, at most 128. All ids of a slot are accepted from that long
-   * before the slot begins.
+   * Changes how far in the future an id may be: seconds, at most 128. All ids of a slot are valid from that many
+   * seconds before the slot begins.
    */
   setMaxClockSkew(seconds: number): void {
     this.#maxClockSkew = seconds;
@@ -61,7 +61,7 @@ export class ConnectionIds {
     view.setInt32(at + 4, this.#state[0]!);
   }
 
-  /** Tells whether the 8 bytes at `at` are an id that was made for `address` and is still valid. */
+  /** Returns whether the 8 bytes at `at` are a valid id for `address`. */
   isValid(view: DataView, at: number, address: Address, unixSeconds: number): boolean {
     const low = view.getInt32(at + 4);
     const now = Math.floor(unixSeconds / slotSeconds);

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { Params } from "../../bittorrent/params.ts";
 import { maxUrlDataLength, parseOptions } from "./options.ts";
 
-/** Parses options that stand between other bytes. */
+/** Parses options between other bytes. */
 function parse(options: readonly number[]): Params {
   const bytes = new Uint8Array(options.length + 20).fill(0x41);
   bytes.set(options, 10);
@@ -43,7 +43,7 @@ describe("options of BEP 41", () => {
     { name: "URL data longer than the packet", options: [2, 1], path: "", query: "" },
     { name: "an overrun after URL data", options: [...urlData("/?a=b"), 2, 9, 65], path: "/", query: "a=b" },
     { name: "an overrun of an unknown type", options: [...urlData("/x"), 9, 9, 65], path: "/x", query: "" },
-    { name: "bytes that are no text", options: [2, 4, 0x2f, 0x3f, 0xff, 0], path: "/", query: "\xff\0" },
+    { name: "bytes outside ASCII", options: [2, 4, 0x2f, 0x3f, 0xff, 0], path: "/", query: "\xff\0" },
   ];
   for (const { name, options, path, query } of rows) {
     test(name, () => {
@@ -65,7 +65,7 @@ describe("options of BEP 41", () => {
     assert.equal(parse(small).path, "z".repeat(650));
   });
 
-  test("end before more URL data than that", () => {
+  test("end before more than that", () => {
     const part = urlData("x".repeat(255));
     const parts = Array.from({ length: 8 }, () => part).flat();
     assert.equal(parse([...parts, ...urlData("y".repeat(9)), ...urlData("z")]).path, "x".repeat(2040));
@@ -77,7 +77,7 @@ describe("options of BEP 41", () => {
     assert.equal(params.path, "");
   });
 
-  test("put URL data together however it is split", () => {
+  test("join URL data however it is split", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 100, size: "max" }), { maxLength: 10 }), (parts) => {
         const params = parse(parts.flatMap((part) => [2, part.length, ...part]));

@@ -3,21 +3,21 @@ import type { Params } from "../../bittorrent/params.ts";
 /** Option types of BEP 41. All but the first two have a length byte and as many bytes of data. */
 const Option = { endOfOptions: 0, nop: 1, urlData: 2 } as const;
 
-/** Bytes of URL data that are kept: as many as a datagram may have. */
+/** The maximum length of URL data: the length of the longest datagram. */
 export const maxUrlDataLength = 2048;
 
 const questionMark = 0x3f;
 
 /**
- * Parses the options in `bytes[start..end)` (BEP 41) and points `params` at the path and query that the URL
- * data options make up together; without any, `params` is empty.
+ * Parses the options in `bytes[start..end)` (BEP 41), and points `params` at the path and query that the URL data
+ * options form together. Without such options, `params` is empty.
  *
- * Tolerant, as clients' announces must not fail for it: unknown types are skipped; an option without its length
- * byte, one that is longer than the packet, and URL data beyond {@link maxUrlDataLength} end the options, and what was
- * there before counts. aria2 sends two zero bytes: two times the end.
+ * Tolerant, since an announce must not fail because of its options: unknown types are skipped. An option without a
+ * length byte, an option longer than the packet, and URL data beyond {@link maxUrlDataLength} end the options; earlier
+ * options count. aria2 sends two zero bytes, which both mean the end.
  *
- * @param scratch  {@link maxUrlDataLength} bytes; the params point at them where the URL data is in several
- *                 options, else into `bytes`
+ * @param scratch  {@link maxUrlDataLength} bytes; the params point into them if the URL data is in several options,
+ * else into `bytes`
  */
 export function parseOptions(
   bytes: Uint8Array,

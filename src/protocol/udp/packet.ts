@@ -1,8 +1,8 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
 
 /**
- * The actions of BEP 15. `announceIPv6` is an older opentracker's announce with an address field of 16 bytes;
- * BEP 15 announces over IPv6 with `announce`.
+ * The actions of BEP 15. `announceIPv6` is the announce of older opentrackers, with an address field of 16 bytes; BEP
+ * 15 announces over IPv6 with `announce`.
  */
 export const Action = { connect: 0, announce: 1, scrape: 2, error: 3, announceIPv6: 4 } as const;
 
@@ -14,15 +14,15 @@ export const requestHeadLength = 16;
 /** Bytes of the head of an announce response: action, transaction id, interval, leechers, seeders. */
 export const announceHeadLength = 20;
 
-/** Bytes of an announce up to its options, by action: with an address field of 4 and of 16 bytes. */
+/** Bytes of an announce before its options, by action: the address field has 4 or 16 bytes. */
 export const announceLength = { 1: 98, 4: 110 } as const;
 
-/** Infohashes that a scrape may have: "up to about 74" (BEP 15). */
+/** Maximum infohashes in a scrape: "up to about 74" (BEP 15). */
 export const maxScrapeInfoHashes = 74;
 
 /**
- * Bytes that an answer may have without being cut into fragments: Ethernet's 1,500 less the headers over IPv4; over
- * IPv6 the 1,280 that every link carries, less the headers.
+ * Maximum bytes of a response that no router fragments: Ethernet's 1,500 without the headers over IPv4; over IPv6 the
+ * 1,280 that every link carries, without the headers.
  */
 export const maxResponseLength = { 4: 1472, 6: 1232 } as const;
 

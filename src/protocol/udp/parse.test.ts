@@ -15,7 +15,7 @@ import { type AnnounceRules, parseAnnounce, parseScrape } from "./parse.ts";
 const rules: AnnounceRules = { allowIpSpoofing: false, maxNumWant: 100, defaultNumWant: 50 };
 const source = Address.parse("192.0.2.7");
 
-/** Parses an announce that stands in the middle of a buffer. */
+/** Parses an announce in the middle of a buffer. */
 function parse(
   packet: Uint8Array,
   options: { rules?: Partial<AnnounceRules>; source?: Address } = {},
@@ -49,7 +49,7 @@ const basic: AnnouncePacket = {
 describe("an announce over UDP", () => {
   const infoHash = "78a9cdc07d69b5c0e20f8d3edd04c6542989e52c";
   const ascii = (text: string): string => Buffer.from(text, "latin1").toString("hex");
-  // Captured from real clients; connection id, transaction id and what was not recorded are filled in.
+  // Captured from real clients. Connection id, transaction id and fields missing in the capture are invented.
   const captured: {
     client: string;
     tail: string;
@@ -115,7 +115,7 @@ describe("an announce over UDP", () => {
     },
   ];
   for (const row of captured) {
-    test(`of ${row.client} is understood`, () => {
+    test(`of ${row.client} parses`, () => {
       const peerId = row.peerId ?? "-XX0000-abcdefghijkl";
       const packet = Buffer.from(
         `${"0102030405060708"}00000001${"37a0f7a5"}${infoHash}${ascii(peerId)}${row.tail}`,
@@ -153,7 +153,7 @@ describe("an announce over UDP", () => {
     [Action.announce, 98],
     [Action.announceIPv6, 110],
   ] as const) {
-    test(`with action ${action} has at least ${minimum} bytes, and may have more`, () => {
+    test(`with action ${action} has ${minimum} bytes or more`, () => {
       const packet = createAnnounceRequest({ ...basic, action });
       assert.equal(packet.length, minimum);
       for (let length = 16; length < minimum; length++) {
@@ -232,7 +232,7 @@ describe("an announce over UDP", () => {
     { action: 4, from: "192.0.2.7", field: "::ffff:198.51.100.1", peer: "198.51.100.1" },
   ];
   for (const { action, from, field, peer } of spoofing) {
-    test(`with action ${action} from ${from} that names ${field} is from ${peer}, if it is believed`, () => {
+    test(`with action ${action} from ${from} and the field ${field} makes the peer ${peer} if spoofing is allowed`, () => {
       const packet = createAnnounceRequest({ ...basic, action, address: Address.parse(field) });
       const source = Address.parse(from);
       const believed = parse(packet, { source, rules: { allowIpSpoofing: true } }).request;
@@ -241,7 +241,7 @@ describe("an announce over UDP", () => {
     });
   }
 
-  test("comes out as it went in", () => {
+  test("parses back from its bytes", () => {
     const twenty = fc.uint8Array({ minLength: 20, maxLength: 20 });
     const word = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
     fc.assert(
@@ -300,7 +300,7 @@ describe("a scrape over UDP", () => {
     [75, 100, 74],
     [100, 50, 50],
   ] as const) {
-    test(`of ${sent} infohashes where ${max} are allowed is one of ${taken}`, () => {
+    test(`of ${sent} infohashes with a maximum of ${max} keeps ${taken}`, () => {
       const { error, request } = parse(createScrapeRequest(1n, 2, hashes(sent)), max);
       assert.equal(error, undefined);
       assert.equal(request.count, taken);
@@ -328,7 +328,7 @@ describe("a scrape over UDP", () => {
     }
   });
 
-  test("starts without the hidden rows of the one before", () => {
+  test("starts without the hidden rows of the previous scrape", () => {
     const bytes = createScrapeRequest(1n, 2, hashes(3));
     const request = new ScrapeRequest(74);
     parseScrape(bytes, 0, bytes.length, source, 74, request);

@@ -15,31 +15,32 @@ import {
   requestHeadLength,
 } from "./packet.ts";
 
-/** What an announce over UDP is read with. */
+/** Options for parsing an announce over UDP. */
 export interface AnnounceRules {
-  /** Whether the address field is believed. */
+  /** Whether the address field counts. */
   allowIpSpoofing: boolean;
-  /** The sources for which that holds; undefined for all. */
+  /** The sources whose address field counts; undefined for all. */
   spoofers?: Networks | undefined;
   maxNumWant: number;
   defaultNumWant: number;
 }
 
 /**
- * Parses an announce request in place into `request` (BEP 15 "IPv4 announce request", BEP 41; with action 4
- * the form of older opentrackers, whose address field has 16 bytes).
- * Shape: connection id 8 | action 4 | transaction id 4 | infohash 20 | peer id 20 | downloaded 8 | left 8 |
- * uploaded 8 | event 4 | address 4 or 16 | key 4 | numwant 4 | port 2 | options.
+ * Parses an announce request in place into `request` (BEP 15 "IPv4 announce request", BEP 41; with action 4 the form of
+ * older opentrackers, whose address field has 16 bytes).
+ * Shape: connection id 8 | action 4 | transaction id 4 | infohash 20 | peer id 20 | downloaded 8 | left 8 | uploaded 8
+ * | event 4 | address 4 or 16 | key 4 | numwant 4 | port 2 | options.
  *
- * Any length from 98 (110) bytes on is valid: real clients send 98, 100 and more. Unknown events count as
- * none. A negative numwant asks for the default; both are capped. So does 0 from a leecher that has not stopped:
- * anacrolix/torrent (1.61) sends 0 with `started`, and others cannot mean it. The address field counts only where it is
- * believed and holds a usable address of the source's own family, else `source` is the peer's address.
+ * Any length from 98 (110) bytes on is valid: real clients send 98, 100 and more. Unknown events count as none. A
+ * negative numwant means the default, and so does 0 from a leecher that has not stopped: anacrolix/torrent (1.61) sends
+ * 0 with `started`, and a leecher cannot want no peers. numwant is capped. The address field counts only if the rules
+ * allow its source, and the field holds a usable address of the source's family; otherwise `source` is the peer's
+ * address.
  *
  * @param view     a view of exactly `bytes`
- * @param action   what stands at `at + 8`: 1 or 4
- * @param scratch  where split URL data is put together, see {@link parseOptions}
- * @returns undefined, or why the request is refused. Never throws, never allocates.
+ * @param action   the action at `at + 8`: 1 or 4
+ * @param scratch  room to join split URL data, see {@link parseOptions}
+ * @returns undefined, or the error that refuses the request. Never throws, never allocates.
  */
 export function parseAnnounce(
   bytes: Uint8Array,
@@ -89,10 +90,10 @@ export function parseAnnounce(
  * Parses a scrape request in place into `request` (BEP 15 "Scrape request").
  * Shape: connection id 8 | action 4 | transaction id 4 | infohashes, 20 each.
  *
- * Infohashes beyond `max` or 74 are left out, as clients take the rows that they get in order; so are trailing
- * bytes that make no whole infohash.
+ * Drops infohashes beyond `max` or 74, since clients match the rows of the response in order. Ignores trailing bytes
+ * that are not a whole infohash.
  *
- * @returns undefined, or why the request is refused. Never throws, never allocates.
+ * @returns undefined, or the error that refuses the request. Never throws, never allocates.
  */
 export function parseScrape(
   bytes: Uint8Array,

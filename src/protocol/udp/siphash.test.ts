@@ -4,7 +4,7 @@ import { absorbBlock, finishSipHash, littleEndian, sipStateLength, startSipHash 
 
 const key = Uint8Array.from({ length: 16 }, (_, i) => i);
 
-/** Hashes a whole message; the result as 16 hexadecimal digits of the 64-bit word. */
+/** Hashes a whole message; returns the 64-bit word as 16 hexadecimal digits. */
 function sipHash(key: Uint8Array, message: Uint8Array): string {
   const state = new Int32Array(sipStateLength);
   const blocks = Math.floor(message.length / 8) + 1;
@@ -20,7 +20,7 @@ function sipHash(key: Uint8Array, message: Uint8Array): string {
 }
 
 /**
- * Results for key 00 01 .. 0f and the messages "", 00, 00 01, .. of 0 to 63 bytes, as the authors publish them
+ * Results for the key 00 01 .. 0f and the messages "", 00, 00 01, .. of 0 to 63 bytes, published by the authors
  * (`vectors_sip64` of their reference implementation, github.com/veorq/SipHash).
  */
 const vectors = `
@@ -38,7 +38,7 @@ const vectors = `
   .trim()
   .split(/\s+/);
 
-test("SipHash-2-4 gives the vector of the paper's appendix A", () => {
+test("SipHash-2-4 matches the vector of the paper's appendix A", () => {
   assert.equal(
     sipHash(
       key,
@@ -48,7 +48,7 @@ test("SipHash-2-4 gives the vector of the paper's appendix A", () => {
   );
 });
 
-test("SipHash-2-4 gives the authors' 64 reference vectors", () => {
+test("SipHash-2-4 matches the authors' 64 reference vectors", () => {
   const results = vectors.map((_, length) =>
     sipHash(
       key,

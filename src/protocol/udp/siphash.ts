@@ -9,7 +9,7 @@
 /** Words of a state. */
 export const sipStateLength = 8;
 
-/** Starts a hash under a key of 16 bytes. */
+/** Starts a hash with a key of 16 bytes. */
 export function startSipHash(state: Int32Array, key: Uint8Array): void {
   const k0 = littleEndian(key, 0);
   const k1 = littleEndian(key, 4);
@@ -27,8 +27,8 @@ export function startSipHash(state: Int32Array, key: Uint8Array): void {
 }
 
 /**
- * Absorbs the next 8 bytes of the message, given as a little-endian word. The last block holds the rest
- * of the message (0 to 7 bytes), zeros, and in its top byte the length of the whole message modulo 256.
+ * Absorbs the next 8 bytes of the message, as a little-endian word. The last block holds the remaining 0 to 7 bytes of
+ * the message, zeros, and in its top byte the length of the whole message modulo 256.
  */
 export function absorbBlock(state: Int32Array, low: number, high: number): void {
   state[6]! ^= low;
@@ -38,7 +38,7 @@ export function absorbBlock(state: Int32Array, low: number, high: number): void 
   state[1]! ^= high;
 }
 
-/** Ends the hash: the result is left in `state[0]` (low half) and `state[1]` (high half). */
+/** Ends the hash and leaves the result in `state[0]` (low half) and `state[1]` (high half). */
 export function finishSipHash(state: Int32Array): void {
   state[4]! ^= 0xff;
   sipRounds(state, 4);

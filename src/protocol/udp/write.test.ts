@@ -6,7 +6,7 @@ import { ClientError } from "../../bittorrent/client-error.ts";
 import { PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { Address } from "../../ip/address.ts";
-import { parseAnswer } from "./client.ts";
+import { parseResponse } from "./client.ts";
 import { ConnectionIds } from "./connection-id.ts";
 import { badConnectionId } from "./packet.ts";
 import { writeAnnounce, writeConnect, writeError, writeScrape } from "./write.ts";
@@ -65,24 +65,24 @@ describe("responses over UDP", () => {
     );
   });
 
-  test("error: the text with a NUL at its end", () => {
+  test("error: the text ends with a NUL", () => {
     const end = writeError(bytes, view, at, 7, badConnectionId, 100);
     assert.equal(hex(end), `0000000300000007${Buffer.from("bad connection ID\0").toString("hex")}`);
     assert.equal(end - at, 26);
   });
 
-  test("error: not written where it does not fit", () => {
+  test("error: not written if it does not fit", () => {
     assert.equal(writeError(bytes, view, at, 7, badConnectionId, 26) - at, 26);
     assert.equal(writeError(bytes, view, at, 7, badConnectionId, 25), at);
   });
 
-  test("error: text in UTF-8, cut to what fits into one packet", () => {
+  test("error: text in UTF-8, cut to fit into one packet", () => {
     const end = writeError(bytes, view, at, 7, new ClientError("nö\u{2603}"), 100);
     assert.equal(hex(end).slice(16), Buffer.from("nö\u{2603}\0").toString("hex"));
     assert.ok(writeError(bytes, view, at, 7, new ClientError("\u{2603}".repeat(5000)), 4000) - at <= 1232);
   });
 
-  test("read back as they were written", () => {
+  test("parse back from their bytes", () => {
     const u32 = fc.nat(0xffff_ffff);
     fc.assert(
       fc.property(
@@ -101,7 +101,7 @@ describe("responses over UDP", () => {
           list.count = peers.length;
           for (const [i, peer] of peers.entries()) bytes.set(peer.subarray(0, stride), at + 20 + i * stride);
           let end = writeAnnounce(view, at, 1, transactionId, response, list);
-          assert.deepEqual(parseAnswer(bytes.subarray(at, end), family), {
+          assert.deepEqual(parseResponse(bytes.subarray(at, end), family), {
             action: "announce",
             transactionId,
             interval: head.interval,
@@ -113,14 +113,14 @@ describe("responses over UDP", () => {
           const scrape = new ScrapeResponse(74);
           for (const [i, row] of rows.entries()) scrape.set(i, ...row, 0);
           end = writeScrape(view, at, transactionId, scrape, rows.length);
-          assert.deepEqual(parseAnswer(bytes.subarray(at, end), family), {
+          assert.deepEqual(parseResponse(bytes.subarray(at, end), family), {
             action: "scrape",
             transactionId,
             rows: rows.map(([seeders, leechers, completed]) => ({ seeders, completed, leechers })),
           });
 
           end = writeError(bytes, view, at, transactionId, badConnectionId, 100);
-          assert.deepEqual(parseAnswer(bytes.subarray(at, end), family), {
+          assert.deepEqual(parseResponse(bytes.subarray(at, end), family), {
             action: "error",
             transactionId,
             message: "bad connection ID",

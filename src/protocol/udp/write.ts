@@ -6,11 +6,14 @@ import type { Address } from "../../ip/address.ts";
 import type { ConnectionIds } from "./connection-id.ts";
 import { Action, announceHeadLength } from "./packet.ts";
 
-/** Characters of an error's text, of up to 3 bytes each; longer ones are cut, so that the packet stays whole on every path. */
+/**
+ * Maximum characters of an error's text, with up to 3 bytes each. Longer texts are cut, so that no path splits the
+ * packet.
+ */
 const maxErrorLength = 400;
 
 const encoder = new TextEncoder();
-/** Texts as bytes with a NUL at the end; an error is made once and sent often. */
+/** Texts as bytes with a NUL at the end, cached by error. */
 const errorTexts = new WeakMap<ClientError, Uint8Array>();
 
 /**
@@ -33,11 +36,11 @@ export function writeConnect(
 }
 
 /**
- * Writes the head of an announce response (BEP 15) in front of peers that are in their place already: `peers`
- * starts at `at + 20`.
+ * Writes the head of an announce response (BEP 15) in front of the peers, which are in place already: `peers` starts at
+ * `at + 20`.
  * Shape: action u32 | transaction id u32 | interval u32 s | leechers u32 | seeders u32 | peers, 6 B each (18 B for
  * IPv6).
- * @param action  as in the request: 1, or 4 for an older opentracker's form
+ * @param action  the action of the request: 1, or 4 for the form of older opentrackers
  * @returns offset after the last byte. Never throws, never allocates.
  */
 export function writeAnnounce(
@@ -81,9 +84,10 @@ export function writeScrape(
 }
 
 /**
- * Writes an error response (BEP 15), if it has no more than `limit` bytes.
- * Shape: action 3 u32 | transaction id u32 | text in UTF-8 | NUL, which Chihaya and opentracker send too.
- * @returns offset after the last byte, or `at` where it does not fit. Allocates for the first use of an error only.
+ * Writes an error response (BEP 15) of at most `limit` bytes.
+ * Shape: action 3 u32 | transaction id u32 | text in UTF-8 | NUL, as Chihaya and opentracker send it.
+ * @returns offset after the last byte, or `at` if the response does not fit. Allocates only on the first use of an
+ * error.
  */
 export function writeError(
   bytes: Uint8Array,
