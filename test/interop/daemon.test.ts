@@ -176,6 +176,8 @@ test("the log is for people unless JSON is asked for, and says more with --debug
     `http.addr=127.0.0.1:${port}`,
     "--set",
     "udp.addr=127.0.0.1:0",
+    "--set",
+    "http.max_connections=100",
   ];
   const quiet = run(t, ...flags);
   assert.deepEqual(await quiet.ended, { code: 1, signal: null });

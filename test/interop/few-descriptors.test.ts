@@ -14,7 +14,7 @@ for (const { name, skip } of await listEngines()) {
   test(`a flood of connections keeps nobody out where descriptors are few: ${name}`, { skip }, async (t) => {
     const file = join(temporaryDirectory(t), "chihaya.yaml");
     const storage = { name: "memory", config: { max_peers: 1000 } };
-    writeFileSync(file, toYaml({ network: name, workers: 1, storage }));
+    writeFileSync(file, toYaml({ network: name, workers: 1, storage, http: { max_connections: 16_384 } }));
     const limited = ["-c", `ulimit -n ${files} && exec "$0" "$@"`, process.execPath, main];
     const tracker = new Program(t, "sh", [...limited, "--json", "--config", file]);
     const { url } = await tracker.until(

@@ -155,13 +155,16 @@ export class Daemon extends Program {
 /** What Linux grants as a receive buffer unless told otherwise, so that nothing is logged about it. */
 const rmemMax = 212_992;
 
+/** Few enough for any limit of open files, so that nothing is logged about that either. */
+const maxConnections = 100;
+
 /** A configuration file: all listeners on loopback. JSON is YAML. */
 export function toYaml({ http, udp, ...rest }: DaemonSettings): string {
   const addr = "127.0.0.1:0";
   return JSON.stringify({
     chihaya: {
       metrics_addr: addr,
-      http: { addr, ...http },
+      http: { addr, max_connections: maxConnections, ...http },
       udp: { addr, receive_buffer: rmemMax, ...udp },
       ...rest,
     },
