@@ -10,13 +10,13 @@ import { type ConformanceEnvironment, type CreateStore, StoreTester } from "./co
 export type { ConformanceGroup } from "./conformance/group.ts";
 export type { ConformanceEnvironment, CreateStore } from "./conformance/store-tester.ts";
 
-/** What a store has beyond the minimum, and what it must be forgiven. */
+/** Features of a store beyond the minimum, and groups to skip. */
 export interface ConformanceOptions {
   /** The store is created so that it keeps peer ids. */
   peerIds?: boolean;
   /** The store observes {@link ConformanceEnvironment.capacity}. */
   capacity?: boolean;
-  /** Names of groups that are skipped, each with the reason. */
+  /** Names of groups to skip, each with the reason. */
   skip?: Readonly<Record<string, string>>;
 }
 
@@ -29,9 +29,9 @@ export const conformanceGroups: readonly ConformanceGroup[] = [
 ];
 
 /**
- * Runs one group on a store of its own, which is started before and stopped afterwards.
- * @returns why the store is not asked for what the group is about, or undefined if the store keeps the contract
- * @throws AssertionError where the store breaks the contract; whatever the store throws
+ * Runs one group on a fresh store, which the function starts and stops.
+ * @returns the reason for skipping the group, or undefined if the store keeps the contract
+ * @throws AssertionError if the store breaks the contract; any error of the store
  */
 export async function runConformanceGroup(
   group: ConformanceGroup,
@@ -55,14 +55,13 @@ export async function runConformanceGroup(
 }
 
 /**
- * Declares tests (of `node:test`) that a store keeps the contract of `PeerStore`: each group of assertions for
- * IPv4 and for IPv6, on a fresh store each. Groups about records are skipped, with a reason, where the store leaves
- * `records` undefined.
+ * Declares tests (of `node:test`) that a store keeps the contract of `PeerStore`: each group of assertions for IPv4 and
+ * for IPv6, on a fresh store each. Groups about records are skipped, with a reason, if the store has no `records`.
  *
  *     storeConformance("my store", ({ clock, peerLifetime }) => new MyStore(clock, { peerLifetime }));
  *
- * @param create   makes an empty store; the suite starts and stops it, and turns the clock
- * @throws RangeError where `options.skip` names no group
+ * @param create   creates an empty store; the suite starts and stops the store, and advances the clock
+ * @throws RangeError if `options.skip` names an unknown group
  */
 export function storeConformance(name: string, create: CreateStore, options: ConformanceOptions = {}): void {
   const skip = options.skip ?? {};

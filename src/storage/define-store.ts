@@ -5,52 +5,55 @@ import { duration, type MayBeMissing, options, type Value } from "../options/ind
 import type { OptionsSchema } from "../options/schema.ts";
 import type { PeerStore } from "./peer-store.ts";
 
-/** What a store is given besides its options. */
+/** The collaborators of a store, passed in beside its options. */
 export interface StoreDeps {
-  /** Coarse time; fields, not calls. */
+  /** Coarse time, as fields. */
   readonly clock: Clock;
   readonly random: Random;
-  /** Where it counts what is its own; what every store holds is counted by the tracker. */
+  /** Where the store registers metrics of its own; the tracker counts what every store has. */
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Whether this thread does what is done once for all threads: warn, count, expire. */
+  /** Whether this thread does the work that happens once for all threads: warnings, counts, expiry. */
   readonly isFirst: boolean;
-  /** What {@link StoreDefinition.share} has made, in a thread beside others. */
+  /** The result of {@link StoreDefinition.share}, in a thread beside others. */
   readonly memory?: unknown;
-  /** Names the thread in the locks of that memory; no two threads ever have the same. */
+  /** Identifies the thread in the locks of the shared memory; no two threads ever have the same number. */
   readonly owner: number;
 }
 
-/** What the main thread keeps of a store whose memory the threads share. */
+/** The main thread's part of a store whose memory the threads share. */
 export interface SharedStore {
-  /** Given to each thread's `create`; must be what structured cloning shares or copies. */
+  /** Passed to each thread's `create`; structured cloning must be able to share or copy it. */
   readonly memory: unknown;
-  /** Counts what the memory holds. */
+  /** Counts the contents of the memory. */
   readonly store: Pick<PeerStore, "statistics">;
   /**
-   * Gives back the locks of a thread that has died, and mends what they protect. Called in the main thread.
-   * @returns locks that were held
+   * Releases the locks of a thread that has died, and repairs the data under them. Called in the main thread.
+   * @returns the number of locks that the thread held
    */
   release(owner: number): number;
 }
 
-/** A store as a module exports it: what makes stores of a configuration's options. */
+/** A store as a module exports it: creates stores from the options in the config. */
 export interface StoreDefinition<Options = unknown, Input = unknown> {
-  /** Names the store in the configuration. */
+  /** The name of the store in the config. */
   readonly name: string;
-  /** Where the swarms are then, in a few words for the documentation. */
+  /** Where the store keeps swarms, in a few words for the documentation. */
   readonly description?: string;
-  /** Checks the options; without it there must be none. `options` of `chihaya/options` makes one. */
+  /** Checks the options; a store without `options` has none. `options` of `chihaya/options` makes a description. */
   readonly options?: OptionsSchema<Options, Input>;
-  /** Packages that must be installed for these options; a check of the configuration looks for them. */
+  /** Packages that these options need; a check of the config looks for them. */
   packages?(options: Options): readonly string[];
-  /** Makes the store of one thread. What it throws stops the start. */
+  /** Creates the store of one thread. An error stops the start. */
   create(options: Options, deps: StoreDeps): PeerStore | Promise<PeerStore>;
-  /** Makes what the stores of all threads share, in the main thread. Without it, each thread's store stands for itself. */
+  /**
+   * Creates, in the main thread, the memory that all threads share. Without `share`, the threads' stores are
+   * independent.
+   */
   share?(options: Options, deps: StoreDeps): SharedStore | Promise<SharedStore>;
 }
 
-/** Defines a store, with the types of its options from its schema. Export it as `default` for the configuration. */
+/** Defines a store; its schema gives the types of its options. Export the definition as `default` for the config. */
 export function defineStore<Options = undefined, Input = unknown>(
   definition: StoreDefinition<Options, Input>,
 ): StoreDefinition<Options, Input> {
@@ -59,33 +62,33 @@ export function defineStore<Options = undefined, Input = unknown>(
 
 /** How long a store keeps a peer, in seconds. */
 export interface Lifetime {
-  /** Without an announce. */
+  /** Seconds without an announce after which a peer expires. */
   readonly peerLifetime: number;
-  /** Between two searches for peers to forget. */
+  /** Seconds between two passes that remove expired peers. */
   readonly gcInterval: number;
 }
 
-/** Keys of options by which a store says how long it keeps a peer. */
+/** The option keys that set how long a store keeps a peer. */
 export const lifetimeKeys: {
   readonly gc_interval: Value<number> & MayBeMissing;
   readonly peer_lifetime: Value<number> & MayBeMissing;
 } = {
-  gc_interval: duration(1).default("3m").describe("Time between two searches for peers to forget."),
+  gc_interval: duration(1).default("3m").describe("Time between two passes that remove expired peers."),
   peer_lifetime: duration(1, { whole: true })
     .default("31m")
-    .describe("Time without an announce after which a peer is forgotten. Keep it above `announce_interval`."),
+    .describe("Time without an announce after which a peer expires. Keep it above `announce_interval`."),
 };
 
 const lifetimeDefaults = options(lifetimeKeys).validate({}, "program") as { value: Lifetime };
 
-/** Returns how long a store with these options keeps a peer; the defaults where the options do not say. */
+/** Returns how long a store with these options keeps a peer; uses the defaults for missing options. */
 export function lifetimeOf(options: unknown): Lifetime {
   const { peerLifetime, gcInterval } = { ...lifetimeDefaults.value, ...(options as Lifetime | undefined) };
   return { peerLifetime, gcInterval };
 }
 
-/** Key that Chihaya's stores have. */
+/** An option of Chihaya's stores. */
 export const reportingInterval: Value<number> & MayBeMissing & { readonly hasOutput: false } = duration(0)
   .default("1s")
-  .describe("Metrics are counted when they are asked for.")
+  .describe("The tracker counts metrics when they are scraped.")
   .obsolete();

@@ -2,11 +2,11 @@ import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.t
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import type { Records } from "./records.ts";
 
-/** What the announce step does: both, unless a hook has skipped one of them. */
+/** The halves of the announce step; a hook may skip one. */
 export const Step = { apply: 1, select: 2, both: 3 } as const;
 export type Step = (typeof Step)[keyof typeof Step];
 
-/** What a store holds right now. A torrent with swarms of both families counts twice, as in Chihaya. */
+/** The present contents of a store. A torrent with swarms of both families counts twice, as in Chihaya. */
 export interface StoreStatistics {
   swarms: number;
   seeders: number;
@@ -14,11 +14,11 @@ export interface StoreStatistics {
   /** Seeders and leechers by family. */
   peers4: number;
   peers6: number;
-  /** Peers that were not stored because the store was full. */
+  /** Peers that the store refused because it was full. */
   refused: number;
 }
 
-/** One swarm of one family, as {@link PeerStore.swarms} lists it. */
+/** One swarm of one family, an item of {@link PeerStore.swarms}. */
 export interface SwarmSummary {
   infoHash: Uint8Array;
   family: 4 | 6;
@@ -30,85 +30,89 @@ export interface SwarmSummary {
 /**
  * Holds the swarms: which peers share which torrent.
  *
- * A peer is (infohash, address, port). Its peer id does not identify it: a client that restarts is the same
- * peer, and nobody can evict somebody else. A torrent has a swarm of each family. Requests of both families see
- * the same counts: those of the whole torrent.
+ * A peer is (infohash, address, port). The peer id does not identify the peer: a restarted client is the same peer, and
+ * no client can evict another. A torrent has a swarm of each family. Requests of both families see the counts of the
+ * whole torrent.
  *
- * A store answers at once (returns nothing) or later (returns a promise); in the second case request and
- * response stay the store's until the promise settles. It never throws for a full memory or an unknown
- * infohash. A rejection with a `ClientError` is what the client gets to see; any other means that the store is
- * broken, and the client gets an internal error.
+ * A store responds at once (returns nothing) or later (returns a promise). In the second case the store keeps request
+ * and response until the promise settles. A store never throws for a full memory or an unknown infohash. A rejection
+ * with a `ClientError` reaches the client; any other rejection means that the store is broken, and the client gets an
+ * internal error.
  *
  * Every store passes the suite of `storage/conformance.ts`.
  */
 export interface PeerStore {
   /**
-   * The one atomic step of an announce: applies it to its swarm, then selects peers for the answer.
+   * Performs the one atomic step of an announce: applies the announce to its swarm, then selects peers for the
+   * response.
    *
-   * Apply (unless `step` lacks it):
-   * - `stopped` removes the peer; one that is not there is no error.
-   * - Otherwise the peer is added or refreshed as a seeder where `request.isSeeder`, else as a leecher; a
-   *   peer that changes its role is in one set only, at any moment.
-   * - `completed` adds to the snatches of the torrent, once per peer for as long as the store remembers it.
-   * - `paused` marks a leecher as a partial seed (BEP 21), any other event unmarks it.
-   * - A full store leaves the peer out and counts it as refused; the rest of the step happens all the same.
+   * Apply (if `step` includes it):
+   * - `stopped` removes the peer; an unknown peer is no error.
+   * - Any other event adds or refreshes the peer: as a seeder if `request.isSeeder`, else as a leecher. A peer that
+   *   changes its role is never in both sets.
+   * - `completed` adds a snatch to the torrent, once per peer for as long as the store remembers the peer.
+   * - `paused` marks a leecher as a partial seed (BEP 21); any other event removes the mark.
+   * - A full store leaves the peer out and counts it as refused; the rest of the step is unchanged.
    *
-   * Select (unless `step` lacks it): fills `complete` and `incomplete` (peers of both families, after
-   * the apply) and `snatches`, and writes peers into `response.peers4` and `peers6`:
-   * - a seeder gets leechers only; a leecher gets seeders first, then leechers, each range from a
-   *   random start; `stopped` and `numWant` 0 get none; the list's `seeders` says how many seeders it begins with;
-   * - the announcer's family first, up to `numWant` and that list's limit; what is left of `numWant` is filled
-   *   from the other family, up to that list's limit;
-   * - never the announcer itself, except that the only peer of its swarm gets itself where no other was written.
+   * Select (if `step` includes it): fills `complete` and `incomplete` (peers of both families, after the apply) and
+   * `snatches`, and writes peers into `response.peers4` and `peers6`:
+   * - A seeder gets leechers only. A leecher gets seeders first, then leechers, each range from a random start.
+   *   `stopped` and `numWant` 0 get none. The list's `seeders` is the number of seeders at its beginning.
+   * - The announcer's family comes first, up to `numWant` and the list's limit. Peers of the other family fill the rest
+   *   of `numWant`, up to the other list's limit.
+   * - The announcer is never in its own list, with one exception: the only peer of its swarm gets itself if no other
+   *   peer was written.
    *
    * Cost: independent of the size of the swarm.
    */
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void>;
 
   /**
-   * Fills a row for each infohash of the request that is not hidden, with the peers of both families; rows of
-   * unknown infohashes stay zero. Creates nothing.
+   * Fills a row for each visible infohash of the request, with the peers of both families. Rows of unknown infohashes
+   * stay zero. Creates nothing.
    */
   scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void>;
 
   /**
-   * Removes a torrent: its peers of both families and its snatches. One that is not there is no error.
-   * @param infoHash  20 bytes; the store's until its promise settles
+   * Removes a torrent: its peers of both families and its snatches. An unknown infohash is no error.
+   * @param infoHash  20 bytes; the store keeps them until its promise settles
    */
   remove(infoHash: Uint8Array): void | Promise<void>;
 
-  /** Counts what is stored; cheap enough to be called every second. */
+  /** Counts the contents; cheap enough to be called every second. */
   statistics(): StoreStatistics | Promise<StoreStatistics>;
 
-  /** Lists swarms that have peers or snatches, in no order. What changes meanwhile may be listed or not. */
+  /** Lists swarms with peers or snatches, in no order. A change during the listing may be missed. */
   swarms(): Iterable<SwarmSummary> | AsyncIterable<SwarmSummary>;
 
   /**
-   * Removes, in one complete pass, peers that have not announced for the peer lifetime, and swarms that are
-   * of no more use. Between `start` and `stop` the store does this by itself, in small steps.
-   * @returns peers removed
+   * Removes, in one complete pass, peers that have not announced for the peer lifetime, and torrents that are no longer
+   * useful. Between `start` and `stop` the store does this by itself, in small steps.
+   * @returns the number of removed peers
    */
   expire(): number | Promise<number>;
 
-  /** The slow contract: lists all torrents and peers, and takes over those of another store. Undefined without it. */
+  /**
+   * The slow contract: lists all torrents and peers, and replays records of another store. Undefined if unsupported.
+   */
   readonly records?: Records;
 
   /**
-   * Whether it keeps peer ids, and so fills `peerIds` of a list. Where it does not, clients that ask for a list of
-   * dictionaries get a compact one.
+   * Whether the store keeps peer ids, and so fills `peerIds` of a list. Without peer ids, a client that asks for a list
+   * of dictionaries gets a compact list.
    */
   readonly keepsPeerIds?: boolean;
 
-  /** True, or why it cannot do all that it should; for a store that depends on others. */
+  /** True, or why the store cannot serve every request; for a store that depends on other programs. */
   readonly readiness?: true | string;
 
-  /** Whether announces are answered all the same while it says why not. */
+  /** Whether the store serves announces even while `readiness` is not true. */
   readonly servesUnready?: boolean;
 
-  /** Begins what the store does by itself. Idempotent. */
+  /** Starts the background work of the store. Idempotent. */
   start(): void | Promise<void>;
 
-  /** Ends it, and lets go of what it holds outside. Idempotent. */
+  /** Stops the background work and releases outside resources. Idempotent. */
   stop(): void | Promise<void>;
 
   /**

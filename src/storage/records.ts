@@ -3,24 +3,24 @@ import { infoHashLength, peerIdLength } from "../bittorrent/info-hash.ts";
 import type { Address } from "../ip/address.ts";
 
 /**
- * One peer of one torrent, as it travels between a store and a file, a client of an API, or another store. Later
- * versions may add fields; a reader ignores the fields that it does not know.
+ * One peer of one torrent, in the form that travels between a store and a file, an API client or another store. Later
+ * versions may add fields; a reader ignores unknown fields.
  */
 export interface PeerRecord {
   /** 20 bytes. */
   infoHash: Uint8Array;
-  /** The address that the peer is stored under; its family says which swarm of the torrent the peer is in. */
+  /** The address of the peer in the store; its family selects the swarm of the torrent. */
   address: Address;
   /** 1 to 65535. */
   port: number;
-  /** 20 bytes, or undefined where the store does not keep peer ids. */
+  /** 20 bytes, or undefined if the store does not keep peer ids. */
   peerId: Uint8Array | undefined;
   seeder: boolean;
   /** The peer is a leecher that has paused (BEP 21). */
   partial: boolean;
-  /** The store remembers that this peer has completed the torrent, so that a second `completed` counts nothing. */
+  /** The store remembers that this peer has completed the torrent, so a second `completed` adds no snatch. */
   snatched: boolean;
-  /** Seconds since the last announce. A store with coarser times rounds it. */
+  /** Seconds since the last announce. A store with coarser times rounds the age. */
   age: number;
 }
 
@@ -32,100 +32,101 @@ export interface TorrentRecord {
   /** Partial seeds included. */
   leechers: number;
   partial: number;
-  /** Times that the torrent was completed. */
+  /** Completed downloads of the torrent. */
   snatches: number;
   /** Seeders and leechers by family. */
   peers4: number;
   peers6: number;
 }
 
-/** Records that a store takes over by {@link Records.replay}. */
+/** Records for {@link Records.replay}. */
 export interface RecordBatch {
   torrents?: Iterable<Pick<TorrentRecord, "infoHash" | "snatches">>;
   peers?: Iterable<PeerRecord>;
 }
 
 /**
- * One step of a walk. The page stays valid for as long as it is referenced. An iteration may return the same object with
- * other contents at each turn: copy what you keep.
+ * One step of a walk. The page stays valid while it is referenced. An iterator may return the same object with new
+ * contents at each turn: copy what you keep.
  */
 export interface RecordPage extends RecordBatch {
   readonly torrents: Iterable<TorrentRecord>;
   readonly peers: Iterable<PeerRecord>;
-  /** Where the next step begins, as printable ASCII without spaces; undefined after the last step. */
+  /** The cursor of the next step, as printable ASCII without spaces; undefined after the last step. */
   readonly next: string | undefined;
 }
 
-/** What became of the peers of a batch. */
+/** The result of replaying a batch of peers. */
 export interface ReplayResult {
-  /** Peers that the store has now, those with a newer announce included. */
+  /** Peers that the store has now, including peers with a newer announce. */
   taken: number;
-  /** Peers that were older than the peer lifetime, and were left out. */
+  /** Peers older than the peer lifetime, which were left out. */
   expired: number;
-  /** Peers that the store had no room for; they count as refused in the statistics too. */
+  /** Peers that did not fit; the statistics count them as refused too. */
   refused: number;
 }
 
 /**
- * The slow contract of a store, beside `PeerStore`: lists what the store holds, and takes over what another store held.
- * Snapshots, full scrapes, lists of torrents, imports and replication are made of it. A store that has no records leaves
+ * The slow contract of a store, beside `PeerStore`: lists the contents of a store, and replays the contents of another.
+ * Snapshots, full scrapes, lists of torrents, imports and replication use this contract. A store without records leaves
  * `PeerStore.records` undefined.
  *
- * A walk is a chain of steps. Each call is one step: it visits a bounded number of torrents and peers, then returns a
- * page. The caller chooses the pace, gives the event loop a turn between two steps (see {@link walk}), and may stop or
- * resume at any time with the cursor of the last page. The store remembers nothing of a walk.
+ * A walk is a chain of steps. Each call is one step: the call visits a bounded number of torrents and peers, then
+ * returns a page. The caller chooses the pace, gives the event loop a turn between two steps (see {@link walk}), and
+ * may stop or resume at any time with the cursor of the last page. The store keeps no state of a walk.
  *
- * Announces go on during a walk. A torrent or peer that is present from the first step to the last is in at least one
- * page; what comes or goes meanwhile may be in a page or not. Each record is as it was at one moment.
- * A store says in its own documentation whether a record can come twice.
+ * Announces continue during a walk. A torrent or peer that is present from the first step to the last is in at least
+ * one page. A torrent or peer that comes or goes during the walk may be missing. Each record is consistent in itself.
+ * The documentation of a store says whether a record can come twice.
  *
- * A cursor belongs to one store and one method (for `peers`, to one torrent). It survives the growth of the store, but not
- * its end: after a restart begin again. The order of a walk is the store's own.
+ * A cursor belongs to one store and one method (for `peers`, to one torrent). A cursor survives the growth of the
+ * store, but not a restart: begin again then. Each store has its own order of walking.
  */
 export interface Records {
   /**
    * Visits torrents that have peers or snatches, without their peers.
-   * @param cursor  `next` of the page before; absent for the first step
+   * @param cursor  `next` of the previous page; absent for the first step
    * @returns a page without peers
-   * @throws RangeError where the cursor is not of this store
+   * @throws RangeError if the cursor is not from this store
    */
   torrents(cursor?: string): RecordPage | Promise<RecordPage>;
 
   /**
    * Visits the peers of one torrent.
-   * @returns a page with the torrent (on the first step, if it is there) and some of its peers
-   * @throws RangeError where the cursor is not of this store
+   * @returns a page with some peers, and on the first step with the torrent if it exists
+   * @throws RangeError if the cursor is not from this store
    */
   peers(infoHash: Uint8Array, cursor?: string): RecordPage | Promise<RecordPage>;
 
   /**
-   * Visits all torrents that have peers or snatches, and all peers. A torrent comes in the page of its first peers, and a
-   * big swarm goes on in the pages that follow.
-   * @throws RangeError where the cursor is not of this store
+   * Visits all torrents that have peers or snatches, and all peers. A torrent is in the page of its first peers; the
+   * following pages continue a big swarm.
+   * @throws RangeError if the cursor is not from this store
    */
   export(cursor?: string): RecordPage | Promise<RecordPage>;
 
   /**
-   * Takes over records, a bounded number at a time: the pages of a walk are made for it. A batch may be replayed again.
+   * Replays a bounded number of records, such as one page of a walk. Replaying a batch twice does no harm.
    *
-   * - A peer that is there already keeps its own record if its last announce is as new as the given one; `snatched` is
-   *   kept from both. A peer that has stopped since the record was made comes back, and expires in its time.
-   * - A peer that is as old as the peer lifetime is left out.
-   * - A torrent keeps the larger number of snatches. A peer with `snatched` adds none: the torrent's record has it.
-   * - A peer without an id is taken by a store that keeps ids, and is not listed with ids before it announces.
+   * - A known peer keeps its own record if its last announce is as new as the given one; `snatched` is true if either
+   *   record says so. A peer that has stopped since the record was made returns, and expires in its time.
+   * - A peer as old as the peer lifetime is left out.
+   * - A torrent keeps the larger number of snatches. A peer with `snatched` adds none, because the torrent's record
+   *   counts it.
+   * - A store that keeps peer ids accepts a peer without one, but lists the peer with ids only after its next announce.
    * @param records  read to the end before the first turn of the event loop
-   * @throws RangeError for a record that cannot be a peer; those before it are taken
+   * @throws RangeError for a record that cannot be a peer; earlier records are kept
    */
   replay(records: RecordBatch): ReplayResult | Promise<ReplayResult>;
 }
 
 /**
- * Makes a walk step by step, with a turn of the event loop between two steps. The next step is made when the next page
- * is asked for, so a slow reader holds nothing up.
+ * Walks step by step, with a turn of the event loop between two steps. Requesting the next page makes the next step, so
+ * a slow reader delays nothing.
  *
  *     for await (const page of walk((cursor) => records.export(cursor))) for (const peer of page.peers) ...
  *
- * @param cursor  where to begin; absent for the beginning
+ * @param cursor  the start; absent for the beginning
  */
 export async function* walk(
   step: (cursor?: string) => RecordPage | Promise<RecordPage>,
@@ -151,7 +152,7 @@ export async function replayAll(
 ): Promise<ReplayResult> {
   const sum: ReplayResult = { taken: 0, expired: 0, refused: 0 };
   for await (const batch of batches) {
-    await setImmediate(); // so that making the batch and replaying it are two steps
+    await setImmediate(); // separates the step that makes the batch from the step that replays the batch
     const { taken, expired, refused } = await to.replay(batch);
     sum.taken += taken;
     sum.expired += expired;
@@ -160,7 +161,7 @@ export async function replayAll(
   return sum;
 }
 
-/** @throws RangeError where a record cannot be a peer; says why */
+/** Checks the record of a peer. @throws RangeError with the reason if the record cannot be a peer */
 export function checkPeerRecord({ infoHash, port, peerId, age }: PeerRecord): void {
   const fail = (why: string): never => {
     throw new RangeError(`the record of a peer has ${why}`);
@@ -173,7 +174,7 @@ export function checkPeerRecord({ infoHash, port, peerId, age }: PeerRecord): vo
   if (!(age >= 0)) fail(`an age of ${age}, not 0 seconds or more`);
 }
 
-/** @throws RangeError where a record cannot be a torrent; says why */
+/** Checks the record of a torrent. @throws RangeError with the reason if the record cannot be a torrent */
 export function checkTorrentRecord({
   infoHash,
   snatches,

@@ -1,7 +1,7 @@
 import { Control, ControlFamily, Page, pagePeers } from "./layout.ts";
 import { lock, unlock } from "./lock.ts";
 
-/** Peers that a block of each class holds; the last class is a whole page, and the others leave little of one over. */
+/** Peers in a block of each class. The last class is a whole page; the others waste little of a page. */
 export const blockPeers: readonly number[] = [
   1,
   2,
@@ -27,19 +27,19 @@ export const pageClass: number = blockPeers.length - 1;
 const blocksPerPage: readonly number[] = blockPeers.map((peers) => Math.floor(pagePeers / peers));
 const usedWords = Page.words - Page.used;
 
-/** The smallest class whose blocks hold so many peers, or a whole page. */
+/** Returns the smallest class whose blocks hold `peers` peers, at most a whole page. */
 export function classFor(peers: number): number {
   const cls = blockPeers.findIndex((size) => size >= peers);
   return cls < 0 ? pageClass : cls;
 }
 
 /**
- * Blocks of peers of one family. The arena is cut into pages of {@link pagePeers} peers, and each page in use into
- * blocks of one class. A page whose last block is freed serves any class again, so what is free is never in pieces
- * too small for a bigger block. Callers hold no other lock than their stripe's.
+ * Allocates blocks of peers of one family. The arena consists of pages of {@link pagePeers} peers, and each page in use
+ * is cut into blocks of one class. After its last block is freed, a page can serve any class again, so free memory
+ * never ends up in pieces too small for a bigger block. Callers hold no lock but their stripe's.
  *
- * A table has what is known of each page: which of its blocks are in use, and its neighbours in the list of
- * those pages of its class that have room, or of the free pages.
+ * A table records for each page which blocks are in use, and the page's neighbours in a list: the pages of its class
+ * with room, or the free pages.
  */
 export class BlockAllocator {
   readonly #arena: Int32Array;
@@ -68,7 +68,7 @@ export class BlockAllocator {
     this.#owner = owner;
   }
 
-  /** @returns the word offset of a block, whatever its words hold, or 0 when there is no room */
+  /** @returns the word offset of a block with arbitrary contents, or 0 if there is no room */
   allocate(cls: number): number {
     const control = this.#control;
     lock(control, Control.allocatorLock, this.#owner);
@@ -79,7 +79,7 @@ export class BlockAllocator {
     return block;
   }
 
-  /** Like {@link allocate}, all zeros. */
+  /** Does the same as {@link allocate}, but zeros the block. */
   allocateZeros(cls: number): number {
     const block = this.allocate(cls);
     if (block !== 0) this.#arena.fill(0, block, block + blockPeers[cls]! * this.#stride);
@@ -105,14 +105,14 @@ export class BlockAllocator {
     unlock(this.#control, Control.allocatorLock);
   }
 
-  /** The class of a block in use. */
+  /** Returns the class of a block in use. */
   classOf(block: number): number {
     return this.#pages[((block / this.#pageWords) | 0) * Page.words + Page.before]! >>> Page.classShift;
   }
 
   /**
-   * Makes all lists anew from the table, which is right at any moment. For a thread that died with the allocator's lock:
-   * the caller acts in its place.
+   * Rebuilds all lists from the table, which is consistent at any moment. For a thread that died with the allocator's
+   * lock: the caller acts in place of the dead thread.
    */
   rebuild(): void {
     const control = this.#control;
@@ -124,7 +124,7 @@ export class BlockAllocator {
     }
   }
 
-  /** Gives a free page to a class. @returns its number, or 0 */
+  /** Assigns a free page to a class. @returns the page's number, or 0 */
   #takePage(cls: number): number {
     const control = this.#control;
     let page = control[this.#at + ControlFamily.free]!;
@@ -148,7 +148,7 @@ export class BlockAllocator {
     return page * this.#pageWords + slot * blockPeers[cls]! * this.#stride;
   }
 
-  /** The number of the first free block of a page, or -1. */
+  /** Returns the number of the first free block of a page, or -1. */
   #firstFree(page: number, cls: number): number {
     const at = page * Page.words + Page.used;
     for (let word = 0; word < usedWords; word++) {
@@ -193,8 +193,8 @@ export class BlockAllocator {
 }
 
 /**
- * Numbered records of a fixed size (torrents, IPv6 swarm records), reused through a free list that runs
- * through word `link` of each. Numbers begin at 1.
+ * Allocates numbered records of a fixed size (torrents, IPv6 swarm records). A free list runs through word `link` of
+ * each free record. Numbers begin at 1.
  */
 export class RecordAllocator {
   readonly #records: Int32Array;
@@ -224,7 +224,7 @@ export class RecordAllocator {
     this.#owner = owner;
   }
 
-  /** @returns the number of a record that is all zeros, or 0 when there is no room */
+  /** @returns the number of a record of zeros, or 0 if there is no room */
   allocate(): number {
     const control = this.#control;
     lock(control, Control.allocatorLock, this.#owner);

@@ -2,17 +2,17 @@ import { torrentWords } from "./layout.ts";
 import type { TorrentSwarms } from "./torrent-swarms.ts";
 
 /**
- * Walks all torrents, bucket by bucket, and removes peers that have not announced for too long. It can stop
- * after any number of peers and go on later, also in the middle of a swarm, so that no lock is held for long.
- * What changes between two steps may be missed by this pass; the next one finds it.
+ * Walks all torrents, bucket by bucket, and removes peers that have not announced for too long. A pass can stop after
+ * any number of peers, also in the middle of a swarm, and resume later, so no lock is held for long. A pass may miss
+ * changes between two steps; the next pass finds them.
  */
 export class Expiry {
   readonly #torrents: TorrentSwarms;
   #bucket = 0;
-  /** The torrent of that bucket to go on with, or 0 for its first. */
+  /** The torrent of the bucket to resume at, or 0 for the first. */
   #torrent = 0;
   #family: 4 | 6 = 4;
-  /** Position in the block to go on from, downwards; clamped to what is there. */
+  /** The position in the block to resume at, downwards; clamped to the present size. */
   #position = Number.MAX_SAFE_INTEGER;
   #removed = 0;
   #units = 0;
@@ -21,7 +21,7 @@ export class Expiry {
     this.#torrents = torrents;
   }
 
-  /** Makes one whole pass. @returns peers removed */
+  /** Makes one whole pass. @returns the number of removed peers */
   pass(tick: number, lifetime: number): number {
     this.begin();
     return this.step(Number.MAX_SAFE_INTEGER, tick, lifetime) ?? 0;
@@ -32,14 +32,14 @@ export class Expiry {
     this.#bucket = 0;
     this.#torrent = 0;
     this.#removed = 0;
-    this.#goOn(4);
+    this.#resumeAt(4);
   }
 
   /**
-   * Goes on with the pass.
-   * @param units     buckets and peers to look at
+   * Continues the pass.
+   * @param units     number of buckets and peers to visit
    * @param lifetime  ticks
-   * @returns peers removed in the whole pass if this was its end, otherwise undefined
+   * @returns the peers removed in the whole pass if the pass has ended, otherwise undefined
    */
   step(units: number, tick: number, lifetime: number): number | undefined {
     const { table } = this.#torrents;
@@ -60,7 +60,7 @@ export class Expiry {
     let torrent = table.first(this.#bucket);
     if (this.#torrent !== 0) {
       while (torrent !== 0 && torrent !== this.#torrent) torrent = table.next(torrent);
-      if (torrent === 0) this.#goOn(4); // it is gone; its neighbours wait for the next pass
+      if (torrent === 0) this.#resumeAt(4); // it is gone; its neighbours wait for the next pass
       this.#torrent = 0;
     }
     while (torrent !== 0) {
@@ -76,7 +76,7 @@ export class Expiry {
     }
   }
 
-  /** @returns whether both families are through */
+  /** @returns whether both families are done */
   #expireTorrent(torrent: number, tick: number, lifetime: number): boolean {
     const before = this.#removed;
     let finished = false;
@@ -92,14 +92,14 @@ export class Expiry {
         break;
       }
       finished = this.#family === 6;
-      this.#goOn(finished ? 4 : 6);
+      this.#resumeAt(finished ? 4 : 6);
       if (finished) break;
     }
     if (this.#removed > before) this.#torrents.settle(torrent, tick);
     return finished;
   }
 
-  #goOn(family: 4 | 6): void {
+  #resumeAt(family: 4 | 6): void {
     this.#family = family;
     this.#position = Number.MAX_SAFE_INTEGER;
   }

@@ -20,34 +20,34 @@ import { PeerIndex } from "./peer-index.ts";
 import { reverseBits } from "./reverse-bits.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
-/** Peers of a swarm that are copied under one lock, a few microseconds. */
+/** Peers of a swarm that are copied under one lock, in a few microseconds. */
 const wholeUpTo = 2048;
 
-/** What {@link FamilySwarms.copyPart} has copied. */
+/** The result of {@link FamilySwarms.copyPart}. */
 export interface SwarmPart {
   count: number;
-  /** The first ones of them. */
+  /** The number of seeders at the beginning. */
   seeders: number;
-  /** Where the next part begins; 0 after the last. */
+  /** The start of the next part; 0 after the last. */
   next: number;
 }
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** The peer that an announce is about, as the store compares it. Filled once for each request. */
+/** The announcing peer in the form that the store compares. Filled once per request. */
 export class PeerKey {
   /** Address in machine order: one word or four. */
   address: Int32Array = new Int32Array(4);
-  /** The port's bytes, the first one lowest. */
+  /** The port's bytes, the first byte lowest. */
   port = 0;
   isSeeder = false;
-  /** Five words, or undefined where ids are not kept. */
+  /** Five words, or undefined if the store does not keep peer ids. */
   peerId: Int32Array | undefined;
 }
 
 /**
- * All swarms of one family: what is done to the peers at their positions. A swarm is given by the
- * offset of its record in `records`; the caller holds the lock of its torrent's stripe.
+ * All swarms of one family, with operations on peers by position. A swarm is identified by the offset of its record in
+ * `records`. The caller holds the lock of the torrent's stripe.
  *
  *     peers:   | seeder | seeder | ... | leecher | leecher | ... | free ... |
  *     position   0                       seeders                   total
@@ -68,7 +68,7 @@ export class FamilySwarms {
   readonly #id: Int32Array = new Int32Array(5);
   readonly #idBytes: Uint8Array = new Uint8Array(this.#id.buffer);
   readonly #listed: Int32Array = new Int32Array(leafWords);
-  /** State of a xorshift32 of its own, as one word: see {@link #draw}. */
+  /** The state of a private xorshift32, as one word: see {@link #draw}. */
   readonly #random: Int32Array;
 
   constructor(
@@ -132,7 +132,7 @@ export class FamilySwarms {
     return -1;
   }
 
-  /** The position at which {@link select} would begin now. */
+  /** Returns the position at which {@link select} would begin now. */
   #begin(header: number, seeder: boolean): number {
     const seeders = this.#peers[header + Counted.seeders]!;
     const isFirst = !seeder && seeders > 0;
@@ -141,7 +141,7 @@ export class FamilySwarms {
     return isFirst ? start : seeders + start;
   }
 
-  /** Finds a peer among `count` that lie side by side. @returns its place among them, or -1 */
+  /** Finds a peer among `count` adjacent peers. @returns its index among them, or -1 */
   #scan(block: number, count: number, key: PeerKey): number {
     const peers = this.#peers;
     const { address, port } = key;
@@ -169,8 +169,8 @@ export class FamilySwarms {
   }
 
   /**
-   * Adds a peer that is not there.
-   * @returns its position, or -1 when there is no room
+   * Adds a peer that the swarm does not have.
+   * @returns its position, or -1 if there is no room
    */
   add(record: number, key: PeerKey, seeder: boolean, tick: number): number {
     const blocks = this.#blocks;
@@ -185,7 +185,7 @@ export class FamilySwarms {
     return seeder ? this.setSeeder(record, total, true) : total;
   }
 
-  /** Brings a peer that is there up to date. @returns its position afterwards */
+  /** Updates a peer of the swarm. @returns its position afterwards */
   refresh(
     record: number,
     position: number,
@@ -208,7 +208,7 @@ export class FamilySwarms {
     return position < this.seeders(record);
   }
 
-  /** Moves a peer between the ranges. @returns its new position */
+  /** Moves a peer between seeders and leechers. @returns its new position */
   setSeeder(record: number, position: number, seeder: boolean): number {
     const seeders = this.seeders(record);
     if (position < seeders === seeder) return position;
@@ -221,7 +221,7 @@ export class FamilySwarms {
     return to;
   }
 
-  /** Marks or unmarks a peer as a partial seed. */
+  /** Sets or removes the mark of a partial seed. */
   setPartial(record: number, position: number, partial: boolean): void {
     const meta = this.#blocks.at(record, position) + this.#meta;
     const old = this.#peers[meta]!;
@@ -230,7 +230,7 @@ export class FamilySwarms {
     this.#blocks.add(record, Counted.partial, partial ? 1 : -1);
   }
 
-  /** Marks a peer as one that has completed. @returns whether it was not marked before */
+  /** Marks a peer as completed. @returns whether the mark is new */
   setSnatched(record: number, position: number): boolean {
     const meta = this.#blocks.at(record, position) + this.#meta;
     const old = this.#peers[meta]!;
@@ -238,14 +238,14 @@ export class FamilySwarms {
     return (old & Meta.snatched) === 0;
   }
 
-  /** Removes the peer at `position`; others may change places with a higher position only. */
+  /** Removes the peer at `position`; only peers at higher positions may move. */
   remove(record: number, position: number): void {
     const blocks = this.#blocks;
     const total = this.total(record);
     const wasSeeder = this.isSeeder(record, position);
     this.setPartial(record, position, false);
     if (wasSeeder) {
-      // The last seeder fills the gap, so that the range stays whole; what is removed becomes a leecher.
+      // The last seeder fills the gap, so that seeders stay adjacent; the removed peer is then the first leecher.
       const last = this.seeders(record) - 1;
       this.#swap(record, position, last);
       blocks.add(record, Counted.seeders, -1);
@@ -261,8 +261,8 @@ export class FamilySwarms {
   }
 
   /**
-   * Removes up to `count` peers, from `position` downwards, that have not announced for `lifetime` ticks.
-   * @returns how many were removed
+   * Removes peers that have not announced for `lifetime` ticks, among the `count` peers from `position` downwards.
+   * @returns the number of removed peers
    */
   expire(record: number, position: number, count: number, tick: number, lifetime: number): number {
     let removed = 0;
@@ -279,7 +279,7 @@ export class FamilySwarms {
   /**
    * Writes up to `count` peers into `list`: leechers for a seeder, otherwise seeders before leechers.
    * @param self  position of the announcer, or -1
-   * @returns peers written
+   * @returns the number of peers written
    */
   select(record: number, seeder: boolean, self: number, count: number, list: PeerList): number {
     const split = this.seeders(record);
@@ -323,8 +323,8 @@ export class FamilySwarms {
   }
 
   /**
-   * A random number of 31 bits. Not from the injected source: where V8 does not inline that, it puts every number
-   * above 2^31 on the heap (bench/micro/udp-frontend.ts: 8 bytes an announce over IPv4, 13 over IPv6 → 0).
+   * Returns a random number of 31 bits. Does not use the injected source: unless V8 inlines that source, every number
+   * above 2^31 goes on the heap (bench/micro/udp-frontend.ts: 8 bytes an announce over IPv4, 13 over IPv6 → 0).
    */
   #draw(): number {
     const random = this.#random;
@@ -337,19 +337,19 @@ export class FamilySwarms {
     return drawn >>> 1;
   }
 
-  /** How many peers {@link copyPart} copies at most. */
+  /** Returns the maximum number of peers that {@link copyPart} copies. */
   partSize(record: number, from: number): number {
     const total = this.total(record);
     return this.#isWhole(record, total, from) ? total : leafWords;
   }
 
   /**
-   * Copies peers as they lie in memory: all of a small swarm; of a big one those whose endpoints share a leaf of the
-   * index, since a peer keeps its hash while it changes places. A big swarm without an index is copied whole: each of its
-   * announces looks through all of it too.
-   * @param from  where the last part ended, 0 at first: the hash of an endpoint with its bits reversed
-   * @param to    gets seeders before leechers, from word `at`; room for {@link partSize}
-   * @param part  is set to what was copied
+   * Copies peers in memory order: all peers of a small swarm; of a big swarm the peers whose endpoints share a leaf of
+   * the index, since the hash of a peer never changes while the peer changes places. A big swarm without an index is
+   * copied whole, as each of its announces scans the whole swarm too.
+   * @param from  the end of the previous part, 0 at first: the hash of an endpoint with its bits reversed
+   * @param to    receives seeders before leechers, from word `at`; has room for {@link partSize}
+   * @param part  receives the numbers
    */
   copyPart(record: number, from: number, to: Int32Array, at: number, part: SwarmPart): void {
     const total = this.total(record);
@@ -383,7 +383,7 @@ export class FamilySwarms {
     return (from === 0 && total <= wholeUpTo) || this.#blocks.indexed(record) === 0;
   }
 
-  /** Copies a peer unless its hash lies before `from`. @returns the offset after the last word */
+  /** Copies a peer unless its hash is below `from`. @returns the offset after the last word */
   #copyFrom(record: number, position: number, from: number, to: Int32Array, at: number): number {
     const source = this.#blocks.at(record, position);
     if (from > 0 && reverseBits(this.#index.hashAt(source)) < from) return at;
@@ -391,17 +391,17 @@ export class FamilySwarms {
     return at + this.#stride;
   }
 
-  /** The time of the last announce of a peer, see {@link Meta}. */
+  /** Returns the time of a peer's last announce, see {@link Meta}. */
   time(record: number, position: number): number {
     return this.#peers[this.#blocks.at(record, position) + this.#meta]! >>> Meta.timeShift;
   }
 
-  /** Writes the one peer at `position`. */
+  /** Writes the single peer at `position`. */
   selectOne(record: number, position: number, list: PeerList): void {
     if (list.count < list.limit) this.#copy(record, position, 1, list);
   }
 
-  /** Copies a run of peers, of a big swarm page by page. */
+  /** Copies a run of peers, page by page in a big swarm. */
   #copy(record: number, position: number, count: number, list: PeerList): void {
     const block = this.#records[record]!;
     while (count > 0) {
@@ -425,7 +425,7 @@ export class FamilySwarms {
     }
     list.hasPeerIds = true;
     for (let at = from; count > 0; count--, at += this.#stride) {
-      if (!this.#copyId(at, list.peerIds, list.count)) continue; // its id comes with its next announce
+      if (!this.#copyId(at, list.peerIds, list.count)) continue; // the peer's next announce brings its id
       this.#copyPeers(at, 1, list);
     }
   }
@@ -454,7 +454,7 @@ export class FamilySwarms {
     }
   }
 
-  /** Writes a peer's id at `index` of `ids`. @returns whether it is known: a replayed peer may have none */
+  /** Writes a peer's id at `index` of `ids`. @returns whether the id is known: a replayed peer may have none */
   #copyId(at: number, ids: Uint8Array, index: number): boolean {
     const words = this.#id;
     let any = 0;
@@ -492,13 +492,13 @@ export class FamilySwarms {
     }
   }
 
-  /** Changes a count of the stripe that is locked. */
+  /** Changes a count of the locked stripe. */
   #count(what: number, by: 1 | -1): void {
     const at = this.#table.held + this.#counts + what;
     this.#stripes[at] = this.#stripes[at]! + by;
   }
 
-  /** Counts a peer more or less. */
+  /** Adds `by` to a count of peers. */
   #countPeer(what: number, by: 1 | -1): void {
     const at = this.#table.held + this.#counts + what;
     this.#stripes[at] = this.#stripes[at]! + by;

@@ -11,7 +11,7 @@ import { mostPeers, type StoreMemory } from "./layout.ts";
 import { MemoryStore, type MemoryStoreConfig } from "./memory-store.ts";
 import { releaseLocks } from "./repair.ts";
 
-/** Makes a thread's store over its own memory, or over that of others. */
+/** Creates a thread's store, over shared memory or over memory of its own. */
 function create(config: MemoryStoreConfig, deps: StoreDeps): MemoryStore {
   const { clock, random, owner, isFirst: expires, metrics, logger } = deps;
   const memory = deps.memory as StoreMemory | undefined;
@@ -27,15 +27,15 @@ export const memory: StoreDefinition<MemoryStoreConfig> = defineStore({
     ...lifetimeKeys,
     max_peers: integer(1, mostPeers, { restart: true })
       .default(16_000_000)
-      .describe("Most peers that are stored. Memory for them is reserved, and used only as they come."),
+      .describe("Maximum number of peers. Their memory is reserved at start, but used only as peers arrive."),
     peer_ids: boolean({ restart: true })
       .default(false)
       .describe(
-        "Whether peer ids are stored, for clients that ask for lists with them. 20 bytes more a peer.",
+        "Whether to store peer ids, for clients that ask for lists with peer ids. Costs 20 more bytes per peer.",
       ),
     shard_count: integer(0, 2 ** 31 - 1)
       .default(1024)
-      .describe("The store is not divided into shards.")
+      .describe("The store has no shards.")
       .obsolete(),
     prometheus_reporting_interval: reportingInterval,
   }),

@@ -1,18 +1,18 @@
 import { drawKeys } from "../../lib/keyed-hash.ts";
 
 /**
- * The memory of a store: plain shared buffers, so that every worker thread builds its own store object over
- * the same swarms. All of it is reserved at once and committed by the kernel as it is touched.
+ * The memory of a store: plain shared buffers, so that every worker builds a store object over the same swarms. All
+ * memory is reserved at once; the kernel commits a page on first use.
  */
 export interface StoreMemory {
   /** Capacity in peers of both families together. */
   readonly maxPeers: number;
   readonly peerIds: boolean;
-  /** Seconds in one step of a peer's 14-bit time. */
+  /** Seconds per step of a peer's 14-bit time. */
   readonly tickSeconds: number;
   /** Counters, free lists and keys: see {@link Control}. */
   readonly control: SharedArrayBuffer;
-  /** Locks and counts of the stripes, each in a cache line of its own: see {@link Stripe}. */
+  /** Locks and counts of the stripes, each stripe in a cache line of its own: see {@link Stripe}. */
   readonly stripes: SharedArrayBuffer;
   /** Heads of the torrents' hash chains. */
   readonly heads: SharedArrayBuffer;
@@ -24,7 +24,7 @@ export interface StoreMemory {
   readonly peers4: SharedArrayBuffer;
   /** Blocks of IPv6 peers. */
   readonly peers6: SharedArrayBuffer;
-  /** Of each page of the blocks, {@link Page}. */
+  /** The state of each page of the blocks, {@link Page}. */
   readonly pages4: SharedArrayBuffer;
   readonly pages6: SharedArrayBuffer;
 }
@@ -35,79 +35,82 @@ export interface StoreMemory {
  *     | infohash | next in chain | more | IPv4 record        |
  *     | 0..4     | 5             | 6    | 7 block 8 counts   |
  *
- * Torrents and IPv6 records are numbered from 1; 0 is none. `more` is the number of its IPv6 record, or where it has
- * none, its snatches with the sign bit set, or 0. Where a torrent has no peers at all (it is kept for its
- * snatches), word 8 holds the time at which it became empty.
+ * Torrents and IPv6 records have numbers from 1; 0 means none. `more` is the number of the torrent's IPv6 record.
+ * Without an IPv6 record, `more` is the torrent's snatches with the sign bit set, or 0. In a torrent without peers
+ * (kept for its snatches), word 8 holds the time at which the torrent became empty.
  */
 export const torrentWords = 9;
 export const Torrent = { next: 5, more: 6, record4: 7 } as const;
 
 /**
- * Words of a swarm record, one family of a torrent. Its block holds the seeders first, then the leechers:
+ * Words of a swarm record, one family of a torrent. The block holds the seeders first, then the leechers:
  *
  *     | block: word offset in the family's peers | counts: class 5 bits, total 9, seeders 9, partial seeds 9 |
  *
- * A swarm of more than a page has a header in the family's peers instead, {@link Big}: `block` is its negated offset,
- * `counts` is not used. 0 is no peers. IPv6 records have a third word, the snatches of the torrent.
+ * A swarm of more than a page has a header in the family's peers instead, {@link Big}: `block` is the negated offset of
+ * the header, and `counts` is unused. A `block` of 0 means no peers. IPv6 records have a third word, the snatches of
+ * the torrent.
  */
 export const Swarm = { block: 0, counts: 1, snatches: 2 } as const;
 export const record6Words = 3;
 
 /**
- * Words of the header of a swarm of many pages, whose offsets follow: on one level as they are, on two levels in lists
- * of {@link listWords}.
+ * Words of the header of a swarm of many pages. The offsets of the pages follow: on one level directly, on two levels
+ * in lists of {@link listWords}.
  *
  *     | total | seeders | partial seeds | pages | levels | index, or 0 | its depth | class | offsets ... |
  */
 export const Big = { pages: 3, levels: 4, index: 5, depth: 6, cls: 7, first: 8 } as const;
 export const listWords = 512;
-/** Offsets in a header at most. */
+/** The maximum number of offsets in a header. */
 export const headerOffsets: number = listWords - Big.first;
 /** Words of a node and of a leaf of an index. */
 export const nodeWords = 128;
 export const leafWords = 512;
 
-/** What is counted of a swarm, in the order of record and header. */
+/** The counts of a swarm, in the order of record and header. */
 export const Counted = { total: 0, seeders: 1, partial: 2 } as const;
 
-/** Peers of a page, the biggest block that there is. */
+/** Peers of a page, the biggest block. */
 export const pagePeers = 256;
 
 /**
- * Words of what the allocator knows of a page. The one before it in its list is together with the page's class; a bit
- * for each of its blocks says whether it is in use.
+ * Words of the allocator's state of a page. The number of the previous page in its list shares a word with the page's
+ * class. One bit for each block says whether the block is in use.
  */
 export const Page = { next: 0, before: 1, used: 2, words: 10, classShift: 26, number: 0x3ffffff } as const;
 
 /**
- * Words of a peer: its address (1 or 4), a meta word, and where peer ids are kept the five of its id.
+ * Words of a peer: its address (1 or 4), a meta word, and the five words of its peer id if the store keeps peer ids.
  *
  *     meta: | time 14 bits | partial 1 | snatched 1 | port, first byte lowest, 16 |
  */
 export const Meta = { port: 0xffff, snatched: 0x10000, partial: 0x20000, timeShift: 18 } as const;
-/** Times are counted modulo this. */
+/** Times count modulo this number. */
 export const timeRange = 16_384;
-/** Times that lie ahead by up to this many ticks are another thread's newer clock, not ancient. */
+/** Times up to this many ticks in the future come from another thread's newer clock; they are not ancient. */
 const clockSlack = 64;
 
-/** Ticks from a time until `tick`. */
+/** Returns the ticks from a time until `tick`. */
 export function ticksSince(time: number, tick: number): number {
   const age = (tick - time) & (timeRange - 1);
   return age < timeRange - clockSlack ? age : 0;
 }
 
-/** Tells whether at `tick` a time is `lifetime` ticks ago or more. @param lifetime  1 or more */
+/** Returns whether at `tick` a time is at least `lifetime` ticks ago. @param lifetime  1 or more */
 export function hasPassed(time: number, tick: number, lifetime: number): boolean {
   return ticksSince(time, tick) >= lifetime;
 }
 
-/** Stripes, each with a lock: the low bits of a torrent's hash, and so of its bucket. */
+/**
+ * The number of stripes, each with a lock. The low bits of a torrent's hash, and so of its bucket, select the stripe.
+ */
 export const stripeCount = 1024;
 export const stripeStride = 16;
 
 /**
- * Word offsets in a stripe: its lock, then what its torrents come to, changed under that lock. Counted by
- * stripe, so that threads do not share a cache line, and what a dead thread left can be counted anew.
+ * Word offsets in a stripe: its lock, then the sums over its torrents, changed under that lock. Each stripe counts
+ * separately, so that threads do not share a cache line, and so that the counts can be rebuilt after a thread has died.
  */
 export const Stripe = { lock: 0, torrents: 1, counts4: 2, counts6: 5 } as const;
 /** Word offsets in the counts of a family. */
@@ -116,16 +119,16 @@ export const Count = { seeders: 0, leechers: 1, swarms: 2 } as const;
 /** Word offsets in the control block. */
 export const Control = {
   buckets: 0,
-  /** Of all stripes together, changed atomically. */
+  /** The torrents of all stripes, changed atomically. */
   torrents: 1,
   torrentTop: 2,
   torrentFree: 3,
   record6Top: 4,
   record6Free: 5,
   refused: 6,
-  /** Peers of all stripes and both families, changed atomically. */
+  /** The peers of all stripes and both families, changed atomically. */
   peers: 7,
-  /** A random word that tells this memory from others. */
+  /** A random word that identifies this memory. */
   identity: 8,
   allocatorLock: 16,
   growLock: 32,
@@ -139,28 +142,31 @@ export const Control = {
 /** Word offsets within one family's part of the control block. */
 export const ControlFamily = {
   words: 64,
-  /** First page of the arena that was never used. */
+  /** The first page of the arena that was never used. */
   top: 0,
-  /** First of the free pages. */
+  /** The first free page. */
   free: 16,
-  /** First page that has room, of each class. */
+  /** The first page with room, for each class. */
   partial: 17,
 } as const;
 
-/** Peers that can be stored at most: offsets into the biggest arena, IPv6 with peer ids, must fit in 31 bits. */
+/** The maximum number of peers: offsets into the biggest arena, IPv6 with peer ids, must fit in 31 bits. */
 export const mostPeers = 80_000_000;
 
-/** Words of a peer of a family. */
+/** Returns the words of a peer of a family. */
 export function peerWords(family: 4 | 6, peerIds: boolean): number {
   return (family === 4 ? 2 : 5) + (peerIds ? 5 : 0);
 }
 
-/** A block may be half empty, or more after peers have left; the index of a swarm needs up to two words a peer. */
+/**
+ * Returns the words of an arena. A block may be half empty, or more after peers leave; an index needs up to two words
+ * per peer.
+ */
 export function arenaWords(family: 4 | 6, maxPeers: number, peerIds: boolean): number {
   return (peerWords(family, peerIds) + 2) * maxPeers * 2 + 65_536;
 }
 
-/** Words of the table of an arena's pages. */
+/** Returns the words of the table of an arena's pages. */
 function pageTableWords(family: 4 | 6, maxPeers: number, peerIds: boolean): number {
   const pageWords = peerWords(family, peerIds) * pagePeers;
   return Math.ceil(arenaWords(family, maxPeers, peerIds) / pageWords) * Page.words;
@@ -169,12 +175,12 @@ function pageTableWords(family: 4 | 6, maxPeers: number, peerIds: boolean): numb
 /**
  * Reserves the memory of a store.
  * @param maxPeers  peers of both families together, {@link mostPeers} at most
- * @param timeSpan  seconds for which peers stay without an announce; longer ones make their times coarser
- * @throws RangeError where the system does not reserve so much
+ * @param timeSpan  seconds for which peers stay without an announce; a longer span makes their times coarser
+ * @throws RangeError if the system does not reserve that much
  */
 export function reserveMemory(maxPeers: number, peerIds: boolean, timeSpan: number): StoreMemory {
-  if (!(maxPeers <= mostPeers)) throw new RangeError(`at most ${mostPeers} peers can be stored`);
-  const maxTorrents = maxPeers + 1024; // one for each peer, and some that only keep their snatches
+  if (!(maxPeers <= mostPeers)) throw new RangeError(`the store holds at most ${mostPeers} peers`);
+  const maxTorrents = maxPeers + 1024; // one for each peer, and some that only have snatches
   let heads = stripeCount;
   while (heads < maxTorrents) heads *= 2;
   const memory: StoreMemory = {

@@ -15,14 +15,14 @@ import { PageWriter } from "./record-page.ts";
 import { reverseBits } from "./reverse-bits.ts";
 import type { TorrentSwarms } from "./torrent-swarms.ts";
 
-/** Buckets and torrents that one step looks at: with the peers, less than a millisecond. */
+/** Buckets and torrents that one step visits: with their peers, less than a millisecond. */
 const stepUnits = 2048;
-/** Peers in one page at most; more only from one big swarm that has no index. */
+/** Maximum peers of a page; only a big swarm without an index exceeds it. */
 const pagePeers = 2048;
 
 /**
- * Where a walk is: the reversed hash of the torrents to go on with, or the one torrent, its family and the part of its
- * swarm (see `FamilySwarms.copyPart`).
+ * The position of a walk: the reversed hash of the next torrents, or one torrent, its family and the part of its swarm
+ * (see `FamilySwarms.copyPart`).
  */
 interface Position {
   from: number;
@@ -31,30 +31,30 @@ interface Position {
   part: number;
 }
 
-/** Where the order of reversed hashes ends. */
+/** The end of the order of reversed hashes. */
 const end = 2 ** 32;
 
 const Pause = { none: 0, unlock: 1, page: 2 } as const;
 type Pause = (typeof Pause)[keyof typeof Pause];
 
-/** What changes while a store runs. */
+/** The values that change while a store runs. */
 interface StoreTimes {
-  /** The time now, in the ticks of the peers' times. */
+  /** Returns the present time, in the ticks of the peers' times. */
   tick(): number;
   /** Seconds. */
   peerLifetime(): number;
 }
 
 /**
- * The records of the memory store. What is present during a whole walk comes exactly once: torrents are walked in
- * the order of their reversed hashes, of which a bucket is a range however often it is split, and big swarms likewise by the
- * hashes of endpoints. Only the stripe of what is being copied is locked, for a bucket with up to 2,048 peers or one leaf
- * of a big swarm's index.
+ * The records of the memory store. A torrent or peer that is present during a whole walk comes exactly once: the walk
+ * visits torrents in the order of their reversed hashes, in which a bucket stays a range however often it is split, and
+ * the peers of big swarms in the same way by the hashes of their endpoints. The walk locks only the stripe that it
+ * copies, for a bucket with up to 2,048 peers or one leaf of a big swarm's index.
  *
- * A walk waits for locks, so it must not run in the thread that repairs after others.
+ * A walk waits for locks, so it must not run in the thread that repairs memory after other threads.
  *
- * The order of a walk shows something of the keyed hash of infohashes. Who may read whole walks with infohashes of his
- * own choice could learn the key, so give them to people whom the operator trusts.
+ * The order of a walk reveals something about the keyed hash of infohashes. A reader of whole walks with infohashes of
+ * its own choice could learn the key, so only trusted people may read whole walks.
  */
 export class MemoryRecords implements Records {
   readonly #memory: StoreMemory;
@@ -161,7 +161,7 @@ export class MemoryRecords implements Records {
     return Pause.none;
   }
 
-  /** Adds a torrent, or what is left of it, to the page. @returns why it has stopped before the end */
+  /** Adds a torrent, or the rest of it, to the page. @returns the reason for stopping before the end */
   #visitTorrent(id: number, at: Position, withPeers: boolean): Pause {
     const { swarms4, swarms6, table } = this.#torrents;
     const record4 = this.#torrents.record(id, swarms4);
@@ -229,7 +229,7 @@ export class MemoryRecords implements Records {
     };
   }
 
-  /** @throws RangeError where the cursor is of another memory or method */
+  /** @throws RangeError if the cursor is from another memory or method */
   #parse(cursor: string, pattern: RegExp): RegExpExecArray {
     const start = `${this.#identity}.`;
     const match = cursor.startsWith(start) ? pattern.exec(cursor.slice(start.length)) : null;
@@ -251,7 +251,7 @@ export class MemoryRecords implements Records {
     if (isNew) table.grow();
   }
 
-  /** @returns whether the store has the peer now */
+  /** @returns whether the store has the peer afterwards */
   #replayPeer(peer: PeerRecord): boolean {
     const key = this.#key;
     key.address = peer.address.words;
@@ -278,7 +278,7 @@ export class MemoryRecords implements Records {
     return isTaken;
   }
 
-  /** Adds the peer, or brings it up to date where the store has seen it longer ago. @param age  ticks */
+  /** Adds the peer, or updates it if the store's record is older. @param age  ticks */
   #join(torrent: number, swarms: FamilySwarms, age: number, partial: boolean, snatched: boolean): boolean {
     const key = this.#key;
     const tick = this.#times.tick();

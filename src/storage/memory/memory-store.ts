@@ -19,15 +19,17 @@ import { MemoryRecords } from "./memory-records.ts";
 import { TorrentSwarms } from "./torrent-swarms.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
-/** What the memory store is told. */
+/** The options of the memory store. */
 export interface MemoryStoreConfig {
   /** Seconds between two passes that remove expired peers. */
   gcInterval: number;
-  /** Seconds without an announce after which a peer is forgotten. */
+  /** Seconds without an announce after which a peer expires. */
   peerLifetime: number;
-  /** Peers of both families that fit. Memory for them is reserved, not used, until they come. */
+  /**
+   * The maximum number of peers of both families. Memory for them is reserved at start, but used only as peers arrive.
+   */
   maxPeers: number;
-  /** Whether peer ids are kept, for answers in the non-compact form: 20 bytes more a peer. */
+  /** Whether to store peer ids, for responses in the non-compact form; 20 more bytes per peer. */
   peerIds: boolean;
 }
 
@@ -37,15 +39,18 @@ export interface MemoryStoreOptions {
   random: Random;
   /** The memory of another thread's store, to share its swarms. */
   memory?: StoreMemory;
-  /** Whether this store does the expiry, as one of those that share the memory must; by default the first. */
+  /** Whether this store expires peers. Exactly one of the stores that share memory does; by default the first. */
   expires?: boolean;
-  /** A positive number that tells this thread from the others that share the memory. */
+  /** A positive number that identifies this thread among those that share the memory. */
   owner?: number;
-  /** Hears of each complete pass of the expiry: milliseconds of work, and peers removed. */
+  /** Called after each complete pass of the expiry: milliseconds of work, and removed peers. */
   onExpired?: (milliseconds: number, removed: number) => void;
 }
 
-/** Seconds that a peer may be there after its last announce, when a time must not yet look like a later one. */
+/**
+ * Returns the longest time in seconds for which an expired peer may stay; within this time, the 14-bit times must not
+ * wrap.
+ */
 function timeSpan({ peerLifetime, gcInterval }: MemoryStoreConfig): number {
   return peerLifetime + gcInterval;
 }
@@ -54,12 +59,12 @@ function timeSpan({ peerLifetime, gcInterval }: MemoryStoreConfig): number {
 const expiryUnits = 8192;
 /** Milliseconds between two such steps. */
 const expiryPauseMs = 4;
-/** Peers that are removed under one lock with their torrent. */
+/** Peers that `remove` deletes under one lock, with their torrent. */
 const removedAtOnce = 1024;
 
 /**
- * Keeps all swarms in shared memory: packed peers, no object a peer, nothing for the garbage collector, and
- * no allocation for an announce. Answers at once.
+ * Keeps all swarms in shared memory: packed peers, no object per peer, no work for the garbage collector, and no
+ * allocation per announce. Responds at once.
  */
 export class MemoryStore implements PeerStore {
   readonly memory: StoreMemory;
@@ -114,12 +119,12 @@ export class MemoryStore implements PeerStore {
     try {
       added = this.#step(request, response, step, own, hash);
     } finally {
-      table.unlock(hash); // also where the caller's lists are shorter than they say: nobody else would do it
+      table.unlock(hash); // also after an error: if the caller's lists are shorter than they claim, the step throws
     }
     if (added) table.grow();
   }
 
-  /** The step, under the lock. @returns whether there is a torrent more */
+  /** Performs the step, under the lock. @returns whether the announce has added a torrent */
   #step(
     request: AnnounceRequest,
     response: AnnounceResponse,
@@ -179,7 +184,7 @@ export class MemoryStore implements PeerStore {
     }
   }
 
-  /** In steps, so that no announce waits for the peers of a big swarm. */
+  /** Removes in steps, so that no announce waits for the peers of a big swarm. */
   remove(infoHash: Uint8Array): void {
     const words = new Int32Array(Uint8Array.from(infoHash).buffer); // a Buffer's `slice` would not copy
     const table = this.#table;
@@ -272,7 +277,7 @@ export class MemoryStore implements PeerStore {
     this.#timer = setTimeout(() => this.#expireInSteps(removed !== undefined), wait).unref();
   }
 
-  /** Lifetime in ticks; where a tick is longer than a second, one more, so that no peer expires early. */
+  /** Converts a lifetime to ticks. If a tick is longer than a second, adds one, so that no peer expires early. */
   #ticks(seconds: number): number {
     const { tickSeconds } = this.memory;
     return Math.ceil(seconds / tickSeconds) + (tickSeconds > 1 ? 1 : 0);
@@ -286,7 +291,7 @@ export class MemoryStore implements PeerStore {
     return this.#control[Control.peers]! >= this.memory.maxPeers;
   }
 
-  /** Adds up a word of all stripes. */
+  /** Sums up a word over all stripes. */
   #sum(word: number): number {
     const { stripes } = this.#table;
     let sum = 0;
@@ -299,7 +304,7 @@ export class MemoryStore implements PeerStore {
     return record === 0 ? -1 : swarms.find(record, this.#key);
   }
 
-  /** Adds or refreshes the peer. @returns its position, or -1 when there is no room */
+  /** Adds or refreshes the peer. @returns its position, or -1 if there is no room */
   #join(torrent: number, swarms: FamilySwarms, request: AnnounceRequest): number {
     const tick = this.#tick;
     const seeder = this.#key.isSeeder;
@@ -323,7 +328,7 @@ export class MemoryStore implements PeerStore {
     return self;
   }
 
-  /** Removes the peer if it is there. @returns the torrent, or 0 if it went with its last peer */
+  /** Removes the peer if the swarm has it. @returns the torrent, or 0 if the torrent went with its last peer */
   #leave(torrent: number, swarms: FamilySwarms, hash: number): number {
     const self = this.#find(torrent, swarms);
     if (self < 0) return torrent;

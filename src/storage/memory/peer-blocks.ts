@@ -2,19 +2,19 @@ import { type BlockAllocator, blockPeers, classFor, pageClass } from "./allocato
 import { Big, Counted, headerOffsets, listWords, pagePeers, Swarm } from "./layout.ts";
 import type { PeerIndex } from "./peer-index.ts";
 
-/** Where counts of a small swarm lie in its record: class, then one after the other. */
+/** The layout of a small swarm's counts in its record: the class, then the counts, 9 bits each. */
 const countBits = 9;
 const firstCount = 5;
 const classMask = 31;
 const pageShift = 31 - Math.clz32(pagePeers);
 const listShift = 31 - Math.clz32(listWords);
-/** Peers from which on, and up to which, a swarm is better scanned than indexed. */
+/** The number of peers at which a swarm gets an index, and below which scanning is faster. */
 const indexFrom = 2 * pagePeers;
 const indexUpTo = pagePeers;
-/** A swarm or header that fills less of the next smaller block than this moves there. */
+/** A swarm or header that would fill less than this share of the next smaller block moves there. */
 const spare = 0.75;
 
-/** The offset of a peer of a swarm of many pages. @param header  see {@link Big} */
+/** Returns the offset of a peer in a swarm of many pages. @param header  see {@link Big} */
 export function locate(words: Int32Array, header: number, position: number, stride: number): number {
   const page = position >>> pageShift;
   let at = header + Big.first;
@@ -24,9 +24,9 @@ export function locate(words: Int32Array, header: number, position: number, stri
 }
 
 /**
- * Where the peers of the swarms of one family lie, and how many there are: one block for a small swarm, and for one
- * of more than {@link pagePeers} as many pages as it takes, so that none is ever copied as a whole. At any moment
- * the record or header of a swarm is such that a thread may die: what it leaves is a swarm, less or more a block.
+ * The blocks of the swarms of one family, and their counts: one block for a small swarm; for a swarm of more than
+ * {@link pagePeers} peers as many pages as needed, so that no swarm is copied as a whole. The record or header of a
+ * swarm is consistent at any moment, so a thread may die at any moment: at worst one block is lost.
  */
 export class PeerBlocks {
   readonly #records: Int32Array;
@@ -54,7 +54,7 @@ export class PeerBlocks {
     this.#listClass = classFor(Math.ceil(listWords / stride));
   }
 
-  /** One of {@link Counted}. */
+  /** Returns one of {@link Counted}. */
   count(record: number, what: number): number {
     const block = this.#records[record]!;
     if (block > 0) {
@@ -76,27 +76,27 @@ export class PeerBlocks {
     }
   }
 
-  /** The offset of a peer. */
+  /** Returns the offset of a peer. */
   at(record: number, position: number): number {
     const block = this.#records[record]!;
     if (block > 0) return block + position * this.#stride;
     return locate(this.#words, -block, position, this.#stride);
   }
 
-  /** Header of a swarm that has an index, else 0. */
+  /** Returns the header of a swarm with an index, else 0. */
   indexed(record: number): number {
     const header = -this.#records[record]!;
     return header > 0 && this.#words[header + Big.index] !== 0 ? header : 0;
   }
 
-  /** Peers that fit as it is. */
+  /** Returns how many peers fit without growing. */
   capacity(record: number): number {
     const block = this.#records[record]!;
     if (block > 0) return blockPeers[this.#allocator.classOf(block)]!;
     return block === 0 ? 0 : this.#words[Big.pages - block]! * pagePeers;
   }
 
-  /** For a thread that died: writes all counts, and the class that the block has. A swarm without peers has no block. */
+  /** Repairs after a thread died: writes all counts, and the class of the block. A swarm without peers has no block. */
   mend(record: number, counts: readonly number[]): void {
     const records = this.#records;
     const block = records[record]!;
@@ -113,7 +113,7 @@ export class PeerBlocks {
     return counts.reduce((word, count, what) => word | (count << (firstCount + countBits * what)), cls);
   }
 
-  /** Makes room for one more peer. @returns whether there is */
+  /** Makes room for one more peer. @returns whether there is room */
   grow(record: number): boolean {
     const records = this.#records;
     const block = records[record]!;
@@ -130,7 +130,7 @@ export class PeerBlocks {
     return cls < pageClass ? this.#resize(record, cls + 1) : this.#enlarge(record);
   }
 
-  /** After a peer has left: gives back what is too big by far. Where there is no room for that, it stays. */
+  /** Frees memory that is much too big after a peer has left. Keeps the memory if there is no room to move. */
   shrink(record: number): void {
     const records = this.#records;
     const block = records[record]!;
@@ -203,7 +203,7 @@ export class PeerBlocks {
     return true;
   }
 
-  /** Makes the header big enough for one more page, or a level deeper. @returns the header, or 0 */
+  /** Grows the header by one page, or by one level. @returns the header, or 0 */
   #growHeader(record: number, header: number, pages: number): number {
     const levels = this.#words[header + Big.levels]!;
     const cls = this.#words[header + Big.cls]!;
@@ -267,7 +267,7 @@ export class PeerBlocks {
     this.#allocator.free(page);
   }
 
-  /** After a page has gone: gives back a list that is empty, and what of the header is too big by far. */
+  /** Frees an empty list, and header space that is much too big, after a page has gone. */
   #shrinkHeader(record: number, header: number, pages: number): void {
     const words = this.#words;
     const cls = words[header + Big.cls]!;

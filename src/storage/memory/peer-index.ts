@@ -3,22 +3,24 @@ import { type BlockAllocator, classFor } from "./allocator.ts";
 import { Big, Control, leafWords, Meta, nodeWords } from "./layout.ts";
 import { locate } from "./peer-blocks.ts";
 
-/** Where the endpoint keys begin among the keys of the control block. */
+/** The offset of the endpoint keys among the keys of the control block. */
 const endpointKeys = Control.keys + 24;
 
 const nodeBits = 31 - Math.clz32(nodeWords);
 const leafBits = 31 - Math.clz32(leafWords);
 const deepest = 2 * nodeBits;
-/** An entry is a position plus one, and above it some bits of the hash, so that few other peers are looked at. */
+/** An entry is a position plus one, with some bits of the hash above it, so that look-ups visit few other peers. */
 const tagShift = 25;
 const positionMask = (1 << tagShift) - 1;
-/** A leaf is split that has so many entries; where it cannot be, it takes a few more, but has always a free one. */
+/**
+ * The number of entries at which a leaf splits. A leaf that cannot split takes a few more, but keeps one free entry.
+ */
 const splitAt = (leafWords / 8) * 7;
 const full = leafWords - 2;
-/** Entries of two leaves that become one, and how many one of them has then at most. */
+/** Two leaves with this many entries together become one leaf. */
 const mergeAt = splitAt / 2;
 const sparse = mergeAt / 2;
-/** Word 0 of a leaf: entries, and above them how many bits they share. */
+/** Word 0 of a leaf: the number of entries, and above it the number of bits that the entries share. */
 const sharedShift = 16;
 const countMask = (1 << sharedShift) - 1;
 
@@ -29,9 +31,9 @@ const countMask = (1 << sharedShift) - 1;
  *     node: | 128 offsets, by 7 bits of the hash: of a leaf, or negated of a node for the next 7 bits |
  *     leaf: | entries, and the number of bits that they share | 511 entries, linear probing |
  *
- * A leaf whose entries share n bits is in all places of its node that have those bits. Of the first node only 2^depth
- * places are in use, so that the index of a swarm of some thousands is in one or two cache lines. The depth is negative
- * ({@link Big}) while nodes and leaves are being changed.
+ * A leaf whose entries share n bits is in every place of its node that has those bits. The first node uses only 2^depth
+ * places, so that the index of a swarm of some thousands fits in one or two cache lines. The depth is negative ({@link
+ * Big}) while nodes and leaves are being changed.
  */
 export class PeerIndex {
   readonly #words: Int32Array;
@@ -42,7 +44,7 @@ export class PeerIndex {
   readonly #nodeClass: number;
   readonly #leafClass: number;
   readonly #moving: Int32Array = new Int32Array(leafWords);
-  /** What {@link #descend} has found. */
+  /** The results of {@link #descend}. */
   #leaf = 0;
   #node = 0;
   #parent = 0;
@@ -66,9 +68,10 @@ export class PeerIndex {
   }
 
   /**
+   * Finds the peer of an endpoint.
    * @param port  as in {@link Meta}
-   * @param soon  position of a peer that is read soon: its memory is on its way while the index is waited for
-   *   (random announces in 10,000 torrents: 6 % less)
+   * @param soon  position of a peer that is read soon; prefetches its memory while the index loads (random announces in
+   * 10,000 torrents: 6 % less)
    * @returns the position of an endpoint, or -1
    */
   find(header: number, address: Int32Array, port: number, soon: number): number {
@@ -100,7 +103,7 @@ export class PeerIndex {
     }
   }
 
-  /** Enters the peer at `position`, which is in the swarm but not in the index. @returns whether there was room */
+  /** Adds the peer at `position`, which is in the swarm but not in the index. @returns whether there was room */
   add(header: number, position: number): boolean {
     if (position >= positionMask) return false;
     const hash = this.#hash(header, position);
@@ -125,7 +128,7 @@ export class PeerIndex {
     words[slotB] = (words[slotB]! & ~positionMask) | (a + 1);
   }
 
-  /** Takes the peer at `position` out, and closes the gap in its run so that no probe ends too early. */
+  /** Removes the entry of the peer at `position`, and closes the gap in its run so that no probe ends too early. */
   remove(header: number, position: number): void {
     const words = this.#words;
     const hash = this.#hash(header, position);
@@ -146,7 +149,7 @@ export class PeerIndex {
     if ((words[leaf]! & countMask) < sparse) this.#merge(header, hash);
   }
 
-  /** Indexes all peers of a swarm that has no index; where there is no room for one, it stays so. */
+  /** Indexes all peers of a swarm without an index; leaves the swarm without one if there is no room. */
   build(header: number): void {
     const words = this.#words;
     const node = this.#allocator.allocateZeros(this.#nodeClass);
@@ -166,8 +169,8 @@ export class PeerIndex {
   }
 
   /**
-   * Enters all peers anew into the leaves that are there. For a thread that died: allocates nothing, and where leaves do
-   * not suffice, or one was being split, gives up the index.
+   * Repairs the index after a thread died: enters all peers into the existing leaves anew. Allocates nothing. Drops the
+   * index if the leaves do not suffice, or if a leaf was being split.
    */
   mend(header: number): void {
     const words = this.#words;
@@ -192,8 +195,8 @@ export class PeerIndex {
 
   /**
    * Lists the positions of the peers in the leaf for a hash.
-   * @param positions  gets them; room for {@link leafWords}
-   * @returns how many there are
+   * @param positions  receives the positions; has room for {@link leafWords}
+   * @returns their number
    */
   list(header: number, hash: number, positions: Int32Array): number {
     this.#descend(header, hash);
@@ -205,7 +208,7 @@ export class PeerIndex {
     return count;
   }
 
-  /** How many low bits all hashes have in common that belong to the leaf for a hash. */
+  /** Returns how many low bits all hashes of the leaf for a hash have in common. */
   sharedBits(header: number, hash: number): number {
     this.#descend(header, hash);
     return this.#shift + (this.#words[this.#leaf]! >>> sharedShift);
@@ -218,7 +221,7 @@ export class PeerIndex {
     return hashWords(this.#words, at, count, port, this.#control, endpointKeys);
   }
 
-  /** Gives up the index. */
+  /** Frees the index. */
   drop(header: number): void {
     const root = this.#words[header + Big.index]!;
     this.#words[header + Big.index] = 0;
@@ -233,7 +236,7 @@ export class PeerIndex {
         this.#freeNode(-child, nodeBits);
         continue;
       }
-      // A leaf is in several places, the last of which has all ones above the bits that its entries share.
+      // A leaf is in several places; the last has all ones above the bits that its entries share.
       const shared = this.#words[child]! >>> sharedShift;
       if (i >>> shared === last >>> shared) this.#allocator.free(child);
     }
@@ -244,7 +247,7 @@ export class PeerIndex {
     return this.hashAt(locate(this.#words, header, position, this.#stride));
   }
 
-  /** Finds the leaf for a hash, its node, and where that is written down. */
+  /** Finds the leaf for a hash, its node, and the place in the node. */
   #descend(header: number, hash: number): void {
     const words = this.#words;
     let parent = header + Big.index;
@@ -286,7 +289,7 @@ export class PeerIndex {
     words[leaf] = words[leaf]! + 1;
   }
 
-  /** Makes two of the leaf that was found, or where it is in one place only, more places for it. */
+  /** Splits the leaf that was found in two; if the leaf is in one place only, adds places first. */
   #split(header: number, hash: number): boolean {
     const words = this.#words;
     const leaf = this.#leaf;
@@ -328,7 +331,7 @@ export class PeerIndex {
     return true;
   }
 
-  /** Makes one of the leaf that was found and its neighbour, if they are small. */
+  /** Merges the leaf that was found with its neighbour, if both are small. */
   #merge(header: number, hash: number): void {
     const words = this.#words;
     const leaf = this.#leaf;
@@ -378,12 +381,12 @@ export function visitLeaves(
   leaves.forEach(visit);
 }
 
-/** Where in its leaf an entry belongs: 1 to 511, by the highest bits of its hash. */
+/** Returns the home of an entry in its leaf: 1 to 511, by the highest bits of the hash. */
 function homeOf(hash: number): number {
   return 1 + (((hash >>> (32 - leafBits)) * (leafWords - 1)) >>> leafBits);
 }
 
-/** The bits of a hash that are kept in an entry: those below. */
+/** Returns the bits of a hash that an entry keeps: the bits below those of the home. */
 function tagOf(hash: number): number {
   return (hash << leafBits) & ~positionMask;
 }

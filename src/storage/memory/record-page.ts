@@ -4,12 +4,12 @@ import type { PeerRecord, RecordPage, TorrentRecord } from "../records.ts";
 import type { SwarmPart } from "./family-swarms.ts";
 import { Meta, peerWords, ticksSince } from "./layout.ts";
 
-/** Words of a torrent in a page: infohash, then {@link TorrentRecord}'s counts. */
+/** Words of a torrent in a page: the infohash, then the counts of {@link TorrentRecord}. */
 const torrentLength = 11;
-/** Words before the peers of a part: infohash, family, peers, seeders among them. */
+/** Words before the peers of a part: infohash, family, number of peers, number of seeders. */
 const partHead = 8;
 
-/** Collects one page as words. The stripe of what is added is locked, so nothing here calls foreign code. */
+/** Collects one page as words. The stripe of the added data is locked, so this class calls no foreign code. */
 export class PageWriter {
   readonly #peerIds: boolean;
   #torrents = new Int32Array(1024 * torrentLength);
@@ -22,14 +22,14 @@ export class PageWriter {
     this.#peerIds = peerIds;
   }
 
-  /** Begins a new page; pages that have been returned keep their words. */
+  /** Begins a new page; returned pages keep their words. */
   begin(): void {
     this.#torrentsEnd = 0;
     this.#partsEnd = 0;
     this.peers = 0;
   }
 
-  /** @param counts  what {@link TorrentRecord} has, in its order */
+  /** @param counts  the counts of {@link TorrentRecord}, in its order */
   addTorrent(words: Int32Array, infoHashAt: number, counts: readonly number[]): void {
     const at = this.#torrentsEnd;
     this.#torrentsEnd += torrentLength;
@@ -40,8 +40,8 @@ export class PageWriter {
 
   /**
    * Adds peers of one swarm.
-   * @param size  peers at most
-   * @param copy  writes them as they lie in memory, and sets the part
+   * @param size  maximum number of peers
+   * @param copy  writes the peers in memory order, and sets the part
    */
   addPart(
     words: Int32Array,
@@ -65,7 +65,7 @@ export class PageWriter {
     this.peers += part.count;
   }
 
-  /** @param tick  the time now @param next  cursor of the next page, or undefined */
+  /** Ends the page. @param tick  the present time @param next  cursor of the next page, or undefined */
   finish(tick: number, tickSeconds: number, next: string | undefined): RecordPage {
     const torrents = this.#torrents.slice(0, this.#torrentsEnd);
     const parts = this.#parts.slice(0, this.#partsEnd);

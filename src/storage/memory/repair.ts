@@ -20,15 +20,16 @@ import { PeerIndex } from "./peer-index.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
 /**
- * Gives back the locks of a thread that has died, after mending what it may have left half done: a torrent on its
- * way to another bucket, a peer that is there twice because two were changing places, an index, the counts.
+ * Releases the locks of a thread that has died, after repairing the data that the thread may have left half done: a
+ * torrent on its way to another bucket, a peer that is there twice because two were changing places, an index, the
+ * counts.
  *
- * Two peers that were changing places may have become two that nobody knows, until they expire. A record or block
- * that was being taken or given back may be lost, and the totals of all stripes, which nobody sees, be off by one.
+ * Two peers that were changing places may end as two unknown peers, until they expire. A record or block that was being
+ * allocated or freed may be lost. The totals of all stripes may be off by one, which is invisible.
  *
- * Must be called after the thread is gone. Other threads may go on meanwhile, and others may be dead as well: it
- * waits for no lock.
- * @returns stripes that had to be mended
+ * Call this after the thread has ended. Other threads may continue, and others may be dead too, since the repair waits
+ * for no lock.
+ * @returns the number of repaired stripes
  */
 export function releaseLocks(memory: StoreMemory, owner: number): number {
   const control = new Int32Array(memory.control);
@@ -46,7 +47,7 @@ export function releaseLocks(memory: StoreMemory, owner: number): number {
   if (ownerOf(control, Control.allocatorLock) === owner) {
     for (const family of [4, 6] as const) blocksOf(memory, control, family).allocator.rebuild();
   }
-  // Whatever else was interrupted under these two leaves lists that are whole.
+  // Any other interrupted operation under these two locks leaves consistent lists.
   for (const at of [Control.allocatorLock, Control.growLock]) {
     if (ownerOf(control, at) === owner) unlock(control, at);
     wakeAll(control, at);
@@ -103,7 +104,7 @@ function count(stripes: Int32Array, at: number, blocks: PeerBlocks, record: numb
   stripes[at + Count.swarms]! += 1;
 }
 
-/** What a family's swarms are reached through. */
+/** The parts that a repair needs of a family's swarms. */
 interface Swarms {
   readonly peers: Int32Array;
   readonly stride: number;
@@ -129,7 +130,7 @@ function blocksOf(
   return { peers, stride, meta, allocator, index, blocks };
 }
 
-/** Writes a swarm's peers anew: each endpoint once, seeders first, with counts and index to match. */
+/** Rewrites a swarm's peers: each endpoint once, seeders first, with matching counts and index. */
 function mendSwarm({ peers, stride, meta, index, blocks }: Swarms, record: number): void {
   const total = Math.min(blocks.count(record, Counted.total), blocks.capacity(record));
   const seeders = blocks.count(record, Counted.seeders);

@@ -12,12 +12,12 @@ import {
 } from "./layout.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
-/** Snatches are counted modulo one more. */
+/** The largest number of snatches; counting wraps after it. */
 const mostSnatches = 0x7fffffff;
 
 /**
- * What a torrent has: its IPv4 swarm, whose record is part of it; its IPv6 swarm, whose record exists while it
- * has peers; and its snatches. The caller holds the lock of the torrent's stripe.
+ * The parts of a torrent: its IPv4 swarm, whose record is inside the torrent; its IPv6 swarm, whose record exists while
+ * the swarm has peers; and its snatches. The caller holds the lock of the torrent's stripe.
  */
 export class TorrentSwarms {
   readonly table: TorrentTable;
@@ -45,7 +45,7 @@ export class TorrentSwarms {
     this.swarms6 = new FamilySwarms(6, memory, this.table, records6, random, owner);
   }
 
-  /** Offset of a family's record of a torrent; 0 where it has no IPv6 swarm. */
+  /** Returns the offset of a family's record of a torrent; 0 if the torrent has no IPv6 swarm. */
   record(torrent: number, swarms: FamilySwarms): number {
     const at = torrent * torrentWords;
     if (swarms.family === 4) return at + Torrent.record4;
@@ -53,7 +53,7 @@ export class TorrentSwarms {
     return more > 0 ? more * record6Words : 0;
   }
 
-  /** Makes the record of an IPv6 swarm. @returns its offset, or 0 when there is no room */
+  /** Adds the record of an IPv6 swarm. @returns its offset, or 0 if there is no room */
   addRecord6(torrent: number): number {
     const id = this.#records6.allocate();
     if (id === 0) return 0;
@@ -71,7 +71,7 @@ export class TorrentSwarms {
     this.#setSnatches(torrent, (this.snatches(torrent) + 1) & mostSnatches);
   }
 
-  /** Takes another store's number of snatches where it is larger. */
+  /** Replaces the snatches by another store's number if that number is larger. */
   raiseSnatches(torrent: number, snatches: number): void {
     if (snatches > this.snatches(torrent)) this.#setSnatches(torrent, Math.min(snatches, mostSnatches));
   }
@@ -83,7 +83,7 @@ export class TorrentSwarms {
     else this.#torrents[at] = snatches | ~mostSnatches;
   }
 
-  /** After peers may have left: lets go of an empty IPv6 record, and notes since when a torrent is empty. */
+  /** Cleans up after peers may have left: frees an empty IPv6 record, and records when a torrent became empty. */
   settle(torrent: number, tick: number): void {
     const at = torrent * torrentWords;
     const id = this.#torrents[at + Torrent.more]!;
@@ -102,7 +102,7 @@ export class TorrentSwarms {
     );
   }
 
-  /** Whether a settled torrent is empty and has no snatches, or none that are worth another lifetime. */
+  /** Returns whether a settled torrent is empty and has no snatches, or has kept its snatches for a lifetime. */
   isExpendable(torrent: number, tick: number, lifetime: number): boolean {
     if (!this.isEmpty(torrent)) return false;
     if (this.snatches(torrent) === 0) return true;

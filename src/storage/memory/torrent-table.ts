@@ -13,18 +13,18 @@ import { lock, tryLock, unlock } from "./lock.ts";
 import { reverseBits } from "./reverse-bits.ts";
 
 /**
- * Finds torrents by their infohash: a chained hash table that grows by one bucket at a time (linear hashing),
- * so that no announce waits for a rehash and memory is touched only as it is needed.
+ * Finds torrents by infohash: a chained hash table that grows by one bucket at a time (linear hashing), so no announce
+ * waits for a rehash and memory is touched only as needed.
  *
- * There are always at least {@link stripeCount} buckets, so a bucket, and the one that is split off it, belong
- * to one stripe: the low bits of the hash. Whoever holds a stripe's lock may use its chains and torrents.
+ * There are always at least {@link stripeCount} buckets, so a bucket and the bucket split off it belong to one stripe:
+ * the low bits of the hash. The holder of a stripe's lock may use the stripe's chains and torrents.
  */
 export class TorrentTable {
   readonly torrents: Int32Array;
   readonly control: Int32Array;
   /** Locks and counts. */
   readonly stripes: Int32Array;
-  /** Word offset of the stripe whose lock this thread has, or has had last. */
+  /** Word offset of the stripe whose lock this thread holds or held last. */
   held = 0;
   readonly #heads: Int32Array;
   readonly #allocator: RecordAllocator;
@@ -56,7 +56,7 @@ export class TorrentTable {
     return hashWords(words, from, 5, 0, this.control, Control.keys);
   }
 
-  /** Takes the lock of the stripe that a hash (or a bucket) belongs to. */
+  /** Takes the lock of the stripe of a hash (or a bucket). */
   lock(hash: number): void {
     const at = (hash & (stripeCount - 1)) * stripeStride;
     lock(this.stripes, at + Stripe.lock, this.#owner);
@@ -67,12 +67,12 @@ export class TorrentTable {
     unlock(this.stripes, (hash & (stripeCount - 1)) * stripeStride + Stripe.lock);
   }
 
-  /** The first torrent of a bucket, or 0. */
+  /** Returns the first torrent of a bucket, or 0. */
   first(bucket: number): number {
     return this.#heads[bucket]!;
   }
 
-  /** The torrent after another in its chain, or 0. */
+  /** Returns the next torrent in a chain, or 0. */
   next(id: number): number {
     return this.torrents[id * torrentWords + Torrent.next]!;
   }
@@ -97,7 +97,7 @@ export class TorrentTable {
     return 0;
   }
 
-  /** Adds a torrent without peers. @returns its number, or 0 when there is no room. The stripe is locked. */
+  /** Adds a torrent without peers. @returns its number, or 0 if there is no room. The stripe is locked. */
   add(words: Int32Array, hash: number): number {
     const id = this.#allocator.allocate();
     if (id === 0) return 0;
@@ -110,7 +110,7 @@ export class TorrentTable {
     return id;
   }
 
-  /** Takes a torrent out of its chain. The stripe is locked. */
+  /** Removes a torrent from its chain. The stripe is locked. */
   remove(id: number, hash: number): void {
     const torrents = this.torrents;
     const bucket = this.#bucket(hash);
@@ -128,7 +128,7 @@ export class TorrentTable {
     this.#allocator.free(id);
   }
 
-  /** How many low bits all hashes have in common that belong to the bucket of a hash. Its stripe is locked. */
+  /** Returns how many low bits all hashes of a bucket have in common. The stripe of the bucket is locked. */
   sharedBits(hash: number): number {
     const { bucketCount } = this;
     const level = 31 - Math.clz32(bucketCount);
@@ -137,8 +137,8 @@ export class TorrentTable {
   }
 
   /**
-   * Lists the torrents of the bucket of a hash in the order of {@link compare}. A bucket is a range of reversed hashes, and
-   * splitting it makes two ranges of it, so a walk over the ranges meets each torrent once. The stripe is locked.
+   * Lists the torrents of the bucket of a hash in the order of {@link compare}. A bucket is a range of reversed hashes,
+   * and splitting a bucket makes two ranges, so a walk over the ranges meets each torrent once. The stripe is locked.
    */
   listBucket(hash: number): number[] {
     const ids: number[] = [];
@@ -149,7 +149,7 @@ export class TorrentTable {
   }
 
   /**
-   * Compares a torrent with the infohash in `words[from..from+5)`: by the reversed bits of their hashes, then by the words.
+   * Compares a torrent with the infohash in `words[from..from+5)`: by the reversed bits of their hashes, then by words.
    * @param at  offset of the torrent
    * @returns less than 0, 0, or more than 0
    */
@@ -173,7 +173,7 @@ export class TorrentTable {
       const half = 1 << (31 - Math.clz32(buckets));
       const bucket = buckets - half;
       this.lock(bucket);
-      // One torrent after the other, so that none is lost with the thread: repair.ts moves the rest.
+      // Moves one torrent at a time, so that no torrent is lost with the thread; repair.ts moves the rest.
       Atomics.store(control, Control.buckets, buckets + 1);
       let before = 0;
       let id = this.#heads[bucket]!;
@@ -195,7 +195,7 @@ export class TorrentTable {
     unlock(control, Control.growLock);
   }
 
-  /** Visits the torrents of a locked stripe, and puts each into the bucket where it belongs. */
+  /** Visits the torrents of a locked stripe, and moves each into its proper bucket. */
   rechain(stripe: number, visit: (id: number) => void): void {
     const ids = new Set<number>();
     for (let bucket = stripe; bucket < this.bucketCount; bucket += stripeCount) {
@@ -217,7 +217,7 @@ export class TorrentTable {
     Atomics.add(this.control, Control.torrents, torrents);
   }
 
-  /** The bucket of a hash, while some buckets of the current level have been split and others not. */
+  /** Returns the bucket of a hash, while only some buckets of the current level have been split. */
   #bucket(hash: number): number {
     const buckets = this.control[Control.buckets]!;
     const half = 1 << (31 - Math.clz32(buckets));
