@@ -60,7 +60,7 @@ function checkIntervals(config: Config, document: Record<string, Plain>, report:
     report.error(["min_announce_interval"], "must not be longer than announce_interval");
   }
   const path = ["storage", "config", "peer_lifetime"];
-  if (!report.sound(["announce_interval"], path, ["prehooks"])) return;
+  if (config.storage.module !== undefined || !report.sound(["announce_interval"], path, ["prehooks"])) return;
   let longest = announceInterval;
   let reason = "announce_interval";
   for (const { name, change } of intervalChanges(config)) {

@@ -32,7 +32,9 @@ export interface Config {
 export interface StorageConfig {
   /** `module` for one of somebody's own. */
   name: string;
-  config: unknown;
+  /** URL of that module. */
+  module?: string | undefined;
+  config?: unknown;
 }
 
 /** Which hook, with its options. */

@@ -1,9 +1,8 @@
 import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { checkOptions } from "../middleware/define-hook.ts";
 import { type AnyBlock, Block } from "../options/index.ts";
-import { issuePath } from "../options/schema.ts";
+import { checkOptions, issuePath } from "../options/schema.ts";
 import type { Config } from "./config.ts";
 import { checkNeeds } from "./definition-checks.ts";
 import type { Diagnostics, Path } from "./diagnostics.ts";
@@ -57,7 +56,7 @@ export async function checkModules(
       const given = find(root, [...path, optionsKey]);
       const result = own
         ? own.validate(given && toPlain(given), "yaml")
-        : await checkOptions(definition, use[optionsKey]);
+        : await checkOptions(definition, use[optionsKey], optionsKey === "config" ? "store" : "hook");
       if (result.issues === undefined) {
         if (own) {
           use[optionsKey] = result.value;

@@ -74,6 +74,7 @@ function withValue<T>(block: T, [step, ...below]: Path, value: unknown): T {
   if (step === undefined) return value as T;
   const copy = (Array.isArray(block) ? [...block] : { ...block }) as Record<string, unknown>;
   copy[step] = withValue(copy[step], below, value);
+  if (copy[step] === undefined) delete copy[step];
   return copy as T;
 }
 

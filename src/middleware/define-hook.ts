@@ -3,7 +3,7 @@ import type { Clock, Random } from "../lib/clock.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { issuePath, type OptionsResult, type OptionsSchema } from "../options/schema.ts";
+import { checkOptions, describeIssue, type OptionsSchema } from "../options/schema.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import type { Hook } from "./hook.ts";
 import type { SharedState } from "./shared-state.ts";
@@ -77,11 +77,9 @@ export async function createDefinedHook<Options>(
   options: unknown,
   deps: HookDeps,
 ): Promise<Hook> {
-  const result = await checkOptions(definition, options);
+  const result = await checkOptions(definition, options, "hook");
   if (result.issues !== undefined) {
-    const issue = result.issues[0]!;
-    const path = issuePath(issue).map((step) => `.${step}`);
-    throw new Error(`${definition.name}: options${path.join("")}: ${issue.message}`);
+    throw new Error(describeIssue(definition.name, "options", result.issues[0]!));
   }
   try {
     const created = definition.create(result.value, deps);
@@ -119,14 +117,4 @@ async function withLimit<T>(method: string, work: T | Promise<T>): Promise<T> {
 /** An error that says which hook it comes from. */
 export function named(hook: string, error: unknown): Error {
   return new Error(`${hook}: ${error instanceof Error ? error.message : error}`, { cause: error });
-}
-
-/** Checks the options of a definition; without a schema there must be none. */
-export async function checkOptions<Options>(
-  { name, options: schema }: Pick<HookDefinition<Options>, "name" | "options">,
-  options: unknown,
-): Promise<OptionsResult<Options>> {
-  if (schema !== undefined) return schema["~standard"].validate(options ?? {});
-  if (options === undefined) return { value: undefined as Options };
-  return { issues: [{ message: `the hook ${JSON.stringify(name)} takes no options` }] };
 }

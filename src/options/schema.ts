@@ -29,3 +29,29 @@ export function issuePath({ path = [] }: OptionsIssue): (string | number)[] {
     return typeof key === "number" ? key : String(key);
   });
 }
+
+/** What is needed of a definition to check its options. */
+interface Described<Options> {
+  readonly name: string;
+  readonly options?: OptionsSchema<Options>;
+}
+
+/**
+ * Checks the options of a definition; without a schema there must be none.
+ * @param what  `hook`, for messages
+ */
+export async function checkOptions<Options>(
+  { name, options: schema }: Described<Options>,
+  options: unknown,
+  what: string,
+): Promise<OptionsResult<Options>> {
+  if (schema !== undefined) return schema["~standard"].validate(options ?? {});
+  if (options === undefined) return { value: undefined as Options };
+  return { issues: [{ message: `the ${what} ${JSON.stringify(name)} takes no options` }] };
+}
+
+/** Says what is wrong with the options of a definition: `passkey check: options.rate: expected a number`. */
+export function describeIssue(definition: string, optionsKey: string, issue: OptionsIssue): string {
+  const path = [optionsKey, ...issuePath(issue)].join(".");
+  return `${definition}: ${path}: ${issue.message}`;
+}

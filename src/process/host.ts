@@ -6,6 +6,7 @@ import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { ComponentState } from "../observability/metrics-server.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { composeSettings, stopUnused } from "../tracker/compose.ts";
+import { readStoreOptions } from "../tracker/create-store.ts";
 import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
 
@@ -114,7 +115,7 @@ export class LocalHost implements Host {
     const tracker = this.#tracker;
     if (!tracker) throw new Error("the tracker is not running");
     await this.#parts.hub.reload(async () => {
-      const takeOptions = this.#parts.store.prepare?.(config.storage.config);
+      const takeOptions = this.#parts.store.prepare?.(await readStoreOptions(config.storage));
       await tracker.reload(await this.#compose(config), takeOptions);
     });
     this.config = config;

@@ -8,6 +8,7 @@ import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
+import { findDefinition } from "./find-definition.ts";
 import { createSharedState, type ShareHub, type ThreadParts } from "./share-hub.ts";
 import type { TrackerSettings } from "./tracker.ts";
 
@@ -71,14 +72,10 @@ export async function stopUnused(hooks: readonly Hook[]): Promise<void> {
 const unusedStopMs = 5000;
 
 async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {
-  if (hook.module === undefined) {
-    const hooks: readonly HookDefinition[] = Object.values(await import("../hooks/index.ts"));
-    const definition = hooks.find(({ name }) => name === hook.name)!;
-    return createDefinedHook(definition, hook.options, hookDeps(hook.name, parts, used));
-  }
-  const { importDefinition } = await import("../config/import-definition.ts");
-  const definition = (await importDefinition(hook.module, "defineHook")) as HookDefinition;
-  return createHookWithDeadline(definition, hook.options, hook, parts, used);
+  const builtIn = (): Promise<Record<string, HookDefinition>> => import("../hooks/index.ts");
+  const definition = await findDefinition(hook, builtIn, "defineHook");
+  if (hook.module !== undefined) return createHookWithDeadline(definition, hook.options, hook, parts, used);
+  return createDefinedHook(definition, hook.options, hookDeps(hook.name, parts, used));
 }
 
 /** Makes a hook of a definition, within bounds. @param options  as they were written */

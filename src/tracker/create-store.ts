@@ -1,18 +1,29 @@
 import type { StorageConfig } from "../config/config.ts";
 import { registerStorageMetrics } from "../observability/storage-metrics.ts";
+import { checkOptions, describeIssue } from "../options/schema.ts";
 import type { SharedStore, StoreDefinition, StoreDeps } from "../storage/define-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
+import { findDefinition } from "./find-definition.ts";
 
-/** Finds the definition of the store that a configuration names. */
-async function findStore(storage: StorageConfig): Promise<StoreDefinition> {
-  const stores: Record<string, StoreDefinition> = await import("../storage/index.ts");
-  return Object.values(stores).find(({ name }) => name === storage.name)!;
+/** Finds the definition of the store that a configuration names, and reads its options. */
+async function findStore(storage: StorageConfig): Promise<{ definition: StoreDefinition; options: unknown }> {
+  const builtIn = (): Promise<Record<string, StoreDefinition>> => import("../storage/index.ts");
+  const definition = await findDefinition(storage, builtIn, "defineStore");
+  const result = await checkOptions(definition, storage.config, "store");
+  if (result.issues !== undefined)
+    throw new Error(describeIssue(definition.name, "config", result.issues[0]!));
+  return { definition, options: result.value };
+}
+
+/** Reads the options of the store that a configuration names. @throws Error that says what is wrong with them */
+export async function readStoreOptions(storage: StorageConfig): Promise<unknown> {
+  return (await findStore(storage)).options;
 }
 
 /** Makes the store that a configuration names, with its metrics. What it needs is loaded only then. */
 export async function createStore(storage: StorageConfig, deps: StoreDeps): Promise<PeerStore> {
-  const definition = await findStore(storage);
-  const store = await definition.create(storage.config, deps);
+  const { definition, options } = await findStore(storage);
+  const store = await definition.create(options, deps);
   if (deps.isFirst && deps.memory === undefined) registerStorageMetrics(deps.metrics, store);
   return store;
 }
@@ -22,7 +33,8 @@ export async function createSharedStore(
   storage: StorageConfig,
   deps: StoreDeps,
 ): Promise<SharedStore | undefined> {
-  const shared = await (await findStore(storage)).share?.(storage.config, deps);
+  const { definition, options } = await findStore(storage);
+  const shared = await definition.share?.(options, deps);
   if (shared) registerStorageMetrics(deps.metrics, shared.store);
   return shared;
 }

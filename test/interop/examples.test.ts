@@ -116,6 +116,13 @@ describe("the examples, copied out", () => {
       }
     });
 
+    test(`own-store keeps the peers of both protocols with ${workers} ${workers === 1 ? "worker" : "workers, each its own"}`, async (t) => {
+      const tracker = await serve(t, "own-store", workers);
+      await announceTo(tracker, "udp", 6882);
+      const { incomplete, peers } = await announceTo(tracker, "http", 6881);
+      if (workers === 1) assert.deepEqual([incomplete, peers.length], [2, 1]);
+    });
+
     test(`ask-a-service does its work with ${workers} workers`, async (t) => {
       const service = createServer(({ url }, response) =>
         response.writeHead(url === `/torrents/${"aa".repeat(20)}` ? 200 : 404).end(),

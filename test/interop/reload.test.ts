@@ -125,6 +125,12 @@ test("peers live as long as the new lifetime says", async (t) => {
   }
 });
 
+test("the time for a stop changes", async (t) => {
+  const daemon = await Daemon.start(t);
+  await daemon.reload({ shutdown_timeout: "3s" });
+  assert.partialDeepStrictEqual(await daemon.signal("SIGTERM", "stopping"), { deadline: 3 });
+});
+
 test("a broken file changes nothing and says where and why", async (t) => {
   const daemon = await Daemon.start(t, { announce_interval: "20m" });
   await announceFrom(daemon, 12001);

@@ -86,6 +86,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "lib/",
     "ip/",
     "bittorrent/",
+    "options/",
     "net/",
     "storage/",
     "middleware/",

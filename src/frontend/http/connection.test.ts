@@ -440,6 +440,20 @@ test("a path that is no route is not found, and the connection goes on", async (
   assert.equal(metricOf(server, "chihaya_http_rejected_total", "not_found"), 1);
 });
 
+test("a reload changes how long a client may take to receive a response", async (t) => {
+  const { open, clock, frontend } = await start(t, { writeTimeout: 7 });
+  const stuck = open();
+  stuck.connection.stuck = true;
+  stuck.send(scrape());
+  frontend.prepare({ ...httpOptions, writeTimeout: 20 })();
+  clock.seconds += 19;
+  frontend.sweep();
+  assert.equal(stuck.connection.state, "open");
+  clock.seconds += 2;
+  frontend.sweep();
+  assert.equal(stuck.connection.state, "reset");
+});
+
 test("timeouts: a silent, a slow, an idle client, and one that takes nothing", async (t) => {
   const server = await start(t, { readTimeout: 5, writeTimeout: 7, idleTimeout: 30 });
   const { open, clock, frontend } = server;

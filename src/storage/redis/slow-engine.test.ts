@@ -283,6 +283,36 @@ test("a reload changes how long peers stay in local memory", async (t) => {
   store.stop();
 });
 
+test("a reload changes how long Redis may take to respond", async (t) => {
+  const bench = new Bench(t);
+  const { store, tester } = bench;
+  await store.start();
+  store.prepare({ ...bench.config, readTimeout: 0.1 })();
+  bench.answer = () => never;
+  const refused = assert.rejects(tester.announce(torrent, testPeer(4, 1)), storageUnavailable);
+  await bench.wait(0);
+  await bench.wait(100);
+  await refused;
+  store.stop();
+});
+
+test("a reload changes how far the clocks may differ", async (t) => {
+  const bench = new Bench(t, { maxClockSkew: 600 });
+  const { store, tester, commands } = bench;
+  await store.start();
+  const allowed = () => commands.findLast((command) => command.startsWith("EVALSHA"))!;
+  tester.advance(1);
+  await tester.announce(torrent, testPeer(4, 1));
+  const before = allowed();
+  tester.advance(1);
+  store.prepare({ ...bench.config, maxClockSkew: 700 })();
+  await tester.announce(torrent, testPeer(4, 1));
+  const big = (seconds: number) => String.fromCharCode(seconds >>> 8, seconds & 0xff);
+  assert.deepEqual([before.includes(big(600)), before.includes(big(700))], [true, false]);
+  assert.deepEqual([allowed().includes(big(600)), allowed().includes(big(700))], [false, true]);
+  store.stop();
+});
+
 test("a torrent is removed after what was announced before, however much is under way", async (t) => {
   const bench = new Bench(t);
   const { store, tester, commands } = bench;

@@ -1,0 +1,455 @@
+/**
+ * Every key of the configuration, outside of the hooks, is either marked as one that needs a restart, and then a reload
+ * names it, or a reload changes what the tracker does to what it would do if it had been started so.
+ */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { loadConfig } from "../../src/config/load.ts";
+import { type AnyValue, leaves, outline } from "../../src/config/outline.ts";
+import { settle } from "../../src/config/settle.ts";
+import type { UseValue } from "../../src/config/uses.ts";
+import * as builtInHooks from "../../src/hooks/index.ts";
+import { Address } from "../../src/ip/address.ts";
+import { createRandom } from "../../src/lib/clock.ts";
+import { portableNetwork } from "../../src/net/network.ts";
+import { silentLogger } from "../../src/observability/logger.ts";
+import { Metrics } from "../../src/observability/metrics.ts";
+import { renderPrometheus } from "../../src/observability/prometheus.ts";
+import type { AnyBlock } from "../../src/options/index.ts";
+import { LocalHost } from "../../src/process/host.ts";
+import { createAnnounceRequest, createScrapeRequest } from "../../src/protocol/udp/client.ts";
+import type { PeerStore } from "../../src/storage/peer-store.ts";
+import { createStore } from "../../src/tracker/create-store.ts";
+import { LocalHub } from "../../src/tracker/share-hub.ts";
+import { certificates } from "../fixtures/certificates.ts";
+import { announceQuery, RawClient } from "../fixtures/http-server.ts";
+import { temporaryDirectory } from "../support/daemon.ts";
+import { createIssuerKey } from "../support/jwt-issuer.ts";
+import { UdpClient } from "../support/udp.ts";
+
+/** Values by their keys: `http.max_numwant`. */
+type Values = Readonly<Record<string, string>>;
+
+const issuer = await createIssuerKey("1");
+
+/** What every tracker here is started with. */
+const common: Values = {
+  "http.addr": "127.0.0.1:0,[::1]:0",
+  "udp.addr": "127.0.0.1:0",
+  "udp.private_key": "0123456789abcdef",
+  "storage.config.max_peers": "1000",
+};
+
+function load(values: Values, file?: string) {
+  const set = Object.entries({ ...common, ...values }).map(([key, value]) => `${key}=${value}`);
+  const loaded = loadConfig({ env: {}, set, file });
+  assert.deepEqual(loaded.ok ? [] : loaded.errors, []);
+  assert.ok(loaded.ok);
+  return loaded;
+}
+
+const infoHash = Buffer.alloc(20, "a");
+const query = (changes: Record<string, string | null> = {}) =>
+  announceQuery({ info_hash: "a".repeat(20), ...changes });
+
+/** A tracker in this process, whose clock is the test's. */
+class Running {
+  readonly t: TestContext;
+  readonly clock = { seconds: 100_000, unixSeconds: 1_700_000_000 };
+  readonly #metrics = new Metrics();
+  #store!: PeerStore;
+  #host!: LocalHost;
+
+  private constructor(t: TestContext) {
+    this.t = t;
+  }
+
+  /** @param file  a configuration with hooks */
+  static async start(t: TestContext, values: Values, file?: string): Promise<Running> {
+    const running = new Running(t);
+    const { clock } = running;
+    const metrics = running.#metrics;
+    const random = createRandom(1);
+    const own = { clock, random, metrics, logger: silentLogger, isFirst: true, owner: 1 };
+    const { config } = load(values, file);
+    running.#store = await createStore(config.storage, own);
+    const hub = new LocalHub({ clock, random });
+    running.#host = new LocalHost({ ...own, config, hub, store: running.#store }, portableNetwork);
+    await running.#host.start();
+    t.after(() => running.#host.stop(0));
+    return running;
+  }
+
+  async reload(values: Values, file?: string): Promise<void> {
+    const next = load(values, file);
+    const { config, needsRestart } = settle(this.#host.config, next.config, next.restartMarks);
+    assert.deepEqual(needsRestart, []);
+    await this.#host.reload(config);
+  }
+
+  port(scheme: string, host = "127.0.0.1"): number {
+    const url = this.#host.urls().find((one) => one.startsWith(`${scheme}://${host}`));
+    return Number(new URL(url!).port);
+  }
+
+  http(host?: string): RawClient {
+    const port = this.port("http", host?.includes(":") ? `[${host}]` : host);
+    return new RawClient(this.t, port, host);
+  }
+
+  async get(target: string, headers?: string, host?: string): Promise<string> {
+    const { status, body } = await this.http(host).get(target, headers);
+    return `${status} ${body}`;
+  }
+
+  /** What a second client gets after a first one has announced. */
+  async listed(first: Record<string, string> = {}, headers?: string, host?: string): Promise<string> {
+    await this.get(`/announce?${query({ port: "1", ...first })}`, headers, host);
+    return this.get(`/announce?${query({ port: "2" })}`, undefined, host);
+  }
+
+  async udp(): Promise<{ client: UdpClient; connectionId: bigint }> {
+    const client = await UdpClient.open(4, this.port("udp"));
+    this.t.after(() => client.close());
+    return { client, connectionId: await client.connect() };
+  }
+
+  async announceUdp(changes: Partial<Parameters<typeof createAnnounceRequest>[0]> = {}): Promise<string> {
+    const { client, connectionId } = await this.udp();
+    const peerId = Buffer.alloc(20, "b");
+    const packet = { connectionId, transactionId: 1, infoHash, peerId, left: 1n, port: 9, ...changes };
+    return Buffer.from(await client.exchange(createAnnounceRequest(packet))).toString("latin1");
+  }
+
+  /** A sum that a histogram shows. */
+  async sum(name: string): Promise<number> {
+    const text = renderPrometheus(await this.#metrics.scrape());
+    return [...text.matchAll(new RegExp(`^${name}_sum\\S* (\\S+)$`, "gm"))].reduce(
+      (n, [, x]) => n + Number(x),
+      0,
+    );
+  }
+
+  /** Whether a connection answers after so many seconds. */
+  async survives(client: RawClient, seconds: number): Promise<boolean> {
+    await this.get("/"); // whoever connected before has been accepted
+    this.clock.seconds += seconds;
+    this.t.mock.timers.tick(1000);
+    return this.answers(client);
+  }
+
+  async answers(client: RawClient): Promise<boolean> {
+    const { status } = await client.get(`/announce?${query()}`).catch(() => ({ status: 0 }));
+    return status === 200;
+  }
+
+  async count(): Promise<number> {
+    const { leechers } = await this.#store.statistics();
+    return leechers;
+  }
+
+  expire(): number | Promise<number> {
+    return this.#store.expire();
+  }
+}
+
+/** How a key is changed, and what shows it. */
+interface Case {
+  /** What the tracker is started with besides. */
+  with?: Values;
+  /** What the configuration has besides, as YAML; it is given a directory for files. */
+  file?: (directory: string) => string;
+  /** The new value; or those of several keys that only change together. */
+  to: string | Values;
+  /** Tells the tracker with the old value from the one with the new. */
+  probe: (running: Running) => Promise<unknown>;
+}
+
+const announced: Case["probe"] = (running) => running.get(`/announce?${query()}`);
+const scraped: Case["probe"] = (running) =>
+  running.get(`/scrape?info_hash=${"a".repeat(20)}&info_hash=${"b".repeat(20)}`);
+const crowd: Case["probe"] = async (running) => {
+  for (const port of ["1", "2", "3"]) await running.get(`/announce?${query({ port })}`);
+  return [
+    (await running.get(`/announce?${query({ port: "4", numwant: "3" })}`)).length,
+    (await running.get(`/announce?${query({ port: "4" })}`)).length,
+  ];
+};
+const crowdUdp: Case["probe"] = async (running) => {
+  for (const port of [1, 2, 3]) await running.announceUdp({ port });
+  return [
+    (await running.announceUdp({ port: 4, numWant: 3 })).length,
+    (await running.announceUdp({ port: 4 })).length,
+  ];
+};
+const spoofed: Case["probe"] = (running) => running.listed({ ip: "192.0.2.9" });
+const spoofedUdp: Case["probe"] = async (running) => {
+  await running.announceUdp({ port: 1, address: Address.parse("192.0.2.9") });
+  return running.announceUdp({ port: 2 });
+};
+const forwarded: Case["probe"] = (running) => running.listed({}, "X-Real-Ip: 192.0.2.9\r\n");
+const timed = (protocol: string): Case["probe"] => {
+  return async (running) => {
+    await (protocol === "http" ? announced(running) : running.announceUdp());
+    return (await running.sum(`chihaya_${protocol}_response_duration_milliseconds`)) > 0;
+  };
+};
+const lives = (seconds: number): Case["probe"] => {
+  return async (running) => {
+    await announced(running);
+    running.clock.seconds += seconds;
+    await running.expire();
+    return running.count();
+  };
+};
+
+const cases: Readonly<Record<string, Case>> = {
+  announce_interval: { to: "40m", probe: announced },
+  min_announce_interval: { to: "1m", probe: announced },
+  "external_ip.ipv4": { to: "203.0.113.1", probe: (running) => running.listed() },
+  "external_ip.ipv6": { to: "2001:db8::1", probe: (running) => running.listed({}, undefined, "::1") },
+  "external_ip.networks": {
+    with: { "external_ip.ipv4": "203.0.113.1" },
+    to: "10.0.0.0/8",
+    probe: (running) => running.listed(),
+  },
+  "http.read_timeout": { to: "1h", probe: (running) => running.survives(running.http(), 20) },
+  "http.idle_timeout": {
+    to: "1h",
+    async probe(running) {
+      const client = running.http();
+      await running.answers(client);
+      return running.survives(client, 100);
+    },
+  },
+  "http.enable_keepalive": {
+    to: "false",
+    probe: async (running) => (await running.http().get(`/announce?${query()}`)).head,
+  },
+  "http.enable_request_timing": { to: "true", probe: timed("http") },
+  "http.announce_routes": { to: "/x", probe: (running) => running.get(`/x?${query()}`) },
+  "http.scrape_routes": { to: "/x", probe: (running) => running.get(`/x?info_hash=${"a".repeat(20)}`) },
+  "http.allow_ip_spoofing": { to: "true", probe: spoofed },
+  "http.ip_spoofing_from": {
+    with: { "http.allow_ip_spoofing": "true" },
+    to: "10.0.0.0/8",
+    probe: spoofed,
+  },
+  "http.real_ip_header": {
+    with: { "http.trusted_proxies": "127.0.0.1" },
+    to: "x-real-ip",
+    probe: forwarded,
+  },
+  "http.trusted_proxies": { with: { "http.real_ip_header": "x-real-ip" }, to: "127.0.0.1", probe: forwarded },
+  "http.proxy_protocol": {
+    with: { "http.trusted_proxies": "127.0.0.1" },
+    to: "true",
+    async probe(running) {
+      const client = running.http();
+      client.send("PROXY TCP4 192.0.2.9 192.0.2.1 1 2\r\n");
+      return running.answers(client);
+    },
+  },
+  "http.max_numwant": { to: "1", probe: crowd },
+  "http.default_numwant": { to: "1", probe: crowd },
+  "http.max_scrape_infohashes": { to: "1", probe: scraped },
+  "http.max_connections": {
+    to: "1",
+    async probe(running) {
+      const first = running.http();
+      await running.answers(first);
+      await running.answers(running.http());
+      return running.answers(first);
+    },
+  },
+  "http.max_header_bytes": {
+    to: "512",
+    probe: async (running) =>
+      (await running.http().get(`/announce?${query()}`, `X: ${"x".repeat(600)}\r\n`)).status,
+  },
+  "udp.max_clock_skew": {
+    to: "1m",
+    async probe(running) {
+      running.clock.unixSeconds = 1_700_000_000; // a slot of connection ids begins
+      const { connectionId } = await running.udp();
+      running.clock.unixSeconds -= 32;
+      return (await running.announceUdp({ connectionId })).includes("bad connection");
+    },
+  },
+  "udp.enable_request_timing": { to: "true", probe: timed("udp") },
+  "udp.allow_ip_spoofing": { to: "true", probe: spoofedUdp },
+  "udp.ip_spoofing_from": {
+    with: { "udp.allow_ip_spoofing": "true" },
+    to: "10.0.0.0/8",
+    probe: spoofedUdp,
+  },
+  "udp.max_connection_id_errors": {
+    to: "0",
+    async probe(running) {
+      const { client } = await running.udp();
+      const bad = { connectionId: 1n, transactionId: 1, infoHash, peerId: infoHash, left: 1n, port: 9 };
+      client.send(createAnnounceRequest(bad));
+      const first = await client.exchange(
+        createScrapeRequest(await client.connect().catch(() => 1n), 2, [infoHash]),
+      );
+      return first.length;
+    },
+  },
+  "udp.announce_routes": {
+    file(directory) {
+      const keys = join(directory, "keys.json");
+      writeFileSync(keys, JSON.stringify({ keys: [issuer.jwk] }));
+      const options = { issuer: "i", audience: "a", jwk_set_file: keys };
+      return JSON.stringify({ chihaya: { prehooks: [{ name: "jwt", options }], udp: {}, http: {} } });
+    },
+    to: "/:jwt/announce",
+    probe: (running) => running.announceUdp({ urlData: "/token/announce" }), // missing, or invalid
+  },
+  "udp.max_numwant": { to: "1", probe: crowdUdp },
+  "udp.default_numwant": { to: "1", probe: crowdUdp },
+  "udp.max_scrape_infohashes": {
+    to: "1",
+    async probe(running) {
+      const { client, connectionId } = await running.udp();
+      return (await client.exchange(createScrapeRequest(connectionId, 1, [infoHash, infoHash]))).length;
+    },
+  },
+  "storage.config.peer_lifetime": { to: "2h", probe: lives(3600) },
+  "storage.config.gc_interval": {
+    to: "10s",
+    async probe(running) {
+      await announced(running);
+      running.clock.seconds += 3600;
+      for (let n = 0; n < 20; n++) running.t.mock.timers.tick(1000);
+      return running.count();
+    },
+  },
+};
+
+/** Keys whose effect after a reload is shown by a test of its own: its file, and its name. */
+const elsewhere: Readonly<Record<string, readonly [file: string, name: string]>> = {
+  shutdown_timeout: ["test/interop/reload.test.ts", "the time for a stop changes"],
+  "http.tls_cert_path": ["test/interop/reload.test.ts", "a new certificate serves new connections"],
+  "http.tls_key_path": ["test/interop/reload.test.ts", "a new certificate serves new connections"],
+  "http.write_timeout": [
+    "src/frontend/http/connection.test.ts",
+    "a reload changes how long a client may take",
+  ],
+  "redis: redis_read_timeout": [
+    "src/storage/redis/slow-engine.test.ts",
+    "a reload changes how long Redis may take",
+  ],
+  "redis: max_clock_skew": [
+    "src/storage/redis/slow-engine.test.ts",
+    "a reload changes how far the clocks may differ",
+  ],
+  "redis: gc_interval": ["src/storage/redis/slow-engine.test.ts", "a reload changes how long peers stay"],
+  "redis: peer_lifetime": ["src/storage/redis/slow-engine.test.ts", "a reload changes how long peers stay"],
+};
+
+/** Every key outside of the hooks; those of a store that is not the default come with its name. */
+function allKeys(): [key: string, value: AnyValue][] {
+  const storage = outline.fields.get("storage") as UseValue<unknown>;
+  const ofStores = [...storage.variants].flatMap(([store, variant]) =>
+    [...(variant.fields.get("config") as AnyBlock).fields].map(([key, value]): [string, AnyValue] => [
+      store === "memory" ? `storage.config.${key}` : `${store}: ${key}`,
+      value,
+    ]),
+  );
+  const others = leaves.filter(({ path }) => path[0] !== "storage" || path[1] === "name");
+  return [...others.map(({ path, value }): [string, AnyValue] => [path.join("."), value]), ...ofStores];
+}
+
+const keys = allKeys().filter(([, { isObsolete }]) => !isObsolete);
+
+/** Other values for the keys that need a restart, where their kind alone does not say one. */
+const others: Readonly<Record<string, string>> = {
+  metrics_addr: "127.0.0.1:1",
+  profiling_hosts: "tracker.internal",
+  "http.addr": "127.0.0.1:1",
+  "http.https_addr": "127.0.0.1:2",
+  "udp.addr": "127.0.0.1:1",
+  "udp.private_key": "another private key",
+  "redis: redis_broker": "redis://127.0.0.1:1",
+  "redis: redis_topology": "sentinel",
+  "redis: redis_sentinel_master": "another",
+  "redis: key_prefix": "another:",
+};
+
+/** Some other value than the default. */
+function otherValue(key: string, { facts, byDefault }: AnyValue): string {
+  const { type, anyOf, minimum, enum: words } = facts.json as Record<string, never>;
+  if (others[key] !== undefined) return others[key];
+  if (type === "boolean") return `${`${byDefault}` !== "true"}`;
+  if (type === "integer") return `${minimum === byDefault ? Number(minimum) + 1 : minimum}`;
+  if (words !== undefined) return (words as string[]).find((word) => word !== byDefault)!;
+  return key === "workers" ? "2" : anyOf === undefined || key === "redis: sample_cache" ? "7s" : "";
+}
+
+describe("a reload", () => {
+  test("has each key either named or shown to have its effect, and none both", () => {
+    const shown = [...Object.keys(cases), ...Object.keys(elsewhere)];
+    const unmarked = keys.filter(([, { facts }]) => !facts.restart).map(([key]) => key);
+    assert.deepEqual(shown.sort(), unmarked.sort());
+  });
+
+  for (const [key, [file, name]] of Object.entries(elsewhere)) {
+    test(`${key} is shown by a test of ${file}`, () => {
+      assert.ok(readFileSync(file, "utf8").includes(`test("${name}`), name);
+    });
+  }
+
+  for (const [key, value] of keys.filter(([, { facts, hasOutput }]) => facts.restart && hasOutput)) {
+    test(`${key} needs a restart, and is named`, (t) => {
+      const [store, path] = key.startsWith("redis: ")
+        ? [{ "storage.name": "redis" }, `storage.config.${key.slice(7)}`]
+        : [{}, key];
+      const directory = temporaryDirectory(t);
+      const paths = { tls_cert_path: join(directory, "cert.pem"), tls_key_path: join(directory, "key.pem") };
+      writeFileSync(paths.tls_cert_path, certificates[0].cert);
+      writeFileSync(paths.tls_key_path, certificates[0].key);
+      const tls = { "http.tls_cert_path": paths.tls_cert_path, "http.tls_key_path": paths.tls_key_path };
+      const { "storage.config.max_peers": _, ...rest } = common;
+      const start: Values = { ...rest, ...tls, "http.https_addr": "127.0.0.1:9", ...store };
+      const all = (values: Values) => {
+        const set = Object.entries(values).map(([name, text]) => `${name}=${text}`);
+        const loaded = loadConfig({ env: {}, set });
+        assert.deepEqual(loaded.ok ? [] : loaded.errors, []);
+        assert.ok(loaded.ok);
+        return loaded;
+      };
+      const to = key === "redis: redis_ca_path" ? paths.tls_cert_path : otherValue(key, value);
+      const running = all(start).config;
+      const next = all({ ...start, [path]: to });
+      const settled = settle(running, next.config, next.restartMarks);
+      assert.deepEqual(settled, { config: running, needsRestart: [path] });
+    });
+  }
+
+  for (const [key, { with: given = {}, file, to, probe }] of Object.entries(cases)) {
+    test(`${key} is what the tracker does from then on`, async (t) => {
+      t.mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
+      const directory = temporaryDirectory(t);
+      const path = file && join(directory, "chihaya.yaml");
+      if (path) writeFileSync(path, file(directory));
+      const next = { ...given, ...(typeof to === "string" ? { [key]: to } : to) };
+      const before = await probe(await Running.start(t, given, path));
+      const reloaded = await Running.start(t, given, path);
+      await reloaded.reload(next, path);
+      const after = await probe(reloaded);
+      assert.notDeepEqual(after, before);
+      assert.deepEqual(after, await probe(await Running.start(t, next, path)));
+    });
+  }
+
+  test("has no key of a built-in hook that needs a restart: hooks are made anew", () => {
+    const marked = Object.values(builtInHooks).flatMap(({ name, options }) =>
+      [...(options as AnyBlock).fields]
+        .filter(([, { facts }]) => facts.restart)
+        .map(([key]) => `${name}: ${key}`),
+    );
+    assert.deepEqual(marked, []);
+  });
+});
