@@ -1,6 +1,6 @@
 import type { Config } from "../config/config.ts";
-import { lacksIPv6 } from "../frontend/bind-all.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
+import { lacksIPv6 } from "../net/bind-all.ts";
 import { portableNetwork } from "../net/network.ts";
 
 /**

@@ -1,9 +1,9 @@
-import type { HttpConnection } from "../../src/frontend/http/connection.ts";
 import { type HttpDependencies, HttpFrontend } from "../../src/frontend/http/http-frontend.ts";
 import type { HttpOptions } from "../../src/frontend/http/options.ts";
 import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
 import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
 import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
+import type { HttpConnection } from "../../src/http/connection.ts";
 import { Address } from "../../src/ip/address.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
 import type { Hook } from "../../src/middleware/hook.ts";

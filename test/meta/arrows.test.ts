@@ -11,6 +11,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   bittorrent: ["lib/", "ip/"],
   protocol: ["lib/", "ip/", "bittorrent/"],
   net: ["lib/", "ip/"],
+  http: ["lib/", "ip/", "protocol/", "net/"],
   options: ["lib/", "ip/"],
   storage: [
     "lib/",
@@ -60,6 +61,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "bittorrent/",
     "protocol/",
     "net/",
+    "http/",
     "middleware/hook.ts",
     "middleware/logic.ts",
     "observability/logger.ts",

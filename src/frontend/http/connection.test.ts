@@ -6,10 +6,10 @@ import {
   type HttpServer,
   httpOptions,
 } from "../../../test/fixtures/http-server.ts";
+import type { HttpConnection } from "../../http/connection.ts";
 import { Address } from "../../ip/address.ts";
 import type { LogicSettings } from "../../middleware/logic.ts";
 import type { Connection, StreamHandler } from "../../net/stream.ts";
-import type { HttpConnection } from "./connection.ts";
 import type { HttpOptions } from "./options.ts";
 
 /** A connection without a socket: what was sent and done to it can be looked at. */

@@ -2,13 +2,14 @@ import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts"
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import type { WholeResponse } from "../../http/handler.ts";
 import { Address, type Family } from "../../ip/address.ts";
 import { AnnounceExtras } from "../../protocol/http/announce-query.ts";
 import { ResponseBuffer } from "../../protocol/http/response-writer.ts";
-import { Exchange } from "../exchange.ts";
+import { Exchange, type ExchangePool } from "../exchange.ts";
 
 /** A request over HTTP with the bytes of its response. */
-export class HttpExchange extends Exchange {
+export class HttpExchange extends Exchange implements WholeResponse {
   readonly announceRequest: AnnounceRequest = new AnnounceRequest();
   readonly extras: AnnounceExtras = new AnnounceExtras();
   readonly announceResponse: AnnounceResponse;
@@ -26,6 +27,8 @@ export class HttpExchange extends Exchange {
   isHead = false;
   /** Whether the connection stays open after the response. */
   keepAlive = false;
+  /** Where the exchange goes when its response is sent; undefined unless its request has waited. */
+  pool: ExchangePool<HttpExchange> | undefined;
 
   readonly #peerIds4: Uint8Array;
   readonly #peerIds6: Uint8Array;

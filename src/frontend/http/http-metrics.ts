@@ -1,12 +1,13 @@
+import type { ConnectionCounters } from "../../http/connection.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 import { ResponseMetrics } from "../../observability/response-metrics.ts";
 
 /** Why a connection or a request is turned away without bencode. */
 const rejections = ["malformed", "too_large", "method", "version", "timeout", "limit", "not_found"] as const;
-export type Rejection = (typeof rejections)[number];
+type Rejection = (typeof rejections)[number];
 
 /** What the HTTP frontend counts. */
-export class HttpMetrics {
+export class HttpMetrics implements ConnectionCounters {
   readonly responses: ResponseMetrics;
   readonly accepted: Counter;
   readonly rejected: Readonly<Record<Rejection, Counter>>;

@@ -1,5 +1,6 @@
 import type { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
+import type { HttpHandler, RefusalStatus, RequestSource } from "../../http/handler.ts";
 import type { Address } from "../../ip/address.ts";
 import type { Networks } from "../../ip/networks.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
@@ -14,41 +15,82 @@ import {
 } from "../../protocol/http/response-writer.ts";
 import { parseScrapeQuery } from "../../protocol/http/scrape-query.ts";
 import type { RouteMatch } from "../../protocol/router.ts";
-import { maxWaiting } from "../exchange.ts";
-import { resolveClient } from "./client-address.ts";
-import type { HttpExchange } from "./exchange.ts";
+import { ExchangePool, maxWaiting } from "../exchange.ts";
+import { HttpExchange } from "./exchange.ts";
 import type { HttpMetrics } from "./http-metrics.ts";
 import type { HttpSettings } from "./settings.ts";
 
-/** From the head of a request to the bytes of its response. */
-export class Responder {
-  settings: HttpSettings;
+/** Responds to announces and scrapes, and to what comes instead of them. */
+export class Responder implements HttpHandler<HttpExchange> {
   readonly #logic: TrackerLogic;
   readonly #metrics: HttpMetrics;
+  #settings: HttpSettings;
+  #exchanges: ExchangePool<HttpExchange>;
   #waiting = 0;
 
   constructor(settings: HttpSettings, logic: TrackerLogic, metrics: HttpMetrics) {
-    this.settings = settings;
+    this.#settings = settings;
     this.#logic = logic;
     this.#metrics = metrics;
+    this.#exchanges = createPool(settings);
   }
 
-  /**
-   * Answers the request that stands in `bytes`, into `exchange.out`.
-   * @param peer           the connection's own address, or the one that a PROXY header names
-   * @param mayNameClient  whether a header of the request may name another
-   * @returns nothing when the response is there; otherwise a promise, and until it is settled the exchange belongs
-   * to the request
-   */
-  answer(
+  get settings(): HttpSettings {
+    return this.#settings;
+  }
+
+  /** Takes other settings for all requests to come. */
+  update(settings: HttpSettings): void {
+    const { maxNumWant, maxScrapeInfoHashes } = this.#settings.options;
+    const isSameSize =
+      settings.options.maxNumWant === maxNumWant &&
+      settings.options.maxScrapeInfoHashes === maxScrapeInfoHashes;
+    this.#settings = settings;
+    if (!isSameSize) this.#exchanges = createPool(settings);
+    this.#metrics.responses.declare();
+  }
+
+  respond(
+    bytes: Uint8Array,
+    request: HttpRequest,
+    source: RequestSource,
+    keepAlive: boolean,
+  ): HttpExchange | Promise<HttpExchange> {
+    const pool = this.#exchanges;
+    const exchange = pool.current;
+    const later = this.#respond(exchange, bytes, request, source, keepAlive);
+    if (later === undefined) return exchange;
+    pool.leaveCurrent();
+    exchange.pool = pool;
+    return later;
+  }
+
+  /** Runs the posthooks. */
+  sent(exchange: HttpExchange): void {
+    if (exchange.error === undefined && this.#logic.hasPostHooks) exchange.runPostHooks(this.#logic);
+    const { pool } = exchange;
+    if (pool !== undefined) {
+      exchange.pool = undefined;
+      pool.giveBack(exchange);
+    } else if (exchange.context.isKept) this.#exchanges.leaveCurrent();
+  }
+
+  refuse(status: RefusalStatus, isHead: boolean): HttpExchange {
+    const exchange = this.#exchanges.current;
+    writeStatus(exchange.out, status, false);
+    exchange.isHead = isHead;
+    return exchange;
+  }
+
+  /** @returns nothing when the response is there; otherwise a promise, and the exchange belongs to the request */
+  #respond(
     exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
-    peer: Address,
-    mayNameClient: boolean,
+    source: RequestSource,
     keepAlive: boolean,
-  ): void | Promise<void> {
-    const { options, router } = this.settings;
+  ): void | Promise<HttpExchange> {
+    const { options, router } = this.#settings;
     exchange.action = "";
     exchange.family = undefined;
     exchange.error = undefined;
@@ -73,8 +115,8 @@ export class Responder {
     exchange.action = route.action;
     const outcome =
       route.action === "announce"
-        ? this.#announce(exchange, bytes, request, route, peer, mayNameClient)
-        : this.#scrape(exchange, bytes, request, route, peer, mayNameClient);
+        ? this.#announce(exchange, bytes, request, route, source)
+        : this.#scrape(exchange, bytes, request, route, source);
     if (outcome === undefined || outcome instanceof ClientError) {
       this.#finish(exchange, outcome);
       return;
@@ -82,21 +124,14 @@ export class Responder {
     return this.#later(exchange, outcome);
   }
 
-  /** To be called when the response has been handed over: runs the posthooks. */
-  after(exchange: HttpExchange): void {
-    if (exchange.error !== undefined || !this.#logic.hasPostHooks) return;
-    exchange.runPostHooks(this.#logic);
-  }
-
   #announce(
     exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
     route: RouteMatch,
-    peer: Address,
-    mayNameClient: boolean,
+    source: RequestSource,
   ): Outcome | Promise<Outcome> {
-    const { settings } = this;
+    const settings = this.#settings;
     const { announceRequest: announce, extras, client } = exchange;
     const wrong = parseAnnounceQuery(
       bytes,
@@ -108,7 +143,7 @@ export class Responder {
     );
     // A client that cannot be told comes before a port that is 0 in the order of Chihaya's checks.
     if (wrong !== undefined && wrong !== invalidPort) return wrong;
-    if (!this.#resolve(bytes, request, peer, mayNameClient, client)) return unparsableIp;
+    if (!source.resolveClient(bytes, request, client)) return unparsableIp;
     if (wrong !== undefined) return wrong;
     placePeer(announce, extras, client, settings.spoofers);
     if (!announce.address.isUsable()) return invalidIp;
@@ -127,13 +162,12 @@ export class Responder {
     bytes: Uint8Array,
     request: HttpRequest,
     route: RouteMatch,
-    peer: Address,
-    mayNameClient: boolean,
+    source: RequestSource,
   ): Outcome | Promise<Outcome> {
     const { scrapeRequest: scrape, client } = exchange;
     const wrong = parseScrapeQuery(bytes, request.queryStart, request.targetEnd, scrape);
     if (wrong !== undefined) return wrong;
-    if (!this.#resolve(bytes, request, peer, mayNameClient, client)) return unparsableIp;
+    if (!source.resolveClient(bytes, request, client)) return unparsableIp;
     if (!client.isUsable()) return invalidIp;
     scrape.address.copyFrom(client);
     exchange.family = client.family;
@@ -142,23 +176,12 @@ export class Responder {
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
   }
 
-  #resolve(
-    bytes: Uint8Array,
-    request: HttpRequest,
-    peer: Address,
-    mayNameClient: boolean,
-    client: Address,
-  ): boolean {
-    const { options, trusted } = this.settings;
-    const header = mayNameClient ? options.realIpHeader : "";
-    return resolveClient(bytes, request, header, trusted, peer, client);
-  }
-
-  async #later(exchange: HttpExchange, outcome: Promise<Outcome>): Promise<void> {
+  async #later(exchange: HttpExchange, outcome: Promise<Outcome>): Promise<HttpExchange> {
     exchange.detachParams();
     this.#waiting++;
     try {
       this.#finish(exchange, await outcome);
+      return exchange;
     } finally {
       this.#waiting--;
     }
@@ -179,6 +202,11 @@ export class Responder {
     const milliseconds = startedMs === 0 ? 0 : performance.now() - startedMs;
     this.#metrics.responses.observe(action, exchange.family, error, milliseconds);
   }
+}
+
+function createPool({ options }: HttpSettings): ExchangePool<HttpExchange> {
+  const { maxNumWant, maxScrapeInfoHashes } = options;
+  return new ExchangePool(() => new HttpExchange(maxNumWant, maxScrapeInfoHashes));
 }
 
 /**

@@ -7,7 +7,6 @@ import type { HttpOptions } from "./options.ts";
 export interface HttpSettings extends AnnounceQueryOptions {
   readonly options: HttpOptions;
   readonly router: Router;
-  readonly trusted: Networks;
   /** Clients whose `ip`, `ipv4` and `ipv6` are believed; undefined for all. */
   readonly spoofers: Networks | undefined;
 }
@@ -17,7 +16,6 @@ export function createSettings(options: HttpOptions): HttpSettings {
   return {
     options,
     router: new Router(options.announceRoutes, options.scrapeRoutes),
-    trusted: Networks.parse(options.trustedProxies),
     spoofers: options.ipSpoofingFrom.length > 0 ? Networks.parse(options.ipSpoofingFrom) : undefined,
     maxNumWant: options.maxNumWant,
     defaultNumWant: options.defaultNumWant,

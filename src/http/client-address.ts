@@ -1,6 +1,6 @@
-import { Address, parseAddress } from "../../ip/address.ts";
-import type { Networks } from "../../ip/networks.ts";
-import { findHeader, HeaderValue, type HttpRequest } from "../../protocol/http/request-reader.ts";
+import { Address, parseAddress } from "../ip/address.ts";
+import type { Networks } from "../ip/networks.ts";
+import { findHeader, HeaderValue, type HttpRequest } from "../protocol/http/request-reader.ts";
 
 const tab = 0x09;
 const space = 0x20;

@@ -1,8 +1,8 @@
-import type { Address } from "../../ip/address.ts";
-import type { Clock } from "../../lib/clock.ts";
-import type { FairQueue, TurnTaker } from "../../lib/fair-queue.ts";
-import type { Linked, LinkedList } from "../../lib/linked-list.ts";
-import type { Connection } from "../../net/stream.ts";
+import type { Address } from "../ip/address.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { FairQueue, TurnTaker } from "../lib/fair-queue.ts";
+import type { Linked, LinkedList } from "../lib/linked-list.ts";
+import type { Connection } from "../net/stream.ts";
 import {
   findHeadEnd,
   HttpRequest,
@@ -10,27 +10,31 @@ import {
   RequestError,
   readRequest,
   requestErrorStatus,
-} from "../../protocol/http/request-reader.ts";
-import { type PlainStatus, writeStatus } from "../../protocol/http/response-writer.ts";
-import type { ExchangePool } from "../exchange.ts";
+} from "../protocol/http/request-reader.ts";
+import { resolveClient } from "./client-address.ts";
 import type { ConnectionCounts } from "./connection-counts.ts";
-import type { HttpExchange } from "./exchange.ts";
-import type { HttpMetrics, Rejection } from "./http-metrics.ts";
+import type { HttpHandler, RefusalStatus, Rejection, RequestSource, WholeResponse } from "./handler.ts";
+import type { HttpServerSettings } from "./options.ts";
 import { PartialHead } from "./partial-head.ts";
 import { ProxyHeader, readProxyHeader } from "./proxy-protocol.ts";
-import type { Responder } from "./responder.ts";
 
 /** Pipelined requests that one connection may have answered in one turn. */
 const requestsPerTurn = 64;
 /** Bytes that a client may leave untaken before its next requests wait. */
 const maxPending = 16 * 1024;
 
-/** What the connections of a frontend share. */
+/** What a server counts of its connections. */
+export interface ConnectionCounters {
+  readonly accepted: { inc(): void };
+  readonly rejected: Readonly<Record<Rejection, { inc(): void }>>;
+}
+
+/** What the connections of a server share. */
 export interface Shared {
   readonly clock: Clock;
-  readonly responder: Responder;
-  readonly metrics: HttpMetrics;
-  exchanges: ExchangePool<HttpExchange>;
+  readonly handler: HttpHandler;
+  readonly counters: ConnectionCounters;
+  settings: HttpServerSettings;
   /** Open connections whose clients have the next move, the one that has waited longest first. */
   readonly expendable: LinkedList<HttpConnection>;
   /** The other open ones. */
@@ -40,14 +44,14 @@ export interface Shared {
   readonly turns: FairQueue;
   /** Hears of what must not happen. */
   readonly onError: (error: Error) => void;
-  /** Set when the frontend stops: every response is the last of its connection. */
+  /** Set when the server stops: every response is the last of its connection. */
   stopping: boolean;
 }
 
 /**
  * - `idle`: nothing of a next request has arrived
  * - `reading`: a part of one has
- * - `stalled`: no request is read before something else has happened: the logic answers, the client
+ * - `stalled`: no request is read before something else has happened: the handler responds, the client
  *   takes what was sent, or other connections have had their turn
  * - `closing`: the last response is on its way out, and what still arrives is ignored
  * - `closed`
@@ -55,7 +59,7 @@ export interface Shared {
 type Phase = "idle" | "reading" | "stalled" | "closing" | "closed";
 
 const request = new HttpRequest();
-const reasons = ["", "malformed", "method", "too_large", "version"] as const;
+const rejections = ["malformed", "malformed", "method", "too_large", "version"] as const;
 
 /**
  * One HTTP connection: cuts its bytes into requests and answers them in their order.
@@ -63,7 +67,7 @@ const reasons = ["", "malformed", "method", "too_large", "version"] as const;
  * A request that arrives in one piece is read where the network put it. Only an incomplete one is copied,
  * into a buffer that the connection keeps until it is complete.
  */
-export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
+export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConnection> {
   list: LinkedList<HttpConnection> | undefined;
   previous: HttpConnection | undefined;
   next: HttpConnection | undefined;
@@ -176,7 +180,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   /** Acts on timeouts. Called about once a second; seconds are coarse, so nobody is cut short. */
   checkTimeouts(): void {
     const { seconds } = this.#shared.clock;
-    const { readTimeout, writeTimeout, idleTimeout } = this.#shared.responder.settings.options;
+    const { readTimeout, writeTimeout, idleTimeout } = this.#shared.settings.options;
     const age = seconds - this.#since;
     if (this.#connection.pending === 0) this.#pendingSince = undefined;
     if (this.#pendingSince !== undefined && seconds - this.#pendingSince > writeTimeout) {
@@ -198,13 +202,13 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   }
 
   #timeOut(): void {
-    this.#shared.metrics.rejected.timeout.inc();
+    this.#shared.counters.rejected.timeout.inc();
     this.destroy(true);
   }
 
   /** Reads the requests in `bytes[at..end)`, none of which has begun before. */
   #read(bytes: Uint8Array, at: number, end: number): void {
-    const { maxHeaderBytes } = this.#shared.responder.settings.options;
+    const { maxHeaderBytes } = this.#shared.settings.options;
     if (this.#proxyHeaderDue) {
       const consumed = this.#readProxyHeader(bytes, at, end);
       if (consumed === 0 && end - at < maxHeaderBytes) this.#keepHead(bytes, at, end);
@@ -232,7 +236,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
         return;
       }
       at += consumed;
-      this.#answer(bytes);
+      this.#respond(bytes);
       if (this.#isOver) return;
     }
     this.#settle();
@@ -240,7 +244,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
 
   /** Goes on with an incomplete request. */
   #readMore(bytes: Uint8Array, start: number, end: number): void {
-    const { maxHeaderBytes } = this.#shared.responder.settings.options;
+    const { maxHeaderBytes } = this.#shared.settings.options;
     const head = this.#head!;
     const before = head.length;
     head.append(bytes, start, end, maxHeaderBytes);
@@ -255,7 +259,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
       consumed = readRequest(head.bytes, 0, length, request);
       if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseRequest(consumed);
       if (consumed > 0) {
-        this.#answer(head.bytes);
+        this.#respond(head.bytes);
         this.#head = undefined;
       }
     }
@@ -280,44 +284,46 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   }
 
   #refuseProxyHeader(): void {
-    this.#shared.metrics.rejected.malformed.inc();
+    this.#shared.counters.rejected.malformed.inc();
     this.destroy(); // whoever is there speaks something else: no response would mean anything
   }
 
-  /** Answers `request`, which stands in `bytes`. */
-  #answer(bytes: Uint8Array): void {
-    const { responder, exchanges, stopping } = this.#shared;
-    const exchange = exchanges.current;
+  resolveClient(bytes: Uint8Array, request: HttpRequest, out: Address): boolean {
+    const { options, trusted } = this.#shared.settings;
+    const header = this.#mayNameClient ? options.realIpHeader : "";
+    return resolveClient(bytes, request, header, trusted, this.#peer, out);
+  }
+
+  /** Has the handler respond to `request`, which stands in `bytes`. */
+  #respond(bytes: Uint8Array): void {
+    const { handler, settings, stopping } = this.#shared;
     this.#fresh = false;
-    const keepAlive = request.keepAlive && responder.settings.options.keepAlive && !stopping;
-    const later = responder.answer(exchange, bytes, request, this.#peer, this.#mayNameClient, keepAlive);
-    if (later === undefined) {
-      this.#send(exchange);
+    const keepAlive = request.keepAlive && settings.options.keepAlive && !stopping;
+    const response = handler.respond(bytes, request, this, keepAlive);
+    if (!(response instanceof Promise)) {
+      this.#send(response);
       return;
     }
-    exchanges.leaveCurrent();
     this.#waiting = true;
-    void later
-      .then(() => {
+    void response
+      .then((late) => {
         this.#waiting = false;
-        this.#send(exchange);
-        exchanges.giveBack(exchange);
+        this.#send(late);
         this.#goOn();
       })
       .catch((error) => this.#fail(error));
   }
 
   /** Hands a response over, if there still is somebody to hand it to. */
-  #send(exchange: HttpExchange): void {
-    const { responder, exchanges, stopping } = this.#shared;
-    const isLast = !exchange.keepAlive || stopping;
-    if (!this.#isOver) this.#write(exchange, isLast);
+  #send(response: WholeResponse): void {
+    const { handler, stopping } = this.#shared;
+    const isLast = !response.keepAlive || stopping;
+    if (!this.#isOver) this.#write(response, isLast);
     if (isLast) this.close();
-    responder.after(exchange);
-    if (exchange.context.isKept && exchange === exchanges.current) exchanges.leaveCurrent();
+    handler.sent(response);
   }
 
-  #write({ out, isHead }: HttpExchange, isLast: boolean): void {
+  #write({ out, isHead }: WholeResponse, isLast: boolean): void {
     const connection = this.#connection;
     connection.write(out.bytes, out.start, isHead ? out.headEnd : out.end, isLast);
     if (connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;
@@ -326,16 +332,13 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
   #refuseRequest(consumed: number): void {
     const error = consumed < 0 ? (consumed as RequestError) : RequestError.tooLarge;
     const isHead = request.method === Method.head;
-    this.#refuse(requestErrorStatus(error), reasons[-error] as Rejection, isHead);
+    this.#refuse(requestErrorStatus(error), rejections[-error]!, isHead);
   }
 
-  /** Answers what is no request, and closes: nobody knows where the next one begins. */
-  #refuse(status: PlainStatus, reason: Rejection, isHead = false): void {
-    this.#shared.metrics.rejected[reason].inc();
-    const exchange = this.#shared.exchanges.current;
-    writeStatus(exchange.out, status, false);
-    exchange.isHead = isHead;
-    this.#write(exchange, true);
+  /** Responds to what is no request, and closes: nobody knows where the next one begins. */
+  #refuse(status: RefusalStatus, reason: Rejection, isHead = false): void {
+    this.#shared.counters.rejected[reason].inc();
+    this.#write(this.#shared.handler.refuse(status, isHead), true);
     this.close(true);
   }
 
@@ -384,7 +387,7 @@ export class HttpConnection implements TurnTaker, Linked<HttpConnection> {
     }
     this.#enter("reading");
     this.#head = new PartialHead();
-    this.#head.append(bytes, start, end, this.#shared.responder.settings.options.maxHeaderBytes);
+    this.#head.append(bytes, start, end, this.#shared.settings.options.maxHeaderBytes);
   }
 
   /** Keeps what cannot be read yet, and lets no more of it come. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bindError } from "../net/bind-error.ts";
 import { bindAll } from "./bind-all.ts";
+import { bindError } from "./bind-error.ts";
 
 const at = (text: string) => {
   const [host = "", port = "1"] = text.split(" ");

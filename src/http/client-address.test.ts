@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Address } from "../../ip/address.ts";
-import { Networks } from "../../ip/networks.ts";
-import { HttpRequest, readRequest } from "../../protocol/http/request-reader.ts";
+import { Address } from "../ip/address.ts";
+import { Networks } from "../ip/networks.ts";
+import { HttpRequest, readRequest } from "../protocol/http/request-reader.ts";
 import { resolveClient } from "./client-address.ts";
 
 const trusted = Networks.parse(["10.0.0.0/8", "::1", "fd00::/8"]);

@@ -1,4 +1,4 @@
-import { Address, type Family, parseAddress } from "../../ip/address.ts";
+import { Address, type Family, parseAddress } from "../ip/address.ts";
 
 /** Bytes of the longest version 1 header, with its CRLF. */
 const maxVersion1 = 107;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseNetworks } from "../../../test/support/chosen-networks.ts";
-import { Address } from "../../ip/address.ts";
+import { chooseNetworks } from "../../test/support/chosen-networks.ts";
+import { Address } from "../ip/address.ts";
 import { ConnectionCounts } from "./connection-counts.ts";
 
 test("connections of an address, or of an IPv6 network of 64 bits, are counted", () => {

@@ -1,5 +1,5 @@
-import { type Address, networkKeys } from "../../ip/address.ts";
-import { drawKeys } from "../../lib/keyed-hash.ts";
+import { type Address, networkKeys } from "../ip/address.ts";
+import { drawKeys } from "../lib/keyed-hash.ts";
 
 /** log2 of the number of counters. */
 const bits = 12;

@@ -1,0 +1,208 @@
+import type { ListenAddress } from "../ip/listen-address.ts";
+import type { Clock } from "../lib/clock.ts";
+import { FairQueue } from "../lib/fair-queue.ts";
+import { LinkedList } from "../lib/linked-list.ts";
+import { bindAll } from "../net/bind-all.ts";
+import { formatUrl } from "../net/bind-error.ts";
+import type { Network } from "../net/network.ts";
+import type { Connection, StreamHandler, StreamListener } from "../net/stream.ts";
+import { type ConnectionCounters, HttpConnection, type Shared } from "./connection.ts";
+import { ConnectionCounts } from "./connection-counts.ts";
+import type { HttpHandler } from "./handler.ts";
+import { createServerSettings, type HttpServerOptions } from "./options.ts";
+
+const sweepMs = 1000;
+/** TLS handshakes that a listener may have under way, and never more than a quarter of the connections. */
+const mostHandshakes = 1024;
+
+/** What an HTTP server stands on. */
+export interface HttpServerDeps {
+  readonly handler: HttpHandler;
+  readonly clock: Clock;
+  readonly counters: ConnectionCounters;
+  /** How bytes reach the kernel. */
+  readonly listen: Network["listenStream"];
+  /** Takes errors that a listener reports on its own, and faults of the handler. */
+  onError(error: Error): void;
+  /** Takes the error of `::` where it was left out, because the system has no IPv6. */
+  readonly onMissing?: ((error: Error) => void) | undefined;
+}
+
+interface Bound {
+  url: string;
+  secure: boolean;
+  listener: StreamListener;
+}
+
+/** An HTTP/1 server on any number of plain and TLS listeners. A handler responds to its requests. */
+export class HttpServer {
+  readonly #deps: HttpServerDeps;
+  readonly #shared: Shared;
+  #bound: Bound[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #started: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  /** Set while `stop` waits for the last connection. */
+  #empty: (() => void) | undefined;
+
+  /** @throws RangeError for a trusted network that cannot be used */
+  constructor(options: HttpServerOptions, deps: HttpServerDeps) {
+    this.#deps = deps;
+    this.#shared = {
+      clock: deps.clock,
+      handler: deps.handler,
+      counters: deps.counters,
+      settings: createServerSettings(options),
+      expendable: new LinkedList(),
+      stalled: new LinkedList(),
+      counts: new ConnectionCounts(),
+      turns: new FairQueue(),
+      onError: (error) => deps.onError(error),
+      stopping: false,
+    };
+  }
+
+  /** Open connections. */
+  get open(): number {
+    return this.#shared.expendable.size + this.#shared.stalled.size;
+  }
+
+  /** Binds all addresses, or none: rejects with a message that names the address. Idempotent. */
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  /** The addresses that are bound, as URLs. */
+  urls(): string[] {
+    return this.#bound.map(({ url }) => url);
+  }
+
+  /** Closes the listeners, lets requests under way finish until `deadline` is aborted, then closes everything. Idempotent. */
+  stop(deadline: AbortSignal): Promise<void> {
+    this.#stopped ??= this.#stop(deadline);
+    return this.#stopped;
+  }
+
+  /**
+   * Makes what takes other options for all requests to come; open connections stay. Certificate and key serve new
+   * connections.
+   * @throws RangeError for a trusted network, Error for a certificate or a key that cannot be used
+   */
+  prepare(options: HttpServerOptions): () => void {
+    const settings = createServerSettings(options);
+    const { tls } = options;
+    const takeTls = this.#bound.flatMap(({ secure, listener }) =>
+      tls && secure ? [listener.prepareTls(tls)] : [],
+    );
+    return () => {
+      for (const take of takeTls) take();
+      this.#shared.settings = settings;
+    };
+  }
+
+  /** Acts on the timeouts of all connections. The server calls it about once a second; tests call it at will. */
+  sweep(): void {
+    this.#forEach((connection) => connection.checkTimeouts());
+  }
+
+  async #start(): Promise<void> {
+    const { listen, listenTls } = this.#shared.settings.options;
+    const addresses = [
+      ...listen.map((address) => ({ ...address, secure: false })),
+      ...listenTls.map((address) => ({ ...address, secure: true })),
+    ];
+    this.#bound = await bindAll(
+      addresses,
+      (address) => this.#listen(address, address.secure),
+      ({ listener }) => listener.close(),
+      this.#deps.onMissing,
+    );
+    this.#timer = setInterval(() => this.sweep(), sweepMs).unref();
+  }
+
+  async #listen({ host, port }: ListenAddress, secure: boolean): Promise<Bound> {
+    const { listen, onError } = this.#deps;
+    const { tls, maxConnections } = this.#shared.settings.options;
+    if (secure && tls === undefined) throw new Error("an HTTPS listener needs a certificate and a key");
+    const handler = this.#handler(secure);
+    const maxHandshakes = Math.min(mostHandshakes, Math.ceil(maxConnections / 4));
+    const security = secure && tls ? { tls, maxHandshakes } : {};
+    const listener = await listen({ host, port, ...security, handler, onError });
+    return { url: formatUrl(secure ? "https" : "http", host, listener.port), secure, listener };
+  }
+
+  #handler(secure: boolean): StreamHandler<HttpConnection> {
+    return {
+      opened: (connection) => this.#opened(connection, secure),
+      received: (state, bytes, start, end) => state.received(bytes, start, end),
+      ended: (state) => state.ended(),
+      drained: (state) => state.drained(),
+      closed: (state) => {
+        state.closed();
+        if (this.open === 0) this.#empty?.();
+      },
+      makeRoom: () => this.#evict(),
+    };
+  }
+
+  #opened(connection: Connection, secure: boolean): HttpConnection {
+    const { counters, settings, stopping } = this.#shared;
+    const { options, trusted, maxPerAddress } = settings;
+    const isProxy = trusted.contains(connection.remote);
+    counters.accepted.inc();
+    // Over TLS the header would stand before the handshake, where nobody looks for it.
+    const proxyHeaderDue = options.proxyProtocol && !secure && isProxy;
+    const state = new HttpConnection(
+      this.#shared,
+      connection,
+      proxyHeaderDue,
+      options.proxyProtocol && isProxy,
+    );
+    if (stopping) {
+      state.destroy();
+      return state;
+    }
+    // Behind a proxy there are many clients.
+    if (!isProxy && state.ofAddress > maxPerAddress) {
+      counters.rejected.limit.inc();
+      state.destroy();
+    }
+    // The new one is the last of them: it goes where no other can.
+    while (this.open > options.maxConnections && this.#evict());
+    return state;
+  }
+
+  /** Closes the connection that has waited longest for its client. @returns whether there was one */
+  #evict(): boolean {
+    const { expendable, counters } = this.#shared;
+    if (expendable.first === undefined) return false;
+    counters.rejected.limit.inc();
+    expendable.first.destroy();
+    return true;
+  }
+
+  async #stop(deadline: AbortSignal): Promise<void> {
+    this.#shared.stopping = true;
+    await this.#started?.catch(() => undefined);
+    const bound = this.#bound;
+    this.#bound = [];
+    await Promise.all(bound.map(({ listener }) => listener.close()));
+    this.#forEach((connection) => {
+      if (connection.isIdle) connection.destroy();
+    });
+    if (this.open > 0 && !deadline.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#empty = resolve;
+        deadline.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+    this.#forEach((connection) => connection.destroy(true));
+    clearInterval(this.#timer);
+  }
+
+  #forEach(visit: (connection: HttpConnection) => void): void {
+    this.#shared.expendable.forEach(visit);
+    this.#shared.stalled.forEach(visit);
+  }
+}
