@@ -1,6 +1,6 @@
 /**
- * Every code of a {@link ClientError} of this project. Stable: metrics use the code as a label, and `docs/errors.md`
- * describes each.
+ * Every code that a {@link ClientError} of the tracker itself carries; those of a hook are in its definition. Stable:
+ * metrics label by it and `docs/errors.md` describes each.
  */
 export type ClientErrorCode =
   | "bad-connection-id"
@@ -9,24 +9,17 @@ export type ClientErrorCode =
   | "internal"
   | "invalid-infohash"
   | "invalid-ip"
-  | "invalid-jwt"
   | "invalid-parameter"
   | "invalid-port"
   | "invalid-query"
   | "list-not-loaded"
   | "malformed-packet"
   | "missing-infohash"
-  | "missing-jwt"
   | "multiple-infohashes"
   | "overloaded"
-  | "rate-limited"
   | "storage-unavailable"
-  | "unapproved-address"
-  | "unapproved-client"
-  | "unapproved-torrent"
   | "unknown-action"
-  | "unparsable-ip"
-  | "unverifiable-jwt";
+  | "unparsable-ip";
 
 /** The number of distinct errors kept, in case a hook makes an error for each request. */
 const mostKnown = 256;
@@ -46,13 +39,17 @@ export function knownClientErrors(): Iterable<ClientError> {
  * `internal server error`.
  */
 export class ClientError extends Error {
-  readonly code: ClientErrorCode;
+  readonly code: ClientErrorCode | (string & {});
   /**
    * When the client may retry, for `retry in` (BEP 31): minutes or `"never"`; undefined leaves the time to the client.
    */
   readonly retryIn: number | "never" | undefined;
 
-  constructor(message: string, code: ClientErrorCode = "hook", options: { retryIn?: number | "never" } = {}) {
+  constructor(
+    message: string,
+    code: ClientErrorCode | (string & {}) = "hook",
+    options: { retryIn?: number | "never" } = {},
+  ) {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0; // one instance serves every request, so its stack would mislead
     super(message);

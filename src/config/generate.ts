@@ -4,6 +4,7 @@
  * Usage: npm run gen [-- --check]
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { renderHookPages } from "./hook-pages.ts";
 import { renderJsonSchema } from "./json-schema.ts";
 import { renderReference } from "./reference.ts";
 import { renderExample } from "./render.ts";
@@ -12,6 +13,7 @@ const files: Record<string, string> = {
   "config.schema.json": renderJsonSchema(),
   "chihaya.example.yaml": renderExample(),
   "docs/configuration.md": renderReference(),
+  ...renderHookPages(),
 };
 
 for (const [name, text] of Object.entries(files)) {

@@ -1,7 +1,7 @@
 import type { AnyBlock } from "../options/index.ts";
 import { variableName } from "./environment.ts";
 import { type AnyValue, type Field, outline } from "./outline.ts";
-import { block, inline } from "./render.ts";
+import { inline } from "./render.ts";
 import type { Plain } from "./tree.ts";
 import type { Usable, UseList, UseValue } from "./uses.ts";
 
@@ -162,20 +162,12 @@ What is different:
 `;
 }
 
-function renderHook({ name, description, options, example }: Usable): string {
-  return `### ${name}
-
-${description}
-
-${table(options as AnyBlock)}
-
-\`\`\`yaml
-${block([{ name, options: example }], "")}\`\`\`
-`;
+function renderHook({ name, description }: Usable): string {
+  return `- [\`${name}\`](hooks.md#${name.replaceAll(" ", "-")}): ${description}`;
 }
 
-/** The values of a block, without the blocks in it. */
-function table({ fields }: AnyBlock): string {
+/** Renders the values of a block as a table, without the blocks in it. */
+export function table({ fields }: AnyBlock): string {
   const rows = [...fields].flatMap(([key, value]: Field) => {
     const { facts, byDefault, description, isObsolete } = value;
     if (isObsolete || facts.kind === "") return [];

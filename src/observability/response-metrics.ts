@@ -1,4 +1,4 @@
-import { type ClientError, type ClientErrorCode, knownClientErrors } from "../bittorrent/client-error.ts";
+import { type ClientError, knownClientErrors } from "../bittorrent/client-error.ts";
 import type { Family } from "../ip/address.ts";
 import type { Histogram, Metrics } from "./metrics.ts";
 
@@ -12,7 +12,7 @@ export const responseBuckets: readonly number[] = [
 const hookErrorLimit = 64;
 
 /** Errors of requests that cannot be read, which are those of one protocol. Their address family counts as unknown. */
-const unreadable: Readonly<Record<"http" | "udp", readonly ClientErrorCode[]>> = {
+const unreadable: Readonly<Record<"http" | "udp", readonly ClientError["code"][]>> = {
   http: [
     ...(["invalid-infohash", "invalid-ip", "invalid-parameter", "invalid-port", "invalid-query"] as const),
     ...(["missing-infohash", "multiple-infohashes", "unparsable-ip"] as const),
@@ -20,7 +20,11 @@ const unreadable: Readonly<Record<"http" | "udp", readonly ClientErrorCode[]>> =
   udp: ["invalid-port", "malformed-packet"],
 };
 /** Errors of datagrams whose action does not count. */
-const withoutAction: readonly ClientErrorCode[] = ["bad-connection-id", "malformed-packet", "unknown-action"];
+const withoutAction: readonly ClientError["code"][] = [
+  "bad-connection-id",
+  "malformed-packet",
+  "unknown-action",
+];
 
 /** Histograms of one error, by action, then unknown family, IPv4, IPv6. */
 type ByAction = Map<string, (Histogram | undefined)[]>;

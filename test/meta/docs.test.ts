@@ -7,7 +7,7 @@ import { dirname, join, normalize } from "node:path";
 import { after, describe, test } from "node:test";
 import { loadConfig } from "../../src/config/load.ts";
 
-const documents = globSync(["*.md", "docs/*.md"]).sort();
+const documents = globSync(["*.md", "docs/*.md", "src/hooks/*/README.md"]).sort();
 const texts = new Map(documents.map((file) => [file, readFileSync(file, "utf8")]));
 
 /** A fenced block of a document. */

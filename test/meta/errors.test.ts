@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import * as builtInHooks from "../../src/hooks/index.ts";
+import type { HookDefinition } from "../../src/middleware/define-hook.ts";
 
 /** One text that a client may see; `*` in the text of the source stands for what a parameter fills in. */
 interface ErrorText {
@@ -18,7 +20,10 @@ function codesOfSource(): string[] {
   const union = /export type ClientErrorCode =([^;]*);/.exec(
     readFileSync("src/bittorrent/client-error.ts", "utf8"),
   );
-  return [...(union?.[1] ?? "").matchAll(/"([^"]+)"/g)].map(([, code]) => code!).sort();
+  const own = [...(union?.[1] ?? "").matchAll(/"([^"]+)"/g)].map(([, code]) => code!);
+  const hooks: readonly HookDefinition[] = Object.values(builtInHooks);
+  const ofHooks = hooks.flatMap(({ errors = [] }) => errors.map(({ code }) => code));
+  return [...new Set([...own, ...ofHooks])].sort();
 }
 
 function textsOfSource(): ErrorText[] {
