@@ -9,12 +9,15 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
+import { http } from "../src/frontend/http/index.ts";
+import { udp } from "../src/frontend/udp/index.ts";
 import { createRandom } from "../src/lib/clock.ts";
 import { Population } from "../src/load/population.ts";
 import { silentLogger } from "../src/observability/logger.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { createAnnounceRequest, createConnectRequest } from "../src/protocol/udp/client.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
+import { useFrontend } from "../src/tracker/create-tracker.ts";
 import { SystemClock } from "../src/tracker/system-clock.ts";
 import { Tracker } from "../src/tracker/tracker.ts";
 import { announceQuery, httpOptions } from "../test/fixtures/http-server.ts";
@@ -112,8 +115,11 @@ async function open(kind: Kind): Promise<number> {
       minInterval: 900,
       preHooks: [],
       postHooks: [],
-      http: kind === "HTTP announce" ? { ...httpOptions, listen } : undefined,
-      udp: kind === "UDP announce" ? { ...udpOptions, listen } : undefined,
+      frontends: [
+        kind === "HTTP announce"
+          ? useFrontend(http, { ...httpOptions, listen })
+          : useFrontend(udp, { ...udpOptions, listen }),
+      ],
     },
     { store, clock, metrics: new Metrics(), logger: silentLogger },
   );

@@ -10,6 +10,14 @@ export { parseInfoHash, toHex } from "./bittorrent/info-hash.ts";
 export type { Params } from "./bittorrent/params.ts";
 export { PeerList } from "./bittorrent/peer-list.ts";
 export { ScrapeRequest, ScrapeResponse } from "./bittorrent/scrape.ts";
+export {
+  defineFrontend,
+  type FrontendDefinition,
+  type FrontendDeps,
+  type FrontendUse,
+  type Listens,
+} from "./frontend/define-frontend.ts";
+export type { Frontend } from "./frontend/frontend.ts";
 export { httpDefaults } from "./frontend/http/index.ts";
 export type { HttpOptions } from "./frontend/http/options.ts";
 export { udpDefaults } from "./frontend/udp/index.ts";
@@ -27,12 +35,14 @@ export {
   type AnnounceStep,
   ContextKey,
   type Hook,
-  type RequestContext,
+  RequestContext,
   type Verdict,
 } from "./middleware/hook.ts";
+export type { Outcome, TrackerLogic } from "./middleware/logic.ts";
 export type { SecondaryStoreOptions, SharedState } from "./middleware/shared-state.ts";
 export { type HookLimits, withDeadline } from "./middleware/with-deadline.ts";
 export type { NetworkChoice } from "./net/network.ts";
+export type { Connection, StreamHandler, StreamListener } from "./net/stream.ts";
 export { type LogFields, type Logger, silentLogger } from "./observability/logger.ts";
 export { type Labels, Metrics } from "./observability/metrics.ts";
 export type { OptionsIssue, OptionsResult, OptionsSchema } from "./options/schema.ts";
@@ -71,6 +81,7 @@ export {
   createTracker,
   EmbeddedTracker,
   type HookUse,
+  useFrontend,
   useHook,
 } from "./tracker/create-tracker.ts";
 export { SystemClock } from "./tracker/system-clock.ts";

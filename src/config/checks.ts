@@ -1,6 +1,4 @@
 import { localNetworks } from "../bittorrent/external-ip.ts";
-import type { FrontendDefinition } from "../frontend/define-frontend.ts";
-import * as builtInFrontends from "../frontend/index.ts";
 import { Address } from "../ip/address.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { Networks } from "../ip/networks.ts";
@@ -10,20 +8,19 @@ import type { CheckReport, Path } from "../options/index.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
 import type { Config } from "./config.ts";
 import { checkDefinitions, findHook } from "./definition-checks.ts";
+import { builtIn, optionsOf } from "./frontends.ts";
 import type { Plain } from "./tree.ts";
-
-const frontends: readonly FrontendDefinition[] = Object.values(builtInFrontends) as never;
 
 /**
  * Checks what no single value can be blamed for: values against each other, and against files.
  * Puts the TLS files that it has read into `config`.
  */
 export function checkTogether(config: Config, document: Plain, report: CheckReport): void {
-  if (config.http === undefined && config.udp === undefined && report.sound(["http"], ["udp"])) {
-    report.error(
-      [],
-      'no frontend; add the block "http" or "udp", or both (a block without keys has the defaults)',
-    );
+  const names = builtIn.map(({ name }) => name);
+  const isOff = names.every((name) => optionsOf(config, name) === undefined) && config.frontends.length === 0;
+  if (isOff && report.sound(...names.map((name) => [name]), ["frontends"])) {
+    const blocks = names.map((name) => JSON.stringify(name)).join(" or ");
+    report.error([], `no frontend; add the block ${blocks}, or both (a block without keys has the defaults)`);
   }
   checkIntervals(config, document as Record<string, Plain>, report);
   checkFrontends(config, document as Record<string, Plain>, report);
@@ -89,8 +86,8 @@ function intervalChanges({ preHooks }: Config): { name: string; change: Interval
 
 /** Has each frontend check its options. */
 function checkFrontends(config: Config, document: Record<string, Plain>, report: CheckReport): void {
-  for (const { name, check } of frontends) {
-    const options = config[name as "http" | "udp"];
+  for (const { name, check } of builtIn) {
+    const options = optionsOf(config, name);
     const given = document[name];
     if (options === undefined || typeof given !== "object" || given === null) continue;
     check?.(options, reportBelow([name], report), given as Record<string, Plain>);
@@ -109,8 +106,8 @@ function checkListeners(config: Config, report: CheckReport): void {
       if (port !== 0) taken.set(address, path.join("."));
     }
   };
-  for (const { name, listens = [] } of frontends) {
-    const options = config[name as "http" | "udp"] as Record<string, unknown> | undefined;
+  for (const { name, listens = [] } of builtIn) {
+    const options = optionsOf(config, name) as Record<string, unknown> | undefined;
     for (const { key, option, transport } of listens) {
       if (options === undefined || transport !== "tcp") continue;
       claim([name, key], options[option] as readonly ListenAddress[]);

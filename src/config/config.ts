@@ -23,9 +23,20 @@ export interface Config {
   /** Absent where the frontend is off. */
   http?: HttpOptions | undefined;
   udp?: UdpOptions | undefined;
+  /** Those of somebody's own. */
+  frontends: readonly ModuleFrontendConfig[];
   storage: StorageConfig;
   preHooks: readonly HookConfig[];
   postHooks: readonly HookConfig[];
+}
+
+/** A frontend of somebody's own. */
+export interface ModuleFrontendConfig {
+  name: "module";
+  /** URL of the module. */
+  module: string;
+  /** What the module's schema made of them, or as they were written, with YAML's types. */
+  options?: unknown;
 }
 
 /** Which store, with its options. */

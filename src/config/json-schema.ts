@@ -1,11 +1,12 @@
 import { type AnyBlock, Block } from "../options/index.ts";
+import { builtIn } from "./frontends.ts";
 import { type AnyValue, outline } from "./outline.ts";
 import { UseList, UseValue } from "./uses.ts";
 
 type Json = Record<string, unknown>;
 
 /** Keys behind which there may be nothing. */
-const mayBeEmpty = ["http", "udp", "prehooks", "posthooks"];
+const mayBeEmpty = [...builtIn.map(({ name }) => name), "frontends", "prehooks", "posthooks"];
 
 /** JSON Schema (draft 2020-12) of a configuration file, for editors. */
 export function renderJsonSchema(): string {

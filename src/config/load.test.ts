@@ -110,6 +110,7 @@ test("without a file, both frontends run with the defaults", () => {
       maxScrapeInfoHashes: 74,
       announceRoutes: ["/announce"],
     },
+    frontends: [],
     storage: {
       name: "memory",
       config: { gcInterval: 180, peerLifetime: 1860, maxPeers: 16_000_000, peerIds: false },

@@ -8,6 +8,7 @@ import type { Config } from "./config.ts";
 import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
 import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
 import { explainIssue } from "./explain.ts";
+import { builtIn } from "./frontends.ts";
 import { migrate } from "./legacy-keys.ts";
 import { checkModules, locateModules } from "./modules.ts";
 import { leaves, secretKeys } from "./outline.ts";
@@ -107,7 +108,7 @@ function readFile(path: string): { text: string } | { problem: string } {
 function defaults(source: string): TreeMapping {
   const at: Origin = { source, offset: -1 };
   const root = emptyMapping(at);
-  for (const key of ["http", "udp"]) root.entries.set(key, { keyAt: at, value: emptyMapping(at) });
+  for (const { name } of builtIn) root.entries.set(name, { keyAt: at, value: emptyMapping(at) });
   return root;
 }
 
@@ -118,7 +119,7 @@ function openDocument(file: string, text: string, diagnostics: Diagnostics): Tre
   const root = findTop(tree, diagnostics);
   if (root === undefined) return undefined;
   // A block whose keys are all commented out is a block with defaults.
-  for (const key of ["http", "udp"]) {
+  for (const { name: key } of builtIn) {
     const entry = root.entries.get(key);
     if (entry?.value.kind === "scalar" && entry.value.text === undefined)
       entry.value = emptyMapping(entry.keyAt);

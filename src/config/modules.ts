@@ -23,7 +23,7 @@ interface FoundModule {
   path: Path;
   optionsKey: "options" | "config";
   /** The function that makes its default export. */
-  define: "defineHook" | "defineStore";
+  define: "defineHook" | "defineStore" | "defineFrontend";
 }
 
 /** Gives what comes from modules the URL of its module, and its options with YAML's types. */
@@ -56,7 +56,7 @@ export async function checkModules(
       const given = find(root, [...path, optionsKey]);
       const result = own
         ? own.validate(given && toPlain(given), "yaml")
-        : await checkOptions(definition, use[optionsKey], optionsKey === "config" ? "store" : "hook");
+        : await checkOptions(definition, use[optionsKey], define.slice("define".length).toLowerCase());
       if (result.issues === undefined) {
         if (own) {
           use[optionsKey] = result.value;
@@ -74,7 +74,9 @@ export async function checkModules(
   return blocks;
 }
 
-function* modulesOf({ storage, preHooks, postHooks }: Config): Generator<FoundModule> {
+function* modulesOf({ frontends, storage, preHooks, postHooks }: Config): Generator<FoundModule> {
+  for (const [index, use] of frontends.entries())
+    yield { use, path: ["frontends", index], optionsKey: "options", define: "defineFrontend" };
   if ("module" in storage) {
     const use = storage as unknown as ModuleUse;
     yield { use, path: ["storage"], optionsKey: "config", define: "defineStore" };

@@ -1,5 +1,6 @@
 import type { AnyBlock } from "../options/index.ts";
 import { variableName } from "./environment.ts";
+import { builtIn } from "./frontends.ts";
 import { type AnyValue, type Field, outline } from "./outline.ts";
 import { inline } from "./render.ts";
 import type { Plain } from "./tree.ts";
@@ -103,17 +104,11 @@ see the external one. The port stays: forward it. An address of your own network
 
 ${table(byKey("external_ip") as AnyBlock)}
 
-## \`chihaya.http\`
+${builtIn.map(({ name }) => `## \`chihaya.${name}\`\n\n${byKey(name).description}\n\n${table(byKey(name) as AnyBlock)}`).join("\n\n")}
 
-${byKey("http").description}
+## \`chihaya.frontends\`
 
-${table(byKey("http") as AnyBlock)}
-
-## \`chihaya.udp\`
-
-${byKey("udp").description}
-
-${table(byKey("udp") as AnyBlock)}
+${byKey("frontends").description} How to write one: [embedding.md](embedding.md#a-frontend-of-your-own).
 
 ## \`chihaya.storage\`
 

@@ -1,12 +1,14 @@
+import type { FrontendUse } from "../frontend/define-frontend.ts";
 import { toCamel } from "../options/block.ts";
 import { type AnyBlock, Block, type Path } from "../options/index.ts";
 import type { Config } from "./config.ts";
+import { builtIn } from "./frontends.ts";
 import { outline } from "./outline.ts";
 import type { RestartMark } from "./settle.ts";
 import { UseList, UseValue } from "./uses.ts";
 
 /** The parts of a configuration that name definitions. */
-type Uses = Pick<Config, "storage" | "preHooks" | "postHooks">;
+type Uses = Pick<Config, "frontends" | "storage" | "preHooks" | "postHooks">;
 
 /**
  * Lists what a reload to this configuration cannot change, from the marks of the descriptions.
@@ -30,7 +32,8 @@ export function restartMarks(
         marks.push({ name: `${below}.name`, path: at, identity: ["name", "module"] });
         addUse(value, config.storage, below, at);
       } else if (value instanceof UseList) {
-        for (const [index, use] of config[at[0] as "preHooks" | "postHooks"].entries())
+        if (restart) marks.push({ name: below, path: at, identity: [] });
+        for (const [index, use] of config[at[0] as "frontends" | "preHooks" | "postHooks"].entries())
           addUse(value.item, use, `${below}[${index}]`, [...at, index]);
       } else if (restart && value.hasOutput) {
         marks.push({ name: below, path: at, ...(open && { open }) });
@@ -45,7 +48,23 @@ export function restartMarks(
   }
 
   addBlock(outline, "", []);
-  // Listeners that stay until the restart keep their certificate where none is named any more.
-  marks.push({ name: "", path: ["http", "tls"], open: "empty", isSilent: true });
+  for (const { name, keepsUnset = [] } of builtIn) {
+    for (const option of keepsUnset)
+      marks.push({ name: "", path: [name, option], open: "empty", isSilent: true });
+  }
   return marks;
+}
+
+/** Lists what a reload of the frontends alone cannot change. @param frontends  those of one's own */
+export function frontendMarks(
+  frontends: readonly (FrontendUse & { name: "module"; module: string })[],
+): RestartMark[] {
+  const blocks = new Map<unknown, AnyBlock>();
+  for (const use of frontends)
+    if (use.definition.options instanceof Block) blocks.set(use, use.definition.options as AnyBlock);
+  const storage = { name: "", config: undefined };
+  const names: readonly unknown[] = ["frontends", ...builtIn.map(({ name }) => name)];
+  return restartMarks({ frontends, storage, preHooks: [], postHooks: [] }, blocks).filter(({ path }) =>
+    names.includes(path[0]),
+  );
 }

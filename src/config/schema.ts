@@ -1,10 +1,9 @@
 import { ExternalIp, localNetworks } from "../bittorrent/external-ip.ts";
-import type { HttpOptions } from "../frontend/http/options.ts";
-import * as builtInFrontends from "../frontend/index.ts";
-import type { UdpOptions } from "../frontend/udp/options.ts";
+import type { FrontendDefinition } from "../frontend/define-frontend.ts";
 import * as builtInHooks from "../hooks/index.ts";
 import { defaultLimits } from "../middleware/with-deadline.ts";
 import {
+  type AnyBlock,
   addresses,
   type Block,
   boolean,
@@ -19,7 +18,8 @@ import {
   type Value,
 } from "../options/index.ts";
 import * as builtInStores from "../storage/index.ts";
-import type { Config, HookConfig, StorageConfig } from "./config.ts";
+import type { Config, HookConfig, ModuleFrontendConfig, StorageConfig } from "./config.ts";
+import { builtIn } from "./frontends.ts";
 import { moduleField, UseList, UseValue } from "./uses.ts";
 
 /** An address that peers can be stored under; "" for none. */
@@ -52,6 +52,18 @@ function hostName(text: string): string | undefined {
     ? undefined
     : "expected a name without scheme and port: tracker.internal";
 }
+
+/** The block of a built-in frontend, which is off without it. */
+function frontendBlock({ options, description = "" }: FrontendDefinition): Value<unknown, unknown> {
+  return (options as AnyBlock).optional().describe(description);
+}
+
+const frontend = new UseValue<ModuleFrontendConfig>({
+  what: "frontend",
+  optionsKey: "options",
+  definitions: [],
+  module: { module: moduleField("my-frontend", "defineFrontend") },
+});
 
 const storage = new UseValue<StorageConfig>({
   what: "store",
@@ -126,12 +138,10 @@ export const schema: Block<Config, unknown> = options({
     .describe(
       "The address that the world reaches peers beside the tracker by. Without it they are listed as 127.0.0.1 or 10.x.",
     ),
-  http: (builtInFrontends.http.options as Block<HttpOptions, unknown>)
-    .optional()
-    .describe(builtInFrontends.http.description!),
-  udp: (builtInFrontends.udp.options as Block<UdpOptions, unknown>)
-    .optional()
-    .describe(builtInFrontends.udp.description!),
+  ...Object.fromEntries(builtIn.map((definition) => [definition.name, frontendBlock(definition)])),
+  frontends: new UseList<ModuleFrontendConfig>(frontend, { restart: true })
+    .default([])
+    .describe("Frontends of your own, each a `module` with `options`."),
   storage: storage.default({}).describe("Where the swarms are kept."),
   prehooks: new UseList<HookConfig>(hook)
     .default([])

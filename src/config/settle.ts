@@ -7,7 +7,10 @@ export interface RestartMark {
   readonly name: string;
   /** Where it is in a {@link Config}. */
   readonly path: Path;
-  /** Of a block that is kept as a whole where it comes or goes, or where one of these values in it differs. */
+  /**
+   * Of a block that is kept as a whole where it comes or goes, or where one of these values in it differs; of a list, where
+   * its modules differ.
+   */
   readonly identity?: readonly string[];
   /** What leaves the choice to the tracker, which keeps what it has chosen: port 0, or an empty value. */
   readonly open?: "port" | "empty";
@@ -79,6 +82,10 @@ function withValue<T>(block: T, [step, ...below]: Path, value: unknown): T {
 }
 
 function isSameBlock(before: unknown, after: unknown, identity: readonly string[]): boolean {
+  if (Array.isArray(before) && Array.isArray(after)) {
+    const modules = (list: readonly { module?: string }[]) => list.map(({ module }) => module);
+    return isDeepStrictEqual(modules(before), modules(after));
+  }
   if (before === undefined || after === undefined) return before === after;
   return identity.every((key) => valueAt(before, [key]) === valueAt(after, [key]));
 }

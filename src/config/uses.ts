@@ -1,6 +1,15 @@
 import { nearest } from "../lib/nearest.ts";
 import { quote } from "../lib/quote.ts";
-import { type AnyBlock, Block, choice, type Path, Reader, text, Value } from "../options/index.ts";
+import {
+  type AnyBlock,
+  Block,
+  choice,
+  type Facts,
+  type Path,
+  Reader,
+  text,
+  Value,
+} from "../options/index.ts";
 
 /** What is needed of a definition to describe its use. */
 export interface Usable {
@@ -68,7 +77,8 @@ export class UseValue<T> extends Value<T> {
   #readUse(input: unknown, path: Path, reader: Reader): T | undefined {
     const { what, optionsKey, byDefault } = this.#options;
     if (typeof input !== "object" || input === null || Array.isArray(input)) {
-      reader.refuse(path, `expected a ${what}: a mapping with name and ${optionsKey}`);
+      const key = this.variants.size === 0 ? "module" : "name";
+      reader.refuse(path, `expected a ${what}: a mapping with ${key} and ${optionsKey}`);
       return undefined;
     }
     const { name = byDefault, module } = input as Record<string, unknown>;
@@ -82,7 +92,7 @@ export class UseValue<T> extends Value<T> {
     }
     const block = this.variants.get(name as string);
     if (block !== undefined) return block.read({ ...input, name }, path, reader) as T;
-    reader.refuse([...path, "name"], this.#unknown(name));
+    reader.refuse(this.variants.size === 0 ? path : [...path, "name"], this.#unknown(name));
     // What can be read as the default's lets others be checked against it.
     return this.variants
       .get(`${byDefault}`)
@@ -92,6 +102,7 @@ export class UseValue<T> extends Value<T> {
   #unknown(name: unknown): string {
     const { what } = this.#options;
     const names = [...this.variants.keys()];
+    if (names.length === 0) return `a ${what} of your own needs the key "module"`;
     const known = `known ${what}s are ${names.map((one) => JSON.stringify(one)).join(", ")}`;
     if (typeof name !== "string") return `a ${what} needs a name, or the module it comes from; ${known}`;
     const near = nearest(name, names);
@@ -108,8 +119,9 @@ function withDefault(options: unknown): AnyBlock {
 export class UseList<T> extends Value<readonly T[]> {
   readonly item: UseValue<T>;
 
-  constructor(item: UseValue<T>) {
-    super({ kind: "", json: {} }, (input, path, reader) => {
+  /** @param restart  whether a reload cannot add, remove or exchange one */
+  constructor(item: UseValue<T>, { restart = false }: Pick<Facts, "restart"> = {}) {
+    super({ kind: "", json: {}, restart }, (input, path, reader) => {
       if (!Array.isArray(input)) {
         reader.refuse(path, "expected a list, each item after a dash");
         return undefined;

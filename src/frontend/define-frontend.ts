@@ -15,12 +15,12 @@ export interface FrontendDeps {
   readonly clock: Clock;
   /** Where the frontend registers its own metrics; summed over the workers. */
   readonly metrics: Metrics;
-  /** For what an operator should know of its setup; never called per request. Says nothing unless given. */
-  readonly logger?: Logger;
+  /** For what an operator should know of its setup; never called per request. */
+  readonly logger: Logger;
   /** Takes errors that no request has caused: those of sockets, and any that should not happen. They are logged and counted. */
   onError(error: Error): void;
-  /** How bytes reach the kernel: through Node.js unless given. */
-  readonly network?: Pick<Network, "listenStream" | "bindDatagram">;
+  /** How bytes reach the kernel. Addresses that are bound here are shared by all workers. */
+  readonly network: Pick<Network, "listenStream" | "bindDatagram">;
 }
 
 /** An option that holds addresses to listen on. */
@@ -47,6 +47,8 @@ export interface FrontendDefinition<Options = unknown, Input = unknown> {
    * that no other process has them, and chooses the ports that are 0.
    */
   readonly listens?: readonly Listens<keyof Options & string>[];
+  /** Options that stay as they are where a reload leaves them out: what they belong to stays until the restart. */
+  readonly keepsUnset?: readonly string[];
   /** Chooses what the options leave open and all workers must have alike, such as a secret. */
   complete?(options: Options): Options;
   /**
@@ -58,11 +60,39 @@ export interface FrontendDefinition<Options = unknown, Input = unknown> {
   create(options: Options, deps: FrontendDeps): Frontend | Promise<Frontend>;
 }
 
+/** A frontend to be made: a definition with the options to make it with. */
+export interface FrontendUse {
+  readonly definition: FrontendDefinition;
+  readonly options: unknown;
+}
+
 /** Defines a frontend, with the types of its options from its schema. Export it as `default` for the configuration. */
 export function defineFrontend<Options = undefined, Input = unknown>(
   definition: FrontendDefinition<Options, Input>,
 ): FrontendDefinition<Options, Input> {
   return definition;
+}
+
+/**
+ * Makes a frontend of a definition.
+ * @throws Error with the frontend's name, and what `create` has thrown
+ */
+export async function createFrontend(
+  definition: FrontendDefinition,
+  options: unknown,
+  deps: FrontendDeps,
+): Promise<Frontend> {
+  try {
+    const frontend: Frontend | undefined | null = await definition.create(options, deps);
+    if (typeof frontend !== "object" || frontend === null)
+      throw new TypeError("create has returned no frontend");
+    for (const method of ["start", "urls", "prepare", "stop"] as const) {
+      if (typeof frontend[method] !== "function") throw new TypeError(`${method} is not a function`);
+    }
+    return frontend;
+  } catch (error) {
+    throw new Error(`${definition.name}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Returns the options of a frontend where none is given, but for where it listens. */
@@ -72,4 +102,9 @@ export function defaultsOf<Options extends { listen: unknown }>({
   const { value } = options!["~standard"].validate({}) as { value: Options };
   const { listen: _, ...defaults } = value;
   return defaults;
+}
+
+/** Makes what logs why `::` was left out: the system has no IPv6. */
+export function warnOfMissing(logger: Logger): (error: Error) => void {
+  return ({ message }) => logger.warn({ reason: message }, "serving without IPv6");
 }

@@ -3,7 +3,7 @@ import type { Clock, Random } from "../lib/clock.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { checkOptions, describeIssue, type OptionsSchema } from "../options/schema.ts";
+import { type OptionsSchema, readOptions } from "../options/schema.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import type { Hook } from "./hook.ts";
 import type { SharedState } from "./shared-state.ts";
@@ -77,12 +77,9 @@ export async function createDefinedHook<Options>(
   options: unknown,
   deps: HookDeps,
 ): Promise<Hook> {
-  const result = await checkOptions(definition, options, "hook");
-  if (result.issues !== undefined) {
-    throw new Error(describeIssue(definition.name, "options", result.issues[0]!));
-  }
+  const read = await readOptions(definition, options, "hook");
   try {
-    const created = definition.create(result.value, deps);
+    const created = definition.create(read, deps);
     const hook: Omit<Hook, "name"> | undefined | null = await withLimit("create", created);
     if (typeof hook !== "object" || hook === null) throw new TypeError("create has returned no hook");
     for (const method of methods) {

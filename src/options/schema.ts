@@ -50,8 +50,20 @@ export async function checkOptions<Options>(
   return { issues: [{ message: `the ${what} ${JSON.stringify(name)} takes no options` }] };
 }
 
-/** Says what is wrong with the options of a definition: `passkey check: options.rate: expected a number`. */
-export function describeIssue(definition: string, optionsKey: string, issue: OptionsIssue): string {
-  const path = [optionsKey, ...issuePath(issue)].join(".");
-  return `${definition}: ${path}: ${issue.message}`;
+/**
+ * Reads the options of a definition.
+ * @param what        `hook`, for messages
+ * @param optionsKey  the key of the options in YAML
+ * @throws Error that names the definition and the first wrong option: `passkey check: options.rate: expected a number`
+ */
+export async function readOptions<Options>(
+  definition: Described<Options>,
+  options: unknown,
+  what: string,
+  optionsKey = "options",
+): Promise<Options> {
+  const result = await checkOptions(definition, options, what);
+  if (result.issues === undefined) return result.value;
+  const issue = result.issues[0]!;
+  throw new Error(`${definition.name}: ${[optionsKey, ...issuePath(issue)].join(".")}: ${issue.message}`);
 }

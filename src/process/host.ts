@@ -5,7 +5,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { ComponentState } from "../observability/metrics-server.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
-import { composeSettings, stopUnused } from "../tracker/compose.ts";
+import { composeSettings } from "../tracker/compose.ts";
 import { readStoreOptions } from "../tracker/create-store.ts";
 import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
@@ -78,14 +78,7 @@ export class LocalHost implements Host {
   async start(): Promise<void> {
     const { store, clock, metrics, logger } = this.#parts;
     const own = { network: this.#network, shared: this.#shared };
-    const settings = await this.#compose(this.config);
-    let tracker: Tracker;
-    try {
-      tracker = new Tracker(settings, { store, clock, metrics, logger, ...own });
-    } catch (error) {
-      await stopUnused([...settings.preHooks, ...settings.postHooks]);
-      throw error;
-    }
+    const tracker = new Tracker(await this.#compose(this.config), { store, clock, metrics, logger, ...own });
     await tracker.start();
     this.#tracker = tracker;
   }

@@ -1,43 +1,50 @@
 import type { Config } from "../config/config.ts";
+import { mapFrontends } from "../config/frontends.ts";
+import type { FrontendUse } from "../frontend/define-frontend.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { lacksIPv6 } from "../net/bind-all.ts";
 import { portableNetwork } from "../net/network.ts";
 
-/**
- * Makes sure that nobody else has the addresses, which workers could not tell: sockets that share a port also
- * share it with another tracker that shares it. Ports that the system chooses are chosen here.
- */
-export async function probeAddresses(config: Config): Promise<Config> {
-  const onError = () => undefined;
-  const claimUdp = async ({ host, port }: ListenAddress): Promise<ListenAddress> => {
-    const handler = { handleBatch() {}, afterBatch() {} };
-    const socket = await portableNetwork.bindDatagram({ host, port, handler, onError });
-    await socket.close();
-    return { host, port: socket.port };
-  };
-  const claimTcp = async ({ host, port }: ListenAddress): Promise<ListenAddress> => {
+/** Binds an address and lets it go. @returns it with the port that the system chose if it was 0 */
+type Probe = (address: ListenAddress) => Promise<ListenAddress>;
+
+const probes: Readonly<Record<"tcp" | "udp", Probe>> = {
+  async tcp({ host, port }) {
     const handler = { opened() {}, received() {}, ended() {}, closed() {}, drained() {} };
-    const listener = await portableNetwork.listenStream({ host, port, handler, onError });
+    const listener = await portableNetwork.listenStream({ host, port, handler, onError() {} });
     await listener.close();
     return { host, port: listener.port };
-  };
-  const claimAll = (addresses: readonly ListenAddress[], claim: typeof claimUdp) =>
-    Promise.all(
-      addresses.map((address) =>
-        claim(address).catch((error) => {
-          if (lacksIPv6(address, error)) return address; // whether it may be missing is for the frontends
-          throw error;
-        }),
-      ),
-    );
-  const { http, udp } = config;
-  return {
-    ...config,
-    http: http && {
-      ...http,
-      listen: await claimAll(http.listen, claimTcp),
-      listenTls: await claimAll(http.listenTls, claimTcp),
-    },
-    udp: udp && { ...udp, listen: await claimAll(udp.listen, claimUdp) },
-  };
+  },
+  async udp({ host, port }) {
+    const handler = { handleBatch() {}, afterBatch() {} };
+    const socket = await portableNetwork.bindDatagram({ host, port, handler, onError() {} });
+    await socket.close();
+    return { host, port: socket.port };
+  },
+};
+
+/**
+ * Prepares the options of the frontends for several workers. Each frontend chooses what its options leave open. Then this makes
+ * sure that no other process has the addresses, which workers could not tell: sockets that share a port also share it
+ * with another tracker that shares it. Ports that the system chooses are chosen here.
+ */
+export function prepareFrontends(config: Config): Promise<Config> {
+  return mapFrontends(config, async ({ definition, options }) => {
+    const complete = definition.complete?.(options) ?? options;
+    return probeAddresses({ definition, options: complete });
+  });
+}
+
+async function probeAddresses({ definition: { listens = [] }, options }: FrontendUse): Promise<unknown> {
+  const chosen: Record<string, readonly ListenAddress[]> = {};
+  for (const { option, transport } of listens) {
+    const addresses = (options as Readonly<Record<string, readonly ListenAddress[]>>)[option] ?? [];
+    const probe: Probe = (address) =>
+      probes[transport](address).catch((error) => {
+        if (lacksIPv6(address, error)) return address; // the frontend decides whether it may be missing
+        throw error;
+      });
+    chosen[option] = await Promise.all(addresses.map(probe));
+  }
+  return listens.length === 0 ? options : { ...(options as object), ...chosen };
 }

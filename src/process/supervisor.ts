@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { Config } from "../config/config.ts";
 import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts";
@@ -12,7 +11,7 @@ import type { SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { answerShare } from "../tracker/share-hub.ts";
 import type { Host, HostParts } from "./host.ts";
-import { probeAddresses } from "./probe-addresses.ts";
+import { prepareFrontends } from "./probe-addresses.ts";
 import type { WorkerStart } from "./worker-messages.ts";
 import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
 
@@ -64,7 +63,7 @@ export class Supervisor implements Host, Profiler {
   }
 
   async start(): Promise<void> {
-    this.config = await probeAddresses(withPrivateKey(this.config));
+    this.config = await prepareFrontends(this.config);
     // Loaded now: a worker may die of having no descriptors left. Where it cannot be, the workers do without as well.
     if (this.config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
     for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn(i));
@@ -210,11 +209,4 @@ export class Supervisor implements Host, Profiler {
       this.#watch(index);
     });
   }
-}
-
-/** Connection ids must be valid in all workers: where no key is set, they share one. */
-function withPrivateKey(config: Config): Config {
-  const { udp } = config;
-  if (udp?.privateKey !== "") return config;
-  return { ...config, udp: { ...udp, privateKey: randomBytes(32).toString("hex") } };
 }

@@ -28,6 +28,8 @@ export interface ComposeParts extends ThreadParts {
  */
 export async function composeSettings(config: Config, settingsParts: ComposeParts): Promise<TrackerSettings> {
   const parts = { ...settingsParts, lifetime: lifetimeOf(config.storage.config) };
+  const { findFrontends } = await import("../config/frontends.ts");
+  const frontends = await findFrontends(config);
   const used = new Map<string, number>();
   const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], (hook) =>
     createHook(hook, parts, used),
@@ -38,8 +40,7 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
     externalIp: new ExternalIp(config.externalIp),
     preHooks,
     postHooks,
-    http: config.http,
-    udp: config.udp,
+    frontends,
   };
 }
 

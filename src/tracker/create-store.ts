@@ -1,6 +1,6 @@
 import type { StorageConfig } from "../config/config.ts";
 import { registerStorageMetrics } from "../observability/storage-metrics.ts";
-import { checkOptions, describeIssue } from "../options/schema.ts";
+import { readOptions } from "../options/schema.ts";
 import type { SharedStore, StoreDefinition, StoreDeps } from "../storage/define-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { findDefinition } from "./find-definition.ts";
@@ -9,10 +9,7 @@ import { findDefinition } from "./find-definition.ts";
 async function findStore(storage: StorageConfig): Promise<{ definition: StoreDefinition; options: unknown }> {
   const builtIn = (): Promise<Record<string, StoreDefinition>> => import("../storage/index.ts");
   const definition = await findDefinition(storage, builtIn, "defineStore");
-  const result = await checkOptions(definition, storage.config, "store");
-  if (result.issues !== undefined)
-    throw new Error(describeIssue(definition.name, "config", result.issues[0]!));
-  return { definition, options: result.value };
+  return { definition, options: await readOptions(definition, storage.config, "store", "config") };
 }
 
 /** Reads the options of the store that a configuration names. @throws Error that says what is wrong with them */

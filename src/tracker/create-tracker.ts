@@ -1,8 +1,9 @@
 import { randomInt } from "node:crypto";
 import { ExternalIp, type ExternalIpOptions } from "../bittorrent/external-ip.ts";
-import { httpDefaults } from "../frontend/http/index.ts";
+import type { FrontendDefinition, FrontendUse } from "../frontend/define-frontend.ts";
+import { http, httpDefaults } from "../frontend/http/index.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
-import { udpDefaults } from "../frontend/udp/index.ts";
+import { udp, udpDefaults } from "../frontend/udp/index.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { type Clock, createRandom, type Random } from "../lib/clock.ts";
@@ -14,9 +15,10 @@ import { type Logger, silentLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { renderPrometheus } from "../observability/prometheus.ts";
 import { registerStorageMetrics } from "../observability/storage-metrics.ts";
+import { readOptions } from "../options/schema.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
-import { createHooks, createHookWithDeadline, stopUnused } from "./compose.ts";
+import { createHooks, createHookWithDeadline } from "./compose.ts";
 import { LocalHub, type ThreadParts } from "./share-hub.ts";
 import { SystemClock } from "./system-clock.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
@@ -40,6 +42,8 @@ export interface CreateTrackerOptions {
   http?: Partial<HttpOptions> | false;
   /** The same of UDP. */
   udp?: Partial<UdpOptions> | false;
+  /** Frontends of one's own, given as `useFrontend(definition, options)`. */
+  frontends?: readonly FrontendUse[];
   /** A {@link MemoryStore} of up to a million peers unless given. Started and stopped with the tracker. */
   store?: PeerStore;
   /** In their order; a definition is given as `useHook(definition, options)`. */
@@ -69,6 +73,47 @@ export function useHook<Options, Input>(
   };
 }
 
+/** Names a defined frontend with its options for {@link createTracker}. */
+export function useFrontend<Options, Input>(
+  definition: FrontendDefinition<Options, Input>,
+  options?: Input,
+): FrontendUse {
+  return { definition: definition as FrontendDefinition<unknown>, options };
+}
+
+/** The options of the frontends as a configuration has them. */
+interface FrontendBlocks {
+  http: HttpOptions | undefined;
+  udp: UdpOptions | undefined;
+  frontends: readonly (FrontendUse & { name: "module"; module: string })[];
+}
+
+/** @throws Error with the first wrong option of a frontend of one's own */
+async function blocksOf({
+  http = {},
+  udp = {},
+  frontends = [],
+}: CreateTrackerOptions): Promise<FrontendBlocks> {
+  return {
+    http: http === false ? undefined : { ...httpDefaults, listen: http.listenTls ? [] : anywhere, ...http },
+    udp: udp === false ? undefined : { ...udpDefaults, listen: anywhere, ...udp },
+    frontends: await Promise.all(
+      frontends.map(async ({ definition, options }) => ({
+        ...{ name: "module" as const, module: definition.name, definition },
+        options: await readOptions(definition, options, "frontend"),
+      })),
+    ),
+  };
+}
+
+function usesOf({ http: httpOptions, udp: udpOptions, frontends }: FrontendBlocks): FrontendUse[] {
+  const builtIn = [
+    { definition: http as FrontendDefinition<unknown>, options: httpOptions },
+    { definition: udp as FrontendDefinition<unknown>, options: udpOptions },
+  ];
+  return [...builtIn.filter(({ options }) => options !== undefined), ...frontends];
+}
+
 const anywhere: readonly ListenAddress[] = [
   { host: "0.0.0.0", port: 0 },
   { host: "::", port: 0 },
@@ -91,7 +136,7 @@ export class EmbeddedTracker {
   readonly #hub: LocalHub;
   #tracker: Tracker | undefined;
   /** What is running. */
-  #settings: TrackerSettings | undefined;
+  #blocks: FrontendBlocks | undefined;
   #closeNetwork: () => void = () => undefined;
   /** Settled when all starts, reloads and stops so far have come to their end. */
   #settled: Promise<unknown> = Promise.resolve();
@@ -136,15 +181,11 @@ export class EmbeddedTracker {
     const { clock } = this.#thread;
     this.#ownClock?.start();
     try {
-      const settings = await this.#compose(this.#options);
-      this.#settings = settings;
+      const blocks = await blocksOf(this.#options);
+      const settings = await this.#compose(this.#options, blocks);
       const { store, metrics } = this;
-      try {
-        this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network });
-      } catch (error) {
-        await stopUnused([...settings.preHooks, ...settings.postHooks]);
-        throw error;
-      }
+      this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network });
+      this.#blocks = blocks;
       await this.#tracker.start();
     } catch (error) {
       this.#close();
@@ -160,7 +201,7 @@ export class EmbeddedTracker {
   reload(
     changes: Pick<
       CreateTrackerOptions,
-      "interval" | "minInterval" | "externalIp" | "http" | "udp" | "preHooks" | "postHooks"
+      "interval" | "minInterval" | "externalIp" | "http" | "udp" | "frontends" | "preHooks" | "postHooks"
     >,
   ): Promise<string[]> {
     return this.#inTurn(() => this.#reload(changes));
@@ -171,22 +212,11 @@ export class EmbeddedTracker {
     if (!tracker) throw new Error("the tracker is not running");
     const options = { ...this.#options, ...changes };
     const { settle } = await import("../config/settle.ts");
-    const { restartMarks } = await import("../config/restart-marks.ts");
-    const needsRestart: string[] = [];
-    await this.#hub.reload(async () => {
-      const next = await this.#compose(options);
-      const marks = restartMarks({ storage: { name: "", config: {} }, preHooks: [], postHooks: [] });
-      const frontends = ({ http, udp }: TrackerSettings) => ({ http, udp });
-      const settled = settle(
-        frontends(this.#settings!),
-        frontends(next),
-        marks.filter(({ path }) => path[0] === "http" || path[0] === "udp"),
-      );
-      needsRestart.push(...settled.needsRestart);
-      const settings = { ...next, ...settled.config };
-      await tracker.reload(settings);
-      this.#settings = settings;
-    });
+    const { frontendMarks } = await import("../config/restart-marks.ts");
+    const next = await blocksOf(options);
+    const { config: blocks, needsRestart } = settle(this.#blocks!, next, frontendMarks(next.frontends));
+    await this.#hub.reload(async () => tracker.reload(await this.#compose(options, blocks)));
+    this.#blocks = blocks;
     this.#options = options;
     return needsRestart;
   }
@@ -215,13 +245,8 @@ export class EmbeddedTracker {
     this.#ownClock?.stop();
   }
 
-  async #compose(options: CreateTrackerOptions): Promise<TrackerSettings> {
-    const {
-      interval = intervals.interval,
-      minInterval = intervals.minInterval,
-      http = {},
-      udp = {},
-    } = options;
+  async #compose(options: CreateTrackerOptions, blocks: FrontendBlocks): Promise<TrackerSettings> {
+    const { interval = intervals.interval, minInterval = intervals.minInterval } = options;
     const used = new Map<string, number>();
     const [preHooks, postHooks] = await createHooks(
       [options.preHooks ?? [], options.postHooks ?? []],
@@ -233,8 +258,7 @@ export class EmbeddedTracker {
       externalIp: options.externalIp && new ExternalIp(options.externalIp),
       preHooks,
       postHooks,
-      http: http === false ? undefined : { ...httpDefaults, listen: http.listenTls ? [] : anywhere, ...http },
-      udp: udp === false ? undefined : { ...udpDefaults, listen: anywhere, ...udp },
+      frontends: usesOf(blocks),
     };
   }
 

@@ -4,13 +4,22 @@ import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { announceQuery, FakeStore, httpOptions, RawClient } from "../../test/fixtures/http-server.ts";
 import { udpOptions } from "../../test/support/udp.ts";
+import type { FrontendUse } from "../frontend/define-frontend.ts";
+import { http } from "../frontend/http/index.ts";
+import { udp } from "../frontend/udp/index.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
+import { useFrontend } from "./create-tracker.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
 
 const anyPort = [{ host: "127.0.0.1", port: 0 }];
 const never = new AbortController().signal;
+
+/** Uses both built-in frontends. */
+function both(httpGiven = httpOptions, udpGiven = udpOptions): FrontendUse[] {
+  return [useFrontend(http, httpGiven), useFrontend(udp, udpGiven)];
+}
 
 /** A tracker that writes down what is started and stopped, and how many listeners of HTTP are open then. */
 class Recording {
@@ -37,8 +46,7 @@ class Recording {
       minInterval: 900,
       preHooks: [],
       postHooks: [],
-      http: { ...httpOptions, listen: anyPort },
-      udp: udpOptions,
+      frontends: both({ ...httpOptions, listen: anyPort }),
       ...changes,
     };
   }
@@ -125,8 +133,10 @@ test("an address in use stops the frontend before it, the hooks and the store", 
 
   const recording = new Recording(
     {
-      http: { ...httpOptions, listen: [{ host: "127.0.0.1", port: httpPort }] },
-      udp: { ...udpOptions, listen: [{ host: "127.0.0.1", port }] },
+      frontends: both(
+        { ...httpOptions, listen: [{ host: "127.0.0.1", port: httpPort }] },
+        { ...udpOptions, listen: [{ host: "127.0.0.1", port }] },
+      ),
     },
     ["hook"],
   );
@@ -183,18 +193,19 @@ const notAround = () => {
 
 for (const [what, change] of [
   ["a hook that does not start", { postHooks: [{ name: "bad", start: failing("refused") }] }],
-  ["a route that cannot be used", { http: { ...httpOptions, announceRoutes: ["no slash"] } }],
+  ["a route that cannot be used", { http: { announceRoutes: ["no slash"] } }],
   ["a route of UDP that cannot be used", { udp: { ...udpOptions, announceRoutes: ["no slash"] } }],
   ["a hook that cannot be put around the store", { more: { aroundAnnounce: notAround } }],
-  ["a network that cannot be used", { http: { ...httpOptions, trustedProxies: ["nonsense"] } }],
+  ["a network that cannot be used", { http: { trustedProxies: ["nonsense"] } }],
 ] as const) {
   test(`${what} makes a reload change nothing`, async (t) => {
     const recording = new Recording({}, ["old"]);
     const client = await recording.serve(t);
-    const { more, ...changed } = { more: {}, ...change };
-    const http = { ...httpOptions, defaultNumWant: 1 };
+    const given = { more: {}, http: {}, udp: udpOptions, ...change };
+    const { more, http: httpChange, udp: udpChange, ...changed } = given;
+    const frontends = both({ ...httpOptions, defaultNumWant: 1, ...httpChange }, udpChange);
     const preHooks = [recording.hook("new", more)];
-    const settings = recording.settings({ interval: 60, preHooks, http, ...changed });
+    const settings = recording.settings({ interval: 60, preHooks, frontends, ...changed });
     await assert.rejects(recording.tracker.reload(settings));
     assert.deepEqual(recording.events.slice(2), ["start new while listening", "stop new while listening"]);
     assert.equal(await interval(client), 1800);

@@ -1,19 +1,14 @@
 import type { ExternalIp } from "../bittorrent/external-ip.ts";
+import { createFrontend, type FrontendDeps, type FrontendUse } from "../frontend/define-frontend.ts";
 import type { Frontend } from "../frontend/frontend.ts";
-import { HttpFrontend } from "../frontend/http/http-frontend.ts";
-import type { HttpOptions } from "../frontend/http/options.ts";
-import type { UdpOptions } from "../frontend/udp/options.ts";
-import { UdpFrontend } from "../frontend/udp/udp-frontend.ts";
 import { aborted } from "../lib/aborted.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
 import { startHook } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { TrackerLogic } from "../middleware/logic.ts";
-import type { DatagramOptions } from "../net/datagram.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
 import { describeShortage } from "../net/shortage.ts";
-import type { StreamOptions } from "../net/stream.ts";
 import { ClientCounter } from "../observability/client-names.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Counter, Metrics } from "../observability/metrics.ts";
@@ -29,9 +24,7 @@ export interface TrackerSettings {
   externalIp?: ExternalIp | undefined;
   preHooks: readonly Hook[];
   postHooks: readonly Hook[];
-  /** undefined leaves that protocol out. */
-  http: HttpOptions | undefined;
-  udp: UdpOptions | undefined;
+  readonly frontends: readonly FrontendUse[];
 }
 
 /** What a tracker is made of besides. */
@@ -56,8 +49,8 @@ const failedStopMs = 5000;
 export class Tracker {
   readonly #parts: TrackerParts;
   readonly #logic: TrackerLogic;
-  readonly #http: HttpFrontend | undefined;
-  readonly #udp: UdpFrontend | undefined;
+  readonly #frontendDeps: FrontendDeps;
+  readonly #frontends: Frontend[] = [];
   #settings: TrackerSettings;
   #state: "idle" | "started" | "stopped" = "idle";
   #stopped: Promise<void> = Promise.resolve();
@@ -67,7 +60,6 @@ export class Tracker {
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger, network = portableNetwork, shared = false } = parts;
-    const { http, udp } = settings;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -86,17 +78,11 @@ export class Tracker {
       failureCounter(metrics, "network").inc();
       shortages.warn(shortage, { where: "network" }, shortage);
     };
-    const onMissing = ({ message }: Error) => logger.warn({ reason: message }, "serving without IPv6");
-    const deps = { logic: this.#logic, clock, metrics, onError, onMissing };
-    const listen = <State>(options: StreamOptions<State>) => network.listenStream({ ...options, shared });
-    this.#http = http && new HttpFrontend(http, { ...deps, listen });
-    const bind = (options: DatagramOptions) => network.bindDatagram({ ...options, shared });
-    const onSmallBuffer = (granted: number, wanted: number) =>
-      logger.info(
-        { granted, wanted },
-        "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
-      );
-    this.#udp = udp && new UdpFrontend(udp, { ...deps, bind, onSmallBuffer });
+    const shareable: FrontendDeps["network"] = {
+      listenStream: (options) => network.listenStream({ ...options, shared }),
+      bindDatagram: (options) => network.bindDatagram({ ...options, shared }),
+    };
+    this.#frontendDeps = { logic: this.#logic, clock, metrics, logger, onError, network: shareable };
   }
 
   /** The addresses that it answers on, as URLs. */
@@ -126,6 +112,8 @@ export class Tracker {
   async start(): Promise<void> {
     const { store } = this.#parts;
     try {
+      for (const { definition, options } of this.#settings.frontends)
+        this.#frontends.push(await createFrontend(definition, options, this.#frontendDeps));
       await store.start();
       for (const hook of hooksOf(this.#settings)) await startHook(hook);
       for (const frontend of this.#frontends) await frontend.start();
@@ -157,11 +145,8 @@ export class Tracker {
       for (const hook of added) await startHook(hook);
       if (this.#state !== "started") throw new Error("the tracker is not running");
       swap = this.#logic.prepare(settings);
-      takeOptions = [
-        settings.http && this.#http?.prepare(settings.http),
-        settings.udp && this.#udp?.prepare(settings.udp),
-        commit,
-      ];
+      const prepared = settings.frontends.map(({ options }, i) => this.#frontends[i]?.prepare(options));
+      takeOptions = [...prepared, commit];
     } catch (error) {
       await withTimeout(failedStopMs, this.#stopHooks(added)).catch(() => undefined);
       throw error;
@@ -202,10 +187,6 @@ export class Tracker {
     this.#givenUp.resolve();
     await Promise.race([Promise.all([this.#retired, this.#stopHooks(hooksOf(this.#settings))]), late]);
     await this.#stopPart("storage", () => this.#parts.store.stop());
-  }
-
-  get #frontends(): Frontend[] {
-    return [this.#http, this.#udp].filter((frontend) => frontend !== undefined);
   }
 
   async #stopHooks(hooks: readonly Hook[]): Promise<void> {

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
@@ -68,7 +68,7 @@ before(async (t) => {
   chmodSync(bin, 0o755);
   symlinkSync(bin, join(modules, ".bin/chihaya"));
   symlinkSync(tsc, join(modules, ".bin/tsc"));
-  for (const name of [...Object.keys(manifest.dependencies), "koffi", "typescript", "@types/node"]) {
+  for (const name of [...Object.keys(manifest.dependencies), "koffi", "zod", "typescript", "@types/node"]) {
     mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(join(root, "node_modules", name), join(modules, name));
   }
@@ -138,6 +138,23 @@ describe("the examples, copied out", () => {
         assert.equal((await announceTo(tracker, scheme)).incomplete, 1);
         await assert.rejects(announceTo(tracker, scheme, 6881, 0xbb), /unregistered torrent/);
       }
+    });
+
+    test(`own-frontend does its work with ${workers} workers`, async (t) => {
+      const file = join(directory, "own-frontend/chihaya.yaml");
+      const text = readFileSync(join(root, "examples/own-frontend/chihaya.yaml"), "utf8");
+      assert.match(text, /:6900"/);
+      writeFileSync(file, `${text.replace(':6900"', ':0"')}  udp: {}\n`);
+      const tracker = await serve(t, "own-frontend", workers);
+      await tracker.until(({ url }) => url?.startsWith("lines:") === true);
+      const { url } = tracker.lines.find((line) => line.msg === "serving" && line.url?.startsWith("lines:"))!;
+      const client = connect(Number(new URL(url!).port), "127.0.0.1");
+      t.after(() => client.destroy());
+      for (const expected of ["1800 0 1 127.0.0.1:6881", "1800 0 1 127.0.0.1:6881"]) {
+        client.write(`announce ${"aa".repeat(20)} 6881 1\n`);
+        assert.equal(`${(await once(client, "data"))[0]}`, `${expected}\n`);
+      }
+      assert.equal((await announceTo(tracker, "http", 6882)).incomplete, 2);
     });
 
     test(`announce-log does its work with ${workers} workers`, async (t) => {

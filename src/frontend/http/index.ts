@@ -1,7 +1,7 @@
 import { quote } from "../../lib/quote.ts";
 import { addresses, boolean, duration, integer, list, networks, options, text } from "../../options/index.ts";
 import { commonOptions, defaultAddresses } from "../common-options.ts";
-import { defaultsOf, defineFrontend, type FrontendDefinition } from "../define-frontend.ts";
+import { defaultsOf, defineFrontend, type FrontendDefinition, warnOfMissing } from "../define-frontend.ts";
 import { checkHttp } from "./check.ts";
 import type { HttpOptions } from "./options.ts";
 
@@ -95,8 +95,14 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
     { key: "addr", option: "listen", transport: "tcp" },
     { key: "https_addr", option: "listenTls", transport: "tcp" },
   ],
+  // Listeners that stay until the restart keep their certificate where none is named any more.
+  keepsUnset: ["tls"],
   check: checkHttp,
-  create: async (options, deps) => new (await import("./http-frontend.ts")).HttpFrontend(options, deps),
+  create: async (options, { network, logger, ...deps }) => {
+    const { HttpFrontend } = await import("./http-frontend.ts");
+    const { listenStream: listen } = network;
+    return new HttpFrontend(options, { ...deps, listen, onMissing: warnOfMissing(logger) });
+  },
 });
 
 /** What the frontend does unless its options say otherwise; where it listens has no default here. */

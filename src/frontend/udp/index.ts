@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { addresses, boolean, duration, integer, list, options, text } from "../../options/index.ts";
 import { commonOptions, defaultAddresses, mostNumWant } from "../common-options.ts";
-import { defaultsOf, defineFrontend, type FrontendDefinition } from "../define-frontend.ts";
+import { defaultsOf, defineFrontend, type FrontendDefinition, warnOfMissing } from "../define-frontend.ts";
 import { checkUdp } from "./check.ts";
 import type { UdpOptions } from "./options.ts";
 
@@ -69,7 +69,16 @@ export const udp: FrontendDefinition<UdpOptions, Partial<UdpOptions>> = defineFr
   complete: (options) =>
     options.privateKey === "" ? { ...options, privateKey: randomBytes(32).toString("hex") } : options,
   check: checkUdp,
-  create: async (options, deps) => new (await import("./udp-frontend.ts")).UdpFrontend(options, deps),
+  create: async (options, { network, logger, ...deps }) => {
+    const { UdpFrontend } = await import("./udp-frontend.ts");
+    const onSmallBuffer = (granted: number, wanted: number) =>
+      logger.info(
+        { granted, wanted },
+        "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
+      );
+    const onMissing = warnOfMissing(logger);
+    return new UdpFrontend(options, { ...deps, bind: network.bindDatagram, onMissing, onSmallBuffer });
+  },
 });
 
 /** What the frontend does unless its options say otherwise; where it listens has no default here. */

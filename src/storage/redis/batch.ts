@@ -68,6 +68,13 @@ export interface BatchHead {
   mostBehind: number;
 }
 
+/** A promise that its owner settles. TypeScript before ES2024 has no type for it. */
+interface Deferred {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
 /** One announce of a batch, or one infohash of a scrape. */
 export type BatchEntry =
   | {
@@ -90,7 +97,7 @@ export type BatchEntry =
  */
 export class Batch {
   readonly entries: BatchEntry[] = [];
-  readonly settled: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+  readonly settled: Deferred = Promise.withResolvers<void>();
   /** Peers that there was no room for. */
   refused = 0;
   /** Set when its callers have their answer: what comes later is nobody's. */
