@@ -270,7 +270,7 @@ test("a start without the engine is an outage like any other, where it serves", 
   store.stop();
 });
 
-test("a reload changes how long peers stay in local memory", async (t) => {
+test("a reload takes peer_lifetime and gc_interval, also for local memory", async (t) => {
   const bench = new Bench(t, { onFailure: "serve" });
   bench.connect = () => Promise.reject(new Error("no connection"));
   const { store, tester } = bench;
@@ -283,7 +283,7 @@ test("a reload changes how long peers stay in local memory", async (t) => {
   store.stop();
 });
 
-test("a reload changes how long Redis may take to respond", async (t) => {
+test("a reload takes redis_read_timeout", async (t) => {
   const bench = new Bench(t);
   const { store, tester } = bench;
   await store.start();
@@ -296,7 +296,7 @@ test("a reload changes how long Redis may take to respond", async (t) => {
   store.stop();
 });
 
-test("a reload changes how far the clocks may differ", async (t) => {
+test("a reload takes max_clock_skew", async (t) => {
   const bench = new Bench(t, { maxClockSkew: 600 });
   const { store, tester, commands } = bench;
   await store.start();
