@@ -111,7 +111,7 @@ for (let round = 0; round < 2; round++) {
   await measure("redis, apply only", redis, Step.apply);
   await measure("redis, select only", redis, Step.select);
 }
-console.log(await redis.statistics(), redis.standing);
+console.log(await redis.statistics(), redis.stats);
 redis.stop();
 memory.stop();
 await server?.stop();

@@ -543,7 +543,7 @@ test("values are checked against each other", () => {
   assert.equal(good("chihaya: {http: {max_numwant: 10, default_numwant: 11}}").http?.defaultNumWant, 10);
 });
 
-test("a store behind an engine", () => {
+test("the store redis", () => {
   const redis = (config: string) => `chihaya: {udp: {}, storage: {name: redis, config: {${config}}}}`;
   const brokerOf = (config: string) => {
     const { storage } = good(redis(config));
@@ -583,14 +583,14 @@ test("a store behind an engine", () => {
       "redis_broker: 'redis://u:hunter2@h/x'",
       `redis_broker: after the host comes only the number of the database, as in ${example}`,
     ],
-    ["redis_broker: ''", "redis_broker: must name the engine, as redis://127.0.0.1:6379/0"],
+    ["redis_broker: ''", "redis_broker: must name a Redis server, such as redis://127.0.0.1:6379/0"],
     [
       "redis_broker: 'redis://a,redis://b'",
       'redis_broker: several servers need redis_topology "sentinel" or "cluster"',
     ],
     [
       "redis_topology: cluster, redis_broker: 'redis://u:hunter2@a,redis://u:hunter3@b'",
-      "redis_broker: all servers must have one user, password, database and way of TLS",
+      "redis_broker: all servers must have the same user, password, database and TLS setting",
     ],
     ["redis_topology: cluster, redis_broker: 'redis://a/1'", "redis_broker: a cluster has only database 0"],
     ["redis_broker: 'rediss://a', redis_ca_path: /none", "redis_ca_path: cannot read /none: no such file"],

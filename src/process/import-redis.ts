@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { createRandom } from "../lib/clock.ts";
 import { type RecordBatch, replayAll } from "../storage/records.ts";
-import { checkEngine } from "../storage/redis/check-engine.ts";
+import { checkRedis } from "../storage/redis/check-redis.ts";
 import type { RedisStoreConfig } from "../storage/redis/config.ts";
 import { createNodeRedisPort } from "../storage/redis/node-redis-port.ts";
 import { type ReadOptions, readChihaya } from "../storage/redis/read-chihaya.ts";
@@ -42,7 +42,7 @@ export async function importFromChihaya(
     clock,
     random: createRandom(randomInt(1, 2 ** 31)),
     createPort: async (ofConfig, onPortError) =>
-      checkEngine(await createNodeRedisPort(ofConfig, onPortError), () => undefined),
+      checkRedis(await createNodeRedisPort(ofConfig, onPortError), () => undefined),
   });
   let timeless = 0;
   const options: ReadOptions = {

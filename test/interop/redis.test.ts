@@ -73,7 +73,7 @@ for (const workers of ["1", "2"]) {
   });
 }
 
-test("without an engine the tracker does not start, and shows no password", {
+test("without Redis the tracker does not start, and shows no password", {
   skip: withoutRedis,
 }, async (t) => {
   const server = await startServer(t);
@@ -84,7 +84,7 @@ test("without an engine the tracker does not start, and shows no password", {
     writeFileSync(file, toYaml({ workers, ...over(server, { redis_broker, redis_connect_timeout: "1s" }) }));
     const program = new Program(t, process.execPath, [main, "--json", "--config", file]);
     assert.deepEqual(await program.ended, { code: 1, signal: null });
-    assert.match(program.stderr, /failed to start: cannot use the storage engine at redis:\/\/127\.0\.0\.1:/);
+    assert.match(program.stderr, /failed to start: cannot use Redis at redis:\/\/127\.0\.0\.1:/);
     assert.doesNotMatch(program.stderr + program.stdout, /hunter2/);
   }
 });
@@ -96,7 +96,7 @@ test("refusing: while the engine is gone clients and probes are told", { skip: w
   await server.stop();
   await assert.rejects(announceFrom(daemon, 1002), { message: "tracker storage is unavailable" });
   const { level } = await daemon.until(
-    ({ msg }) => msg === "the storage engine is gone; refusing until it is back",
+    ({ msg }) => msg === "Redis is unavailable; announces are refused until it returns",
   );
   assert.equal(level, "warn");
   const { status, components } = await readyz(daemon);
@@ -106,7 +106,7 @@ test("refusing: while the engine is gone clients and probes are told", { skip: w
   );
   assert.match(await metricsOf(daemon), /^chihaya_redis_unanswered_records_total [1-9]/m);
   await startServer(t, [], server.port);
-  await daemon.until(({ msg }) => msg === "the storage engine is back");
+  await daemon.until(({ msg }) => msg === "Redis is available again");
 });
 
 test("serving on: nobody is refused, from the start on, and probes are told", {
@@ -122,7 +122,7 @@ test("serving on: nobody is refused, from the start on, and probes are told", {
   assert.match(components.storage!, /^ready, but serving from local memory: redis: /);
   assert.match(await metricsOf(daemon), /^chihaya_redis_backlog_announces 2$/m);
   await startServer(t, ["--maxmemory-policy", "allkeys-lru"], server.port);
-  await daemon.until(({ msg }) => msg === "the storage engine is back");
+  await daemon.until(({ msg }) => msg === "Redis is available again");
   await daemon.until(({ msg }) => msg.startsWith("maxmemory-policy is allkeys-lru: "));
   assert.match(await metricsOf(daemon), /^chihaya_redis_backlog_announces 0$/m);
   assert.equal((await announceFrom(daemon, 1003)).incomplete, 3);

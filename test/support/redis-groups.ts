@@ -14,13 +14,13 @@ export interface RedisGroup {
 }
 
 /** Asks until the answer is as it must be. */
-export async function untilAnswer(ask: () => Promise<string>, pattern: RegExp): Promise<void> {
+export async function untilReply(ask: () => Promise<string>, pattern: RegExp): Promise<void> {
   while (!pattern.test(await ask())) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 /** A replica has what its primary has, so that it can stand in for it. */
 export async function untilSynced(replica: RedisServer): Promise<void> {
-  await untilAnswer(() => replica.cli("INFO", "replication"), /master_link_status:up/);
+  await untilReply(() => replica.cli("INFO", "replication"), /master_link_status:up/);
 }
 
 /** Makes a cluster's replica the primary. The others refuse it right after another election: then it is asked again. */
@@ -61,7 +61,7 @@ export function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
     }
     const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
     await servers[0]!.cli("--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes");
-    for (const server of servers) await untilAnswer(() => server.cli("CLUSTER", "INFO"), /cluster_state:ok/);
+    for (const server of servers) await untilReply(() => server.cli("CLUSTER", "INFO"), /cluster_state:ok/);
     for (const replica of servers.slice(3)) await untilSynced(replica);
     return { servers, broker: servers.map(({ url }) => url) };
   });
@@ -92,7 +92,7 @@ export function startRedisSentinels(): Promise<RedisGroup> {
     for (const port of ports) {
       // redis-cli takes the last `-p`
       const ask = () => primary.cli("-p", `${port}`, "SENTINEL", "MASTER", "chihaya");
-      await untilAnswer(ask, /num-slaves\n1\n.*num-other-sentinels\n2\n/s);
+      await untilReply(ask, /num-slaves\n1\n.*num-other-sentinels\n2\n/s);
     }
     return { servers: [primary, replica], broker: ports.map((port) => `redis://127.0.0.1:${port}/0`) };
   });

@@ -45,7 +45,7 @@ const commands = "EVALSHA EVAL HGET HMGET HSET HDEL DEL UNLINK EXPIRE SCAN PING"
   .split(" ")
   .map((name) => `+${name}`);
 
-describe("access to the engine", { skip: withoutRedis }, () => {
+describe("access to Redis", { skip: withoutRedis }, () => {
   test("a user with the documented permissions can do all that a store does", async () => {
     const server = await startRedisServer();
     const user = ["on", ">s3cr/t", "~test:*", "-@all", ...commands];
@@ -214,7 +214,7 @@ describe("access to the engine", { skip: withoutRedis }, () => {
     };
     try {
       await primary!.cli("CONFIG", "SET", "requirepass", "s3cr/t");
-      assert.equal(await announce(create()), 1, "only the engine asks");
+      assert.equal(await announce(create()), 1, "only the data node needs the password");
       for (const url of group.broker) {
         const { port } = new URL(url);
         assert.match(

@@ -3,10 +3,10 @@ import { cannotRead } from "../../lib/file-errors.ts";
 import { readText } from "../../lib/read-text.ts";
 import { type Marks, text, Value } from "../../options/index.ts";
 
-/** What every certificate in PEM begins with. */
+/** The first line of every certificate in PEM. */
 const beginning = "-----BEGIN CERTIFICATE-----";
 
-/** Reads certificates of authorities. @returns them in PEM, or what is wrong with the file */
+/** Reads certificates of authorities. @returns the certificates in PEM, or the problem of the file */
 function readAuthorities(path: string): { text: string } | { problem: string } {
   const read = readText(path);
   if ("problem" in read) return { problem: cannotRead(path, read.problem) };
@@ -19,7 +19,7 @@ function readAuthorities(path: string): { text: string } | { problem: string } {
   }
 }
 
-/** Describes certificates of authorities: the path of a file in YAML, text in PEM in a program; "" is none. */
+/** Describes the certificates of authorities: the path of a file in YAML, PEM text in a program; "" for none. */
 export function authorities(marks: Marks): Value<string | undefined> {
   const path = text(marks);
   return new Value<string | undefined>(path.facts, (input, at, reader) => {

@@ -1,8 +1,8 @@
 import { Batch } from "./batch.ts";
 
 /**
- * The last announce of each peer that the engine has not heard, in the order of their times. Bounded: when it is full,
- * the oldest is given up, and comes back with the peer's next announce.
+ * The last announce of each peer that Redis has missed, in order of time. Bounded: a full backlog drops the oldest
+ * announce, and the peer's next announce repairs the loss.
  */
 export class Backlog {
   readonly #records = new Map<string, Uint8Array>();
@@ -16,12 +16,12 @@ export class Backlog {
     return this.#records.size;
   }
 
-  /** Takes a record; what was known of the peer before is of no more use, but for a completed download. */
+  /** Adds a record; replaces the peer's earlier record, but keeps its completed download. */
   put(record: Uint8Array): void {
     const name = nameOf(record);
     const before = this.#records.get(name);
     this.#records.delete(name);
-    // A download that has completed meanwhile is told with what the peer has said since, unless it has left.
+    // A completed download travels with the peer's later announce, unless the peer has stopped.
     if (before?.[3] === 1 && record[3] !== 3 && record[2] === 1) record[3] = 1;
     this.#records.set(name, record);
     if (this.#records.size <= this.#capacity) return;
@@ -31,18 +31,18 @@ export class Backlog {
     }
   }
 
-  /** Takes back what could not be handed over, unless there is something newer. */
+  /** Returns a record that could not be delivered, unless there is a newer record of the peer. */
   putBack(record: Uint8Array): void {
     const name = nameOf(record);
     if (!this.#records.has(name) && this.#records.size < this.#capacity) this.#records.set(name, record);
   }
 
-  /** Drops what is known of the peer of a record. */
+  /** Removes the record of a peer. */
   forget(record: Uint8Array): void {
     this.#records.delete(nameOf(record));
   }
 
-  /** Takes out the oldest records. @returns batches of them: one, or one for each torrent */
+  /** Takes the oldest records out. @returns one batch, or one batch per torrent */
   take(count: number, peerIds: boolean, byTorrent: boolean): Batch[] {
     const batches = new Map<string, Batch>();
     for (const [name, record] of this.#records) {
@@ -60,7 +60,7 @@ export class Backlog {
   }
 }
 
-/** Infohash and endpoint. */
+/** Returns the infohash and endpoint of a record. */
 function nameOf(record: Uint8Array): string {
   const text = Buffer.from(record.buffer, record.byteOffset, record.length);
   return text.toString("latin1", 10, 30) + text.toString("latin1", 30, record[1] === 4 ? 36 : 48);

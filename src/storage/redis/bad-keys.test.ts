@@ -116,7 +116,7 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
           assert.deepEqual(heard, [named], "named once, and no outage");
           assert.equal((await tester.announce(bad, testPeer(4, 201))).incomplete, 2);
           assert.deepEqual(
-            [heard.length, store.standing.badKeys, store.standing.unanswered, store.standing.backlog],
+            [heard.length, store.stats.badKeys, store.stats.unanswered, store.stats.backlog],
             [1, 1, 0, 0],
           );
         }));
@@ -150,7 +150,7 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
       while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 20));
       assert.equal((await tester.scrapeOne(bad, 4)).incomplete, 1);
       assert.equal((await tester.scrapeOne(testInfoHash(2), 4)).incomplete, 1);
-      assert.deepEqual([heard.filter((line) => line === named).length, store.standing.backlog], [1, 0]);
+      assert.deepEqual([heard.filter((line) => line === named).length, store.stats.backlog], [1, 0]);
       await port.send(key, ["SET", key, "x"]);
       const peers = [bad, testInfoHash(2)].map((torrent) => peerRecord(torrent, testPeer(4, 9)));
       await store.records.replay({ peers });
@@ -164,6 +164,6 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
       await server.cli("CONFIG", "SET", "maxmemory", "1");
       await tester.announce(testInfoHash(2), testPeer(4, 1));
       await server.cli("CONFIG", "SET", "maxmemory", "0");
-      assert.deepEqual([store.standing.refused, heard], [1, []]);
+      assert.deepEqual([store.stats.refused, heard], [1, []]);
     }));
 });

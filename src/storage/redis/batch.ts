@@ -5,43 +5,41 @@ import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Family } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
-import type { Step } from "../peer-store.ts";
+import { Step } from "../peer-store.ts";
 import { type Sample, type SampleCache, sampleSize } from "./sample-cache.ts";
 import { pageTarget } from "./script.ts";
 
 /**
- * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed (u32 each), secret (16 bytes),
- * bytes of a peer id and whether Redis is full (u8 each), seconds that the clock may be ahead and behind (u32 each).
+ * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed (u32 each), secret (16
+ * bytes), bytes of a peer id and whether Redis is full (u8 each), seconds that the clock may be ahead and behind (u32
+ * each).
  */
 export const batchHeadLength = 42;
-/** Bytes of the secret that the salts of new torrents come from. */
+/** Bytes of the secret from which the script derives the salts of new torrents. */
 export const secretLength = 16;
-/** Where the byte stands that says whether Redis is full. */
+/** The offset of the byte that says whether Redis is full. */
 const isFullAt = 33;
-/** Bytes before the first response: peers that were left out. */
+/** Bytes before the first response: the number of refused peers. */
 const replyHeadLength = 2;
 /** Bytes of a record before its endpoint. */
 const recordHeadLength = 30;
 /** Bytes of a response before its peers. */
-const answerHeadLength = 29;
+const responseHeadLength = 29;
 
-/** What the script returns for records of torrents that have nothing. */
+/** Returns the script's reply for records of torrents without peers. */
 export function emptyReply(records: number): Buffer {
-  return Buffer.alloc(replyHeadLength + records * answerHeadLength);
+  return Buffer.alloc(replyHeadLength + records * responseHeadLength);
 }
 
-/** What a record asks for beyond {@link Step}. */
-export const Ask = {
-  /** Nothing but the counts. */
+/** Operations of a record beside {@link Step}. */
+export const Operation = {
+  /** Reads the counts only. */
   scrape: 0,
-  /** To apply what happened at an earlier time, unless the engine knows something newer of the peer. */
+  /** Applies an earlier announce, unless Redis knows a newer one of the peer. */
   replay: 5,
 } as const;
 
-/**
- * Remembers which torrents are big, so that the script need not ask for pages that it will not use. A wrong hint costs a
- * little time and nothing else.
- */
+/** Remembers which torrents are big, so that the script does not read pages in vain. A wrong hint only costs time. */
 export class SizeHints {
   readonly #isBig = new Uint8Array(65_536);
 
@@ -54,16 +52,16 @@ export class SizeHints {
   }
 }
 
-/** What goes into the head of a batch when it is sent. */
+/** The values that the head of a batch gets when it is sent. */
 export interface BatchHead {
   clock: Clock;
   peerLifetime: number;
   gcInterval: number;
-  /** For the choice of peers. */
+  /** Seed for the choice of peers. */
   seed: number;
   /** {@link secretLength} bytes that no client knows. */
   secret: Uint8Array;
-  /** Seconds that the tracker's clock may be ahead of that of Redis; 0 where the clocks are not compared. */
+  /** Seconds that the tracker's clock may be ahead of the clock of Redis; 0 if the clocks are not compared. */
   mostAhead: number;
   mostBehind: number;
 }
@@ -88,21 +86,22 @@ export type BatchEntry =
   | { at: number; response: undefined };
 
 /**
- * Announces and scrapes that travel together, all of whose callers wait for one promise.
+ * Announces and scrapes that travel together. All their callers wait for one promise.
  *
- * Record, big-endian: | ask u8 | family u8 | seeder u8 | event u8, + 16 where the torrent is big | numwant u16 | room of the own list u16 | of the
- * other u16 | infohash 20 | endpoint 6 or 18 | peer id 20, where they are kept |.
- * In a replay, numwant and room of the own list are the unix seconds of the announce, and room of the other list is 1 where
- * the peer is known to have completed, which counts nothing.
+ * Record, big-endian: | operation u8 | family u8 | seeder u8 | event u8, + 16 for a big torrent | numwant u16 | room of
+ * the own list u16 | room of the other list u16 | infohash 20 | endpoint 6 or 18 | peer id 20, if the store keeps peer
+ * ids |.
+ * In a replay, numwant and room of the own list hold the unix seconds of the announce. Room of the other list is 1 if
+ * the peer is known to have completed, which adds no snatch.
  */
 export class Batch {
   readonly entries: BatchEntry[] = [];
   readonly settled: Deferred = Promise.withResolvers<void>();
-  /** Peers that there was no room for. */
+  /** Peers that did not fit. */
   refused = 0;
-  /** Set when its callers have their answer: what comes later is nobody's. */
+  /** Set when the callers have their responses; the batch ignores later replies. */
   isDone = false;
-  /** Unix seconds at which the engine is to take its announces to have come; undefined before they are sent. */
+  /** Unix seconds that Redis uses as the time of the announces; undefined before the batch is sent. */
   sealedAt: number | undefined;
   readonly #idLength: number;
   readonly #hints: SizeHints | undefined;
@@ -123,11 +122,11 @@ export class Batch {
     const { family } = request.address;
     const own = family === 4 ? response.peers4 : response.peers6;
     const other = family === 4 ? response.peers6 : response.peers4;
-    const isSelecting = (step & 2) !== 0 && request.event !== AnnounceEvent.stopped;
+    const isSelecting = (step & Step.select) !== 0 && request.event !== AnnounceEvent.stopped;
     const sample = isSelecting ? this.#samples?.find(request, response) : undefined;
     const isSampling = sample !== undefined && sample.count === 0;
     if (isSampling) sample.isAsked = true;
-    const at = this.#begin(sample === undefined || isSampling ? step : step & 1, family);
+    const at = this.#begin(sample === undefined || isSampling ? step : step & Step.apply, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
     this.#bytes[at + 3] = request.event + (this.#hints?.isBig(request.infoHash, 0) ? 16 : 0);
     this.#view.setUint16(at + 4, isSampling ? sampleSize : request.numWant);
@@ -139,19 +138,19 @@ export class Batch {
 
   addScraped(request: ScrapeRequest, response: ScrapeResponse, row: number): void {
     const { family } = request.address;
-    const at = this.#begin(Ask.scrape, family);
+    const at = this.#begin(Operation.scrape, family);
     const from = infoHashLength * row;
     this.#bytes.set(request.infoHashes.subarray(from, from + infoHashLength), at + 10);
     this.entries.push({ at, request, response, row });
   }
 
   /**
-   * Adds an announce of the past, whose response nobody waits for.
-   * @param snatched  the peer is known to have completed before, which counts nothing
+   * Adds a past announce, without a caller that waits for its response.
+   * @param snatched  the peer is known to have completed before, which adds no snatch
    */
   addPast(request: AnnounceRequest, unixSeconds: number, snatched: boolean): void {
     const { family } = request.address;
-    const at = this.#begin(Ask.replay, family);
+    const at = this.#begin(Operation.replay, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
     this.#bytes[at + 3] = request.event;
     this.#view.setUint32(at + 4, unixSeconds);
@@ -160,7 +159,7 @@ export class Batch {
     this.entries.push({ at, response: undefined });
   }
 
-  /** Adds a record that {@link recordOf} has made. */
+  /** Adds a record made by {@link recordOf}. */
   addReplay(record: Uint8Array): void {
     this.entries.push({ at: this.#append(record), response: undefined });
   }
@@ -180,14 +179,17 @@ export class Batch {
     return [...parts.values()];
   }
 
-  /** Copies the record of an entry; where the time of its announce is given, it becomes a {@link Ask.replay}. */
+  /**
+   * Copies the record of an entry; with `unixSeconds`, the time of its announce, the copy is a {@link
+   * Operation.replay}.
+   */
   recordOf(entry: BatchEntry, unixSeconds?: number): Uint8Array {
     const family = this.#bytes[entry.at + 1] as Family;
     const length = recordHeadLength + compactLength[family] + this.#idLength;
     const record = Uint8Array.from(this.#bytes.subarray(entry.at, entry.at + length));
     record[3]! &= 15;
     if (unixSeconds === undefined) return record;
-    record[0] = Ask.replay;
+    record[0] = Operation.replay;
     const view = new DataView(record.buffer);
     view.setUint32(4, unixSeconds);
     view.setUint16(8, 0);
@@ -198,12 +200,12 @@ export class Batch {
     return this.entries.some((entry) => this.infoHash(entry).equals(infoHash));
   }
 
-  /** The infohash of an entry, in the bytes of the batch. */
+  /** Returns the infohash of an entry, in the bytes of the batch. */
   infoHash(entry: BatchEntry): Buffer {
     return this.#bytes.subarray(entry.at + 10, entry.at + 10 + infoHashLength);
   }
 
-  /** Fills the head. @returns the batch as the script takes it; it lasts as long as the batch */
+  /** Fills the head. @returns the argument of the script; valid as long as the batch */
   seal(head: BatchHead): Buffer {
     const view = this.#view;
     this.sealedAt = head.clock.unixSeconds;
@@ -219,28 +221,28 @@ export class Batch {
     return this.#bytes.subarray(0, this.#end);
   }
 
-  /** Lets the script, which is called again, know that Redis has no room for more peers. */
+  /** Tells the script, for its second call, that Redis has no room for more peers. */
   setFull(): void {
     this.#view.setUint8(isFullAt, 1);
   }
 
   /**
-   * Gives the answers out, in the order of the entries.
-   * @throws RangeError where the reply is not what the script makes
+   * Fills the responses, in the order of the entries.
+   * @throws RangeError if the script cannot have made the reply
    */
-  take(reply: Uint8Array): void {
+  readReply(reply: Uint8Array): void {
     const view = new DataView(reply.buffer, reply.byteOffset, reply.byteLength);
     let at = replyHeadLength;
-    for (let i = 0; i < this.entries.length; i++) at = this.#answer(this.entries[i]!, reply, view, at);
+    for (let i = 0; i < this.entries.length; i++) at = this.#readResponse(this.entries[i]!, reply, view, at);
     if (at !== reply.length)
-      throw new RangeError(`${reply.length - at} bytes too many in the answer of the script`);
+      throw new RangeError(`${reply.length - at} bytes too many in the reply of the script`);
   }
 
-  #answer(entry: BatchEntry, reply: Uint8Array, view: DataView, at: number): number {
+  #readResponse(entry: BatchEntry, reply: Uint8Array, view: DataView, at: number): number {
     const { response } = entry;
     const own = view.getUint16(at + 24);
     const other = view.getUint16(at + 26);
-    const peersAt = at + answerHeadLength;
+    const peersAt = at + responseHeadLength;
     const family = this.#bytes[entry.at + 1] as Family;
     const ownEnd = peersAt + own * (compactLength[family] + this.#idLength);
     const end = ownEnd + other * (compactLength[family === 4 ? 6 : 4] + this.#idLength);
@@ -256,7 +258,7 @@ export class Batch {
       return end;
     }
     this.#hints?.note(this.#bytes, entry.at + 10, seeders + leechers);
-    if ((entry.step & 2) === 0) return end;
+    if ((entry.step & Step.select) === 0) return end;
     entry.response.complete = complete;
     entry.response.incomplete = incomplete;
     entry.response.snatches = snatches;
@@ -276,7 +278,7 @@ export class Batch {
     this.#fill(ownList, reply, peersAt, own, request.isSeeder ? 0 : seeders);
     this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other, request.isSeeder ? 0 : otherSeeders);
     if (reply[at + 28] === 1 && ownList.limit > 0) {
-      // The only peer of its swarm: its endpoint and peer id stand in the record as they do in an answer.
+      // The only peer of its swarm: the record holds endpoint and peer id in the form of a response.
       this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1, 0);
     }
     return end;
@@ -295,7 +297,7 @@ export class Batch {
     list.count = list.seeders = 0;
     for (let i = 0; i < count; i++) {
       const id = from.subarray(idsAt + i * peerIdLength, idsAt + (i + 1) * peerIdLength);
-      if (id.every((byte) => byte === 0)) continue; // it was replayed without, and comes with its next announce
+      if (id.every((byte) => byte === 0)) continue; // replayed without an id; the peer's next announce brings it
       list.peerIds.set(id, list.count * peerIdLength);
       list.bytes.set(from.subarray(at + i * stride, at + (i + 1) * stride), list.at + list.count * stride);
       list.count++;
@@ -303,15 +305,15 @@ export class Batch {
     }
   }
 
-  #begin(ask: number, family: Family): number {
+  #begin(operation: number, family: Family): number {
     const at = this.#end;
     this.#reserve(recordHeadLength + compactLength[family] + this.#idLength);
-    this.#bytes[at] = ask;
+    this.#bytes[at] = operation;
     this.#bytes[at + 1] = family;
     return at;
   }
 
-  /** @returns where the record begins */
+  /** @returns the offset of the record */
   #append(record: Uint8Array): number {
     const at = this.#end;
     this.#reserve(record.length);

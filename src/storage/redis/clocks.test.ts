@@ -5,7 +5,7 @@ import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/
 import { createRandom } from "../../lib/clock.ts";
 import { peerRecord } from "../conformance/records.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
-import { checkEngine } from "./check-engine.ts";
+import { checkRedis } from "./check-redis.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import { RedisStore, storageUnavailable } from "./redis-store.ts";
 
@@ -38,7 +38,7 @@ describe("clocks of trackers and Redis", { skip: withoutRedis }, () => {
         maxClockSkew: 600,
       },
       createPort: async (config, onError) =>
-        checkEngine(await createNodeRedisPort(config, onError), (warning) => warnings.push(warning)),
+        checkRedis(await createNodeRedisPort(config, onError), (warning) => warnings.push(warning)),
       onChange: (gone) => changes.push(gone),
     });
     return { store, tester: new StoreTester(store, environment), changes, warnings };

@@ -7,7 +7,7 @@ import type { RedisArgument } from "./redis-port.ts";
 type Reply = (args: readonly RedisArgument[]) => unknown;
 const never = new Promise<never>(() => undefined);
 
-/** Servers by `host:port`; each has a function that answers, "dead" refuses connections, "mute" takes them only. */
+/** Servers by `host:port`; each has a function that replies, "dead" refuses connections, "mute" accepts but never replies. */
 function createCluster(servers: Record<string, Reply | "dead" | "mute">) {
   const open = new Map<string, number>();
   const port = new ClusterConnection({
@@ -32,7 +32,7 @@ function createCluster(servers: Record<string, Reply | "dead" | "mute">) {
   return { port, open: () => Object.fromEntries([...open].filter(([, count]) => count > 0)) };
 }
 
-/** Answers CLUSTER SLOTS with halves of the slots, and all else with `reply`. */
+/** Replies to CLUSTER SLOTS with halves of the slots, and to other commands with `reply`. */
 const naming =
   (owners: () => [host: string | null, port: number][], reply: Reply): Reply =>
   (args) => {

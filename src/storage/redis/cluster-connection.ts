@@ -3,44 +3,44 @@ import { TimeoutError, withTimeout } from "../../lib/with-timeout.ts";
 import { slotOf } from "./key-slot.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
-/** A connection to one server, which reconnects by itself until it is destroyed. */
+/** A connection to one server. Reconnects by itself until destroyed. */
 export interface ServerConnection extends RedisNode {
   readonly isReady: boolean;
-  /** Resolves with its first connection; rejects when it is destroyed, or when its first attempt has failed. */
+  /** Resolves with the first connection; rejects if the connection is destroyed or its first attempt fails. */
   readonly opened: Promise<unknown>;
   destroy(): void;
 }
 
 export interface ClusterOptions {
-  /** `host:port` of servers that are asked who belongs to the cluster, while none is connected. */
+  /** `host:port` of the servers that the connection asks for the members of the cluster while none is connected. */
   roots: readonly string[];
   open(host: string, port: number): ServerConnection;
   connectTimeoutMs: number;
-  /** After it a server that is asked counts as silent, and one that is let go has answered what it was sent. */
+  /** How long to wait for a reply to a query, and for pending replies of a server that is being released. */
   readTimeoutMs: number;
 }
 
-/** Redirections that one command follows. */
+/** The maximum number of redirections of one command. */
 const mostRedirections = 5;
-/** Milliseconds between two looks at who has the slots, while one of those is not connected; half of it is random. */
-const lookMs = 500;
+/** Milliseconds between two refreshes of the slots while an owner is not connected; half of them random. */
+const refreshMs = 500;
 
 /** `[from, to, [host, port, ...], ...replicas]` */
 type SlotRange = [number, number, [Buffer | null, number]];
 
 /**
- * Speaks to the primaries of a cluster. Nothing here waits for a server that does not answer, but what is meant for it:
- * after a failover some still name the dead primary, and the others are to be used, and asked, all the same.
+ * Sends commands to the primaries of a cluster. A silent server delays only its own commands: after a failover some
+ * servers still name the dead primary, and the store must be able to query and use the others.
  */
 export class ClusterConnection implements RedisPort {
   readonly isCluster = true;
   readonly #options: ClusterOptions;
   readonly #servers = new Map<string, ServerConnection>();
   readonly #retired = new Map<ServerConnection, NodeJS.Timeout>();
-  /** Address of each slot's primary. */
+  /** The address of each slot's primary. */
   #owners: (string | undefined)[] = [];
-  #looking: Promise<void> | undefined;
-  #soughtMs = Number.NEGATIVE_INFINITY;
+  #refreshing: Promise<void> | undefined;
+  #refreshedMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: ClusterOptions) {
@@ -48,43 +48,43 @@ export class ClusterConnection implements RedisPort {
   }
 
   /**
-   * Looks who has the slots until all of those are connected.
-   * @throws Error that names who is not, when the time for it is over
+   * Refreshes the slots until all their owners are connected.
+   * @throws Error that names the missing servers, after the connect timeout
    */
   async connect(): Promise<void> {
     const until = performance.now() + this.#options.connectTimeoutMs;
     for (;;) {
-      await this.#look();
+      await this.#refreshSlots();
       const primaries = this.#primaries();
       const opened = primaries.map((address) => this.#serverAt(address).opened);
-      await withTimeout(lookMs, Promise.allSettled(opened)).catch(() => undefined);
+      await withTimeout(refreshMs, Promise.allSettled(opened)).catch(() => undefined);
       const missing = primaries.filter((address) => !this.#servers.get(address)?.isReady);
       if (missing.length === 0 && primaries.length > 0) return;
       if (this.#isClosed || performance.now() >= until) {
         throw new Error(`no connection to ${missing.join(", ") || this.#options.roots.join(", ")}`);
       }
-      await delay(lookMs / 2 + (Math.random() * lookMs) / 2, undefined, { ref: false });
+      await delay(refreshMs / 2 + (Math.random() * refreshMs) / 2, undefined, { ref: false });
     }
   }
 
-  /** Sends one command to the primary of `key`, and after it where that says it has gone. */
+  /** Sends one command to the primary of `key`, and follows redirections. */
   async send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown> {
     const slot = slotOf(key);
-    if (!this.#servers.get(this.#owners[slot]!)?.isReady) await this.#lookForAnother();
+    if (!this.#servers.get(this.#owners[slot]!)?.isReady) await this.#refreshAfterError();
     let address = this.#owners[slot];
     let isAsking = false;
     for (let redirections = 0; ; redirections++) {
-      if (address === undefined) throw new Error(`no server of the cluster has slot ${slot}`);
+      if (address === undefined) throw new Error(`no server of the cluster owns slot ${slot}`);
       try {
         return await this.#sendTo(address, args, isAsking);
       } catch (error) {
         const [kind, , to = ""] = (error as Error).message.split(" ");
         if ((kind !== "MOVED" && kind !== "ASK") || redirections === mostRedirections) throw error;
-        address = to.startsWith(":") ? hostOf(address) + to : to; // no host: the one that was asked
+        address = to.startsWith(":") ? hostOf(address) + to : to; // an empty host means the queried server
         isAsking = kind === "ASK";
         if (!isAsking) {
           this.#owners[slot] = address;
-          this.#look().catch(() => undefined);
+          this.#refreshSlots().catch(() => undefined);
         }
       }
     }
@@ -99,7 +99,7 @@ export class ClusterConnection implements RedisPort {
 
   renew(): void {
     for (const [address, server] of this.#servers) {
-      if (!server.isReady) continue; // it is at it
+      if (!server.isReady) continue; // already reconnecting
       withTimeout(this.#options.readTimeoutMs, server.send(["PING"])).catch((error) => {
         if (!(error instanceof TimeoutError) || this.#servers.get(address) !== server) return;
         this.#servers.delete(address);
@@ -139,26 +139,29 @@ export class ClusterConnection implements RedisPort {
 
   #primaries(): string[] {
     const primaries = new Set(this.#owners);
-    primaries.delete(undefined); // of slots that nobody has
+    primaries.delete(undefined); // slots without an owner
     return [...primaries] as string[];
   }
 
-  /** A primary that was restarted after it had handed over is gone before anybody was told who has its slots. */
-  async #lookForAnother(): Promise<void> {
-    if (performance.now() < this.#soughtMs + lookMs) return this.#looking;
-    this.#soughtMs = performance.now();
-    await this.#look();
+  /**
+   * Refreshes the slots after an error: a primary that restarts after a hand-over is gone before the slots name another
+   * owner.
+   */
+  async #refreshAfterError(): Promise<void> {
+    if (performance.now() < this.#refreshedMs + refreshMs) return this.#refreshing;
+    this.#refreshedMs = performance.now();
+    await this.#refreshSlots();
   }
 
-  /** Asks all that are connected who has the slots. */
-  #look(): Promise<void> {
-    this.#looking ??= this.#ask().finally(() => {
-      this.#looking = undefined;
+  /** Asks all connected servers for the owners of the slots. */
+  #refreshSlots(): Promise<void> {
+    this.#refreshing ??= this.#queryServers().finally(() => {
+      this.#refreshing = undefined;
     });
-    return this.#looking;
+    return this.#refreshing;
   }
 
-  async #ask(): Promise<void> {
+  async #queryServers(): Promise<void> {
     const ready = (): string[] => [...this.#servers.keys()].filter((at) => this.#servers.get(at)!.isReady);
     if (ready().length === 0) {
       const roots = this.#options.roots.map((address) => this.#serverAt(address).opened);
@@ -183,11 +186,11 @@ export class ClusterConnection implements RedisPort {
     const primaries = this.#primaries();
     for (const address of primaries) this.#serverAt(address);
     for (const [address, server] of this.#servers)
-      if (!primaries.includes(address)) this.#retire(address, server);
+      if (!primaries.includes(address)) this.#release(address, server);
   }
 
-  /** Lets go of a server that has no slots (any more), once it has answered what it was sent. */
-  #retire(address: string, server: ServerConnection): void {
+  /** Releases a server that owns no slots, after its pending replies. */
+  #release(address: string, server: ServerConnection): void {
     this.#servers.delete(address);
     const destroy = (): void => {
       this.#retired.delete(server);
@@ -201,7 +204,7 @@ function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(":"));
 }
 
-/** What one server says, as text that is the same for servers that agree: `from to host:port,...` */
+/** Returns one server's view as text, equal for servers that agree: `from to host:port,...` */
 function viewIn(ranges: readonly SlotRange[], asked: string): string {
   const owners = ranges.map(
     ([from, to, [host, port]]) => `${from} ${to} ${host?.toString() || hostOf(asked)}:${port}`,
@@ -209,7 +212,7 @@ function viewIn(ranges: readonly SlotRange[], asked: string): string {
   return owners.sort().join();
 }
 
-/** One that is cut off, or behind, is outvoted by the rest. */
+/** Returns the most common view, so that the majority outvotes an isolated or outdated server. */
 function mostCommon(views: readonly string[]): string {
   const votes = (view: string): number => views.filter((other) => other === view).length;
   return [...views].sort((a, b) => votes(b) - votes(a))[0]!;

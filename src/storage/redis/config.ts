@@ -1,46 +1,49 @@
-/** What the Redis store is told. Durations are seconds. */
+/** The options of the Redis store. Durations are seconds. */
 export interface RedisStoreConfig {
-  /** `redis[s]://[[user]:password@]host[:port][/db]`; several servers of a cluster or sentinels have one each. */
+  /** `redis[s]://[[user]:password@]host[:port][/db]`; several servers of a cluster, or sentinels, have one each. */
   broker: readonly string[];
-  /** How the servers of `broker` belong together. */
+  /** The kind of servers in `broker`. */
   topology: "single" | "sentinel" | "cluster";
-  /** The name under which sentinels know the primary. */
+  /** The sentinels' name for the primary. */
   sentinelMaster: string;
-  /** Certificates of authorities in PEM, for `rediss:`; those of Node.js where it is absent. */
+  /** Certificates of authorities in PEM, for `rediss:`; those of Node.js if absent. */
   ca?: string | undefined;
-  /** What keys begin with. */
+  /** The prefix of all keys. */
   keyPrefix: string;
   connectTimeout: number;
-  /** Seconds until an answer must be there; after that the engine counts as gone. */
+  /** Seconds to wait for a reply; after that Redis counts as unavailable. */
   readTimeout: number;
   /**
-   * Seconds that the clock of the tracker may differ from that of Redis; beyond, the store is as without Redis. 0 or
-   * absent, the clocks are not compared.
+   * The difference in seconds allowed between the clocks of the tracker and of Redis; a larger difference makes Redis
+   * unavailable. With 0 or absent, the clocks are not compared.
    */
   maxClockSkew?: number | undefined;
-  /** Seconds without an announce after which a peer is forgotten. */
+  /** Seconds without an announce after which a peer expires. */
   peerLifetime: number;
-  /** Seconds between two looks at the same peers for expired ones. */
+  /** Seconds between two searches of one page for expired peers. */
   gcInterval: number;
-  /** Whether peer ids are kept: all trackers that share an engine must agree. */
+  /** Whether to store peer ids. All trackers that share Redis must agree. */
   peerIds: boolean;
-  /** For how long what the engine listed of a big swarm is given to others too; 0 or absent, every announce asks. */
+  /**
+   * Seconds for which other announces reuse Redis's list of a big swarm; with 0 or absent, every announce queries
+   * Redis.
+   */
   sampleCache?: number;
-  /** Whether announces are refused while the engine is gone, or served from local memory. */
+  /** Whether the store refuses announces while Redis is unavailable, or serves them from local memory. */
   onFailure: "refuse" | "serve";
-  /** Most peers that are kept locally in the meantime. */
+  /** The maximum number of peers in local memory. */
   maxLocalPeers: number;
 }
 
-/** One of {@link RedisStoreConfig.broker}, taken apart. */
+/** The parts of one URL of {@link RedisStoreConfig.broker}. */
 export interface Broker {
   isTls: boolean;
-  /** "" where there is none. */
+  /** "" if absent. */
   username: string;
   password: string;
-  /** An IPv6 address is without its brackets. */
+  /** An IPv6 address has no brackets. */
   host: string;
-  /** 0 for the usual one. */
+  /** 0 for the default port. */
   port: number;
   database: number;
 }
@@ -48,10 +51,10 @@ export interface Broker {
 const example = "redis://user:password@127.0.0.1:6379/0";
 
 /**
- * Parses `redis[s]://[[user:]password@]host[:port][/database]`. User and password may contain anything but spaces at the
- * ends, also unencoded, since what is before the last `@` belongs to them; `%` and two digits are decoded. One name
+ * Parses `redis[s]://[[user]:password@]host[:port][/database]`. User and password end at the last `@`, so they may
+ * contain any character, also unencoded, except spaces at the ends; `%` with two digits is decoded. A single name
  * before the host is the password, as in Chihaya and redis-cli.
- * @returns what is wrong as text that never shows the URL: it may hold a password
+ * @returns the parts, or the problem as text that never shows the URL, because the URL may hold a password
  */
 export function parseBroker(url: string): Broker | string {
   const scheme = /^redis(s?):\/\//.exec(url);
@@ -77,14 +80,14 @@ export function parseBroker(url: string): Broker | string {
   };
 }
 
-/** Parses a URL that has been checked. @throws Error that does not show it */
+/** Parses a URL that was checked before. @throws Error that does not show the URL */
 export function readBroker(url: string): Broker {
   const broker = parseBroker(url);
   if (typeof broker === "string") throw new Error(`redis_broker: ${broker}`);
   return broker;
 }
 
-/** Decodes what is percent-encoded, and leaves every other `%` as it is. */
+/** Decodes percent-encoded bytes, and keeps every other `%`. */
 function decode(text: string): string {
   return text.replace(/(?:%[\da-f]{2})+/gi, (encoded) => {
     try {
@@ -100,7 +103,7 @@ export function withoutSecrets(url: string): string {
   return url.replace(/\/\/.*@/s, "//");
 }
 
-/** Returns what is wrong with the URL of a Redis server. Never shows it: it may hold a password. */
+/** Returns the problem of a Redis URL, without showing the URL, which may hold a password. */
 export function checkBroker(url: string): string | undefined {
   const broker = parseBroker(url);
   return typeof broker === "string" ? broker : undefined;

@@ -1,90 +1,95 @@
 import { RateLimitedLog } from "../../observability/rate-limited.ts";
 import { registerRefusedPeers } from "../../observability/storage-metrics.ts";
 import type { StoreDeps } from "../define-store.ts";
-import { checkEngine } from "./check-engine.ts";
+import { checkRedis } from "./check-redis.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import { type RedisStats, RedisStore } from "./redis-store.ts";
 
-/** Seconds: from the same machine to an engine in trouble. */
+/** Seconds: from Redis on the same machine to an overloaded Redis. */
 const roundTripBuckets = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 const batchBuckets = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/** Makes a thread's own store over the engine that all share, with metrics and a log of its comings and goings. */
+/** Creates a thread's store over the shared Redis, with metrics and log lines about outages. */
 export function createRedisStore(config: RedisStoreConfig, deps: StoreDeps): RedisStore {
   const { clock, random, metrics, logger, isFirst } = deps;
-  const engine = config.broker.map(withoutSecrets).join(", ");
-  const outages = metrics.counter("chihaya_redis_outages_total", "Times that a worker found the engine gone");
+  const redis = config.broker.map(withoutSecrets).join(", ");
+  const outages = metrics.counter(
+    "chihaya_redis_outages_total",
+    "Times that a worker found Redis unavailable",
+  );
   const roundTrips = metrics.histogram(
     "chihaya_redis_round_trip_seconds",
-    "Time from a batch that is sent to the engine to its answer",
+    "Time from sending a batch to Redis until its reply",
     roundTripBuckets,
   );
   const batches = metrics.histogram(
     "chihaya_redis_batch_records",
-    "Announces and scraped torrents that went to the engine in one batch",
+    "Announces and scraped torrents in one batch to Redis",
     batchBuckets,
   );
   const meanwhile =
-    config.onFailure === "serve" ? "serving from local memory until it is back" : "refusing until it is back";
+    config.onFailure === "serve"
+      ? "serving from local memory until it returns"
+      : "announces are refused until it returns";
   const badKeys = new RateLimitedLog(logger, clock, { lines: 1, interval: 60 });
   const store = new RedisStore({
     config,
     clock,
     random,
     createPort: async (ofConfig, onError) =>
-      checkEngine(await createNodeRedisPort(ofConfig, onError), (message) => {
-        if (isFirst) logger.warn({ engine }, message); // all would say the same
+      checkRedis(await createNodeRedisPort(ofConfig, onError), (message) => {
+        if (isFirst) logger.warn({ redis }, message); // the other workers would log the same
       }),
     onChange: (reason) => {
       if (reason === "stopped") return;
       if (reason !== undefined) outages.inc();
-      // Each worker says it: one whose clients are silent does not find out.
-      if (reason === undefined) logger.warn({ engine }, "the storage engine is back");
-      else logger.warn({ engine, reason }, `the storage engine is gone; ${meanwhile}`);
+      // Each worker logs this, because a worker without clients does not notice an outage.
+      if (reason === undefined) logger.warn({ redis }, "Redis is available again");
+      else logger.warn({ redis, reason }, `Redis is unavailable; ${meanwhile}`);
     },
     onBadKey: (key, problem) =>
       badKeys.warn(
         "bad key",
-        { engine, key, problem },
-        "deleted a key that held no readable torrent; its peers announce again",
+        { redis, key, problem },
+        "deleted a key without a readable torrent; the next announces restore its peers",
       ),
     onBatch: (records, milliseconds) => {
       batches.observe(records);
       roundTrips.observe(milliseconds / 1000);
     },
   });
-  const read = (what: keyof RedisStats) => () => store.standing[what];
-  metrics.gauge("chihaya_redis_connected_workers", "Workers that reach the engine", () =>
+  const read = (what: keyof RedisStats) => () => store.stats[what];
+  metrics.gauge("chihaya_redis_connected_workers", "Workers that can use Redis", () =>
     store.readiness === true ? 1 : 0,
   );
   metrics.gauge(
     "chihaya_redis_waiting_records",
-    "Announces and scraped torrents that wait for the engine",
+    "Announces and scraped torrents that wait for Redis",
     read("waiting"),
   );
   metrics.gauge(
     "chihaya_redis_backlog_announces",
-    "Announces that the engine is told when it is back",
+    "Announces to deliver when Redis is available again",
     read("backlog"),
   );
   metrics.counterFrom(
     "chihaya_redis_unanswered_records_total",
-    "Announces and scraped torrents that were refused or served locally because the engine did not answer",
+    "Announces and scraped torrents refused or served locally because Redis gave no response",
     read("unanswered"),
   );
   metrics.counterFrom(
     "chihaya_redis_bad_keys_total",
-    "Keys that held no readable torrent, and were deleted",
+    "Deleted keys without a readable torrent",
     read("badKeys"),
   );
   if (config.sampleCache) {
     metrics.counterFrom(
       "chihaya_redis_sample_hits_total",
-      "Announces that were given peers of a sample of a big swarm, not of an answer of their own",
+      "Announces that got peers from a cached sample of a big swarm",
       read("cacheHits"),
     );
   }
-  if (!isFirst) registerRefusedPeers(metrics, read("refused")); // the first counts all that is stored
+  if (!isFirst) registerRefusedPeers(metrics, read("refused")); // the first worker counts the whole store
   return store;
 }

@@ -16,7 +16,7 @@ import { RedisStore, storageUnavailable } from "./redis-store.ts";
 const torrent = testInfoHash(1);
 const seeding = { left: 0n };
 
-/** A store that tells of its engine's coming and going. */
+/** A store that records when Redis becomes unavailable and available. */
 class Bench {
   readonly environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
   readonly changes: (string | undefined)[] = [];
@@ -46,7 +46,7 @@ class Bench {
     this.tester = new StoreTester(this.store, this.environment);
   }
 
-  /** Resolves when the engine is there. */
+  /** Resolves when Redis is available. */
   async untilBack(): Promise<void> {
     while (this.store.readiness !== true) {
       await new Promise<void>((resolve) => {
@@ -75,8 +75,8 @@ async function withServer(
   }
 }
 
-describe("redis store without its engine", { skip: withoutRedis }, () => {
-  test("it refuses while the engine is down, and goes on with an engine that knows nothing", () =>
+describe("redis store without Redis", { skip: withoutRedis }, () => {
+  test("the store refuses while Redis is down, and continues with an empty Redis", () =>
     withServer({}, async (bench, server, restart) => {
       const { store, tester } = bench;
       await tester.announce(torrent, testPeer(4, 1));
@@ -95,7 +95,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.equal(bench.changes.length, 2);
     }));
 
-  test("it serves from local memory, and hands over what the engine has missed", () =>
+  test("the store serves from local memory, and delivers the announces that Redis has missed", () =>
     withServer({ onFailure: "serve" }, async (bench, server, restart) => {
       const { tester } = bench;
       await server.stop();
@@ -116,7 +116,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       });
     }));
 
-  test("what is handed over does not replace what the engine knows from later", () =>
+  test("a delivered announce does not replace a later one in Redis", () =>
     withServer({ onFailure: "serve" }, async (bench, server) => {
       const other = new Bench(server.url);
       await other.store.start();
@@ -132,7 +132,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.deepEqual([row.complete, row.incomplete], [1, 1]);
     }));
 
-  test("an engine that does not answer in time is gone, and used again when it does", () =>
+  test("a Redis that does not respond in time is unavailable until it responds", () =>
     withServer({ readTimeout: 0.2 }, async (bench, server) => {
       await bench.tester.announce(torrent, testPeer(4, 1));
       await server.cli("CLIENT", "PAUSE", "1500", "ALL");
@@ -163,7 +163,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       for (const socket of sockets) socket.destroy();
     }));
 
-  test("scripts that the engine has lost are given again", () =>
+  test("scripts that Redis has lost are sent again", () =>
     withServer({}, async ({ tester, changes }, server) => {
       await tester.announce(torrent, testPeer(4, 1));
       await server.cli("SCRIPT", "FLUSH");
@@ -171,12 +171,12 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.deepEqual(changes, []);
     }));
 
-  test("a full engine leaves new peers out and nothing else", () =>
+  test("a full Redis leaves out new peers and nothing else", () =>
     withServer({}, async ({ store, tester, changes }, server) => {
       for (const n of [1, 2, 3]) await tester.announce(torrent, testPeer(4, n));
       await server.cli("CONFIG", "SET", "maxmemory", "1");
-      const answer = await tester.announce(torrent, testPeer(4, 4));
-      assert.deepEqual([answer.incomplete, answer.peers.length], [3, 3], "answered all the same");
+      const response = await tester.announce(torrent, testPeer(4, 4));
+      assert.deepEqual([response.incomplete, response.peers.length], [3, 3], "the response is complete");
       assert.equal((await store.statistics()).refused, 1);
       await tester.announce(testInfoHash(2), testPeer(4, 5));
       assert.equal((await store.statistics()).refused, 2, "also in a torrent of its own");
@@ -195,7 +195,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.deepEqual(changes, []);
     }));
 
-  test("a full engine takes no peers because others leave at the same time", () =>
+  test("a full Redis takes no peers even if others leave at the same time", () =>
     withServer({}, async ({ store, tester }, server) => {
       const snatched = testInfoHash(3);
       await tester.announce(testInfoHash(2), testPeer(4, 1));
@@ -213,7 +213,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.equal((await tester.scrapeOne(snatched, 4)).snatches, 1);
     }));
 
-  test("a full engine forgets who has expired", () =>
+  test("a full Redis still removes expired peers", () =>
     withServer({}, async ({ tester, changes }, server) => {
       const [second, third] = [testInfoHash(2), testInfoHash(3)];
       for (const one of [torrent, second]) {
@@ -233,7 +233,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       assert.deepEqual(changes, []);
     }));
 
-  test("what is handed over to a full engine is applied but for new peers", () =>
+  test("a full Redis applies delivered announces except those of new peers", () =>
     withServer({ onFailure: "serve" }, async (bench, server) => {
       const { store, tester } = bench;
       for (const n of [1, 2]) await tester.announce(torrent, testPeer(4, n));
@@ -251,7 +251,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
         snatches: 1,
         partial: 0,
       });
-      assert.deepEqual([store.standing.refused, store.standing.backlog], [1, 0]);
+      assert.deepEqual([store.stats.refused, store.stats.backlog], [1, 0]);
     }));
 
   test("a replica that takes no writes counts as gone", () =>
@@ -264,7 +264,7 @@ describe("redis store without its engine", { skip: withoutRedis }, () => {
       await bench.tester.announce(torrent, testPeer(4, 2));
     }));
 
-  test("a start without an engine says where and why, and no password", async () => {
+  test("a start without Redis names the address and the cause, but no password", async () => {
     const port = await findFreePort();
     const { store } = new Bench(`redis://user:secret@127.0.0.1:${port}/0`, { connectTimeout: 0.3 });
     await assert.rejects(

@@ -5,7 +5,7 @@ import {
   failOver,
   startRedisCluster,
   startRedisSentinels,
-  untilAnswer,
+  untilReply,
   untilSynced,
 } from "../../../test/support/redis-groups.ts";
 import { withoutRedis } from "../../../test/support/redis-server.ts";
@@ -45,7 +45,7 @@ function newEnvironment(): ConformanceEnvironment {
   return { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
 }
 
-/** Announces until it is answered. */
+/** Announces until there is a response. */
 async function untilAnnounced(tester: StoreTester, torrent: Uint8Array, n: number): Promise<number> {
   for (;;) {
     try {
@@ -102,10 +102,10 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       await cluster.servers[0]!.stop();
       await announceAll(2); // none is refused
       assert.match(`${store.readiness}`, /^redis: /);
-      const [before] = [store.standing.backlog];
+      const [before] = [store.stats.backlog];
       assert.ok(before > 0 && before < torrents.length, `${before} announces wait for one primary of three`);
       await untilReady(store);
-      assert.equal(store.standing.backlog, 0);
+      assert.equal(store.stats.backlog, 0);
       for (const torrent of torrents) assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, 2);
     } finally {
       store.stop();
@@ -137,7 +137,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       assert.match(`${store.readiness}`, /no response in time/);
       await untilAllHave(2);
       process.kill(pid, "SIGCONT");
-      await untilAnswer(() => first!.cli("ROLE"), /slave/);
+      await untilReply(() => first!.cli("ROLE"), /slave/);
       await untilSynced(first!);
       await announceAll(3);
       await failOver(first!);

@@ -3,7 +3,7 @@ import { defineStore, lifetimeKeys, reportingInterval, type StoreDefinition } fr
 import { authorities } from "./authorities.ts";
 import { type Broker, checkBroker, type RedisStoreConfig, readBroker } from "./config.ts";
 
-/** What the servers of one store have in common. */
+/** Returns the parts that all servers of one store must share. */
 function commonPart({ isTls, username, password, database }: Broker): string {
   return JSON.stringify([isTls, username, password, database]);
 }
@@ -22,61 +22,59 @@ export const redis: StoreDefinition<RedisStoreConfig> = defineStore({
       })
         .default(["redis://127.0.0.1:6379/0"])
         .describe(
-          "The Redis server, as `redis://user:password@host:port/db`; `rediss://` is TLS. Several are the sentinels, or some " +
+          "The Redis server, as `redis://user:password@host:port/db`; `rediss://` is TLS. Several URLs name the sentinels, or some " +
             "nodes of a cluster. The password may hold any character; `%` with two hexadecimal digits is decoded.",
         )
         .as("broker"),
       redis_topology: choice(["single", "sentinel", "cluster"], { restart: true })
         .default("single")
-        .describe("What `redis_broker` names: one server, sentinels, or nodes of a cluster.")
+        .describe("The kind of servers in `redis_broker`: one server, sentinels, or nodes of a cluster.")
         .as("topology"),
       redis_sentinel_master: text({ restart: true })
         .default("mymaster")
-        .describe("The name that the sentinels have for the primary.")
+        .describe("The sentinels' name for the primary.")
         .as("sentinelMaster"),
       redis_ca_path: authorities({ restart: true })
         .default("")
-        .describe('File with the authorities to trust with `rediss://`, in PEM; "" for the usual ones.')
+        .describe('File with the authorities to trust with `rediss://`, in PEM; "" for the default ones.')
         .as("ca"),
       redis_connect_timeout: duration(0.001, { restart: true })
         .default("5s")
-        .describe("Time for a connection to the engine.")
+        .describe("Time limit of a connection attempt to Redis.")
         .as("connectTimeout"),
       redis_read_timeout: duration(0.001)
         .default("2s")
-        .describe("Time for the engine's answer. After it the engine counts as gone.")
+        .describe("How long to wait for a response from Redis. After that Redis counts as unavailable.")
         .as("readTimeout"),
       redis_write_timeout: duration(0)
         .default("2s")
-        .describe("An announce is one exchange, for which `redis_read_timeout` holds.")
+        .describe("An announce is one exchange, limited by `redis_read_timeout`.")
         .obsolete(),
       max_clock_skew: duration(1, { whole: true })
         .default("5s")
         .describe(
-          "How far the clock of this machine may be from that of Redis. Beyond it the tracker is not ready, and announces are " +
-            "as `on_failure` says, since it would remove the peers of the others, or they its own.",
+          "How far the clock of this machine may be from that of Redis. With a larger difference the tracker is not ready, and `on_failure` " +
+            "decides about announces, because trackers with different clocks remove each other's peers.",
         ),
-      key_prefix: text({ restart: true })
-        .default("chihaya:")
-        .describe("What all keys in the engine begin with."),
+      key_prefix: text({ restart: true }).default("chihaya:").describe("The prefix of all keys in Redis."),
       ...lifetimeKeys,
       peer_ids: boolean({ restart: true })
         .default(false)
         .describe(
-          "Whether peer ids are stored, for clients that ask for lists with them. All trackers over one engine must agree.",
+          "Whether to store peer ids, for clients that ask for lists with peer ids. All trackers over one Redis must agree.",
         ),
       on_failure: choice(["refuse", "serve"], { restart: true })
         .default("refuse")
         .describe(
-          "While the engine is gone: `refuse` announces, or `serve` from local memory and tell the engine when it is back.",
+          "While Redis is unavailable: `refuse` announces, or `serve` from local memory and deliver them to Redis later.",
         ),
       max_local_peers: integer(1, 10_000_000, { restart: true })
         .default(250_000)
-        .describe("Most peers that each worker keeps for that time, with `serve`."),
+        .describe("Maximum number of peers that each worker keeps meanwhile, with `serve`."),
       sample_cache: duration(0, { whole: true, restart: true })
         .default("0s")
         .describe(
-          "For how long each worker lists peers of a big swarm from one answer of the engine; `0s` asks for every announce.",
+          "How long each worker reuses one response of Redis for a big swarm; `0s` queries Redis for every announce.",
         ),
       prometheus_reporting_interval: reportingInterval,
     },
@@ -84,13 +82,13 @@ export const redis: StoreDefinition<RedisStoreConfig> = defineStore({
       check({ broker, topology, ca }, refuse, warn) {
         const [first, ...others] = broker.map(readBroker);
         if (first === undefined) {
-          refuse("broker", "must name the engine, as redis://127.0.0.1:6379/0");
+          refuse("broker", "must name a Redis server, such as redis://127.0.0.1:6379/0");
           return;
         }
         if (others.length > 0 && topology === "single")
           refuse("broker", 'several servers need redis_topology "sentinel" or "cluster"');
         if (others.some((other) => commonPart(other) !== commonPart(first)))
-          refuse("broker", "all servers must have one user, password, database and way of TLS");
+          refuse("broker", "all servers must have the same user, password, database and TLS setting");
         if (topology === "cluster" && first.database !== 0) refuse("broker", "a cluster has only database 0");
         if (ca !== undefined && !first.isTls) warn("ca", "has no effect without rediss:// in redis_broker");
       },

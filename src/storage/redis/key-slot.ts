@@ -1,4 +1,4 @@
-/** Slots that a cluster divides its keys into. */
+/** The number of slots for the keys of a cluster. */
 const slotCount = 16_384;
 
 /** CRC-16/XMODEM (polynomial 0x1021), by byte. */
@@ -9,8 +9,8 @@ const table: Uint16Array = Uint16Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * The slot of a key: the checksum of what is between its first `{` and the next `}`, or of all of it where there is
- * nothing between. Source: Redis cluster specification, "Hash tags".
+ * Returns the slot of a key: the checksum of the text between its first `{` and the next `}`, or of the whole key if
+ * that text is empty or missing. Source: Redis cluster specification, "Hash tags".
  */
 export function slotOf(key: Uint8Array): number {
   let [from, to] = [0, key.length];

@@ -7,15 +7,15 @@ import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 type Library = typeof import("@redis/client");
 type BasicAuth = { username?: string; password?: string };
 
-/** Milliseconds until the next attempt to connect: from 50 to 2,000, half of it random, so that trackers spread. */
+/** Returns the pause before the next attempt to connect: 50 to 2,000 ms, half random, so that trackers spread out. */
 function reconnectDelay(retries: number): number {
   const most = Math.min(50 * 2 ** retries, 2000);
   return most / 2 + (Math.random() * most) / 2;
 }
 
 /**
- * Opens a port that goes through `@redis/client`, which is loaded only here: it is an optional dependency.
- * @throws Error that says what to install, where it is missing
+ * Opens a port over `@redis/client`, which only this file imports, since the package is optional.
+ * @throws Error with the command that installs the package, if it is missing
  */
 export async function createNodeRedisPort(
   config: RedisStoreConfig,
@@ -40,19 +40,19 @@ export async function createNodeRedisPort(
   });
 }
 
-/** Where a server is. */
+/** Returns host and port of a server. */
 function placeOf(url: string, defaultPort: number): { host: string; port: number } {
   const { host, port } = readBroker(url);
   return { host, port: port || defaultPort };
 }
 
-/** User and password of the first broker, which are those of all. */
+/** Returns user and password of the first broker; all brokers have the same. */
 function credentialsOf({ broker }: RedisStoreConfig): BasicAuth {
   const { username, password } = readBroker(broker[0]!);
   return { ...(username === "" ? {} : { username }), ...(password === "" ? {} : { password }) };
 }
 
-/** What all connections have in common. */
+/** Returns the options that all connections share. */
 function optionsOf(config: RedisStoreConfig) {
   const { broker, ca, connectTimeout } = config;
   const { isTls } = readBroker(broker[0]!);
@@ -69,14 +69,14 @@ function optionsOf(config: RedisStoreConfig) {
   };
 }
 
-/** Strings of replies are bytes. */
+/** Makes strings in replies bytes. */
 function replyOptions({ RESP_TYPES }: Library) {
   return { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } as const };
 }
 
 /**
- * The library's own client of a cluster waits for servers that are dead: as long as one is named by CLUSTER SLOTS it
- * learns of no failover.
+ * Opens a cluster. Does not use the library's cluster client, which waits for dead servers: it learns of no failover
+ * while CLUSTER SLOTS names one.
  */
 function openCluster(
   library: Library,
@@ -109,7 +109,7 @@ function openCluster(
   });
 }
 
-/** The clients of the library, as far as they are used here. */
+/** The part of the library's clients that this file uses. */
 interface Connection {
   client: {
     readonly isOpen: boolean;
@@ -150,8 +150,8 @@ function connect(library: Library, config: RedisStoreConfig): Connection {
 }
 
 /**
- * Sentinels that ask for no password refuse one: user and password are given if the first that answers asks. The library
- * connects to a sentinel every second; what it hears holds for ten.
+ * Returns the credentials for sentinels. A sentinel without a password refuses one, so the function first asks a
+ * sentinel. The library connects to a sentinel every second; the result is valid for ten seconds.
  */
 function sentinelCredentials(library: Library, config: RedisStoreConfig): () => Promise<BasicAuth> {
   const credentials = credentialsOf(config);
@@ -160,21 +160,21 @@ function sentinelCredentials(library: Library, config: RedisStoreConfig): () => 
   return async () => {
     if (credentials.password !== undefined && performance.now() >= untilMs) {
       try {
-        isAsked = await Promise.any(config.broker.map((url) => asksPassword(library, config, url)));
+        isAsked = await Promise.any(config.broker.map((url) => requiresPassword(library, config, url)));
         untilMs = performance.now() + 10_000;
       } catch {
-        // None answers: it is as it was.
+        // No sentinel responds: keep the last result.
       }
     }
     return isAsked ? credentials : {};
   };
 }
 
-async function asksPassword(library: Library, config: RedisStoreConfig, url: string): Promise<boolean> {
+async function requiresPassword(library: Library, config: RedisStoreConfig, url: string): Promise<boolean> {
   const { RESP, disableClientInfo, socket } = optionsOf(config);
   const place = { ...socket, ...placeOf(url, 26379), reconnectStrategy: false as const };
   const client = library.createClient({ RESP, disableClientInfo, socket: place });
-  client.on("error", () => undefined); // the caller's own connection has the same
+  client.on("error", () => undefined); // the caller's own connection reports the same error
   try {
     await client.connect();
     await withTimeout(config.readTimeout * 1000, client.sendCommand(["PING"]));
@@ -187,7 +187,7 @@ async function asksPassword(library: Library, config: RedisStoreConfig, url: str
   }
 }
 
-/** Destroys a client. One that is just connecting forgets that it was destroyed, and would keep the process alive. */
+/** Destroys a client. A client that is connecting would forget this and keep the process alive. */
 function destroy(client: Connection["client"]): void {
   if (client.isOpen) client.destroy();
   client.on("connect", () => client.destroy());
@@ -209,7 +209,7 @@ class ClientPort implements RedisPort {
   async connect(): Promise<void> {
     const { client } = this.#connection;
     if (!client.isOpen) this.#connecting = undefined;
-    // It goes on trying after the time here is over.
+    // The library keeps trying after this time limit.
     this.#connecting ??= client.connect();
     this.#connecting.catch(() => undefined);
     const { broker, connectTimeout } = this.#config;
@@ -226,7 +226,7 @@ class ClientPort implements RedisPort {
     return [{ send: (args) => withTimeout(this.#config.readTimeout * 1000, send(args)) }];
   }
 
-  /** Behind sentinels it is they who say where a primary is that answers. */
+  /** Reconnects. With sentinels, the sentinels name a primary that responds. */
   renew(): void {
     if (this.#config.topology === "sentinel") return;
     this.close();

@@ -9,12 +9,12 @@ import { isForbidden } from "./redis-errors.ts";
 import type { RedisNode, RedisPort } from "./redis-port.ts";
 
 /**
- * Makes a batch that runs every command of the script and leaves nothing behind: a peer comes as a leecher, becomes a
- * seeder, and stops, and its torrent is scraped.
+ * Creates a batch that runs every command of the script and leaves nothing behind: a peer announces as a leecher,
+ * becomes a seeder and stops, and its torrent is scraped.
  */
 export function createProbe(infoHash: Uint8Array, peerIds: boolean): Batch {
   const batch = new Batch(peerIds, 512);
-  const response = createNobody();
+  const response = createUnreadResponse();
   const request = new AnnounceRequest();
   request.infoHash.set(infoHash);
   request.address.set(4, Uint8Array.of(192, 0, 2, 1), 0);
@@ -31,12 +31,12 @@ export function createProbe(infoHash: Uint8Array, peerIds: boolean): Batch {
   return batch;
 }
 
-/** A response for an announce that nobody waits for. */
-function createNobody(): AnnounceResponse {
+/** Creates a response that nothing reads. */
+function createUnreadResponse(): AnnounceResponse {
   return new AnnounceResponse(new PeerList(4, new Uint8Array(0)), new PeerList(6, new Uint8Array(0)));
 }
 
-/** Seconds that the clock of the tracker is surely ahead of that of Redis; negative where it is behind. */
+/** Returns the seconds by which the tracker's clock is certainly ahead of the clock of Redis; negative if behind. */
 export async function skewOf(node: RedisNode, clock: Clock): Promise<number> {
   const before = clock.unixSeconds;
   const [reply] = (await node.send(["TIME"])) as [Buffer];
@@ -45,7 +45,7 @@ export async function skewOf(node: RedisNode, clock: Clock): Promise<number> {
   return before > seconds ? before - seconds : Math.min(0, after - seconds);
 }
 
-/** What announces need, on a key that does not exist afterwards. */
+/** The commands of an announce, on a key that does not exist afterwards. */
 const commands: readonly (readonly [name: string, ...args: string[]])[] = [
   ["HSET", "m", ""],
   ["EXPIRE", "1"],
@@ -57,8 +57,8 @@ const commands: readonly (readonly [name: string, ...args: string[]])[] = [
 ];
 
 /**
- * Finds out which commands a user of Redis may not run, since Redis does not always name them.
- * @throws Error that names the commands, and has `problem` as its cause
+ * Finds the commands that the Redis user may not run, since Redis does not always name them.
+ * @throws Error that names the commands, with `problem` as its cause
  */
 export async function checkPermissions(port: RedisPort, key: Buffer, problem: Error): Promise<never> {
   const forbidden: string[] = [];
@@ -71,5 +71,5 @@ export async function checkPermissions(port: RedisPort, key: Buffer, problem: Er
   await attempt("EVALSHA", "0".repeat(40), "1", key);
   for (const [name, ...args] of commands) await attempt(name, key, ...args);
   const names = forbidden.length > 0 ? ` (it may not run ${forbidden.join(", ")} on this store's keys)` : "";
-  throw new Error(`the user of Redis lacks permissions${names}: ${problem.message}`, { cause: problem });
+  throw new Error(`the Redis user lacks permissions${names}: ${problem.message}`, { cause: problem });
 }

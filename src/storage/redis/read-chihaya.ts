@@ -3,29 +3,29 @@ import { Address } from "../../ip/address.ts";
 import type { PeerRecord } from "../records.ts";
 import type { RedisNode } from "./redis-port.ts";
 
-/** Peers that {@link readChihaya} gathers in one batch. */
+/** Peers in one batch of {@link readChihaya}. */
 const batchPeers = 1000;
 
-/** What {@link readChihaya} needs beside Redis. */
+/** Dependencies of {@link readChihaya} beside Redis. */
 export interface ReadOptions {
-  /** The time now, from which ages are counted. */
+  /** Returns the present time, the base of ages. */
   unixSeconds(): number;
-  /** Hears of each key that cannot be read for its type. */
+  /** Called with each key of an unexpected type. */
   onBadKey(key: string): void;
-  /** Hears of each peer without a time, which is left out. */
+  /** Called for each peer without a time, which is left out. */
   onTimeless(): void;
 }
 
 /**
- * Reads the peers that Chihaya's own store has left in Redis, hash by hash in small steps, and changes nothing there.
- * What is no peer is left out, and so is a key of another type. A time of the future counts as now.
+ * Reads the peers that Chihaya's own store has left in Redis, hash by hash in small steps. Changes nothing in Redis.
+ * Leaves out fields that are not peers, and keys of another type. A time in the future counts as now.
  *
  *     IPv4, IPv6         hashes: a field for each swarm, which is the name of its key
  *     IPv4_S_<40 hex>    hash of a swarm's seeders (L: leechers): peer -> nanoseconds of its last announce
  *     peer               peer id 20 | port u16 | address 4 or 16
  *
  * Source: Chihaya storage/redis/peer_store.go.
- * @throws Error that names the key, where Redis does not answer
+ * @throws Error that names the key, if Redis does not respond
  */
 export async function* readChihaya(
   node: RedisNode,
@@ -61,7 +61,7 @@ function secondsOf(time: Buffer): number {
   return /^\d{1,19}$/.test(text) ? Math.floor(Number(text) / 1e9) : Number.NaN;
 }
 
-/** @returns a record without its age, or undefined where the field holds no peer */
+/** @returns a record without its age, or undefined if the field is not a peer */
 function readPeer(infoHash: Uint8Array, peer: Buffer, seeder: boolean): PeerRecord | undefined {
   const at = peerIdLength + 2;
   const length = peer.length - at;
@@ -74,7 +74,7 @@ function readPeer(infoHash: Uint8Array, peer: Buffer, seeder: boolean): PeerReco
   return { infoHash, address, port, peerId, seeder, partial: false, snatched: false, age: 0 };
 }
 
-/** The fields of a hash; one that is written to meanwhile may come twice. */
+/** Yields the fields of a hash. A field of a hash that changes meanwhile may come twice. */
 async function* fieldsOf(
   node: RedisNode,
   key: string | Buffer,

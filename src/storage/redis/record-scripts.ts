@@ -1,10 +1,10 @@
 import { commonScript } from "./script.ts";
 
 /**
- * Returns the peers of one cell of a torrent: those whose hash modulo the number of cells is the cell. A peer keeps its
- * hash when tables grow or shrink and when its role changes, and all tables are read at the same moment. KEYS: the
- * torrent's key. ARGV: bytes of a peer id, cells (a power of two), cell. Returns, one after the other, the number of a
- * table and a page of it as the key has it, or what is left of the page in this cell; nothing where there is no torrent.
+ * Returns the peers of one cell of a torrent: the peers whose hash modulo the number of cells equals the cell. A peer
+ * keeps its hash when tables grow or shrink and when its role changes, and the script reads all tables at the same
+ * moment. KEYS: the torrent's key. ARGV: bytes of a peer id, cells (a power of two), cell. Returns alternately the
+ * number of a table and one of its pages, whole or reduced to the cell; an empty list for an unknown torrent.
  */
 export const cellScript: string = `${commonScript}
 idLength = tonumber(ARGV[1])
@@ -37,7 +37,7 @@ return found
 `;
 
 /**
- * Raises the snatches of a torrent to what another store has counted. KEYS: the torrent's key. ARGV: unix seconds, peer
+ * Raises the snatches of a torrent to another store's number. KEYS: the torrent's key. ARGV: unix seconds, peer
  * lifetime, snatches, seconds that the clock may be ahead and behind, secret bytes.
  */
 export const snatchesScript: string = `${commonScript}

@@ -1,35 +1,34 @@
-/** What a command is made of. */
+/** A part of a command. */
 export type RedisArgument = string | Buffer;
 
-/** One server that commands can be sent to. */
+/** One server that accepts commands. */
 export interface RedisNode {
   /**
-   * Sends one command; those of one turn of the event loop share a packet.
+   * Sends one command; the commands of one turn of the event loop share a packet.
    * @returns the reply: strings as Buffers, numbers, null, arrays of those
-   * @throws Error with the engine's own text (`NOSCRIPT ...`), or with what is wrong with the connection, or without an
-   *   answer in time
+   * @throws Error with Redis's own text (`NOSCRIPT ...`), with a problem of the connection, or after the read timeout
    */
   send(args: readonly RedisArgument[]): Promise<unknown>;
-  /** Whether this server has `key`, as far as is known; absent where it has all. */
+  /** Returns whether this server probably has `key`; absent if the server has all keys. */
   owns?(key: Buffer): boolean;
 }
 
 /**
- * A connection to the engine, whichever client makes it and however many servers are behind it. It reconnects by
- * itself. A command is sent once: what was under way when a connection broke is rejected, never repeated, and
- * nothing is kept for later while there is no connection.
+ * A connection to Redis, for any client library and any number of servers. Reconnects by itself. Sends each command
+ * once: a broken connection rejects its pending commands, and never repeats them. Keeps no commands while there is no
+ * connection.
  */
 export interface RedisPort {
-  /** Whether keys live on several servers: then a command has keys of one of them only. */
+  /** Whether the keys are spread over several servers: then all keys of a command must be on one server. */
   readonly isCluster: boolean;
-  /** Resolves when commands can be sent, rejects when that takes too long. Can be called again. */
+  /** Resolves when commands can be sent; rejects after the connect timeout. May be called again. */
   connect(): Promise<void>;
-  /** Sends one command to the server that has `key`, after redirections. */
+  /** Sends one command to the server that has `key`, following redirections. */
   send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown>;
-  /** The servers that hold all keys together, as they are known now. */
+  /** Returns the known servers that together hold all keys. */
   masters(): RedisNode[] | Promise<RedisNode[]>;
-  /** Takes new connections in the place of those that do not answer: their path may be dead without anybody saying so. */
+  /** Replaces connections that do not respond, since a dead path may go unreported. */
   renew(): void;
-  /** Lets go of all connections; commands under way are rejected. */
+  /** Closes all connections; pending commands are rejected. */
   close(): void;
 }

@@ -19,52 +19,52 @@ import type { RedisArgument, RedisNode } from "./redis-port.ts";
 import { firstStampSeconds } from "./script.ts";
 import { metaOf, scanTorrents, type TorrentMeta } from "./torrents.ts";
 
-/** Peers that a page is planned for; a page has a few more where pages of Redis are unevenly full. */
+/** The intended number of peers in a page; unevenly full pages of Redis give a few more. */
 const pagePeers = 2048;
-/** Peers, on average, of one cell of a big torrent. */
+/** Average number of peers in one cell of a big torrent. */
 const cellPeers = 512;
-/** Cells that are fetched in one step, and that one torrent is divided into, at most. */
+/** Maximum number of cells of one step, and of one torrent. */
 const mostCells = 1024;
 const mostCellsOfTorrent = 2 ** 20;
-/** Keys that Redis looks at in one step of an export; what is left of them is named in the cursor. */
+/** Keys that Redis visits in one step of an export; the cursor names the keys that remain. */
 const exportCount = 64;
 /** Characters of an infohash in a cursor. */
 const nameLength = 27;
-/** Commands that are sent at once. */
-const sentAtOnce = 64;
-/** Batches that are sent at once to a single server; on a cluster they are of one torrent each. */
+/** Commands in progress at once. */
+const commandsAtOnce = 64;
+/** Batches in progress at once to a single server; on a cluster each batch has one torrent. */
 const batchesAtOnce = 4;
-/** Announces that one call of the script replays. */
+/** Announces in one call of the script. */
 const maxBatch = 128;
 
-/** What the records need of their store. */
+/** The parts of the store that the records need. */
 export interface RedisAccess {
   readonly clock: Clock;
   readonly prefix: Buffer;
   readonly peerIds: boolean;
-  /** Seconds, of the moment. */
+  /** Returns the present peer lifetime in seconds. */
   peerLifetime(): number;
   masters(): RedisNode[] | Promise<RedisNode[]>;
-  /** Whether a batch must be of one torrent. */
+  /** Returns whether a batch must have only one torrent. */
   isCluster(): boolean;
   /** Sends a command to the server that has the key. */
   send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown>;
-  /** Runs {@link cellScript}. @returns an empty list where the key cannot be read */
+  /** Runs {@link cellScript}. @returns an empty list if the key is unreadable */
   readCell(key: Buffer, cells: number, cell: number): Promise<(number | Buffer)[]>;
   /** Runs {@link snatchesScript}, unless Redis is full. */
   raiseSnatches(key: Buffer, snatches: number): Promise<void>;
-  /** Applies a batch. @returns peers that there was no room for */
+  /** Applies a batch. @returns the number of peers that did not fit */
   deliver(batch: Batch): Promise<number>;
 }
 
-/** Some peers of one torrent to be fetched: one of so many cells, see {@link cellScript}. */
+/** A set of peers to fetch: one cell of one torrent, see {@link cellScript}. */
 interface Cell {
   readonly infoHash: Buffer;
   readonly cells: number;
   readonly cell: number;
 }
 
-/** A page as it comes from Redis: number of the table, and its bytes. */
+/** A page from Redis: the number of its table, and its bytes. */
 interface TablePage {
   readonly infoHash: Buffer;
   readonly table: number;
@@ -72,9 +72,9 @@ interface TablePage {
 }
 
 /**
- * The records of the Redis store, for the torrents and peers of all trackers that share it. A torrent can come twice
- * when Redis grows its table of keys (`SCAN`), and on a cluster it can be missed while its slot moves. A peer
- * comes once as long as its torrent does.
+ * The records of the Redis store: the torrents and peers of all trackers that share Redis. A torrent can come twice if
+ * Redis grows its table of keys (`SCAN`), and a walk can miss a torrent of a cluster whose slot moves. A peer comes
+ * once each time that its torrent comes.
  */
 export class RedisRecords implements Records {
   readonly #redis: RedisAccess;
@@ -107,7 +107,10 @@ export class RedisRecords implements Records {
     };
   }
 
-  /** The cursor names the torrents that Redis has listed already, since it may list others when it is asked again. */
+  /**
+   * Visits torrents. The cursor names the torrents that Redis has listed already, because a repeated SCAN may list
+   * others.
+   */
   async export(cursor?: string): Promise<RecordPage> {
     const pattern = /^(\d+)\.(\d+)(?:\.(\d+)\.(\d+)\.([\w-]+))?$/;
     const [, node, scan, cells, cell, names] = parse(cursor, "0.0", pattern);
@@ -168,10 +171,16 @@ export class RedisRecords implements Records {
       batch.addPast(request, unixSeconds, peer.snatched);
       result.taken++;
     }
-    await inTurns(snatches, sentAtOnce, async (each) => this.#redis.raiseSnatches(each.key, each.snatches));
-    await inTurns(batches, this.#redis.isCluster() ? sentAtOnce : batchesAtOnce, async (batch) => {
-      result.refused += await this.#redis.deliver(batch);
-    });
+    await forEachConcurrently(snatches, commandsAtOnce, async (each) =>
+      this.#redis.raiseSnatches(each.key, each.snatches),
+    );
+    await forEachConcurrently(
+      batches,
+      this.#redis.isCluster() ? commandsAtOnce : batchesAtOnce,
+      async (batch) => {
+        result.refused += await this.#redis.deliver(batch);
+      },
+    );
     result.taken -= result.refused;
     return result;
   }
@@ -180,7 +189,7 @@ export class RedisRecords implements Records {
     return Buffer.concat([this.#redis.prefix, infoHash]);
   }
 
-  /** @returns those that are there, in the same order */
+  /** @returns the existing torrents, in the same order */
   async #readMetas(infoHashes: readonly Buffer[]): Promise<TorrentMeta[]> {
     const metas = await Promise.all(
       infoHashes.map((infoHash) => {
@@ -196,7 +205,7 @@ export class RedisRecords implements Records {
 
   async #fetch(plan: readonly Cell[]): Promise<TablePage[]> {
     const pages: TablePage[][] = [];
-    await inTurns([...plan.entries()], sentAtOnce, async ([i, { infoHash, cells, cell }]) => {
+    await forEachConcurrently([...plan.entries()], commandsAtOnce, async ([i, { infoHash, cells, cell }]) => {
       const reply = await this.#redis.readCell(this.#keyOf(infoHash), cells, cell);
       pages[i] = [];
       for (let at = 0; at < reply.length; at += 2)
@@ -213,13 +222,13 @@ export class RedisRecords implements Records {
   }
 }
 
-/** Chooses what one step fetches: cells until their peers are enough. */
+/** Chooses the cells of one step, until they have enough peers. */
 class Plan {
   readonly cells: Cell[] = [];
   #peers = 0;
 
   /**
-   * Takes as many cells of a torrent as fit, the first cell of the step in any case.
+   * Adds as many cells of a torrent as fit; the first cell of the step always fits.
    * @returns the cell that did not fit, or undefined if all did
    */
   add(infoHash: Buffer, torrent: TorrentRecord, cells: number, first: number): number | undefined {
@@ -240,7 +249,7 @@ function cellsOf({ peers4, peers6 }: TorrentRecord): number {
   return cells;
 }
 
-/** What stands in the field `m` of a torrent's key, see `script.ts`. */
+/** Reads the field `m` of a torrent's key, see `script.ts`. */
 function readMeta({ infoHash, meta }: TorrentMeta): TorrentRecord {
   const [snatches, , seeders4, leechers4, seeders6, leechers6, partial4, partial6] = Array.from(
     { length: 8 },
@@ -281,7 +290,7 @@ function* readPeers(
     const family: Family = table < 3 ? 4 : 6;
     const length = compactLength[family];
     const count = (bytes.length - 4) / (length + 4 + idLength);
-    if (!Number.isInteger(count)) continue; // no tracker with these options has written it
+    if (!Number.isInteger(count)) continue; // no tracker with these options can have written the page
     copy20(infoHash, 0, record.infoHash);
     record.seeder = table % 2 === 1;
     const stampsAt = 4 + count * length;
@@ -313,12 +322,16 @@ function fillRequest(request: AnnounceRequest, peer: PeerRecord): void {
   request.event = peer.partial && !peer.seeder ? AnnounceEvent.paused : AnnounceEvent.none;
 }
 
-/** Does something with each, a bounded number at the same time. */
-async function inTurns<T>(all: readonly T[], atOnce: number, run: (one: T) => Promise<void>): Promise<void> {
+/** Runs a function for each item, a bounded number at a time. */
+async function forEachConcurrently<T>(
+  all: readonly T[],
+  atOnce: number,
+  run: (one: T) => Promise<void>,
+): Promise<void> {
   for (let i = 0; i < all.length; i += atOnce) await Promise.all(all.slice(i, i + atOnce).map(run));
 }
 
-/** An infohash in a cursor: base64 for URLs. */
+/** Returns an infohash as text for a cursor: base64 for URLs. */
 function nameOf(infoHash: Buffer): string {
   return infoHash.toString("base64url");
 }
@@ -349,7 +362,7 @@ function nodeOf(nodes: readonly RedisNode[], index: string, cursor: string | und
   return node;
 }
 
-/** The cursor behind one step of `SCAN`. */
+/** Returns the cursor behind one step of `SCAN`. */
 function afterScan(nodes: number, node: number, scan: string): string | undefined {
   if (scan !== "0") return `redis.${node}.${scan}`;
   return node + 1 < nodes ? `redis.${node + 1}.0` : undefined;

@@ -20,7 +20,7 @@ import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
 
-/** What clients are told while the engine is gone and the store does not serve from local memory. */
+/** Refuses requests while Redis is unavailable and the store does not serve from local memory. */
 export const storageUnavailable: ClientError = new ClientError(
   "tracker storage is unavailable",
   "storage-unavailable",
@@ -28,36 +28,36 @@ export const storageUnavailable: ClientError = new ClientError(
     retryIn: 1,
   },
 );
-/** What clients are told when too many announces wait for the engine. */
+/** Refuses announces while too many others wait for Redis. */
 const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
 
-/** How a store stands with its engine; the last three only go up. */
+/** Statistics of a store's use of Redis; the last four only rise. */
 export interface RedisStats {
-  /** Announces and scraped torrents that wait for the engine. */
+  /** Announces and scraped torrents that wait for Redis. */
   waiting: number;
-  /** Announces that the engine has not heard of and is told when it is back. */
+  /** Announces that Redis has missed, to be delivered when it is available again. */
   backlog: number;
-  /** Announces and scraped torrents that were refused, or answered from local memory, since the engine did not answer. */
+  /** Announces and scraped torrents refused or served from local memory, because Redis did not respond. */
   unanswered: number;
-  /** Peers that the engine had no room for. */
+  /** Peers that did not fit into Redis. */
   refused: number;
-  /** Announces that were given peers of a sample, see {@link SampleCache}. */
+  /** Announces that got peers from a sample, see {@link SampleCache}. */
   cacheHits: number;
-  /** Keys that held no readable torrent, and were deleted. */
+  /** Deleted keys without a readable torrent. */
   badKeys: number;
 }
 
-/** Records in one batch at most: the engine serves nobody else meanwhile, for one or two milliseconds. */
+/** Maximum records of one batch: one or two milliseconds, in which Redis serves nothing else. */
 const maxBatch = 128;
-/** Batches under way at once to a single server; what comes meanwhile gathers in the next one. */
+/** Maximum batches in progress to a single server; further requests gather in the next batch. */
 const maxBatchesUnderWay = 4;
-/** Records that wait or are under way at most. */
+/** Maximum records that wait or are in progress. */
 const maxWaiting = 16_384;
-/** Milliseconds between two attempts to reach an engine that is gone; half of it is random. */
+/** Milliseconds between two attempts to reconnect; half of them random. */
 const probeMs = 500;
-/** Keys that are counted for every call of `statistics`; more are counted in the background. */
+/** Up to this many keys, every call of `statistics` counts them; more keys are counted in the background. */
 const fewKeys = 5000;
-/** A count in the background is followed by a pause as many times as long as it took. */
+/** After a background count, the pause is this many times as long as the count took. */
 const countPauses = 50;
 
 export interface RedisStoreOptions {
@@ -66,11 +66,11 @@ export interface RedisStoreOptions {
   random: Random;
   /** Opens the connection. */
   createPort: (config: RedisStoreConfig, onError: (error: Error) => void) => RedisPort | Promise<RedisPort>;
-  /** Hears that the engine has gone (with the reason) or has come back. */
-  onChange?: (gone: string | undefined) => void;
-  /** Hears of each batch that was answered: how many records, and milliseconds until the answer. */
+  /** Called when Redis becomes unavailable (with the reason) or available again. */
+  onChange?: (unavailable: string | undefined) => void;
+  /** Called after each successful batch: number of records, and milliseconds until the reply. */
   onBatch?: (records: number, milliseconds: number) => void;
-  /** Hears of each key that held no readable torrent, and was deleted. @param key  its prefix and the infohash in hexadecimal */
+  /** Called after the deletion of an unreadable key. @param key  its prefix and the infohash in hexadecimal */
   onBadKey?: (key: string, problem: string) => void;
 }
 
@@ -94,15 +94,15 @@ async function pingAll(port: RedisPort): Promise<void> {
 }
 
 /**
- * Keeps all swarms in Redis or Valkey, where any number of trackers share them. Answers later: announces of one turn
- * of the event loop travel as one call of a script, see `script.ts`, and share one promise.
+ * Keeps all swarms in Redis or Valkey, where any number of trackers share them. Responds later: the announces of one
+ * turn of the event loop travel as one call of a script, see `script.ts`, and share one promise.
  *
- * Whenever the engine gives no response in time, what waits and what comes is refused with {@link storageUnavailable},
- * or served from a local {@link MemoryStore}; then the last announce of each peer is kept, and handed over when the
- * engine is back.
+ * While Redis does not respond in time, the store refuses waiting and new requests with {@link storageUnavailable}, or
+ * serves them from a local {@link MemoryStore}. When it serves them, it keeps the last announce of each peer and
+ * delivers the announces when Redis is available again.
  *
- * An error that Redis returns for one torrent is no outage: the key is deleted, since peers announce again, and the
- * other torrents of the batch do not notice.
+ * An error that Redis returns for one torrent is not an outage: the store deletes the key, since the next announces
+ * restore the peers, and the other torrents of the batch are not affected.
  */
 export class RedisStore implements PeerStore {
   readonly records: RedisRecords;
@@ -114,16 +114,16 @@ export class RedisStore implements PeerStore {
   readonly #samples: SampleCache | undefined;
   #config: RedisStoreConfig;
   #port: RedisPort | undefined;
-  /** Why the engine cannot be used, or undefined. */
-  #gone: string | undefined = "not started";
-  /** Why a server of a cluster cannot be used while others can, or undefined. */
-  #gap: string | undefined;
+  /** Why Redis is unavailable, or undefined. */
+  #unavailableReason: string | undefined = "not started";
+  /** Why a primary of a cluster is unavailable while others respond, or undefined. */
+  #missingPrimaryReason: string | undefined;
   #lastError = "";
   #isChecking = false;
-  #probe: NodeJS.Timeout | undefined;
-  /** Times that the engine was found again: what was sent before says nothing about it any more. */
-  #returns = 0;
-  /** Batches that are being filled: on a cluster one for each torrent, else one with the empty name. */
+  #reconnectTimer: NodeJS.Timeout | undefined;
+  /** The number of recoveries. An error of a batch from before the last recovery says nothing about the present. */
+  #recoveries = 0;
+  /** The batches that new requests join: on a cluster one for each torrent, else one with the empty name. */
   readonly #filling = new Map<string, Batch>();
   readonly #full: Batch[] = [];
   #waiting = 0;
@@ -133,9 +133,9 @@ export class RedisStore implements PeerStore {
   #unanswered = 0;
   #badKeys = 0;
   readonly #secret = randomBytes(secretLength);
-  /** Whether this user of Redis may ask for its time. */
+  /** Whether the Redis user may run TIME. */
   #canReadTime = true;
-  /** The unix seconds that were last compared with the time of Redis. */
+  /** The unix seconds of the last comparison with the clock of Redis. */
   #comparedAt = Number.NaN;
   #totals: Totals | undefined;
   #counting: Promise<Totals> | undefined;
@@ -158,9 +158,9 @@ export class RedisStore implements PeerStore {
     this.records = this.#createRecords();
   }
 
-  /** True, or why announces are not answered from the engine. */
+  /** True, or why Redis does not serve announces. */
   get readiness(): true | string {
-    const reason = this.#gone ?? this.#gap;
+    const reason = this.#unavailableReason ?? this.#missingPrimaryReason;
     return reason === undefined ? true : `redis: ${reason}`;
   }
 
@@ -168,7 +168,7 @@ export class RedisStore implements PeerStore {
     return this.#config.onFailure === "serve";
   }
 
-  get standing(): RedisStats {
+  get stats(): RedisStats {
     return {
       waiting: this.#waiting,
       backlog: this.#backlog.size,
@@ -184,16 +184,16 @@ export class RedisStore implements PeerStore {
   }
 
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
-    if (this.#gone !== undefined) return this.#withoutEngine(request, response, step);
+    if (this.#unavailableReason !== undefined) return this.#announceLocally(request, response, step);
     if (this.#waiting >= maxWaiting) return Promise.reject(overloaded);
     const batch = this.#batchFor(request.infoHash, 0);
     batch.addAnnounce(request, response, step);
-    this.#added(batch);
+    this.#countRequest(batch);
     return batch.settled.promise;
   }
 
   scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void> {
-    if (this.#gone !== undefined) {
+    if (this.#unavailableReason !== undefined) {
       this.#unanswered += request.count;
       if (this.#local) return this.#local.scrape(request, response);
       return Promise.reject(storageUnavailable);
@@ -205,7 +205,7 @@ export class RedisStore implements PeerStore {
       const batch = this.#batchFor(request.infoHashes, 20 * row);
       batch.addScraped(request, response, row);
       batches.add(batch);
-      this.#added(batch);
+      this.#countRequest(batch);
     }
     if (batches.size > 0)
       return Promise.all([...batches].map((batch) => batch.settled.promise)).then(() => undefined);
@@ -217,17 +217,17 @@ export class RedisStore implements PeerStore {
     const ofTorrent = earlier.filter((batch) => batch.has(infoHash));
     await Promise.allSettled(ofTorrent.map((batch) => batch.settled.promise));
     await this.#local?.remove(infoHash);
-    if (this.#gone !== undefined) throw storageUnavailable;
+    if (this.#unavailableReason !== undefined) throw storageUnavailable;
     await this.#openPort().send(key, ["UNLINK", key]);
   }
 
   async statistics(): Promise<StoreStatistics> {
     const isDue = performance.now() >= this.#countAgainMs;
-    if (isDue && this.#gone === undefined && !this.#counting) {
+    if (isDue && this.#unavailableReason === undefined && !this.#counting) {
       this.#counting = this.#count().finally(() => {
         this.#counting = undefined;
       });
-      this.#counting.catch(() => undefined); // nobody waits for one in the background
+      this.#counting.catch(() => undefined); // a background count has no caller
     }
     const totals =
       this.#totals === undefined || this.#totals.keys < fewKeys ? await this.#counting : undefined;
@@ -240,7 +240,7 @@ export class RedisStore implements PeerStore {
       yield* torrents;
   }
 
-  /** Visits every torrent; the rest of the time each page is looked through as it is used. */
+  /** Visits every torrent. Beside this, each page is searched when it is used. */
   async expire(): Promise<number> {
     const port = this.#openPort();
     const seen = new Set<string>();
@@ -252,14 +252,14 @@ export class RedisStore implements PeerStore {
           removed += await this.#expireTorrent(this.#keyOf(infoHash));
         } catch (error) {
           if (!isOfKey(error)) throw this.#explain(error as Error);
-          await this.#discard(infoHash, error as Error);
+          await this.#deleteBadKey(infoHash, error as Error);
         }
       }
     }
     return removed;
   }
 
-  /** Removes the expired peers of a torrent in steps, between which Redis serves others. */
+  /** Removes the expired peers of a torrent in steps, between which Redis serves other clients. */
   async #expireTorrent(key: Buffer): Promise<number> {
     const { peerLifetime, gcInterval, peerIds } = this.#config;
     const { mostAhead, mostBehind } = this.#allowedSkew();
@@ -280,36 +280,36 @@ export class RedisStore implements PeerStore {
     if (this.#port) return;
     const onError = (error: Error): void => {
       this.#lastError = error.message || error.name;
-      void this.#check();
+      void this.#checkConnections();
     };
     const port = await this.#options.createPort(this.#config, onError);
     this.#port = port;
     try {
       await port.connect();
       await this.#probeOnce();
-      this.#gone = undefined;
+      this.#unavailableReason = undefined;
     } catch (error) {
-      const isSkewed = error instanceof SkewError; // a clock is often set right after the machine has started
+      const isSkewed = error instanceof SkewError; // clocks are often corrected after a machine has started
       const why = (!isSkewed && this.#lastError) || (error as Error).message;
       if (!this.#local && !isSkewed) {
         this.stop();
         const where = this.#config.broker.map(withoutSecrets).join(", ");
-        throw new Error(`cannot use the storage engine at ${where}: ${why}`, { cause: error });
+        throw new Error(`cannot use Redis at ${where}: ${why}`, { cause: error });
       }
-      this.#gone = undefined; // so that it counts as an outage
-      this.#lose(why);
+      this.#unavailableReason = undefined; // so that the failure counts as an outage
+      this.#markUnavailable(why);
     }
   }
 
   stop(): void {
-    clearTimeout(this.#probe);
+    clearTimeout(this.#reconnectTimer);
     this.#local?.stop();
     this.#port?.close();
     this.#port = undefined;
-    this.#lose("stopped");
+    this.#markUnavailable("stopped");
   }
 
-  /** Takes the options that need no new connections; the others are as they were. */
+  /** Applies the options that need no new connections. */
   prepare(config: RedisStoreConfig): () => void {
     const takeLocally = this.#local?.prepare({ ...config, maxPeers: config.maxLocalPeers });
     return () => {
@@ -377,7 +377,7 @@ export class RedisStore implements PeerStore {
     return batch;
   }
 
-  #added(batch: Batch): void {
+  #countRequest(batch: Batch): void {
     this.#waiting++;
     if (batch.entries.length >= maxBatch) {
       for (const [name, one] of this.#filling) {
@@ -403,12 +403,12 @@ export class RedisStore implements PeerStore {
     for (const batch of batches) this.#send(batch);
   };
 
-  /** Sends a batch and gives out its answers, or does without the engine. Never rejects. */
+  /** Sends a batch and fills its responses; without Redis, refuses or serves the batch locally. Never rejects. */
   async #send(batch: Batch): Promise<void> {
     this.#underWay.add(batch);
     const started = performance.now();
-    const returns = this.#returns;
-    const fail = (error: Error): void => this.#fail(batch, error, returns);
+    const recoveries = this.#recoveries;
+    const fail = (error: Error): void => this.#failBatch(batch, error, recoveries);
     const timer = setTimeout(fail, this.#config.readTimeout * 1000, new Error("no response in time"));
     try {
       await this.#exchange(batch);
@@ -426,13 +426,13 @@ export class RedisStore implements PeerStore {
   }
 
   /**
-   * Sends a batch and takes its responses, torrent by torrent where one of them makes the script fail.
-   * @param whole  the batch that this one is a part of: once that is done, responses are no longer filled
-   * @throws Error where Redis cannot be used
+   * Sends a batch and fills its responses; torrent by torrent if one torrent makes the script fail.
+   * @param whole  the batch that contains this one; once `whole` is done, no response is filled
+   * @throws Error if Redis is unavailable
    */
   async #exchange(batch: Batch, whole: Batch = batch): Promise<void> {
     try {
-      this.#take(batch, whole, await this.#announce(batch));
+      this.#readReply(batch, whole, await this.#announce(batch));
     } catch (error) {
       if (!isOfKey(error) || whole.isDone) throw error;
       const parts = batch.byTorrent();
@@ -441,28 +441,31 @@ export class RedisStore implements PeerStore {
     }
   }
 
-  /** Begins the torrent of a batch anew. Where even that fails, its responses are those of a torrent without peers. */
+  /**
+   * Deletes the torrent of a batch and sends the batch again. If the script fails again, the responses are those of a
+   * torrent without peers.
+   */
   async #rebuild(batch: Batch, whole: Batch, problem: Error): Promise<void> {
-    await this.#discard(batch.infoHash(batch.entries[0]!), problem);
+    await this.#deleteBadKey(batch.infoHash(batch.entries[0]!), problem);
     const reply = await this.#announce(batch).catch((error) => {
       if (!isOfKey(error)) throw error;
       return emptyReply(batch.entries.length);
     });
-    this.#take(batch, whole, reply);
+    this.#readReply(batch, whole, reply);
   }
 
-  #take(batch: Batch, whole: Batch, reply: Buffer): void {
+  #readReply(batch: Batch, whole: Batch, reply: Buffer): void {
     const refused = reply.readUInt16BE(0);
     this.#refused += refused;
     whole.refused += refused;
-    if (!whole.isDone) batch.take(reply);
+    if (!whole.isDone) batch.readReply(reply);
   }
 
   /**
-   * Deletes a key that cannot be read.
-   * @throws Error where a torrent of no client fails too: then it is not the key
+   * Deletes an unreadable key.
+   * @throws Error if the script also fails for a probe torrent, since then the key is not the cause
    */
-  async #discard(infoHash: Uint8Array, problem: Error): Promise<void> {
+  async #deleteBadKey(infoHash: Uint8Array, problem: Error): Promise<void> {
     const key = this.#keyOf(infoHash);
     const port = this.#openPort();
     const node = (await port.masters()).find((one) => one.owns?.(key) ?? true);
@@ -493,18 +496,18 @@ export class RedisStore implements PeerStore {
       return reply;
     } catch (error) {
       if (!isFull(error) || batch.isDone) throw this.#explain(error as Error);
-      batch.setFull(); // nothing was written: the first write is what fails
+      batch.setFull(); // Redis has written nothing, because the first write has failed
       return run();
     }
   }
 
-  /** How far the script lets the clocks differ: once for each second of the tracker's clock it compares them. */
+  /** Returns how far the clocks may differ. The script compares them once per second of the tracker's clock. */
   #allowedSkew(): { mostAhead: number; mostBehind: number } {
     const { maxClockSkew = 0, readTimeout } = this.#config;
     if (maxClockSkew === 0 || !this.#canReadTime || this.#comparedAt === this.#options.clock.unixSeconds)
       return { mostAhead: 0, mostBehind: 0 };
     const mostAhead = Math.ceil(maxClockSkew);
-    // A batch may wait before Redis comes to it.
+    // A batch may wait in Redis before the script runs.
     return { mostAhead, mostBehind: mostAhead + Math.ceil(readTimeout) };
   }
 
@@ -513,12 +516,12 @@ export class RedisStore implements PeerStore {
     return skew === undefined ? error : new SkewError(Number(skew), this.#config.maxClockSkew!);
   }
 
-  /** Sends a batch whose responses nobody waits for. */
+  /** Sends a batch without callers. */
   async #deliver(batch: Batch): Promise<void> {
     await withTimeout(this.#config.readTimeout * 1000, this.#exchange(batch));
   }
 
-  /** Runs a script; the engine is given its text where it does not know it (any more). */
+  /** Runs a script by its hash; sends its text if Redis does not have the script. */
   async #run(script: Script, key: Buffer, keys: Buffer[], args: readonly RedisArgument[]): Promise<unknown> {
     const port = this.#openPort();
     const rest = [`${keys.length}`, ...keys, ...args];
@@ -537,19 +540,19 @@ export class RedisStore implements PeerStore {
     else batch.settled.resolve();
   }
 
-  /** Ends a batch that the engine has not answered. @param returns  what they were when it was sent */
-  #fail(batch: Batch, error: Error, returns: number): void {
+  /** Ends a batch without a reply. @param recoveries  their number when the batch was sent */
+  #failBatch(batch: Batch, error: Error, recoveries: number): void {
     if (batch.isDone) return;
     this.#unanswered += batch.entries.length;
-    if (returns === this.#returns) this.#notice(error.message);
-    if (this.#local) for (const entry of batch.entries) this.#serve(batch, entry);
-    // Only after a probe is the backlog handed over.
-    if (returns !== this.#returns && this.#backlog.size > 0) this.#probeSoon();
+    if (recoveries === this.#recoveries) this.#reportFailure(error.message);
+    if (this.#local) for (const entry of batch.entries) this.#serveLocally(batch, entry);
+    // Only a successful probe delivers the backlog.
+    if (recoveries !== this.#recoveries && this.#backlog.size > 0) this.#scheduleReconnect();
     this.#finish(batch, this.#local ? undefined : storageUnavailable);
   }
 
-  /** Does one entry of a batch locally, and remembers it for the engine. */
-  #serve(batch: Batch, entry: BatchEntry): void {
+  /** Serves one entry of a batch from local memory, and keeps the entry for Redis. */
+  #serveLocally(batch: Batch, entry: BatchEntry): void {
     if (entry.response === undefined) this.#backlog.putBack(batch.recordOf(entry));
     else if ("row" in entry) this.#local!.scrape(entry.request, entry.response);
     else {
@@ -560,7 +563,7 @@ export class RedisStore implements PeerStore {
     }
   }
 
-  #withoutEngine(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
+  #announceLocally(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
     this.#unanswered++;
     if (!this.#local) return Promise.reject(storageUnavailable);
     this.#local.announce(request, response, step);
@@ -570,47 +573,47 @@ export class RedisStore implements PeerStore {
     this.#backlog.put(batch.recordOf(batch.entries[0]!, this.#options.clock.unixSeconds));
   }
 
-  /** Looks whether an error of a connection means that the engine has gone: there may be no announce to find out. */
-  async #check(): Promise<void> {
+  /** Checks after an error of a connection whether Redis is unavailable, since there may be no announce to find out. */
+  async #checkConnections(): Promise<void> {
     if (this.readiness !== true || this.#isChecking) return;
     this.#isChecking = true;
     try {
       await pingAll(this.#openPort());
     } catch {
-      this.#notice(this.#lastError);
+      this.#reportFailure(this.#lastError);
     } finally {
       this.#isChecking = false;
     }
   }
 
-  #notice(reason: string): void {
-    if (this.#gone !== undefined) return;
-    if (this.#port?.isCluster) this.#miss(reason);
-    else this.#lose(reason);
+  #reportFailure(reason: string): void {
+    if (this.#unavailableReason !== undefined) return;
+    if (this.#port?.isCluster) this.#markPrimaryMissing(reason);
+    else this.#markUnavailable(reason);
   }
 
-  /** Takes note that the engine has gone, ends all that waits, and begins to look for it. */
-  #lose(reason: string): void {
-    if (this.#gone === undefined) {
-      this.#gone = reason;
+  /** Marks Redis as unavailable, ends all waiting batches, and starts to reconnect. */
+  #markUnavailable(reason: string): void {
+    if (this.#unavailableReason === undefined) {
+      this.#unavailableReason = reason;
       this.#options.onChange?.(reason);
       const batches = [...this.#full, ...this.#filling.values()];
       this.#full.length = 0;
       this.#filling.clear();
-      for (const batch of batches) this.#fail(batch, new Error(reason), this.#returns);
+      for (const batch of batches) this.#failBatch(batch, new Error(reason), this.#recoveries);
     }
-    if (this.#port) this.#probeSoon();
+    if (this.#port) this.#scheduleReconnect();
   }
 
-  /** Takes note that a server of a cluster does not answer; the others are used all the same. */
-  #miss(reason: string): void {
-    if (this.#gap !== undefined) return;
-    this.#gap = reason;
+  /** Marks one primary of a cluster as missing. The store continues to use the others. */
+  #markPrimaryMissing(reason: string): void {
+    if (this.#missingPrimaryReason !== undefined) return;
+    this.#missingPrimaryReason = reason;
     this.#options.onChange?.(reason);
-    this.#probeSoon();
+    this.#scheduleReconnect();
   }
 
-  /** Peers that have stopped do not come back out of the backlog. */
+  /** Removes stopped peers from the backlog, so that the backlog does not restore them. */
   #forgetStopped(batch: Batch): void {
     for (const entry of batch.entries) {
       if (entry.response === undefined || "row" in entry || entry.request.event !== AnnounceEvent.stopped)
@@ -619,40 +622,43 @@ export class RedisStore implements PeerStore {
     }
   }
 
-  #probeSoon(): void {
-    clearTimeout(this.#probe);
-    this.#probe = setTimeout(() => void this.#seek(), probeMs / 2 + (Math.random() * probeMs) / 2).unref();
+  #scheduleReconnect(): void {
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = setTimeout(
+      () => void this.#reconnect(),
+      probeMs / 2 + (Math.random() * probeMs) / 2,
+    ).unref();
   }
 
-  /** Tries to reach the engine; when it is there, hands over what it has missed. */
-  async #seek(): Promise<void> {
+  /** Tries to reconnect; on success, delivers the backlog. */
+  async #reconnect(): Promise<void> {
     try {
       await this.#openPort().connect();
       await this.#probeOnce();
-      await this.#handOver();
+      await this.#deliverBacklog();
       if (this.readiness === true) return;
-      this.#gone = undefined;
-      this.#gap = undefined;
-      this.#returns++;
+      this.#unavailableReason = undefined;
+      this.#missingPrimaryReason = undefined;
+      this.#recoveries++;
       this.#options.onChange?.(undefined);
     } catch (error) {
       if (!this.#port) return;
       if (error instanceof TimeoutError) this.#port.renew();
       const { message } = error as Error;
-      if (this.#gone !== undefined) this.#gone = message;
-      else if (this.#gap !== undefined) this.#gap = message;
-      else return this.#notice(message);
-      this.#probeSoon();
+      if (this.#unavailableReason !== undefined) this.#unavailableReason = message;
+      else if (this.#missingPrimaryReason !== undefined) this.#missingPrimaryReason = message;
+      else return this.#reportFailure(message);
+      this.#scheduleReconnect();
     }
   }
 
-  /** Does to every primary what announces do. @throws Error that says why they would fail */
+  /** Runs the commands of announces on every primary. @throws Error with the reason if announces would fail */
   async #probeOnce(): Promise<void> {
     const nodes = await this.#openPort().masters();
     await Promise.all(nodes.map((node) => this.#probeNode(node)));
   }
 
-  /** Announces peers of a torrent that no client can know, which is gone when the script ends. */
+  /** Announces peers of a random torrent, which does not exist after the script. */
   async #probeNode(node: RedisNode): Promise<void> {
     const { peerIds, readTimeout, maxClockSkew = 0 } = this.#config;
     let infoHash: Buffer;
@@ -684,17 +690,17 @@ export class RedisStore implements PeerStore {
     }
   }
 
-  /** Sends the backlog in the order of its announces; what comes meanwhile still goes there. */
-  async #handOver(): Promise<void> {
+  /** Delivers the backlog in the order of its announces. New announces still join the backlog meanwhile. */
+  async #deliverBacklog(): Promise<void> {
     for (;;) {
       const batches = this.#backlog.take(maxBatch, this.#config.peerIds, this.#port!.isCluster);
       if (batches.length === 0) return;
-      // All at once: on a cluster there is one for each torrent, and others come meanwhile.
+      // All at once: on a cluster there is one batch per torrent, and announces continue to arrive.
       const delivered = batches.map(async (batch) => {
         try {
           await this.#deliver(batch);
         } catch (error) {
-          for (const entry of batch.entries) this.#serve(batch, entry);
+          for (const entry of batch.entries) this.#serveLocally(batch, entry);
           throw error;
         }
       });
@@ -715,7 +721,7 @@ export class RedisStore implements PeerStore {
     return totals;
   }
 
-  /** Counts everything, page of keys by page. */
+  /** Counts the whole store, one page of keys at a time. */
   async #count(): Promise<Totals> {
     const started = performance.now();
     const totals = await totalsOf(await this.#openPort().masters(), this.#prefix);

@@ -6,7 +6,7 @@ import {
   type RedisGroup,
   startRedisCluster,
   startRedisSentinels,
-  untilAnswer,
+  untilReply,
   untilSynced,
 } from "../../../test/support/redis-groups.ts";
 import { withoutRedis } from "../../../test/support/redis-server.ts";
@@ -18,7 +18,7 @@ import { RedisStore } from "./redis-store.ts";
 
 const torrents: Uint8Array[] = Array.from({ length: 30 }, (_, n) => testInfoHash(n));
 
-/** Announces new peers all the while that `restart` takes; none may be refused, and in the end all are in the engine. */
+/** Announces new peers during `restart`; none may be refused, and at the end Redis has all. */
 async function announceDuring(
   group: RedisGroup,
   changes: Pick<RedisStoreConfig, "topology" | "onFailure">,
@@ -54,7 +54,7 @@ async function announceDuring(
     await Promise.race([restart(), announcing]); // what is refused ends it
     isOver = true;
     await announcing;
-    while (store.readiness !== true || store.standing.backlog > 0)
+    while (store.readiness !== true || store.stats.backlog > 0)
       await new Promise((resolve) => setTimeout(resolve, 50));
     for (const torrent of torrents)
       assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, announced, "none is lost");
@@ -65,7 +65,7 @@ async function announceDuring(
   }
 }
 
-describe("the engine's servers are restarted one after the other", { skip: withoutRedis }, () => {
+describe("the Redis servers restart one after the other", { skip: withoutRedis }, () => {
   for (const onFailure of ["serve", "refuse"] as const) {
     test(`a cluster, on_failure ${onFailure}: no announce is refused and none lost`, async () => {
       const group = await startRedisCluster();
@@ -77,7 +77,7 @@ describe("the engine's servers are restarted one after the other", { skip: witho
           await replica.restart();
           await untilSynced(replica);
           await failOver(replica);
-          await untilAnswer(() => primary.cli("ROLE"), /slave/);
+          await untilReply(() => primary.cli("ROLE"), /slave/);
           await untilSynced(primary);
           await primary.restart();
           await untilSynced(primary);
@@ -95,7 +95,7 @@ describe("the engine's servers are restarted one after the other", { skip: witho
       await untilSynced(replica);
       await primary.cli("CLIENT", "PAUSE", "15000", "WRITE");
       await primary.cli("-p", sentinel, "SENTINEL", "FAILOVER", "chihaya");
-      await untilAnswer(() => replica.cli("ROLE"), /master/);
+      await untilReply(() => replica.cli("ROLE"), /master/);
       await primary.restart(["--replicaof", "127.0.0.1", `${replica.port}`]);
       await untilSynced(primary);
     });

@@ -64,7 +64,7 @@ describe("samples of big swarms", { skip: withoutRedis }, () => {
           assert.equal(peers.slice(0, 20).filter((peer) => seeders.has(peer)).length, 20);
           for (const peer of peers) seen.add(peer);
         }
-        assert.ok(store.standing.cacheHits >= 98, `${store.standing.cacheHits}`);
+        assert.ok(store.stats.cacheHits >= 98, `${store.stats.cacheHits}`);
         assert.ok(seen.size > 150, `${seen.size} different ones`);
         const other = await tester.announce(torrent, testPeer(4, 1), { ...seeding, numWant: 30 });
         assert.ok(!other.peers.some((peer) => seeders.has(peer)), "a seeder gets leechers");
@@ -94,21 +94,21 @@ describe("samples of big swarms", { skip: withoutRedis }, () => {
       const announce = (n: number, changes = {}) =>
         tester.announce(torrent, testPeer(4, n), { numWant: 30, ...changes });
       await announce(1);
-      assert.equal(store.standing.cacheHits, 0, "the first fills the sample");
+      assert.equal(store.stats.cacheHits, 0, "the first fills the sample");
       await announce(2);
-      assert.equal(store.standing.cacheHits, 1);
+      assert.equal(store.stats.cacheHits, 1);
       assert.deepEqual((await announce(4, { numWant: 0 })).peers, []);
       assert.deepEqual((await announce(5, { event: AnnounceEvent.stopped })).peers, []);
-      assert.equal(store.standing.cacheHits, 1);
+      assert.equal(store.stats.cacheHits, 1);
       clock.seconds += 5;
       assert.equal((await announce(6)).peers.length, 30);
-      assert.equal(store.standing.cacheHits, 1);
+      assert.equal(store.stats.cacheHits, 1);
     }));
 
   test("a swarm that is gone is listed no more", () =>
     withSwarm(0, 501, false, async (store, tester) => {
       for (let n = 0; n < 2; n++) await tester.announce(torrent, testPeer(4, n), { numWant: 30 });
-      assert.equal(store.standing.cacheHits, 1);
+      assert.equal(store.stats.cacheHits, 1);
       await store.remove(torrent);
       await tester.announce(torrent, testPeer(4, 1), { numWant: 0 });
       const { peers } = await tester.announce(torrent, testPeer(4, 2), { numWant: 30 });

@@ -3,16 +3,16 @@ import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { Clock, Random } from "../../lib/clock.ts";
 
-/** Peers that one sample has; swarms that could not fill two are not sampled. */
+/** Peers of one sample; swarms smaller than two samples are not sampled. */
 export const sampleSize = 200;
-/** Samples that are kept at most: beyond, all are given up. */
+/** Maximum number of samples; beyond, all are dropped. */
 const maxSamples = 10_000;
 
-/** Peers of a swarm as the engine listed them for one announcer, for others of the same role and family. */
+/** Peers that Redis listed for one announcer, reused for others of the same role and family. */
 export class Sample {
-  /** Seconds of the clock at which it is too old. */
+  /** Seconds of the clock at which the sample expires. */
   readonly until: number;
-  /** Set while an announce asks for the peers. */
+  /** Set while an announce fetches the peers. */
   isAsked = false;
   count = 0;
   #preferred = 0;
@@ -23,7 +23,7 @@ export class Sample {
     this.until = until;
   }
 
-  /** Takes a copy of what the engine has listed; the first `preferred` go before the others. */
+  /** Copies the list of Redis; the first `preferred` peers precede the others. */
   take(endpoints: Uint8Array, peerIds: Uint8Array, count: number, preferred: number): void {
     this.#endpoints = endpoints.slice();
     this.#peerIds = peerIds.slice();
@@ -31,7 +31,7 @@ export class Sample {
     this.count = count;
   }
 
-  /** Fills the announcer's list from a random start, without itself. */
+  /** Fills the announcer's list from a random start, without the announcer. */
   give(request: AnnounceRequest, list: PeerList, random: Random): void {
     const want = Math.min(request.numWant, list.limit);
     list.count = 0;
@@ -75,13 +75,13 @@ export class Sample {
   }
 }
 
-/** Samples of big swarms, each for a short while. */
+/** Short-lived samples of big swarms. */
 export class SampleCache {
   readonly random: Random;
   readonly #lifetime: number;
   readonly #clock: Clock;
   readonly #samples = new Map<string, Sample>();
-  /** Announces that were given peers from a sample. */
+  /** Announces that got peers from a sample. */
   hits = 0;
 
   /** @param lifetime seconds */
@@ -91,7 +91,10 @@ export class SampleCache {
     this.random = random;
   }
 
-  /** The sample that an announce can use, or fill if nobody does yet; none where it has to ask for itself. */
+  /**
+   * Returns a sample for an announce to use, or to fill if no announce does yet; undefined if the announce needs no
+   * sample.
+   */
   find(request: AnnounceRequest, { peers4, peers6 }: AnnounceResponse): Sample | undefined {
     const [own, other] = request.address.family === 4 ? [peers4, peers6] : [peers6, peers4];
     if (request.numWant === 0 || 2 * Math.min(request.numWant, own.limit) > sampleSize) return undefined;
@@ -104,8 +107,8 @@ export class SampleCache {
   }
 
   /**
-   * Hears how many peers an announcer of this kind could be given: where they are many, the next one fills a sample;
-   * where they no longer are, the sample is given up.
+   * Takes the number of candidates for an announcer of this kind. With many, the next announce fills a sample; with
+   * few, the sample is dropped.
    */
   note(request: AnnounceRequest, candidates: number): void {
     const name = nameOf(request);

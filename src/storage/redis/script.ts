@@ -31,16 +31,16 @@ export const layoutVersion = 3;
 /** Peers in a page, on average, above which its table grows. */
 export const pageTarget = 64;
 
-/** Most peers in a page. At random, one page in 10^30 has more than four times the average. */
+/** Maximum peers in a page. At random, one page in 10^30 has more than four times the average. */
 export const pageCapacity = 512;
 
-/** Unix seconds from which stamps count. */
+/** The unix seconds of stamp 0. */
 export const firstStampSeconds = 1_600_000_000;
 
 /** Bytes of the field `m`. */
 export const metaLength = 48;
 
-/** What both scripts share: one torrent at a time, in upvalues; nothing is written before `save`. */
+/** The part that both scripts share. It keeps one torrent at a time in upvalues, and writes only in `save`. */
 export const commonScript: string = `
 local call, sub, find, byte, char, rep = redis.call, string.sub, string.find, string.byte, string.char, string.rep
 local pack, unpk, rand, floor, frexp = struct.pack, struct.unpack, math.random, math.floor, math.frexp

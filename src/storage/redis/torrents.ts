@@ -3,7 +3,7 @@ import type { StoreStatistics, SwarmSummary } from "../peer-store.ts";
 import type { RedisNode } from "./redis-port.ts";
 import { metaLength, pageCapacity } from "./script.ts";
 
-/** Keys that Redis looks at in one step. */
+/** Keys that Redis visits in one step. */
 const scanCount = 500;
 
 /** A torrent, with the field `m` of its key. */
@@ -12,10 +12,10 @@ export interface TorrentMeta {
   meta: Buffer;
 }
 
-/** What is stored in all, and in how many keys. */
+/** The counts of the whole store, and the number of its keys. */
 export type Totals = Omit<StoreStatistics, "refused"> & { keys: number };
 
-/** Lists what has peers or snatches, with the keys of one step of the engine at a time. A torrent may come twice. */
+/** Lists swarms with peers or snatches, one step of keys at a time. A torrent may come twice. */
 export async function* listTorrents(
   nodes: readonly RedisNode[],
   prefix: Buffer,

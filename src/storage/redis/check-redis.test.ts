@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkEngine } from "./check-engine.ts";
+import { checkRedis } from "./check-redis.ts";
 import type { RedisPort } from "./redis-port.ts";
 
-/** Connects to an engine that says this of itself. @returns the warnings */
+/** Connects to a Redis whose INFO is this text. @returns the warnings */
 async function connect(info: string | Error): Promise<string[]> {
   const warnings: string[] = [];
   const send = async (): Promise<unknown> => {
@@ -18,30 +18,30 @@ async function connect(info: string | Error): Promise<string[]> {
     renew: () => undefined,
     close: () => undefined,
   };
-  const checked = checkEngine(port, (message) => warnings.push(message));
+  const checked = checkRedis(port, (message) => warnings.push(message));
   await checked.connect();
   await checked.connect(); // says nothing twice
   return warnings;
 }
 
-const engine = (version: string, policy: string, limit = "0"): string =>
+const info = (version: string, policy: string, limit = "0"): string =>
   `# Server\r\nredis_version:${version}\r\n# Memory\r\nmaxmemory:${limit}\r\nmaxmemory_policy:${policy}\r\n`;
 
-test("an engine that is too old is refused, one that is not is silent", async () => {
+test("a Redis that is too old is refused, any other causes no warning", async () => {
   for (const version of ["6.0.16", "5.0.7"]) {
-    await assert.rejects(connect(engine(version, "noeviction")), {
+    await assert.rejects(connect(info(version, "noeviction")), {
       message: `Redis ${version} is too old; 6.2 or later is needed, or Valkey`,
     });
   }
   for (const version of ["6.2.0", "7.0.15", "10.1.0"]) {
-    assert.deepEqual(await connect(engine(version, "noeviction")), []);
+    assert.deepEqual(await connect(info(version, "noeviction")), []);
   }
 });
 
 test("a policy that evicts torrents is warned about, with what to do", async () => {
   for (const policy of ["allkeys-lru", "volatile-ttl", "allkeys-random"]) {
-    assert.deepEqual(await connect(engine("7.0.15", policy, "1000")), [
-      `maxmemory-policy is ${policy}: the engine throws away whole torrents when memory is full; set it to noeviction, so that only new peers are left out`,
+    assert.deepEqual(await connect(info("7.0.15", policy, "1000")), [
+      `maxmemory-policy is ${policy}: Redis deletes whole torrents when memory is full; set it to noeviction, so that only new peers are left out`,
     ]);
   }
 });

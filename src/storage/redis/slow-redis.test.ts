@@ -13,12 +13,12 @@ import { layoutVersion, metaLength } from "./script.ts";
 
 const prefix = `test:${layoutVersion}:`;
 /** What the script says to one announce in an empty torrent. */
-const emptyAnswer = Buffer.alloc(31);
+const emptyReplyBytes = Buffer.alloc(31);
 
 /** Endpoint of the peer that a store announces to find out whether it can announce. */
 const probing = Buffer.from([192, 0, 2, 1, 0, 1]);
 
-/** A store over an engine whose answers the test gives. */
+/** A store over a Redis whose replies come from the test. */
 class Bench {
   readonly environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
   readonly changes: (string | undefined)[] = [];
@@ -30,9 +30,9 @@ class Bench {
   connect: () => Promise<void> = async () => undefined;
   /** Tells of an error of a connection. */
   onError: (error: Error) => void = () => undefined;
-  /** What a command is answered; the announces of a probe come as `PROBE`. */
-  answer: (name: string, args: readonly RedisArgument[]) => unknown = (name) =>
-    name === "EVALSHA" ? emptyAnswer : "OK";
+  /** Replies to a command; the announces of a probe come as `PROBE`. */
+  reply: (name: string, args: readonly RedisArgument[]) => unknown = (name) =>
+    name === "EVALSHA" ? emptyReplyBytes : "OK";
 
   readonly #t: TestContext;
 
@@ -49,9 +49,9 @@ class Bench {
       ...changes,
     };
     const send = async (args: readonly RedisArgument[]): Promise<unknown> => {
-      if (args.some((arg) => Buffer.from(arg).includes(probing))) return this.answer("PROBE", args);
+      if (args.some((arg) => Buffer.from(arg).includes(probing))) return this.reply("PROBE", args);
       this.commands.push(args.map((arg) => arg.toString("latin1")).join(" "));
-      return this.answer(`${args[0]}`, args);
+      return this.reply(`${args[0]}`, args);
     };
     const port: RedisPort = {
       isCluster,
@@ -84,7 +84,7 @@ class Bench {
 const never = new Promise<never>(() => undefined);
 const torrent = testInfoHash(1);
 
-test("an engine that breaks while it is counted in the background leaves the last count", async (t) => {
+test("a Redis that fails during a background count leaves the last count", async (t) => {
   let ms = 0;
   t.mock.method(performance, "now", () => ms++);
   const bench = new Bench(t);
@@ -92,12 +92,12 @@ test("an engine that breaks while it is counted in the background leaves the las
   const meta = Buffer.alloc(metaLength);
   meta.writeUInt32BE(1, 8);
   for (const at of [32, 34, 36, 38]) meta.writeUInt16BE(1, at);
-  bench.answer = (name) => (name === "SCAN" ? [Buffer.from("0"), keys] : name === "HGET" ? meta : "OK");
+  bench.reply = (name) => (name === "SCAN" ? [Buffer.from("0"), keys] : name === "HGET" ? meta : "OK");
   const { store } = bench;
   await store.start();
   assert.equal((await store.statistics()).seeders, 5000);
   ms += 1000;
-  bench.answer = () => {
+  bench.reply = () => {
     throw new Error("Socket closed");
   };
   for (let i = 0; i < 2; i++) {
@@ -108,14 +108,14 @@ test("an engine that breaks while it is counted in the background leaves the las
   store.stop();
 });
 
-test("an engine that goes while nobody announces is noticed", async (t) => {
+test("an outage without announces is noticed", async (t) => {
   const bench = new Bench(t);
   const { store } = bench;
   await store.start();
   bench.onError(new Error("a connection of no importance"));
   await bench.wait(0);
   assert.equal(store.readiness, true);
-  bench.answer = () => {
+  bench.reply = () => {
     throw new Error("The client is offline");
   };
   bench.onError(new Error("Socket closed unexpectedly"));
@@ -131,16 +131,16 @@ test("a key that cannot be read and comes back at once is a torrent without peer
   const bench = new Bench(t);
   const { store, tester, changes } = bench;
   await store.start();
-  bench.answer = (name) => {
+  bench.reply = (name) => {
     if (name === "EVALSHA") throw unreadable;
     return "OK";
   };
   for (let n = 1; n <= 2; n++) {
     const { incomplete, peers } = await tester.announce(torrent, testPeer(4, 1));
     assert.deepEqual([incomplete, peers], [0, []]);
-    assert.equal(store.standing.badKeys, n);
+    assert.equal(store.stats.badKeys, n);
   }
-  assert.deepEqual([changes, store.standing.waiting], [[], 0]);
+  assert.deepEqual([changes, store.stats.waiting], [[], 0]);
   store.stop();
 });
 
@@ -149,7 +149,7 @@ test("no key is deleted where the torrent of the probe fails too", async (t) => 
   const { store, tester, commands } = bench;
   await store.start();
   commands.length = 0;
-  bench.answer = (name) => {
+  bench.reply = (name) => {
     if (name === "EVALSHA" || name === "PROBE") throw new Error("ERR user_script:1: not our script");
     return "OK";
   };
@@ -160,29 +160,29 @@ test("no key is deleted where the torrent of the probe fails too", async (t) => 
   store.stop();
 });
 
-test("an answer that comes too late is nobody's", async (t) => {
+test("a late reply fills no response", async (t) => {
   const bench = new Bench(t);
   const { store, tester, changes } = bench;
   await store.start();
   const late = Promise.withResolvers<Buffer>();
-  bench.answer = (name) => (name === "EVALSHA" ? late.promise : "OK");
+  bench.reply = (name) => (name === "EVALSHA" ? late.promise : "OK");
   const refused = assert.rejects(tester.announce(torrent, testPeer(4, 1)), storageUnavailable);
   await bench.wait(0);
   await bench.wait(2000);
   await refused;
   await bench.wait(500);
-  late.resolve(emptyAnswer);
+  late.resolve(emptyReplyBytes);
   await bench.wait(0);
   assert.deepEqual(changes, ["no response in time", undefined]);
-  assert.deepEqual([store.readiness, store.standing.waiting], [true, 0]);
+  assert.deepEqual([store.readiness, store.stats.waiting], [true, 0]);
   store.stop();
 });
 
-test("what the engine has not answered is handed over as of when it was sent", async (t) => {
+test("an announce without a reply is delivered with the time at which it was sent", async (t) => {
   const bench = new Bench(t, { onFailure: "serve" });
   const { store, tester, environment } = bench;
   await store.start();
-  bench.answer = (name) => (name === "EVALSHA" ? never : "OK");
+  bench.reply = (name) => (name === "EVALSHA" ? never : "OK");
   const sent = environment.clock.unixSeconds;
   const announced = tester.announce(torrent, testPeer(4, 1));
   await bench.wait(0);
@@ -190,10 +190,10 @@ test("what the engine has not answered is handed over as of when it was sent", a
   await bench.wait(2000);
   await announced;
   const batches: Buffer[] = [];
-  bench.answer = (name, args) => {
+  bench.reply = (name, args) => {
     if (name !== "EVALSHA") return "OK";
     batches.push(args[3] as Buffer);
-    return emptyAnswer;
+    return emptyReplyBytes;
   };
   await bench.wait(500);
   assert.deepEqual(
@@ -210,36 +210,36 @@ test("a cluster is given the batches of a hand-over at once", async (t) => {
   await store.start();
   for (let n = 1; n <= 3; n++) await tester.announce(testInfoHash(n), testPeer(4, n));
   bench.connect = async () => undefined;
-  bench.answer = (name) => (name === "EVALSHA" ? never : "OK");
+  bench.reply = (name) => (name === "EVALSHA" ? never : "OK");
   await bench.wait(500);
   assert.equal(bench.commands.filter((command) => command.startsWith("EVALSHA")).length, 3);
   store.stop();
 });
 
-test("a hand-over that the engine does not answer is done again", async (t) => {
+test("a delivery without a reply is repeated", async (t) => {
   const bench = new Bench(t, { onFailure: "serve" });
   const { store, tester, changes } = bench;
   await store.start();
-  bench.answer = () => {
+  bench.reply = () => {
     throw new Error("Socket closed");
   };
   await tester.announce(torrent, testPeer(4, 1));
-  bench.answer = (name) => (name === "EVALSHA" ? never : "OK");
+  bench.reply = (name) => (name === "EVALSHA" ? never : "OK");
   await bench.wait(500);
-  assert.equal(store.standing.backlog, 0, "it is under way");
+  assert.equal(store.stats.backlog, 0, "it is under way");
   await bench.wait(2000);
-  assert.deepEqual([store.standing.backlog, store.readiness], [1, "redis: no response in time"]);
-  bench.answer = (name) => (name === "EVALSHA" ? emptyAnswer : "OK");
+  assert.deepEqual([store.stats.backlog, store.readiness], [1, "redis: no response in time"]);
+  bench.reply = (name) => (name === "EVALSHA" ? emptyReplyBytes : "OK");
   await bench.wait(500);
-  assert.deepEqual([store.standing.backlog, store.readiness], [0, true]);
+  assert.deepEqual([store.stats.backlog, store.readiness], [0, true]);
   assert.deepEqual(changes, ["Socket closed", undefined]);
   store.stop();
 });
 
-test("a replay or a walk that Redis does not answer ends", async (t) => {
+test("a replay or a walk ends if Redis does not respond", async (t) => {
   const bench = new Bench(t);
   await bench.store.start();
-  bench.answer = () => never;
+  bench.reply = () => never;
   const { records } = bench.store;
   const torrents = [{ infoHash: torrent, snatches: 1 }];
   const peers = [peerRecord(torrent, testPeer(4, 1))];
@@ -258,7 +258,7 @@ test("a replay or a walk that Redis does not answer ends", async (t) => {
   bench.store.stop();
 });
 
-test("a start without the engine is an outage like any other, where it serves", async (t) => {
+test("with on_failure=serve, a start without Redis is an ordinary outage", async (t) => {
   const bench = new Bench(t, { onFailure: "serve" });
   bench.connect = () => Promise.reject(new Error("no connection"));
   const { store, changes } = bench;
@@ -288,7 +288,7 @@ test("a reload takes redis_read_timeout", async (t) => {
   const { store, tester } = bench;
   await store.start();
   store.prepare({ ...bench.config, readTimeout: 0.1 })();
-  bench.answer = () => never;
+  bench.reply = () => never;
   const refused = assert.rejects(tester.announce(torrent, testPeer(4, 1)), storageUnavailable);
   await bench.wait(0);
   await bench.wait(100);
@@ -317,11 +317,11 @@ test("a torrent is removed after what was announced before, however much is unde
   const bench = new Bench(t);
   const { store, tester, commands } = bench;
   await store.start();
-  const answers: PromiseWithResolvers<Buffer>[] = [];
-  bench.answer = (name) => {
+  const replies: PromiseWithResolvers<Buffer>[] = [];
+  bench.reply = (name) => {
     if (name !== "EVALSHA") return 1;
-    answers.push(Promise.withResolvers());
-    return answers.at(-1)!.promise;
+    replies.push(Promise.withResolvers());
+    return replies.at(-1)!.promise;
   };
   const announced: Promise<unknown>[] = [];
   for (let n = 1; n <= 4; n++) {
@@ -330,8 +330,8 @@ test("a torrent is removed after what was announced before, however much is unde
   }
   announced.push(tester.announce(torrent, testPeer(4, 5)));
   const removed = store.remove(torrent);
-  while (answers.length > 0) {
-    answers.shift()!.resolve(emptyAnswer);
+  while (replies.length > 0) {
+    replies.shift()!.resolve(emptyReplyBytes);
     await bench.wait(0);
   }
   await Promise.all([...announced, removed]);

@@ -1,15 +1,15 @@
 import { isForbidden } from "./redis-errors.ts";
 import type { RedisNode, RedisPort } from "./redis-port.ts";
 
-/** Oldest version whose scripts and commands are those that are used here. */
+/** The oldest version with the scripts and commands of this store. */
 const oldest = [6, 2];
 
 /**
- * Looks, each time that a connection has been made, whether the engine can do what the store needs.
- * @param warn  hears what is doubtful, once for each text
- * @returns the same port, whose `connect` rejects for an engine that is too old
+ * Checks, for each new connection, whether Redis can do what the store needs.
+ * @param warn  called with each doubt, once per text
+ * @returns the same port, whose `connect` rejects if Redis is too old
  */
-export function checkEngine(port: RedisPort, warn: (message: string) => void): RedisPort {
+export function checkRedis(port: RedisPort, warn: (message: string) => void): RedisPort {
   const said = new Set<string>();
   const warnOnce = (message: string): void => {
     if (said.size < said.add(message).size) warn(message);
@@ -30,14 +30,14 @@ export function checkEngine(port: RedisPort, warn: (message: string) => void): R
 async function checkNode(node: RedisNode, warn: (message: string) => void): Promise<void> {
   await node.send(["TIME"]).catch((error: Error) => {
     if (!isForbidden(error)) throw error;
-    warn("this user of Redis may not run TIME: the clocks are not compared (max_clock_skew)");
+    warn("the Redis user may not run TIME, so the clocks are not compared (max_clock_skew)");
   });
   let info: string;
   try {
     info = `${await node.send(["INFO"])}`;
   } catch (error) {
     if (!isForbidden(error)) throw error;
-    warn("the engine does not let this user see INFO: its version and maxmemory_policy are not checked");
+    warn("the Redis user may not run INFO, so version and maxmemory_policy are not checked");
     return;
   }
   const find = (field: string): string => new RegExp(`^${field}:(.*?)\\r?$`, "m").exec(info)?.[1] ?? "";
@@ -50,6 +50,6 @@ async function checkNode(node: RedisNode, warn: (message: string) => void): Prom
   if (policy === "noeviction" || policy === "") return;
   const limit = find("maxmemory") === "0" ? "if maxmemory is set" : "when memory is full";
   warn(
-    `maxmemory-policy is ${policy}: the engine throws away whole torrents ${limit}; set it to noeviction, so that only new peers are left out`,
+    `maxmemory-policy is ${policy}: Redis deletes whole torrents ${limit}; set it to noeviction, so that only new peers are left out`,
   );
 }
