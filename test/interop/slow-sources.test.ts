@@ -71,7 +71,7 @@ for (const [what, settings, code, says] of [
     "a certificate",
     (pipe: string) => ({ http: { https_addr: "127.0.0.1:0", tls_cert_path: pipe, tls_key_path: pipe } }),
     78,
-    /named pipe that nobody writes to/,
+    /named pipe, and its writer did not finish/,
   ],
 ] as const) {
   test(`check-config comes to an end: ${what} from a named pipe`, { timeout: 60_000 }, async (t) => {
