@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { certificates } from "../../test/fixtures/certificates.ts";
 import { type LoadOptions, loadConfig } from "./load.ts";
 import { loadConfigInChildProcess } from "./load-in-child-process.ts";
@@ -91,3 +94,34 @@ test("where no process can be started, this one loads it", async (t) => {
   }
   assert.notEqual(loadedHere, 0);
 });
+
+test("a module that loops ends with the process that loads it", async () => {
+  const module = join(directory, "loops.mjs");
+  const pidFile = join(directory, "loops.pid");
+  const file = join(directory, "loops.yaml");
+  writeFileSync(
+    module,
+    `import { writeFileSync } from "node:fs";\nwriteFileSync(${JSON.stringify(pidFile)}, \`\${process.pid}\`);\nfor (;;);\n`,
+  );
+  writeFileSync(file, "chihaya:\n  http: {}\n  prehooks:\n    - module: ./loops.mjs\n");
+  const loader = new URL("./load-in-child-process.ts", import.meta.url).href;
+  const program = `import { loadConfigInChildProcess } from ${JSON.stringify(loader)};
+    import { existsSync } from "node:fs";
+    void loadConfigInChildProcess({ file: ${JSON.stringify(file)}, env: process.env });
+    setInterval(() => existsSync(${JSON.stringify(pidFile)}) && process.exit(0), 10);`;
+  const main = join(directory, "loader.mjs");
+  writeFileSync(main, program);
+  const parent = spawn(process.execPath, [main], { stdio: "ignore" });
+  assert.deepEqual(await once(parent, "exit"), [0, null]);
+  const pid = Number(readFileSync(pidFile, "utf8"));
+  while (isRunning(pid)) await setImmediate();
+});
+
+/** Whether a process runs; one that has ended and is not yet collected does not. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}

@@ -24,6 +24,22 @@ export async function loadConfigInChildProcess(
     const { loadConfigAndModules } = await import("./load.ts");
     return loadConfigAndModules(options);
   }
+  // A module may loop for ever: then the child does not notice that this process has ended.
+  const end = () => child.kill("SIGKILL");
+  process.once("exit", end);
+  try {
+    return await resultOf(child, options, deadlineMs, file);
+  } finally {
+    process.off("exit", end);
+  }
+}
+
+async function resultOf(
+  child: ChildProcess,
+  options: LoadOptions,
+  deadlineMs: number,
+  file: string,
+): Promise<LoadResult> {
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
