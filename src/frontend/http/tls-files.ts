@@ -1,8 +1,12 @@
 import { X509Certificate } from "node:crypto";
-import { createSecureContext } from "node:tls";
+import type { SecureContextOptions } from "node:tls";
 import { cannotRead } from "../../lib/file-errors.ts";
 import { readText } from "../../lib/read-text.ts";
 import type { TlsFiles } from "../../net/stream.ts";
+
+/** Loads `node:tls` only when it is needed: it takes 3 MiB, and a tracker without TLS describes its options all the same. */
+const secureContext = (options: SecureContextOptions): unknown =>
+  process.getBuiltinModule("node:tls").createSecureContext(options);
 
 /** What is wrong with which of the two files. */
 export interface TlsProblem {
@@ -26,16 +30,16 @@ export function readTlsFiles(certPath: string, keyPath: string): TlsFiles | TlsP
       return (error as Error).message;
     }
   };
-  const badCert = unusable(() => createSecureContext({ cert: cert.text }));
+  const badCert = unusable(() => secureContext({ cert: cert.text }));
   if (badCert !== undefined) {
     problems.push({ key: "tls_cert_path", message: `${certPath} is not a certificate in PEM: ${badCert}` });
   }
-  const badKey = unusable(() => createSecureContext({ key: key.text }));
+  const badKey = unusable(() => secureContext({ key: key.text }));
   if (badKey !== undefined) {
     problems.push({ key: "tls_key_path", message: `${keyPath} is not a private key in PEM: ${badKey}` });
   }
   if (problems.length > 0) return problems;
-  const badPair = unusable(() => createSecureContext({ cert: cert.text, key: key.text }));
+  const badPair = unusable(() => secureContext({ cert: cert.text, key: key.text }));
   if (badPair === undefined) return { cert: cert.text, key: key.text };
   return [
     { key: "tls_key_path", message: `${keyPath} does not belong to the certificate ${certPath}: ${badPair}` },

@@ -1,7 +1,11 @@
-import { createSecureContext } from "node:tls";
+import type { SecureContextOptions } from "node:tls";
 import { cannotRead } from "../../lib/file-errors.ts";
 import { readText } from "../../lib/read-text.ts";
 import { type Marks, text, Value } from "../../options/index.ts";
+
+/** Loads `node:tls` only when it is needed: it takes 3 MiB, and a tracker without TLS describes its options all the same. */
+const secureContext = (options: SecureContextOptions): unknown =>
+  process.getBuiltinModule("node:tls").createSecureContext(options);
 
 /** The first line of every certificate in PEM. */
 const beginning = "-----BEGIN CERTIFICATE-----";
@@ -11,7 +15,7 @@ function readAuthorities(path: string): { text: string } | { problem: string } {
   const read = readText(path);
   if ("problem" in read) return { problem: cannotRead(path, read.problem) };
   try {
-    createSecureContext({ ca: read.text });
+    secureContext({ ca: read.text });
     if (read.text.includes(beginning)) return read;
     return { problem: `${path} holds no certificate in PEM` };
   } catch (error) {
