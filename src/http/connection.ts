@@ -2,7 +2,7 @@ import type { Address } from "../ip/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { FairQueue, TurnTaker } from "../lib/fair-queue.ts";
 import type { Linked, LinkedList } from "../lib/linked-list.ts";
-import type { Connection } from "../net/stream.ts";
+import type { Connection, StreamHandler } from "../net/stream.ts";
 import {
   findHeadEnd,
   HttpRequest,
@@ -11,9 +11,11 @@ import {
   readRequest,
   requestErrorStatus,
 } from "../protocol/http/request-reader.ts";
+import { Call, type CallOwner } from "./call.ts";
 import { resolveClient } from "./client-address.ts";
 import type { ConnectionCounts } from "./connection-counts.ts";
 import type { HttpHandler, RefusalStatus, Rejection, RequestSource, WholeResponse } from "./handler.ts";
+import { HttpError } from "./http-error.ts";
 import type { HttpServerSettings } from "./options.ts";
 import { PartialHead } from "./partial-head.ts";
 import { ProxyHeader, readProxyHeader } from "./proxy-protocol.ts";
@@ -22,6 +24,11 @@ import { ProxyHeader, readProxyHeader } from "./proxy-protocol.ts";
 const requestsPerTurn = 64;
 /** Bytes that a client may leave untaken before its next requests wait. */
 const maxPending = 16 * 1024;
+/**
+ * Seconds for a client to take a piece of a response that comes in pieces, if that is more than its own limit: the kernel lets
+ * more be sent only when a good part of its buffer is free again.
+ */
+const streamTimeout = 120;
 
 /** What a server counts of its connections. */
 export interface ConnectionCounters {
@@ -54,9 +61,16 @@ export interface Shared {
  * - `stalled`: no request is read before something else has happened: the handler responds, the client
  *   takes what was sent, or other connections have had their turn
  * - `closing`: the last response is on its way out, and what still arrives is ignored
+ * - `upgraded`: the connection is somebody else's
  * - `closed`
  */
-type Phase = "idle" | "reading" | "stalled" | "closing" | "closed";
+type Phase = "idle" | "reading" | "stalled" | "closing" | "upgraded" | "closed";
+
+/** Who has got a connection, and what it keeps for it. */
+interface Heir {
+  readonly handler: StreamHandler<unknown>;
+  readonly state: unknown;
+}
 
 const request = new HttpRequest();
 const rejections = ["malformed", "malformed", "method", "too_large", "version"] as const;
@@ -67,7 +81,7 @@ const rejections = ["malformed", "malformed", "method", "too_large", "version"] 
  * A request that arrives in one piece is read where the network put it. Only an incomplete one is copied,
  * into a buffer that the connection keeps until it is complete.
  */
-export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConnection> {
+export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Linked<HttpConnection> {
   list: LinkedList<HttpConnection> | undefined;
   previous: HttpConnection | undefined;
   next: HttpConnection | undefined;
@@ -100,6 +114,9 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
   #ended = false;
   /** When the client last owed us to take something; undefined when it has taken all. */
   #pendingSince: number | undefined;
+  /** The request under way, where that is more than a head and a response that is whole. */
+  #call: Call | undefined;
+  #heir: Heir | undefined;
 
   /**
    * @param proxyHeaderDue  whether the connection must begin with a PROXY header
@@ -126,7 +143,8 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     try {
       if (this.#phase === "idle") this.#read(bytes, start, end);
       else if (this.#phase === "reading") this.#readMore(bytes, start, end);
-      else if (this.#phase === "stalled") this.#keepRest(bytes, start, end);
+      else if (this.#phase === "stalled") this.#stall(bytes, start, end);
+      else this.#heir?.handler.received(this.#heir.state, bytes, start, end);
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -135,12 +153,16 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
   /** The client sends nothing more, but waits for its answers. */
   ended(): void {
     this.#ended = true;
+    this.#call?.ended();
+    this.#heir?.handler.ended(this.#heir.state);
     if (this.#phase === "idle" || this.#phase === "reading") this.close();
   }
 
   /** The client has taken all that was sent. */
   drained(): void {
     this.#pendingSince = undefined;
+    this.#call?.drained();
+    this.#heir?.handler.drained(this.#heir.state);
     this.#goOn();
   }
 
@@ -173,18 +195,24 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     if (this.#phase === "closed") return;
     this.#enter("closed");
     this.#forgetInput();
+    this.#call?.closed();
+    this.#heir?.handler.closed(this.#heir.state);
     this.#shared.counts.remove(this.#connection.remote);
     this.#shared.turns.leave(this);
   }
 
   /** Acts on timeouts. Called about once a second; seconds are coarse, so nobody is cut short. */
   checkTimeouts(): void {
+    if (this.#phase === "upgraded") return;
     const { seconds } = this.#shared.clock;
     const { readTimeout, writeTimeout, idleTimeout } = this.#shared.settings.options;
     const age = seconds - this.#since;
     if (this.#connection.pending === 0) this.#pendingSince = undefined;
-    if (this.#pendingSince !== undefined && seconds - this.#pendingSince > writeTimeout) {
+    const patience = this.#call === undefined ? writeTimeout : Math.max(writeTimeout, streamTimeout);
+    if (this.#pendingSince !== undefined && seconds - this.#pendingSince > patience) {
       this.#timeOut();
+    } else if (this.#call?.isBodyDue) {
+      if (age > readTimeout) this.#loseBody(this.#call);
     } else if (this.#phase === "closing") {
       if (age > writeTimeout) this.destroy(true);
     } else if (this.#phase === "reading") {
@@ -199,6 +227,12 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
   #fail(error: Error): void {
     this.#shared.onError(error);
     this.destroy(true);
+  }
+
+  /** The client has stalled in the middle of a body. */
+  #loseBody(call: Call): void {
+    this.#shared.counters.rejected.timeout.inc();
+    call.body.fail(new HttpError(408, "the body took too long"));
   }
 
   #timeOut(): void {
@@ -216,6 +250,7 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
       if (consumed <= 0) return;
       at += consumed;
     }
+    const { rules } = this.#shared.handler;
     for (let turn = requestsPerTurn; at < end; turn--) {
       if (turn === 0) {
         this.#turnDue = true;
@@ -223,10 +258,10 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
       }
       if (this.#mustStall) {
         this.#enter("stalled");
-        this.#keepRest(bytes, at, end);
+        this.#stall(bytes, at, end);
         return;
       }
-      const consumed = readRequest(bytes, at, end, request);
+      const consumed = readRequest(bytes, at, end, request, rules);
       if (consumed === 0 && end - at < maxHeaderBytes) {
         this.#keepHead(bytes, at, end);
         return;
@@ -256,7 +291,7 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
       if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseProxyHeader();
       if (consumed > 0) this.#head = undefined;
     } else if (isFull || findHeadEnd(head.bytes, Math.max(0, before - 2), length) >= 0) {
-      consumed = readRequest(head.bytes, 0, length, request);
+      consumed = readRequest(head.bytes, 0, length, request, this.#shared.handler.rules);
       if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseRequest(consumed);
       if (consumed > 0) {
         this.#respond(head.bytes);
@@ -294,6 +329,26 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     return resolveClient(bytes, request, header, trusted, this.#peer, out);
   }
 
+  begin(request: HttpRequest, expectsContinue: boolean): Call {
+    this.#call = new Call(request, expectsContinue, this);
+    return this.#call;
+  }
+
+  get pending(): number {
+    return this.#connection.pending;
+  }
+
+  write(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#isOver) return;
+    this.#since = this.#shared.clock.seconds;
+    this.#connection.write(bytes, start, end);
+    if (this.#connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;
+  }
+
+  resumeBody(): void {
+    if (this.#rest === undefined) this.#resume();
+  }
+
   /** Has the handler respond to `request`, which stands in `bytes`. */
   #respond(bytes: Uint8Array): void {
     const { handler, settings, stopping } = this.#shared;
@@ -308,10 +363,36 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     void response
       .then((late) => {
         this.#waiting = false;
-        this.#send(late);
+        if (late === undefined) this.#endCall();
+        else this.#send(late);
         this.#goOn();
       })
       .catch((error) => this.#fail(error));
+  }
+
+  /** A request is done with that was more than a head and a response that is whole. */
+  #endCall(): void {
+    const call = this.#call!;
+    this.#call = undefined;
+    if (this.#isOver) return;
+    if (call.heir) this.#handOver(call.heir);
+    else if (!call.keepAlive || !call.body.isComplete || this.#shared.stopping) this.close(true);
+  }
+
+  #handOver(handler: StreamHandler<unknown>): void {
+    const rest = this.#rest;
+    this.#forgetInput();
+    this.#pendingSince = undefined;
+    this.#enter("upgraded");
+    const heir = { handler, state: handler.opened(this.#connection) };
+    if (this.#isOver) {
+      handler.closed(heir.state); // it has closed the connection at once
+      return;
+    }
+    this.#heir = heir;
+    if (rest !== undefined) handler.received(heir.state, rest, 0, rest.length);
+    if (this.#ended && !this.#isOver) handler.ended(heir.state);
+    this.#resume();
   }
 
   /** Hands a response over, if there still is somebody to hand it to. */
@@ -367,7 +448,7 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     if (rest === undefined) this.#settle();
     else this.received(rest, 0, rest.length);
     this.#own = undefined;
-    if (this.#rest === undefined) this.#resume();
+    if (this.#rest === undefined && this.#call?.body.isFull !== true) this.#resume();
   }
 
   #enter(phase: Phase): void {
@@ -375,7 +456,8 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     this.#since = this.#shared.clock.seconds;
     const { expendable, stalled } = this.#shared;
     if (phase === "closed") this.list?.remove(this);
-    else if (phase === "stalled" && (this.#waiting || this.#turnDue)) stalled.add(this);
+    else if (phase === "upgraded" || (phase === "stalled" && (this.#waiting || this.#turnDue)))
+      stalled.add(this);
     else expendable.add(this);
   }
 
@@ -390,6 +472,17 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     this.#head.append(bytes, start, end, this.#shared.settings.options.maxHeaderBytes);
   }
 
+  /** Takes what belongs to the body of the request under way, and keeps the rest. */
+  #stall(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#call !== undefined) {
+      const { body } = this.#call;
+      this.#since = this.#shared.clock.seconds;
+      start = body.receive(bytes, start, end);
+      if (body.isFull) this.#pause();
+    }
+    if (start < end) this.#keepRest(bytes, start, end);
+  }
+
   /** Keeps what cannot be read yet, and lets no more of it come. */
   #keepRest(bytes: Uint8Array, start: number, end: number): void {
     if (bytes === this.#own) {
@@ -400,6 +493,10 @@ export class HttpConnection implements RequestSource, TurnTaker, Linked<HttpConn
     this.#rest = new Uint8Array(kept.length + end - start);
     this.#rest.set(kept);
     this.#rest.set(bytes.subarray(start, end), kept.length);
+    this.#pause();
+  }
+
+  #pause(): void {
     if (!this.#paused) this.#connection.pause();
     this.#paused = true;
   }

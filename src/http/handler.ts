@@ -1,5 +1,6 @@
 import type { Address } from "../ip/address.ts";
-import type { HttpRequest } from "../protocol/http/request-reader.ts";
+import type { HttpRequest, RequestRules } from "../protocol/http/request-reader.ts";
+import type { Call } from "./call.ts";
 
 /** Why the server turns a connection or a request away by itself. */
 export type Rejection = "malformed" | "too_large" | "method" | "version" | "timeout" | "limit";
@@ -31,22 +32,30 @@ export interface RequestSource {
    * @returns false where the header cannot be read. Never throws, never allocates.
    */
   resolveClient(bytes: Uint8Array, request: HttpRequest, out: Address): boolean;
+  /**
+   * Makes what a handler needs for a body, for a response in pieces and for an upgrade. To be called within `respond`, which then
+   * returns a promise of nothing.
+   */
+  begin(request: HttpRequest, expectsContinue: boolean): Call;
 }
 
 /** A user of the HTTP server: responds to the requests of all its connections. */
 export interface HttpHandler<Response extends WholeResponse = WholeResponse> {
+  /** Which requests it takes; the server refuses the others. */
+  readonly rules: RequestRules;
   /**
    * Responds to the request whose head stands in `bytes`. `bytes` and `request` are valid until this returns.
    * @param keepAlive  whether the connection may stay open after the response
    * @returns the response, which stays as it is until {@link sent} gets it; or a promise of one: then the later requests of
-   *   the connection wait. What it throws or rejects with ends the connection.
+   *   the connection wait; the promise is of nothing where a {@link Call} was used. What it throws or rejects with ends the
+   *   connection.
    */
   respond(
     bytes: Uint8Array,
     request: HttpRequest,
     source: RequestSource,
     keepAlive: boolean,
-  ): Response | Promise<Response>;
+  ): Response | Promise<Response | undefined>;
   /** Takes back a response that has been handed to the network, or that nobody waits for any more. Never called for a refusal. */
   sent(response: Response): void;
   /** Returns the response to what is no request. The connection is closed after it. */

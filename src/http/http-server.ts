@@ -169,16 +169,23 @@ export class HttpServer {
       state.destroy();
     }
     // The new one is the last of them: it goes where no other can.
-    while (this.open > options.maxConnections && this.#evict());
+    while (this.open > options.maxConnections && this.#evict(state));
     return state;
   }
 
-  /** Closes the connection that has waited longest for its client. @returns whether there was one */
-  #evict(): boolean {
-    const { expendable, counters } = this.#shared;
-    if (expendable.first === undefined) return false;
+  /**
+   * Closes the connection that has waited longest for its client.
+   * @param fresh  the one that goes only where no other can
+   * @returns whether there was one
+   */
+  #evict(fresh?: HttpConnection): boolean {
+    const { expendable, stalled, counters, settings } = this.#shared;
+    const { first } = expendable;
+    const hasOther = first !== undefined && first !== fresh;
+    const victim = !hasOther && settings.options.evictsBusy ? (stalled.first ?? first) : first;
+    if (victim === undefined) return false;
     counters.rejected.limit.inc();
-    expendable.first.destroy();
+    victim.destroy();
     return true;
   }
 

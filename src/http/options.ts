@@ -28,6 +28,10 @@ export interface HttpServerOptions {
   proxyProtocol: boolean;
   /** Connections that are open at once; above it the oldest idle one is closed. */
   maxConnections: number;
+  /** Connections that one address may have, unless it is a trusted proxy's: a quarter of all, or 16, unless given. */
+  maxPerAddress?: number;
+  /** Whether, where all connections are busy, the oldest of them makes room for a new one. */
+  evictsBusy?: boolean;
   /** Bytes of a request's line and headers. */
   maxHeaderBytes: number;
 }
@@ -45,6 +49,6 @@ export function createServerSettings(options: HttpServerOptions): HttpServerSett
   return {
     options,
     trusted: Networks.parse(options.trustedProxies),
-    maxPerAddress: Math.max(minPerAddress, options.maxConnections / 4),
+    maxPerAddress: options.maxPerAddress ?? Math.max(minPerAddress, options.maxConnections / 4),
   };
 }

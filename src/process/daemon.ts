@@ -11,9 +11,9 @@ import { openLogOutput, registerLogMetrics } from "../observability/log-output.t
 import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
-import { MetricsServer } from "../observability/metrics-server.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
-import { mainProfiler } from "../observability/profiles.ts";
+import { OperatorServer } from "../operator/operator-server.ts";
+import { mainProfiler } from "../operator/profiles.ts";
 import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
@@ -153,7 +153,7 @@ class Daemon {
   readonly #network: Network;
   readonly #clock: SystemClock;
   readonly #host: Host;
-  readonly #servers: MetricsServer[];
+  readonly #servers: OperatorServer[];
   readonly #stopMetrics: () => void;
   readonly #stopped = Promise.withResolvers<number>();
   /** `performance.now()` when the first signal to stop came. */
@@ -172,7 +172,7 @@ class Daemon {
     this.#host = host;
     this.#servers = config.metricsListen.map(
       (listen) =>
-        new MetricsServer(
+        new OperatorServer(
           { listen, profiling: config.profiling, profilingHosts: config.profilingHosts, version },
           {
             metrics: host,

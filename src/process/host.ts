@@ -3,7 +3,7 @@ import type { Clock, Random } from "../lib/clock.ts";
 import { type Network, openNetwork } from "../net/network.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
-import type { ComponentState } from "../observability/metrics-server.ts";
+import type { ComponentState } from "../operator/health.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { composeSettings } from "../tracker/compose.ts";
 import { readStoreOptions } from "../tracker/create-store.ts";

@@ -4,9 +4,9 @@ import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts
 import { type Libc, loadLibc } from "../net/linux/libc.ts";
 import { isShortage } from "../net/shortage.ts";
 import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
-import type { ComponentState } from "../observability/metrics-server.ts";
-import { mainProfiler, type Profiler } from "../observability/profiles.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
+import type { ComponentState } from "../operator/health.ts";
+import { mainProfiler, type Profiler } from "../operator/profiles.ts";
 import type { SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import { answerShare } from "../tracker/share-hub.ts";

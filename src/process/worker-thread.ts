@@ -2,7 +2,7 @@ import { extname } from "node:path";
 import type { Readable } from "node:stream";
 import { Worker } from "node:worker_threads";
 import type { FamilySnapshot } from "../observability/metrics.ts";
-import type { ComponentState } from "../observability/metrics-server.ts";
+import type { ComponentState } from "../operator/health.ts";
 import type { ShareGive, ShareTell } from "../tracker/share-hub.ts";
 import type { Ask, Reply, Tell, WorkerStart } from "./worker-messages.ts";
 

@@ -5,7 +5,7 @@ import { createRandom } from "../lib/clock.ts";
 import type { Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { registerThreadMetrics } from "../observability/process-metrics.ts";
-import { profileCpu } from "../observability/profiles.ts";
+import { profileCpu } from "../operator/profiles.ts";
 import { createStore } from "../tracker/create-store.ts";
 import { type ShareGive, WorkerHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";

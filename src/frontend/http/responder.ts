@@ -6,7 +6,12 @@ import type { Networks } from "../../ip/networks.ts";
 import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
 import { type AnnounceExtras, parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
 import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
-import { type HttpRequest, Method } from "../../protocol/http/request-reader.ts";
+import {
+  type HttpRequest,
+  Method,
+  type RequestRules,
+  trackerRules,
+} from "../../protocol/http/request-reader.ts";
 import {
   writeAnnounceResponse,
   writeFailure,
@@ -22,6 +27,7 @@ import type { HttpSettings } from "./settings.ts";
 
 /** Responds to announces and scrapes, and to what comes instead of them. */
 export class Responder implements HttpHandler<HttpExchange> {
+  readonly rules: RequestRules = trackerRules;
   readonly #logic: TrackerLogic;
   readonly #metrics: HttpMetrics;
   #settings: HttpSettings;

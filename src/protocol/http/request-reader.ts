@@ -13,8 +13,19 @@ const question = 0x3f;
 const del = 0x7f;
 
 /** The methods that {@link readRequest} accepts. */
-export const Method = { get: 0, head: 1, options: 2 } as const;
+export const Method = { get: 0, head: 1, options: 2, post: 3, put: 4, patch: 5, delete: 6 } as const;
 export type Method = (typeof Method)[keyof typeof Method];
+
+/** Which requests are read, besides GET and HEAD without a body. */
+export interface RequestRules {
+  /** Whether HTTP/1.1 without `Host` is refused. */
+  readonly needsHost: boolean;
+  /** Whether POST, PUT, PATCH and DELETE, which may have a body, and OPTIONS for any path are read too. */
+  readonly takesBodies: boolean;
+}
+
+/** The rules for announces and scrapes: everything is a GET. */
+export const trackerRules: RequestRules = { needsHost: true, takesBodies: false };
 
 /** The content of a request's head; reused. Offsets are into the bytes passed to {@link readRequest}. */
 export class HttpRequest {
@@ -33,6 +44,8 @@ export class HttpRequest {
   headersStart = 0;
   /** End of the last header line, where the blank line begins. */
   headersEnd = 0;
+  /** Bytes of the body, or {@link chunked}; -1 where the head names no length, which means that there is no body. */
+  bodyLength = -1;
 
   /** First byte of the query; `targetEnd` if there is no query. */
   get queryStart(): number {
@@ -59,10 +72,23 @@ const isToken = new Uint8Array(256);
 for (const character of "!#$%&'*+-.^_`|~0123456789") isToken[character.charCodeAt(0)] = 1;
 for (let i = 0; i < 26; i++) isToken[0x41 + i] = isToken[0x61 + i] = 1;
 
+/** The length of a body that comes in chunks. */
+export const chunked = -2;
+/** Bytes of the longest body that a `Content-Length` may announce: ten times as much is still a whole number. */
+const maxBodyLength = 1e14;
+
 const maxEmptyLines = 4;
 const maxMethodLength = 32;
 const headMethod = ascii("HEAD ");
 const optionsRoot = ascii("OPTIONS / ");
+/** The other methods that are read where bodies are taken. */
+const generalMethods = [
+  [Method.options, ascii("OPTIONS ")],
+  [Method.post, ascii("POST ")],
+  [Method.put, ascii("PUT ")],
+  [Method.patch, ascii("PATCH ")],
+  [Method.delete, ascii("DELETE ")],
+] as const;
 /** The first bytes of an HTTP/2 client. */
 const http2Preface = ascii("PRI ");
 /** `0` stands for any digit. */
@@ -78,7 +104,7 @@ const versionShape = ascii("HTTP/0.0\r\n");
  * Tolerant of old and simple clients: HTTP/1.0, absolute-form targets, bytes of 0x80 and above and any printable ASCII
  * in the target, a few empty lines before the request.
  *
- * @param needsHost  whether HTTP/1.1 without `Host` is refused
+ * @param rules  with `takesBodies` more methods are read, and `request.bodyLength` says what follows the head (RFC 9112 §6.3)
  * @returns the number of bytes consumed (more than 0) if the head is complete, and `request` is filled; 0 if more bytes
  * are needed; otherwise a {@link RequestError}, as early as the error is certain. Never throws, never allocates.
  */
@@ -87,8 +113,9 @@ export function readRequest(
   start: number,
   end: number,
   request: HttpRequest,
-  needsHost = true,
+  rules: RequestRules = trackerRules,
 ): number {
+  const { takesBodies } = rules;
   let i = start;
   while (i < end && (bytes[i] === cr || bytes[i] === lf)) {
     if (bytes[i] === lf) return RequestError.malformed;
@@ -107,7 +134,7 @@ export function readRequest(
     bytes[i + 2] !== 0x54 ||
     bytes[i + 3] !== space
   ) {
-    const length = readMethod(bytes, i, end, request);
+    const length = readMethod(bytes, i, end, request, takesBodies);
     if (length <= 0) return length;
     target = i + length;
   }
@@ -138,6 +165,7 @@ export function readRequest(
   const headersStart = i;
   let connection = 0;
   let hosts = 0;
+  let bodyLength = -1;
   for (;;) {
     if (i === end) return 0;
     if (bytes[i] === cr) break;
@@ -160,16 +188,25 @@ export function readRequest(
     } else if (nameLength === 10 && startsWithName(bytes, name, "connection")) {
       connection |= readConnection(bytes, value, i);
     } else if (nameLength === 14 && startsWithName(bytes, name, "content-length")) {
-      if (!isZero(bytes, value, i)) return RequestError.malformed;
+      const length = readLength(bytes, value, i);
+      if (length < 0 || (length > 0 && !takesBodies)) return RequestError.malformed;
+      if (bodyLength !== -1 && bodyLength !== length) return RequestError.malformed;
+      bodyLength = length;
     } else if (nameLength === 17 && startsWithName(bytes, name, "transfer-encoding")) {
-      return RequestError.malformed;
+      const isReadable = takesBodies && minor === 1 && bodyLength === -1 && isChunked(bytes, value, i);
+      if (!isReadable) return RequestError.malformed;
+      bodyLength = chunked;
     }
     i += 2;
   }
   if (i + 1 === end) return 0;
   if (bytes[i + 1] !== lf) return RequestError.malformed;
-  if (hosts === 0 && minor === 1 && needsHost) return RequestError.malformed;
+  if (hosts === 0 && minor === 1 && rules.needsHost) return RequestError.malformed;
 
+  // A GET with a body is a mistake or an attack.
+  if (bodyLength !== -1 && bodyLength !== 0 && request.method < Method.post) return RequestError.malformed;
+
+  request.bodyLength = bodyLength;
   request.targetStart = targetStart;
   request.pathEnd = pathEnd;
   request.targetEnd = targetEnd;
@@ -185,12 +222,24 @@ export function readRequest(
  * Reads a method other than GET.
  * @returns the bytes before the target; 0 if the method is incomplete; or a {@link RequestError}
  */
-function readMethod(bytes: Uint8Array, at: number, end: number, request: HttpRequest): number {
+function readMethod(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  request: HttpRequest,
+  isGeneral: boolean,
+): number {
   if (startsWith(bytes, at, end, headMethod)) {
     request.method = Method.head;
     return end - at < headMethod.length ? 0 : headMethod.length;
   }
-  if (startsWith(bytes, at, end, optionsRoot)) {
+  if (isGeneral) {
+    for (const [method, text] of generalMethods) {
+      if (!startsWith(bytes, at, end, text)) continue;
+      request.method = method;
+      return end - at < text.length ? 0 : text.length;
+    }
+  } else if (startsWith(bytes, at, end, optionsRoot)) {
     request.method = Method.options;
     return end - at < optionsRoot.length ? 0 : optionsRoot.length - 2;
   }
@@ -244,12 +293,26 @@ function readConnection(bytes: Uint8Array, start: number, end: number): number {
   return options;
 }
 
-/** Returns whether the value of `Content-Length` means "no body". */
-function isZero(bytes: Uint8Array, start: number, end: number): boolean {
+/** @returns the number of a `Content-Length`, or -1 where that is not digits alone */
+function readLength(bytes: Uint8Array, start: number, end: number): number {
   while (start < end && isBlank(bytes[start]!)) start++;
   while (start < end && isBlank(bytes[end - 1]!)) end--;
-  for (let i = start; i < end; i++) if (bytes[i] !== zero) return false;
-  return start < end;
+  if (start === end) return -1;
+  let length = 0;
+  for (let i = start; i < end; i++) {
+    const digit = bytes[i]! - zero;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+    if (length > maxBodyLength) return -1;
+  }
+  return length;
+}
+
+/** Tells whether a `Transfer-Encoding` is `chunked` and nothing else. */
+function isChunked(bytes: Uint8Array, start: number, end: number): boolean {
+  while (start < end && isBlank(bytes[start]!)) start++;
+  while (start < end && isBlank(bytes[end - 1]!)) end--;
+  return end - start === "chunked".length && startsWithName(bytes, start, "chunked");
 }
 
 function isBlank(byte: number): boolean {

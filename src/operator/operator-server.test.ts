@@ -7,9 +7,9 @@ import { type TestContext, test } from "node:test";
 import { listEngines } from "../../test/support/networks.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
-import { type Logger, silentLogger } from "./logger.ts";
-import { Metrics } from "./metrics.ts";
-import { MetricsServer } from "./metrics-server.ts";
+import { type Logger, silentLogger } from "../observability/logger.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { OperatorServer } from "./operator-server.ts";
 import { mainProfiler, type Profiler } from "./profiles.ts";
 
 type Readiness = Record<string, boolean | string>;
@@ -25,10 +25,10 @@ async function started(
     clock?: Clock;
     logger?: Logger;
   } = {},
-): Promise<MetricsServer> {
+): Promise<OperatorServer> {
   const metrics = new Metrics();
   metrics.counter("chihaya_things_total", "Things").inc(3);
-  const server = new MetricsServer(
+  const server = new OperatorServer(
     {
       listen: { host: "127.0.0.1", port: 0 },
       profiling: options.profiling ?? false,
@@ -183,7 +183,7 @@ test("what fails while answering is an internal error, and the listener goes on"
 test("an address that is in use is refused by name", async (t) => {
   const { url } = await started(t);
   const listen = { host: "127.0.0.1", port: Number(new URL(url).port) };
-  const second = new MetricsServer(
+  const second = new OperatorServer(
     { listen, profiling: false, version: "" },
     {
       metrics: new Metrics(),

@@ -1,0 +1,316 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { Address } from "../ip/address.ts";
+import { latin1 } from "../lib/latin1.ts";
+import type { StreamHandler } from "../net/stream.ts";
+import { chunked, type HttpRequest, type RequestRules } from "../protocol/http/request-reader.ts";
+import type { Call } from "./call.ts";
+import { acceptsGzip, gzipBytes, gzipStream } from "./gzip.ts";
+import type { HttpHandler, RefusalStatus, RequestSource, WholeResponse } from "./handler.ts";
+import { HttpError } from "./http-error.ts";
+import type { RequestBody } from "./request-body.ts";
+import { type Status, statusTexts } from "./status.ts";
+
+/** The methods of routes. HEAD is served by the routes for GET: the body is left out. */
+export type RouteMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS";
+
+/** A request as a route gets it. */
+export interface RouteRequest {
+  readonly method: RouteMethod | "HEAD";
+  /** Beginning with `/`, as it was sent. */
+  readonly path: string;
+  /** The whole target as it was sent. */
+  readonly target: string;
+  readonly query: URLSearchParams;
+  /** By name in lower case; several lines of one name are one value with commas. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** The client, as far as the proxies are trusted. */
+  readonly client: Address;
+  /** Empty for GET, HEAD and OPTIONS. Where the handler reads no more than a part, the connection is closed after the response. */
+  readonly body: RequestBody;
+  /** Aborted when nobody waits for the response any more. */
+  readonly gone: AbortSignal;
+}
+
+/** What a route responds with. */
+export interface RouteResponse {
+  readonly status: Status;
+  /** The media type of the body. */
+  readonly type?: string;
+  /** Names in lower case. They win over those that every response has. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * Not sent for HEAD. An iterable is read as fast as the client takes what it yields, and ended when the client is gone. A
+   * failure of it cuts the response off.
+   */
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** Whether the body is compressed where the client takes gzip. Not for streams that must arrive at once. */
+  readonly gzip?: boolean;
+}
+
+/** A response with which the connection stops speaking HTTP. */
+export interface UpgradeResponse {
+  /** Names in lower case: `upgrade`, and what the protocol wants. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Gets the connection when the response has been handed to the network, with all bytes that follow the request. */
+  readonly upgrade: StreamHandler<unknown>;
+}
+
+/** A resource. */
+export interface Route {
+  /** `GET` unless given. */
+  readonly methods?: readonly RouteMethod[];
+  /** The path, or the beginning of all its paths where the last character is `*`. The longest one that fits is used. */
+  readonly path: string;
+  /** Bytes of the longest body; none is taken unless given. */
+  readonly maxBody?: number;
+  /** SHA-256 hashes (32 bytes) of the bearer tokens that open it; everybody may ask unless given. */
+  readonly tokens?: readonly Uint8Array[];
+  /** Throws an {@link HttpError} for a status with a text; anything else that it throws is an internal error. */
+  handle(request: RouteRequest): RouteResponse | UpgradeResponse | Promise<RouteResponse | UpgradeResponse>;
+}
+
+/** Bytes up to which head and body travel together. */
+const smallBody = 64 * 1024;
+/** Bytes below which a body is not worth compressing. */
+const minCompressed = 1024;
+const lastChunk = Buffer.from("0\r\n\r\n");
+const methodNames: readonly RouteRequest["method"][] = [
+  "GET",
+  "HEAD",
+  "OPTIONS",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+];
+
+/** A response that is only a status, with its name or another text as the body. */
+export function plain(status: Status, text?: string, headers: RouteResponse["headers"] = {}): RouteResponse {
+  return { status, type: "text/plain", body: `${text ?? statusTexts[status].toLowerCase()}\n`, headers };
+}
+
+/** The handler of an HTTP server for everything that is no announce: finds the route of each request, and sends its response. */
+export class Routes implements HttpHandler<never> {
+  /** Scripts that look at the health may leave out the Host. */
+  readonly rules: RequestRules = { needsHost: false, takesBodies: true };
+  readonly #routes: readonly Route[];
+  readonly #onError: (error: Error) => void;
+
+  /** @param onError  takes what routes throw, and what fails in the middle of a response */
+  constructor(routes: readonly Route[], onError: (error: Error) => void) {
+    this.#routes = [...routes].sort((a, b) => b.path.length - a.path.length);
+    this.#onError = onError;
+  }
+
+  respond(
+    bytes: Uint8Array,
+    head: HttpRequest,
+    source: RequestSource,
+    keepAlive: boolean,
+  ): Promise<undefined> {
+    const headers = parseHeaders(latin1(bytes, head.headersStart, head.headersEnd));
+    const expectsContinue = head.minor === 1 && headers.get("expect")?.toLowerCase() === "100-continue";
+    const call = source.begin(head, expectsContinue);
+    const client = new Address();
+    const isNamed = source.resolveClient(bytes, head, client);
+    const targetStart = bytes.lastIndexOf(0x20, head.targetStart - 1) + 1;
+    const request: RouteRequest = {
+      method: methodNames[head.method]!,
+      path: latin1(bytes, head.targetStart, head.pathEnd),
+      target: latin1(bytes, targetStart, head.targetEnd),
+      query: new URLSearchParams(latin1(bytes, head.queryStart, head.targetEnd)),
+      headers,
+      client,
+      body: call.body,
+      gone: call.gone,
+    };
+    const wrong = isNamed ? undefined : plain(400);
+    return this.#run(call, request, wrong, head.bodyLength, keepAlive, head.minor === 1);
+  }
+
+  sent(): void {}
+
+  refuse(status: RefusalStatus, isHead: boolean): WholeResponse {
+    const response = status === 405 ? plain(405, undefined, { allow: "GET, HEAD" }) : plain(status);
+    const body = Buffer.from(response.body as string);
+    const head = writeHead(response, { "content-length": `${body.length}` }, false);
+    const bytes = Buffer.concat([head, body]);
+    return { out: { bytes, start: 0, headEnd: head.length, end: bytes.length }, isHead, keepAlive: false };
+  }
+
+  async #run(
+    call: Call,
+    request: RouteRequest,
+    wrong: RouteResponse | undefined,
+    bodyLength: number,
+    keepAlive: boolean,
+    isChunkable: boolean,
+  ): Promise<undefined> {
+    await undefined; // what has come of the body together with the head is put into it first
+    try {
+      const response = wrong ?? (await this.#handle(request, bodyLength));
+      if ("upgrade" in response) await upgrade(call, response);
+      else await send(call, request, response, keepAlive, isChunkable);
+    } catch (error) {
+      if (!call.gone.aborted) this.#onError(error as Error);
+      call.destroy();
+    }
+    return undefined;
+  }
+
+  async #handle(request: RouteRequest, bodyLength: number): Promise<RouteResponse | UpgradeResponse> {
+    try {
+      const route = this.#find(request);
+      if ("status" in route) return route;
+      const { body, method } = request;
+      const { maxBody = 0, tokens } = route;
+      if (tokens !== undefined && !hasToken(request, tokens)) {
+        return plain(401, undefined, { "www-authenticate": "Bearer" });
+      }
+      const isTooLong = bodyLength === chunked ? maxBody === 0 : bodyLength > maxBody;
+      if (isTooLong) return plain(413);
+      if (maxBody > 0 && bodyLength === -1 && /^P/.test(method)) return plain(411);
+      body.limit = maxBody;
+      return await route.handle(request);
+    } catch (error) {
+      request.gone.throwIfAborted();
+      if (error instanceof HttpError) return plain(error.status, error.message);
+      this.#onError(error as Error);
+      return plain(500);
+    }
+  }
+
+  #find({ path, method }: RouteRequest): Route | RouteResponse {
+    const wanted = method === "HEAD" ? "GET" : method;
+    const allowed = new Set<string>();
+    for (const route of this.#routes) {
+      const { methods = ["GET"] } = route;
+      if (!fits(route.path, path)) continue;
+      if (methods.includes(wanted)) return route;
+      for (const name of methods) allowed.add(name === "GET" ? "GET, HEAD" : name);
+    }
+    if (allowed.size === 0 && wanted === "GET") return plain(404);
+    return plain(405, undefined, { allow: [...allowed].join(", ") || "GET, HEAD" });
+  }
+}
+
+function fits(pattern: string, path: string): boolean {
+  return pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
+}
+
+/** Tells whether a request brings one of the tokens, in the same time for every wrong one. */
+function hasToken({ headers }: RouteRequest, tokens: readonly Uint8Array[]): boolean {
+  const [, token] = /^bearer +([^ ,]+)$/i.exec(headers.get("authorization") ?? "") ?? [];
+  if (token === undefined) return false;
+  const hash = createHash("sha256").update(token, "latin1").digest();
+  let isFound = false;
+  for (const known of tokens) if (timingSafeEqual(hash, known)) isFound = true;
+  return isFound;
+}
+
+async function upgrade(call: Call, { headers, upgrade: heir }: UpgradeResponse): Promise<void> {
+  if (!call.body.isComplete) throw new Error("a request with a body cannot be upgraded");
+  const fields = { connection: "Upgrade", ...headers };
+  call.upgrade(heir);
+  await call.send(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\n${writeFields(fields)}\r\n`, "latin1"));
+}
+
+async function send(
+  call: Call,
+  { method, headers }: RouteRequest,
+  response: RouteResponse,
+  mayKeepAlive: boolean,
+  isChunkable: boolean,
+): Promise<void> {
+  const { status, body: content = "" } = response;
+  const isHead = method === "HEAD";
+  const isEmpty = status === 204 || status === 304;
+  const fields: Record<string, string> = {};
+  const isWhole = typeof content === "string" || content instanceof Uint8Array;
+  if (response.gzip) fields.vary = "accept-encoding";
+  const isGzip = response.gzip === true && !isEmpty && acceptsGzip(headers.get("accept-encoding"));
+
+  if (isWhole) {
+    let body: Uint8Array = typeof content === "string" ? Buffer.from(content) : content;
+    if (isGzip && body.length >= minCompressed) {
+      body = await gzipBytes(body);
+      fields["content-encoding"] = "gzip";
+    }
+    if (!isEmpty) fields["content-length"] = `${body.length}`;
+    call.keepAlive = mayKeepAlive && call.body.isComplete;
+    const head = writeHead(response, fields, call.keepAlive);
+    if (isHead || isEmpty) await call.send(head);
+    else if (body.length <= smallBody) await call.send(Buffer.concat([head, body]));
+    else if (await call.send(head)) await call.send(body);
+    return;
+  }
+
+  if (isGzip) fields["content-encoding"] = "gzip";
+  if (isChunkable) fields["transfer-encoding"] = "chunked";
+  call.keepAlive = mayKeepAlive && isChunkable && call.body.isComplete;
+  const head = writeHead(response, fields, call.keepAlive);
+  const stream = isGzip ? gzipStream(content) : content;
+  if (isHead || isEmpty) {
+    await content[Symbol.asyncIterator]().return?.();
+    await call.send(head);
+    return;
+  }
+  let isOpen = await call.send(head);
+  for await (const chunk of stream) {
+    if (!isOpen) break;
+    if (chunk.length === 0) continue; // in chunks this would be the end
+    isOpen = isChunkable ? await sendChunk(call, chunk) : await call.send(chunk);
+    if (!isOpen) break;
+  }
+  if (isOpen && isChunkable) await call.send(lastChunk);
+}
+
+async function sendChunk(call: Call, chunk: Uint8Array): Promise<boolean> {
+  const size = Buffer.from(`${chunk.length.toString(16)}\r\n`);
+  if (chunk.length <= smallBody) return call.send(Buffer.concat([size, chunk, crlf]));
+  return (await call.send(size)) && (await call.send(chunk)) && (await call.send(crlf));
+}
+
+const crlf = Buffer.from("\r\n");
+
+/** Writes the head of a response, with the fields that all of them have. */
+function writeHead(
+  { status, type, headers }: RouteResponse,
+  { vary, ...fields }: Record<string, string>,
+  keepAlive: boolean,
+): Buffer {
+  const all = {
+    ...(type !== undefined && { "content-type": type }),
+    ...fields,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    connection: keepAlive ? "keep-alive" : "close",
+    ...(vary !== undefined && { vary }),
+    ...headers,
+  };
+  return Buffer.from(`HTTP/1.1 ${status} ${statusTexts[status]}\r\n${writeFields(all)}\r\n`, "latin1");
+}
+
+/** @throws Error for a value that would be more than one line */
+function writeFields(fields: Readonly<Record<string, string>>): string {
+  return Object.entries(fields)
+    .map(([name, value]) => {
+      if (/[\r\n\0]/.test(value)) throw new Error(`the header ${name} has a value of several lines`);
+      return `${name}: ${value}\r\n`;
+    })
+    .join("");
+}
+
+/** Parses header lines that the reader has found to be right. */
+function parseHeaders(lines: string): Map<string, string> {
+  const headers = new Map<string, string>();
+  for (const line of lines.split("\r\n")) {
+    const colon = line.indexOf(":");
+    if (colon < 0) continue;
+    const name = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return headers;
+}

@@ -1,0 +1,44 @@
+import type { Route, RouteResponse } from "../http/routes.ts";
+import type { EventLoopLag } from "../observability/event-loop-lag.ts";
+
+/** Whether a component is ready, or why it is not, or what is to be said although it is. */
+export type ComponentState = boolean | string | { readyBut: string };
+
+/** The states of the components, by their names. */
+export type Readiness = Record<string, ComponentState>;
+
+/** Makes `/livez`, `/readyz` and `/version`. @param version  the tracker's */
+export function healthRoutes(
+  version: string,
+  lag: EventLoopLag,
+  isReady: () => Readiness | Promise<Readiness>,
+): Route[] {
+  return [
+    { path: "/livez", handle: () => describeLife(lag) },
+    { path: "/readyz", handle: async () => describeReadiness(await isReady()) },
+    { path: "/version", handle: () => json(200, { version, node: process.version }) },
+  ];
+}
+
+/** The response itself says that the process is alive. The lag is that since the last look. */
+function describeLife(lag: EventLoopLag): RouteResponse {
+  return json(200, { status: "alive", uptimeSeconds: process.uptime(), eventLoopLagSeconds: lag.take() });
+}
+
+function describeReadiness(readiness: Readiness): RouteResponse {
+  const components = Object.entries(readiness);
+  const ready = components.every(([, state]) => state === true || typeof state === "object");
+  return json(ready ? 200 : 503, {
+    status: ready ? "ready" : "not ready",
+    components: Object.fromEntries(components.map(([name, state]) => [name, describeState(state)])),
+  });
+}
+
+function describeState(state: ComponentState): string {
+  if (typeof state === "object") return `ready, but ${state.readyBut}`;
+  return typeof state === "string" ? state : state ? "ready" : "not ready";
+}
+
+function json(status: 200 | 503, body: object): RouteResponse {
+  return { status, type: "application/json", body: `${JSON.stringify(body)}\n` };
+}
