@@ -67,13 +67,17 @@ for (const [what, code, message, deadlineMs] of [
     /^the process that loaded it ended early \(SIGKILL\)/,
   ],
   ["never comes to an end", "for (;;);", /^not loaded within 0\.01 s; what the module of a hook does/, 10],
-  ["waits for what never comes", "await new Promise(() => {})", /ended early \(exit code 13\)/],
+  [
+    "waits for what never comes",
+    "await new Promise(() => {})",
+    /^the module of a hook waits for something that never comes when it is imported/,
+  ],
 ] as const) {
   test(`the module of a hook that ${what} when it is imported is a mistake, and harms nobody`, async () => {
     const loads = loadedHere;
     const module = file("module.mjs", code);
     const path = file("module.yaml", `chihaya: {http: {}, prehooks: [{module: ${module}}]}`);
-    const loaded = await loadConfigInChildProcess({ file: path, env: {} }, deadlineMs);
+    const loaded = await loadConfigInChildProcess({ file: path, env: {} }, deadlineMs ? { deadlineMs } : {});
     assert.ok(!loaded.ok);
     const [error, ...others] = loaded.errors;
     assert.equal(error?.source, path);

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { extname } from "node:path";
 import type { Diagnostic } from "./diagnostics.ts";
@@ -7,19 +7,33 @@ import { expandPath } from "./source.ts";
 
 /** A configuration and the modules of its hooks are loaded in less than a second; a fetch at their import may take longer. */
 const longestMs = 30_000;
+/** A file that a child process can read as well, since it has the same standard input. */
+const standardInput = "/dev/stdin";
+/** Exit code of Node.js where nothing is left that could end an `await` of a module. */
+const unsettledAwait = 13;
+
+interface ChildOptions {
+  deadlineMs: number;
+  /** Whether what the modules write appears on standard error. */
+  showsOutput: boolean;
+}
 
 /**
  * Loads a configuration as `loadConfigAndModules` does, in a process of its own that ends with it: what the libraries for YAML
  * and schemas take, 12 MB and more, is given back, whoever is served meanwhile does not wait, and a module that ends
  * its process or never comes to an end is a mistake like any other. Where no process can be started, or only this one
- * can read the file (`/dev/stdin`, `/dev/fd/63`), this one does it.
+ * can read the file (`/dev/fd/63`), this one does it.
  */
 export async function loadConfigInChildProcess(
   options: LoadOptions,
-  deadlineMs: number = longestMs,
+  { deadlineMs = longestMs, showsOutput = false }: Partial<ChildOptions> = {},
 ): Promise<LoadResult> {
   const file = options.file === undefined ? "" : expandPath(options.file, options.env);
-  const child = /^\/(dev|proc)\//.test(file) ? undefined : await startProcess(options).catch(() => undefined);
+  const isOurs = /^\/(dev|proc)\//.test(file) && file !== standardInput;
+  const stdin = file === standardInput ? "inherit" : "ignore";
+  const output = showsOutput ? 2 : "ignore";
+  const stdio: StdioOptions = [stdin, output, output, "ipc"];
+  const child = isOurs ? undefined : await startProcess(options, stdio).catch(() => undefined);
   if (child === undefined) {
     const { loadConfigAndModules } = await import("./load.ts");
     return loadConfigAndModules(options);
@@ -28,7 +42,7 @@ export async function loadConfigInChildProcess(
   const end = () => child.kill("SIGKILL");
   process.once("exit", end);
   try {
-    return await resultOf(child, options, deadlineMs, file);
+    return await resultOf(child, options, { deadlineMs, showsOutput }, file);
   } finally {
     process.off("exit", end);
   }
@@ -37,7 +51,7 @@ export async function loadConfigInChildProcess(
 async function resultOf(
   child: ChildProcess,
   options: LoadOptions,
-  deadlineMs: number,
+  { deadlineMs, showsOutput }: ChildOptions,
   file: string,
 ): Promise<LoadResult> {
   let isLate = false;
@@ -52,16 +66,18 @@ async function resultOf(
   if (answer !== undefined) return answer[0] as LoadResult;
   // Sent to all processes of the service: the tracker takes it as a wish to reload, and so it is no mistake here.
   if (child.signalCode === "SIGHUP" || child.signalCode === "SIGUSR1")
-    return loadConfigInChildProcess(options, deadlineMs);
-  const end = child.signalCode ?? `exit code ${child.exitCode}`;
+    return loadConfigInChildProcess(options, { deadlineMs, showsOutput });
+  const how = child.signalCode ?? `exit code ${child.exitCode}`;
   const what = isLate
     ? `not loaded within ${deadlineMs / 1000} s; what the module of a hook does when it is imported should not take that long`
-    : `the process that loaded it ended early (${end}); the module of a hook should throw, not end the process, when it is imported`;
-  return { ok: false, errors: [wholeFile(file || "built-in defaults", what)], warnings: [] };
+    : child.exitCode === unsettledAwait
+      ? "the module of a hook waits for something that never comes when it is imported"
+      : `the process that loaded it ended early (${how}); the module of a hook should throw, not end the process, when it is imported`;
+  const message = showsOutput ? what : `${what}; "chihaya check-config" does the same in sight`;
+  return { ok: false, errors: [wholeFile(file || "built-in defaults", message)], warnings: [] };
 }
 
-function wholeFile(source: string, what: string): Diagnostic {
-  const message = `${what}; "chihaya check-config" does the same in sight`;
+function wholeFile(source: string, message: string): Diagnostic {
   return {
     severity: "error",
     source,
@@ -74,14 +90,14 @@ function wholeFile(source: string, what: string): Diagnostic {
 }
 
 /** Rejects where no process can be started. */
-async function startProcess({ file, set, env }: LoadOptions): Promise<ChildProcess> {
+async function startProcess({ file, set, env }: LoadOptions, stdio: StdioOptions): Promise<ChildProcess> {
   // Beside this file, under whichever extension it runs.
   const url = new URL(`./load-process${extname(import.meta.url)}`, import.meta.url);
   const child = fork(url, [JSON.stringify({ file, set })], {
     env,
     execArgv: process.execArgv.filter((argument) => !argument.startsWith("--inspect")),
     serialization: "advanced", // JSON has no undefined
-    stdio: ["ignore", "ignore", "ignore", "ipc"],
+    stdio,
   });
   await once(child, "spawn");
   return child;

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { globSync, readFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { check } from "./check-config.ts";
 
 const directory = "test/fixtures/config/broken";
 
 function chihaya(...args: string[]) {
+  return run(process.execPath, "src/cli/main.ts", ...args);
+}
+
+function run(program: string, ...args: string[]) {
   const env = { PATH: process.env.PATH };
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["src/cli/main.ts", ...args], {
-    encoding: "utf8",
-    env,
-  });
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", env });
   return { status, stdout, stderr };
 }
 
@@ -51,3 +54,39 @@ test("check-config accepts what can be used, and config prints it", () => {
   assert.equal(chihaya("config", "--default").stdout, readFileSync("chihaya.example.yaml", "utf8"));
   assert.equal(chihaya("check-config", "a", "b").status, 2);
 });
+
+const hook = `export default { name: "some", create: () => ({ handleAnnounce() {} }) };`;
+for (const [what, code, status, says] of [
+  [
+    "ends the process",
+    "process.exit(0);",
+    78,
+    /ended early \(exit code 0\); the module of a hook should throw/,
+  ],
+  [
+    "waits for ever",
+    "await new Promise(() => {});",
+    78,
+    /: the module of a hook waits for something that never comes when it is imported\n/,
+  ],
+  ["has a timer that goes on", `setInterval(() => {}, 1000); ${hook}`, 0, /: ok\n$/],
+  ["writes", `console.log("hello"); ${hook}`, 0, /: ok\n$/],
+] as const) {
+  test(`check-config gives its verdict where the module of a hook ${what} when it is imported`, (t) => {
+    const directory = mkdtempSync(join(tmpdir(), "chihaya-check-"));
+    t.after(() => rmSync(directory, { recursive: true }));
+    const module = join(directory, "module.mjs");
+    writeFileSync(module, code);
+    const file = join(directory, "chihaya.yaml");
+    writeFileSync(file, `chihaya: {http: {}, prehooks: [{module: ${module}}]}`);
+    for (const checked of [
+      chihaya("check-config", file),
+      run("sh", "-c", `cat ${file} | ${process.execPath} src/cli/main.ts check-config /dev/stdin`),
+    ]) {
+      assert.equal(checked.status, status);
+      assert.match(checked.stdout, says);
+      if (what === "writes") assert.equal(checked.stderr, "hello\n");
+    }
+    assert.equal(JSON.parse(chihaya("check-config", file, "--json").stdout).ok, status === 0);
+  });
+}

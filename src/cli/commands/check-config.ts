@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { type Diagnostic, formatDiagnostics } from "../../config/diagnostics.ts";
-import { type LoadOptions, loadConfigAndModules } from "../../config/load.ts";
+import type { LoadOptions } from "../../config/load.ts";
+import { loadConfigInChildProcess } from "../../config/load-in-child-process.ts";
 import { findConfigFile } from "../../config/source.ts";
 import { ExitCode } from "../command.ts";
 import { complain, print } from "../terminal.ts";
@@ -42,7 +43,7 @@ export async function run(args: string[]): Promise<number> {
 
 /** What the command prints for a configuration, and its exit code. */
 export async function check(options: LoadOptions, json: boolean): Promise<{ output: string; code: number }> {
-  const result = await loadConfigAndModules(options);
+  const result = await loadConfigInChildProcess(options, { showsOutput: true });
   const { ok, warnings } = result;
   const errors = ok ? [] : result.errors;
   const file = options.file ?? "built-in defaults";
