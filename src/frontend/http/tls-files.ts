@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { SecureContextOptions } from "node:tls";
 import { cannotRead } from "../../lib/file-errors.ts";
 import { readText } from "../../lib/read-text.ts";
@@ -30,16 +30,27 @@ export function readTlsFiles(certPath: string, keyPath: string): TlsFiles | TlsP
       return (error as Error).message;
     }
   };
-  const badCert = unusable(() => secureContext({ cert: cert.text }));
+  // OpenSSL takes an empty file for none, and a certificate and a key of two kinds for halves of two pairs.
+  const badCert = unusable(() => {
+    secureContext({ cert: cert.text });
+    new X509Certificate(cert.text);
+  });
   if (badCert !== undefined) {
     problems.push({ key: "tls_cert_path", message: `${certPath} is not a certificate in PEM: ${badCert}` });
   }
-  const badKey = unusable(() => secureContext({ key: key.text }));
+  const badKey = unusable(() => {
+    secureContext({ key: key.text });
+    createPrivateKey(key.text);
+  });
   if (badKey !== undefined) {
     problems.push({ key: "tls_key_path", message: `${keyPath} is not a private key in PEM: ${badKey}` });
   }
   if (problems.length > 0) return problems;
-  const badPair = unusable(() => secureContext({ cert: cert.text, key: key.text }));
+  const badPair = unusable(() => {
+    secureContext({ cert: cert.text, key: key.text });
+    if (!new X509Certificate(cert.text).checkPrivateKey(createPrivateKey(key.text)))
+      throw new Error("the key is another one");
+  });
   if (badPair === undefined) return { cert: cert.text, key: key.text };
   return [
     { key: "tls_key_path", message: `${keyPath} does not belong to the certificate ${certPath}: ${badPair}` },
