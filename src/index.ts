@@ -35,10 +35,10 @@ export {
   type AnnounceStep,
   ContextKey,
   type Hook,
+  type HookResult,
   RequestContext,
-  type Verdict,
 } from "./middleware/hook.ts";
-export type { Outcome, TrackerLogic } from "./middleware/logic.ts";
+export type { LogicResult, TrackerLogic } from "./middleware/logic.ts";
 export type { SecondaryStoreOptions, SharedState } from "./middleware/shared-state.ts";
 export { type HookLimits, withDeadline } from "./middleware/with-deadline.ts";
 export type { NetworkChoice } from "./net/network.ts";

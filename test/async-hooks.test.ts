@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import type { AnnounceResponse } from "../src/bittorrent/announce.ts";
 import { overloadedError } from "../src/bittorrent/client-error.ts";
 import { Address } from "../src/ip/address.ts";
-import type { Hook, RequestContext, Verdict } from "../src/middleware/hook.ts";
+import type { Hook, HookResult, RequestContext } from "../src/middleware/hook.ts";
 import type { LogicSettings } from "../src/middleware/logic.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
 import { withDeadline } from "../src/middleware/with-deadline.ts";
@@ -27,7 +27,7 @@ const timeoutMs = 2000;
 interface Held {
   response: AnnounceResponse;
   context: RequestContext;
-  answer: PromiseWithResolvers<Verdict>;
+  answer: PromiseWithResolvers<HookResult>;
 }
 
 /** A hook that does what the query says. */
@@ -38,7 +38,7 @@ function createHook() {
     handleAnnounce({ params }, response, context) {
       if (params.get("do") === "fail") return Promise.reject(new Error("on purpose"));
       if (params.get("do") === "hang") return new Promise(() => undefined);
-      const answer = Promise.withResolvers<Verdict>();
+      const answer = Promise.withResolvers<HookResult>();
       held.push({ response, context, answer });
       return answer.promise;
     },

@@ -1,4 +1,4 @@
-import { ClientError, defineHook, toHex, type Verdict } from "chihaya";
+import { ClientError, defineHook, type HookResult, toHex } from "chihaya";
 import { z } from "zod";
 import { Verdicts } from "./verdicts.ts";
 
@@ -30,7 +30,7 @@ export default defineHook({
       isUp = nowUp;
     }
 
-    async function ask(infoHash: string, signal: AbortSignal): Promise<Verdict> {
+    async function ask(infoHash: string, signal: AbortSignal): Promise<HookResult> {
       try {
         // Its own time limit, below the one in chihaya.yaml: past that one no hook can let the request pass.
         const soon = AbortSignal.any([signal, AbortSignal.timeout(timeout_ms)]);

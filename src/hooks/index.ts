@@ -1,10 +1,10 @@
 /**
- * The built-in hooks, as definitions; the configuration knows those that are listed here. Programs that make their own
- * tracker take them too:
+ * The built-in hooks, as definitions. The config knows exactly the hooks in this list. A program uses them too:
  *
  *     createTracker({ preHooks: [useHook(rateLimit, { rate: 5, burst: 1000 })] });
  *
- * Options are those of `docs/hooks.md`, spelled in camelCase, times in seconds. Each hook loads its code when it is made.
+ * The options are those of `docs/hooks.md`, with names in camelCase and times in seconds. Each hook loads its code when
+ * it is created.
  */
 
 export { type ClientApprovalOptions, clientApproval } from "./client-approval/index.ts";

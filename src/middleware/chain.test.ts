@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
 import { composeChain } from "./chain.ts";
-import { ContextKey, RequestContext, type Verdict } from "./hook.ts";
+import { ContextKey, type HookResult, RequestContext } from "./hook.ts";
 
 const refused = new ClientError("not today");
 
 /** A log of the links that ran, as request. */
 type Log = string[];
 
-function link(name: string, handle: () => Verdict | Promise<Verdict> = () => undefined) {
+function link(name: string, handle: () => HookResult | Promise<HookResult> = () => undefined) {
   return {
     name,
     handle: (log: Log) => {
@@ -51,17 +51,20 @@ describe("chain", () => {
     ["promised", () => Promise.resolve("no")],
   ] as const) {
     test(`what is no verdict is a failure of the hook: ${how}`, async () => {
-      const { outcome, log, reports } = await run(link("a", handle as unknown as () => Verdict), link("b"));
+      const { outcome, log, reports } = await run(
+        link("a", handle as unknown as () => HookResult),
+        link("b"),
+      );
       assert.equal(outcome, internalError);
       assert.deepEqual(log, ["a"]);
       assert.deepEqual(
         reports.map(([where, error]) => [where, (error as Error).message]),
-        [["a", "a hook answers with a ClientError or with nothing"]],
+        [["a", "a hook must return a ClientError or nothing"]],
       );
     });
   }
 
-  const refusals: [string, () => Verdict | Promise<Verdict>, boolean][] = [
+  const refusals: [string, () => HookResult | Promise<HookResult>, boolean][] = [
     ["returned", () => refused, true],
     ["thrown", fail(refused), true],
     ["promised", later(refused), false],
@@ -90,7 +93,7 @@ describe("chain", () => {
   });
 
   const bug = new Error("bug");
-  const failures: [string, () => Verdict | Promise<Verdict>, boolean][] = [
+  const failures: [string, () => HookResult | Promise<HookResult>, boolean][] = [
     ["thrown", fail(bug), true],
     ["rejected with", () => Promise.reject(bug), false],
   ];

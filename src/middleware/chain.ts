@@ -1,12 +1,10 @@
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
-import type { RequestContext, Verdict } from "./hook.ts";
+import type { HookResult, RequestContext } from "./hook.ts";
 
-/** Hears of what must not happen: a hook or the store failed. `where` is the hook's name or `storage`. */
+/** Called when a hook or the store fails. `where` is the hook's name or `storage`. */
 export type FailureReport = (where: string, error: unknown) => void;
 
-/**
- * Runs a request through the hooks; undefined when all of them let it pass. Never throws and never rejects.
- */
+/** Runs a request through the hooks. Returns undefined if all let the request pass. Never throws and never rejects. */
 export type Chain<Request, Response> = (
   request: Request,
   response: Response,
@@ -15,21 +13,21 @@ export type Chain<Request, Response> = (
 
 /** One hook's part in a chain. */
 export interface ChainLink<Request, Response> {
-  /** The hook's name, for reports. */
+  /** The name of the hook in reports. */
   readonly name: string;
   readonly handle: (
     request: Request,
     response: Response,
     context: RequestContext,
-  ) => Verdict | Promise<Verdict>;
+  ) => HookResult | Promise<HookResult>;
 }
 
-const noVerdict = "a hook answers with a ClientError or with nothing";
+const notARefusal = "a hook must return a ClientError or nothing";
 
 /**
- * Composes handlers, in order, into one. The chain is synchronous up to the first handler that returns a
- * promise; the first refusal ends it. A thrown {@link ClientError} is a refusal; anything else is reported and
- * refuses with an internal error.
+ * Composes handlers into one, in order. The chain is synchronous up to the first handler that returns a promise. The
+ * first refusal ends the chain. A thrown {@link ClientError} is a refusal; any other error is reported, and refuses the
+ * request with an internal error.
  */
 export function composeChain<Request, Response>(
   links: readonly ChainLink<Request, Response>[],
@@ -45,7 +43,7 @@ export function composeChain<Request, Response>(
   }
 
   async function finish(
-    waiting: PromiseLike<Verdict>,
+    waiting: PromiseLike<HookResult>,
     at: number,
     request: Request,
     response: Response,
@@ -54,7 +52,7 @@ export function composeChain<Request, Response>(
     try {
       let verdict = await waiting;
       while (!verdict && ++at < count) verdict = await handles[at]!(request, response, context);
-      if (verdict && !(verdict instanceof ClientError)) throw new TypeError(noVerdict);
+      if (verdict && !(verdict instanceof ClientError)) throw new TypeError(notARefusal);
       return verdict || undefined;
     } catch (error) {
       return refusal(at, error);
@@ -68,7 +66,7 @@ export function composeChain<Request, Response>(
         const verdict = handles[i]!(request, response, context);
         if (verdict === undefined) continue;
         if (verdict instanceof ClientError) return verdict;
-        return finish(verdict as Promise<Verdict>, i, request, response, context);
+        return finish(verdict as Promise<HookResult>, i, request, response, context);
       }
     } catch (error) {
       return refusal(i, error);

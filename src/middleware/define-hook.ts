@@ -8,59 +8,57 @@ import type { PeerStore } from "../storage/peer-store.ts";
 import type { Hook } from "./hook.ts";
 import type { SharedState } from "./shared-state.ts";
 
-/** What a hook is given besides its options. */
+/** The collaborators of a hook, passed in beside its options. */
 export interface HookDeps {
-  /** Coarse time; fields, not calls. */
+  /** Coarse time, as fields. */
   readonly clock: Clock;
   readonly random: Random;
-  /** For what an operator should know of its setup; never called per request. */
+  /** For messages to the operator about the setup; never called per request. */
   readonly logger: Logger;
-  /** Where its own counters, gauges and histograms are registered; summed over the workers. */
+  /** Where the hook registers its counters, gauges and histograms; the tracker sums them over the workers. */
   readonly metrics: Metrics;
-  /** What must be one for all workers. */
+  /** State that all workers share. */
   readonly shared: SharedState;
-  /** How long the tracker's store keeps peers, in seconds. */
+  /** How long the store of the tracker keeps peers, in seconds. */
   readonly lifetime: { readonly peerLifetime: number; readonly gcInterval: number };
-  /** The tracker's store, for what announces do not do by themselves. */
+  /** The store of the tracker, for operations outside of announces. */
   readonly store: Pick<PeerStore, "remove">;
 }
 
-/** How a hook changes the interval that clients are told. */
+/** How a hook changes the interval in responses. */
 export interface IntervalChange {
-  /** Seconds: the longest interval itself, or with `adds` the most that is added to it. */
+  /** Seconds: the longest interval itself, or with `adds` the largest increase. */
   seconds: number;
   adds?: boolean;
-  /** The keys behind it: `longest and jitter`. */
+  /** The option keys that set these seconds: `longest and jitter`. */
   keys: string;
 }
 
-/** A hook as a module exports it: what makes hooks of a configuration's options. */
+/** A hook as a module exports it: creates hooks from the options in the config. */
 export interface HookDefinition<Options = unknown, Input = unknown> {
-  /** Names the hook in the configuration, logs, metrics and failures: `passkey check`. */
+  /** The name of the hook in the config, logs, metrics and errors: `passkey check`. */
   readonly name: string;
-  /** What it does, in a sentence for the comments of a configuration. */
+  /** The effect of the hook, in one sentence for the comments of a config. */
   readonly description?: string;
-  /** Checks the options; without it there must be none. `options` of `chihaya/options` makes one. */
+  /** Checks the options; a hook without `options` has none. `options` of `chihaya/options` makes a description. */
   readonly options?: OptionsSchema<Options, Input>;
-  /** Options as they stand in YAML, for documentation. */
+  /** Example options in YAML's spelling, for the documentation. */
   readonly example?: Readonly<Record<string, unknown>>;
-  /** The errors by which it refuses. */
+  /** The errors with which the hook refuses requests. */
   readonly errors?: readonly ClientError[];
-  /** Packages that must be installed for these options; a check of the configuration looks for them. */
+  /** Packages that these options need; a check of the config looks for them. */
   packages?(options: Options): readonly string[];
-  /** The longest interval that these options can lead to: the lifetime of peers is checked against it. */
+  /** Returns the longest interval that these options can cause; a check compares the peer lifetime with this interval. */
   changesInterval?(options: Options): IntervalChange;
-  /**
-   * Makes one hook, in each worker and again at each reload. What it throws stops the start, or refuses the reload.
-   */
+  /** Creates one hook, in each worker and again at each reload. An error stops the start, or refuses the reload. */
   create(options: Options, deps: HookDeps): Omit<Hook, "name"> | Promise<Omit<Hook, "name">>;
 }
 
-/** Options of a definition where those that have a default may be left out. */
+/** Options of a definition, without the options that have a default. */
 export type WithDefaults<Options, Defaulted extends keyof Options> = Omit<Options, Defaulted> &
   Partial<Options>;
 
-/** Defines a hook, with the types of its options from its schema. Export it as `default` for the configuration. */
+/** Defines a hook; its schema gives the types of its options. Export the definition as `default` for the config. */
 export function defineHook<Options = undefined, Input = unknown>(
   definition: HookDefinition<Options, Input>,
 ): HookDefinition<Options, Input> {
@@ -68,9 +66,9 @@ export function defineHook<Options = undefined, Input = unknown>(
 }
 
 /**
- * Makes a hook of a definition.
- * @param options  as they were written; checked here
- * @throws Error with the hook's name, and the first wrong option or what `create` has thrown
+ * Creates a hook from a definition.
+ * @param options  unchecked options
+ * @throws Error with the hook's name, and the first wrong option or the error of `create`
  */
 export async function createDefinedHook<Options>(
   definition: HookDefinition<Options>,
@@ -94,10 +92,10 @@ export async function createDefinedHook<Options>(
 
 const methods = ["handleAnnounce", "handleScrape", "aroundAnnounce", "ready", "start", "stop"] as const;
 
-/** Time for `create` or `start` of a hook, in milliseconds: less than systemd waits for a service to start. */
+/** Time limit of a hook's `create` or `start`, in milliseconds: less than systemd waits for a service to start. */
 const hookLimitMs = 30_000;
 
-/** Starts a hook. @throws Error with the hook's name, and what `start` has thrown or that it takes too long */
+/** Starts a hook. @throws Error with the hook's name, and the error of `start` or a timeout */
 export async function startHook(hook: Hook): Promise<void> {
   try {
     await withLimit("start", hook.start?.());
@@ -111,7 +109,7 @@ async function withLimit<T>(method: string, work: T | Promise<T>): Promise<T> {
   return withTimeout(hookLimitMs, work, `"${method}" was not done within ${hookLimitMs / 1000} s`);
 }
 
-/** An error that says which hook it comes from. */
+/** Adds the name of the hook to an error. */
 export function named(hook: string, error: unknown): Error {
   return new Error(`${hook}: ${error instanceof Error ? error.message : error}`, { cause: error });
 }

@@ -3,7 +3,7 @@ import type { ClientError } from "../bittorrent/client-error.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 
-/** A name under which one hook leaves a value of type `T` for a later one. Compared by identity. */
+/** A key under which one hook stores a value of type `T` for a later hook. Compared by identity. */
 export class ContextKey<T> {
   readonly name: string;
   declare readonly type: T;
@@ -13,27 +13,27 @@ export class ContextKey<T> {
   }
 }
 
-/** What travels with one request through its hooks, from the first prehook to the last posthook. */
+/** The state of one request across its hooks, from the first prehook to the last posthook. */
 export class RequestContext {
-  /** Set by a hook that has filled the response itself: the store selects no peers and counts nothing. */
+  /** A hook that has filled the response sets this: the store then selects no peers and fills no counts. */
   skipResponse = false;
-  /** Set by a hook that wants the swarm left as it is. */
+  /** A hook sets this to leave the swarm unchanged. */
   skipSwarm = false;
-  /** Set where a hook still holds the request although it is finished: the frontend makes itself a new one. */
+  /** Set while a hook still holds the finished request: the frontend then creates a new request object. */
   isKept = false;
   #abandoned: AbortController | undefined;
   readonly #values = new Map<ContextKey<unknown>, unknown>();
 
-  /** Aborted when an asynchronous hook is not waited for any longer: its deadline has passed. */
+  /** Aborted when the deadline of an asynchronous hook has passed. */
   get signal(): AbortSignal {
     this.#abandoned ??= new AbortController();
     return this.#abandoned.signal;
   }
 
-  /** Says that nobody waits for the hooks of this request any longer. The request stays theirs. */
+  /** Aborts {@link signal}: the response no longer waits for the hooks. The hooks keep the request. */
   abandon(reason: unknown): void {
     this.isKept = true;
-    this.#abandoned ??= new AbortController(); // for a hook that asks for it only now
+    this.#abandoned ??= new AbortController(); // for a hook that reads `signal` later
     this.#abandoned.abort(reason);
   }
 
@@ -54,49 +54,49 @@ export class RequestContext {
   }
 }
 
-/** The store's step of an announce, as {@link PeerStore.announce} describes it. */
+/** The store's step of an announce, see {@link PeerStore.announce}. */
 export type AnnounceStep = PeerStore["announce"];
 
-/** Nothing to go on; an error to refuse the request with. */
-export type Verdict = ClientError | undefined | void;
+/** The result of a hook: an error refuses the request, undefined lets it pass. */
+export type HookResult = ClientError | undefined | void;
 
 /**
- * One link of the chain: looks at a request, may change the response, may refuse.
+ * One link of the chain: reads a request, may change the response, may refuse the request.
  *
- * As a prehook it runs before the store's step and decides: it returns (or throws) a {@link ClientError} to refuse,
- * and the client sees its text. Returning is cheaper than throwing. Anything else that is thrown becomes an
- * internal error. As a posthook it runs after the response has been handed over; its verdict is ignored,
- * and a failure is counted and logged and stops nothing else.
+ * A prehook runs before the store's step. It refuses a request by returning (or throwing) a {@link ClientError}, whose
+ * text the client sees. Returning is cheaper than throwing. Any other thrown error becomes an internal error. A posthook
+ * runs after the response has been handed over. The result of a posthook is ignored; its failure is counted and logged,
+ * and stops nothing else.
  *
- * A hook answers at once, unless it returns a promise: only then is the request copied out of the network's
- * memory and finished later. Request and context are the hook's until it has returned or its promise has settled, the
- * response too for a prehook; then they are used for the next request, so what is kept longer must be copied.
+ * A hook responds at once unless it returns a promise. Only a promise makes the frontend copy the request out of the
+ * network's memory and finish it later. The hook owns request and context (a prehook also the response) until it returns
+ * or its promise settles. The next request reuses these objects, so copy whatever must live longer.
  */
 export interface Hook {
-  /** The name as in the configuration: `torrent approval`. */
+  /** The name of the hook in the config: `torrent approval`. */
   readonly name: string;
   handleAnnounce?(
     request: AnnounceRequest,
     response: AnnounceResponse,
     context: RequestContext,
-  ): Verdict | Promise<Verdict>;
+  ): HookResult | Promise<HookResult>;
   handleScrape?(
     request: ScrapeRequest,
     response: ScrapeResponse,
     context: RequestContext,
-  ): Verdict | Promise<Verdict>;
+  ): HookResult | Promise<HookResult>;
   /**
-   * Puts the hook around the store's step of every announce: what it returns is called instead of `next`, which is the
-   * step of the hooks behind it and in the end the store's {@link PeerStore.announce}, with the same contract. For prehooks.
+   * Wraps the store's step of every announce. The returned function runs instead of `next`, with the same contract.
+   * `next` is the step of the later hooks, and finally the store's {@link PeerStore.announce}. For prehooks.
    */
   aroundAnnounce?(next: AnnounceStep): AnnounceStep;
-  /** Whether it can do its work, or why not: shown by `/readyz`, which fails meanwhile. Without it: always. */
+  /** Returns true, or why the hook cannot work; `/readyz` then shows the reason and fails. A hook without `ready` is always ready. */
   ready?(): true | string;
   /** Called once before the first request; a rejection stops the start of the tracker. */
   start?(): void | Promise<void>;
   /**
-   * Called once, after the last request. Also called where the tracker does not start or a reload is refused, even if
-   * `start` has failed or has not been called: whatever is open must be closed.
+   * Called once, after the last request, to close whatever is open. Also called if the tracker does not start or a reload
+   * is refused, even if `start` has failed or was never called.
    */
   stop?(): void | Promise<void>;
 }

@@ -4,7 +4,7 @@ import { announceRequest, announceResponse } from "../../test/support/requests.t
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
 import { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
-import { ContextKey, type Hook, RequestContext, type Verdict } from "./hook.ts";
+import { ContextKey, type Hook, type HookResult, RequestContext } from "./hook.ts";
 import { type LogicSettings, TrackerLogic } from "./logic.ts";
 
 const refused = new ClientError("not today");
@@ -40,7 +40,7 @@ class Bench {
     this.scrapeRequest.add(this.request.infoHash, 0);
   }
 
-  hook(name: string, handle: (context: RequestContext) => Verdict | Promise<Verdict> = () => {}): Hook {
+  hook(name: string, handle: (context: RequestContext) => HookResult | Promise<HookResult> = () => {}): Hook {
     const run = (_: unknown, __: unknown, context: RequestContext) => {
       this.log.push(name);
       return handle(context);

@@ -6,22 +6,22 @@ import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import { Address } from "../ip/address.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
 import { type Chain, type ChainLink, composeChain, type FailureReport } from "./chain.ts";
-import type { AnnounceStep, Hook, RequestContext, Verdict } from "./hook.ts";
+import type { AnnounceStep, Hook, HookResult, RequestContext } from "./hook.ts";
 
-/** What a reload may change. */
+/** The settings that a reload may change. */
 export interface LogicSettings {
-  /** Seconds between announces that clients are told. */
+  /** Seconds between announces, for responses. */
   interval: number;
-  /** Seconds that clients are told to wait at least. */
+  /** Minimum seconds between announces, for responses. */
   minInterval: number;
-  /** Under which addresses the peers of the tracker's own network are stored; under their own unless given. */
+  /** The addresses under which the store keeps peers of the tracker's own network; by default their own. */
   externalIp?: ExternalIp | undefined;
   preHooks: readonly Hook[];
   postHooks: readonly Hook[];
 }
 
-/** The answer of the logic: undefined when the response is filled, or why there is none. */
-export type Outcome = ClientError | undefined;
+/** The result of the logic: undefined if the response is filled, otherwise the error that refuses the request. */
+export type LogicResult = ClientError | undefined;
 
 function announceLinks(hooks: readonly Hook[]): ChainLink<AnnounceRequest, AnnounceResponse>[] {
   return hooks.flatMap((hook) =>
@@ -50,8 +50,8 @@ function announceStep(
 }
 
 /**
- * Does the step of a peer that has an address in both families: applies it to the swarm of the other one, then does the
- * whole step. The peer is not listed to itself.
+ * Performs the step of a peer with an address in both families: applies the announce to the swarm of the other family,
+ * then performs the whole step. The response does not list the peer itself.
  */
 function announceBoth(
   announce: AnnounceStep,
@@ -92,7 +92,7 @@ function swap(one: Address, other: Address): void {
   other.copyFrom(kept);
 }
 
-/** The hooks between two reloads, composed, with the requests that are still under way in them. */
+/** The composed hooks between two reloads, and the number of their requests in progress. */
 class Generation {
   readonly announce: Chain<AnnounceRequest, AnnounceResponse>;
   readonly scrape: Chain<ScrapeRequest, ScrapeResponse>;
@@ -135,19 +135,19 @@ class Generation {
 }
 
 /**
- * What a tracker does with a request, whatever protocol it came by: prehooks in their order, then the
- * store's step; after the response is out, the posthooks.
+ * Handles a request of any protocol: runs the prehooks in order, then the store's step, and after the response the
+ * posthooks.
  *
- * For each request a frontend calls `handle*` and, where that was not refused and the response has been
- * handed over, `after*` with the same context, in the same turn of the event loop or (after a promise) right
- * when the promise has settled.
+ * For each request a frontend calls `handle*`. If the request was not refused and the response has been handed over, the
+ * frontend calls `after*` with the same context: in the same turn of the event loop, or (after a promise) as soon as the
+ * promise has settled.
  */
 export class TrackerLogic {
   readonly #store: PeerStore;
   readonly #report: FailureReport;
   readonly #seen: ((request: AnnounceRequest) => void) | undefined;
   #generation: Generation;
-  /** Settled when the generations before the current one are drained. */
+  /** Settles when the earlier generations are drained. */
   #older: Promise<void> = Promise.resolve();
 
   /** @param seen  called with each announce before its hooks, to count it; must not throw */
@@ -163,28 +163,28 @@ export class TrackerLogic {
     this.#generation = new Generation(settings, store, this.#report);
   }
 
-  /** Whether the store gives the ids of the peers that it lists. */
+  /** Whether the store lists peers with their peer ids. */
   get keepsPeerIds(): boolean {
     return this.#store.keepsPeerIds ?? false;
   }
 
-  /** Whether `after*` does anything; where not, frontends need not keep their requests. */
+  /** Whether `after*` has an effect; if not, frontends need not keep their requests. */
   get hasPostHooks(): boolean {
     return this.#generation.settings.postHooks.length > 0;
   }
 
   /**
-   * Swaps hooks and intervals. Requests that are under way finish with the prehooks that they began with; posthooks are
-   * those of the moment.
-   * @returns when no request uses the old hooks any more: then they can be stopped
+   * Swaps hooks and intervals. Requests in progress finish with the prehooks that they began with, but use the new
+   * posthooks.
+   * @returns a promise that settles when no request uses the old hooks, which the caller may then stop
    */
   update(settings: LogicSettings): Promise<void> {
     return this.prepare(settings)();
   }
 
   /**
-   * Makes an {@link update} that cannot fail any more.
-   * @throws what a hook throws that is to be put around the store
+   * Prepares an {@link update}; the returned function cannot fail.
+   * @throws any error of a hook's `aroundAnnounce`
    */
   prepare(settings: LogicSettings): () => Promise<void> {
     const next = new Generation(settings, this.#store, this.#report);
@@ -196,7 +196,7 @@ export class TrackerLogic {
     };
   }
 
-  /** Resolves when no request is waiting for a hook or the store, nor for the hooks before an update. */
+  /** Resolves when no request waits for a hook (also from before an update) or the store. */
   async drained(): Promise<void> {
     await Promise.all([this.#older, this.#generation.drained()]);
   }
@@ -206,7 +206,7 @@ export class TrackerLogic {
     request: AnnounceRequest,
     response: AnnounceResponse,
     context: RequestContext,
-  ): Outcome | Promise<Outcome> {
+  ): LogicResult | Promise<LogicResult> {
     const generation = this.#generation;
     context.reset();
     response.reset(generation.settings.interval, generation.settings.minInterval);
@@ -229,7 +229,7 @@ export class TrackerLogic {
     request: ScrapeRequest,
     response: ScrapeResponse,
     context: RequestContext,
-  ): Outcome | Promise<Outcome> {
+  ): LogicResult | Promise<LogicResult> {
     const generation = this.#generation;
     context.reset();
     response.reset(request.count);
@@ -266,9 +266,9 @@ export class TrackerLogic {
 
   async #later(
     generation: Generation,
-    waiting: Promise<Verdict>,
+    waiting: Promise<HookResult>,
     step: (() => void | Promise<void>) | undefined,
-  ): Promise<Outcome> {
+  ): Promise<LogicResult> {
     generation.enter();
     try {
       const refusal = await waiting;
@@ -281,7 +281,7 @@ export class TrackerLogic {
     }
   }
 
-  /** @returns what the client is told: of a refusal its text, of a failure no more than that there was one */
+  /** @returns the error for the client: the refusal itself, or an internal error for a failure */
   #stepFailed(error: unknown): ClientError {
     if (error instanceof ClientError) return error;
     this.#report("storage", error);
@@ -309,8 +309,8 @@ export class TrackerLogic {
     }
   }
 
-  /** Counts a posthook that waits as under way. */
-  async #watch(name: string, waiting: Promise<Verdict>): Promise<void> {
+  /** Counts a waiting posthook as a request in progress. */
+  async #watch(name: string, waiting: Promise<HookResult>): Promise<void> {
     const generation = this.#generation;
     generation.enter();
     try {

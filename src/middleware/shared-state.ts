@@ -1,42 +1,41 @@
 import type { PeerStore } from "../storage/peer-store.ts";
 
-/** What a further store is told. */
+/** The options of a secondary store. */
 export interface SecondaryStoreOptions {
-  /** Most peers that it keeps; the memory for them is reserved, and used only as they come. */
+  /** The maximum number of peers. Memory for them is reserved at start, but used only as peers arrive. */
   maxPeers: number;
-  /** Seconds without an announce after which a peer is forgotten. */
+  /** Seconds without an announce after which a peer expires. */
   peerLifetime: number;
-  /** Seconds between two searches for peers to forget. */
+  /** Seconds between two passes that remove expired peers. */
   gcInterval: number;
 }
 
 /**
- * What a hook shares with itself in the other workers. Each worker thread makes its own hooks; names are those of one
- * hook of the configuration, so that two of the same kind do not meet. What is behind a name outlives a reload, and a
- * worker that dies.
+ * State that the instances of one hook share across workers. Each worker creates its own hooks. Names belong to one hook
+ * in the config, so two hooks of the same kind never collide. The state outlives a reload, and the death of a worker.
  */
 export interface SharedState {
   /**
-   * Whether this thread is the one that does what is to be done once for all: watch a file, poll a service. Another that
-   * replaces it when it dies does it too.
+   * Whether this thread does the work that happens once for all threads, such as watching a file or polling a service. A
+   * replacement of this thread takes over the work.
    */
   readonly isFirst: boolean;
 
-  /** The same memory in every worker, zeroed when it is made. The same name with another size is another memory. */
+  /** Returns the same memory in every worker, initially zero. The same name with another size is another memory. */
   buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
 
   /**
-   * A store of the memory kind beside the tracker's own, over the same memory in every worker. The hook starts and stops
-   * it.
+   * Returns a memory store beside the store of the tracker, over the same memory in every worker. The hook starts and
+   * stops the store.
    */
   store(name: string, options: SecondaryStoreOptions): Promise<PeerStore>;
 
-  /** Gives a value, which structured cloning must be able to copy, to the listeners of `topic` in all workers, this one too. */
+  /** Sends a value to the listeners of `topic` in all workers, including this one. Structured cloning must be able to copy the value. */
   publish(topic: string, value: unknown): void;
 
   /**
-   * Hears what is published; first, at once, the last that was, if any was.
-   * @returns how to stop listening
+   * Calls `listener` with each published value, beginning at once with the latest value, if any.
+   * @returns a function that ends the subscription
    */
   subscribe(topic: string, listener: (value: unknown) => void): () => void;
 }

@@ -4,18 +4,18 @@ import { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
 import { ClientError, overloadedError } from "../bittorrent/client-error.ts";
 import { PeerList } from "../bittorrent/peer-list.ts";
 import { Metrics } from "../observability/metrics.ts";
-import { type Hook, RequestContext, type Verdict } from "./hook.ts";
+import { type Hook, type HookResult, RequestContext } from "./hook.ts";
 import { withDeadline } from "./with-deadline.ts";
 
 const refused = new ClientError("not today");
 
 /** A limited hook whose answers the test gives; `limits` are 2 s and 3 requests. */
 function setUp(metrics = new Metrics(), timeout = 2) {
-  const asked: { context: RequestContext; answer: PromiseWithResolvers<Verdict> }[] = [];
+  const asked: { context: RequestContext; answer: PromiseWithResolvers<HookResult> }[] = [];
   const hook: Hook = {
     name: "slow",
     handleAnnounce(_request, _response, context) {
-      const answer = Promise.withResolvers<Verdict>();
+      const answer = Promise.withResolvers<HookResult>();
       asked.push({ context, answer });
       return answer.promise;
     },
@@ -45,7 +45,7 @@ describe("a hook with limits", () => {
     asked[2]!.answer.reject(new TypeError("broken"));
     assert.equal(await answers[0], undefined);
     assert.equal(await answers[1], refused);
-    await assert.rejects(answers[2] as Promise<Verdict>, /broken/);
+    await assert.rejects(answers[2] as Promise<HookResult>, /broken/);
     assert.equal(metric("chihaya_hook_requests_in_flight"), 0);
   });
 
@@ -53,7 +53,7 @@ describe("a hook with limits", () => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { announce, asked, metric } = setUp();
     const context = new RequestContext();
-    const answer = announce(context) as Promise<Verdict>;
+    const answer = announce(context) as Promise<HookResult>;
     const { signal } = asked[0]!.context;
     t.mock.timers.tick(1999);
     assert.equal(signal.aborted, false);
@@ -77,7 +77,7 @@ describe("a hook with limits", () => {
   test("a hook that asks for its signal past the deadline gets one that is aborted", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { announce, asked } = setUp();
-    const answer = announce() as Promise<Verdict>;
+    const answer = announce() as Promise<HookResult>;
     t.mock.timers.tick(2000);
     await answer;
     assert.equal(asked[0]!.context.signal.aborted, true);
@@ -114,7 +114,7 @@ describe("a hook with limits", () => {
       assert.equal(answers[3], overloadedError);
       const [failing, late, hanging] = asked.splice(0);
       failing!.answer.reject(new Error("on purpose"));
-      await assert.rejects(answers[0] as Promise<Verdict>, /on purpose/);
+      await assert.rejects(answers[0] as Promise<HookResult>, /on purpose/);
       t.mock.timers.tick(2000);
       for (const settled of await Promise.allSettled(answers)) {
         if (settled.status === "rejected" || settled.value instanceof ClientError) refusals++;

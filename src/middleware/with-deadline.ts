@@ -1,31 +1,31 @@
 import { ClientError, overloadedError } from "../bittorrent/client-error.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { ChainLink } from "./chain.ts";
-import type { Hook, RequestContext, Verdict } from "./hook.ts";
+import type { Hook, HookResult, RequestContext } from "./hook.ts";
 
-/** Bounds of a hook that answers later. */
+/** Limits of a hook that responds later. */
 export interface HookLimits {
-  /** Seconds after which a request does not wait any longer. */
+  /** Seconds after which a request stops waiting. */
   timeout: number;
   /** Requests that may wait at once. */
   maxInFlight: number;
 }
 
-/** The bounds of a hook that is given none. */
+/** The default limits. */
 export const defaultLimits: HookLimits = { timeout: 5, maxInFlight: 1000 };
 
-/** The longest time that a timer can wait for, in milliseconds: a longer one ends at once. */
+/** The longest time of a timer, in milliseconds; a longer timer fires at once. */
 const mostMs = 2 ** 31 - 1;
 const timedOut = new ClientError("request timed out", "hook-timeout", { retryIn: 1 });
 
 /**
- * Puts bounds around a hook that may answer later. A request whose deadline passes is refused, its `context.signal` is
- * aborted, and what the hook does with it afterwards reaches nobody; one that comes while too many wait is refused
- * without being shown to the hook. Both are counted as `chihaya_hook_refusals_total`. An answer at once costs nothing.
+ * Limits a hook that may respond later. When the deadline of a request passes, the request is refused, its
+ * `context.signal` is aborted, and the later result of the hook is ignored. While too many requests wait, further ones
+ * are refused without calling the hook. `chihaya_hook_refusals_total` counts both. An immediate response costs nothing.
  */
 export function withDeadline(hook: Hook, limits: HookLimits, metrics: Metrics): Hook {
   const { name } = hook;
-  const help = "Requests that a hook did not answer, by why";
+  const help = "Requests refused without the result of a hook, by reason";
   const refusals = (reason: string) =>
     metrics.counter("chihaya_hook_refusals_total", help, { hook: name, reason });
   const overloads = refusals("overloaded");
@@ -36,18 +36,18 @@ export function withDeadline(hook: Hook, limits: HookLimits, metrics: Metrics): 
     hook: name,
   });
 
-  async function wait(answer: Promise<Verdict>, context: RequestContext): Promise<Verdict> {
+  async function wait(answer: Promise<HookResult>, context: RequestContext): Promise<HookResult> {
     inFlight++;
     waiting.inc();
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Verdict>((resolve) => {
+    const late = new Promise<HookResult>((resolve) => {
       timer = setTimeout(() => {
         timeouts.inc();
         context.abandon(timedOut);
         resolve(timedOut);
       }, timeoutMs);
     });
-    answer.catch(() => undefined); // one that fails too late fails unheard
+    answer.catch(() => undefined); // a failure after the deadline is ignored
     try {
       return await Promise.race([answer, late]);
     } finally {

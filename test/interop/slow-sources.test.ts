@@ -38,7 +38,7 @@ for (const { name, source, workers, on_failure } of cases) {
     await tracker.until(({ url }) => url?.startsWith("udp:") === true);
     const reason = name.startsWith("a URL") ? "no list within 5 s" : "is a named pipe, not a file";
     const isSaid = ({ msg }: { msg: string }) =>
-      msg.includes(reason) && msg.includes(`on_failure is ${on_failure}`);
+      msg.includes(reason) && msg.includes(`on_failure (${on_failure}) applies`);
     assert.ok(tracker.lines.some(isSaid), tracker.stderr);
     tracker.child.kill("SIGTERM");
     assert.deepEqual(await tracker.ended, { code: 0, signal: null });

@@ -3,7 +3,7 @@ import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
 import type { HttpHandler, RefusalStatus, RequestSource } from "../../http/handler.ts";
 import type { Address } from "../../ip/address.ts";
 import type { Networks } from "../../ip/networks.ts";
-import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
+import type { LogicResult, TrackerLogic } from "../../middleware/logic.ts";
 import { type AnnounceExtras, parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
 import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
 import {
@@ -136,7 +136,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     request: HttpRequest,
     route: RouteMatch,
     source: RequestSource,
-  ): Outcome | Promise<Outcome> {
+  ): LogicResult | Promise<LogicResult> {
     const settings = this.#settings;
     const { announceRequest: announce, extras, client } = exchange;
     const wrong = parseAnnounceQuery(
@@ -169,7 +169,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     request: HttpRequest,
     route: RouteMatch,
     source: RequestSource,
-  ): Outcome | Promise<Outcome> {
+  ): LogicResult | Promise<LogicResult> {
     const { scrapeRequest: scrape, client } = exchange;
     const wrong = parseScrapeQuery(bytes, request.queryStart, request.targetEnd, scrape);
     if (wrong !== undefined) return wrong;
@@ -182,7 +182,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
   }
 
-  async #later(exchange: HttpExchange, outcome: Promise<Outcome>): Promise<HttpExchange> {
+  async #later(exchange: HttpExchange, outcome: Promise<LogicResult>): Promise<HttpExchange> {
     exchange.detachParams();
     this.#waiting++;
     try {

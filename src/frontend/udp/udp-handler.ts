@@ -2,7 +2,7 @@ import { ClientError } from "../../bittorrent/client-error.ts";
 import type { Family } from "../../ip/address.ts";
 import { Networks } from "../../ip/networks.ts";
 import type { Clock } from "../../lib/clock.ts";
-import type { Outcome, TrackerLogic } from "../../middleware/logic.ts";
+import type { LogicResult, TrackerLogic } from "../../middleware/logic.ts";
 import type { DatagramBatch, DatagramHandler, DatagramSocket, SendResponse } from "../../net/datagram.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 import { ResponseMetrics } from "../../observability/response-metrics.ts";
@@ -185,7 +185,7 @@ export class UdpHandler implements DatagramHandler {
     outAt: number,
     action: typeof Action.announce | typeof Action.announceIPv6,
     exchange: UdpExchange,
-  ): Outcome | Promise<Outcome> {
+  ): LogicResult | Promise<LogicResult> {
     const { announceRequest: request, urlData, source } = exchange;
     const { bytes, view } = batch;
     request.params.routes = this.#router;
@@ -201,7 +201,7 @@ export class UdpHandler implements DatagramHandler {
     at: number,
     length: number,
     exchange: UdpExchange,
-  ): Outcome | Promise<Outcome> {
+  ): LogicResult | Promise<LogicResult> {
     const { scrapeRequest: request, source } = exchange;
     const refusal = parseScrape(batch.bytes, at, length, source, this.#options.maxScrapeInfoHashes, request);
     if (refusal) return refusal;
@@ -223,7 +223,7 @@ export class UdpHandler implements DatagramHandler {
     send: SendResponse,
     exchange: UdpExchange,
     view: DataView<ArrayBuffer>,
-    waiting: Promise<Outcome>,
+    waiting: Promise<LogicResult>,
   ): Promise<void> {
     this.#waiting++;
     try {

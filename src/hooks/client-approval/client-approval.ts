@@ -11,7 +11,7 @@ import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedClient } from "./errors.ts";
 
-/** What `client approval` is told: client ids of six bytes, those that are let in or those that are not. */
+/** The options of `client approval`: client ids of six bytes to allow, or to refuse. */
 export type ClientApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
 
 const approval: KeyApproval = {
@@ -22,8 +22,8 @@ const approval: KeyApproval = {
 };
 
 /**
- * Creates the prehook `client approval`: announces pass by the client id of their peer id, version digits
- * included. Without lists everything passes. A scrape names no client and always passes.
+ * Creates the prehook `client approval`: allows announces by the client id in the peer id, version digits included.
+ * Without lists, all announces pass. A scrape names no client, so it always passes.
  * @throws RangeError for an entry that is not six bytes, and for two lists
  */
 export function createClientApproval(options: FixedLists): Hook {
@@ -31,7 +31,7 @@ export function createClientApproval(options: FixedLists): Hook {
   return createHook(checkFixed(approval, options));
 }
 
-/** The same with lists from files and URLs. @throws as {@link createClientApproval} */
+/** Does the same with lists from files and URLs. @throws as {@link createClientApproval} */
 export async function createClientLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
   checkEntries(options);
   const { check, list } = await checkShared(approval, options, deps);
@@ -57,7 +57,7 @@ function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
   }
 }
 
-/** A client id, then the end or white space and anything. */
+/** Parses a client id, followed by the end, or by white space and a comment. */
 function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Array): string | undefined {
   const after = start + clientIdLength;
   const isWhole = after === end || (after < end && (bytes[after] === 0x20 || bytes[after] === 0x09));

@@ -11,7 +11,7 @@ import { defineHook, type HookDefinition, type WithDefaults } from "../../middle
 import { list, options } from "../../options/index.ts";
 import { unapprovedClient } from "./errors.ts";
 
-/** What `client approval` takes: client ids of six bytes, those that are let in or those that are not. */
+/** The options of `client approval`: client ids of six bytes to allow, or to refuse. */
 export type ClientApprovalOptions = ApprovalOptions;
 
 function checkClientId(item: string): string | undefined {
@@ -21,7 +21,7 @@ function checkClientId(item: string): string | undefined {
     : `client ID ${item} must be ${clientIdLength} bytes, not ${length}`;
 }
 
-/** Lets announces pass by client. */
+/** Allows announces by client. */
 export const clientApproval: HookDefinition<
   ClientApprovalOptions,
   WithDefaults<ClientApprovalOptions, "whitelist" | "blacklist" | ListDefaults>
@@ -32,8 +32,8 @@ export const clientApproval: HookDefinition<
     {
       whitelist: list({ check: checkClientId })
         .default([])
-        .describe("Only these clients are let in; the six bytes of a peer id that name client and version."),
-      blacklist: list({ check: checkClientId }).default([]).describe("All clients but these are let in."),
+        .describe("Allows only these clients: the six bytes of a peer id that name client and version."),
+      blacklist: list({ check: checkClientId }).default([]).describe("Refuses these clients."),
       ...listKeys,
     },
     { check: checkOneList },

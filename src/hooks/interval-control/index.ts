@@ -2,7 +2,7 @@ import { defineHook, type HookDefinition, type WithDefaults } from "../../middle
 import { choice, duration, integer, options } from "../../options/index.ts";
 import type { IntervalControlOptions } from "./interval-control.ts";
 
-/** Sets intervals by the size of the swarm. */
+/** Sets the interval by the size of the swarm. */
 export const intervalControl: HookDefinition<
   IntervalControlOptions,
   WithDefaults<IntervalControlOptions, "fewPeers" | "manyPeers" | "jitter" | "jitterBy">
@@ -13,16 +13,18 @@ export const intervalControl: HookDefinition<
     {
       shortest: duration(1, { whole: true }).describe("Interval of a swarm with `few_peers` or fewer."),
       longest: duration(1, { whole: true }).describe("Interval of a swarm with `many_peers` or more."),
-      few_peers: integer(1, 1_000_000_000).default(10).describe("Peers of a swarm that is small."),
+      few_peers: integer(1, 1_000_000_000).default(10).describe("Largest size of a small swarm, in peers."),
       many_peers: integer(2, 1_000_000_000)
         .default(1000)
-        .describe("Peers of a swarm that is big; between the two the interval grows with the logarithm."),
+        .describe(
+          "Smallest size of a big swarm, in peers; between the two sizes the interval grows with the logarithm.",
+        ),
       jitter: duration(0, { whole: true })
         .default("0s")
-        .describe("Most time that is added, always the same for the same peer and torrent."),
+        .describe("Maximum time to add; a peer of a torrent always gets the same."),
       jitter_by: choice(["uniform", "swarm"])
         .default("uniform")
-        .describe("Whether all of `jitter` is used, or a second for each peer of the swarm, up to `jitter`."),
+        .describe("Whether to use all of `jitter`, or one second per peer of the swarm, up to `jitter`."),
     },
     {
       check({ shortest, longest, fewPeers, manyPeers }, refuse) {

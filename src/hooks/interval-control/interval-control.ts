@@ -3,7 +3,7 @@ import type { Hook } from "../../middleware/hook.ts";
 import { Step } from "../../storage/peer-store.ts";
 import { Entropy } from "../interval-variation/entropy.ts";
 
-/** What `interval control` is told. */
+/** The options of `interval control`. */
 export interface IntervalControlOptions {
   /** Seconds: the interval of a swarm with `fewPeers` or fewer. */
   shortest: number;
@@ -13,7 +13,7 @@ export interface IntervalControlOptions {
   fewPeers: number;
   /** Peers, above `fewPeers`. */
   manyPeers: number;
-  /** Most seconds that are added to spread the announces of a swarm; 0 adds none. */
+  /** Maximum seconds to add, to spread the announces of a swarm; 0 adds none. */
   jitter: number;
   /** `uniform` spreads over all of `jitter`, `swarm` over a second for each peer, up to `jitter`. */
   jitterBy: "uniform" | "swarm";
@@ -22,10 +22,10 @@ export interface IntervalControlOptions {
 /**
  * Creates the prehook `interval control`: sets the interval by the size of the swarm, between `shortest` and `longest`.
  *
- * Between `fewPeers` and `manyPeers` the interval grows with the logarithm of the size. A swarm in which nobody downloads
- * keeps the interval that it has, within the bounds: nobody there waits for peers. Then up to `jitter` seconds are added,
- * which follow from infohash and peer id alone, as those of `interval variation` do. The minimum interval never exceeds
- * the interval. The size is what the store has counted: an announce that another hook keeps from the store is left alone.
+ * Between `fewPeers` and `manyPeers` the interval grows with the logarithm of the size. A swarm without downloads keeps
+ * its interval, within the bounds, because none of its peers waits for others. Then the hook adds up to `jitter`
+ * seconds, which depend on infohash and peer id alone, as in `interval variation`. The minimum interval never exceeds
+ * the interval. The size is the store's count, so the hook ignores an announce that another hook keeps from the store.
  * @throws RangeError for options out of range
  */
 export function createIntervalControl(options: IntervalControlOptions): Hook {

@@ -1,13 +1,12 @@
 /**
- * Chihaya's deterministic entropy (pkg/random): xorshift128+ seeded with a pair of twenty-byte values, so that
- * a client that announces again gets the same answer. 64-bit words are kept as two halves, since a bigint
- * would be allocated.
+ * Chihaya's deterministic entropy (pkg/random): xorshift128+ seeded with a pair of twenty-byte values, so that a client
+ * that announces again gets the same response. Keeps 64-bit words as two halves, because bigints would be allocated.
  */
 export class Entropy {
   /** High and low halves of s0 and s1, then of the magnitude of the last output. */
   readonly #state = new Int32Array(6);
 
-  /** Seeds it: each word is the sum of the first two big-endian 64-bit words of a value (the rest is not used). */
+  /** Sets the seed: each word is the sum of the first two big-endian 64-bit words of a value; the rest is unused. */
   seed(infoHash: Uint8Array, peerId: Uint8Array): void {
     this.#seedWord(0, infoHash);
     this.#seedWord(2, peerId);
@@ -20,21 +19,21 @@ export class Entropy {
     this.#state[at + 1] = low;
   }
 
-  /** The next number of 24 bits: the low ones of the magnitude of the next output, taken as signed. */
+  /** Returns the next number of 24 bits: the low bits of the magnitude of the next output, a signed number. */
   bits24(): number {
     this.#next();
     return this.#state[5]! & 0xffffff;
   }
 
   /**
-   * The next number from 0 to `limit` - 1: the magnitude of the next output, taken as signed, modulo `limit`.
+   * Returns the next number from 0 to `limit` - 1: the magnitude of the next output, a signed number, modulo `limit`.
    * @param limit  1 to 2^31
    */
   below(limit: number): number {
     this.#next();
     const high = this.#state[4]!;
     const low = this.#state[5]!;
-    // Sixteen bits at a time, since a double is exact only to 2^53. -2^63 has the magnitude 2^63 here.
+    // Sixteen bits at a time, because a double is exact only up to 2^53. -2^63 has the magnitude 2^63 here.
     let rest = (high >>> 0) % limit;
     rest = (rest * 0x10000 + (low >>> 16)) % limit;
     return (rest * 0x10000 + (low & 0xffff)) % limit;

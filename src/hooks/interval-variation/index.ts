@@ -2,24 +2,26 @@ import { defineHook, type HookDefinition, type WithDefaults } from "../../middle
 import { boolean, integer, number, options } from "../../options/index.ts";
 import type { IntervalVariationOptions } from "./interval-variation.ts";
 
-/** Lengthens some intervals. */
+/** Lengthens the interval of some announces. */
 export const intervalVariation: HookDefinition<
   IntervalVariationOptions,
   WithDefaults<IntervalVariationOptions, "modifyMinInterval">
 > = defineHook({
   name: "interval variation",
   description:
-    "Spreads announces over time: lengthens the interval of some, always the same for the same peer and torrent.",
+    "Spreads announces over time: lengthens the interval of some, and always chooses the same for a peer of a torrent.",
   options: options({
     modify_response_probability: number({
       above: 0,
       maximum: 1,
       refusal: "invalid modify_response_probability",
-    }).describe("Share of the announces whose interval is lengthened: above 0, at most 1."),
+    }).describe("Share of the announces with a longer interval: above 0, at most 1."),
     max_increase_delta: integer(1, 86_400, { refusal: "invalid max_increase_delta" }).describe(
-      "Most seconds that are added to the interval.",
+      "Maximum seconds to add to the interval.",
     ),
-    modify_min_interval: boolean().default(false).describe("Whether the minimum interval grows by the same."),
+    modify_min_interval: boolean()
+      .default(false)
+      .describe("Whether to add the same to the minimum interval."),
   }),
   example: { modify_response_probability: 0.2, max_increase_delta: 60, modify_min_interval: true },
   changesInterval: ({ maxIncreaseDelta }) => ({

@@ -1,20 +1,20 @@
 import type { Hook } from "../../middleware/hook.ts";
 import { Entropy } from "./entropy.ts";
 
-/** What `interval variation` is told. */
+/** The options of `interval variation`. */
 export interface IntervalVariationOptions {
-  /** Share of the clients whose interval is changed: above 0, at most 1. */
+  /** Share of the clients with a changed interval: above 0, at most 1. */
   modifyResponseProbability: number;
-  /** Seconds that are added at most: a whole number from 1. */
+  /** Maximum seconds to add: a whole number from 1. */
   maxIncreaseDelta: number;
-  /** Whether the same is added to the minimum interval. */
+  /** Whether to add the same to the minimum interval. */
   modifyMinInterval?: boolean;
 }
 
 /**
- * Creates the prehook `interval variation`: adds 1 to `maxIncreaseDelta` seconds to the interval of some
- * clients, so that those who came together do not return together. Which, and how much, follows from infohash and
- * peer id alone, by Chihaya's rule (middleware/varinterval), and so is the same each time and on each tracker.
+ * Creates the prehook `interval variation`: adds 1 to `maxIncreaseDelta` seconds to the interval of some clients, so
+ * that clients that came together do not return together. The choice and the seconds depend on infohash and peer id
+ * alone, by Chihaya's rule (middleware/varinterval), so they are the same each time and on each tracker.
  * @throws RangeError for options out of range
  */
 export function createIntervalVariation(options: IntervalVariationOptions): Hook {

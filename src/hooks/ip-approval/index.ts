@@ -9,22 +9,22 @@ import { defineHook, type HookDefinition, type WithDefaults } from "../../middle
 import { networks, options } from "../../options/index.ts";
 import { unapprovedAddress } from "./errors.ts";
 
-/** What `ip approval` takes: networks in CIDR notation that are let in, and that are not. */
+/** The options of `ip approval`: networks in CIDR notation to allow, and to refuse. */
 export type IpApprovalOptions = ApprovalOptions;
 
-/** Lets peers pass by address. */
+/** Allows peers by address. */
 export const ipApproval: HookDefinition<
   IpApprovalOptions,
   WithDefaults<IpApprovalOptions, "whitelist" | "blacklist" | ListDefaults>
 > = defineHook({
   name: "ip approval",
   description:
-    "Refuses announces and scrapes by the address that they come from, with `unapproved address`. Networks as CIDR; of those that have the address the longest prefix decides.",
+    "Refuses announces and scrapes by their source address, with `unapproved address`. Networks are in CIDR notation; the longest prefix that contains the address decides.",
   options: options({
     whitelist: networks()
       .default([])
-      .describe("Networks that are let in; with any, an address in no network is not."),
-    blacklist: networks().default([]).describe("Networks that are not let in."),
+      .describe("Networks to allow; if there are any, an address in no network is refused."),
+    blacklist: networks().default([]).describe("Networks to refuse."),
     ...listKeys,
   }),
   example: { whitelist: ["192.0.2.7"], blacklist: ["192.0.2.0/24", "2001:db8::/32"] },

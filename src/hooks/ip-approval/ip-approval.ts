@@ -10,18 +10,18 @@ import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedAddress } from "./errors.ts";
 
-/** What `ip approval` is told: networks in CIDR notation that are let in, and that are not; and where more come from. */
+/** The options of `ip approval`: networks in CIDR notation to allow and to refuse, and sources of more. */
 export type IpApprovalOptions = FixedLists & { lists?: ListOptions };
 
 const name = "ip approval";
-/** What a network is mapped to. */
+/** The values of networks in the map. */
 const values = { whitelist: 1, blacklist: 0 } as const;
 
 /**
- * Creates the prehook `ip approval`: announces and scrapes pass by the address that they come from. Of the networks that
- * have it the longest prefix decides, and the blacklist where both lists have the same. An address in no network passes
- * unless there is a whitelist. Where a client names a second address (BEP 7), one that would not pass is left out.
- * @throws RangeError for an entry that is no network
+ * Creates the prehook `ip approval`: allows announces and scrapes by source address. The longest prefix that contains
+ * the address decides; of equal prefixes in both lists, the blacklist. An address in no network passes unless there is
+ * a whitelist. If a client names a second address (BEP 7) that would be refused, the hook removes that address.
+ * @throws RangeError for an entry that is not a network
  */
 export async function createIpApproval(options: IpApprovalOptions, deps: HookDeps): Promise<Hook> {
   const { whitelist = [], blacklist = [], lists } = options;
@@ -46,7 +46,7 @@ export async function createIpApproval(options: IpApprovalOptions, deps: HookDep
     return createHook((address) => judge(map, address));
   }
 
-  // Another name where the memory means another thing: a reload leaves what the old hook judges by alone.
+  // A different name for a different meaning: a reload must not change the list that the old hook still uses.
   const named = hasWhitelist ? "networks, whitelisted" : "networks";
   const parts = { name, memory: named, format, options: lists, fixed };
   const list = await SharedList.create(parts, deps);
@@ -87,12 +87,12 @@ const format: ListFormat = {
   collect: () => new NetworkCollector(),
 };
 
-/** What ends a network: white space, `#`, `,` or `;`. */
+/** Returns whether a byte ends a network: white space, `#`, `,` or `;`. */
 function isEnd(byte: number): boolean {
   return byte === 0x20 || byte === 0x09 || byte === 0x23 || byte === 0x2c || byte === 0x3b;
 }
 
-/** Of a network that is in both lists the last counts: {@link SharedList} adds the blacklist behind the whitelist. */
+/** Collects networks. The last value of a network in both lists wins: {@link SharedList} adds the blacklist last. */
 class NetworkCollector implements ListCollector {
   readonly #builder = new PrefixMapBuilder();
   readonly #address = new Address();
@@ -110,7 +110,7 @@ class NetworkCollector implements ListCollector {
       return undefined;
     }
     const text = Buffer.from(bytes.subarray(start, to)).toString("latin1");
-    // Quoted only where it looks like a network: a wrong file may hold a secret.
+    // Quotes an entry only if it looks like a network, because a wrong file may hold a secret.
     if (!/^[\da-f]*[.:][\da-f.:]*(\/\d*)?$/i.test(text))
       return "not a network; write 10.0.0.0/8 or 2001:db8::/32";
     try {

@@ -22,7 +22,7 @@ function checkParameter(name: string): string | undefined {
     : `expected a name of letters, digits and _, got ${JSON.stringify(name)}`;
 }
 
-/** Returns what is wrong with the text of a file of keys; follows on its path. */
+/** Returns the problem of the text of a key file, as a phrase after the path. */
 function checkKeySet(text: string): string | undefined {
   const remedy = 'write the issuer\'s public keys there, as "chihaya token jwks" does';
   try {
@@ -32,7 +32,7 @@ function checkKeySet(text: string): string | undefined {
   }
 }
 
-/** Lets announces pass by a token in their URL; needs the package jose. */
+/** Allows announces by a token in their URL; needs the package jose. */
 export const jwt: HookDefinition<
   JwtOptions,
   WithDefaults<
@@ -48,35 +48,35 @@ export const jwt: HookDefinition<
 > = defineHook({
   name: "jwt",
   description:
-    "Refuses announces whose URL has no token (a JSON Web Token) by which the issuer allows the infohash, with " +
+    "Refuses announces unless their URL has a token (a JSON Web Token) in which the issuer allows the infohash, with " +
     "`unapproved request: missing jwt` or `unapproved request: invalid jwt`.",
   options: options(
     {
-      issuer: text({ check: checkNotEmpty }).describe("What the claim `iss` must be."),
-      audience: text({ check: checkNotEmpty }).describe("What the claim `aud` must be, or contain."),
+      issuer: text({ check: checkNotEmpty }).describe("Required value of the claim `iss`."),
+      audience: text({ check: checkNotEmpty }).describe("Value that the claim `aud` must equal or contain."),
       jwk_set_url: text({ check: (url) => (url === "" ? undefined : checkUrl(url)) })
         .default("")
-        .describe("Where the issuer's public keys are, as a JSON Web Key Set. This or `jwk_set_file`."),
+        .describe("URL of the issuer's public keys, a JSON Web Key Set. Give this or `jwk_set_file`."),
       jwk_set_file: file({ check: checkKeySet, limit: maxKeySetLength })
         .default("")
         .describe("File with the issuer's public keys, as a JSON Web Key Set."),
-      jwk_set_update_interval: duration(1).default("5m").describe("Time between two looks for new keys."),
-      jwk_set_timeout: duration(0.001).default("5s").describe("Time for an answer of `jwk_set_url`."),
-      jwk_set_max_age: duration(1)
-        .default("24h")
-        .describe("How long keys are used when no newer ones can be had."),
+      jwk_set_update_interval: duration(1).default("5m").describe("Time between two checks for new keys."),
+      jwk_set_timeout: duration(0.001)
+        .default("5s")
+        .describe("Time limit for a response from `jwk_set_url`."),
+      jwk_set_max_age: duration(1).default("24h").describe("How long to use keys that cannot be refreshed."),
       algorithms: choices(algorithms)
         .default(["RS256"])
-        .describe(`Signatures that are allowed: ${algorithms.map((name) => `\`${name}\``).join(", ")}.`),
+        .describe(`Allowed signature algorithms: ${algorithms.map((name) => `\`${name}\``).join(", ")}.`),
       leeway: duration(0, { whole: true })
         .default("30s")
-        .describe("How far the issuer's clock may be off, for `exp` and `nbf`."),
+        .describe("Allowed error of the issuer's clock, for `exp` and `nbf`."),
       parameters: list({ check: checkParameter })
         .default(["jwt"])
         .describe("Parameters of the route or the query that may hold the token."),
       cache_size: integer(2, 10_000_000)
         .default(65_536)
-        .describe("Tokens that each worker remembers as valid; about a kilobyte each."),
+        .describe("Number of valid tokens that each worker caches; about a kilobyte each."),
     },
     {
       check({ jwkSetUrl, jwkSetFile, algorithms: allowed, parameters }, refuse) {

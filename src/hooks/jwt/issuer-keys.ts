@@ -7,34 +7,34 @@ import { fetchKeySet, type KeySetSources, readKeySet } from "./read-key-set.ts";
 import { createSigningKey, type SigningKey } from "./signing-key.ts";
 import { withoutKid } from "./verify-token.ts";
 
-/** Seconds between two fetches because of keys that are not known. */
+/** Minimum seconds between two fetches for unknown keys. */
 const cooldown = 10;
-/** Seconds after which a fetch that has failed is tried again, unless the interval is shorter. */
+/** Seconds until a failed fetch is repeated, unless the interval is shorter. */
 const retryInterval = 30;
 
-/** How long a start waits for the keys, in milliseconds: announces are refused until there are some. */
+/** How long a start waits for the keys, in milliseconds; until they come, announces are refused. */
 const startWaitMs = 5000;
 
-/** What the first worker gives to all. */
+/** The message from the first worker to all workers. */
 interface Published {
   keys: readonly JWK[];
-  /** On the clock of seconds, which all threads share; -1 where there have been none. */
+  /** The time of the fetch, on the clock of seconds that all threads share; -1 before the first fetch. */
   fetchedAt: number;
 }
 
 /**
- * The public keys of an issuer, the same in all workers. The first worker gets them from URL or file, on schedule and when a
- * token anywhere names a key that is not there, and publishes them. When that fails the keys that are there stay, up to
- * `jwkSetMaxAge`.
+ * The public keys of an issuer, the same in all workers. The first worker fetches the keys from a URL or file and
+ * publishes them: on schedule, and when a token in any worker names an unknown key. If a fetch fails, the present keys
+ * stay in use, up to `jwkSetMaxAge`.
  */
 export class IssuerKeys {
-  /** On the clock of seconds: from then on the keys are too old. */
+  /** The time, on the clock of seconds, from which the keys are too old. */
   usableUntil = -1;
   readonly #options: JwtOptions;
   readonly #deps: HookDeps;
   readonly #sources: KeySetSources;
   readonly #source: string;
-  /** The source for people: an URL without what may be secret in it. */
+  /** The source in messages: a path, or a URL without secrets. */
   readonly #name: string;
   readonly #changed: () => void;
   readonly #fetches: { readonly ok: Counter; readonly failed: Counter };
@@ -51,7 +51,7 @@ export class IssuerKeys {
   #newsTimer: NodeJS.Timeout | undefined;
   readonly #stopping = new AbortController();
 
-  /** @param changed  called when a key has come or gone */
+  /** @param changed  called after a key was added or withdrawn */
   constructor(options: JwtOptions, deps: HookDeps, sources: KeySetSources, changed: () => void) {
     this.#options = options;
     this.#deps = deps;
@@ -68,8 +68,8 @@ export class IssuerKeys {
   }
 
   /**
-   * Waits for the first keys, no longer than one fetch may take or 5 seconds; later ones come by themselves.
-   * @throws Error where a file cannot be used: an issuer that does not answer may do so later
+   * Waits for the first keys, at most for one fetch or 5 seconds; later keys arrive on their own.
+   * @throws Error if a file is unusable; an issuer that does not respond may respond later
    */
   async start(): Promise<void> {
     const { shared } = this.#deps;
@@ -102,7 +102,7 @@ export class IssuerKeys {
     return this.#keys.get(kid);
   }
 
-  /** Whether tokens can be verified, or why not. */
+  /** Returns true, or why tokens cannot be verified. */
   ready(): true | string {
     if (this.#deps.clock.seconds < this.usableUntil) return true;
     return this.#published.fetchedAt < 0
@@ -110,15 +110,15 @@ export class IssuerKeys {
       : `no keys from ${this.#name} for ${this.age()} s`;
   }
 
-  /** Seconds since the keys were fetched. @throws Error where they never were */
+  /** Returns the seconds since the keys were fetched. @throws Error if they never were */
   age(): number {
     if (this.#published.fetchedAt < 0) throw new Error("there are no keys");
     return this.#deps.clock.seconds - this.#published.fetchedAt;
   }
 
   /**
-   * Asks for newer keys, seldom enough.
-   * @returns when there may be some, or undefined where none are to be expected
+   * Requests newer keys, at a limited rate.
+   * @returns a promise that settles when newer keys may have arrived, or undefined if none are expected
    */
   refresh(): Promise<void> | undefined {
     if (this.#news !== undefined) return this.#news.promise;
@@ -130,12 +130,12 @@ export class IssuerKeys {
     return promise;
   }
 
-  /** The first worker has been asked for newer keys. */
+  /** Fetches again at the request of a worker. */
   #fetchAgain(): void {
     const { clock, shared } = this.#deps;
     if (this.#fetching !== undefined) return;
     if (clock.seconds < this.#fetchAgainAt) {
-      shared.publish(`keys ${this.#source}`, this.#published); // for whoever waits
+      shared.publish(`keys ${this.#source}`, this.#published); // for workers that wait
       return;
     }
     this.#fetchAgainAt = clock.seconds + cooldown;
@@ -167,7 +167,7 @@ export class IssuerKeys {
     if (isFetched && this.#isFailing) logger.info(fields, "the issuer's keys can be fetched again");
     if (!isFetched && !this.#isFailing) {
       const { fetchedAt } = this.#published;
-      const effect = fetchedAt < 0 ? "no token can be verified" : "those of before stay for a time";
+      const effect = fetchedAt < 0 ? "no token can be verified" : "the previous keys stay in use for a time";
       logger.error(
         { ...fields, reason: explain(failure).replaceAll(this.#source, this.#name) },
         `failed to fetch the issuer's keys; ${effect}`,
@@ -181,7 +181,7 @@ export class IssuerKeys {
     return isFetched;
   }
 
-  /** Reads the keys that can be used. @throws Error where there are none */
+  /** Reads the usable keys. @throws Error if there are none */
   async #read(): Promise<JWK[]> {
     const { jwkSetTimeout, jwkSetFile, algorithms } = this.#options;
     const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(jwkSetTimeout * 1000)]);
@@ -219,7 +219,7 @@ export class IssuerKeys {
       const isSame = known !== undefined && JSON.stringify(known.jwk) === JSON.stringify(jwk);
       const key = isSame
         ? known
-        : await createSigningKey(jwk, this.#options.algorithms).catch(() => undefined); // of others' options
+        : await createSigningKey(jwk, this.#options.algorithms).catch(() => undefined); // a worker with other options may have published the key
       if (key !== undefined) keys.set(kid, key);
     }
     const gone = [...this.#keys].filter(([kid, key]) => keys.get(kid) !== key);
@@ -233,7 +233,7 @@ export class IssuerKeys {
 
   #expectNews(): PromiseWithResolvers<void> {
     this.#news = Promise.withResolvers();
-    // A second more than the one who fetches takes, if that one is there at all.
+    // Waits a second longer than a fetch by the first worker, in case that worker is gone.
     const limit = (this.#options.jwkSetTimeout + 1) * 1000;
     this.#newsTimer = setTimeout(() => this.#tellNews(), limit).unref();
     return this.#news;
@@ -246,7 +246,7 @@ export class IssuerKeys {
   }
 }
 
-/** What went wrong, and what was behind it: fetch says no more than "fetch failed". */
+/** Returns the message of an error and its cause, because fetch itself only says "fetch failed". */
 function explain(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;

@@ -394,7 +394,7 @@ describe("the issuer's keys", () => {
       assert.equal(issuer.fetches, fetches, "not before 30 seconds have passed");
       t.mock.timers.tick(1);
     }
-    assert.deepEqual(logged, ["failed to fetch the issuer's keys; those of before stay for a time"]);
+    assert.deepEqual(logged, ["failed to fetch the issuer's keys; the previous keys stay in use for a time"]);
     assert.deepEqual(reasons, ["fetch failed: no route"]);
     assert.equal(announce(hook, token), undefined, "a known token");
     const fresh = await signToken(rsa, { ...claims, jti: "fresh" });

@@ -1,7 +1,7 @@
 import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
 import type { Params } from "../../bittorrent/params.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
-import type { Hook, Verdict } from "../../middleware/hook.ts";
+import type { Hook, HookResult } from "../../middleware/hook.ts";
 import type { Counter } from "../../observability/metrics.ts";
 import { invalidJwt, missingJwt, unverifiableJwt } from "./errors.ts";
 import { IssuerKeys } from "./issuer-keys.ts";
@@ -11,14 +11,14 @@ import type { SigningKey } from "./signing-key.ts";
 import { TokenMap } from "./token-map.ts";
 import { type Approval, type Refusal, verifyToken } from "./verify-token.ts";
 
-/** Characters of a token; those of registries have 600. */
+/** Maximum characters of a token; tokens of registries have 600. */
 const maxTokenLength = 4096;
-/** Seconds for which a refusal is remembered. */
+/** Seconds for which a refusal is cached. */
 const refusalLifetime = 5;
 const maxRefusals = 1024;
-/** Tokens that are verified at once. */
+/** Maximum tokens in verification at once. */
 const maxVerifications = 1024;
-/** Tokens that wait at once for a key that is not known; keys come by one fetch or not at all. */
+/** Maximum tokens that wait for an unknown key at once; one fetch brings the keys, or none do. */
 const maxKeyless = 64;
 
 const results: readonly (Refusal | "valid")[] = [
@@ -36,8 +36,8 @@ const results: readonly (Refusal | "valid")[] = [
 const compactForm = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
- * Creates the prehook `jwt`: an announce needs a token, in its URL, by which the issuer allows its infohash. Tokens are
- * verified once and then known until they expire or their key is withdrawn. Scrapes pass.
+ * Creates the prehook `jwt`: an announce needs a token, in its URL, in which the issuer allows the infohash. A token is
+ * verified once, then cached until it expires or its key is withdrawn. Scrapes pass.
  */
 export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSources = { fetch }): Hook {
   const { clock, metrics, shared } = deps;
@@ -51,12 +51,12 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
   const verified = Object.fromEntries(
     results.map((result) => [
       result,
-      metrics.counter("chihaya_jwt_verifications_total", "Tokens that were verified, by result", { result }),
+      metrics.counter("chihaya_jwt_verifications_total", "Verified tokens, by result", { result }),
     ]),
   ) as Record<Refusal | "valid", Counter>;
   const hits = metrics.counter(
     "chihaya_jwt_known_tokens_total",
-    "Announces whose token was known to be valid for their torrent",
+    "Announces with a cached token that is valid for their torrent",
   );
   let withdraw: (() => void) | undefined;
 
@@ -85,7 +85,7 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
     return invalidJwt;
   }
 
-  function consider(token: string, infoHashWords: Int32Array): Verdict | Promise<Verdict> {
+  function consider(token: string, infoHashWords: Int32Array): HookResult | Promise<HookResult> {
     if (token.length > maxTokenLength || !compactForm.test(token)) {
       verified.malformed.inc();
       return invalidJwt;
@@ -106,8 +106,8 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
     );
   }
 
-  /** A token for another torrent is not valid for this announce, whatever its signature. */
-  function decide({ infoHashWords: allowed }: Approval, wanted: Int32Array, counter: Counter): Verdict {
+  /** Refuses a valid token that is for another torrent. */
+  function decide({ infoHashWords: allowed }: Approval, wanted: Int32Array, counter: Counter): HookResult {
     for (let i = 0; i < 5; i++) {
       if (allowed[i] === wanted[i]) continue;
       verified.claims.inc();
@@ -143,7 +143,7 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
   };
 }
 
-/** Where a token may be; names in the query are in lower case. */
+/** A place for a token; names in the query are in lower case. */
 type Place = { readonly inRoute: string; readonly inQuery: string };
 
 function findToken(params: Params, places: readonly Place[]): string {

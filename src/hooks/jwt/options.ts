@@ -1,26 +1,28 @@
-/** Signatures that can be allowed. */
+/** Signature algorithms that the option can allow. */
 export type JwtAlgorithm = "RS256" | "ES256" | "EdDSA";
 
-/** What the hook `jwt` is told; all times are seconds. */
+/** The options of the hook `jwt`; all times are seconds. */
 export interface JwtOptions {
-  /** What the claim `iss` must be. */
+  /** Required value of the claim `iss`. */
   issuer: string;
-  /** What the claim `aud` must be or contain. */
+  /** Value that the claim `aud` must equal or contain. */
   audience: string;
-  /** Where the issuer's public keys are (RFC 7517): an http(s) URL, or a file. One of the two; the other is absent or "". */
+  /**
+   * Source of the issuer's public keys (RFC 7517): an http(s) URL, or a file. Exactly one; the other is absent or "".
+   */
   jwkSetUrl?: string | undefined;
   jwkSetFile?: string | undefined;
-  /** Between two looks for new keys. */
+  /** Time between two checks for new keys. */
   jwkSetUpdateInterval: number;
-  /** For one answer of `jwkSetUrl`. */
+  /** Time limit for a response from `jwkSetUrl`. */
   jwkSetTimeout: number;
-  /** How long keys are used that could not be fetched again. */
+  /** How long to use keys that cannot be refreshed. */
   jwkSetMaxAge: number;
   algorithms: readonly JwtAlgorithm[];
-  /** How far the issuer's clock may be off, for `exp` and `nbf`. */
+  /** Allowed error of the issuer's clock, for `exp` and `nbf`. */
   leeway: number;
-  /** Where the token is: each is looked for in the route, then (in upper and lower case) in the query. */
+  /** Names of the token's parameter. The hook looks for each in the route, then (in any case) in the query. */
   parameters: readonly string[];
-  /** Tokens that are remembered as valid. */
+  /** Number of valid tokens in the cache. */
   cacheSize: number;
 }

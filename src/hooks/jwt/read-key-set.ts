@@ -3,7 +3,7 @@ import { cannotRead } from "../../lib/file-errors.ts";
 import { openFile } from "../../lib/open-file.ts";
 import { explainStatus } from "../../middleware/access-list/list-source.ts";
 
-/** The part of the world that keys come from; tests bring their own. */
+/** The outside sources of keys; tests pass others. */
 export interface KeySetSources {
   fetch: (
     url: string,
@@ -11,12 +11,13 @@ export interface KeySetSources {
   ) => Promise<Response>;
 }
 
-/** Longest document with keys, in bytes. */
+/** Maximum length of a document with keys, in bytes. */
 export const maxKeySetLength: number = 256 * 1024;
 
 /**
- * Fetches the JSON Web Key Set behind an http(s) URL, and only that: whoever redirects would choose who signs tokens.
- * @throws Error for a status other than 2xx, a document that is too long, and what is no key set
+ * Fetches the JSON Web Key Set at an http(s) URL. Refuses redirects, because the target could then choose who signs
+ * tokens.
+ * @throws Error for a status other than 2xx, a document that is too long, and a document that is not a key set
  */
 export async function fetchKeySet(
   url: string,
@@ -63,13 +64,13 @@ export async function readKeySet(path: string): Promise<JWK[]> {
 
 const tooLong = `longer than ${maxKeySetLength} bytes`;
 
-/** Takes the keys out of the JSON of a key set, which may begin with a byte order mark. @throws Error that says what it is instead */
+/** Parses the JSON of a key set, which may begin with a byte order mark. @throws Error that describes the problem */
 export function parseKeySet(text: string): JWK[] {
   let document: unknown;
   try {
     document = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch {
-    throw new Error("not JSON"); // the cause would quote what may be a secret
+    throw new Error("not JSON"); // the cause would quote the text, which may be a secret
   }
   const { keys } = (document ?? {}) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('not a JSON Web Key Set: there is no list "keys"');

@@ -4,7 +4,7 @@ import type { JwtAlgorithm } from "./options.ts";
 /** A public key of the issuer. */
 export interface SigningKey {
   readonly jwk: JWK;
-  /** By the algorithms that it is for. */
+  /** The key for each algorithm that it fits. */
   readonly byAlgorithm: ReadonlyMap<string, CryptoKey>;
   /** FairQueue false when the issuer has it no longer: what it signed counts no more. */
   isCurrent: boolean;
@@ -12,7 +12,7 @@ export interface SigningKey {
 
 const leastModulus = 2048;
 
-/** What keys an algorithm takes. */
+/** The key type of each algorithm. */
 const shapes: Readonly<Record<JwtAlgorithm, { kty: string; crv?: string }>> = {
   RS256: { kty: "RSA" },
   ES256: { kty: "EC", crv: "P-256" },
@@ -20,11 +20,11 @@ const shapes: Readonly<Record<JwtAlgorithm, { kty: string; crv?: string }>> = {
 };
 
 /**
- * Makes a key of its JSON form, for those of the algorithms that it fits.
- * @throws Error that says why it cannot be used
+ * Creates a key from its JSON form, for each allowed algorithm that the key fits.
+ * @throws Error that explains why the key is unusable
  */
 export async function createSigningKey(jwk: JWK, algorithms: readonly JwtAlgorithm[]): Promise<SigningKey> {
-  if (jwk.kid !== undefined && typeof jwk.kid !== "string") throw new Error("has a kid that is no text");
+  if (jwk.kid !== undefined && typeof jwk.kid !== "string") throw new Error("has a kid that is not a text");
   if (jwk.d !== undefined || jwk.k !== undefined) throw new Error("is not a public key");
   if (jwk.use !== undefined && jwk.use !== "sig") throw new Error("is not for signatures");
   const byAlgorithm = new Map<string, CryptoKey>();

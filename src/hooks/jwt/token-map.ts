@@ -5,11 +5,12 @@ interface Entry<Value> {
 }
 
 /**
- * Values by token, for at most `capacity` of them. What has been asked for lately stays: entries live in two generations, a
- * hit moves one to the young, and when the young one is half the capacity it becomes the old and the old is forgotten.
+ * A map by token, of at most `capacity` entries. Recently used entries stay: entries live in two generations, and a hit
+ * moves an entry to the young one. When the young generation has half the capacity, it becomes the old one, and the
+ * previous old one is dropped.
  *
- * A token is found by its end, part of its signature, and then compared as a whole: hashing all of a fresh string costs a
- * microsecond, comparing it a tenth of that. Of two tokens with one end the later is kept.
+ * The key is the end of a token, part of its signature; a look-up then compares the whole token. Hashing all of a fresh
+ * string costs a microsecond, comparing it a tenth of that. Of two tokens with the same end, the later one stays.
  */
 export class TokenMap<Value> {
   readonly #half: number;
@@ -31,7 +32,7 @@ export class TokenMap<Value> {
   }
 
   set(token: string, value: Value): void {
-    // A copy: a part of a string keeps the whole alive, and this one may be part of a long query.
+    // Copies the token: a substring keeps the whole string alive, and this one may be part of a long query.
     const own = Buffer.from(token, "latin1").toString("latin1");
     this.#put({ key: own.slice(-keyLength), token: own, value });
   }

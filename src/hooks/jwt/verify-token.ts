@@ -3,19 +3,19 @@ import { parseInfoHash } from "../../bittorrent/info-hash.ts";
 import type { JwtOptions } from "./options.ts";
 import type { SigningKey } from "./signing-key.ts";
 
-/** The name of the key whose JSON has no `kid`, which signs the tokens without one. */
+/** The name of the key whose JSON has no `kid`. It signs the tokens without a `kid`. */
 export const withoutKid = "";
 
-/** What a token allows. */
+/** The permission in a valid token. */
 export interface Approval {
   /** The infohash as five words in machine order. */
   readonly infoHashWords: Int32Array;
-  /** Seconds since 1970, leeway included; Infinity where it does not expire. */
+  /** Seconds since 1970, leeway included; Infinity if the token does not expire. */
   readonly until: number;
   readonly key: SigningKey;
 }
 
-/** Why a token is refused, as the metric says it. */
+/** The reason for refusing a token, as the metric's label. */
 export type Refusal =
   | "malformed"
   | "algorithm"
@@ -26,8 +26,8 @@ export type Refusal =
   | "overloaded";
 
 /**
- * Verifies a token: signature by a key of the issuer, `iss`, `aud`, `exp`, `nbf`, and that it names an infohash.
- * @param findKey  finds a key by its id, or {@link withoutKid}; may wait for it
+ * Verifies a token: its signature, `iss`, `aud`, `exp` and `nbf`, and that it names an infohash.
+ * @param findKey  finds a key by its id, or {@link withoutKid}; may wait for the key
  */
 export async function verifyToken(
   token: string,

@@ -10,13 +10,14 @@ import { Locality, type LocalityOrder } from "./locality.ts";
 import { secretWords } from "./neighbourhood-swarms.ts";
 
 /**
- * One level: whose addresses share their first bits (`ipv4` and `ipv6`; a family that is missing is all one
- * neighbourhood), or are in networks of the same name, autonomous system or country. Only one kind of these.
+ * One level. Neighbours share the first bits of their addresses (`ipv4` and `ipv6`; a missing family is one
+ * neighbourhood), or are in networks of the same name, autonomous system or country. A level has exactly one of these
+ * kinds.
  */
 export interface LevelOptions {
-  /** Names it in metrics; its number unless given. */
+  /** The name of the level in metrics; by default its number. */
   name?: string | undefined;
-  /** Bits that neighbours share. */
+  /** Number of leading bits that neighbours share. */
   ipv4?: number | undefined;
   ipv6?: number | undefined;
   /** Networks of each neighbourhood, in CIDR notation. */
@@ -26,21 +27,23 @@ export interface LevelOptions {
   country?: string | undefined;
 }
 
-/** What `locality` is told. */
+/** The options of `locality`. */
 export interface LocalityOptions {
   /** From near to far, at least one. */
   levels: readonly LevelOptions[];
-  /** Share of each list that is kept for peers from beyond a level, and of that again at the next: 0 to below 1. */
+  /**
+   * Share of each list that is reserved for peers from beyond a level, and of the rest at the next level: 0 to below 1.
+   */
   remoteQuota: number;
   order: LocalityOrder;
-  /** Peers that fit into the neighbourhoods of all levels together. */
+  /** Maximum number of peers in the neighbourhoods of all levels together. */
   maxPeers: number;
 }
 
 /**
- * Creates the prehook `locality`: neighbours first in the answers of the store.
- * @param lifetime  that of peers in the tracker's own store
- * @throws RangeError for networks that are none
+ * Creates the prehook `locality`: puts neighbours first in the store's responses.
+ * @param lifetime  the peer lifetime of the tracker's own store
+ * @throws RangeError for a text that is not a network
  */
 export async function createLocality(
   { levels, remoteQuota, order, maxPeers }: LocalityOptions,
@@ -57,7 +60,7 @@ export async function createLocality(
     remoteQuota,
     order,
     given: [...made.map(({ name }) => name), "beyond"].map((level) =>
-      metrics.counter("chihaya_locality_peers_total", "Peers that were listed, by the level that gave them", {
+      metrics.counter("chihaya_locality_peers_total", "Listed peers, by the level that they come from", {
         level,
       }),
     ),
@@ -96,12 +99,12 @@ function createLevel(
   return new PrefixLevel(name, ipv4, ipv6);
 }
 
-/** @returns how to stop watching */
+/** Registers metrics of the store. @returns a function that ends them */
 function watchStore(store: PeerStore, metrics: Metrics): () => void {
-  const read = () => store.statistics() as StoreStatistics; // a further store answers at once
+  const read = () => store.statistics() as StoreStatistics; // a secondary store responds at once
   const help = "Peers in the neighbourhoods of all levels together";
   const peers = metrics.gauge("chihaya_locality_stored_peers", help, () => read().seeders + read().leechers);
-  const refusedHelp = "Times that a peer did not fit into its neighbourhood";
+  const refusedHelp = "Peers that did not fit into their neighbourhood";
   const refused = metrics.counterFrom(
     "chihaya_locality_refused_peers_total",
     refusedHelp,

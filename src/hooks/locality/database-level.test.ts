@@ -135,7 +135,7 @@ test("the first worker reads for all; a reload takes a file that has changed, an
     );
     assert.equal(lines.length, 1, `${lines}`);
     assert.ok(
-      lines[0]!.startsWith(`${file}: `) && lines[0]!.endsWith("; the networks of before stay"),
+      lines[0]!.startsWith(`${file}: `) && lines[0]!.endsWith("; the previous networks stay in use"),
       lines[0],
     );
   }

@@ -6,19 +6,19 @@ import type { HookDeps } from "../../middleware/define-hook.ts";
 import { NetworksLevel } from "./level.ts";
 import { type MmdbField, readMmdb } from "./read-mmdb.ts";
 
-/** What the first worker gives to all. */
+/** The message from the first worker to all workers. */
 interface Shared {
   file: string;
   field: MmdbField;
-  /** Another one where the file has changed. */
+  /** Changes when the file changes. */
   version: string;
   memory: SharedArrayBuffer;
 }
 
 /**
- * A level of the networks in an MMDB file. The first worker reads it at each start of the hook, if it has changed, into
- * memory that all workers share; the others have no neighbours until they have been given it. A file that cannot be read
- * leaves the networks of before, where there are any.
+ * A level of the networks in an MMDB file. The first worker reads a changed file at each start of the hook, into memory
+ * that all workers share. The other workers have no neighbours until they receive that memory. If the file is
+ * unreadable, the previous networks stay in use.
  */
 export class DatabaseLevel extends NetworksLevel {
   readonly #file: string;
@@ -28,7 +28,7 @@ export class DatabaseLevel extends NetworksLevel {
   #version: string | undefined;
   #unsubscribe: (() => void) | undefined;
 
-  /** @param number  tells the level from the others */
+  /** @param number  identifies the level among the others */
   constructor(
     name: string,
     number: number,
@@ -42,7 +42,7 @@ export class DatabaseLevel extends NetworksLevel {
     this.#deps = deps;
   }
 
-  /** @throws Error where there are no networks, because the file cannot be read */
+  /** @throws Error if the file is unreadable and there are no previous networks */
   async start(): Promise<void> {
     const { shared } = this.#deps;
     this.#unsubscribe = shared.subscribe(this.#topic, (value) => this.#take(value as Shared));
@@ -54,7 +54,7 @@ export class DatabaseLevel extends NetworksLevel {
         this.stop();
         throw error;
       }
-      this.#deps.logger.error({}, `${(error as Error).message}; the networks of before stay`);
+      this.#deps.logger.error({}, `${(error as Error).message}; the previous networks stay in use`);
     }
   }
 
@@ -76,7 +76,7 @@ export class DatabaseLevel extends NetworksLevel {
     await pace.run(networks.write(new Int32Array(memory)));
     const { shared, logger } = this.#deps;
     const read: Shared = { file, field, version, memory };
-    this.#take(read); // what is published comes back later
+    this.#take(read); // the subscription would deliver the message later
     shared.publish(this.#topic, read);
     logger.info({ file, networks: networks.size }, "database read");
   }

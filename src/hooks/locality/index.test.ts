@@ -64,13 +64,13 @@ test("what is wrong is said at its place", (t) => {
       [6, `${at}.remote_quota`, "expected a number from 0 to 0.9"],
       [8, `${at}.levels[0].ipv4`, "expected a whole number from 0 to 32"],
       [9, `${at}.levels[1]`, "a level needs ipv4 and ipv6 (lengths of prefixes)"],
-      [10, `${at}.levels[2].networks`, "give ipv4 and ipv6"],
+      [10, `${at}.levels[2].networks`, "a level has only one of: ipv4 and ipv6"],
       [12, `${at}.levels[3].networks.a[1]`, '"10.1.2.3/8" has bits beyond its prefix'],
       [15, `${at}.levels[4].networks.b[0]`, "10.0.0.0/8 is in a already"],
       [16, `${at}.levels[5].networks`, "expected a mapping of names to lists of networks"],
       [17, `${at}.levels[6].ipv`, "unknown key"],
       [17, `${at}.levels[6]`, "a level needs ipv4 and ipv6 (lengths of prefixes)"],
-      [19, `${at}.levels[7].country`, "give ipv4 and ipv6"],
+      [19, `${at}.levels[7].country`, "a level has only one of: ipv4 and ipv6"],
     ],
   );
 });

@@ -16,7 +16,7 @@ import type { LocalityOptions } from "./create-locality.ts";
 
 const oneName = networks();
 
-/** Networks of each neighbourhood, by its name. */
+/** Networks of each neighbourhood, by name. */
 const networksByName = new Value<Readonly<Record<string, readonly string[]>>>(
   {
     kind: "mapping",
@@ -48,12 +48,12 @@ const networksByName = new Value<Readonly<Record<string, readonly string[]>>>(
 
 const level = options(
   {
-    name: text().optional().describe("Names the level in metrics; by default its number."),
-    ipv4: integer(0, 32).optional().describe("Bits that IPv4 neighbours share."),
-    ipv6: integer(0, 128).optional().describe("Bits that IPv6 neighbours share."),
+    name: text().optional().describe("Name of the level in metrics; by default its number."),
+    ipv4: integer(0, 32).optional().describe("Number of leading bits that IPv4 neighbours share."),
+    ipv6: integer(0, 128).optional().describe("Number of leading bits that IPv6 neighbours share."),
     networks: networksByName.optional().describe("Networks of each neighbourhood, by its name."),
-    asn: file().optional().describe("MMDB file with the autonomous systems that neighbours share."),
-    country: file().optional().describe("MMDB file with the countries that neighbours share."),
+    asn: file().optional().describe("MMDB file; neighbours share an autonomous system."),
+    country: file().optional().describe("MMDB file; neighbours share a country."),
   },
   {
     expected: "a level: ipv4 and ipv6 with lengths of prefixes, networks with names, asn or country",
@@ -62,7 +62,10 @@ const level = options(
       const kinds = (["networks", "asn", "country"] as const).filter((key) => value[key] !== undefined);
       const [extra] = isPrefix ? kinds : kinds.slice(1);
       if (extra !== undefined)
-        refuse(extra, "give ipv4 and ipv6, networks, asn or country, only one of them; make a level of each");
+        refuse(
+          extra,
+          "a level has only one of: ipv4 and ipv6, networks, asn, country; write one level for each",
+        );
       else if (!isPrefix && kinds.length === 0)
         refuse([], "a level needs ipv4 and ipv6 (lengths of prefixes), networks, asn or country");
     },
@@ -83,15 +86,15 @@ export const locality: HookDefinition<
     remote_quota: number({ minimum: 0, maximum: 0.9 })
       .default(0.2)
       .describe(
-        "Share of each list that is kept for peers from beyond a level, and of that again at the next.",
+        "Share of each list that is reserved for peers from beyond a level, and of the rest at the next level.",
       ),
     order: choice(["near-first", "seeders-first"])
       .default("near-first")
-      .describe("Whether a near leecher comes before a far seeder, or after it."),
+      .describe("Whether near leechers come before far seeders, or after them."),
     max_peers: integer(1, mostPeers)
       .default(2_000_000)
       .describe(
-        "Most peers in all neighbourhoods; each counts once a level. Memory is used only as they come.",
+        "Maximum number of peers in all neighbourhoods; a peer counts once per level. Memory is used only as peers arrive.",
       ),
   }),
   example: {

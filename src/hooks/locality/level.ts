@@ -2,22 +2,24 @@ import type { Address } from "../../ip/address.ts";
 import { parseNetwork, prefixMask } from "../../ip/networks.ts";
 import { noPrefix, type PrefixMap, PrefixMapBuilder } from "../../ip/prefix-map.ts";
 
-/** A way to divide addresses into neighbourhoods. It remembers one of them, the one that was entered last. */
+/** Divides addresses into neighbourhoods. Keeps one current neighbourhood, the last one that was entered. */
 export interface Level {
-  /** Names the level in metrics. */
+  /** The name of the level in metrics. */
   readonly name: string;
-  /** Words that tell the neighbourhood from others of its level, the same in every thread and after a reload; five at most. */
+  /**
+   * Words, at most five, that identify the neighbourhood within its level, the same in every thread and after a reload.
+   */
   readonly key: Int32Array;
-  /** Enters the neighbourhood of an address. @returns whether it has one. Never allocates. */
+  /** Enters the neighbourhood of an address. @returns whether the address has one. Never allocates. */
   enter(address: Address): boolean;
-  /** Tells whether another address is in the neighbourhood that was entered. Never allocates. */
+  /** Returns whether an address is in the current neighbourhood. Never allocates. */
   has(address: Address): boolean;
 }
 
-/** Neighbours share the first bits of their addresses. */
+/** A level whose neighbours share the first bits of their addresses. */
 export class PrefixLevel implements Level {
   readonly name: string;
-  /** The bits that neighbours share, then the family and the lengths of the prefixes, which a reload may change. */
+  /** The shared bits, the family, and the lengths of the prefixes, which a reload may change. */
   readonly key: Int32Array = new Int32Array(5);
   readonly #mask4: Int32Array;
   readonly #mask6: Int32Array;
@@ -54,18 +56,21 @@ export class PrefixLevel implements Level {
   }
 }
 
-/** Neighbours are in networks of the same value; the longest prefix says of which. Others have no neighbours. */
+/**
+ * A level whose neighbours are in networks of the same value; the longest prefix decides. Other addresses have no
+ * neighbours.
+ */
 export class NetworksLevel implements Level {
   readonly name: string;
   readonly key: Int32Array = new Int32Array(2);
   protected map: PrefixMap;
-  /** Two words for each value of the map: a reload may number them anew. */
+  /** Two words for each value of the map, independent of the numbering, which a reload may change. */
   readonly #keys: Int32Array | undefined;
   #entered: number = noPrefix;
 
   /**
-   * @param identities  a text for each value of the map, which changes when the neighbourhood does; without them a value
-   *   is always the same neighbourhood
+   * @param identities  a text for each value of the map, which changes when the neighbourhood does; without texts, a
+   * value always means the same neighbourhood
    */
   constructor(name: string, map: PrefixMap, identities?: readonly string[]) {
     this.name = name;
@@ -75,8 +80,8 @@ export class NetworksLevel implements Level {
   }
 
   /**
-   * Makes a level of networks in CIDR notation.
-   * @throws RangeError that says which is none
+   * Creates a level from networks in CIDR notation.
+   * @throws RangeError that names the text that is not a network
    */
   static parse(name: string, networks: Readonly<Record<string, readonly string[]>>): NetworksLevel {
     const names = Object.keys(networks);
@@ -106,7 +111,7 @@ export class NetworksLevel implements Level {
   }
 }
 
-/** FNV-1a over the characters. */
+/** Hashes the characters with FNV-1a. */
 function hashText(text: string, seed: number): number {
   let hash = Math.imul(0x811c9dc5, seed);
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

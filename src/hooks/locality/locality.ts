@@ -8,52 +8,52 @@ import { countCandidates, createResponse, NeighbourhoodSwarms } from "./neighbou
 import { copyPeers, createList, isAmong, isPeer, roomOf } from "./peer-lists.ts";
 
 /**
- * How often the store is asked again where its list is mostly neighbours. A store may list peers in the order in which
- * they came, and racks are switched on one after the other.
+ * How many more requests the store gets if its list has mostly neighbours. A store may list peers in order of arrival,
+ * and racks are switched on one after the other.
  */
 const moreTries = 2;
 
-/** In which order peers are listed, and preferred. */
+/** The order of preference, and of the list. */
 export type LocalityOrder = "near-first" | "seeders-first";
 
 export interface LocalityParts {
-  /** From near to far. */
+  /** Levels from near to far. */
   levels: readonly Level[];
-  /** Where the peers of each neighbourhood are kept; answers at once. */
+  /** The store of the neighbourhoods' peers; responds at once. */
   store: PeerStore;
-  /** {@link secretWords} random ones, the same for all that share the store. */
+  /** {@link secretWords} random words, the same in all threads that share the store. */
   secret: Int32Array;
-  /** Share of a list that is kept for peers from beyond a level; 0 to below 1. */
+  /** Share of a list that is reserved for peers from beyond a level; 0 to below 1. */
   remoteQuota: number;
   order: LocalityOrder;
-  /** Count peers that were given: those of each level, then the others. */
+  /** Counters of listed peers: one for each level, then one for the others. */
   given: readonly Counter[];
 }
 
 /**
- * Puts neighbours into the answers of a store, in the place of peers from farther away.
+ * Replaces distant peers by neighbours in the responses of a store.
  *
- * The store behind has its way with each announce first. Then the announce is applied to the swarm of each of its
- * neighbourhoods, and the list is made anew: as long as it was, with neighbours of each level, from near to far, and
- * from what the store has given, none twice. Counts, and the list of the other family, stay.
+ * First the store handles each announce. Then the hook applies the announce to the swarm of each neighbourhood, and
+ * rebuilds the list with the same length: neighbours of each level, from near to far, and peers from the store's list,
+ * without duplicates. Counts, and the list of the other family, stay.
  *
- * Each level leaves places to what is beyond it: the quota of what the level before has left, rounded up. They go to
- * peers that are not of that level, as long as there are any.
+ * Each level reserves places for peers from beyond it: the quota of the places that the previous level has left,
+ * rounded up. Only peers from beyond the level get these places, while there are any.
  */
 export class Locality {
   readonly #swarms: readonly NeighbourhoodSwarms[];
   readonly #quota: number;
   readonly #isSeedersFirst: boolean;
   readonly #given: readonly Counter[];
-  /** Most peers of each level and those before it, for the list that is being made; then its length. */
+  /** Maximum peers of each level and the nearer levels, for the new list; then the list's length. */
   readonly #caps: Int32Array;
-  /** Peers taken of each level, then of the rest. */
+  /** Peers taken from each level, then from the rest. */
   readonly #taken: Int32Array;
-  /** What the store has given. */
+  /** Copies of the store's lists. */
   readonly #far = { 4: createList(4, 0), 6: createList(6, 0) };
-  /** For asking the store again. */
+  /** For further requests to the store. */
   #more = createResponse(0);
-  /** The list that is being made, its peers so far, and the seeders at its start where they are first. */
+  /** The new list, its present size, and the number of seeders at its start if seeders come first. */
   #out: PeerList = this.#far[4];
   #size = 0;
   #seeders = 0;
@@ -67,7 +67,7 @@ export class Locality {
     this.#taken = new Int32Array(levels.length + 1);
   }
 
-  /** Puts itself around a step. */
+  /** Wraps a step. */
   around(next: AnnounceStep): AnnounceStep {
     return (request, response, step): void | Promise<void> => {
       const waiting = next(request, response, step);
@@ -77,7 +77,7 @@ export class Locality {
     };
   }
 
-  /** @param next  the step, where it answers at once */
+  /** @param next  the step, if it responds at once */
   #announce(
     request: AnnounceRequest,
     response: AnnounceResponse,
@@ -85,8 +85,8 @@ export class Locality {
     next: AnnounceStep | undefined,
   ): void {
     const list = request.address.family === 4 ? response.peers4 : response.peers6;
-    // Neighbours come without peer ids, what is not applied may be in the swarm in another role than it says, and one who
-    // is alone has been given itself.
+    // Neighbours have no peer ids. An announce that is not applied may name another role than the swarm has. A lone
+    // announcer got itself from the store.
     const canChange = step === Step.both && !list.hasPeerIds;
     const isAlone = list.count === 1 && isPeer(list, 0, request.address, request.port);
     const length = canChange && !isAlone ? list.count : 0;
@@ -101,7 +101,7 @@ export class Locality {
     else if (length > 0) this.#given[this.#swarms.length]!.inc(length);
   }
 
-  /** Sets how many places of a list the levels may have. */
+  /** Divides the places of a list among the levels. */
   #divide(length: number): void {
     const levels = this.#swarms.length;
     const caps = this.#caps;
@@ -113,7 +113,7 @@ export class Locality {
     }
   }
 
-  /** Makes the list anew. */
+  /** Rebuilds the list. */
   #choose(
     request: AnnounceRequest,
     response: AnnounceResponse,
@@ -140,7 +140,7 @@ export class Locality {
     }
     if (this.#size < list.count) {
       if (next !== undefined) this.#takeMore(request, response, next, list.count);
-      this.#takeNew(far, seeders, list.count, false); // where few are beyond, neighbours have their places
+      this.#takeNew(far, seeders, list.count, false); // with few peers from beyond, neighbours get their places
     }
     list.seeders = this.#seeders;
     for (let i = 0; i <= levels; i++) {
@@ -149,8 +149,8 @@ export class Locality {
   }
 
   /**
-   * Does the whole work where there is one level: neighbours, then the others in their order, run by run.
-   * @returns false where the store has not named enough others; then the list is still to be made
+   * Rebuilds the list for a single level: neighbours, then the others in their order, run by run.
+   * @returns false if the store's list has too few others; the list is then unchanged
    */
   #putInFront(far: PeerList, list: PeerList): boolean {
     const near = this.#swarms[0]!;
@@ -168,7 +168,7 @@ export class Locality {
     return true;
   }
 
-  /** Copies what the store has given, since its place is written to. */
+  /** Copies the store's list, because the new list overwrites its bytes. */
   #copy(list: PeerList): PeerList {
     const { family, count } = list;
     if (roomOf(this.#far[family]) < count) this.#far[family] = createList(family, count);
@@ -178,7 +178,7 @@ export class Locality {
     return far;
   }
 
-  /** Takes peers of `from[start..end)` that are not of a nearer level, as many as there is room for. */
+  /** Takes peers of `from[start..end)` that are not in a nearer level, while there are places. */
   #take(source: number, from: PeerList, start: number, end: number, seeders: number): void {
     const room = this.#room(source);
     if (source === 0) {
@@ -195,7 +195,7 @@ export class Locality {
     this.#taken[source]! += taken;
   }
 
-  /** Tells whether a peer is not to be taken from a source since it is of a nearer level. */
+  /** Returns whether a peer belongs to a nearer level than the source. */
   #isNearer(source: number, from: PeerList, index: number): boolean {
     for (let i = 0; i < source; i++) {
       if (this.#swarms[i]!.findNearer(from, index, index + 1) === index) return true;
@@ -203,7 +203,7 @@ export class Locality {
     return false;
   }
 
-  /** Asks the store again, for peers that are not of a level which has enough. */
+  /** Requests more peers from the store, from beyond a level that has enough. */
   #takeMore(request: AnnounceRequest, response: AnnounceResponse, next: AnnounceStep, length: number): void {
     const full = this.#swarms.findLast(({ isFull }) => isFull);
     if (full === undefined || countCandidates(request, response) <= full.candidates) return;
@@ -214,12 +214,12 @@ export class Locality {
       this.#more.reset(0, 0);
       this.#more.peers4.limit = this.#more.peers6.limit = 0;
       more.limit = request.numWant;
-      void next(request, this.#more, Step.select); // it answers at once
+      void next(request, this.#more, Step.select); // it responds at once
       this.#takeNew(more, more.seeders, length, true);
     }
   }
 
-  /** Takes peers that are not in the list yet, up to a length; with `isBeyond` only those that are of no level. */
+  /** Takes new peers up to a length; with `isBeyond` only peers that are in no level. */
   #takeNew(from: PeerList, seeders: number, length: number, isBeyond: boolean): void {
     const levels = this.#swarms.length;
     for (let i = 0; i < from.count && this.#size < length; i++) {
@@ -247,7 +247,7 @@ export class Locality {
     this.#size += count;
   }
 
-  /** Places for a source: neither its own cap may be passed nor that of a level farther away. */
+  /** Returns the places for a source: within its own limit and the limits of farther levels. */
   #room(source: number): number {
     let room = this.#caps[this.#swarms.length]!;
     let taken = 0;

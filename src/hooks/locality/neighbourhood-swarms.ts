@@ -7,30 +7,32 @@ import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
 import { createList, hashPeer, isAmong, isPeer, readAddress, roomOf } from "./peer-lists.ts";
 
-/** Words of a level's key at most. */
+/** Maximum words of a level's key. */
 const maxKeyWords = 5;
-/** Random words that {@link NeighbourhoodSwarms} hashes with. */
+/** The number of random words for the hashes of {@link NeighbourhoodSwarms}. */
 export const secretWords: number = 2 * hashKeys(maxKeyWords);
-/** Words of a bit for each value of {@link hashPeer}. */
+/** Words for one bit per value of {@link hashPeer}. */
 const markWords = 32;
 
 /**
- * The swarms of one level: of each torrent and neighbourhood one, in a store that they share with the other levels.
- * Their infohashes are those of the torrents with a keyed hash of neighbourhood and level mixed in.
+ * The swarms of one level: one for each torrent and neighbourhood, in a store that all levels share. The infohash of
+ * such a swarm is the torrent's infohash mixed with a keyed hash of neighbourhood and level.
  */
 export class NeighbourhoodSwarms {
   readonly level: Level;
-  /** Peers of the announcer's neighbourhood, of its family, seeders first. Until the next step. */
+  /** Peers of the announcer's neighbourhood and family, seeders first. Valid until the next step. */
   list: PeerList;
-  /** Whether the announcer has a neighbourhood of this level. */
+  /** Whether the announcer has a neighbourhood in this level. */
   isThere = false;
   /** How many of {@link list} are seeders. */
   seeders = 0;
-  /** Whether there were as many of them as asked for: there may be more. */
+  /** Whether the list has the requested number of peers, so that there may be more. */
   isFull = false;
-  /** Those whom the announcer could be given, itself included. */
+  /** The number of peers that the announcer could get, perhaps including itself. */
   candidates = 0;
-  /** A bit for the hash of each peer of {@link list}, unless it is full: most peers are told not to be among them by that. */
+  /**
+   * One bit for the hash of each peer of {@link list}, unless the list is full. A clear bit quickly rules a peer out.
+   */
   readonly #marks = new Int32Array(markWords);
   readonly #store: PeerStore;
   readonly #number: number;
@@ -40,8 +42,9 @@ export class NeighbourhoodSwarms {
   #response = createResponse(0);
 
   /**
-   * @param number  tells the level from the others
-   * @param secret  {@link secretWords} that nobody outside knows, so that nobody can choose neighbourhoods or infohashes that meet
+   * @param number  identifies the level among the others
+   * @param secret  {@link secretWords} secret words, so that an attacker cannot choose colliding neighbourhoods or
+   * infohashes
    */
   constructor(level: Level, number: number, store: PeerStore, secret: Int32Array) {
     this.level = level;
@@ -52,8 +55,8 @@ export class NeighbourhoodSwarms {
   }
 
   /**
-   * Applies an announce to the swarm of its neighbourhood, where `step` says so, and selects up to `count` neighbours.
-   * Never allocates, unless `count` is higher than ever before.
+   * Applies an announce to the swarm of its neighbourhood (if `step` includes the apply), and selects up to `count`
+   * neighbours. Allocates only if `count` is higher than ever before.
    */
   announce(from: AnnounceRequest, count: number, step: Step): void {
     if (count > roomOf(this.#response.peers6)) this.#response = createResponse(count);
@@ -75,13 +78,13 @@ export class NeighbourhoodSwarms {
     this.#mixInfoHash(from.infoHashWords);
     request.address.copyFrom(from.address);
     request.port = from.port;
-    // Snatches are the whole swarm's, and so are partial seeds.
+    // Snatches and partial seeds belong to the whole swarm.
     request.event = from.event === AnnounceEvent.stopped ? AnnounceEvent.stopped : AnnounceEvent.none;
     request.counters[2 * Counter.left] = from.isSeeder ? 0 : 1;
     request.numWant = count;
     response.complete = response.incomplete = 0;
-    void this.#store.announce(request, response, what as Step); // a further store answers at once
-    if (own.count === 1 && isPeer(own, 0, from.address, from.port)) own.count = own.seeders = 0; // it has no neighbours
+    void this.#store.announce(request, response, what as Step); // a secondary store responds at once
+    if (own.count === 1 && isPeer(own, 0, from.address, from.port)) own.count = own.seeders = 0; // a lone announcer gets itself
     this.isFull = own.count === count;
     this.candidates = countCandidates(from, response);
     this.seeders = own.seeders;
@@ -89,8 +92,8 @@ export class NeighbourhoodSwarms {
   }
 
   /**
-   * Finds the first peer of `from[start..end)` that is of this level: that {@link list} has already, or where it is full,
-   * in whose place it has others. Never allocates.
+   * Finds the first peer of `from[start..end)` that belongs to this level: a peer in {@link list}, or, if the list is
+   * full, any peer of the neighbourhood. Never allocates.
    * @returns its index, or `end`
    */
   findNearer(from: PeerList, start: number, end: number): number {
@@ -103,7 +106,7 @@ export class NeighbourhoodSwarms {
       return end;
     }
     if (list.count === 0) return end;
-    // Cheaper than to ask the level: bench/micro/locality.ts
+    // Cheaper than `level.has`: bench/micro/locality.ts
     const marks = this.#marks;
     const { view } = from;
     const length = compactLength[from.family];
@@ -138,12 +141,12 @@ export class NeighbourhoodSwarms {
   }
 }
 
-/** Peers of a swarm that an announcer could be given, itself perhaps included. */
+/** Returns how many peers of a swarm an announcer could get, perhaps including itself. */
 export function countCandidates(request: AnnounceRequest, response: AnnounceResponse): number {
   return request.isSeeder ? response.incomplete : response.complete + response.incomplete;
 }
 
-/** Makes an answer with room for as many peers of either family. */
+/** Creates a response with room for `count` peers of each family. */
 export function createResponse(count: number): AnnounceResponse {
   return new AnnounceResponse(createList(4, count), createList(6, count));
 }

@@ -4,7 +4,7 @@ import { drawKeys } from "../../lib/keyed-hash.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** Copies peers between lists of one family, which must not share their bytes. */
+/** Copies peers between lists of one family with separate bytes. */
 export function copyPeers(from: PeerList, index: number, count: number, to: PeerList, toIndex: number): void {
   const length = compactLength[from.family];
   const source = from.view;
@@ -30,8 +30,8 @@ export function readAddress({ view, family, at }: PeerList, index: number, to: A
 const [key0, key1, key2] = drawKeys(3) as unknown as [number, number, number];
 
 /**
- * Hashes the last bytes of the address, and the port, of the peer that ends before `end`: they differ most. Keyed as
- * {@link hashWords} is; each thread has keys of its own.
+ * Hashes the last bytes of the address, and the port, of the peer that ends before `end`: these bytes differ most.
+ * Keyed like {@link hashWords}; each thread has its own keys.
  * @returns 10 bits
  */
 export function hashPeer(view: DataView, end: number): number {
@@ -43,12 +43,12 @@ export function hashPeer(view: DataView, end: number): number {
   );
 }
 
-/** Tells whether the peer at `index` of one list is among the first `count` of another of its family. */
+/** Returns whether the peer at `index` of one list is among the first `count` of another list of its family. */
 export function isAmong(from: PeerList, index: number, list: PeerList, count: number): boolean {
   const length = compactLength[from.family];
   const { view } = list;
   const first = from.at + index * length;
-  const end = from.view.getInt32(first + length - 4, true); // differs most
+  const end = from.view.getInt32(first + length - 4, true); // these bytes differ most
   for (let i = 0, at = list.at; i < count; i++, at += length) {
     if (view.getInt32(at + length - 4, true) !== end) continue;
     let same = 0;
@@ -58,7 +58,7 @@ export function isAmong(from: PeerList, index: number, list: PeerList, count: nu
   return false;
 }
 
-/** Tells whether the peer at `index` of a list of its family is this one. */
+/** Returns whether the peer at `index` of a list has this address and port. */
 export function isPeer(list: PeerList, index: number, address: Address, port: number): boolean {
   const length = compactLength[list.family];
   const from = list.at + index * length;
@@ -66,12 +66,12 @@ export function isPeer(list: PeerList, index: number, address: Address, port: nu
   return list.view.getUint16(from + length - 2) === port;
 }
 
-/** Makes a list with room for `count` peers. */
+/** Creates a list with room for `count` peers. */
 export function createList(family: 4 | 6, count: number): PeerList {
   return new PeerList(family, new Uint8Array(count * compactLength[family]));
 }
 
-/** How many peers fit where a list of a {@link createList} writes. */
+/** Returns how many peers fit into a list made by {@link createList}. */
 export function roomOf(list: PeerList): number {
   return list.bytes.length / compactLength[list.family];
 }

@@ -5,10 +5,10 @@ import { installRemedy } from "../../lib/install-remedy.ts";
 import { openFile } from "../../lib/open-file.ts";
 import type { Pace } from "../../middleware/access-list/pace.ts";
 
-/** What a level takes from a database. */
+/** The field of a database that a level uses. */
 export type MmdbField = "asn" | "country";
 
-/** Where databases of the usual makers repeat their IPv4 networks in IPv6, from its first address: prefixes. */
+/** Prefixes under which common databases repeat their IPv4 networks in IPv6, by first address. */
 const repeatedIPv4: Readonly<Record<string, number>> = {
   "::": 96,
   "::ffff:0:0": 96,
@@ -16,14 +16,14 @@ const repeatedIPv4: Readonly<Record<string, number>> = {
   "2002::": 16,
 };
 
-/** Decoded records that are remembered, since one is often that of many networks. */
+/** Maximum decoded records in the cache: many networks share a record. */
 const mostRecords = 10_000;
 
 /**
- * Reads the networks of an MMDB file (MaxMind DB 2.0), each with the number of its autonomous system or with its country.
- * In small steps, through `mmdb-lib`, which is loaded only here: it is an optional dependency.
- * @param most  networks after which it stops: 1 tells whether the file can be used
- * @throws Error that says what to install or what is wrong with the file; whatever `pace` throws
+ * Reads the networks of an MMDB file (MaxMind DB 2.0), each with its autonomous system or country. Reads in small
+ * steps, through `mmdb-lib`, which only this file imports, since the package is optional.
+ * @param most  networks after which to stop; 1 tells whether the file is usable
+ * @throws Error with the command that installs the package, or with the problem of the file; any error of `pace`
  */
 export async function readMmdb(
   path: string,
@@ -76,7 +76,7 @@ async function addNetworks(
   }
 }
 
-/** Moves from the first address of a network to the first one behind it. @returns false where there is none */
+/** Moves from the first address of a network to the first address behind it. @returns false if there is none */
 function goBehind(bytes: Uint8Array, prefix: number): boolean {
   for (let bit = prefix - 1; bit >= 0; bit--) {
     const mask = 0x80 >> (bit & 7);
@@ -87,8 +87,8 @@ function goBehind(bytes: Uint8Array, prefix: number): boolean {
 }
 
 /**
- * A word for the field of a record, if it has it. Databases name it differently: `autonomous_system_number` or `asn`
- * ("AS64500"), `country.iso_code`, `country_code` or `country`.
+ * Returns a word for the field of a record, if present. Databases use different names: `autonomous_system_number` or
+ * `asn` ("AS64500"), `country.iso_code`, `country_code` or `country`.
  */
 function wordOf(record: Readonly<Record<string, unknown>> | null, field: MmdbField): number | undefined {
   if (record === null) return undefined;

@@ -1,33 +1,35 @@
 import { type Address, networkKeys } from "../../ip/address.ts";
 import { shareKeys } from "../../lib/keyed-hash.ts";
 
-/** Buckets in which one address may be. */
+/** The number of possible buckets of one address. */
 const ways = 8;
 
 /** Bytes of the keys of both hashes. */
 const headBytes = 2 * networkKeys * 4;
 
-/** Seconds by which the clock of a thread that was held up may be behind. */
+/** How far the clock of a stalled thread may be behind, in seconds. */
 const clockSkew = 10;
 
-/** Bytes of a table for so many addresses; a power of two of sets. */
+/** Returns the bytes of a table for `addresses` addresses; the number of sets is a power of two. */
 export function bucketBytes(addresses: number): number {
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, addresses / ways)));
   return headBytes + sets * ways * 12;
 }
 
 /**
- * Token buckets of addresses in fixed memory, which threads may share; an IPv6 network of 64 bits is one address.
+ * Token buckets of addresses, in memory of fixed size that threads may share. An IPv6 network of 64 bits counts as one
+ * address.
  *
- * Shape: the keys of two hashes, then a float64 for each bucket: the second at which it will be full
- * again. Behind them a 32-bit tag for each bucket: a second hash of its address. Eight buckets are a set, and the first
- * hash chooses the set.
+ * Shape: the keys of two hashes; then a float64 for each bucket: the second at which the bucket will be full again;
+ * then a 32-bit tag for each bucket: a second hash of its address. Eight buckets form a set, and the first hash selects
+ * the set.
  *
- * Both hashes have secret keys, so that nobody can choose addresses that share a bucket: two of a set do with a
- * probability of 2^-31. Where a set has no bucket of an address, the one that is full soonest is given to it, full: what is
- * forgotten thereby is a debt. So a flood of addresses makes the limit looser, and never takes a token from anybody.
+ * Both hashes have secret keys, so an attacker cannot choose addresses that share a bucket: two addresses of a set do
+ * with a probability of 2^-31. If a set has no bucket for an address, the address gets the bucket that will be full
+ * first, filled up. So a flood of addresses loosens the limit, but never takes a token from another address.
  *
- * Threads write without locks. Of two that write one bucket in the same instant one is lost: a request too many passes.
+ * Threads write without locks. If two threads write one bucket at the same instant, one write is lost, and one request
+ * too many passes.
  */
 export class Buckets {
   readonly #fullAt: Float64Array;
@@ -40,8 +42,8 @@ export class Buckets {
   readonly #depth: number;
 
   /**
-   * @param memory  {@link bucketBytes}, zeroed, or used by others
-   * @param rate    tokens that come back in a second
+   * @param memory  {@link bucketBytes}, zeroed or in use by other threads
+   * @param rate    tokens added per second
    * @param burst   tokens in a full bucket
    */
   constructor(memory: SharedArrayBuffer, rate: number, burst: number) {
@@ -54,7 +56,7 @@ export class Buckets {
     this.#depth = burst / rate;
   }
 
-  /** Takes a token of the address, if it has one left. Never allocates; constant. @param now  seconds */
+  /** Takes a token of the address, if one is left. Never allocates; constant time. @param now  seconds */
   take(address: Address, now: number): boolean {
     const fullAt = this.#fullAt;
     const tags = this.#tags;
@@ -73,10 +75,10 @@ export class Buckets {
       fullAt[bucket] = now;
     }
     const fullIfEmpty = now + this.#depth;
-    // A debt from before a reload may be one of many more seconds; now it is an empty bucket.
+    // A bucket from before a reload may be more seconds below full than its size now; count it as empty.
     if (fullAt[bucket]! > fullIfEmpty + clockSkew) fullAt[bucket] = fullIfEmpty;
     const next = Math.max(fullAt[bucket]!, now) + this.#period;
-    // A little more, because a third of a second three times is more than one.
+    // The small addition corrects rounding: three times a third of a second is more than one.
     if (next > fullIfEmpty + 1e-6) return false;
     fullAt[bucket] = next;
     return true;

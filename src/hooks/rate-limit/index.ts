@@ -10,17 +10,17 @@ export const rateLimit: HookDefinition<
 > = defineHook({
   name: "rate limit",
   description:
-    "Refuses announces and scrapes of an address that makes too many, with `rate limit exceeded`. An IPv6 network of 64 bits is one address.",
+    "Refuses announces and scrapes from an address that sends too many, with `rate limit exceeded`. An IPv6 network of 64 bits counts as one address.",
   options: options(
     {
-      rate: number({ above: 0 }).describe("Requests a second that an address may keep up."),
+      rate: number({ above: 0 }).describe("Sustained requests per second of one address."),
       burst: integer(1, 1_000_000_000).describe(
-        "Requests that it may make at once after a pause; not below `rate`.",
+        "Requests that an address may send at once after a pause; at least `rate`.",
       ),
       addresses: integer(8, 100_000_000)
         .default(100_000)
-        .describe("Addresses that are told apart, at 12 to 24 bytes each."),
-      exempt: networks().default([]).describe("Networks that are not limited, as CIDR."),
+        .describe("Number of addresses in the table, at 12 to 24 bytes each."),
+      exempt: networks().default([]).describe("Networks without a limit, in CIDR notation."),
     },
     {
       check({ rate, burst }, refuse) {

@@ -5,20 +5,21 @@ import type { Hook } from "../../middleware/hook.ts";
 import { Buckets, bucketBytes } from "./buckets.ts";
 import { rateLimited } from "./errors.ts";
 
-/** What `rate limit` is told. */
+/** The options of `rate limit`. */
 export interface RateLimitOptions {
-  /** Requests a second that an address may keep up. */
+  /** Sustained requests per second of one address. */
   rate: number;
-  /** Requests that it may make at once after a pause; at least 1 and at least `rate`. */
+  /** Requests that an address may send at once after a pause; at least 1 and at least `rate`. */
   burst: number;
-  /** Addresses that are told apart. */
+  /** Number of addresses in the table. */
   addresses: number;
-  /** Networks in CIDR notation that are not limited. */
+  /** Networks without a limit, in CIDR notation. */
   exempt: readonly string[];
 }
 
 /**
- * Creates the prehook `rate limit`: announces and scrapes of an address, all workers together, by a token bucket.
+ * Creates the prehook `rate limit`: limits announces and scrapes of each address, over all workers, with a token
+ * bucket.
  * @throws RangeError for options out of range
  */
 export async function createRateLimit(
@@ -26,7 +27,7 @@ export async function createRateLimit(
   { clock, shared }: Pick<HookDeps, "clock" | "shared">,
 ): Promise<Hook> {
   if (!(rate > 0)) throw new RangeError("invalid rate");
-  // The clock counts whole seconds: what comes back in one must fit into the bucket.
+  // The clock counts whole seconds, so a bucket must hold the tokens of one second.
   if (!(burst >= 1 && burst >= rate)) throw new RangeError("burst must be at least 1 and at least rate");
   const spared = Networks.parse(exempt);
   const memory = await shared.buffer("buckets", bucketBytes(addresses));

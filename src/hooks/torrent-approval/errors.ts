@@ -1,6 +1,6 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
 
-/** Refuses a torrent. Of lists that stand in the configuration; those that are followed may change. */
+/** Refuses a torrent, for fixed lists; a list from a file or URL can change, so its refusal is not final. */
 export const unapprovedTorrent: ClientError = new ClientError("unapproved torrent", "unapproved-torrent", {
   retryIn: "never",
 });

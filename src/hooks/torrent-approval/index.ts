@@ -11,7 +11,7 @@ import { defineHook, type HookDefinition, type WithDefaults } from "../../middle
 import { list, options } from "../../options/index.ts";
 import { unapprovedTorrent } from "./errors.ts";
 
-/** What `torrent approval` takes: infohashes in hexadecimal, those that are tracked or those that are not. */
+/** The options of `torrent approval`: infohashes in hexadecimal to allow, or to refuse. */
 export type TorrentApprovalOptions = ApprovalOptions;
 
 function checkInfoHash(item: string): string | undefined {
@@ -22,7 +22,7 @@ function checkInfoHash(item: string): string | undefined {
   return `${wrong}; expected 40 hexadecimal digits`;
 }
 
-/** Lets torrents pass by infohash. */
+/** Allows torrents by infohash. */
 export const torrentApproval: HookDefinition<
   TorrentApprovalOptions,
   WithDefaults<TorrentApprovalOptions, "whitelist" | "blacklist" | ListDefaults>
@@ -33,8 +33,8 @@ export const torrentApproval: HookDefinition<
     {
       whitelist: list({ check: checkInfoHash })
         .default([])
-        .describe("Only these torrents are let in; infohashes as 40 hexadecimal digits."),
-      blacklist: list({ check: checkInfoHash }).default([]).describe("All torrents but these are let in."),
+        .describe("Allows only these torrents: infohashes of 40 hexadecimal digits."),
+      blacklist: list({ check: checkInfoHash }).default([]).describe("Refuses these torrents."),
       ...listKeys,
     },
     { check: checkOneList },

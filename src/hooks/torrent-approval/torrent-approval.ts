@@ -20,7 +20,7 @@ import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedTorrent } from "./errors.ts";
 
-/** What `torrent approval` is told: infohashes in hexadecimal, those that are tracked or those that are not. */
+/** The options of `torrent approval`: infohashes in hexadecimal to allow, or to refuse. */
 export type TorrentApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
 
 const approval: KeyApproval = {
@@ -31,9 +31,9 @@ const approval: KeyApproval = {
 };
 
 /**
- * Creates the prehook `torrent approval`: announces pass by their infohash, and a scrape shows torrents that
- * would not pass as unknown. Without lists everything passes.
- * @throws RangeError for an entry that is no infohash, and for two lists
+ * Creates the prehook `torrent approval`: allows announces by infohash, and shows refused torrents as unknown in
+ * scrapes. Without lists, all torrents pass.
+ * @throws RangeError for an entry that is not an infohash, and for two lists
  */
 export function createTorrentApproval(options: FixedLists): Hook {
   checkEntries(options);
@@ -41,7 +41,7 @@ export function createTorrentApproval(options: FixedLists): Hook {
 }
 
 /**
- * The same with lists from files and URLs. A torrent that is approved no longer is removed from the store at once.
+ * Does the same with lists from files and URLs. A torrent that is no longer approved is removed from the store at once.
  * @throws as {@link createTorrentApproval}
  */
 export async function createTorrentLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
@@ -72,7 +72,7 @@ function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
   }
 }
 
-/** An infohash, as opentracker takes it: 40 hexadecimal digits, then the end or anything that is no such digit. */
+/** Parses an infohash by opentracker's rule: 40 hexadecimal digits, then the end or any other character. */
 function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Array): string | undefined {
   const after = start + 2 * infoHashLength;
   if (after > end || (after < end && hexDigit(bytes[after]!) >= 0)) return notAnInfoHash(bytes, start, end);
@@ -85,7 +85,7 @@ function parseEntry(bytes: Uint8Array, start: number, end: number, out: Uint8Arr
   return undefined;
 }
 
-/** Says what is wrong without quoting it: the file may be another than was meant, and hold a secret. */
+/** Describes the problem of an entry without quoting it: the file may be the wrong one, and hold a secret. */
 function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
   let digits = start;
   while (digits < end && hexDigit(bytes[digits]!) >= 0) digits++;
@@ -95,8 +95,8 @@ function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
 }
 
 /**
- * Removes the torrents that have left the list of those that are tracked, or have come to the list of the others. One that
- * cannot be removed is left to expire: nobody can announce it any more.
+ * Removes the torrents that have left the whitelist, or joined the blacklist. A torrent that cannot be removed expires,
+ * because no announce can refresh it.
  */
 function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
   const { width } = approval;
@@ -110,7 +110,7 @@ function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
       if (!others.has(fromWords, at)) gone++;
       await pace.step();
     }
-    const infoHashes = new Int32Array(gone * width); // a copy: the memory is written again
+    const infoHashes = new Int32Array(gone * width); // a copy, because the memory will be written again
     for (let at = from.next(0), to = 0; at >= 0; at = from.next(at + width)) {
       if (!others.has(fromWords, at)) for (let i = 0; i < width; i++) infoHashes[to++] = fromWords[at + i]!;
       await pace.step();

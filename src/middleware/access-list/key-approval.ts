@@ -8,28 +8,28 @@ import { listNotLoaded } from "./list-options.ts";
 import { type ListOptions, SharedList, type SwapListener } from "./shared-list.ts";
 
 /**
- * Makes the form of a refusal that a list which is followed gives: the list may name the client or the torrent soon, so the
- * client may ask again after 15 minutes.
+ * Returns a copy of a refusal for a list that can change: the client may retry after 15 minutes, because the list may
+ * name the client or the torrent by then.
  */
 export function untilListChanges({ message, code }: ClientError): ClientError {
   return new ClientError(message, code, { retryIn: 15 });
 }
 
-/** Lists in the configuration itself: at most one of the two. */
+/** Lists in the config itself: at most one of the two. */
 export interface FixedLists {
   whitelist?: readonly string[];
   blacklist?: readonly string[];
 }
 
-/** Lists of which some come from elsewhere. */
+/** Lists in the config, and lists from files and URLs. */
 export interface ApprovalLists extends FixedLists {
   lists: ListOptions;
 }
 
-/** Tells whether the key at `words[at..]` passes: undefined, or why not. Never allocates. */
+/** Returns undefined if the key at `words[at..]` passes, otherwise the refusal. Never allocates. */
 export type KeyCheck = (words: Int32Array, at: number) => ClientError | undefined;
 
-/** What a hook approves. */
+/** The keys that a hook approves. */
 export interface KeyApproval {
   /** The hook's name. */
   name: string;
@@ -40,8 +40,8 @@ export interface KeyApproval {
 }
 
 /**
- * Makes the check of lists that never change.
- * @throws RangeError for two lists; entries must be right
+ * Creates the check of fixed lists. The caller has checked the entries.
+ * @throws RangeError for two lists
  */
 export function checkFixed(
   { width, parse, refusal }: KeyApproval,
@@ -63,7 +63,7 @@ export function checkFixed(
   return (from, at) => (set.has(from, at) === isWhitelist ? undefined : refusal);
 }
 
-/** Makes the check of lists from files and URLs, and the hook's part that keeps them up to date. */
+/** Creates the check of lists from files and URLs, and the methods of the hook that keep the lists up to date. */
 export async function checkShared(
   { name, width, parse, refusal }: KeyApproval,
   { whitelist = [], blacklist = [], lists }: ApprovalLists,
@@ -99,7 +99,7 @@ export async function checkShared(
   return { check, list: lifetime(list) };
 }
 
-/** What a hook takes over from its list. */
+/** Returns the methods that a hook delegates to its list. */
 export function lifetime(list: SharedList): Required<Pick<Hook, "ready" | "start" | "stop">> {
   return { ready: () => list.ready(), start: () => list.start(), stop: () => list.stop() };
 }

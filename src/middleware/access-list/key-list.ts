@@ -3,13 +3,13 @@ import type { ListCollector, ListFormat } from "./list-format.ts";
 
 /** Keys in one block. */
 const blockKeys = 16_384;
-/** Words that are cleared, and keys that are added, in one step. */
+/** Words that one step clears, or keys that one step adds. */
 const clearWords = 65_536;
 const addKeys = 512;
 
 /**
  * Writes the key of an entry into `out`, which is zero.
- * @returns what is wrong with the entry
+ * @returns the problem of the entry, or undefined
  */
 export type ParseKey = (bytes: Uint8Array, start: number, end: number, out: Uint8Array) => string | undefined;
 

@@ -1,20 +1,20 @@
-/** Which of the two lists an entry is in. */
+/** The list of an entry. */
 export type ListKind = "whitelist" | "blacklist";
 
-/** What the entries of a list are, and how they are kept in memory. */
+/** The format of a list: its entries, and their layout in memory. */
 export interface ListFormat {
-  /** Words of memory for so many entries. */
+  /** Returns the words of memory for `entries` entries. */
   words(entries: number): number;
-  /** Begins to collect the entries of a new list. */
+  /** Creates a collector for the entries of a new list. */
   collect(): ListCollector;
 }
 
 /** Collects entries, packed. */
 export interface ListCollector {
-  /** Entries so far, those that are twice in the list included. */
+  /** The number of entries so far, duplicates included. */
   readonly size: number;
-  /** Takes the entry in `bytes[start..end)`, its comment included. @returns what is wrong with it */
+  /** Adds the entry in `bytes[start..end)`, which may have a comment. @returns the problem of the entry, or undefined */
   add(bytes: Uint8Array, start: number, end: number, kind: ListKind): string | undefined;
-  /** Writes them into memory that another list may have been in, in steps of well under a millisecond. */
+  /** Writes the entries over any previous list in the memory. Each step takes well under a millisecond. */
   write(words: Int32Array): Iterable<void>;
 }

@@ -3,15 +3,15 @@ import { choice, duration, integer, type MayBeMissing, sources, type Value } fro
 import type { FixedLists } from "./key-approval.ts";
 import type { ListOptions } from "./shared-list.ts";
 
-/** Refuses whoever comes while there is no list yet. */
+/** Refuses requests while no list is loaded. */
 export const listNotLoaded: ClientError = new ClientError("access list is not loaded", "list-not-loaded", {
   retryIn: 1,
 });
 
-/** Options of a hook that approves by lists. */
+/** Options of a hook that approves requests by lists. */
 export type ApprovalOptions = Required<FixedLists> & ListOptions;
 
-/** The options of {@link listKeys}, which all have a default. */
+/** The options of {@link listKeys}; all have a default. */
 export type ListDefaults = keyof ListOptions;
 
 type Key<T> = Value<T> & MayBeMissing;
@@ -19,7 +19,7 @@ type Key<T> = Value<T> & MayBeMissing;
 const whenMissing = ({ onFailure }: Readonly<Record<string, unknown>>): string =>
   `a tracker that starts without it ${onFailure === "refuse" ? "refuses" : "allows"} all requests (on_failure)`;
 
-/** Keys of the options of a hook that takes lists from files and URLs. */
+/** Option keys of a hook with lists from files and URLs. */
 export const listKeys: {
   readonly whitelist_from: Key<readonly string[]>;
   readonly blacklist_from: Key<readonly string[]>;
@@ -30,18 +30,20 @@ export const listKeys: {
 } = {
   whitelist_from: sources({ whenMissing })
     .default([])
-    .describe("Files and `http(s)` URLs with more of the whitelist, an entry a line or a JSON array."),
-  blacklist_from: sources({ whenMissing }).default([]).describe("The same for the blacklist."),
-  check_interval: duration(0.01)
-    .default("10s")
-    .describe("Time between two looks whether a file has changed."),
+    .describe(
+      "Files and `http(s)` URLs with further entries of the whitelist: one entry per line, or a JSON array.",
+    ),
+  blacklist_from: sources({ whenMissing })
+    .default([])
+    .describe("Files and `http(s)` URLs with further entries of the blacklist."),
+  check_interval: duration(0.01).default("10s").describe("Time between two checks of the files for changes."),
   fetch_interval: duration(1).default("5m").describe("Time between two requests for a URL."),
   max_entries: integer(1, 100_000_000)
     .default(2_000_000)
-    .describe("Most entries from files and URLs; a list that has more is not taken."),
+    .describe("Maximum number of entries from files and URLs; a longer list is not loaded."),
   on_failure: choice(["refuse", "allow"])
     .default("refuse")
-    .describe("What happens to requests while no list could be loaded at all."),
+    .describe("Whether requests are refused or allowed until a list has been loaded."),
 };
 
 /** Checks that there is a whitelist or a blacklist, not both. */
@@ -55,7 +57,7 @@ export function checkOneList(
   refuse(blacklist.length > 0 ? "blacklist" : "blacklistFrom", message);
 }
 
-/** Takes the lists of the configuration itself and those from elsewhere apart; without sources there are no `lists`. */
+/** Separates lists in the config from lists with sources; without sources there are no `lists`. */
 export function separateLists({ whitelist, blacklist, ...lists }: ApprovalOptions): {
   fixed: FixedLists;
   lists: ListOptions | undefined;

@@ -1,33 +1,33 @@
 import type { FileHandle } from "node:fs/promises";
 import { openFile } from "../../lib/open-file.ts";
 
-/** A list that has been opened. */
+/** An opened list. */
 export interface OpenList {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Called when all has been read. @throws Error where it is not one whole list */
+  /** Called after the last chunk. @throws Error if the chunks are not one whole list */
   finish(): Promise<void>;
-  /** Called when the list that it is a part of is in use. */
+  /** Called when the list with these entries is in use. */
   accept(): void;
-  /** Lets go of what is open. */
+  /** Closes the source. */
   close(): Promise<void>;
 }
 
-/** `same` is what is in use already; `unknown` is what is wrong as before, or was not asked. */
+/** `same`: already in use; `unknown`: failing as before, or not checked. */
 export type SourceState = OpenList | "same" | "unknown";
 
-/** Where a list comes from. */
+/** The source of a list. */
 export interface ListSource {
-  /** For people: a path, or an URL without what may be secret in it. */
+  /** The name in messages: a path, or a URL without secrets. */
   readonly name: string;
   /**
-   * Opens it if it may have changed.
-   * @param isForced  open it in any case, even if it was just asked
-   * @throws Error where it cannot be had
+   * Opens the source if it may have changed.
+   * @param isForced  opens the source in any case, even right after a check
+   * @throws Error if the source is unavailable
    */
   open(isForced: boolean, signal: AbortSignal): Promise<SourceState>;
 }
 
-/** A file: changed if its size, its times or its inode are others. */
+/** A file. It has changed if its size, times or inode differ. */
 export class FileSource implements ListSource {
   readonly name: string;
   #seen = "";
@@ -60,7 +60,7 @@ export class FileSource implements ListSource {
     return {
       chunks: file.createReadStream({ autoClose: false }),
       finish: async () => {
-        if ((await stampOf(file)) !== stamp) throw new Error("it was changed while it was read");
+        if ((await stampOf(file)) !== stamp) throw new Error("the file changed while it was read");
       },
       accept: () => {
         this.#accepted = stamp;
@@ -75,17 +75,17 @@ async function stampOf(file: FileHandle): Promise<string> {
   return [dev, ino, size, mtimeNs, ctimeNs].join();
 }
 
-/** Milliseconds until an answer must have begun, and until it must be over. */
+/** Milliseconds until a response must have begun, and until it must have ended. */
 const beginMs = 30_000;
 const transferMs = 300_000;
 
-/** Why an answer with this status is not used. Redirects are not followed: they may lead to where only the tracker can go. */
+/** Explains why a response with this status is not used. Redirects are refused: they may lead to hosts that only the tracker can reach. */
 export function explainStatus(status: number): string {
   const isRedirect = status >= 301 && status <= 308 && status !== 304;
   return isRedirect ? `status ${status}, a redirect: give the URL that it leads to` : `status ${status}`;
 }
 
-/** What is behind an `http:` or `https:` URL; asked for at most once in an interval, and only for what has changed. */
+/** An `http:` or `https:` URL, requested at most once per interval, and only for changes. */
 export class UrlSource implements ListSource {
   readonly name: string;
   readonly #url: string;
@@ -105,12 +105,12 @@ export class UrlSource implements ListSource {
     if (!isForced && now < this.#dueAt) return "unknown";
     this.#dueAt = now + this.#intervalMs;
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new Error(`no answer within ${beginMs / 1000} s`)), beginMs);
+    const timer = setTimeout(() => late.abort(new Error(`no response within ${beginMs / 1000} s`)), beginMs);
     const signals = AbortSignal.any([signal, late.signal, AbortSignal.timeout(transferMs)]);
     const headers = isForced ? {} : this.#validators;
     const response = await fetch(this.#url, { headers, signal: signals, redirect: "manual" })
       .catch((error: Error) => {
-        const { message } = (error.cause as Error | undefined) ?? error; // of fetch itself it is "fetch failed"
+        const { message } = (error.cause as Error | undefined) ?? error; // the message of fetch itself is only "fetch failed"
         throw new Error(message.replaceAll(this.#url, this.name), { cause: error });
       })
       .finally(() => clearTimeout(timer));

@@ -1,11 +1,11 @@
-/** Longest that a long piece of work keeps the event loop to itself, in milliseconds. */
+/** How long work may block the event loop, in milliseconds. */
 const sliceMs = 2;
 
-/** Lets requests pass between the steps of long work. */
+/** Gives requests a turn between the steps of long work. */
 export class Pace {
   #since = performance.now();
 
-  /** To be called between steps of well under a millisecond; waits for a turn of the event loop when it is time. */
+  /** Waits for a turn of the event loop if the time is over. Call this between steps of well under a millisecond. */
   async step(): Promise<void> {
     if (performance.now() - this.#since < sliceMs) return;
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Pace } from "./pace.ts";
 
-/** Why a list is not taken: something in it. */
+/** Reports an error in the contents of a list. */
 export class ListError extends Error {
   readonly line: number;
 
@@ -12,10 +12,10 @@ export class ListError extends Error {
   }
 }
 
-/** Takes the entry in `bytes[start..end)`, comments included. @returns what is wrong with it */
+/** Adds the entry in `bytes[start..end)`, which may have a comment. @returns the problem of the entry, or undefined */
 export type TakeEntry = (bytes: Uint8Array, start: number, end: number) => string | undefined;
 
-/** Bytes that are looked through at once. */
+/** Bytes that one step reads. */
 const stepBytes = 16_384;
 /** Longest line. */
 const maxLine = 65_536;
@@ -35,11 +35,11 @@ const [
 ] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x23, 0x2c, 0x3b, 0x5b, 0x5c, 0x5d];
 
 /**
- * Reads a list as it comes: an entry a line, where blank lines and those that begin with `#` or `;` are comments; or a JSON
- * array of texts, which is told by its bracket. UTF-8, with or without a byte order mark. Lines end with LF, CRLF or CR. What
- * is wrong is described, not quoted: a wrong file may hold a secret.
- * @throws ListError at the first thing that is wrong; a list without a single byte is, because that is what is left where
- *   somebody has just begun to write
+ * Reads a list from a stream: one entry per line, or a JSON array of texts. An array begins with `[`. Blank lines, and
+ * lines that begin with `#` or `;`, are comments. UTF-8, with or without a byte order mark. Lines end with LF, CRLF or
+ * CR. Errors describe the problem without quoting the file, because a wrong file may hold a secret.
+ * @throws ListError for the first error. A list of zero bytes is an error, because a file has zero bytes while a program
+ *   begins to write it
  */
 export async function readList(
   chunks: AsyncIterable<Uint8Array>,
@@ -70,7 +70,7 @@ export async function readList(
   }
   if (isFirst) rest = withoutMark(rest);
   if (reader === undefined && rest.length === 0)
-    throw new ListError(1, "it is empty; a list without entries needs a comment");
+    throw new ListError(1, "the list is empty; write a comment into a list without entries");
   reader ??= readerFor(rest, take) ?? new LineReader(take);
   reader.finish(rest);
 }
@@ -79,7 +79,7 @@ function withoutMark(bytes: Uint8Array): Uint8Array {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
-/** undefined while there is nothing but white space. */
+/** Returns a reader by the first character; undefined while there is only white space. */
 function readerFor(bytes: Uint8Array, take: TakeEntry): LineReader | ArrayReader | undefined {
   const at = bytes.findIndex((byte) => !isSpace(byte));
   if (at < 0) return undefined;
@@ -98,7 +98,7 @@ class LineReader {
     this.#take = take;
   }
 
-  /** @returns how much of it was read: whole lines */
+  /** @returns the number of bytes read: whole lines */
   read(bytes: Uint8Array): number {
     // A CR at the very end may be half of a CRLF.
     const lastReturn = bytes.length < 2 ? -1 : bytes.lastIndexOf(carriageReturn, bytes.length - 2);
@@ -138,7 +138,7 @@ class LineReader {
   }
 }
 
-/** Where the line at `at` ends; there is an end. */
+/** Returns the end of the line at `at`. The caller knows that the line ends. */
 function lineEnd(bytes: Uint8Array, at: number): number {
   while (bytes[at] !== newline && bytes[at] !== carriageReturn) at++;
   return at;
@@ -148,7 +148,7 @@ function nextLine(bytes: Uint8Array, end: number): number {
   return end + (bytes[end] === carriageReturn && bytes[end + 1] === newline ? 2 : 1);
 }
 
-/** What may come next in an array. */
+/** The tokens that may follow in an array. */
 type Expected = "[" | "a text or ]" | "a text" | ", or ]" | "nothing";
 
 class ArrayReader {
@@ -160,7 +160,7 @@ class ArrayReader {
     this.#take = take;
   }
 
-  /** @returns how much of it was read: all but a text that is not over */
+  /** @returns the number of bytes read: all but an incomplete text */
   read(bytes: Uint8Array): number {
     for (let at = 0; at < bytes.length; at++) {
       const byte = bytes[at]!;
@@ -187,7 +187,7 @@ class ArrayReader {
 
   finish(rest: Uint8Array): void {
     if (this.read(rest) < rest.length || this.#expected !== "nothing") {
-      throw new ListError(this.line, "it ends in the middle of the array");
+      throw new ListError(this.line, "the list ends in the middle of the array");
     }
   }
 

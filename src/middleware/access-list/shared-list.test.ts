@@ -238,7 +238,7 @@ describe("lists from files", () => {
       `${"ab".repeat(32)}  # v2\n`,
       "list.txt:1: not an infohash: 64 digits are a BEP 52 hash; clients announce its first 40 digits, so write those",
     ],
-    ["empty", "", "list.txt:1: it is empty; a list without entries needs a comment"],
+    ["empty", "", "list.txt:1: the list is empty; write a comment into a list without entries"],
     ["not UTF-8", Buffer.from([0x31, 0x80, 0x0a]), "list.txt:1: not UTF-8"],
     [
       "a page",
@@ -249,13 +249,13 @@ describe("lists from files", () => {
     ["gone", undefined, "list.txt: no such file"],
   ];
   for (const [name, text, problem] of bad) {
-    test(`a file that is ${name}: the list of before stays, with one line and a counter`, async (t) => {
+    test(`a file that is ${name}: the previous list stays in use, with one line and a counter`, async (t) => {
       const bench = new Bench(t);
       bench.write(names(1, 2));
       const first = await bench.start({ whitelistFrom: [bench.path()] });
       if (text === undefined) unlinkSync(bench.path());
       else bench.write(text);
-      const line = `error: list not loaded: ${problem}; the list of before stays`;
+      const line = `error: list not loaded: ${problem}; the previous list stays in use`;
       await bench.logged(line);
       if (text !== undefined) bench.write(text);
       while (bench.value("loads_total", { result: "failed" })! < 2) await soon();
@@ -300,7 +300,7 @@ describe("lists from files", () => {
         assert.equal(hook.ready!(), "no list could be loaded");
       }
       assert.deepEqual(bench.log, [
-        `error: list not loaded: list.txt: no such file; no list yet: on_failure is ${onFailure}`,
+        `error: list not loaded: list.txt: no such file; no list yet: on_failure (${onFailure}) applies`,
       ]);
       bench.write(names(1));
       await bench.logged("info: list loaded");
@@ -407,7 +407,7 @@ describe("lists from files", () => {
     assert.deepEqual([passes("-TR4100-6wfG2wk6wWLc"), passes("-qB5120-6wfG2wk6wWLc")], [true, false]);
     bench.write("TR4100x\n");
     const problem = "not a client ID: 7 bytes; expected 6 bytes, or a comment after #";
-    await bench.logged(`error: list not loaded: list.txt:1: ${problem}; the list of before stays`);
+    await bench.logged(`error: list not loaded: list.txt:1: ${problem}; the previous list stays in use`);
   });
 });
 
@@ -443,7 +443,7 @@ describe("lists from URLs", () => {
 
     const name = url.slice(0, url.indexOf("?"));
     now = { etag: '"2"', body: names(2, 3), status: 500 };
-    await bench.logged(`error: list not loaded: ${name}: status 500; the list of before stays`);
+    await bench.logged(`error: list not loaded: ${name}: status 500; the previous list stays in use`);
     now = { etag: '"2"', body: names(2, 3), cut: true };
     while (!bench.log.at(-1)!.includes("terminated")) await soon();
     assert.equal(first.passing(), "1");
@@ -465,7 +465,7 @@ describe("lists from URLs", () => {
     assert.equal(first.passing(), "");
     const name = url.slice(0, url.indexOf("?"));
     assert.deepEqual(bench.log, [
-      `error: list not loaded: ${name}: status 302, a redirect: give the URL that it leads to; no list yet: on_failure is refuse`,
+      `error: list not loaded: ${name}: status 302, a redirect: give the URL that it leads to; no list yet: on_failure (refuse) applies`,
     ]);
   });
 

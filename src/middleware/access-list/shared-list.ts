@@ -6,44 +6,44 @@ import { FileSource, type ListSource, type OpenList, type SourceState, UrlSource
 import { Pace } from "./pace.ts";
 import { ListError, readList } from "./read-list.ts";
 
-/** Where lists come from and how they are kept up to date. */
+/** Sources of lists, and how often to check them. */
 export interface ListOptions {
   /** Paths of files, and URLs of `http:` or `https:`. */
   whitelistFrom: readonly string[];
   blacklistFrom: readonly string[];
-  /** Seconds between two looks at the files. */
+  /** Seconds between two checks of the files. */
   checkInterval: number;
-  /** Seconds between two requests for an URL. */
+  /** Seconds between two requests for a URL. */
   fetchInterval: number;
-  /** Most entries of all sources together; twice the memory for them is reserved. */
+  /** Maximum number of entries of all sources together; memory for twice as many is reserved. */
   maxEntries: number;
-  /** What happens to requests as long as no list could be loaded at all. */
+  /** Whether requests are refused or allowed until a list has been loaded. */
   onFailure: "refuse" | "allow";
 }
 
-/** What the lists of a hook share in one thread: only one of them is written at a time. */
+/** Serializes the lists of a thread: only one of them is written at a time. */
 let writing: Promise<unknown> = Promise.resolve();
 
 /** The lists that this thread keeps up to date. */
 const running = new Set<SharedList>();
 
-/** How long a start waits for the lists, in milliseconds. They are loaded further meanwhile. */
+/** How long a start waits for the lists, in milliseconds. Loading continues after that. */
 const startWaitMs = 5000;
-/** How long another thread waits at its start for the first one, in milliseconds. */
+/** How long another thread waits at its start for the first thread, in milliseconds. */
 const waitMs = 10_000;
 
 interface Source {
   readonly kind: ListKind;
   readonly source: ListSource;
-  /** Why it cannot be used, if it cannot. */
+  /** Why the source is unusable; undefined if it is usable. */
   problem: string | undefined;
 }
 
 /**
- * A list from files and URLs in memory that all workers share. The first worker looks for changes, reads all sources anew
- * when one has changed, in small steps, and swaps the whole list at once; the others read what is in the memory.
+ * A list from files and URLs in memory that all workers share. The first worker checks the sources. If one has changed,
+ * the worker reads all sources again, in small steps, and swaps the whole list at once. The other workers read the memory.
  *
- * Whatever is wrong with a source, the list that is there stays, in one piece; one line of the log and a counter say why.
+ * If a source fails, the present list stays in use as a whole; a log line and a counter report the failure.
  */
 export class SharedList {
   readonly memory: DoubleBuffer;
@@ -57,13 +57,13 @@ export class SharedList {
   readonly #stopped = new AbortController();
   readonly #loads: Record<"loaded" | "failed", () => void>;
   #timer: NodeJS.Timeout | undefined;
-  /** Names this object as the writer of the memory. */
+  /** Identifies this object as the writer of the memory. */
   readonly #id: number;
-  /** The writer before it. */
+  /** The previous writer. */
   #before = 0;
-  /** The generation that this object has written; -1 as long as it has seen anything that is not in one. */
+  /** The generation that this object has written; -1 while a change that it has seen is not in a generation. */
   #written = -1;
-  /** What a swap has brought about, and other lists do not wait for. */
+  /** The work that follows a swap. Other lists do not wait for this work. */
   #following: Promise<void> | undefined;
   #entries = 0;
   #lastSuccess = 0;
@@ -81,7 +81,7 @@ export class SharedList {
     const { metrics, random } = deps;
     this.#id = random.next() | 0 || 1;
     this.#name = name;
-    const help = "Loads of the lists of a hook, by result";
+    const help = "Loads of a hook's lists, by result";
     const count = (result: string) =>
       metrics.counter("chihaya_access_list_loads_total", help, { hook: name, result });
     const [loaded, failed] = [count("loaded"), count("failed")];
@@ -94,7 +94,7 @@ export class SharedList {
     return new SharedList(memory, parts, deps);
   }
 
-  /** Whether there is a list; without one, whether requests pass is a matter of the options. */
+  /** Whether a list is loaded. Without a list, the option `on_failure` decides about requests. */
   get isLoaded(): boolean {
     return this.memory.generation !== 0;
   }
@@ -103,7 +103,7 @@ export class SharedList {
     return this.isLoaded || "no list could be loaded";
   }
 
-  /** Loads the list, or waits until the first worker has tried to, for a limited time; then goes on looking. */
+  /** Loads the list, or waits for the first worker to try, for a limited time. Then checks the sources regularly. */
   async start(): Promise<void> {
     const { shared } = this.#deps;
     if (!shared.isFirst) return this.#waitForFirst();
@@ -119,7 +119,7 @@ export class SharedList {
   #warnLate(): void {
     if (this.isLoaded) return;
     const { onFailure } = this.#options;
-    const message = `no list within ${startWaitMs / 1000} s: on_failure is ${onFailure} until there is one`;
+    const message = `no list within ${startWaitMs / 1000} s: on_failure (${onFailure}) applies until a list is loaded`;
     this.#deps.logger.warn({}, message);
   }
 
@@ -128,13 +128,13 @@ export class SharedList {
     running.delete(this);
     for (const withdraw of this.#withdrawals) withdraw();
     this.#stopped.abort(new Error("stopped"));
-    // A reload that was refused: the one that goes on writes again.
+    // After a refused reload, the previous writer continues.
     if (this.#isWriter) this.memory.writer = this.#before;
     await writing;
     await this.#following;
   }
 
-  /** Registers the gauges: those of two hooks of one name are one, and say what is so of both. */
+  /** Registers the gauges. Two hooks of one name share a gauge, which covers both. */
   #show(): void {
     running.add(this);
     const { metrics } = this.#deps;
@@ -143,18 +143,18 @@ export class SharedList {
       this.#withdrawals.push(metrics.gauge(name, help, () => read(this.#shown()), { hook: this.#name }));
     };
     const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
-    gauge("entries", "Entries of the lists of a hook", (lists) => sum(lists.map((list) => list.#entries)));
+    gauge("entries", "Entries of a hook's lists", (lists) => sum(lists.map((list) => list.#entries)));
     gauge(
       "last_success_timestamp_seconds",
-      "When the lists of a hook were last known to be what their sources say, in seconds since 1970",
+      "Time at which a hook's lists last agreed with their sources, in seconds since 1970",
       (lists) => Math.min(...lists.map((list) => list.#lastSuccess)),
     );
-    gauge("failing_sources", "Files and URLs whose list cannot be used", (lists) =>
+    gauge("failing_sources", "Files and URLs with an unusable list", (lists) =>
       sum(lists.map((list) => list.#sources.filter(({ problem }) => problem !== undefined).length)),
     );
   }
 
-  /** The lists of the hooks of this name, but for those from which a reload has just taken the memory over. */
+  /** Returns the lists of the hooks of this name, without those whose memory a reload has just taken over. */
   #shown(): SharedList[] {
     const alike = [...running].filter(
       (list) => list.#name === this.#name && list.#deps.metrics === this.#deps.metrics,
@@ -163,19 +163,19 @@ export class SharedList {
     return alike.filter((list) => list.#isWriter || !writers.includes(list.memory.writer));
   }
 
-  /** Whether none has come after it: during a reload the old one is still there. */
+  /** Whether this object is the latest writer; during a reload the old one still exists. */
   get #isWriter(): boolean {
     return this.memory.writer === this.#id;
   }
 
-  /** Looks for changes now, and loads them. Never rejects. */
+  /** Checks for changes now, and loads them. Never rejects. */
   async check(): Promise<void> {
     if (!this.#isWriter) return;
     const { signal } = this.#stopped;
     const opened: (OpenList | undefined)[] = [];
     try {
       let hasFailed = false;
-      for (const state of await Promise.all(this.#sources.map((each) => this.#look(each, false)))) {
+      for (const state of await Promise.all(this.#sources.map((each) => this.#openIfChanged(each, false)))) {
         hasFailed ||= state === "failed";
         opened.push(typeof state === "object" ? state : undefined);
       }
@@ -200,7 +200,7 @@ export class SharedList {
     const tried = Promise.withResolvers<void>();
     const timer = setTimeout(tried.resolve, waitMs);
     const unsubscribe = this.#deps.shared.subscribe("tried", (writer) => {
-      // What was published for other memory, before a reload, says nothing of this.
+      // A message from before a reload concerns other memory.
       if (this.isLoaded || writer === this.memory.writer) tried.resolve();
     });
     await tried.promise;
@@ -217,8 +217,8 @@ export class SharedList {
     }, this.#options.checkInterval * 1000).unref();
   }
 
-  /** Opens a source if it has changed, or in any case. */
-  async #look(each: Source, isForced: boolean): Promise<SourceState | "failed"> {
+  /** Opens a source if it has changed, or if forced. */
+  async #openIfChanged(each: Source, isForced: boolean): Promise<SourceState | "failed"> {
     try {
       const state = await each.source.open(isForced, this.#stopped.signal);
       if (state === "same") each.problem = undefined;
@@ -229,7 +229,7 @@ export class SharedList {
     }
   }
 
-  /** Reads all the sources, of which some are open, and swaps. */
+  /** Reads all sources, opening those that are not open yet, and swaps. */
   async #load(opened: (OpenList | undefined)[]): Promise<void> {
     const pace = new Pace();
     const list = this.#format.collect();
@@ -240,7 +240,7 @@ export class SharedList {
       }
       for (const [i, each] of this.#sources.entries()) {
         if (each.kind !== kind) continue;
-        const open = opened[i] ?? (await this.#look(each, true));
+        const open = opened[i] ?? (await this.#openIfChanged(each, true));
         if (typeof open !== "object") return;
         opened[i] = open;
         if (!(await this.#read(each, open, list, pace))) return;
@@ -270,7 +270,7 @@ export class SharedList {
     this.#following = follow?.();
   }
 
-  /** @returns whether it could be read */
+  /** Reads one source. @returns whether the source was readable */
   async #read(each: Source, open: OpenList, list: ListCollector, pace: Pace): Promise<boolean> {
     const { maxEntries } = this.#options;
     try {
@@ -287,7 +287,7 @@ export class SharedList {
     }
   }
 
-  /** Says what is wrong with a source, once. */
+  /** Reports the problem of a source, once. */
   #fail(each: Source, error: unknown): void {
     if (this.#stopped.signal.aborted) return;
     this.#loads.failed();
@@ -296,28 +296,30 @@ export class SharedList {
     if (problem === each.problem) return;
     each.problem = problem;
     const { onFailure } = this.#options;
-    const instead = this.isLoaded ? "the list of before stays" : `no list yet: on_failure is ${onFailure}`;
+    const instead = this.isLoaded
+      ? "the previous list stays in use"
+      : `no list yet: on_failure (${onFailure}) applies`;
     this.#deps.logger.error({}, `list not loaded: ${problem}; ${instead}`);
   }
 }
 
-/** What a list is made of. */
+/** The parts of a list. */
 export interface SharedListParts {
-  /** The hook's name, for metrics. */
+  /** The name of the hook in metrics. */
   name: string;
-  /** Names the memory among that of the hook. What is in it must mean the same after a reload. */
+  /** The name of the memory within the hook. Its contents must mean the same after a reload. */
   memory: string;
   format: ListFormat;
   options: ListOptions;
-  /** Entries that are always in the list; they are right. */
+  /** Entries that are always in the list. The caller has checked them. */
   fixed: readonly { kind: ListKind; text: string }[];
-  /** Called after each swap in the first worker, before anything else is written; `old` is undefined for the first. */
+  /** Called in the first worker after each swap, before the next write; `old` is undefined for the first swap. */
   onSwap?: SwapListener;
 }
 
 /**
- * Hears of a swap. The memory of `old` is not written before it has settled.
- * @returns what is to be done about it, which must not reject; only the next look at this list waits for it
+ * Called after a swap. The memory of `old` stays unchanged until the returned promise has settled.
+ * @returns the work that follows the swap, which must not reject; only the next check of this list waits for the work
  */
 export type SwapListener = (
   old: Int32Array | undefined,
