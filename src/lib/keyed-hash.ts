@@ -30,7 +30,17 @@ export function hashWords(
     low = (low + Math.imul(a, keys[at + 2]!) + Math.imul(b, keys[at + 3]!)) | 0;
     at += 4;
   }
-  return (high & 0xffff0000) | (low >>> 16);
+  return mix((high & 0xffff0000) | (low >>> 16));
+}
+
+/**
+ * Permutes 32 bits (the finalizer of MurmurHash3). The sums are linear, so the hashes of an arithmetic progression, such
+ * as the addresses of a network, are a progression too: without the permutation they crowd for some keys.
+ */
+function mix(hash: number): number {
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
 }
 
 /** Returns the number of key words for a hash of `words` words. */
