@@ -1,6 +1,6 @@
 /**
  * What an announce for 30 peers costs the tracker and the engine, with the store in Redis: node bench/redis.ts
- * [--torrents 10000] [--peers 1000000] [--announces 200000] [--sample-cache 0] [--url redis://...]. Without a URL it
+ * [--torrents 10000] [--peers 1000000] [--announces 200000] [--url redis://...]. Without a URL it
  * starts a redis-server.
  */
 import { parseArgs } from "node:util";
@@ -19,7 +19,6 @@ const { values } = parseArgs({
     peers: { type: "string", default: "1000000" },
     announces: { type: "string", default: "200000" },
     turn: { type: "string", default: "64" },
-    "sample-cache": { type: "string", default: "0" },
     url: { type: "string" },
   },
 });
@@ -40,7 +39,6 @@ const redis = new RedisStore({
     broker: [server?.url ?? values.url!],
     keyPrefix: "bench:",
     readTimeout: 30,
-    sampleCache: Number(values["sample-cache"]),
   },
 });
 const memory = new MemoryStore({ clock, random, config: { ...shared, maxPeers: peers * 2 } });

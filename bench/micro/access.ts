@@ -75,7 +75,7 @@ export const access: Micro = {
     const limit = { rate: 1e6, burst: 1e6, addresses: million, exempt: [] };
     const rateLimit = await createRateLimit(limit, deps("r"));
     const control = { shortest: 600, longest: 3600, fewPeers: 10, manyPeers: 1000, jitter: 300 };
-    const intervalControl = createIntervalControl({ ...control, jitterBy: "uniform" });
+    const intervalControl = createIntervalControl(control);
 
     // The infohash and the address of each request, one behind the other, as they come from the network.
     const drawn = new Uint8Array(requests * 36);

@@ -32,7 +32,6 @@ async function startHook(algorithm: "RS256" | "EdDSA") {
     audience: "https://tracker.example.com/announce",
     jwkSetUrl: "https://registry.example.com/keys",
     jwkSetUpdateInterval: 300,
-    jwkSetTimeout: 5,
     jwkSetMaxAge: 86_400,
     algorithms: [algorithm],
     leeway: 30,

@@ -103,7 +103,6 @@ test("without a file, both frontends run with the defaults", () => {
       requestTiming: false,
       allowIpSpoofing: false,
       ipSpoofingFrom: [],
-      maxConnectionIdErrors: 32,
       receiveBuffer: 8_388_608,
       maxNumWant: 100,
       defaultNumWant: 50,
@@ -541,6 +540,37 @@ test("values are checked against each other", () => {
     assert.deepEqual(warningsOf(yaml), warning === undefined ? [] : [warning]);
   }
   assert.equal(good("chihaya: {http: {max_numwant: 10, default_numwant: 11}}").http?.defaultNumWant, 10);
+});
+
+test("a removed key is taken, whatever its value, with a warning that says what happens now", () => {
+  const removed: [yaml: string, warning: string][] = [
+    [
+      "chihaya: {udp: {max_connection_id_errors: 5}}",
+      "udp.max_connection_id_errors: has no effect any more: each worker sends an address up to 32 `bad connection ID` errors per second; remove the key",
+    ],
+    [
+      "chihaya: {udp: {}, storage: {name: redis, config: {sample_cache: [x]}}}",
+      "storage.config.sample_cache: has no effect any more: Redis selects the peers of every announce; remove the key",
+    ],
+    [
+      "chihaya: {udp: {}, prehooks: [{name: interval control, options: {shortest: 5m, longest: 10m, jitter_by: swarm}}]}",
+      "prehooks[0].options.jitter_by: has no effect any more: all of `jitter` is used for swarms of every size; remove the key",
+    ],
+    [
+      "chihaya: {udp: {}, prehooks: [{name: jwt, options: {issuer: i, audience: a, jwk_set_url: 'http://h/', jwk_set_timeout: 1s}}]}",
+      "prehooks[0].options.jwk_set_timeout: has no effect any more: a fetch of the keys may take 5 seconds; remove the key",
+    ],
+  ];
+  for (const [yaml, warning] of removed) {
+    const key = /(\w+): has/.exec(warning)![1]!;
+    const column = yaml.indexOf(`${key}: `) + key.length + 3;
+    assert.deepEqual(warningsOf(yaml), [`1:${column} ${warning}`]);
+  }
+  const env = { CHIHAYA_UDP__MAX_CONNECTION_ID_ERRORS: "5" };
+  assert.match(
+    warningsOf("chihaya: {udp: {}}", { env })[0]!,
+    /max_connection_id_errors: has no effect any more/,
+  );
 });
 
 test("the store redis", () => {

@@ -21,7 +21,9 @@ export function renderReference(): string {
     config: variant.fields.get("config") as AnyBlock,
   }));
   const obsolete = new Map(
-    stores.flatMap(({ config }) => [...config.fields].filter(([, { isObsolete }]) => isObsolete)),
+    stores.flatMap(({ config }) =>
+      [...config.fields].filter(([, { isObsolete, facts }]) => isObsolete && facts.kind !== ""),
+    ),
   );
   const hooks = (byKey("prehooks") as UseList<unknown>).item.definitions;
   return `# Configuration

@@ -129,9 +129,10 @@ export class Block<Output, Input> extends Value<Output, Input> implements Option
   }
 
   #refuseUnknown(input: object, path: Path, reader: Reader): void {
-    const known = [...this.fields].map(([key, { programName }]) =>
-      reader.keys === "yaml" ? key : (programName ?? toCamel(key)),
-    );
+    const known = [...this.fields].flatMap(([key, { programName = toCamel(key), hasOutput }]) => {
+      if (reader.keys === "yaml") return [key];
+      return hasOutput ? [programName] : [];
+    });
     for (const key of Object.keys(input)) {
       if (known.includes(key)) continue;
       const near = nearest(key, known);

@@ -47,6 +47,7 @@ export {
   type Named,
   type Path,
   Reader,
+  removed,
   Value,
   type WithoutOutput,
 } from "./value.ts";

@@ -157,6 +157,19 @@ export class Value<T, Input = T> {
   }
 }
 
+/**
+ * Describes a key that is gone: takes any value, does nothing with it, and warns.
+ * @param now  says what happens now: `Redis selects the peers of every announce`
+ */
+export function removed(now: string): Value<unknown, never> & MayBeMissing & WithoutOutput {
+  const facts: Facts = { kind: "", json: { deprecated: true } };
+  const value = new Value<unknown, never>(facts, (_input, path, reader) => {
+    reader.warn(path, `has no effect any more: ${now}; remove the key`);
+    return undefined;
+  });
+  return value.describe(`Removed: ${now}.`).optional().obsolete();
+}
+
 /** Says what kind of thing somebody has given instead of the right one. */
 export function describeInput(input: unknown): string {
   if (typeof input === "string") return quote(input);

@@ -285,18 +285,6 @@ const cases: Readonly<Record<string, Case>> = {
     to: "10.0.0.0/8",
     probe: spoofedUdp,
   },
-  "udp.max_connection_id_errors": {
-    to: "0",
-    async probe(running) {
-      const { client } = await running.udp();
-      const bad = { connectionId: 1n, transactionId: 1, infoHash, peerId: infoHash, left: 1n, port: 9 };
-      client.send(createAnnounceRequest(bad));
-      const first = await client.exchange(
-        createScrapeRequest(await client.connect().catch(() => 1n), 2, [infoHash]),
-      );
-      return first.length;
-    },
-  },
   "udp.announce_routes": {
     file(directory) {
       const keys = join(directory, "keys.json");
@@ -382,7 +370,7 @@ function otherValue(key: string, { facts, byDefault }: AnyValue): string {
   if (type === "boolean") return `${`${byDefault}` !== "true"}`;
   if (type === "integer") return `${minimum === byDefault ? Number(minimum) + 1 : minimum}`;
   if (words !== undefined) return (words as string[]).find((word) => word !== byDefault)!;
-  return key === "workers" ? "2" : anyOf === undefined || key === "redis: sample_cache" ? "7s" : "";
+  return key === "workers" ? "2" : anyOf === undefined ? "7s" : "";
 }
 
 describe("a reload", () => {

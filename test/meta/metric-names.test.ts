@@ -41,7 +41,7 @@ before(async () => {
   });
   registerStorageMetrics(metrics, store);
   observeExpiry(metrics, silentLogger);
-  const redis = loadConfig({ env: {}, set: ["storage.name=redis", "storage.config.sample_cache=1s"] });
+  const redis = loadConfig({ env: {}, set: ["storage.name=redis"] });
   assert.ok(redis.ok);
   const threadParts = { clock, random: createRandom(1), metrics, logger: silentLogger };
   await createStore(redis.config.storage, { ...threadParts, isFirst: false, owner: 1 });
@@ -60,7 +60,6 @@ before(async () => {
     audience: "tracker",
     jwkSetUrl: "data:application/json,",
     jwkSetUpdateInterval: 300,
-    jwkSetTimeout: 5,
     jwkSetMaxAge: 86_400,
     algorithms: ["RS256"],
     leeway: 0,

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { addresses, boolean, duration, integer, list, options, text } from "../../options/index.ts";
+import { addresses, boolean, duration, integer, list, options, removed, text } from "../../options/index.ts";
 import { commonOptions, defaultAddresses, mostNumWant } from "../common-options.ts";
 import { defaultsOf, defineFrontend, type FrontendDefinition, warnOfMissing } from "../define-frontend.ts";
 import { checkUdp } from "./check.ts";
@@ -33,12 +33,9 @@ export const udp: FrontendDefinition<UdpOptions, Partial<UdpOptions>> = defineFr
       .default(false)
       .describe("Whether the address field of an announce is believed. Then anybody can announce anybody."),
     ip_spoofing_from: commonOptions.ip_spoofing_from,
-    max_connection_id_errors: integer(0, 65_535)
-      .default(32)
-      .describe(
-        "Bad connection IDs a second that an address (of IPv6: 64 bits of it) is told of by each worker; the rest get silence. " +
-          "With 0 all do.",
-      ),
+    max_connection_id_errors: removed(
+      "each worker sends an address up to 32 `bad connection ID` errors per second",
+    ),
     receive_buffer: integer(65_536, 1_073_741_824, { restart: true })
       .default(8_388_608)
       .describe(

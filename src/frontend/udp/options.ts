@@ -13,8 +13,6 @@ export interface UdpOptions {
   allowIpSpoofing: boolean;
   /** Networks (CIDR, or single addresses) of the clients for which that holds; empty for all. */
   ipSpoofingFrom: readonly string[];
-  /** Errors about connection ids that an address (an IPv6 network of 64 bits) gets in a second from each worker, to 65535. */
-  maxConnectionIdErrors: number;
   /** Bytes of each socket's receive buffer that are asked for; undefined asks for 8 MiB. */
   receiveBuffer?: number | undefined;
   maxNumWant: number;

@@ -141,9 +141,7 @@ export class UdpHandler implements DatagramHandler {
 
     if (!ids.isValid(view, at, source, clock.unixSeconds)) {
       this.#observe("", undefined, badConnectionId, startedMs);
-      const { maxConnectionIdErrors } = this.#options;
-      if (!this.#limiter.allows(source, clock.seconds, maxConnectionIdErrors))
-        return this.#drop("unverified");
+      if (!this.#limiter.allows(source, clock.seconds)) return this.#drop("unverified");
       // Smaller than the request, not just as large: two trackers that take each other's errors for requests
       // must not go on for ever.
       const end = writeError(batch.bytes, view, outAt, transactionId, badConnectionId, length - 1);

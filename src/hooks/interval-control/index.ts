@@ -1,11 +1,11 @@
 import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
-import { choice, duration, integer, options } from "../../options/index.ts";
+import { duration, integer, options, removed } from "../../options/index.ts";
 import type { IntervalControlOptions } from "./interval-control.ts";
 
 /** Sets the interval by the size of the swarm. */
 export const intervalControl: HookDefinition<
   IntervalControlOptions,
-  WithDefaults<IntervalControlOptions, "fewPeers" | "manyPeers" | "jitter" | "jitterBy">
+  WithDefaults<IntervalControlOptions, "fewPeers" | "manyPeers" | "jitter">
 > = defineHook({
   name: "interval control",
   description: "Sets the interval by the size of the swarm: short for small ones, long for big ones.",
@@ -22,9 +22,7 @@ export const intervalControl: HookDefinition<
       jitter: duration(0, { whole: true })
         .default("0s")
         .describe("Maximum time to add; a peer of a torrent always gets the same."),
-      jitter_by: choice(["uniform", "swarm"])
-        .default("uniform")
-        .describe("Whether to use all of `jitter`, or one second per peer of the swarm, up to `jitter`."),
+      jitter_by: removed("all of `jitter` is used for swarms of every size"),
     },
     {
       check({ shortest, longest, fewPeers, manyPeers }, refuse) {

@@ -15,8 +15,6 @@ export interface IntervalControlOptions {
   manyPeers: number;
   /** Maximum seconds to add, to spread the announces of a swarm; 0 adds none. */
   jitter: number;
-  /** `uniform` spreads over all of `jitter`, `swarm` over a second for each peer, up to `jitter`. */
-  jitterBy: "uniform" | "swarm";
 }
 
 /**
@@ -29,18 +27,17 @@ export interface IntervalControlOptions {
  * @throws RangeError for options out of range
  */
 export function createIntervalControl(options: IntervalControlOptions): Hook {
-  const { shortest, longest, fewPeers, manyPeers, jitter, jitterBy } = options;
+  const { shortest, longest, fewPeers, manyPeers, jitter } = options;
   if (!(shortest > 0 && longest >= shortest)) throw new RangeError("longest must not be below shortest");
   if (!(fewPeers >= 1 && manyPeers > fewPeers)) throw new RangeError("many_peers must be above few_peers");
   if (!(jitter >= 0)) throw new RangeError("invalid jitter");
   const perLog = (longest - shortest) / Math.log(manyPeers / fewPeers);
   const entropy = new Entropy();
 
-  function spread(request: AnnounceRequest, peers: number): number {
-    const limit = jitterBy === "swarm" ? Math.min(jitter, peers) : jitter;
-    if (limit < 1) return 0;
+  function spread(request: AnnounceRequest): number {
+    if (jitter < 1) return 0;
     entropy.seed(request.infoHash, request.peerId);
-    return entropy.below(Math.floor(limit) + 1);
+    return entropy.below(Math.floor(jitter) + 1);
   }
 
   function control(request: AnnounceRequest, response: AnnounceResponse): void {
@@ -48,7 +45,7 @@ export function createIntervalControl(options: IntervalControlOptions): Hook {
     let interval = response.interval;
     if (response.incomplete > 0) interval = shortest + perLog * Math.log(Math.max(peers, 1) / fewPeers);
     interval = Math.round(Math.min(longest, Math.max(shortest, interval)));
-    response.interval = interval + spread(request, peers);
+    response.interval = interval + spread(request);
     if (response.minInterval > response.interval) response.minInterval = response.interval;
   }
 

@@ -8,6 +8,7 @@ import {
   integer,
   list,
   options,
+  removed,
   text,
 } from "../../options/index.ts";
 import { invalidJwt, missingJwt, unverifiableJwt } from "./errors.ts";
@@ -37,13 +38,7 @@ export const jwt: HookDefinition<
   JwtOptions,
   WithDefaults<
     JwtOptions,
-    | "jwkSetUpdateInterval"
-    | "jwkSetTimeout"
-    | "jwkSetMaxAge"
-    | "algorithms"
-    | "leeway"
-    | "parameters"
-    | "cacheSize"
+    "jwkSetUpdateInterval" | "jwkSetMaxAge" | "algorithms" | "leeway" | "parameters" | "cacheSize"
   >
 > = defineHook({
   name: "jwt",
@@ -61,9 +56,7 @@ export const jwt: HookDefinition<
         .default("")
         .describe("File with the issuer's public keys, as a JSON Web Key Set."),
       jwk_set_update_interval: duration(1).default("5m").describe("Time between two checks for new keys."),
-      jwk_set_timeout: duration(0.001)
-        .default("5s")
-        .describe("Time limit for a response from `jwk_set_url`."),
+      jwk_set_timeout: removed("a fetch of the keys may take 5 seconds"),
       jwk_set_max_age: duration(1).default("24h").describe("How long to use keys that cannot be refreshed."),
       algorithms: choices(algorithms)
         .default(["RS256"])

@@ -1,5 +1,4 @@
 import type { JWK } from "jose";
-import { withTimeout } from "../../lib/with-timeout.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Counter } from "../../observability/metrics.ts";
 import type { JwtOptions } from "./options.ts";
@@ -12,8 +11,8 @@ const cooldown = 10;
 /** Seconds until a failed fetch is repeated, unless the interval is shorter. */
 const retryInterval = 30;
 
-/** How long a start waits for the keys, in milliseconds; until they come, announces are refused. */
-const startWaitMs = 5000;
+/** Time limit of a fetch, in milliseconds. */
+const fetchMs = 5000;
 
 /** The message from the first worker to all workers. */
 interface Published {
@@ -68,7 +67,7 @@ export class IssuerKeys {
   }
 
   /**
-   * Waits for the first keys, at most for one fetch or 5 seconds; later keys arrive on their own.
+   * Waits for the first keys, as long as one fetch may take; later keys arrive on their own.
    * @throws Error if a file is unusable; an issuer that does not respond may respond later
    */
   async start(): Promise<void> {
@@ -88,7 +87,7 @@ export class IssuerKeys {
         }
       }
     }
-    await withTimeout(startWaitMs, promise).catch(() => undefined);
+    await promise;
   }
 
   stop(): void {
@@ -183,8 +182,8 @@ export class IssuerKeys {
 
   /** Reads the usable keys. @throws Error if there are none */
   async #read(): Promise<JWK[]> {
-    const { jwkSetTimeout, jwkSetFile, algorithms } = this.#options;
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(jwkSetTimeout * 1000)]);
+    const { jwkSetFile, algorithms } = this.#options;
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(fetchMs)]);
     const found = jwkSetFile
       ? await readKeySet(jwkSetFile)
       : await fetchKeySet(this.#source, signal, this.#sources);
@@ -234,8 +233,7 @@ export class IssuerKeys {
   #expectNews(): PromiseWithResolvers<void> {
     this.#news = Promise.withResolvers();
     // Waits a second longer than a fetch by the first worker, in case that worker is gone.
-    const limit = (this.#options.jwkSetTimeout + 1) * 1000;
-    this.#newsTimer = setTimeout(() => this.#tellNews(), limit).unref();
+    this.#newsTimer = setTimeout(() => this.#tellNews(), fetchMs + 1000).unref();
     return this.#news;
   }
 

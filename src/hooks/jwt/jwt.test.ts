@@ -67,7 +67,6 @@ async function start(t: TestContext, setup: Setup = {}) {
     audience: "https://tracker/announce",
     jwkSetUrl: "https://registry/keys",
     jwkSetUpdateInterval: 300,
-    jwkSetTimeout: 5,
     jwkSetMaxAge: 86_400,
     algorithms: ["RS256"],
     leeway: 30,

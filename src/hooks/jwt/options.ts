@@ -14,8 +14,6 @@ export interface JwtOptions {
   jwkSetFile?: string | undefined;
   /** Time between two checks for new keys. */
   jwkSetUpdateInterval: number;
-  /** Time limit for a response from `jwkSetUrl`. */
-  jwkSetTimeout: number;
   /** How long to use keys that cannot be refreshed. */
   jwkSetMaxAge: number;
   algorithms: readonly JwtAlgorithm[];

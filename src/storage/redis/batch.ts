@@ -1,12 +1,10 @@
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
-import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Family } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { Step } from "../peer-store.ts";
-import { type Sample, type SampleCache, sampleSize } from "./sample-cache.ts";
 import { pageTarget } from "./script.ts";
 
 /**
@@ -75,13 +73,7 @@ interface Deferred {
 
 /** One announce of a batch, or one infohash of a scrape. */
 export type BatchEntry =
-  | {
-      at: number;
-      request: AnnounceRequest;
-      response: AnnounceResponse;
-      step: Step;
-      sample: Sample | undefined;
-    }
+  | { at: number; request: AnnounceRequest; response: AnnounceResponse; step: Step }
   | { at: number; request: ScrapeRequest; response: ScrapeResponse; row: number }
   | { at: number; response: undefined };
 
@@ -105,14 +97,12 @@ export class Batch {
   sealedAt: number | undefined;
   readonly #idLength: number;
   readonly #hints: SizeHints | undefined;
-  readonly #samples: SampleCache | undefined;
   #bytes: Buffer;
   #view: DataView;
   #end: number = batchHeadLength;
 
-  constructor(peerIds: boolean, room = 4096, hints?: SizeHints, samples?: SampleCache) {
+  constructor(peerIds: boolean, room = 4096, hints?: SizeHints) {
     this.#hints = hints;
-    this.#samples = samples;
     this.#idLength = peerIds ? peerIdLength : 0;
     this.#bytes = Buffer.allocUnsafeSlow(room);
     this.#view = new DataView(this.#bytes.buffer);
@@ -122,18 +112,14 @@ export class Batch {
     const { family } = request.address;
     const own = family === 4 ? response.peers4 : response.peers6;
     const other = family === 4 ? response.peers6 : response.peers4;
-    const isSelecting = (step & Step.select) !== 0 && request.event !== AnnounceEvent.stopped;
-    const sample = isSelecting ? this.#samples?.find(request, response) : undefined;
-    const isSampling = sample !== undefined && sample.count === 0;
-    if (isSampling) sample.isAsked = true;
-    const at = this.#begin(sample === undefined || isSampling ? step : step & Step.apply, family);
+    const at = this.#begin(step, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
     this.#bytes[at + 3] = request.event + (this.#hints?.isBig(request.infoHash, 0) ? 16 : 0);
-    this.#view.setUint16(at + 4, isSampling ? sampleSize : request.numWant);
-    this.#view.setUint16(at + 6, isSampling ? sampleSize : Math.min(own.limit, 0xffff));
+    this.#view.setUint16(at + 4, request.numWant);
+    this.#view.setUint16(at + 6, Math.min(own.limit, 0xffff));
     this.#view.setUint16(at + 8, Math.min(other.limit, 0xffff));
     this.#addPeer(at, request, family);
-    this.entries.push({ at, request, response, step, sample });
+    this.entries.push({ at, request, response, step });
   }
 
   addScraped(request: ScrapeRequest, response: ScrapeResponse, row: number): void {
@@ -171,7 +157,7 @@ export class Batch {
       const name = this.infoHash(entry).toString("latin1");
       let part = parts.get(name);
       if (!part) {
-        part = new Batch(this.#idLength > 0, 128, this.#hints, this.#samples);
+        part = new Batch(this.#idLength > 0, 128, this.#hints);
         parts.set(name, part);
       }
       part.entries.push({ ...entry, at: part.#append(this.recordOf(entry)) });
@@ -264,19 +250,9 @@ export class Batch {
     entry.response.snatches = snatches;
     const { peers4, peers6 } = entry.response;
     const ownList = family === 4 ? peers4 : peers6;
-    const { request, sample } = entry;
-    this.#samples?.note(request, request.isSeeder ? leechers : seeders + leechers);
-    if (sample !== undefined) {
-      if (own > 0) {
-        const idsAt = peersAt + own * compactLength[family];
-        const preferred = request.isSeeder ? 0 : seeders;
-        sample.take(reply.subarray(peersAt, idsAt), reply.subarray(idsAt, ownEnd), own, preferred);
-      }
-      sample.give(request, ownList, this.#samples!.random);
-      return end;
-    }
-    this.#fill(ownList, reply, peersAt, own, request.isSeeder ? 0 : seeders);
-    this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other, request.isSeeder ? 0 : otherSeeders);
+    const { isSeeder } = entry.request;
+    this.#fill(ownList, reply, peersAt, own, isSeeder ? 0 : seeders);
+    this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other, isSeeder ? 0 : otherSeeders);
     if (reply[at + 28] === 1 && ownList.limit > 0) {
       // The only peer of its swarm: the record holds endpoint and peer id in the form of a response.
       this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1, 0);

@@ -24,11 +24,6 @@ export interface RedisStoreConfig {
   gcInterval: number;
   /** Whether to store peer ids. All trackers that share Redis must agree. */
   peerIds: boolean;
-  /**
-   * Seconds for which other announces reuse Redis's list of a big swarm; with 0 or absent, every announce queries
-   * Redis.
-   */
-  sampleCache?: number;
   /** Whether the store refuses announces while Redis is unavailable, or serves them from local memory. */
   onFailure: "refuse" | "serve";
   /** The maximum number of peers in local memory. */

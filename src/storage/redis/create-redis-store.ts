@@ -83,13 +83,6 @@ export function createRedisStore(config: RedisStoreConfig, deps: StoreDeps): Red
     "Deleted keys without a readable torrent",
     read("badKeys"),
   );
-  if (config.sampleCache) {
-    metrics.counterFrom(
-      "chihaya_redis_sample_hits_total",
-      "Announces that got peers from a cached sample of a big swarm",
-      read("cacheHits"),
-    );
-  }
   if (!isFirst) registerRefusedPeers(metrics, read("refused")); // the first worker counts the whole store
   return store;
 }

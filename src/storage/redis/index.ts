@@ -1,4 +1,4 @@
-import { boolean, choice, duration, integer, list, options, text } from "../../options/index.ts";
+import { boolean, choice, duration, integer, list, options, removed, text } from "../../options/index.ts";
 import { defineStore, lifetimeKeys, reportingInterval, type StoreDefinition } from "../define-store.ts";
 import { authorities } from "./authorities.ts";
 import { type Broker, checkBroker, type RedisStoreConfig, readBroker } from "./config.ts";
@@ -71,11 +71,7 @@ export const redis: StoreDefinition<RedisStoreConfig> = defineStore({
       max_local_peers: integer(1, 10_000_000, { restart: true })
         .default(250_000)
         .describe("Maximum number of peers that each worker keeps meanwhile, with `serve`."),
-      sample_cache: duration(0, { whole: true, restart: true })
-        .default("0s")
-        .describe(
-          "How long each worker reuses one response of Redis for a big swarm; `0s` queries Redis for every announce.",
-        ),
+      sample_cache: removed("Redis selects the peers of every announce"),
       prometheus_reporting_interval: reportingInterval,
     },
     {

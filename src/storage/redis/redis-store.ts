@@ -16,7 +16,6 @@ import { cellScript, snatchesScript } from "./record-scripts.ts";
 import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 import { RedisRecords } from "./redis-records.ts";
-import { SampleCache } from "./sample-cache.ts";
 import { announceScript, expireScript, layoutVersion } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
 
@@ -31,7 +30,7 @@ export const storageUnavailable: ClientError = new ClientError(
 /** Refuses announces while too many others wait for Redis. */
 const overloaded = new ClientError("tracker is overloaded", "overloaded", { retryIn: 1 });
 
-/** Statistics of a store's use of Redis; the last four only rise. */
+/** Statistics of a store's use of Redis; the last three only rise. */
 export interface RedisStats {
   /** Announces and scraped torrents that wait for Redis. */
   waiting: number;
@@ -41,8 +40,6 @@ export interface RedisStats {
   unanswered: number;
   /** Peers that did not fit into Redis. */
   refused: number;
-  /** Announces that got peers from a sample, see {@link SampleCache}. */
-  cacheHits: number;
   /** Deleted keys without a readable torrent. */
   badKeys: number;
 }
@@ -111,7 +108,6 @@ export class RedisStore implements PeerStore {
   readonly #local: MemoryStore | undefined;
   readonly #backlog: Backlog;
   readonly #hints = new SizeHints();
-  readonly #samples: SampleCache | undefined;
   #config: RedisStoreConfig;
   #port: RedisPort | undefined;
   /** Why Redis is unavailable, or undefined. */
@@ -147,7 +143,6 @@ export class RedisStore implements PeerStore {
     this.#config = config;
     this.#prefix = Buffer.from(`${config.keyPrefix}${layoutVersion}${config.peerIds ? "i" : ""}:`);
     this.#backlog = new Backlog(config.maxLocalPeers);
-    if (config.sampleCache) this.#samples = new SampleCache(config.sampleCache, clock, random);
     if (config.onFailure === "serve") {
       this.#local = new MemoryStore({
         config: { ...config, maxPeers: config.maxLocalPeers },
@@ -174,7 +169,6 @@ export class RedisStore implements PeerStore {
       backlog: this.#backlog.size,
       unanswered: this.#unanswered,
       refused: this.#refused,
-      cacheHits: this.#samples?.hits ?? 0,
       badKeys: this.#badKeys,
     };
   }
@@ -371,7 +365,7 @@ export class RedisStore implements PeerStore {
     const name = this.#port!.isCluster ? Buffer.from(infoHashes.buffer, at, 20).toString("latin1") : "";
     let batch = this.#filling.get(name);
     if (!batch) {
-      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#hints, this.#samples);
+      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#hints);
       this.#filling.set(name, batch);
     }
     return batch;
