@@ -1,25 +1,16 @@
 import { Address, type Family } from "../ip/address.ts";
 import { createRandom, type Random } from "../lib/clock.ts";
-import { type Libc, Linux, loadLibc, setOption, systemError } from "../net/linux/libc.ts";
-import {
-  socketAddressCapacity,
-  socketAddressLength,
-  writeSocketAddress,
-} from "../net/linux/socket-address.ts";
+import { Linux, layouts, nameCapacity, writeSocketAddress } from "../net/linux/abi.ts";
+import { Epoll } from "../net/linux/epoll.ts";
+import { type Libc, loadLibc, setOption, systemError } from "../net/linux/libc.ts";
 import { Incomplete, readAnswer, Wrong } from "./http-answer.ts";
 import { HttpRequest } from "./http-request.ts";
 import { type Load, type LoadOptions, LoadResult, type LoadRun, Pace } from "./load.ts";
 import { Population } from "./population.ts";
 import { defaultSources, portOf, Sources } from "./sources.ts";
 
-/** Lets the kernel choose the port of a bound socket when it connects, for the pair of addresses alone. */
-const IP_BIND_ADDRESS_NO_PORT = 24;
-const EINPROGRESS = 115;
 /** Bytes that an answer may have. */
 const responseBytes = 16 * 1024;
-const eventCapacity = 256;
-/** `struct epoll_event`: packed on x64, aligned on arm64. */
-const eventBytes = process.arch === "x64" ? 12 : 16;
 /** When nothing comes for this long, all that is under way is lost, in milliseconds. */
 const lostMs = 2000;
 
@@ -58,7 +49,7 @@ class Connection {
 /** Announces over HTTP, from many source addresses. With a rate it never sleeps: it takes one core. */
 export class HttpLoad implements Load {
   readonly #libc: Libc;
-  readonly #epoll: number;
+  readonly #epoll: Epoll;
   readonly #family: Family;
   readonly #options: Required<HttpLoadOptions>;
   readonly #population: Population;
@@ -67,13 +58,9 @@ export class HttpLoad implements Load {
   readonly #closing: HttpRequest;
   readonly #keeping: HttpRequest;
   readonly #random: Random = createRandom(7);
-  readonly #remote: Uint8Array = new Uint8Array(socketAddressCapacity);
-  readonly #local: Uint8Array = new Uint8Array(socketAddressCapacity);
+  readonly #remote: Uint8Array = new Uint8Array(nameCapacity);
+  readonly #local: Uint8Array = new Uint8Array(nameCapacity);
   readonly #localView: DataView = new DataView(this.#local.buffer);
-  readonly #events: Uint8Array = new Uint8Array(eventCapacity * eventBytes);
-  readonly #eventsView: DataView = new DataView(this.#events.buffer);
-  readonly #event: Uint8Array = new Uint8Array(eventBytes);
-  readonly #eventView: DataView = new DataView(this.#event.buffer);
   /** Connections without a request, the longest idle first. */
   #idle: Connection[] = [];
   #keepAlive = false;
@@ -105,8 +92,7 @@ export class HttpLoad implements Load {
     this.#keeping = new HttpRequest({ ...this.#options, keepAlive: true });
     writeSocketAddress(new DataView(this.#remote.buffer), 0, Address.parse(host), this.#family, port);
     writeSocketAddress(this.#localView, 0, Address.parse("127.0.0.1"), 4, 0);
-    this.#epoll = libc.epoll_create1(Linux.EPOLL_CLOEXEC);
-    if (this.#epoll < 0) throw systemError(libc, "epoll_create1");
+    this.#epoll = new Epoll(libc);
   }
 
   /** With a connection for each announce, as they come from all sources in turn then. */
@@ -128,7 +114,7 @@ export class HttpLoad implements Load {
 
   close(): void {
     for (const connection of this.#connections) this.#disconnect(connection);
-    this.#libc.close(this.#epoll);
+    this.#epoll.close();
   }
 
   get #peersOfSource(): number {
@@ -180,11 +166,11 @@ export class HttpLoad implements Load {
     request.write(this.#population, torrent, port, this.#population.isSeeder(peer));
     const sent = this.#libc.sendRange(fd, request.bytes, 0, request.bytes.length, false);
     if (sent === request.bytes.length) {
-      if (connection.isWaiting) this.#poll(connection, Linux.EPOLL_CTL_MOD, Linux.EPOLLIN);
+      if (connection.isWaiting) this.#epoll.control(Linux.EPOLL_CTL_MOD, fd, Linux.EPOLLIN, connection.index);
       connection.isWaiting = false;
     } else if (sent < 0 && this.#libc.errno() === Linux.EAGAIN && !connection.isWaiting) {
       connection.isWaiting = true;
-      this.#poll(connection, Linux.EPOLL_CTL_MOD, Linux.EPOLLOUT);
+      this.#epoll.control(Linux.EPOLL_CTL_MOD, fd, Linux.EPOLLOUT, connection.index);
     } else {
       this.#done(connection, Wrong, true);
     }
@@ -192,38 +178,35 @@ export class HttpLoad implements Load {
 
   #connect(connection: Connection): void {
     const libc = this.#libc;
-    const domain = this.#family === 4 ? Linux.AF_INET : Linux.AF_INET6;
-    const fd = libc.socket(domain, Linux.SOCK_STREAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
+    const fd = libc.socket(
+      layouts[this.#family].domain,
+      Linux.SOCK_STREAM | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC,
+      0,
+    );
     if (fd < 0) throw systemError(libc, "socket");
     connection.source = this.#source;
     this.#source = (this.#source + 1) % this.#sources.count;
     const address = this.#sources.address(connection.source);
     if (address !== undefined) {
-      setOption(libc, fd, Linux.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-      this.#localView.setUint32(4, address);
-      if (libc.bind(fd, this.#local, socketAddressLength[4]) < 0) throw systemError(libc, "bind");
+      // The kernel chooses the port when the socket connects, for the pair of addresses alone.
+      setOption(libc, fd, Linux.SOL_IP, Linux.IP_BIND_ADDRESS_NO_PORT, 1);
+      this.#localView.setUint32(layouts[4].addressAt, address);
+      if (libc.bind(fd, this.#local, layouts[4].nameLength) < 0) throw systemError(libc, "bind");
     }
-    if (libc.connect(fd, this.#remote, socketAddressLength[this.#family]) < 0) {
-      if (libc.errno() !== EINPROGRESS) throw systemError(libc, "connect");
+    if (libc.connect(fd, this.#remote, layouts[this.#family].nameLength) < 0) {
+      if (libc.errno() !== Linux.EINPROGRESS) throw systemError(libc, "connect");
     }
     connection.fd = fd;
     connection.isWaiting = false;
-    this.#poll(connection, Linux.EPOLL_CTL_ADD, Linux.EPOLLIN);
-  }
-
-  #poll(connection: Connection, operation: number, events: number): void {
-    this.#eventView.setUint32(0, events, true);
-    this.#eventView.setUint32(eventBytes - 8, connection.index, true);
-    this.#libc.epoll_ctl(this.#epoll, operation, connection.fd, this.#event);
+    this.#epoll.control(Linux.EPOLL_CTL_ADD, fd, Linux.EPOLLIN, connection.index);
   }
 
   #receive(timeoutMs: number): void {
-    const count = this.#libc.epoll_wait(this.#epoll, this.#events, eventCapacity, timeoutMs);
+    const count = this.#epoll.wait(timeoutMs);
     if (count <= 0) return;
     this.#heardAt = performance.now();
     for (let i = 0; i < count; i++) {
-      const index = this.#eventsView.getUint32(i * eventBytes + eventBytes - 8, true);
-      const connection = this.#connections[index]!;
+      const connection = this.#connections[this.#epoll.data(i)]!;
       if (connection.fd < 0) continue;
       if (connection.isWaiting) this.#send(connection);
       else this.#read(connection);

@@ -1,12 +1,8 @@
 import { compactLength } from "../bittorrent/peer-list.ts";
 import { Address, type Family } from "../ip/address.ts";
 import { createRandom, type Random } from "../lib/clock.ts";
-import { type Libc, Linux, loadLibc, setOption, systemError } from "../net/linux/libc.ts";
-import {
-  socketAddressCapacity,
-  socketAddressLength,
-  writeSocketAddress,
-} from "../net/linux/socket-address.ts";
+import { Linux, layouts, nameCapacity, writeSocketAddress } from "../net/linux/abi.ts";
+import { type Libc, loadLibc, setOption, systemError } from "../net/linux/libc.ts";
 import { Action, announceHeadLength, announceLength, connectMagic } from "../protocol/udp/packet.ts";
 import { type Load, type LoadOptions, LoadResult, type LoadRun, Pace } from "./load.ts";
 import { Messages } from "./messages.ts";
@@ -16,9 +12,6 @@ import { defaultSources, portOf, Sources } from "./sources.ts";
 /** Messages that are sent by one system call, each with requests of one source, and requests of a message. */
 const messages = 4;
 const segments = 16;
-/** `setsockopt` of UDP: the kernel cuts a message into datagrams of a length, which is far cheaper than sending each. */
-const SOL_UDP = 17;
-const UDP_SEGMENT = 103;
 /** Datagrams that are received by one system call. */
 const batchSize = 64;
 const requestBytes = announceLength[Action.announce];
@@ -84,20 +77,21 @@ export class UdpLoad implements Load {
     this.#sources = new Sources(options.host, this.#options.sources);
     this.#ids = new BigUint64Array(this.#sources.count);
     this.#hasId = new Uint8Array(this.#sources.count);
-    const domain = this.#family === 4 ? Linux.AF_INET : Linux.AF_INET6;
-    this.#fd = libc.socket(domain, Linux.SOCK_DGRAM | Linux.SOCK_CLOEXEC, 0);
+    this.#fd = libc.socket(layouts[this.#family].domain, Linux.SOCK_DGRAM | Linux.SOCK_CLOEXEC, 0);
     if (this.#fd < 0) throw systemError(libc, "socket");
     setOption(libc, this.#fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF, socketBuffer);
     setOption(libc, this.#fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, socketBuffer);
-    const name = new Uint8Array(socketAddressCapacity);
+    const name = new Uint8Array(nameCapacity);
     const view = new DataView(name.buffer);
     writeSocketAddress(view, 0, new Address(), this.#family, 0);
-    if (this.#family === 4 && libc.bind(this.#fd, name, socketAddressLength[4]) < 0) {
+    if (this.#family === 4 && libc.bind(this.#fd, name, layouts[4].nameLength) < 0) {
       throw systemError(libc, "bind");
     }
     writeSocketAddress(view, 0, Address.parse(options.host), this.#family, options.port);
     const length = new Uint8Array(new Int32Array([requestBytes]).buffer);
-    this.#segments = libc.setsockopt(this.#fd, SOL_UDP, UDP_SEGMENT, length, 4) === 0 ? segments : 1;
+    // The kernel cuts a message into datagrams of a length, which is far cheaper than sending each.
+    this.#segments =
+      libc.setsockopt(this.#fd, Linux.SOL_UDP, Linux.UDP_SEGMENT, length, 4) === 0 ? segments : 1;
     this.#requests = new Messages(libc, messages, segments * requestBytes);
     this.#requests.setDestination(name, this.#family);
     this.#responses = new Messages(libc, batchSize, responseBytes);

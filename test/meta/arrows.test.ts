@@ -60,7 +60,15 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "options/",
   ],
   client: ["lib/", "ip/", "bittorrent/", "protocol/"],
-  load: ["lib/", "ip/", "bittorrent/", "protocol/", "net/linux/libc.ts", "net/linux/socket-address.ts"],
+  load: [
+    "lib/",
+    "ip/",
+    "bittorrent/",
+    "protocol/",
+    "net/linux/abi.ts",
+    "net/linux/epoll.ts",
+    "net/linux/libc.ts",
+  ],
   config: [
     "lib/",
     "ip/",

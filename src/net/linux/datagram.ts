@@ -8,10 +8,23 @@ import {
   defaultReceiveBuffer,
   type SendResponse,
 } from "../datagram.ts";
-import { getOption, type Libc, Linux, setOption } from "./libc.ts";
+import {
+  Control,
+  controlCapacity,
+  Iovec,
+  Linux,
+  layouts,
+  Message,
+  nameCapacity,
+  portAt,
+  readSocketAddress,
+  writeControl,
+  writeName,
+  writePart,
+} from "./abi.ts";
+import { getOption, type Libc, setOption } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
-import { readSocketAddress, socketAddressCapacity, socketAddressLength } from "./socket-address.ts";
 
 /** Datagrams that one call receives. */
 const batchSize = 64;
@@ -19,23 +32,6 @@ const batchSize = 64;
 const batchesPerTurn = 8;
 /** Bytes of the send buffer to request: a batch of responses must fit. */
 const sendBuffer = 4 * 1024 * 1024;
-
-/** `struct mmsghdr`, its fields, and `struct iovec`, on 64-bit Linux. */
-const messageBytes = 64;
-const Message = {
-  name: 0,
-  nameLength: 8,
-  iov: 16,
-  iovCount: 24,
-  control: 32,
-  controlLength: 40,
-  flags: 48,
-  length: 56,
-};
-const iovBytes = 16;
-/** Room for one control message with `in_pktinfo` (12 bytes) or `in6_pktinfo` (20) behind its 16 bytes of head. */
-const controlBytes = 48;
-const controlLength = { 4: 32, 6: 40 } as const;
 
 /**
  * Memory for a batch in the layout of `recvmmsg` and `sendmmsg`:
@@ -64,18 +60,18 @@ class MessageMemory {
   /** @param control  whether packets carry their destination address */
   constructor(libc: Libc, family: Family, control: boolean, slots: number) {
     this.#family = family;
-    this.#sendAt = slots * messageBytes;
+    this.#sendAt = slots * Message.size;
     this.#iovAt = 2 * this.#sendAt;
-    this.#replyPathAt = this.#iovAt + 2 * slots * iovBytes;
-    this.#replyPathBytes = socketAddressCapacity + (control ? controlBytes : 0);
-    this.#controlLength = control ? controlLength[family] : 0;
+    this.#replyPathAt = this.#iovAt + 2 * slots * Iovec.size;
+    this.#replyPathBytes = nameCapacity + (control ? controlCapacity : 0);
+    this.#controlLength = control ? layouts[family].controlLength : 0;
     this.bytes = new Uint8Array(this.#replyPathAt + slots * this.#replyPathBytes);
     this.view = new DataView(this.bytes.buffer);
     const addresses = Array.from({ length: slots }, () => new Address());
     this.batch = new DatagramBatch(slots, new Uint8Array(2 * slots * datagramCapacity), addresses);
     this.receive = this.bytes.subarray(0, this.#sendAt);
     this.send = addresses.map((_, slot) =>
-      this.bytes.subarray(this.#sendAt + slot * messageBytes, this.#iovAt),
+      this.bytes.subarray(this.#sendAt + slot * Message.size, this.#iovAt),
     );
 
     const here = libc.address(this.bytes);
@@ -84,18 +80,12 @@ class MessageMemory {
     for (let slot = 0; slot < slots; slot++) {
       const replyPath = here + BigInt(this.#replyPathAt + slot * this.#replyPathBytes);
       for (const isSend of [false, true]) {
-        const message = (isSend ? this.#sendAt : 0) + slot * messageBytes;
-        const iov = this.#iovAt + (isSend ? slots + slot : slot) * iovBytes;
-        view.setBigUint64(message + Message.name, replyPath, true);
-        view.setUint32(message + Message.nameLength, socketAddressLength[family], true);
-        view.setBigUint64(message + Message.iov, here + BigInt(iov), true);
-        view.setBigUint64(message + Message.iovCount, 1n, true);
-        if (control) {
-          view.setBigUint64(message + Message.control, replyPath + BigInt(socketAddressCapacity), true);
-          view.setUint32(message + Message.controlLength, this.#controlLength, true);
-        }
-        view.setBigUint64(iov, data + BigInt(isSend ? batch.outAt(slot) : batch.inAt(slot)), true);
-        view.setBigUint64(iov + 8, BigInt(datagramCapacity), true);
+        const message = (isSend ? this.#sendAt : 0) + slot * Message.size;
+        const iov = this.#iovAt + (isSend ? slots + slot : slot) * Iovec.size;
+        const at = data + BigInt(isSend ? batch.outAt(slot) : batch.inAt(slot));
+        writePart(view, here, message, iov, at, datagramCapacity);
+        writeName(view, message, replyPath, family);
+        if (control) writeControl(view, message, replyPath + BigInt(nameCapacity), family);
       }
     }
   }
@@ -108,8 +98,8 @@ class MessageMemory {
     const { view, batch, bytes } = this;
     for (let slot = 0; slot < count; slot++) {
       const name = this.#replyPathAt + slot * this.#replyPathBytes;
-      batch.length[slot] = view.getUint32(slot * messageBytes + Message.length, true);
-      batch.port[slot] = view.getUint16(name + 2);
+      batch.length[slot] = view.getUint32(slot * Message.size + Message.length, true);
+      batch.port[slot] = view.getUint16(name + portAt);
       batch.outLength[slot] = 0;
       const address = batch.address[slot]!;
       readSocketAddress(bytes, name, this.#family, address);
@@ -120,14 +110,14 @@ class MessageMemory {
   /** Prepares the messages that have a response. */
   respond(count: number): void {
     const { view, batch } = this;
-    const iovAt = this.#iovAt + batch.capacity * iovBytes + 8;
-    const controlAt = this.#replyPathAt + socketAddressCapacity;
+    const lengthAt = this.#iovAt + batch.capacity * Iovec.size + Iovec.length;
+    const interfaceAt = this.#replyPathAt + nameCapacity + Control.interface;
     for (let slot = 0; slot < count; slot++) {
-      view.setUint32(iovAt + slot * iovBytes, batch.outLength[slot]!, true);
+      view.setUint32(lengthAt + slot * Iovec.size, batch.outLength[slot]!, true);
       if (this.#controlLength > 0) {
         // The route decides the interface of the response, not the interface of the request.
-        if (this.#family === 4) view.setUint32(controlAt + slot * this.#replyPathBytes + 16, 0, true);
-        view.setUint32(slot * messageBytes + Message.controlLength, this.#controlLength, true);
+        if (this.#family === 4) view.setUint32(interfaceAt + slot * this.#replyPathBytes, 0, true);
+        view.setUint32(slot * Message.size + Message.controlLength, this.#controlLength, true);
       }
     }
   }

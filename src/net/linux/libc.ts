@@ -1,5 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { installRemedy } from "../../lib/install-remedy.ts";
+import { Linux } from "./abi.ts";
 
 /** Memory for the kernel: never a shared, resizable or pooled buffer. */
 type Memory = Uint8Array | null;
@@ -47,51 +48,6 @@ export interface Libc {
   address(memory: Uint8Array): bigint;
   errno(): number;
 }
-
-/** Numbers of the Linux kernel's interface, the same on x64 and arm64. */
-export const Linux = {
-  AF_INET: 2,
-  AF_INET6: 10,
-  SOCK_STREAM: 1,
-  SOCK_DGRAM: 2,
-  SOCK_NONBLOCK: 0o4000,
-  SOCK_CLOEXEC: 0o2000000,
-  SOL_IP: 0,
-  SOL_SOCKET: 1,
-  SOL_TCP: 6,
-  SOL_IPV6: 41,
-  SO_REUSEADDR: 2,
-  SO_SNDBUF: 7,
-  SO_RCVBUF: 8,
-  SO_LINGER: 13,
-  SO_REUSEPORT: 15,
-  IP_PKTINFO: 8,
-  IPV6_V6ONLY: 26,
-  IPV6_RECVPKTINFO: 49,
-  IPV6_PKTINFO: 50,
-  TCP_NODELAY: 1,
-  TCP_DEFER_ACCEPT: 9,
-  MSG_DONTWAIT: 0x40,
-  MSG_NOSIGNAL: 0x4000,
-  MSG_MORE: 0x8000,
-  EPOLL_CTL_ADD: 1,
-  EPOLL_CTL_DEL: 2,
-  EPOLL_CTL_MOD: 3,
-  EPOLLIN: 1,
-  EPOLLOUT: 4,
-  EPOLLERR: 8,
-  EPOLLHUP: 16,
-  EPOLLRDHUP: 0x2000,
-  EPOLL_CLOEXEC: 0o2000000,
-  EFD_NONBLOCK: 0o4000,
-  EINTR: 4,
-  EAGAIN: 11,
-  ENOMEM: 12,
-  SHUT_WR: 1,
-  ENFILE: 23,
-  EMFILE: 24,
-  ENOBUFS: 105,
-} as const;
 
 /** Sets an option that is an int. */
 export function setOption(libc: Libc, fd: number, level: number, name: number, value: number): void {

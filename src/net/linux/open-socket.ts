@@ -1,7 +1,7 @@
 import { Address, type Family } from "../../ip/address.ts";
 import { bindError } from "../bind-error.ts";
-import { type Libc, Linux, setOption, systemError } from "./libc.ts";
-import { socketAddressCapacity, socketAddressLength, writeSocketAddress } from "./socket-address.ts";
+import { Linux, layouts, nameCapacity, portAt, writeSocketAddress } from "./abi.ts";
+import { type Libc, setOption, systemError } from "./libc.ts";
 
 /** Options of a socket to bind. */
 interface Binding {
@@ -33,7 +33,7 @@ export function openSocket<T>(
 ): T {
   const address = Address.parse(host);
   const family: Family = host.includes(":") ? 6 : 4;
-  const domain = family === 4 ? Linux.AF_INET : Linux.AF_INET6;
+  const { domain, nameLength } = layouts[family];
   const type = scheme === "udp" ? Linux.SOCK_DGRAM : Linux.SOCK_STREAM;
   const fd = libc.socket(domain, type | Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC, 0);
   try {
@@ -41,13 +41,13 @@ export function openSocket<T>(
     if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
     if (shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
     prepare(fd, family, address);
-    const name = new Uint8Array(socketAddressCapacity);
+    const name = new Uint8Array(nameCapacity);
     const view = new DataView(name.buffer);
     writeSocketAddress(view, 0, address, family, port);
-    if (libc.bind(fd, name, socketAddressLength[family]) < 0) throw systemError(libc, "bind");
-    const length = new Uint8Array(new Uint32Array([socketAddressCapacity]).buffer);
+    if (libc.bind(fd, name, nameLength) < 0) throw systemError(libc, "bind");
+    const length = new Uint8Array(new Uint32Array([nameCapacity]).buffer);
     if (libc.getsockname(fd, name, length) < 0) throw systemError(libc, "getsockname");
-    return finish({ fd, family, address, port: view.getUint16(2) });
+    return finish({ fd, family, address, port: view.getUint16(portAt) });
   } catch (error) {
     if (fd >= 0) libc.close(fd);
     throw bindError(scheme, host, port, error);

@@ -1,10 +1,7 @@
-import { type Libc, Linux, systemError } from "./libc.ts";
+import { Linux } from "./abi.ts";
+import { Epoll } from "./epoll.ts";
+import { type Libc, systemError } from "./libc.ts";
 
-/** Events that one call receives. */
-const eventCapacity = 256;
-/** `struct epoll_event`: packed on x64, aligned on arm64. */
-const eventBytes = process.arch === "x64" ? 12 : 16;
-const dataAt = eventBytes - 8;
 /** FairQueue of the event loop without work before the poller waits. */
 const idleTurns = 2;
 /** How long the poller first waits in this thread; libuv's own work has to wait too. */
@@ -31,12 +28,8 @@ export type Ready = (events: number) => void;
 export class Poller {
   readonly libc: Libc;
   readonly #loopEvents: () => number;
-  readonly #epoll: number;
+  readonly #epoll: Epoll;
   readonly #wake: number;
-  readonly #events: Uint8Array = new Uint8Array(eventCapacity * eventBytes);
-  readonly #view: DataView = new DataView(this.#events.buffer);
-  readonly #event: Uint8Array = new Uint8Array(eventBytes);
-  readonly #eventView: DataView = new DataView(this.#event.buffer);
   readonly #ready: (Ready | undefined)[] = [];
   #idle = 0;
   #isAsleep = false;
@@ -51,21 +44,21 @@ export class Poller {
   constructor(libc: Libc, loopEvents: () => number = () => performance.nodeTiming.uvMetricsInfo.events) {
     this.libc = libc;
     this.#loopEvents = loopEvents;
-    this.#epoll = libc.epoll_create1(Linux.EPOLL_CLOEXEC);
+    this.#epoll = new Epoll(libc);
     this.#wake = libc.eventfd(0, Linux.EFD_NONBLOCK | Linux.EPOLL_CLOEXEC);
-    if (this.#epoll < 0 || this.#wake < 0) throw systemError(libc, "epoll");
+    if (this.#wake < 0) throw systemError(libc, "eventfd");
     this.add(this.#wake, Linux.EPOLLIN, () => {});
     setImmediate(this.#turn);
   }
 
   /** Calls `ready` whenever one of `events` holds (level-triggered). @throws Error if the kernel has no room */
   add(fd: number, events: number, ready: Ready): void {
-    this.#control(Linux.EPOLL_CTL_ADD, fd, events);
+    this.#epoll.control(Linux.EPOLL_CTL_ADD, fd, events, fd);
     this.#ready[fd] = ready;
   }
 
   modify(fd: number, events: number): void {
-    this.#control(Linux.EPOLL_CTL_MOD, fd, events);
+    this.#epoll.control(Linux.EPOLL_CTL_MOD, fd, events, fd);
   }
 
   /** Drops a descriptor that the caller is about to close. The descriptor must have no other references. */
@@ -76,7 +69,7 @@ export class Poller {
   /** Stops polling a descriptor. */
   remove(fd: number): void {
     this.forget(fd);
-    this.libc.epoll_ctl(this.#epoll, Linux.EPOLL_CTL_DEL, fd, this.#event);
+    this.#epoll.remove(fd);
   }
 
   /** Closes the poller. Added descriptors stay open. Idempotent. */
@@ -92,7 +85,7 @@ export class Poller {
       return;
     }
     const waitMs = this.#idle === idleTurns && this.#isAlone() ? napMs : 0;
-    const count = this.libc.epoll_wait(this.#epoll, this.#events, eventCapacity, waitMs);
+    const count = this.#epoll.wait(waitMs);
     this.#dispatch(count);
     this.#idle = count > 0 ? 0 : this.#idle + 1;
     if (this.#idle <= idleTurns) {
@@ -100,7 +93,7 @@ export class Poller {
       return;
     }
     this.#isAsleep = true;
-    this.libc.epollWaitAsync(this.#epoll, this.#events, eventCapacity, sleepMs, this.#awake);
+    this.#epoll.waitAsync(sleepMs, this.#awake);
   };
 
   readonly #awake = (count: number): void => {
@@ -124,23 +117,12 @@ export class Poller {
   }
 
   #dispatch(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const at = i * eventBytes;
-      this.#ready[this.#view.getInt32(at + dataAt, true)]?.(this.#view.getUint32(at, true));
-    }
+    for (let i = 0; i < count; i++) this.#ready[this.#epoll.data(i)]?.(this.#epoll.events(i));
   }
 
   #end(): void {
     if (this.#isAsleep) return;
-    this.libc.close(this.#epoll);
+    this.#epoll.close();
     this.libc.close(this.#wake);
-  }
-
-  #control(operation: number, fd: number, events: number): void {
-    this.#eventView.setUint32(0, events, true);
-    this.#eventView.setInt32(dataAt, fd, true);
-    if (this.libc.epoll_ctl(this.#epoll, operation, fd, this.#event) < 0) {
-      throw systemError(this.libc, "epoll_ctl");
-    }
   }
 }

@@ -4,7 +4,8 @@ import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { listEngines } from "../../../test/support/networks.ts";
 import type { Connection } from "../stream.ts";
-import { Linux, loadLibc } from "./libc.ts";
+import { Linux } from "./abi.ts";
+import { loadLibc } from "./libc.ts";
 import { Poller } from "./poller.ts";
 import { listenStream } from "./stream.ts";
 

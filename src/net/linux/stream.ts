@@ -1,9 +1,9 @@
 import { Address, type Family } from "../../ip/address.ts";
 import type { Connection, StreamHandler, StreamListener, StreamOptions } from "../stream.ts";
-import { type Libc, Linux, setOption, systemError } from "./libc.ts";
+import { Linux, nameCapacity, portAt, readSocketAddress } from "./abi.ts";
+import { type Libc, setOption, systemError } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
-import { readSocketAddress, socketAddressCapacity } from "./socket-address.ts";
 
 const backlog = 4096;
 /** Seconds for which the kernel holds back a connection that has sent nothing. */
@@ -69,7 +69,7 @@ class Listener<State> implements StreamListener {
   readonly #family: Family;
   readonly #shared: Shared<State>;
   /** A socket address, followed by its length. */
-  readonly #name: Uint8Array = new Uint8Array(socketAddressCapacity + 4);
+  readonly #name: Uint8Array = new Uint8Array(nameCapacity + 4);
   readonly #nameView: DataView = new DataView(this.#name.buffer);
   readonly #nameAt: number;
   #isClosed = false;
@@ -104,15 +104,15 @@ class Listener<State> implements StreamListener {
     const { libc, addresses } = this.#shared;
     const flags = Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC;
     for (let i = 0; i < acceptsPerTurn && !this.#isClosed; i++) {
-      this.#name[socketAddressCapacity] = socketAddressCapacity;
-      const fd = libc.accept4(this.#fd, this.#nameAt, this.#nameAt + socketAddressCapacity, flags);
+      this.#name[nameCapacity] = nameCapacity;
+      const fd = libc.accept4(this.#fd, this.#nameAt, this.#nameAt + nameCapacity, flags);
       if (fd < 0) {
         if (this.#refused(libc.errno())) continue;
         return;
       }
       const remote = addresses.pop() ?? new Address();
       readSocketAddress(this.#name, 0, this.#family, remote);
-      new LinuxConnection(this.#shared, fd, remote, this.#nameView.getUint16(2)).begin();
+      new LinuxConnection(this.#shared, fd, remote, this.#nameView.getUint16(portAt)).begin();
     }
   }
 
