@@ -1,9 +1,8 @@
 /** What is done for every announce must leave nothing to the garbage collector. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createClientApproval } from "../src/hooks/client-approval/client-approval.ts";
 import { createIntervalVariation } from "../src/hooks/interval-variation/interval-variation.ts";
-import { createTorrentApproval } from "../src/hooks/torrent-approval/torrent-approval.ts";
 import type { Family } from "../src/ip/address.ts";
 import { createRandom } from "../src/lib/clock.ts";
 import type { Hook } from "../src/middleware/hook.ts";
@@ -11,6 +10,7 @@ import { TrackerLogic } from "../src/middleware/logic.ts";
 import { ClientCounter } from "../src/observability/client-names.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
+import { approveClients, approveTorrents } from "./support/approval.ts";
 import { heapGrowth } from "./support/heap-growth.ts";
 import { UdpInProcess } from "./support/udp-in-process.ts";
 
@@ -29,12 +29,13 @@ test("an allocation would be seen", () => {
   assert.ok(heapGrowth(100_000, allocate) > 15);
 });
 
+const hooks: Hook[] = [
+  await approveClients({ blacklist: ["UT2300"] }),
+  await approveTorrents({ blacklist: ["00".repeat(20)] }),
+  createIntervalVariation({ modifyResponseProbability: 0.5, maxIncreaseDelta: 60 }),
+];
+
 describe("a million UDP announces leave nothing behind", () => {
-  const hooks: Hook[] = [
-    createClientApproval({ blacklist: ["UT2300"] }),
-    createTorrentApproval({ blacklist: ["00".repeat(20)] }),
-    createIntervalVariation({ modifyResponseProbability: 0.5, maxIncreaseDelta: 60 }),
-  ];
   const cases: { name: string; family: Family; preHooks: Hook[]; postHooks: Hook[] }[] = [
     { name: "over IPv4, with the built-in hooks", family: 4, preHooks: hooks, postHooks: [] },
     { name: "over IPv6", family: 6, preHooks: [], postHooks: [] },

@@ -7,10 +7,9 @@ import { PeerList } from "../../src/bittorrent/peer-list.ts";
 import { createIntervalControl } from "../../src/hooks/interval-control/interval-control.ts";
 import { createIpApproval } from "../../src/hooks/ip-approval/ip-approval.ts";
 import { createRateLimit } from "../../src/hooks/rate-limit/rate-limit.ts";
-import { createTorrentLists } from "../../src/hooks/torrent-approval/torrent-approval.ts";
+import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import { Address, type Family, formatIPv4, formatIPv6 } from "../../src/ip/address.ts";
 import { createRandom } from "../../src/lib/clock.ts";
-import type { ListOptions } from "../../src/middleware/access-list/shared-list.ts";
 import type { HookDeps } from "../../src/middleware/define-hook.ts";
 import { type Hook, RequestContext } from "../../src/middleware/hook.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
@@ -18,6 +17,7 @@ import { silentLogger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import type { PeerStore } from "../../src/storage/peer-store.ts";
 import { createSharedState, LocalHub } from "../../src/tracker/share-hub.ts";
+import { approvalOptions } from "../../test/support/approval.ts";
 import type { Micro } from "./micro.ts";
 
 const million = 1_000_000;
@@ -43,10 +43,6 @@ export const access: Micro = {
       writeFileSync(file, `${Array.from({ length: million }, (_, n) => entry(n)).join("\n")}\n`);
       return file;
     };
-    const lists = (given: Partial<ListOptions>): ListOptions => ({
-      ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 3600, fetchInterval: 3600 },
-      ...{ maxEntries: million, onFailure: "refuse", ...given },
-    });
     const bytes = new Uint8Array(20);
     const draw = () => {
       for (let i = 0; i < 20; i++) bytes[i] = random.next() >>> 8;
@@ -64,11 +60,14 @@ export const access: Micro = {
         ? `${formatIPv4(draw(), 0)}`
         : `2001:db8:${formatIPv6(draw(), 0).split(":").slice(1, 3).join(":")}::/80`,
     );
-    const torrentApproval = await createTorrentLists(
-      { lists: lists({ whitelistFrom: [torrents] }) },
+    const torrentApproval = await createTorrentApproval(
+      approvalOptions({ whitelistFrom: [torrents], maxEntries: million }),
       deps("t"),
     );
-    const ipApproval = await createIpApproval({ lists: lists({ blacklistFrom: [networks] }) }, deps("i"));
+    const ipApproval = await createIpApproval(
+      approvalOptions({ blacklistFrom: [networks], maxEntries: million }),
+      deps("i"),
+    );
     for (const hook of [torrentApproval, ipApproval]) await hook.start!();
     for (const hook of [torrentApproval, ipApproval]) await hook.stop!();
     rmSync(folder, { recursive: true });

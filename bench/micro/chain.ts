@@ -1,12 +1,11 @@
 import { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
 import { PeerList } from "../../src/bittorrent/peer-list.ts";
-import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
 import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
-import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import { createRandom } from "../../src/lib/clock.ts";
 import { type Hook, RequestContext } from "../../src/middleware/hook.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
 import type { PeerStore } from "../../src/storage/peer-store.ts";
+import { approveClients, approveTorrents } from "../../test/support/approval.ts";
 import type { Micro } from "./micro.ts";
 
 /** A hook with a function of its own, as hooks have. */
@@ -17,7 +16,7 @@ function idleHook(): Hook {
 /** The logic and its chain of prehooks, over a store that does nothing. */
 export const chain: Micro = {
   title: "Logic and chain of hooks, without a store",
-  cases: () => {
+  cases: async () => {
     const request = new AnnounceRequest();
     const nothing = new Uint8Array(0);
     const response = new AnnounceResponse(new PeerList(4, nothing), new PeerList(6, nothing));
@@ -37,8 +36,8 @@ export const chain: Micro = {
       const logic = new TrackerLogic(store, settings, report);
       return () => logic.handleAnnounce(request, response, context);
     };
-    const clientApproval = createClientApproval({ blacklist: ["UT2300", "AZ2060", "QVOD00"] });
-    const torrentApproval = createTorrentApproval({ whitelist });
+    const clientApproval = await approveClients({ blacklist: ["UT2300", "AZ2060", "QVOD00"] });
+    const torrentApproval = await approveTorrents({ whitelist });
     const intervalVariation = createIntervalVariation({
       modifyResponseProbability: 0.5,
       maxIncreaseDelta: 60,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createTracker, useHook } from "../index.ts";
+import type { OptionsSchema } from "../options/schema.ts";
 import { testHook } from "../testing.ts";
 import * as hooks from "./index.ts";
 
@@ -14,7 +15,63 @@ const {
   torrentApproval,
 } = hooks;
 
+const listed = "0123456789abcdef0123456789abcdef01234567";
+const both = "using both whitelist and blacklist is invalid; remove one of the two";
+
+/** Options that make no sense, and what is said of the first. */
+const senseless: [definition: { options?: OptionsSchema<unknown> }, options: object, message: string][] = [
+  ...["AZ303", "-AZ3034", "ÄZ3034"].map((id): (typeof senseless)[0] => [
+    clientApproval,
+    { blacklist: ["AZ3034", id] },
+    `client ID ${id} must be 6 bytes, not ${Buffer.byteLength(id)}`,
+  ]),
+  [clientApproval, { whitelist: ["AZ3034"], blacklist: ["TR4060"] }, both],
+  ...["whitelist", "blacklist"].flatMap((list) =>
+    [
+      ["nonsense", "invalid hash nonsense"],
+      [listed.slice(1), `invalid hash ${listed.slice(1)}`],
+      [listed.slice(2), `hash ${listed.slice(2)} is not 20 bytes`],
+      ["", "hash  is not 20 bytes"],
+    ].map(([item, wrong]): (typeof senseless)[0] => [
+      torrentApproval,
+      { [list]: [listed, item] },
+      `${wrong}; expected 40 hexadecimal digits`,
+    ]),
+  ),
+  [torrentApproval, { whitelist: [listed], blacklist: [`${listed.slice(1)}8`] }, both],
+  [torrentApproval, { whitelist: [listed], blacklistFrom: ["file"] }, both],
+  [ipApproval, { whitelist: ["10.0.0.1/8"] }, '"10.0.0.1/8" has bits beyond its prefix; write 10.0.0.0/8'],
+  [intervalControl, { shortest: 600, longest: 599 }, "must not be below shortest"],
+  [intervalControl, { shortest: 600, longest: 3600, fewPeers: 10, manyPeers: 10 }, "must be above few_peers"],
+  [intervalControl, { shortest: 600, longest: 3600, jitter: -1 }, "must be at least 0s, got -1"],
+  ...[0, -0.1, 1.1, Number.NaN, Number.POSITIVE_INFINITY].map((probability): (typeof senseless)[0] => [
+    intervalVariation,
+    { modifyResponseProbability: probability, maxIncreaseDelta: 60 },
+    `invalid modify_response_probability; expected a number above 0 and at most 1, got ${probability}`,
+  ]),
+  [
+    intervalVariation,
+    { modifyResponseProbability: 1e-60, maxIncreaseDelta: 60 },
+    "invalid modify_response_probability; expected 1e-45 or more",
+  ],
+  ...[0, -10, 0.5, Number.NaN, 2 ** 31].map((delta): (typeof senseless)[0] => [
+    intervalVariation,
+    { modifyResponseProbability: 0.5, maxIncreaseDelta: delta },
+    `invalid max_increase_delta; expected a whole number from 1 to 86400, got ${delta}`,
+  ]),
+  [rateLimit, { rate: 0, burst: 1 }, "expected a number above 0, got 0"],
+  [rateLimit, { rate: 1, burst: 0 }, "expected a whole number from 1 to 1000000000, got 0"],
+  [rateLimit, { rate: 9, burst: 8 }, "must not be below rate"],
+];
+
 describe("built-in hooks as definitions", () => {
+  test("options that make no sense are refused before a hook is created", async () => {
+    for (const [{ options }, given, message] of senseless) {
+      const { issues } = await options!["~standard"].validate(given);
+      assert.equal(issues?.[0]?.message, message);
+    }
+  });
+
   for (const [definition, options, refusal] of [
     [clientApproval, { blacklist: ["XX0001"] }, "unapproved client"],
     [torrentApproval, { blacklist: ["aa".repeat(20)] }, "unapproved torrent"],

@@ -1,8 +1,6 @@
 import { type HttpDependencies, HttpFrontend } from "../../src/frontend/http/http-frontend.ts";
 import type { HttpOptions } from "../../src/frontend/http/options.ts";
-import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
 import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
-import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import type { HttpConnection } from "../../src/http/connection.ts";
 import { Address } from "../../src/ip/address.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
@@ -12,6 +10,7 @@ import type { Connection, StreamHandler } from "../../src/net/stream.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { httpOptions } from "../fixtures/http-server.ts";
+import { approveClients, approveTorrents } from "../support/approval.ts";
 import { checkMemory } from "../support/check-memory.ts";
 import { readResponses } from "./http-responses.ts";
 import { announceQueries, headers, proxyHeaders, refusedLines, scrapeQueries } from "./http-seeds.ts";
@@ -19,6 +18,9 @@ import { below, mutate, oneIn, pick } from "./mutate.ts";
 import { ensure, type FuzzTarget } from "./target.ts";
 
 const capacity = 64 * 1024;
+/** Hooks without a state of their own. */
+const clientApproval = await approveClients({ blacklist: ["TR2000"] });
+const torrentApproval = await approveTorrents({ blacklist: ["00".repeat(20)] });
 const remotes = ["192.0.2.1", "198.51.100.7", "2001:db8::5", "10.0.0.3", "10.0.0.4"].map((text) =>
   Address.parse(text),
 );
@@ -92,8 +94,8 @@ export class HttpTarget implements FuzzTarget {
       random: this.#random,
     });
     this.#hooks = [
-      createClientApproval({ blacklist: ["TR2000"] }),
-      createTorrentApproval({ blacklist: ["00".repeat(20)] }),
+      clientApproval,
+      torrentApproval,
       createIntervalVariation({
         modifyResponseProbability: 0.5,
         maxIncreaseDelta: 60,

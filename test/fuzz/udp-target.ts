@@ -1,9 +1,7 @@
 import { toHex } from "../../src/bittorrent/info-hash.ts";
 import type { UdpOptions } from "../../src/frontend/udp/options.ts";
 import { UdpFrontend } from "../../src/frontend/udp/udp-frontend.ts";
-import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
 import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
-import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import { Address, type Family } from "../../src/ip/address.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
 import type { Hook } from "../../src/middleware/hook.ts";
@@ -21,6 +19,7 @@ import { parseResponse } from "../../src/protocol/udp/client.ts";
 import { maxUrlDataLength } from "../../src/protocol/udp/options.ts";
 import { Action, maxResponseLength, requestHeadLength } from "../../src/protocol/udp/packet.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
+import { approveClients, approveTorrents } from "../support/approval.ts";
 import { checkMemory } from "../support/check-memory.ts";
 import { udpOptions } from "../support/udp.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
@@ -82,6 +81,12 @@ class FuzzSocket implements DatagramSocket {
   }
 }
 
+/** The torrents that a hook refuses. */
+const refused = [1, 2, 3, 4].map((byte) => new Uint8Array(20).fill(byte));
+/** Hooks without a state of their own. */
+const clientApproval = await approveClients({ blacklist: ["TR3000"] });
+const torrentApproval = await approveTorrents({ blacklist: refused.map((infoHash) => toHex(infoHash)) });
+
 /**
  * UDP datagrams, generated and mutated, in batches of {@link slots} through the whole of the UDP frontend, the
  * logic with its built-in hooks, and the memory store; only the sockets are not real.
@@ -113,9 +118,10 @@ export class UdpTarget implements FuzzTarget {
       clock: this.#clock,
       random: this.#random,
     });
-    this.#infoHashes = Array.from({ length: 64 }, () =>
-      Uint8Array.from({ length: 20 }, () => this.#random.next()),
-    );
+    this.#infoHashes = [
+      ...refused,
+      ...Array.from({ length: 60 }, () => Uint8Array.from({ length: 20 }, () => this.#random.next())),
+    ];
     const late: Hook = {
       name: "late",
       handleAnnounce: ({ infoHash }) => (infoHash[19] === 7 ? this.#gate.promise : undefined),
@@ -130,10 +136,9 @@ export class UdpTarget implements FuzzTarget {
         void `${params.get("key")}${params.route("key")}`;
       },
     };
-    const blacklist = this.#infoHashes.slice(0, 4).map((infoHash) => toHex(infoHash));
     this.#hooks = [
-      createClientApproval({ blacklist: ["TR3000"] }),
-      createTorrentApproval({ blacklist }),
+      clientApproval,
+      torrentApproval,
       createIntervalVariation({ modifyResponseProbability: 0.5, maxIncreaseDelta: 60 }),
       params,
       late,

@@ -1,4 +1,5 @@
 /** Keeps the names of the metrics in order, and `docs/metrics.md` complete. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -7,7 +8,7 @@ import { before, test } from "node:test";
 import { loadConfig } from "../../src/config/load.ts";
 import { createJwt } from "../../src/hooks/jwt/jwt.ts";
 import { createLocality } from "../../src/hooks/locality/create-locality.ts";
-import { createTorrentLists } from "../../src/hooks/torrent-approval/torrent-approval.ts";
+import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import { createRandom } from "../../src/lib/clock.ts";
 import { withDeadline } from "../../src/middleware/with-deadline.ts";
 import { LogOutput, registerLogMetrics } from "../../src/observability/log-output.ts";
@@ -22,6 +23,7 @@ import { composeSettings, hookDeps } from "../../src/tracker/compose.ts";
 import { createStore } from "../../src/tracker/create-store.ts";
 import { LocalHub } from "../../src/tracker/share-hub.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
+import { approvalOptions } from "../support/approval.ts";
 
 let families: FamilySnapshot[] = [];
 
@@ -67,12 +69,9 @@ before(async () => {
     cacheSize: 2,
   } as const;
   const hooks = [createJwt(jwt, hookDeps("jwt", { ...parts, owner: 1 }, new Map()))];
-  const lists = {
-    ...{ whitelistFrom: [], blacklistFrom: [], checkInterval: 1, fetchInterval: 1 },
-    ...{ maxEntries: 1, onFailure: "allow" as const },
-  };
+  const lists = approvalOptions({ whitelistFrom: ["missing"], onFailure: "allow" });
   const listDeps = hookDeps("torrent approval", { ...parts, owner: 1 }, new Map());
-  hooks.push(await createTorrentLists({ lists }, listDeps));
+  hooks.push(await createTorrentApproval(lists, listDeps));
   const locality = {
     levels: [{ name: "rack", ipv4: 24, ipv6: 64 }],
     remoteQuota: 0.2,

@@ -1,18 +1,9 @@
 import { clientIdLength, clientIdStart } from "../../bittorrent/client-id.ts";
-import {
-  type ApprovalLists,
-  checkFixed,
-  checkShared,
-  type FixedLists,
-  type KeyApproval,
-  type KeyCheck,
-} from "../../middleware/access-list/key-approval.ts";
+import { approveKeys, type KeyApproval } from "../../middleware/access-list/key-approval.ts";
+import type { ApprovalOptions } from "../../middleware/access-list/list-options.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedClient } from "./errors.ts";
-
-/** The options of `client approval`: client ids of six bytes to allow, or to refuse. */
-export type ClientApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
 
 const approval: KeyApproval = {
   name: "client approval",
@@ -24,24 +15,13 @@ const approval: KeyApproval = {
 /**
  * Creates the prehook `client approval`: allows announces by the client id in the peer id, version digits included.
  * Without lists, all announces pass. A scrape names no client, so it always passes.
- * @throws RangeError for an entry that is not six bytes, and for two lists
  */
-export function createClientApproval(options: FixedLists): Hook {
-  checkEntries(options);
-  return createHook(checkFixed(approval, options));
-}
-
-/** Does the same with lists from files and URLs. @throws as {@link createClientApproval} */
-export async function createClientLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
-  checkEntries(options);
-  const { check, list } = await checkShared(approval, options, deps);
-  return { ...createHook(check), ...list };
-}
-
-function createHook(check: KeyCheck): Hook {
+export async function createClientApproval(options: ApprovalOptions, deps: HookDeps): Promise<Hook> {
+  const { check, list } = await approveKeys(approval, options, deps);
   const key = new Int32Array(approval.width);
   const bytes = new Uint8Array(key.buffer);
   return {
+    ...list,
     name: approval.name,
     handleAnnounce({ peerId }) {
       const at = clientIdStart(peerId);
@@ -49,12 +29,6 @@ function createHook(check: KeyCheck): Hook {
       return check(key, 0);
     },
   };
-}
-
-function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
-  for (const id of [...whitelist, ...blacklist]) {
-    if (Buffer.byteLength(id) !== clientIdLength) throw new RangeError(`client ID ${id} must be 6 bytes`);
-  }
 }
 
 /** Parses a client id, followed by the end, or by white space and a comment. */

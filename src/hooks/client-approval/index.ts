@@ -5,7 +5,6 @@ import {
   type ListDefaults,
   listKeys,
   listNotLoaded,
-  separateLists,
 } from "../../middleware/access-list/list-options.ts";
 import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
 import { list, options } from "../../options/index.ts";
@@ -40,9 +39,5 @@ export const clientApproval: HookDefinition<
   ),
   example: { whitelist: ["TR4100", "qB5120"] },
   errors: [unapprovedClient, listNotLoaded],
-  async create(options, deps) {
-    const { createClientApproval, createClientLists } = await import("./client-approval.ts");
-    const { fixed, lists } = separateLists(options);
-    return lists ? createClientLists({ ...fixed, lists }, deps) : createClientApproval(fixed);
-  },
+  create: async (options, deps) => (await import("./client-approval.ts")).createClientApproval(options, deps),
 });

@@ -24,13 +24,9 @@ export interface IntervalControlOptions {
  * its interval, within the bounds, because none of its peers waits for others. Then the hook adds up to `jitter`
  * seconds, which depend on infohash and peer id alone, as in `interval variation`. The minimum interval never exceeds
  * the interval. The size is the store's count, so the hook ignores an announce that another hook keeps from the store.
- * @throws RangeError for options out of range
  */
 export function createIntervalControl(options: IntervalControlOptions): Hook {
   const { shortest, longest, fewPeers, manyPeers, jitter } = options;
-  if (!(shortest > 0 && longest >= shortest)) throw new RangeError("longest must not be below shortest");
-  if (!(fewPeers >= 1 && manyPeers > fewPeers)) throw new RangeError("many_peers must be above few_peers");
-  if (!(jitter >= 0)) throw new RangeError("invalid jitter");
   const perLog = (longest - shortest) / Math.log(manyPeers / fewPeers);
   const entropy = new Entropy();
 

@@ -15,16 +15,10 @@ export interface IntervalVariationOptions {
  * Creates the prehook `interval variation`: adds 1 to `maxIncreaseDelta` seconds to the interval of some clients, so
  * that clients that came together do not return together. The choice and the seconds depend on infohash and peer id
  * alone, by Chihaya's rule (middleware/varinterval), so they are the same each time and on each tracker.
- * @throws RangeError for options out of range
  */
 export function createIntervalVariation(options: IntervalVariationOptions): Hook {
   const probability = Math.fround(options.modifyResponseProbability); // Chihaya compares in single precision
-  if (!(probability > 0 && probability <= 1)) throw new RangeError("invalid modify_response_probability");
-  const maximum = options.maxIncreaseDelta;
-  if (!Number.isInteger(maximum) || maximum < 1 || maximum > 0x7fffffff) {
-    throw new RangeError("invalid max_increase_delta");
-  }
-  const modifyMinInterval = options.modifyMinInterval === true;
+  const { maxIncreaseDelta, modifyMinInterval } = options;
   const entropy = new Entropy();
   return {
     name: "interval variation",
@@ -32,7 +26,7 @@ export function createIntervalVariation(options: IntervalVariationOptions): Hook
       entropy.seed(request.infoHash, request.peerId);
       const isSpared = entropy.bits24() / 0x1000000 >= probability;
       if (isSpared) return;
-      const seconds = entropy.below(maximum) + 1;
+      const seconds = entropy.below(maxIncreaseDelta) + 1;
       response.interval += seconds;
       if (modifyMinInterval) response.minInterval += seconds;
     },

@@ -3,7 +3,6 @@ import {
   type ListDefaults,
   listKeys,
   listNotLoaded,
-  separateLists,
 } from "../../middleware/access-list/list-options.ts";
 import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
 import { networks, options } from "../../options/index.ts";
@@ -29,9 +28,5 @@ export const ipApproval: HookDefinition<
   }),
   example: { whitelist: ["192.0.2.7"], blacklist: ["192.0.2.0/24", "2001:db8::/32"] },
   errors: [unapprovedAddress, listNotLoaded],
-  async create(options, deps) {
-    const { createIpApproval } = await import("./ip-approval.ts");
-    const { fixed, lists } = separateLists(options);
-    return createIpApproval({ ...fixed, ...(lists && { lists }) }, deps);
-  },
+  create: async (options, deps) => (await import("./ip-approval.ts")).createIpApproval(options, deps),
 });

@@ -2,16 +2,17 @@ import type { ClientError } from "../../bittorrent/client-error.ts";
 import { Address } from "../../ip/address.ts";
 import { parseNetwork, readNetwork } from "../../ip/networks.ts";
 import { noPrefix, PrefixMap, PrefixMapBuilder } from "../../ip/prefix-map.ts";
-import { type FixedLists, lifetime } from "../../middleware/access-list/key-approval.ts";
+import { lifetime } from "../../middleware/access-list/key-approval.ts";
 import type { ListCollector, ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
-import { listNotLoaded } from "../../middleware/access-list/list-options.ts";
-import { type ListOptions, SharedList } from "../../middleware/access-list/shared-list.ts";
+import {
+  type ApprovalOptions,
+  hasSources,
+  listNotLoaded,
+} from "../../middleware/access-list/list-options.ts";
+import { SharedList } from "../../middleware/access-list/shared-list.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedAddress } from "./errors.ts";
-
-/** The options of `ip approval`: networks in CIDR notation to allow and to refuse, and sources of more. */
-export type IpApprovalOptions = FixedLists & { lists?: ListOptions };
 
 const name = "ip approval";
 /** The values of networks in the map. */
@@ -21,22 +22,20 @@ const values = { whitelist: 1, blacklist: 0 } as const;
  * Creates the prehook `ip approval`: allows announces and scrapes by source address. The longest prefix that contains
  * the address decides; of equal prefixes in both lists, the blacklist. An address in no network passes unless there is
  * a whitelist. If a client names a second address (BEP 7) that would be refused, the hook removes that address.
- * @throws RangeError for an entry that is not a network
  */
-export async function createIpApproval(options: IpApprovalOptions, deps: HookDeps): Promise<Hook> {
-  const { whitelist = [], blacklist = [], lists } = options;
+export async function createIpApproval(options: ApprovalOptions, deps: HookDeps): Promise<Hook> {
+  const { whitelist, blacklist, whitelistFrom, onFailure } = options;
   const fixed = [
     ...whitelist.map((text) => ({ kind: "whitelist" as const, text })),
     ...blacklist.map((text) => ({ kind: "blacklist" as const, text })),
   ];
-  for (const { text } of fixed) parseNetwork(text);
-  const hasWhitelist = whitelist.length + (lists?.whitelistFrom.length ?? 0) > 0;
+  const hasWhitelist = whitelist.length + whitelistFrom.length > 0;
   const judge = (map: PrefixMap, address: Address) => {
     const value = map.find(address);
     const passes = value === noPrefix ? !hasWhitelist : value === values.whitelist;
     return passes ? undefined : unapprovedAddress;
   };
-  if (lists === undefined) {
+  if (!hasSources(options)) {
     const networks = new NetworkCollector();
     for (const { kind, text } of fixed) {
       const bytes = Buffer.from(text);
@@ -48,10 +47,10 @@ export async function createIpApproval(options: IpApprovalOptions, deps: HookDep
 
   // A different name for a different meaning: a reload must not change the list that the old hook still uses.
   const named = hasWhitelist ? "networks, whitelisted" : "networks";
-  const parts = { name, memory: named, format, options: lists, fixed };
+  const parts = { name, memory: named, format, options, fixed };
   const list = await SharedList.create(parts, deps);
   const { memory } = list;
-  const withoutList = lists.onFailure === "allow" ? undefined : listNotLoaded;
+  const withoutList = onFailure === "allow" ? undefined : listNotLoaded;
   let map = new PrefixMap({ ranges4: nothing, ranges6: nothing });
   let mapped = 0;
   const check = (address: Address) => {

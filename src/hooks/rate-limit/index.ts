@@ -24,6 +24,7 @@ export const rateLimit: HookDefinition<
     },
     {
       check({ rate, burst }, refuse) {
+        // The clock counts whole seconds, so a bucket must hold the tokens of one second.
         if (burst < rate) refuse("burst", "must not be below rate");
       },
     },

@@ -142,11 +142,4 @@ describe("rate limit", () => {
     }
     assert.ok(forgotten < 32_768 * 0.05, `${forgotten} of a table that is half full`);
   });
-
-  test("options that make no sense are refused", async () => {
-    await assert.rejects(workers({ rate: 0 }), { name: "RangeError", message: "invalid rate" });
-    for (const options of [{ burst: 0 }, { rate: 9, burst: 8 }])
-      await assert.rejects(workers(options), { message: "burst must be at least 1 and at least rate" });
-    await assert.rejects(workers({ exempt: ["10.0.0.1/8"] }), { message: /bits beyond its prefix/ });
-  });
 });

@@ -20,15 +20,11 @@ export interface RateLimitOptions {
 /**
  * Creates the prehook `rate limit`: limits announces and scrapes of each address, over all workers, with a token
  * bucket.
- * @throws RangeError for options out of range
  */
 export async function createRateLimit(
   { rate, burst, addresses, exempt }: RateLimitOptions,
   { clock, shared }: Pick<HookDeps, "clock" | "shared">,
 ): Promise<Hook> {
-  if (!(rate > 0)) throw new RangeError("invalid rate");
-  // The clock counts whole seconds, so a bucket must hold the tokens of one second.
-  if (!(burst >= 1 && burst >= rate)) throw new RangeError("burst must be at least 1 and at least rate");
   const spared = Networks.parse(exempt);
   const memory = await shared.buffer("buckets", bucketBytes(addresses));
   const buckets = new Buckets(memory, rate, burst);

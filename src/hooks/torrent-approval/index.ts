@@ -5,7 +5,6 @@ import {
   type ListDefaults,
   listKeys,
   listNotLoaded,
-  separateLists,
 } from "../../middleware/access-list/list-options.ts";
 import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
 import { list, options } from "../../options/index.ts";
@@ -41,9 +40,6 @@ export const torrentApproval: HookDefinition<
   ),
   example: { blacklist: ["0123456789abcdef0123456789abcdef01234567"] },
   errors: [unapprovedTorrent, listNotLoaded],
-  async create(options, deps) {
-    const { createTorrentApproval, createTorrentLists } = await import("./torrent-approval.ts");
-    const { fixed, lists } = separateLists(options);
-    return lists ? createTorrentLists({ ...fixed, lists }, deps) : createTorrentApproval(fixed);
-  },
+  create: async (options, deps) =>
+    (await import("./torrent-approval.ts")).createTorrentApproval(options, deps),
 });

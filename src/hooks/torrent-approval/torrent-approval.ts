@@ -1,27 +1,13 @@
-import {
-  infoHashLength,
-  longInfoHashDigits,
-  longInfoHashRemedy,
-  parseInfoHash,
-} from "../../bittorrent/info-hash.ts";
+import { infoHashLength, longInfoHashDigits, longInfoHashRemedy } from "../../bittorrent/info-hash.ts";
 import { hexDigit } from "../../ip/address.ts";
 import { HashSet } from "../../lib/hash-set.ts";
-import {
-  type ApprovalLists,
-  checkFixed,
-  checkShared,
-  type FixedLists,
-  type KeyApproval,
-  type KeyCheck,
-} from "../../middleware/access-list/key-approval.ts";
+import { approveKeys, type KeyApproval } from "../../middleware/access-list/key-approval.ts";
 import type { ListKind } from "../../middleware/access-list/list-format.ts";
+import type { ApprovalOptions } from "../../middleware/access-list/list-options.ts";
 import type { SwapListener } from "../../middleware/access-list/shared-list.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedTorrent } from "./errors.ts";
-
-/** The options of `torrent approval`: infohashes in hexadecimal to allow, or to refuse. */
-export type TorrentApprovalOptions = FixedLists & Partial<Pick<ApprovalLists, "lists">>;
 
 const approval: KeyApproval = {
   name: "torrent approval",
@@ -32,26 +18,13 @@ const approval: KeyApproval = {
 
 /**
  * Creates the prehook `torrent approval`: allows announces by infohash, and shows refused torrents as unknown in
- * scrapes. Without lists, all torrents pass.
- * @throws RangeError for an entry that is not an infohash, and for two lists
+ * scrapes. Without lists, all torrents pass. A torrent that a file or URL no longer approves is removed from the store
+ * at once.
  */
-export function createTorrentApproval(options: FixedLists): Hook {
-  checkEntries(options);
-  return createHook(checkFixed(approval, options));
-}
-
-/**
- * Does the same with lists from files and URLs. A torrent that is no longer approved is removed from the store at once.
- * @throws as {@link createTorrentApproval}
- */
-export async function createTorrentLists(options: ApprovalLists, deps: HookDeps): Promise<Hook> {
-  checkEntries(options);
-  const { check, list } = await checkShared(approval, options, deps, (kind) => remover(kind, deps));
-  return { ...createHook(check), ...list };
-}
-
-function createHook(check: KeyCheck): Hook {
+export async function createTorrentApproval(options: ApprovalOptions, deps: HookDeps): Promise<Hook> {
+  const { check, list } = await approveKeys(approval, options, deps, (kind) => remover(kind, deps));
   return {
+    ...list,
     name: approval.name,
     handleAnnounce: (request) => check(request.infoHashWords, 0),
     handleScrape(request) {
@@ -60,16 +33,6 @@ function createHook(check: KeyCheck): Hook {
       }
     },
   };
-}
-
-function checkEntries({ whitelist = [], blacklist = [] }: FixedLists): void {
-  for (const [list, infoHashes] of Object.entries({ whitelist, blacklist })) {
-    for (const text of infoHashes) {
-      if (!/^([0-9a-f]{2})*$/i.test(text)) throw new RangeError(`${list} : invalid hash ${text}`);
-      if (text.length === longInfoHashDigits) throw new RangeError(`${list} : ${longInfoHashRemedy}`);
-      if (!parseInfoHash(text)) throw new RangeError(`${list} : hash ${text} is not 20 bytes`);
-    }
-  }
 }
 
 /** Parses an infohash by opentracker's rule: 40 hexadecimal digits, then the end or any other character. */

@@ -4,8 +4,8 @@ import type { HookDeps } from "../define-hook.ts";
 import type { Hook } from "../hook.ts";
 import { keyListFormat, type ParseKey } from "./key-list.ts";
 import type { ListKind } from "./list-format.ts";
-import { listNotLoaded } from "./list-options.ts";
-import { type ListOptions, SharedList, type SwapListener } from "./shared-list.ts";
+import { type ApprovalOptions, hasSources, listNotLoaded } from "./list-options.ts";
+import { SharedList, type SwapListener } from "./shared-list.ts";
 
 /**
  * Returns a copy of a refusal for a list that can change: the client may retry after 15 minutes, because the list may
@@ -13,17 +13,6 @@ import { type ListOptions, SharedList, type SwapListener } from "./shared-list.t
  */
 export function untilListChanges({ message, code }: ClientError): ClientError {
   return new ClientError(message, code, { retryIn: 15 });
-}
-
-/** Lists in the config itself: at most one of the two. */
-export interface FixedLists {
-  whitelist?: readonly string[];
-  blacklist?: readonly string[];
-}
-
-/** Lists in the config, and lists from files and URLs. */
-export interface ApprovalLists extends FixedLists {
-  lists: ListOptions;
 }
 
 /** Returns undefined if the key at `words[at..]` passes, otherwise the refusal. Never allocates. */
@@ -39,54 +28,48 @@ export interface KeyApproval {
   refusal: ClientError;
 }
 
-/**
- * Creates the check of fixed lists. The caller has checked the entries.
- * @throws RangeError for two lists
- */
-export function checkFixed(
-  { width, parse, refusal }: KeyApproval,
-  { whitelist = [], blacklist = [] }: FixedLists,
-): KeyCheck {
-  if (whitelist.length > 0 && blacklist.length > 0) {
-    throw new RangeError("using both whitelist and blacklist is invalid");
-  }
-  const isWhitelist = whitelist.length > 0;
-  const entries = isWhitelist ? whitelist : blacklist;
-  const list = keyListFormat(width, parse).collect();
-  for (const text of entries) {
-    const bytes = new TextEncoder().encode(text);
-    list.add(bytes, 0, bytes.length, "whitelist");
-  }
-  const words = new Int32Array(HashSet.words(width, entries.length));
-  for (const _ of list.write(words));
-  const set = new HashSet(width, words);
-  return (from, at) => (set.has(from, at) === isWhitelist ? undefined : refusal);
+/** The check of a hook's lists, and the methods of the hook that keep the lists up to date. */
+interface KeyLists {
+  readonly check: KeyCheck;
+  readonly list: Pick<Hook, "ready" | "start" | "stop">;
 }
 
-/** Creates the check of lists from files and URLs, and the methods of the hook that keep the lists up to date. */
-export async function checkShared(
+/**
+ * Creates the check of a whitelist or a blacklist, from the config and from files and URLs.
+ * @param onSwap  returns a listener for new lists from files and URLs
+ */
+export async function approveKeys(
   { name, width, parse, refusal }: KeyApproval,
-  { whitelist = [], blacklist = [], lists }: ApprovalLists,
+  options: ApprovalOptions,
   deps: HookDeps,
   onSwap?: (kind: ListKind) => SwapListener,
-): Promise<{ check: KeyCheck; list: Pick<Hook, "ready" | "start" | "stop"> }> {
-  const isWhitelist = whitelist.length + lists.whitelistFrom.length > 0;
-  if (isWhitelist && blacklist.length + lists.blacklistFrom.length > 0) {
-    throw new RangeError("using both whitelist and blacklist is invalid");
-  }
+): Promise<KeyLists> {
+  const isWhitelist = options.whitelist.length + options.whitelistFrom.length > 0;
   const kind = isWhitelist ? "whitelist" : "blacklist";
+  const entries = options[kind];
+  const format = keyListFormat(width, parse);
+  if (!hasSources(options)) {
+    const list = format.collect();
+    for (const text of entries) {
+      const bytes = new TextEncoder().encode(text);
+      list.add(bytes, 0, bytes.length, kind);
+    }
+    const words = new Int32Array(format.words(entries.length));
+    for (const _ of list.write(words));
+    const set = new HashSet(width, words);
+    return { check: (from, at) => (set.has(from, at) === isWhitelist ? undefined : refusal), list: {} };
+  }
   const list = await SharedList.create(
     {
-      ...{ name, memory: kind, options: lists },
-      format: keyListFormat(width, parse),
-      fixed: (isWhitelist ? whitelist : blacklist).map((text) => ({ kind, text })),
+      ...{ name, memory: kind, options, format },
+      fixed: entries.map((text) => ({ kind, text })),
       ...(onSwap && { onSwap: onSwap(kind) }),
     },
     deps,
   );
   const { memory } = list;
   const sets = [new HashSet(width, memory.halves[0]), new HashSet(width, memory.halves[1])] as const;
-  const withoutList = lists.onFailure === "allow" ? undefined : listNotLoaded;
+  const withoutList = options.onFailure === "allow" ? undefined : listNotLoaded;
   const refusedForNow = untilListChanges(refusal);
   const check: KeyCheck = (words, at) => {
     for (;;) {

@@ -1,6 +1,5 @@
 import { ClientError } from "../../bittorrent/client-error.ts";
 import { choice, duration, integer, type MayBeMissing, sources, type Value } from "../../options/index.ts";
-import type { FixedLists } from "./key-approval.ts";
 import type { ListOptions } from "./shared-list.ts";
 
 /** Refuses requests while no list is loaded. */
@@ -9,7 +8,11 @@ export const listNotLoaded: ClientError = new ClientError("access list is not lo
 });
 
 /** Options of a hook that approves requests by lists. */
-export type ApprovalOptions = Required<FixedLists> & ListOptions;
+export interface ApprovalOptions extends ListOptions {
+  /** Entries in the config itself. */
+  readonly whitelist: readonly string[];
+  readonly blacklist: readonly string[];
+}
 
 /** The options of {@link listKeys}; all have a default. */
 export type ListDefaults = keyof ListOptions;
@@ -57,11 +60,7 @@ export function checkOneList(
   refuse(blacklist.length > 0 ? "blacklist" : "blacklistFrom", message);
 }
 
-/** Separates lists in the config from lists with sources; without sources there are no `lists`. */
-export function separateLists({ whitelist, blacklist, ...lists }: ApprovalOptions): {
-  fixed: FixedLists;
-  lists: ListOptions | undefined;
-} {
-  const hasSources = lists.whitelistFrom.length + lists.blacklistFrom.length > 0;
-  return { fixed: { whitelist, blacklist }, lists: hasSources ? lists : undefined };
+/** Whether the entries come from files and URLs too, so that they can change. */
+export function hasSources({ whitelistFrom, blacklistFrom }: ListOptions): boolean {
+  return whitelistFrom.length + blacklistFrom.length > 0;
 }

@@ -7,13 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, mock, type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
+import { approvalOptions } from "../../../test/support/approval.ts";
 import { announceRequest, announceResponse } from "../../../test/support/requests.ts";
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
-import { createClientLists } from "../../hooks/client-approval/client-approval.ts";
+import { createClientApproval } from "../../hooks/client-approval/client-approval.ts";
 import { unapprovedTorrent } from "../../hooks/torrent-approval/errors.ts";
-import { createTorrentLists } from "../../hooks/torrent-approval/torrent-approval.ts";
+import { createTorrentApproval } from "../../hooks/torrent-approval/torrent-approval.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { Metrics } from "../../observability/metrics.ts";
 import type { HookDeps } from "../define-hook.ts";
@@ -95,11 +96,10 @@ class Bench {
   }
 
   async start(options: Partial<ListOptions> & { whitelist?: string[] }, isFirst = true): Promise<Worker> {
-    const lists: ListOptions = {
-      ...ordinary,
-      ...options,
-    };
-    const hook = await createTorrentLists({ whitelist: options.whitelist ?? [], lists }, this.deps(isFirst));
+    const hook = await createTorrentApproval(
+      approvalOptions({ ...ordinary, ...options }),
+      this.deps(isFirst),
+    );
     await hook.start!();
     this.#t.after(() => hook.stop!());
     return new Worker(hook);
@@ -355,8 +355,8 @@ describe("lists from files", () => {
     bench.write(names(1, 2, 3));
     const shown = () => ["entries", "failing_sources"].map((name) => bench.value(name));
     await bench.start({ whitelistFrom: [bench.path()] });
-    const lists = { ...ordinary, whitelistFrom: [bench.path("missing")] };
-    const next = await createTorrentLists({ lists }, bench.deps(true));
+    const lists = approvalOptions({ ...ordinary, whitelistFrom: [bench.path("missing")] });
+    const next = await createTorrentApproval(lists, bench.deps(true));
     assert.deepEqual(shown(), [3, 0]);
     await next.start!();
     assert.deepEqual(shown(), [0, 1]);
@@ -394,11 +394,8 @@ describe("lists from files", () => {
   test("a list of clients", async (t) => {
     const bench = new Bench(t);
     bench.write("TR4100 # Transmission\n#qB5120\n");
-    const lists: ListOptions = {
-      ...{ whitelistFrom: [bench.path()], blacklistFrom: [], checkInterval: 0.01, fetchInterval: 1 },
-      ...{ maxEntries: 100, onFailure: "refuse" },
-    };
-    const hook = await createClientLists({ lists }, bench.deps(true));
+    const lists = approvalOptions({ whitelistFrom: [bench.path()], checkInterval: 0.01 });
+    const hook = await createClientApproval(lists, bench.deps(true));
     await hook.start!();
     t.after(() => hook.stop!());
     const passes = (peerId: string) =>

@@ -1,0 +1,27 @@
+import { createClientApproval } from "../../src/hooks/client-approval/client-approval.ts";
+import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
+import type { ApprovalOptions } from "../../src/middleware/access-list/list-options.ts";
+import type { HookDeps } from "../../src/middleware/define-hook.ts";
+import type { Hook } from "../../src/middleware/hook.ts";
+
+/** Options of a hook with lists; those that are not given have a default. */
+export function approvalOptions(given: Partial<ApprovalOptions>): ApprovalOptions {
+  return {
+    ...{ whitelist: [], blacklist: [], whitelistFrom: [], blacklistFrom: [] },
+    ...{ checkInterval: 10, fetchInterval: 300, maxEntries: 1000, onFailure: "refuse" },
+    ...given,
+  };
+}
+
+type Entries = Partial<Pick<ApprovalOptions, "whitelist" | "blacklist">>;
+
+/** Without files and URLs a hook needs nothing. */
+const noDeps = {} as HookDeps;
+
+/** A hook whose list stands in the config. */
+export const approveClients = (entries: Entries): Promise<Hook> =>
+  createClientApproval(approvalOptions(entries), noDeps);
+
+/** A hook whose list stands in the config. */
+export const approveTorrents = (entries: Entries): Promise<Hook> =>
+  createTorrentApproval(approvalOptions(entries), noDeps);
