@@ -6,7 +6,10 @@ import type { Config } from "./config.ts";
 import type { Diagnostics, Path } from "./diagnostics.ts";
 import { locate, type TreeMapping } from "./tree.ts";
 
-/** Reports what would stop a start although files and packages are there: the native engine, and what a database holds. */
+/**
+ * Reports what would stop a start although all files and packages exist: a system without the Linux network, or an
+ * unreadable database of `locality`.
+ */
 export async function checkStart(config: Config, root: TreeMapping, diagnostics: Diagnostics): Promise<void> {
   const report = (path: Path, message: string) => diagnostics.error(locate(root, path), path, message);
   if (config.network === "linux") {

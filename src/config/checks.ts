@@ -11,14 +11,11 @@ import { checkDefinitions, findHook } from "./definition-checks.ts";
 import { builtIn, optionsOf } from "./frontends.ts";
 import type { Plain } from "./tree.ts";
 
-/**
- * Checks what no single value can be blamed for: values against each other, and against files.
- * Puts the TLS files that it has read into `config`.
- */
+/** Checks values against each other and against files. Puts the TLS files that it reads into `config`. */
 export function checkTogether(config: Config, document: Plain, report: CheckReport): void {
   const names = builtIn.map(({ name }) => name);
   const isOff = names.every((name) => optionsOf(config, name) === undefined) && config.frontends.length === 0;
-  if (isOff && report.sound(...names.map((name) => [name]), ["frontends"])) {
+  if (isOff && report.isReadable(...names.map((name) => [name]), ["frontends"])) {
     const blocks = names.map((name) => JSON.stringify(name)).join(" or ");
     report.error([], `no frontend; add the block ${blocks}, or both (a block without keys has the defaults)`);
   }
@@ -34,11 +31,11 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   if (config.profiling && open !== undefined) {
     report.warning(
       ["profiling"],
-      `shows the memory of the process, keys included, to whoever reaches ${open.host}; let metrics_addr be 127.0.0.1`,
+      `every client that reaches ${open.host} can read the memory of the process, with its keys; set metrics_addr to 127.0.0.1`,
     );
   }
   for (const [index, hook] of config.postHooks.entries()) {
-    if (hook.module !== undefined || !report.sound(["posthooks", index])) continue;
+    if (hook.module !== undefined || !report.isReadable(["posthooks", index])) continue;
     report.warning(
       ["posthooks", index, "name"],
       `${JSON.stringify(hook.name)} has an effect only among the prehooks`,
@@ -51,13 +48,14 @@ function checkIntervals(config: Config, document: Record<string, Plain>, report:
   const { peerLifetime } = lifetimeOf(config.storage.config);
   if (
     minAnnounceInterval > announceInterval &&
-    "min_announce_interval" in document && // its default gives way
-    report.sound(["announce_interval"], ["min_announce_interval"])
+    "min_announce_interval" in document && // the tracker shortens the default by itself
+    report.isReadable(["announce_interval"], ["min_announce_interval"])
   ) {
     report.error(["min_announce_interval"], "must not be longer than announce_interval");
   }
   const path = ["storage", "config", "peer_lifetime"];
-  if (config.storage.module !== undefined || !report.sound(["announce_interval"], path, ["prehooks"])) return;
+  if (config.storage.module !== undefined || !report.isReadable(["announce_interval"], path, ["prehooks"]))
+    return;
   let longest = announceInterval;
   let reason = "announce_interval";
   for (const { name, change } of intervalChanges(config)) {
@@ -71,12 +69,12 @@ function checkIntervals(config: Config, document: Record<string, Plain>, report:
     reason = `${change.keys} of ${name}`;
   }
   if (peerLifetime <= longest) {
-    const seen = `peers announce every ${longest} s (${reason})`;
-    report.warning(path, `${seen} and are forgotten after ${peerLifetime} s; make it longer`);
+    const frequency = `peers announce every ${longest} s (${reason})`;
+    report.warning(path, `${frequency} but expire after ${peerLifetime} s; set a longer peer_lifetime`);
   }
 }
 
-/** How the prehooks change the interval, in their order. */
+/** Lists how the prehooks change the interval, in their order. */
 function intervalChanges({ preHooks }: Config): { name: string; change: IntervalChange }[] {
   return preHooks.flatMap((hook) => {
     const change = findHook(hook)?.changesInterval?.(hook.options);
@@ -84,7 +82,7 @@ function intervalChanges({ preHooks }: Config): { name: string; change: Interval
   });
 }
 
-/** Has each frontend check its options. */
+/** Runs the check of each frontend. */
 function checkFrontends(config: Config, document: Record<string, Plain>, report: CheckReport): void {
   for (const { name, check } of builtIn) {
     const options = optionsOf(config, name);
@@ -94,7 +92,7 @@ function checkFrontends(config: Config, document: Record<string, Plain>, report:
   }
 }
 
-/** Two of our own TCP listeners cannot have one address. */
+/** Refuses one address for two TCP listeners of the tracker. */
 function checkListeners(config: Config, report: CheckReport): void {
   const taken = new Map<string, string>();
   const claim = (path: Path, addresses: readonly ListenAddress[]) => {
@@ -102,7 +100,7 @@ function checkListeners(config: Config, report: CheckReport): void {
       const address = `${host} port ${port}`;
       const other = taken.get(address);
       if (other !== undefined && other !== path.join("."))
-        report.error(path, `${address} is taken by ${other} already`);
+        report.error(path, `${other} already uses ${address}`);
       if (port !== 0) taken.set(address, path.join("."));
     }
   };

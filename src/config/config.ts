@@ -4,66 +4,66 @@ import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
 
-/** Everything a tracker is told, checked and with its defaults. Durations are seconds. */
+/** A checked configuration, with defaults filled in. Durations are seconds. */
 export interface Config {
   announceInterval: number;
   minAnnounceInterval: number;
-  /** Where metrics and health are served; empty for nowhere. */
+  /** Addresses of the metrics and health routes; empty turns them off. */
   metricsListen: readonly ListenAddress[];
-  /** Whether profiles can be taken there. */
+  /** Whether `metricsListen` serves profiles. */
   profiling: boolean;
-  /** Names by which they can, besides IP addresses and `localhost`; in lower case. */
+  /** Host names, besides IP addresses and `localhost`, under which profiles may be requested; in lower case. */
   profilingHosts: readonly string[];
   shutdownTimeout: number;
   /** Threads that serve clients; `auto` follows the processors. */
   workers: number | "auto";
   network: NetworkChoice;
-  /** Without an address, peers are stored under the one that they come from. */
+  /** Without an external address, a peer is stored under its source address. */
   externalIp: ExternalIpOptions;
-  /** Absent where the frontend is off. */
+  /** Undefined if the frontend is off; so is `udp`. */
   http?: HttpOptions | undefined;
   udp?: UdpOptions | undefined;
-  /** Those of somebody's own. */
+  /** Third-party frontends. */
   frontends: readonly ModuleFrontendConfig[];
   storage: StorageConfig;
   preHooks: readonly HookConfig[];
   postHooks: readonly HookConfig[];
 }
 
-/** A frontend of somebody's own. */
+/** The use of a third-party frontend. */
 export interface ModuleFrontendConfig {
   name: "module";
   /** URL of the module. */
   module: string;
-  /** What the module's schema made of them, or as they were written, with YAML's types. */
+  /** The output of the module's schema; before the check, the values as written, with YAML's types. */
   options?: unknown;
 }
 
-/** Which store, with its options. */
+/** The choice of a store, with its options. */
 export interface StorageConfig {
-  /** `module` for one of somebody's own. */
+  /** `module` for a third-party store. */
   name: string;
-  /** URL of that module. */
+  /** URL of the module of a third-party store. */
   module?: string | undefined;
   config?: unknown;
 }
 
-/** Which hook, with its options. */
+/** The use of a hook, with its options. */
 export type HookConfig = BuiltInHookConfig | ModuleHookConfig;
 
-/** A built-in hook. */
+/** The use of a built-in hook. */
 export interface BuiltInHookConfig {
   name: string;
   module?: undefined;
   options: unknown;
 }
 
-/** A hook of somebody's own. */
+/** The use of a third-party hook. */
 export interface ModuleHookConfig {
   name: "module";
   /** URL of the module. */
   module: string;
-  /** As they were written, with YAML's types; the module's schema has accepted them. */
+  /** The values as written, with YAML's types; the module's schema has accepted them. */
   options?: unknown;
   /** Seconds. */
   timeout: number;

@@ -12,7 +12,7 @@ import * as builtInStores from "../storage/index.ts";
 import type { Config, HookConfig } from "./config.ts";
 import type { Path } from "./diagnostics.ts";
 
-/** What a check of the configuration reads of a definition. */
+/** The part of a definition that a check of the configuration reads. */
 interface Checkable {
   readonly name: string;
   readonly options?: unknown;
@@ -25,24 +25,24 @@ export function findHook({ name }: Pick<HookConfig, "name">): HookDefinition | u
   return hooks.find((hook) => hook.name === name);
 }
 
-/** Checks what the built-in hooks and the store need from outside: files and packages. */
+/** Checks that the files and packages of the built-in hooks and of the store exist. */
 export function checkDefinitions({ storage, preHooks, postHooks }: Config, report: CheckReport): void {
   const store = Object.values(builtInStores).find(({ name }) => name === storage.name);
   if (store !== undefined) checkNeeds(store, storage.config, ["storage"], "config", import.meta.url, report);
   for (const [list, hooks] of Object.entries({ prehooks: preHooks, posthooks: postHooks })) {
     for (const [index, hook] of hooks.entries()) {
       const definition = findHook(hook);
-      if (definition === undefined || !report.sound([list, index])) continue;
+      if (definition === undefined || !report.isReadable([list, index])) continue;
       checkNeeds(definition, hook.options, [list, index], "options", import.meta.url, report);
     }
   }
 }
 
 /**
- * Checks that files and packages are there.
- * @param options      as they were read
- * @param at           where the definition is used
- * @param optionsKey   what its options stand under there
+ * Checks that the files and packages of one definition exist.
+ * @param options      the options as they were read
+ * @param at           path of the block that uses the definition
+ * @param optionsKey   key of the options in that block
  * @param from         URL of the module that imports the packages
  */
 export function checkNeeds(
@@ -67,7 +67,7 @@ function isInstalled(name: string, from: string): boolean {
     createRequire(from).resolve(name);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ERR_PACKAGE_PATH_NOT_EXPORTED"; // for import alone
+    return (error as NodeJS.ErrnoException).code === "ERR_PACKAGE_PATH_NOT_EXPORTED"; // exported to `import` only
   }
 }
 
@@ -108,7 +108,7 @@ function checkFile(
   else report.warning(at, `${problem}; ${whenMissing(options)}`);
 }
 
-/** Whether a file is there and may be read. */
+/** Returns why a file cannot be read; undefined if it can. */
 function fileProblem(path: string): string | undefined {
   try {
     const stat = statSync(path);

@@ -1,26 +1,26 @@
 import { printable } from "../lib/quote.ts";
 import type { Path } from "../options/index.ts";
 
-/** One thing that is wrong (or doubtful) in a configuration, and where. */
+/** One error or warning about a configuration, with its place. */
 export interface Diagnostic {
   severity: "error" | "warning";
-  /** What the value comes from: a file's name, `environment variable X` or `--set x=y`. */
+  /** Source of the value: a file name, `environment variable X` or `--set x`. */
   source: string;
-  /** Both from 1; undefined where the source is no file. Columns count UTF-16 units, as editors do. */
+  /** Lines and columns begin at 1; both are undefined if the source is not a file. Columns count UTF-16 units, as editors do. */
   line: number | undefined;
   column: number | undefined;
-  /** Below `chihaya`: `http.addr`, `prehooks[0].name`; "" for the document itself. */
+  /** Path below `chihaya`: `http.addr`, `prehooks[0].name`; "" for the document itself. */
   path: string;
-  /** What is wrong, and what would be right. */
+  /** The problem and its remedy. */
   message: string;
-  /** The source line; undefined where it holds a secret, or there is none. */
+  /** The source line; undefined if the line holds a secret, or if the source is not a file. */
   excerpt: string | undefined;
 }
 
-/** Where a value was written. */
+/** The place where a value was written. */
 export interface Origin {
   readonly source: string;
-  /** Offset in the text of the file; -1 where the source is no file. */
+  /** Offset in the text of the file; -1 if the source is not a file. */
   readonly offset: number;
 }
 
@@ -33,19 +33,19 @@ export function formatPath(path: Path): string {
   return text;
 }
 
-/** Characters of a message at most: it may name something from the file. */
+/** Maximum length of a message in characters; a message may quote a long value of the file. */
 const longestMessage = 400;
 
-/** A message on one line that cannot do anything to a terminal. */
+/** Puts a message on one line, without control characters that a terminal would obey. */
 function legible(message: string): string {
   const cut = message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message;
   return printable(cut.replaceAll("\t", " "));
 }
 
-/** Messages that are shown at most; a broken file can hold a million mistakes. */
+/** Maximum number of errors, and of warnings: a broken file can have a million mistakes. */
 const shownAtMost = 100;
 
-/** Collects diagnostics of one document and gives them their positions. */
+/** Collects the diagnostics of one document and adds their positions. */
 export class Diagnostics {
   readonly #found: (Diagnostic & { offset: number })[] = [];
   readonly #file: string;
@@ -73,7 +73,7 @@ export class Diagnostics {
     const message = legible(text);
     const position = offset < 0 || source !== this.#file ? undefined : this.#position(offset);
     const alike = this.#found.filter((old) => old.severity === severity);
-    // What an alias stands for is seen once for each time it is used.
+    // The value behind an alias is checked once for each use of the alias.
     const isRepeated = offset >= 0 && alike.some((old) => old.offset === offset && old.message === message);
     if (isRepeated || alike.length >= shownAtMost) return;
     const nowhere = { line: undefined, column: undefined, excerpt: undefined };
@@ -84,7 +84,7 @@ export class Diagnostics {
     return this.#found.some(({ severity }) => severity === "error");
   }
 
-  /** Those of one severity: first what was given outside of the file, then by position. */
+  /** Lists the diagnostics of one severity: first those from outside the file, then by position in the file. */
   list(severity: "error" | "warning"): Diagnostic[] {
     return this.#found
       .filter((diagnostic) => diagnostic.severity === severity)
@@ -117,12 +117,12 @@ function lineStarts(text: string): number[] {
   return starts;
 }
 
-/** The part of a long line that is shown around its mistake. */
+/** Characters of a long line that are shown around its mistake. */
 const excerptWidth = 110;
 
 /**
- * Formats diagnostics for people, each as `file:line:column: path: message` with its source line and a caret
- * below; or, with `json`, as one JSON array on one line. Ends with a newline, unless there are none.
+ * Formats each diagnostic as `file:line:column: path: message`, with its source line and a caret below. With `json`,
+ * formats all as one JSON array on one line. The text ends with a newline unless it is empty.
  */
 export function formatDiagnostics(
   diagnostics: readonly Diagnostic[],

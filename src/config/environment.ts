@@ -16,7 +16,7 @@ export function variableName(path: readonly string[]): string {
 
 /**
  * Replaces `${NAME}` and `${NAME:-default}` in the values of a tree, in place; `$${` stands for `${`.
- * A default is used where the variable is missing or empty. What is put in is not looked at again.
+ * The default replaces a variable that is missing or empty. Replacements are not searched for further variables.
  * @returns paths of the values that could not be replaced
  */
 export function interpolate(tree: Tree, env: Environment, diagnostics: Diagnostics, path: Path = []): Path[] {
@@ -43,7 +43,7 @@ export function interpolate(tree: Tree, env: Environment, diagnostics: Diagnosti
       const value = env[name];
       if (value !== undefined && (value !== "" || fallback === undefined)) return value;
       if (fallback !== undefined) return fallback;
-      return fail(found, `there is no variable ${name}; set it, or give a default as \${${name}:-default}`);
+      return fail(found, `the variable ${name} is not set; set it, or give a default: \${${name}:-default}`);
     },
   );
   return failures;
@@ -62,7 +62,7 @@ export function applyEnvironment(root: TreeMapping, env: Environment, diagnostic
       continue;
     }
     const near = nearest(name, known.keys());
-    // Without "__" it may be somebody else's: Kubernetes sets CHIHAYA_PORT for a service of that name.
+    // A variable without "__" may have another purpose: Kubernetes sets CHIHAYA_PORT for a service named "chihaya".
     if (name.includes("__", prefix.length)) {
       diagnostics.error(
         at,
@@ -103,11 +103,11 @@ function override(root: TreeMapping, path: readonly string[], text: string, at: 
       below = emptyMapping(at);
       block.entries.set(key, { keyAt: at, value: below });
     }
-    if (below.kind !== "mapping") return; // the schema says what is wrong with it
+    if (below.kind !== "mapping") return; // the schema refuses it
     block = below;
   }
   const key = path.at(-1)!;
   block.entries.set(key, { keyAt: at, value: { kind: "scalar", text, at } });
-  // A secret and the file it may come from are one setting.
+  // `private_key` and `private_key_file` are one setting.
   block.entries.delete(key.endsWith("_file") ? key.slice(0, -"_file".length) : `${key}_file`);
 }

@@ -3,12 +3,12 @@ import * as builtInFrontends from "../frontend/index.ts";
 import type { Config } from "./config.ts";
 import { importDefinition } from "./import-definition.ts";
 
-/** The frontends that the tracker brings along, by the key of their block. */
+/** The built-in frontends; the name of each is the key of its block. */
 export const builtIn: readonly FrontendDefinition[] = Object.values(builtInFrontends) as never;
 
 type Blocks = Readonly<Record<string, unknown>>;
 
-/** Options of a built-in frontend; undefined where it is off. */
+/** Returns the options of a built-in frontend; undefined if the frontend is off. */
 export function optionsOf(config: Config, name: string): unknown {
   return (config as unknown as Blocks)[name];
 }

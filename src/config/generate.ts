@@ -1,5 +1,5 @@
 /**
- * Writes the files that follow from the schema; with --check, says which are out of date (exit code 1).
+ * Writes the files that are generated from the schema. With --check, lists the files that are out of date, and exits with 1.
  *
  * Usage: npm run gen [-- --check]
  */

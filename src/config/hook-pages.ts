@@ -12,8 +12,8 @@ const sections = ["What it does", "Options", "Metrics", "Errors", "Examples"] as
 type Section = (typeof sections)[number];
 
 /**
- * Renders the README of each built-in hook, by its path, and `docs/hooks.md` from them. The sections "Options" and "Errors"
- * follow from the definition, the others are written by hand.
+ * Renders the README of each built-in hook, and `docs/hooks.md`, which contains all of them; keyed by path. The sections
+ * "Options" and "Errors" are generated from the definition, the others are written by hand.
  * @throws Error for a hook without a README, and for a README with other sections
  */
 export function renderHookPages(): Record<string, string> {
@@ -51,7 +51,7 @@ function split(path: string): Record<Section, string> {
   return Object.fromEntries(entries) as Record<Section, string>;
 }
 
-/** @param docs  where the documents are, seen from the page */
+/** @param docs  path of the folder `docs`, relative to the page */
 function renderErrors({ errors = [] }: HookDefinition, docs: string): string {
   if (errors.length === 0) return "None of its own.";
   const rows = errors.map(

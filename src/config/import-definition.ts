@@ -2,7 +2,7 @@ import * as nodeModule from "node:module";
 import { extname } from "node:path";
 import type { OptionsSchema } from "../options/schema.ts";
 
-/** The modules of this package that others may import, under whichever extension they run. */
+/** The public modules of this package, by specifier. The URLs have the extension that is running: `.ts` or `.js`. */
 export const ownModules: Readonly<Record<string, string>> = Object.fromEntries(
   [
     ["chihaya", "index"],
@@ -16,9 +16,9 @@ export const ownModules: Readonly<Record<string, string>> = Object.fromEntries(
 let isServed = false;
 
 /**
- * Lets modules import the very tracker that runs them, wherever they lie: `import { ClientError } from "chihaya"` needs no
- * installation beside them, and no second copy, whose errors this one would not know, comes in. Node.js before 22.15
- * cannot do that: there they must find it installed.
+ * Makes `import { ClientError } from "chihaya"` in a module return the tracker that runs the module, wherever the module
+ * lies. The module needs no installation of its own. A second copy of the package would have another `ClientError`, which
+ * this one would not recognise. Needs Node.js 22.15; in older versions the package must be installed beside the module.
  */
 export function serveOwnPackage(): void {
   if (isServed) return;
@@ -32,7 +32,7 @@ export function serveOwnPackage(): void {
   });
 }
 
-/** What every definition has. */
+/** The properties of every definition. */
 export interface Definition {
   readonly name: string;
   readonly options?: OptionsSchema<unknown>;
@@ -43,7 +43,7 @@ export interface Definition {
  * Loads the module of a definition.
  * @param module  its URL
  * @param define  the function that makes such a definition, for messages
- * @throws Error that says what is wrong with it
+ * @throws Error with the reason why the module cannot be used
  */
 export async function importDefinition(module: string, define: string): Promise<Definition> {
   serveOwnPackage();
@@ -65,7 +65,7 @@ function explain({ code, message }: NodeJS.ErrnoException): string {
     return "this Node.js does not run TypeScript; compile it to JavaScript, or use Node.js 22.18 or newer";
   }
   if (code === "ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING") {
-    return "Node.js runs no TypeScript of packages; the package should contain JavaScript";
+    return "Node.js does not run TypeScript inside node_modules; the package must contain JavaScript";
   }
   return message.replace(/ imported from .*/, "");
 }

@@ -5,10 +5,10 @@ import { UseList, UseValue } from "./uses.ts";
 
 type Json = Record<string, unknown>;
 
-/** Keys behind which there may be nothing. */
+/** Keys that may have no value. */
 const mayBeEmpty = [...builtIn.map(({ name }) => name), "frontends", "prehooks", "posthooks"];
 
-/** JSON Schema (draft 2020-12) of a configuration file, for editors. */
+/** Renders the JSON Schema (draft 2020-12) of a configuration file, for editors. */
 export function renderJsonSchema(): string {
   const tracker = renderBlock(outline);
   const properties = tracker.properties as Record<string, Json>;
@@ -54,7 +54,7 @@ function renderKind(value: AnyValue): Json {
   return { ...value.facts.json, ...(item && { items: renderBlock(item) }) };
 }
 
-/** One of the built-ins, told apart by their name, or a module. */
+/** Renders the choice between the built-ins, each with its own `name`, and a module. */
 function renderUse({ variants, ofModule, definitions }: UseValue<unknown>): Json {
   const builtIn = [...variants].map(([name, block]) => {
     const json = renderBlock(block);
@@ -74,7 +74,7 @@ function renderUse({ variants, ofModule, definitions }: UseValue<unknown>): Json
   return { oneOf: [...builtIn, renderBlock(ofModule)] };
 }
 
-/** A default with the type of its value, where it was given as text. */
+/** Converts a default that was given as text to the type of its value. */
 function typed(byDefault: unknown, type: unknown): unknown {
   const isTyped = ["integer", "boolean", "number"].includes(type as string);
   return isTyped && typeof byDefault === "string" ? JSON.parse(byDefault) : byDefault;

@@ -69,7 +69,7 @@ test("older spellings are understood, and each says what to write", () => {
       '8 max_scrape_infohashes: older spelling; write "max_scrape_infohashes" below "http" and "udp", where it is used if missing',
       "8 udp.max_scrape_infohashes: a UDP response has room for 74 infohashes; 74 is used",
       '11 http.enable_legacy_php_urls: older spelling; add "/announce.php" to "announce_routes" and "/scrape.php" to "scrape_routes"',
-      "12 http.read_timeout: 0 means the default, as in Chihaya; leave the key out for that",
+      "12 http.read_timeout: 0 means the default, as in Chihaya; remove the key",
       "19 storage.config.shards: older spelling without effect; remove it",
       '22 prehooks[0].config: older spelling; write "options"',
     ],
@@ -148,6 +148,8 @@ test("a configuration of Chihaya 1 is called so", () => {
   assert.ok(!result.ok);
   assert.deepEqual(
     result.errors.map(({ message }) => message),
-    ['a configuration of Chihaya 1, whose keys are different; begin with "chihaya config --default"'],
+    [
+      'this is a configuration of Chihaya 1, which has other keys; start from the output of "chihaya config --default"',
+    ],
   );
 });

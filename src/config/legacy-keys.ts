@@ -2,12 +2,12 @@ import { parseDuration } from "../lib/duration.ts";
 import type { Diagnostics, Path } from "./diagnostics.ts";
 import { emptyMapping, find, locate, type Tree, type TreeList, type TreeMapping } from "./tree.ts";
 
-/** Options that stood at the top until each frontend got its own. */
+/** Options that older versions had at the top; now each frontend has its own. */
 const sharedOptions = ["max_numwant", "default_numwant", "max_scrape_infohashes"];
 
 const withoutEffect = "older spelling without effect; remove it";
 
-/** Values where Chihaya takes zero for "the default". */
+/** Keys for which Chihaya reads 0 as "the default". */
 const zeroIsDefault: readonly Path[] = [
   ...["http", "udp"].flatMap((frontend) => sharedOptions.map((key) => [frontend, key])),
   ...["read_timeout", "write_timeout", "idle_timeout"].map((key) => ["http", key]),
@@ -15,23 +15,18 @@ const zeroIsDefault: readonly Path[] = [
   ...["connect", "read", "write"].map((what) => ["storage", "config", `redis_${what}_timeout`]),
 ];
 
-/** Options of the store that stood below `storage` itself in 2.0.0-rc.1 and for some time after it. */
+/** Options of the store that 2.0.0-rc.1 and later versions had directly below `storage`. */
 const storeOptions = ["gc_interval", "peer_lifetime"];
 const storeOptionsWithoutEffect = ["shards", "shard_count", "prometheus_reporting_interval"];
 
 /**
- * Rewrites, in place, what files for Chihaya and its older versions say differently, and warns with what to
- * write instead. Sources: every version of Chihaya's example files and of its Helm chart since 2.0.0-rc.1, and the page
- * about Chihaya in Quay's documentation.
+ * Rewrites the keys of Chihaya and its older versions in place, and warns with the key to write instead. Sources: every
+ * version of Chihaya's example files and of its Helm chart since 2.0.0-rc.1, and the page about Chihaya in Quay's
+ * documentation.
  */
 export function migrate(root: TreeMapping, diagnostics: Diagnostics): void {
   rename(root, [], "prometheus_addr", "metrics_addr", diagnostics);
-  remove(
-    root,
-    ["http", "request_timeout"],
-    `${withoutEffect}; "shutdown_timeout" is there for it`,
-    diagnostics,
-  );
+  remove(root, ["http", "request_timeout"], `${withoutEffect}; use "shutdown_timeout"`, diagnostics);
   for (const key of storeOptionsWithoutEffect) remove(root, ["storage", key], withoutEffect, diagnostics);
   remove(root, ["storage", "config", "shards"], withoutEffect, diagnostics);
   for (const key of storeOptions) moveIntoConfig(root, key, diagnostics);
@@ -47,7 +42,7 @@ export function migrate(root: TreeMapping, diagnostics: Diagnostics): void {
   for (const path of zeroIsDefault) {
     const value = find(root, path);
     if (value?.kind !== "scalar" || value.text === undefined || parseDuration(value.text) !== 0) continue;
-    diagnostics.warning(value.at, path, "0 means the default, as in Chihaya; leave the key out for that");
+    diagnostics.warning(value.at, path, "0 means the default, as in Chihaya; remove the key");
     value.text = undefined;
   }
   const scrape = find(root, ["udp", "max_scrape_infohashes"]);
@@ -69,11 +64,7 @@ function rename(root: TreeMapping, path: Path, from: string, to: string, diagnos
   if (block === undefined || old === undefined) return;
   block.entries.delete(from);
   if (block.entries.has(to)) {
-    diagnostics.warning(
-      old.keyAt,
-      [...path, from],
-      `older spelling of ${to}, which is there as well; remove it`,
-    );
+    diagnostics.warning(old.keyAt, [...path, from], `older spelling of ${to}, which is also set; remove it`);
     return;
   }
   block.entries.set(to, old);
@@ -99,20 +90,20 @@ function moveIntoConfig(root: TreeMapping, key: string, diagnostics: Diagnostics
     config = emptyMapping(old.keyAt);
     storage.entries.set("config", { keyAt: old.keyAt, value: config });
   }
-  if (config.kind !== "mapping") return; // the schema says what is wrong with it
+  if (config.kind !== "mapping") return; // the schema refuses it
   if (!config.entries.has(key)) config.entries.set(key, old);
   const message = `older spelling; write "${key}" below "storage.config", where it is used if missing`;
   diagnostics.warning(old.keyAt, ["storage", key], message);
 }
 
-/** A hook has `options`; `config` is older. Only the hooks of that time take both lists. */
+/** Renames `config` of a hook, the older spelling, to `options`. Only hooks with the older spelling accept both lists. */
 function migrateHook(root: TreeMapping, path: Path, diagnostics: Diagnostics): void {
   const isOlder = mapping(root, path)?.entries.has("config") ?? false;
   rename(root, path, "config", "options", diagnostics);
   if (isOlder) joinLists(root, path, diagnostics);
 }
 
-/** An announce had to be in the whitelist and not in the blacklist: a whitelist without those of the blacklist. */
+/** Removes the entries of the blacklist from the whitelist: an announce had to be in the first and not in the second. */
 function joinLists(root: TreeMapping, path: Path, diagnostics: Diagnostics): void {
   const options = mapping(root, [...path, "options"]);
   const [white, black] = ["whitelist", "blacklist"].map((key) => options?.entries.get(key)?.value);
@@ -120,15 +111,15 @@ function joinLists(root: TreeMapping, path: Path, diagnostics: Diagnostics): voi
   const textOf = (item: Tree) => (item.kind === "scalar" ? item.text : undefined);
   const refused = new Set(black.items.map(textOf));
   const items = white.items.filter((item) => !refused.has(textOf(item)));
-  if (items.length === 0) return; // an empty whitelist lets everybody in
+  if (items.length === 0) return; // an empty whitelist would admit everything
   const { keyAt } = options.entries.get("blacklist")!;
   white.items = items;
   options.entries.delete("blacklist");
-  const message = "older spelling; remove it, and its entries from the whitelist, which alone decides";
+  const message = "older spelling; remove the blacklist, and remove its entries from the whitelist";
   diagnostics.warning(keyAt, [...path, "options", "blacklist"], message);
 }
 
-/** The example file of 2.0.0-rc.1 names a hook that there never was. */
+/** Removes the hook "gossip": the example file of 2.0.0-rc.1 names it, but it never existed. */
 function removeGossip(hooks: TreeList, kind: string, diagnostics: Diagnostics): void {
   for (const [index, hook] of hooks.items.entries()) {
     const name = find(hook, ["name"]);

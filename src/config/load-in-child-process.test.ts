@@ -59,18 +59,23 @@ for (const [what, code, message, deadlineMs] of [
   [
     "ends the process",
     "process.exit(3)",
-    /^the process that loaded it ended early \(exit code 3\); the module/,
+    /^the process that loaded it ended early \(exit code 3\); a module/,
   ],
   [
     "kills the process",
     "process.kill(process.pid, 'SIGKILL')",
     /^the process that loaded it ended early \(SIGKILL\)/,
   ],
-  ["never comes to an end", "for (;;);", /^not loaded within 0\.01 s; what the module of a hook does/, 10],
+  [
+    "never comes to an end",
+    "for (;;);",
+    /^not loaded within 0\.01 s; the import of a module \(of a hook, a store or a frontend\) must not/,
+    10,
+  ],
   [
     "waits for what never comes",
     "await new Promise(() => {})",
-    /^the module of a hook waits for something that never comes when it is imported/,
+    /^the import of a module never finishes: its top-level await waits for ever/,
   ],
 ] as const) {
   test(`the module of a hook that ${what} when it is imported is a mistake, and harms nobody`, async () => {

@@ -5,24 +5,24 @@ import type { Diagnostic } from "./diagnostics.ts";
 import type { LoadOptions, LoadResult } from "./load.ts";
 import { expandPath } from "./source.ts";
 
-/** A configuration and the modules of its hooks are loaded in less than a second; a fetch at their import may take longer. */
+/** Loading a configuration and its modules takes less than a second; a module may fetch something during its import. */
 const longestMs = 30_000;
-/** A file that a child process can read as well, since it has the same standard input. */
+/** A child process can read this file too, since it inherits the standard input. */
 const standardInput = "/dev/stdin";
-/** Exit code of Node.js where nothing is left that could end an `await` of a module. */
+/** Exit code of Node.js if the top-level `await` of a module can never finish. */
 const unsettledAwait = 13;
 
 interface ChildOptions {
   deadlineMs: number;
-  /** Whether what the modules write appears on standard error. */
+  /** Whether the output of the modules goes to standard error. */
   showsOutput: boolean;
 }
 
 /**
- * Loads a configuration as `loadConfigAndModules` does, in a process of its own that ends with it: what the libraries for YAML
- * and schemas take, 12 MB and more, is given back, whoever is served meanwhile does not wait, and a module that ends
- * its process or never comes to an end is a mistake like any other. Where no process can be started, or only this one
- * can read the file (`/dev/fd/63`), this one does it.
+ * Loads a configuration as `loadConfigAndModules` does, in a child process. The memory of the libraries for YAML and
+ * schemas (12 MB and more) is freed when the child exits. Clients are served meanwhile. A module that ends its process or
+ * loops for ever becomes an error of the configuration. Loads in this process if no child can be started, or if only this
+ * process can read the file (`/dev/fd/63`).
  */
 export async function loadConfigInChildProcess(
   options: LoadOptions,
@@ -38,7 +38,7 @@ export async function loadConfigInChildProcess(
     const { loadConfigAndModules } = await import("./load.ts");
     return loadConfigAndModules(options);
   }
-  // A module may loop for ever: then the child does not notice that this process has ended.
+  // A module may loop for ever: the child would not notice that this process has ended.
   const end = () => child.kill("SIGKILL");
   process.once("exit", end);
   try {
@@ -59,22 +59,22 @@ async function resultOf(
     isLate = true;
     child.kill("SIGKILL");
   }, deadlineMs);
-  // What it has sent may arrive after its exit, but not after the end of the channel.
+  // The message of the child may arrive after its exit, but not after the end of the channel.
   const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
-  const answer = await Promise.race([once(child, "message"), ended.then(() => undefined)]);
+  const message = await Promise.race([once(child, "message"), ended.then(() => undefined)]);
   clearTimeout(timer);
-  if (answer !== undefined) return answer[0] as LoadResult;
-  // Sent to all processes of the service: the tracker takes it as a wish to reload, and so it is no mistake here.
+  if (message !== undefined) return message[0] as LoadResult;
+  // A signal to all processes of the service asks the tracker to reload, so the configuration is not at fault.
   if (child.signalCode === "SIGHUP" || child.signalCode === "SIGUSR1")
     return loadConfigInChildProcess(options, { deadlineMs, showsOutput });
   const how = child.signalCode ?? `exit code ${child.exitCode}`;
   const what = isLate
-    ? `not loaded within ${deadlineMs / 1000} s; what the module of a hook does when it is imported should not take that long`
+    ? `not loaded within ${deadlineMs / 1000} s; the import of a module (of a hook, a store or a frontend) must not take that long`
     : child.exitCode === unsettledAwait
-      ? "the module of a hook waits for something that never comes when it is imported"
-      : `the process that loaded it ended early (${how}); the module of a hook should throw, not end the process, when it is imported`;
-  const message = showsOutput ? what : `${what}; "chihaya check-config" does the same in sight`;
-  return { ok: false, errors: [wholeFile(file || "built-in defaults", message)], warnings: [] };
+      ? "the import of a module never finishes: its top-level await waits for ever"
+      : `the process that loaded it ended early (${how}); a module must not end the process during its import, but may throw`;
+  const text = showsOutput ? what : `${what}; "chihaya check-config" shows the output of the module`;
+  return { ok: false, errors: [wholeFile(file || "built-in defaults", text)], warnings: [] };
 }
 
 function wholeFile(source: string, message: string): Diagnostic {
@@ -89,9 +89,9 @@ function wholeFile(source: string, message: string): Diagnostic {
   };
 }
 
-/** Rejects where no process can be started. */
+/** @throws Error (the promise rejects) if no process can be started */
 async function startProcess({ file, set, env }: LoadOptions, stdio: StdioOptions): Promise<ChildProcess> {
-  // Beside this file, under whichever extension it runs.
+  // The extension is the one that is running: .ts or .js.
   const url = new URL(`./load-process${extname(import.meta.url)}`, import.meta.url);
   const child = fork(url, [JSON.stringify({ file, set })], {
     env,

@@ -213,8 +213,8 @@ test("files that are no configuration are refused with a reason", () => {
       "chihaya: {udp: {}}\n? [a]\n: b",
       '2:3 : a key must be a plain word; quote a value that begins with "{" or "["',
     ],
-    ["chihaya: {udp: *all}", '1:16 udp: unknown alias "*all"; there is no "&" for it above'],
-    ["chihaya: &all {udp: *all}", '1:21 udp: unknown alias "*all"; there is no "&" for it above'],
+    ["chihaya: {udp: *all}", '1:16 udp: unknown alias "*all"; no value above has the anchor "&all"'],
+    ["chihaya: &all {udp: *all}", '1:21 udp: unknown alias "*all"; no value above has the anchor "&all"'],
     [Uint8Array.of(0x63, 0xff, 0xfe), "chihaya.yaml : the file is not UTF-8 text; save it as UTF-8"],
     [new Uint8Array(2 ** 20 + 1).fill(0x23), "chihaya.yaml : the file is larger than 1048576 bytes"],
   ];
@@ -252,10 +252,10 @@ chihaya:
   const [first, second] = config.preHooks.map(({ options }) => options as { rate: number; burst: number });
   assert.deepEqual([first?.rate, first?.burst, second?.rate, second?.burst], [1, 2, 1, 3]);
 
-  const expected = "expected a mapping, or a list of them, as <<: *name";
+  const expected = "expected a mapping or a list of mappings, as <<: *name";
   assert.deepEqual(errorsOf("chihaya:\n  http:\n    <<: 5\n"), [`3:9 http.<<: ${expected}`]);
   assert.deepEqual(errorsOf("chihaya:\n  http: &a\n    <<: [*a]\n"), [
-    '3:10 http.<<[0]: unknown alias "*a"; there is no "&" for it above',
+    '3:10 http.<<[0]: unknown alias "*a"; no value above has the anchor "&a"',
     `3:10 http.<<: ${expected}`,
   ]);
   assert.match(errorsOf('chihaya:\n  http:\n    "<<": {max_numwant: 5}\n')[0]!, /^3:5 http.<<: unknown key/);
@@ -333,12 +333,12 @@ test("variables are put into values, once", () => {
   }
   assert.equal(good('chihaya: {udp: {max_numwant: "${N}0"}}', { env }).udp?.maxNumWant, 70);
   assert.deepEqual(errorsOf('chihaya: {udp: {max_numwant: "${M}", max_clock_skew: "${1}${"}}', { env }), [
-    "1:30 udp.max_numwant: there is no variable M; set it, or give a default as ${M:-default}",
+    "1:30 udp.max_numwant: the variable M is not set; set it, or give a default: ${M:-default}",
     '1:54 udp.max_clock_skew: expected ${NAME} or ${NAME:-default}; for "${" itself write "$${"',
   ]);
   assert.deepEqual(errorsOf('chihaya: {http: {addr: "${M}:1"}, udp: {addr: ["${M}:1"]}}', { env }), [
-    "1:24 http.addr: there is no variable M; set it, or give a default as ${M:-default}",
-    "1:48 udp.addr[0]: there is no variable M; set it, or give a default as ${M:-default}",
+    "1:24 http.addr: the variable M is not set; set it, or give a default: ${M:-default}",
+    "1:48 udp.addr[0]: the variable M is not set; set it, or give a default: ${M:-default}",
   ]);
   // "${M}" itself is short enough to be guessed.
   const unset = "chihaya: {udp: {private_key: '${M}', default_numwant: 101}}";
@@ -409,7 +409,7 @@ test("files of hooks are looked for, and the path that was tried is named", () =
   ]);
   assert.deepEqual(errorsOf(asn(file("there.mmdb", "a"))), []);
   assert.deepEqual(errorsOf(asn("${NOPE}.mmdb")), [
-    "1:73 prehooks[0].options.levels[0].asn: there is no variable NOPE; set it, or give a default as ${NOPE:-default}",
+    "1:73 prehooks[0].options.levels[0].asn: the variable NOPE is not set; set it, or give a default: ${NOPE:-default}",
   ]);
 
   const jwt = (content: string) =>
@@ -437,7 +437,7 @@ test("files of hooks are looked for, and the path that was tried is named", () =
 test("a hook has a name or a module", () => {
   const hook = (keys: string) => errorsOf(`chihaya: {udp: {}, prehooks: [{${keys}}]}`);
   const both =
-    "prehooks[0].module: give name or module, not both: a built-in hook has a name, one of your own a module";
+    "prehooks[0].module: give name or module, not both: name for a built-in hook, module for your own";
   assert.deepEqual(hook("name: x, module: y"), [`1:49 ${both}`]);
   assert.deepEqual(hook("name: torrent approval, module: y"), [`1:64 ${both}`]);
 });
@@ -473,7 +473,7 @@ test("values are checked against each other", () => {
     ],
     [
       "chihaya: {http: {addr: 127.0.0.1:80}, metrics_addr: 127.0.0.1:80}",
-      "1:53 metrics_addr: 127.0.0.1 port 80 is taken by http.addr already",
+      "1:53 metrics_addr: http.addr already uses 127.0.0.1 port 80",
     ],
   ];
   for (const [yaml, error] of errors) assert.deepEqual(errorsOf(yaml), [error]);
@@ -494,12 +494,12 @@ test("values are checked against each other", () => {
   const warnings: [yaml: string, warning: string | undefined][] = [
     [
       "chihaya: {udp: {}, announce_interval: 31m}",
-      "1:10 storage.config.peer_lifetime: peers announce every 1860 s (announce_interval) and are forgotten after 1860 s; make it longer",
+      "1:10 storage.config.peer_lifetime: peers announce every 1860 s (announce_interval) but expire after 1860 s; set a longer peer_lifetime",
     ],
     ["chihaya: {udp: {}, announce_interval: 1859s}", undefined],
     [
       "chihaya: {udp: {}, prehooks: [{name: interval control, options: {shortest: 5m, longest: 30m, jitter: 60s}}]}",
-      "1:10 storage.config.peer_lifetime: peers announce every 1860 s (longest and jitter of interval control) and are forgotten after 1860 s; make it longer",
+      "1:10 storage.config.peer_lifetime: peers announce every 1860 s (longest and jitter of interval control) but expire after 1860 s; set a longer peer_lifetime",
     ],
     [
       "chihaya: {udp: {}, announce_interval: 40m, prehooks: [{name: interval control, options: {shortest: 5m, longest: 30m}}]}",
@@ -529,7 +529,7 @@ test("values are checked against each other", () => {
     ],
     [
       "chihaya: {udp: {}, profiling: true, metrics_addr: '0.0.0.0:6880'}",
-      "1:31 profiling: shows the memory of the process, keys included, to whoever reaches 0.0.0.0; let metrics_addr be 127.0.0.1",
+      "1:31 profiling: every client that reaches 0.0.0.0 can read the memory of the process, with its keys; set metrics_addr to 127.0.0.1",
     ],
     [
       "chihaya: {udp: {}, posthooks: [{name: client approval}]}",
@@ -624,7 +624,7 @@ test("the store redis", () => {
     ],
     ["redis_topology: cluster, redis_broker: 'redis://a/1'", "redis_broker: a cluster has only database 0"],
     ["redis_broker: 'rediss://a', redis_ca_path: /none", "redis_ca_path: cannot read /none: no such file"],
-    ["max_peers: 5", "max_peers: unknown key; it belongs to another storage.name than this"],
+    ["max_peers: 5", "max_peers: unknown key; it belongs to another store (storage.name)"],
     ["redis_brokr: 'redis://a'", 'redis_brokr: unknown key; did you mean "redis_broker"?'],
   ];
   for (const [config, error] of errors) {
@@ -634,11 +634,11 @@ test("the store redis", () => {
     );
   }
   assert.deepEqual(errorsOf("chihaya: {udp: {}, storage: {config: {on_failure: serve}}}"), [
-    "1:39 storage.config.on_failure: unknown key; it belongs to another storage.name than this",
+    "1:39 storage.config.on_failure: unknown key; it belongs to another store (storage.name)",
   ]);
   assert.deepEqual(warningsOf(redis("peer_lifetime: 30m, redis_read_timeout: 0")), [
-    "1:67 storage.config.peer_lifetime: peers announce every 1800 s (announce_interval) and are forgotten after 1800 s; make it longer",
-    "1:92 storage.config.redis_read_timeout: 0 means the default, as in Chihaya; leave the key out for that",
+    "1:67 storage.config.peer_lifetime: peers announce every 1800 s (announce_interval) but expire after 1800 s; set a longer peer_lifetime",
+    "1:92 storage.config.redis_read_timeout: 0 means the default, as in Chihaya; remove the key",
   ]);
   // A password is not shown with the line that it stands on, whichever that is.
   const path = file(

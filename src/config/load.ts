@@ -20,41 +20,41 @@ import { expandPath } from "./source.ts";
 import { emptyMapping, find, locate, type Plain, type Tree, type TreeMapping, toPlain } from "./tree.ts";
 
 export interface LoadOptions {
-  /** Path of the file, where `$NAME` is replaced; without one, all is default and both frontends run. */
+  /** Path of the file; `$NAME` in it is replaced. Without a file, all values are defaults and both frontends run. */
   file?: string | undefined;
   env: Environment;
   /** Flags such as `http.addr=127.0.0.1:6969`. */
   set?: readonly string[] | undefined;
-  /** Milliseconds since 1970, against which certificates are checked; now unless given. */
+  /** Time for the check of certificates, in milliseconds since 1970; default: now. */
   now?: number;
 }
 
-/** A configuration that can be used, or all that is wrong with it. */
+/** A valid configuration, or all errors in it. */
 export type LoadResult =
   | { ok: true; config: Config; document: Plain; warnings: Diagnostic[]; restartMarks: RestartMark[] }
   | { ok: false; errors: Diagnostic[]; warnings: Diagnostic[] };
 
-/** A configuration on its way; without `config` something is wrong with it. */
+/** The state of loading a configuration. Without `config`, loading failed. */
 interface Loading {
   diagnostics: Diagnostics;
   root?: TreeMapping;
   document?: Plain;
   config?: Config | undefined;
-  /** Descriptions of the options of what comes from modules, by the block that names the module. */
+  /** Descriptions of the options of modules, by the block that names the module. */
   modules?: ReadonlyMap<unknown, AnyBlock>;
 }
 
 /**
- * Loads a configuration: flags over environment over file over defaults. Reads the file, the files it names (TLS,
- * secrets, keys), and nothing else; never throws for what they hold. Modules of hooks are not looked into.
+ * Loads a configuration: flags override the environment, which overrides the file, which overrides the defaults. Reads the
+ * file and the files that it names (TLS, secrets, keys), but does not import modules. Never throws for a mistake in a file.
  *
- * `document` of the result is what stands under `chihaya` when all has been applied, without the defaults.
+ * `document` of the result is the mapping under `chihaya` with environment and flags applied, without the defaults.
  */
 export function loadConfig(options: LoadOptions): LoadResult {
   return finish(load(options));
 }
 
-/** Loads a configuration, the modules of its hooks to have them check their options, and what else a start needs. */
+/** Loads a configuration as {@link loadConfig} does, imports its modules to check their options, and checks the other needs of a start. */
 export async function loadConfigAndModules(options: LoadOptions): Promise<LoadResult> {
   const loading = load(options);
   const { config, root, diagnostics } = loading;
@@ -84,7 +84,7 @@ function load({ file, env, set = [], now = Date.now() }: LoadOptions): Loading {
 
   const root = file === undefined ? defaults(source) : openDocument(source, read.text, diagnostics);
   if (root === undefined) return { diagnostics };
-  const unsound = interpolate(root, env, diagnostics);
+  const unreplaced = interpolate(root, env, diagnostics);
   migrate(root, diagnostics);
   applyEnvironment(root, env, diagnostics);
   applySets(root, set, diagnostics);
@@ -92,7 +92,7 @@ function load({ file, env, set = [], now = Date.now() }: LoadOptions): Loading {
   leaveOutPlainHttp(root);
 
   const document = toPlain(root);
-  const config = validate(root, document, unsound, diagnostics, now);
+  const config = validate(root, document, unreplaced, diagnostics, now);
   locateModules(config, root, source);
   return { diagnostics, root, document, config };
 }
@@ -104,7 +104,7 @@ function readFile(path: string): { text: string } | { problem: string } {
   return read.text.includes("\n") ? read : { text: read.text.replaceAll("\r", "\n") };
 }
 
-/** What runs without a file: both frontends. */
+/** Returns the configuration without a file: both frontends with defaults. */
 function defaults(source: string): TreeMapping {
   const at: Origin = { source, offset: -1 };
   const root = emptyMapping(at);
@@ -112,13 +112,13 @@ function defaults(source: string): TreeMapping {
   return root;
 }
 
-/** The mapping under `chihaya`, as it was written. */
+/** Parses the file and returns the mapping under `chihaya`. */
 function openDocument(file: string, text: string, diagnostics: Diagnostics): TreeMapping | undefined {
   const tree = parseTree(file, text, diagnostics);
   if (tree === undefined) return undefined;
   const root = findTop(tree, diagnostics);
   if (root === undefined) return undefined;
-  // A block whose keys are all commented out is a block with defaults.
+  // A block without keys (all of them commented out) has the defaults.
   for (const { name: key } of builtIn) {
     const entry = root.entries.get(key);
     if (entry?.value.kind === "scalar" && entry.value.text === undefined)
@@ -127,7 +127,7 @@ function openDocument(file: string, text: string, diagnostics: Diagnostics): Tre
   return root;
 }
 
-/** Keys of the JSON that Chihaya 1 reads; each file has at least one of them. */
+/** Keys of Chihaya 1's JSON configuration; each file has at least one of them. */
 const versionOneKeys = [
   "httpListenAddr",
   "udpListenAddr",
@@ -148,14 +148,14 @@ function findTop(tree: Tree, diagnostics: Diagnostics): TreeMapping | undefined 
   const top = tree.entries.get("chihaya");
   if (top === undefined && versionOneKeys.some((key) => tree.entries.has(key))) {
     const message =
-      'a configuration of Chihaya 1, whose keys are different; begin with "chihaya config --default"';
+      'this is a configuration of Chihaya 1, which has other keys; start from the output of "chihaya config --default"';
     diagnostics.error(tree.at, [], message);
     return undefined;
   }
   for (const [key, { keyAt, isAnchored }] of tree.entries) {
-    if (key === "chihaya" || isAnchored || key.startsWith("x-")) continue; // what aliases below stand for
+    if (key === "chihaya" || isAnchored || key.startsWith("x-")) continue; // holds values for aliases
     const known = leaves.some(({ path }) => path[0] === key) || key === "prehooks" || key === "posthooks";
-    const remedy = known ? `indent it below "chihaya:"` : `everything stands below "chihaya:"`;
+    const remedy = known ? `indent it below "chihaya:"` : `all settings belong below "chihaya:"`;
     diagnostics.error(keyAt, [key], `unknown key at the top; ${remedy}`);
   }
   if (top === undefined) {
@@ -168,7 +168,7 @@ function findTop(tree: Tree, diagnostics: Diagnostics): TreeMapping | undefined 
   return undefined;
 }
 
-/** HTTPS alone is HTTPS alone: the default address is for those who name none. */
+/** Turns plain HTTP off if only `https_addr` is set: the default of `addr` applies only if neither is set. */
 function leaveOutPlainHttp(root: TreeMapping): void {
   const http = find(root, ["http"]);
   const tls = find(root, ["http", "https_addr"]);
@@ -177,7 +177,7 @@ function leaveOutPlainHttp(root: TreeMapping): void {
   http.entries.set("addr", { keyAt: tls.at, value: { kind: "scalar", text: "", at: tls.at } });
 }
 
-/** Replaces each secret that is given as a file by what that file holds, in place. */
+/** Replaces each key such as `private_key_file` by `private_key` with the text of the file, in place. */
 function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
   for (const { path, value } of leaves) {
     if (!value.facts.secret) continue;
@@ -204,7 +204,7 @@ function readSecretFiles(root: TreeMapping, diagnostics: Diagnostics): void {
   }
 }
 
-/** Reports all that the schema and the checks find. @returns what could be read, with defaults for the rest */
+/** Reports all problems that the schema and the checks find. @returns the readable values, with defaults for the others */
 function validate(
   root: TreeMapping,
   document: Plain,
@@ -214,7 +214,7 @@ function validate(
 ): Config {
   const reader = new Reader("yaml");
   const config = schema.read(document, [], reader) as Config;
-  const unsound = [...unreplaced, ...reader.issues.map(({ path }) => path)];
+  const failed = [...unreplaced, ...reader.issues.map(({ path }) => path)];
   const isUnreplaced = (path: Path) => unreplaced.some((other) => formatPath(other) === formatPath(path));
   const error = (path: Path, message: string, isKey = false) => {
     const written = asWritten(root, path);
@@ -226,18 +226,19 @@ function validate(
   };
   for (const issue of reader.issues) error(issue.path, explainIssue(issue), issue.isKey);
   for (const { path, message } of reader.warnings) warning(path, message);
-  const sound = (...paths: Path[]) => paths.every((path) => !unsound.some((other) => overlap(path, other)));
-  checkTogether(config, document, { now, error, warning, sound });
+  const isReadable = (...paths: Path[]) =>
+    paths.every((path) => !failed.some((other) => overlap(path, other)));
+  checkTogether(config, document, { now, error, warning, isReadable });
   return config;
 }
 
-/** A list of one may have been written as a value: then it has no index. */
+/** Removes the index of a list of one item that was written as a single value. */
 function asWritten(root: TreeMapping, path: Path): Path {
   const isItem = typeof path.at(-1) === "number" && find(root, path) === undefined;
   return isItem ? path.slice(0, -1) : path;
 }
 
-/** Whether one path is the other or leads to it. */
+/** Whether two paths are equal, or one leads to the other. */
 function overlap(a: Path, b: Path): boolean {
   return a.slice(0, b.length).every((step, index) => step === b[index]);
 }

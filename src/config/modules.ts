@@ -17,7 +17,7 @@ interface ModuleUse {
   config?: unknown;
 }
 
-/** A module with its place in the configuration. */
+/** A use of a module, with its place in the configuration. */
 interface FoundModule {
   use: ModuleUse;
   path: Path;
@@ -26,7 +26,7 @@ interface FoundModule {
   define: "defineHook" | "defineStore" | "defineFrontend";
 }
 
-/** Gives what comes from modules the URL of its module, and its options with YAML's types. */
+/** Replaces the specifier of each module by its URL, and reads its options with YAML's types. */
 export function locateModules(config: Config, root: TreeMapping, file: string): void {
   for (const { use, path, optionsKey } of modulesOf(config)) {
     const options = find(root, [...path, optionsKey]);
@@ -36,9 +36,9 @@ export function locateModules(config: Config, root: TreeMapping, file: string): 
 }
 
 /**
- * Has each module check the options it is given; reports what it says with its place. Options that are described by our
- * own vocabulary are read as those of the built-ins are.
- * @returns the descriptions of these, by the block that names the module
+ * Imports each module, checks its options with its schema, and reports each problem with its place. Options that are
+ * described by `chihaya/options` are read like those of built-ins.
+ * @returns the descriptions by `chihaya/options`, by the block that names the module
  */
 export async function checkModules(
   config: Config,
@@ -89,13 +89,13 @@ function* modulesOf({ frontends, storage, preHooks, postHooks }: Config): Genera
   }
 }
 
-/** A path is seen from the folder of the configuration; anything else is a package that is installed there. */
+/** Resolves a path relative to the folder of the configuration, and any other specifier as a package installed there. */
 function locateModule(module: string, file: string): string {
   if (/^file:/.test(module)) return module;
   if (/^(\.{0,2}\/|[a-z]:\\)/i.test(module)) return pathToFileURL(resolve(dirname(file), module)).href;
   try {
     return pathToFileURL(createRequire(resolve(file)).resolve(module)).href;
   } catch {
-    return module; // whoever imports it says that it is not there
+    return module; // the import will report that the package is missing
   }
 }

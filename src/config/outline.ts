@@ -3,22 +3,22 @@ import { schema } from "./schema.ts";
 import type { Plain } from "./tree.ts";
 import { UseList, UseValue } from "./uses.ts";
 
-/** A value of whichever type. */
+/** A value of any type. */
 export type AnyValue = Value<unknown, unknown>;
 
 /** One key of a block, with its value. */
 export type Field = readonly [key: string, value: AnyValue];
 
-/** All that can stand under `chihaya:`. */
+/** Describes all keys under `chihaya:`. */
 export const outline: AnyBlock = schema as AnyBlock;
 
-/** A single value outside of the hooks. */
+/** A value that is not a block, outside lists of hooks and frontends. */
 export interface Leaf {
   path: readonly string[];
   value: AnyValue;
 }
 
-/** Each of them, once also where several variants of a block have it. */
+/** All leaves. A path that several variants of a block share is listed once. */
 export const leaves: readonly Leaf[] = collect([outline], []);
 
 function collect(blocks: readonly AnyBlock[], path: readonly string[]): Leaf[] {
@@ -39,7 +39,7 @@ function leavesOf(value: AnyValue, path: readonly string[]): Leaf[] {
   return value instanceof UseList ? [] : [{ path, value }];
 }
 
-/** The keys of a value that is a block: of the variant that the document names, or else of the default. */
+/** Returns the fields of a block: of the variant that the document names, or of the default; undefined if it is not a block. */
 export function fieldsOf(value: AnyValue, document: Plain | undefined): readonly Field[] | undefined {
   const block = value instanceof UseValue ? value.blockOf(document) : value;
   return block instanceof Block ? [...block.fields] : undefined;
@@ -50,7 +50,7 @@ export const secretKeys: readonly string[] = leaves
   .filter(({ value }) => value.facts.secret)
   .map(({ path }) => path.at(-1)!);
 
-/** What the document says at the path of a value, or its default. */
+/** Returns the document's value at a path, or else the default. */
 export function valueAt(document: Plain, path: readonly string[], value: AnyValue): Plain | undefined {
   let found: Plain | undefined = document;
   for (const step of path) found = (found as Record<string, Plain> | null | undefined)?.[step];

@@ -4,27 +4,27 @@ import type { Diagnostics, Origin, Path } from "./diagnostics.ts";
 import { explainBracket, explainSyntaxError } from "./syntax-errors.ts";
 import type { Tree, TreeMapping } from "./tree.ts";
 
-/** Values of one document, aliases counted each time they are used: enough for a list of 100,000 infohashes. */
+/** Maximum number of values in a document, where each use of an alias counts: enough for a list of 100,000 infohashes. */
 const maxValues = 250_000;
 const maxDepth = 64;
-/** Syntax errors that are reported; what follows the first ones is mostly their echo. */
+/** Maximum number of reported syntax errors; later errors are mostly consequences of the first ones. */
 const maxSyntaxErrors = 20;
 
 /**
  * Parses YAML text, with the merge key of YAML 1.1 (`<<: *name`). Reports syntax errors, duplicate keys, unknown and
  * excessive aliases.
- * @returns the document, or undefined where it has syntax errors or is empty (which is reported too)
+ * @returns the document, or undefined if it has syntax errors or is empty (which is reported too)
  */
 export function parseTree(file: string, text: string, diagnostics: Diagnostics): Tree | undefined {
   const at = (offset: number): Origin => ({ source: file, offset: Math.min(offset, text.length) });
   const nul = text.indexOf("\0");
   if (nul >= 0) {
-    diagnostics.error(at(nul), [], "a character that no text has; save the file as UTF-8");
+    diagnostics.error(at(nul), [], "the file contains a NUL character; save the file as text in UTF-8");
     return undefined;
   }
   const document = parseDocument(text, {
     schema: "failsafe",
-    uniqueKeys: false, // takes quadratic time there; checked below
+    uniqueKeys: false, // the parser's check takes quadratic time; #convertMap checks instead
     prettyErrors: false,
     logLevel: "error", // "silent" would let several documents pass
   });
@@ -49,7 +49,7 @@ function lowerFirst(text: string): string {
   return text.slice(0, 1).toLowerCase() + text.slice(1);
 }
 
-/** FairQueue the parser's nodes into a tree; an alias becomes a copy of what it stands for. */
+/** Converts the parser's nodes to a tree; an alias becomes a copy of its value. */
 class Converter {
   readonly #at: (offset: number) => Origin;
   readonly #text: string;
@@ -57,7 +57,7 @@ class Converter {
   readonly #anchors = new Map<string, unknown>();
   #values = 0;
   #isExhausted = false;
-  /** Whether a key was no word. What else would be said about its value is an echo. */
+  /** Whether a key was not a plain word. Further errors would only be consequences. */
   hasBadKeys = false;
 
   constructor(at: (offset: number) => Origin, text: string, diagnostics: Diagnostics) {
@@ -66,7 +66,7 @@ class Converter {
     this.#diagnostics = diagnostics;
   }
 
-  /** @param fallback  the origin of a value that is not there */
+  /** @param fallback  the origin of a missing value */
   convert(node: unknown, path: Path, fallback: Origin): Tree {
     const at = this.#origin(node, fallback);
     if (this.#isExhausted) return { kind: "scalar", text: undefined, at };
@@ -78,7 +78,7 @@ class Converter {
     }
     if (isAlias(node)) return this.#convertAlias(node.source, path, at);
     const tree = this.#convertValue(node, path, at);
-    if (isNode(node) && node.anchor) this.#anchors.set(node.anchor, node); // now, so that none contains itself
+    if (isNode(node) && node.anchor) this.#anchors.set(node.anchor, node); // last, so that no value contains itself
     return tree;
   }
 
@@ -99,7 +99,7 @@ class Converter {
     this.#diagnostics.error(
       at,
       below(path),
-      `unknown alias ${quote(`*${name}`)}; there is no "&" for it above`,
+      `unknown alias ${quote(`*${name}`)}; no value above has the anchor ${quote(`&${name}`)}`,
     );
     return { kind: "scalar", text: undefined, at };
   }
@@ -120,7 +120,7 @@ class Converter {
       const converted = this.convert(value, [...path, name], keyAt);
       if (name === "<<" && key.type === "PLAIN") merged.push(...this.#mappingsOf(converted, path));
       else if (mapping.entries.has(name)) {
-        const message = "duplicate key; it stands above already, remove one of the two";
+        const message = "duplicate key; it is already set above, remove one of the two";
         this.#diagnostics.error(keyAt, below([...path, name]), message);
       } else {
         const isAnchored = isNode(value) && value.anchor !== undefined;
@@ -133,7 +133,7 @@ class Converter {
     return mapping;
   }
 
-  /** What a merge key brings: a mapping or a list of them, of which the first wins. */
+  /** Returns the mappings of a merge key: its value is one mapping, or a list of mappings, where the first wins. */
   #mappingsOf(value: Tree, path: Path): TreeMapping[] {
     const trees = value.kind === "list" ? value.items : [value];
     return trees.filter((tree): tree is TreeMapping => {
@@ -141,7 +141,7 @@ class Converter {
       this.#diagnostics.error(
         tree.at,
         below([...path, "<<"]),
-        "expected a mapping, or a list of them, as <<: *name",
+        "expected a mapping or a list of mappings, as <<: *name",
       );
       return false;
     });
@@ -152,7 +152,7 @@ class Converter {
   }
 }
 
-/** Paths in messages begin below `chihaya`. */
+/** Removes `chihaya` from the front of a path, as messages do. */
 function below(path: Path): Path {
   return path.length > 1 ? path.slice(1) : path;
 }

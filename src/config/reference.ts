@@ -6,13 +6,13 @@ import { inline } from "./render.ts";
 import type { Plain } from "./tree.ts";
 import type { Usable, UseList, UseValue } from "./uses.ts";
 
-/** What is said before the options of a store. */
+/** Introductions to the options of stores. */
 const about: Readonly<Record<string, string>> = {
   redis:
-    "For several trackers over one engine: [redis.md](redis.md). The package `@redis/client` must be installed.\n\n",
+    "For several trackers with one Redis: [redis.md](redis.md). The package `@redis/client` must be installed.\n\n",
 };
 
-/** The text of `docs/configuration.md`. */
+/** Renders `docs/configuration.md`. */
 export function renderReference(): string {
   const byKey = (key: string): AnyValue => outline.fields.get(key)!;
   const storage = byKey("storage") as UseValue<unknown>;
@@ -30,8 +30,8 @@ export function renderReference(): string {
 
 <!-- Generated from src/config by "npm run gen". -->
 
-Without a configuration a public tracker runs: HTTP and UDP on port 6969, metrics on 127.0.0.1:6880. A file changes
-that. It is YAML, everything stands below \`chihaya:\`, and the names are Chihaya's, whose own files run unmodified:
+Without a configuration, Chihaya runs a public tracker: HTTP and UDP on port 6969, metrics on 127.0.0.1:6880. A YAML file
+changes this. All settings are below \`chihaya:\`. They have the names of the original Chihaya, whose files work unmodified:
 
 \`\`\`yaml
 chihaya:
@@ -47,48 +47,51 @@ chihaya:
         whitelist: ["0123456789abcdef0123456789abcdef01234567"]
 \`\`\`
 
-**A frontend whose block is missing is off.** A block without keys has the defaults.
-[chihaya.example.yaml](../chihaya.example.yaml) is a file with every setting and its default (\`chihaya config --default\`
-prints it), \`config.schema.json\` is a JSON Schema for editors.
+**A frontend without a block is off.** A block without keys has the defaults.
+[chihaya.example.yaml](../chihaya.example.yaml) lists every setting with its default; \`chihaya config --default\` prints
+this file. \`config.schema.json\` is a JSON Schema for editors.
 
 ## Where settings come from
 
-The file is the one of \`--config FILE\`, else of the variable \`CHIHAYA_CONFIG\`, else \`/etc/chihaya.yaml\` if it exists.
-Flags win over the environment, the environment over the file, the file over the defaults:
+The tracker reads the first of these files: the one of \`--config FILE\`, the one of the variable \`CHIHAYA_CONFIG\`,
+\`/etc/chihaya.yaml\`. Flags override the environment, the environment overrides the file, and the file overrides the
+defaults:
 
-- \`--set http.addr=127.0.0.1:7000\` sets one value; it can be repeated.
-- \`${variableName(["http", "addr"])}=127.0.0.1:7000\` does so from the environment: \`CHIHAYA_\` and the path in capitals, with
-  two underscores where it has a dot. To set a value of a frontend turns that frontend on.
-- A list is one text there, with commas. Hooks can only be set in the file.
-- In any value of the file \`\${NAME}\` is replaced by that variable, and \`\${NAME:-default}\` by the default if the variable
-  is missing or empty. A missing variable without a default is an error. \`$\${\` stands for \`\${\`.
-- A secret can be read from a file: \`private_key_file\` instead of \`private_key\`.
+- The flag \`--set http.addr=127.0.0.1:7000\` sets one value. The flag can be repeated.
+- The variable \`${variableName(["http", "addr"])}=127.0.0.1:7000\` sets the same value: the name is \`CHIHAYA_\` and the path in
+  capitals, with two underscores for each dot. Setting a value of a frontend turns this frontend on.
+- In flags and variables, write a list as one text with commas. Hooks can only be set in the file.
+- In any value of the file, \`\${NAME}\` is replaced by the variable \`NAME\`. \`\${NAME:-default}\` is replaced by \`default\` if
+  the variable is missing or empty. A missing variable without a default is an error. Write \`$\${\` for the text \`\${\`.
+- A secret can come from a file: set \`private_key_file\` instead of \`private_key\`.
 
 ## Checking
 
-\`chihaya check-config FILE\` says all that is wrong at once, each with its place and with what would be right, and exits
-with 78 if the file cannot be used (with 0 if there are only warnings). Files that it names must be there, lists of
-approval hooks excepted: those are warnings. \`--json\` is for programs. \`chihaya config\` prints what the tracker would
-run with. Secrets are masked, user and query of every URL, and options of your own hooks that are named like a secret.
+\`chihaya check-config FILE\` lists all mistakes of a file, each with its place and its remedy. The command exits with 78 if
+the tracker cannot run with the file, and with 0 if there are only warnings. A missing file that the configuration names
+is an error, but a missing list of an approval hook is a warning. \`--json\` prints the result for programs.
 
-Keys that are not known are refused. Anchors, aliases and merge keys (\`<<: *name\`) work; beside \`chihaya:\` there may be
-keys that hold an anchor or begin with \`x-\`. A value that needs another one to have an effect, or is allowed and doubtful,
-is a warning. A file may have 1 MiB, in UTF-8.
+\`chihaya config\` prints the effective configuration. The output masks secrets, the user and the query of every URL, and
+options of your own hooks whose names look like secrets.
+
+Unknown keys are errors. Anchors, aliases and merge keys (\`<<: *name\`) work. Other top-level keys than \`chihaya:\` may hold
+an anchor or begin with \`x-\`. A value without effect, and a value that is allowed but dubious, is a warning. A file may
+have up to 1 MiB, in UTF-8.
 
 ## Reload
 
-SIGHUP and SIGUSR1 load it all again, the certificates too, without closing a socket or losing a peer. A
-configuration with a mistake changes nothing. What is marked with † below is taken only at a start, and so are
-frontends that come or go.
+SIGHUP and SIGUSR1 reload the configuration and all files that it names, such as certificates. A reload closes no socket
+and loses no peer. A configuration with an error changes nothing. A change of a key with the mark † needs a restart, and
+so does adding or removing a frontend; the log names the keys whose change waits for a restart.
 
 ## Values
 
-- *duration*: \`30m\`, \`1h30m\`, \`15s\`, \`500ms\`, as Go writes them. A number without a unit is refused, but for 0. At most 596h.
-- *address*: \`0.0.0.0:6969\`, \`[::1]:6969\`, \`localhost:6969\`. \`:6969\`, and \`[::]:6969\` where it is the only one, are all
-  addresses of IPv4 and IPv6, as in Go; in a list of several, \`[::]:6969\` is all of IPv6. Other names are not looked up.
+- *duration*: \`30m\`, \`1h30m\`, \`15s\`, \`500ms\`, as in Go, up to 596h. A number without a unit is an error, except 0.
+- *address*: \`0.0.0.0:6969\`, \`[::1]:6969\`, \`localhost:6969\`. Other host names are errors. As in Go, \`:6969\` means all IPv4
+  and IPv6 addresses. \`[::]:6969\` means the same if it is the only address; in a list, it means all IPv6 addresses.
 - *list*: a YAML list, or one text with commas.
-- Paths of files are seen from the directory in which the tracker is started; only \`module\` of a hook is seen from the
-  configuration's folder.
+- Paths of files are relative to the working directory of the tracker. Only the path of a \`module\` is relative to the
+  folder of the configuration.
 
 ## \`chihaya\`
 
@@ -98,11 +101,11 @@ ${table(outline)}
 
 ${byKey("external_ip").description}
 
-A peer that comes from one of the \`networks\` is stored under the address of its family: other peers get that one. Peers of
-both protocols count, and so do addresses that a client names (\`allow_ip_spoofing\`). Prehooks, such as \`ip approval\` and
-\`rate limit\`, see the address that the peer comes from. The store, hooks around the store such as \`locality\`, and posthooks
-see the external one. The port stays: forward it. An address of your own network that is not in the list, such as one of
-\`100.64.0.0/10\`, needs \`networks\`, which replaces the list.
+A peer from one of the \`networks\` is stored under the external address of its family, and other peers get this address.
+This applies to HTTP and UDP, and to addresses that a client names itself (\`allow_ip_spoofing\`). Prehooks, such as
+\`ip approval\` and \`rate limit\`, see the original address. The store, hooks around the store such as \`locality\`, and
+posthooks see the external address. The port does not change, so forward the port. \`networks\` replaces the default list: set
+it if your network has other addresses, such as \`100.64.0.0/10\`.
 
 ${table(byKey("external_ip") as AnyBlock)}
 
@@ -110,7 +113,7 @@ ${builtIn.map(({ name }) => `## \`chihaya.${name}\`\n\n${byKey(name).description
 
 ## \`chihaya.frontends\`
 
-${byKey("frontends").description} How to write one: [embedding.md](embedding.md#a-frontend-of-your-own).
+${byKey("frontends").description} [embedding.md](embedding.md#a-frontend-of-your-own) shows how to write a frontend.
 
 ## \`chihaya.storage\`
 
@@ -128,34 +131,36 @@ ${stores
 ## \`chihaya.prehooks\` and \`chihaya.posthooks\`
 
 ${byKey("prehooks").description} ${byKey("posthooks").description}
-Each has a \`name\` and \`options\`. The built-in hooks have an effect only among the prehooks.
+Each hook has a \`name\` and \`options\`. The built-in hooks have an effect only as prehooks.
 
 ${hooks.map(renderHook).join("\n")}
 ## From Chihaya
 
-These are accepted as well:
+Chihaya for TypeScript also accepts:
 
-- Without effect: ${[...obsolete]
+- keys without effect: ${[...obsolete]
     .map(
       ([key, { description }]) =>
         `\`storage.config.${key}\` (${description.replace(/\.$/, "").toLowerCase()})`,
     )
     .join(", ")}.
-- Older spellings, each with a warning that says what to write: \`config\` for a hook's \`options\`; \`prometheus_addr\` for
+- older spellings, each with a warning that names the new key: \`config\` for a hook's \`options\`; \`prometheus_addr\` for
   \`metrics_addr\`; \`storage.config.shards\`; \`http.enable_legacy_php_urls\`; \`http.request_timeout\`; \`max_numwant\`,
   \`default_numwant\` and \`max_scrape_infohashes\` at the top, for both frontends; the store's options (and \`max_numwant\`)
-  below \`storage\` itself.
+  directly below \`storage\`.
 - \`yes\`, \`no\`, \`on\` and \`off\` for true and false, and \`_\` between digits.
-- 0 for the default where Chihaya takes it so (limits, timeouts, \`gc_interval\`, \`peer_lifetime\`), with a warning.
+- 0 for the default, with a warning, in the keys where Chihaya reads 0 so: limits, timeouts, \`gc_interval\`,
+  \`peer_lifetime\`.
 
-What is different:
+Differences from Chihaya:
 
-- Unknown keys and durations without a unit are mistakes; Chihaya ignores the ones and takes the others for nanoseconds.
-- \`https_addr\` works without \`addr\`. A block without \`addr\` has the default addresses; Chihaya turns the frontend off.
-- \`real_ip_header\` is believed only from \`trusted_proxies\`.
-- \`enable_keepalive\` is true unless it is set.
-- The store \`redis\` keeps its data in another way; \`chihaya import-redis\` takes over what Chihaya has. \`redis://:text@host\` has the password \`text\`; for
-  Chihaya it is \`:text\`.
+- Unknown keys are errors; Chihaya ignores unknown keys.
+- Durations without a unit are errors; Chihaya reads such durations as nanoseconds.
+- \`https_addr\` works without \`addr\`. A block without \`addr\` has the default addresses; in Chihaya, such a frontend is off.
+- The tracker believes \`real_ip_header\` only from \`trusted_proxies\`.
+- \`enable_keepalive\` is true by default.
+- The store \`redis\` has another format; \`chihaya import-redis\` imports the swarms of Chihaya. In
+  \`redis://:text@host\` the password is \`text\`; in Chihaya it is \`:text\`.
 `;
 }
 

@@ -34,7 +34,7 @@ export function inline(value: Plain | undefined, type?: unknown): string {
   return isBare ? `${value}` : JSON.stringify(value ?? "");
 }
 
-/** Writes what the schema does not lay out, such as hooks: blocks, one key a line. */
+/** Writes values that the schema does not lay out, such as hooks, as blocks with one key a line. */
 export function block(value: unknown, indent: string): string {
   if (Array.isArray(value) && value.every((item) => typeof item === "object")) {
     return value.map((item) => `${indent}- ${block(item, `${indent}  `).trimStart()}`).join("");
@@ -55,10 +55,10 @@ export function block(value: unknown, indent: string): string {
     .join("");
 }
 
-/** The file with all defaults and a comment on each key. */
+/** Renders a file with all defaults and a comment on each key. */
 export function renderExample(): string {
-  return `# Every setting of Chihaya, with its default: this file means the same as none at all.
-# All of it is explained in docs/configuration.md. "chihaya check-config FILE" checks a file.
+  return `# Every setting of Chihaya, with its default: a tracker with this file runs as a tracker without a file does.
+# docs/configuration.md explains the settings. "chihaya check-config FILE" checks a file.
 # yaml-language-server: $schema=./config.schema.json
 chihaya:
 ${[...outline.fields].map((field) => renderExampleField(field, "  ")).join("\n")}`;
@@ -85,7 +85,7 @@ function renderExampleField([key, value]: Field, indent: string): string {
   return `${head}${indent}${key}:\n${below.join("")}${variants.join("")}`;
 }
 
-/** The whole block in another of its forms, in comments. */
+/** Renders another variant of a block, commented out. */
 function renderVariant(key: string, name: string, fields: readonly Field[], indent: string): string {
   const below = fields
     .filter(([inner]) => inner !== "name")
@@ -95,8 +95,7 @@ function renderVariant(key: string, name: string, fields: readonly Field[], inde
 }
 
 /**
- * Writes what a tracker runs with, as a file that means the same: `document` completed with the defaults,
- * older spellings replaced. Secrets are masked.
+ * Renders the effective configuration as a file: `document` completed with the defaults. Secrets are masked.
  */
 export function renderEffective(document: Plain): string {
   const given = document as { [key: string]: Plain };
@@ -128,10 +127,10 @@ function masked(value: Plain | undefined, { secret, mask = () => "********" }: F
   return Array.isArray(value) ? value.map((item) => mask(`${item}`)) : mask(`${value}`);
 }
 
-/** Keys of options of hooks whose schema is somebody else's. */
+/** Names of secrets among the options of third-party hooks, whose schemas do not mark secrets. */
 const secretName = /secret|passw|token$|credential|(api|private|access)_?key$/i;
 
-/** Masks secrets in values that the schema does not call secret: parts of URLs, and values of keys that say so. */
+/** Masks likely secrets in values that the schema does not mark: parts of URLs, and values under keys with a {@link secretName}. */
 function maskAll(value: Plain): Plain {
   if (typeof value === "string") return maskUrl(value);
   if (Array.isArray(value)) return value.map(maskAll);

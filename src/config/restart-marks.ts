@@ -7,12 +7,12 @@ import { outline } from "./outline.ts";
 import type { RestartMark } from "./settle.ts";
 import { UseList, UseValue } from "./uses.ts";
 
-/** The parts of a configuration that name definitions. */
+/** The parts of a configuration that use definitions. */
 type Uses = Pick<Config, "frontends" | "storage" | "preHooks" | "postHooks">;
 
 /**
- * Lists what a reload to this configuration cannot change, from the marks of the descriptions.
- * @param modules  descriptions of the options of what comes from modules, by the block that names the module
+ * Lists the values that a reload to this configuration cannot change, from the marks of the descriptions.
+ * @param modules  descriptions of the options of modules, by the block that names the module
  */
 export function restartMarks(
   config: Uses,
@@ -55,7 +55,7 @@ export function restartMarks(
   return marks;
 }
 
-/** Lists what a reload of the frontends alone cannot change. @param frontends  those of one's own */
+/** Lists the values that a reload of the frontends alone cannot change. @param frontends  third-party frontends */
 export function frontendMarks(
   frontends: readonly (FrontendUse & { name: "module"; module: string })[],
 ): RestartMark[] {

@@ -22,7 +22,7 @@ import type { Config, HookConfig, ModuleFrontendConfig, StorageConfig } from "./
 import { builtIn } from "./frontends.ts";
 import { moduleField, UseList, UseValue } from "./uses.ts";
 
-/** An address that peers can be stored under; "" for none. */
+/** Describes the external address of a family; "" turns it off. */
 function externalAddress(family: "ipv4" | "ipv6"): Value<string | undefined> {
   const check = (address: string) => {
     try {
@@ -38,13 +38,15 @@ function externalAddress(family: "ipv4" | "ipv6"): Value<string | undefined> {
 const externalIp = options({
   ipv4: externalAddress("ipv4")
     .default("")
-    .describe('IPv4 address of those that come from `networks`; "" leaves them theirs.'),
+    .describe('IPv4 address of peers that come from `networks`; "" keeps their own address.'),
   ipv6: externalAddress("ipv6")
     .default("")
-    .describe('IPv6 address of those that come from `networks`; "" leaves them theirs.'),
+    .describe('IPv6 address of peers that come from `networks`; "" keeps their own address.'),
   networks: networks()
     .default(localNetworks)
-    .describe("Addresses and networks that it stands for: loopback, private and link-local ones."),
+    .describe(
+      "Networks and addresses whose peers get the external address: loopback, private and link-local.",
+    ),
 });
 
 function hostName(text: string): string | undefined {
@@ -53,7 +55,7 @@ function hostName(text: string): string | undefined {
     : "expected a name without scheme and port: tracker.internal";
 }
 
-/** The block of a built-in frontend, which is off without it. */
+/** Describes the block of a built-in frontend; without the block the frontend is off. */
 function frontendBlock({ options, description = "" }: FrontendDefinition): Value<unknown, unknown> {
   return (options as AnyBlock).optional().describe(description);
 }
@@ -82,14 +84,14 @@ const hook = new UseValue<HookConfig>({
     module: moduleField("my-hook", "defineHook"),
     timeout: duration(0.001)
       .default(`${defaultLimits.timeout}s`)
-      .describe("Time after which a request does not wait any longer for a hook that answers later."),
+      .describe("How long a request waits for the promise of the hook."),
     max_in_flight: integer(1, 1_000_000)
       .default(defaultLimits.maxInFlight)
-      .describe("Requests that may wait for the hook at once; the next are refused."),
+      .describe("Maximum number of requests that wait for the hook. Further requests are refused."),
   },
 });
 
-/** What stands under `chihaya:`. */
+/** Describes the mapping under `chihaya:`. */
 export const schema: Block<Config, unknown> = options({
   announce_interval: duration(1, { whole: true })
     .default("30m")
@@ -97,7 +99,7 @@ export const schema: Block<Config, unknown> = options({
   min_announce_interval: duration(0, { whole: true })
     .default("15m")
     .describe(
-      "Time that clients are asked to wait at least between two announces (HTTP only); never more than the above. " +
+      "Minimum time that a client should wait between two announces (HTTP only); at most `announce_interval`. " +
         "With 0 a client may announce at any time.",
     ),
   metrics_addr: addresses({ restart: true })
@@ -109,46 +111,47 @@ export const schema: Block<Config, unknown> = options({
     ),
   profiling: boolean({ restart: true })
     .default("false")
-    .describe("Whether CPU and heap profiles can be taken from `metrics_addr`."),
+    .describe("Whether `metrics_addr` also serves CPU and heap profiles."),
   profiling_hosts: list({ restart: true, check: hostName })
     .as("profilingHosts")
     .map((names) => names.map((name) => name.toLowerCase()))
     .default([])
     .describe(
-      "Names by which browsers and tools may ask for profiles, besides `localhost` and IP addresses: " +
-        "`tracker.internal`. Without them a web page could read profiles through an operator's browser.",
+      "Host names under which profiles may be requested, besides `localhost` and IP addresses: `tracker.internal`. " +
+        "Other names are refused, so that a web page cannot read profiles through an operator's browser.",
     ),
   shutdown_timeout: duration(0)
     .default("10s")
-    .describe("Time for requests under way when the tracker is stopped."),
+    .describe("How long a stopping tracker waits for the requests in progress."),
   workers: integerOrAuto(1, 64, { restart: true })
     .default("auto")
     .describe(
-      "Threads that serve clients, all over the same swarms: `auto` is one for each processor, 8 at most. " +
+      "Number of threads that serve clients; all of them share the swarms. `auto` is one for each processor, at most 8. " +
         "With 1 the main thread serves.",
     ),
   network: choice(["auto", "linux", "portable"], { restart: true })
     .default("auto")
     .describe(
-      "How packets reach the kernel: `linux` in batches of system calls, `portable` through Node.js, `auto` " +
-        "the first where it runs.",
+      "How the tracker sends and receives: `linux` batches system calls, `portable` uses Node.js, `auto` is `linux` " +
+        "if it works on this machine, or else `portable`.",
     ),
   external_ip: externalIp
     .default({})
     .describe(
-      "The address that the world reaches peers beside the tracker by. Without it they are listed as 127.0.0.1 or 10.x.",
+      "Public address of peers in the tracker's own network. Without it, other peers get their private address, such as " +
+        "127.0.0.1 or 10.x.",
     ),
   ...Object.fromEntries(builtIn.map((definition) => [definition.name, frontendBlock(definition)])),
   frontends: new UseList<ModuleFrontendConfig>(frontend, { restart: true })
     .default([])
-    .describe("Frontends of your own, each a `module` with `options`."),
-  storage: storage.default({}).describe("Where the swarms are kept."),
+    .describe("Your own frontends, each a `module` with `options`."),
+  storage: storage.default({}).describe("The store, which keeps the swarms."),
   prehooks: new UseList<HookConfig>(hook)
     .default([])
-    .describe("Hooks that see a request before it is answered, in this order, and may refuse it.")
+    .describe("Hooks that run before the response, in this order. They may refuse the request.")
     .as("preHooks"),
   posthooks: new UseList<HookConfig>(hook)
     .default([])
-    .describe("Hooks that see a request after it has been answered, in this order.")
+    .describe("Hooks that run after the response, in this order.")
     .as("postHooks"),
 });

@@ -1,24 +1,24 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Path } from "../options/index.ts";
 
-/** Something that a reload cannot change, as plain data: the process that loads a configuration sends it along. */
+/** A value that a reload cannot change. Plain data: the child process that loads a configuration sends it to the tracker. */
 export interface RestartMark {
-  /** As the configuration spells it: `http.addr`. */
+  /** Its name in the configuration: `http.addr`. */
   readonly name: string;
-  /** Where it is in a {@link Config}. */
+  /** Its path in a {@link Config}. */
   readonly path: Path;
   /**
-   * Of a block that is kept as a whole where it comes or goes, or where one of these values in it differs; of a list, where
-   * its modules differ.
+   * For a block: the whole block is kept if it appears or disappears, or if one of these keys differs. For a list: the whole
+   * list is kept if its modules differ.
    */
   readonly identity?: readonly string[];
-  /** What leaves the choice to the tracker, which keeps what it has chosen: port 0, or an empty value. */
+  /** The value that lets the tracker choose: port 0, or an empty value. The tracker then keeps its earlier choice. */
   readonly open?: "port" | "empty";
-  /** Whether a change that can be made is kept back silently, because it has no effect without one that cannot. */
+  /** Whether the running value is kept without naming it: the change has no effect without another one that needs a restart. */
   readonly isSilent?: boolean;
 }
 
-/** A configuration that can run now, and what of the next one waits for a restart. */
+/** A configuration that can run now, and the names that need a restart. */
 export interface Settled<Config> {
   config: Config;
   /** Names of the configuration, in its order. */
@@ -26,8 +26,8 @@ export interface Settled<Config> {
 }
 
 /**
- * Takes from the next configuration what a reload can change, and from the running one what it cannot.
- * @param marks  of the next configuration; a block comes before the keys in it
+ * Merges two configurations: values that a reload can change come from the next one, all others from the running one.
+ * @param marks  marks of the next configuration; a block comes before its keys
  */
 export function settle<Config extends object>(
   running: Config,
@@ -56,7 +56,10 @@ export function settle<Config extends object>(
 
 type Lists = Readonly<Record<string, readonly { name: string; module?: string }[]>>;
 
-/** Where the running configuration has the value: an item of a list is the one of its name, counted from the front. */
+/**
+ * Returns the path of the same value in the running configuration. An item of a list corresponds to the item of the same
+ * name there; of several with one name, the first corresponds to the first, and so on.
+ */
 function sourceOf([list, index, ...below]: Path, running: object, next: object): Path | undefined {
   if (typeof index !== "number") return index === undefined ? [list!] : [list!, index, ...below];
   const of = (config: object) => (config as Lists)[list!] ?? [];

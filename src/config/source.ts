@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Environment } from "./environment.ts";
 
-/** Replaces `$NAME` and `${NAME}` in a path, as Chihaya does; a missing variable is nothing. */
+/** Replaces `$NAME` and `${NAME}` in a path, as Chihaya does; a missing variable becomes "". */
 export function expandPath(path: string, env: Environment): string {
   return path.replace(
     /\$(?:(\w+)|\{(\w+)\})/g,
@@ -9,10 +9,10 @@ export function expandPath(path: string, env: Environment): string {
   );
 }
 
-/** Where Chihaya looks as well. */
-const usualFile = "/etc/chihaya.yaml";
+/** Chihaya's default path. */
+const defaultFile = "/etc/chihaya.yaml";
 
-/** The file that counts: the named one, else `CHIHAYA_CONFIG`, else `/etc/chihaya.yaml` if there is one, else none. */
+/** Chooses the file: the named one, else `CHIHAYA_CONFIG`, else `/etc/chihaya.yaml` if it exists, else none. */
 export function findConfigFile(named: string | undefined, env: Environment): string | undefined {
-  return named ?? (env.CHIHAYA_CONFIG || (existsSync(usualFile) ? usualFile : undefined));
+  return named ?? (env.CHIHAYA_CONFIG || (existsSync(defaultFile) ? defaultFile : undefined));
 }

@@ -11,8 +11,7 @@ function mistakes(text: string): string[] {
 }
 
 const indentation = "indentation does not fit the lines above; keys of one block begin in the same column";
-const dash =
-  "this dash is too far left; a list begins at least in the column of its key, and its dashes in one column";
+const dash = "this dash is too far left; put all dashes of a list in one column, not left of its key";
 const address = 'quote an address that begins with a bracket, as "[::]:6969"';
 const openQuote = (quote: string) =>
   `the quote that begins here is not closed; write ${quote} at the end of the value`;
@@ -40,7 +39,7 @@ for (const [name, text, ...expected] of [
   [
     "text after a quote",
     'chihaya:\n  a: "x"y\n',
-    "2:9: there is more after the closing quote; put all of the value in one pair of quotes",
+    "2:9: text after the closing quote; put the whole value in one pair of quotes",
   ],
   ["an open list", 'chihaya:\n  a: ["x",\n  b: {}\n', '2:6: "[" is not closed; write "]" after it'],
   ["an open mapping", 'chihaya:\n  a: { b: "x"\n  c: {}\n', '2:6: "{" is not closed; write "}" after it'],
@@ -60,7 +59,7 @@ for (const [name, text, ...expected] of [
     'chihaya:\n  a: "C:\\certs"\n',
     "2:9: in double quotes a backslash begins an escape; write it twice, or use single quotes",
   ],
-  ["UTF-16", "c\0h\0i\0", "1:2: a character that no text has; save the file as UTF-8"],
+  ["UTF-16", "c\0h\0i\0", "1:2: the file contains a NUL character; save the file as text in UTF-8"],
   ["two documents", "chihaya:\n  a: 1\n---\nb: 1\n", '3:1: more than one document; remove the line "---"'],
 ] as const) {
   test(name, () => assert.deepEqual(mistakes(text), expected));

@@ -1,7 +1,7 @@
 import type { YAMLParseError } from "yaml";
 import { quote } from "../lib/quote.ts";
 
-/** What is wrong, and where. */
+/** A syntax error and its place. */
 export interface SyntaxProblem {
   offset: number;
   message: string;
@@ -10,8 +10,8 @@ export interface SyntaxProblem {
 const badIndent = "indentation does not fit the lines above; keys of one block begin in the same column";
 const quoteAddress = 'quote an address that begins with a bracket, as "[::]:6969"';
 
-/** Words for the mistakes that people make; the others keep the parser's. */
-const words: Record<string, string> = {
+/** Messages for common mistakes; other errors keep the parser's message. */
+const messages: Record<string, string> = {
   TAB_AS_INDENT: "indented with a tab; YAML allows only spaces",
   BAD_INDENT: badIndent,
   MULTILINE_IMPLICIT_KEY:
@@ -23,8 +23,8 @@ const words: Record<string, string> = {
 };
 
 /**
- * Explains an error of the YAML parser. The parser notices many mistakes some lines after they were made, or blames
- * a line that is right; this finds the place where something is to be changed.
+ * Explains an error of the YAML parser. The parser reports many mistakes some lines too late, or on a correct line; this
+ * finds the place to change.
  */
 export function explainSyntaxError({ code, message, pos }: YAMLParseError, text: string): SyntaxProblem {
   const [offset] = pos;
@@ -51,7 +51,7 @@ export function explainSyntaxError({ code, message, pos }: YAMLParseError, text:
   return explainLayout(code, message, text, offset) ?? plain(code, message, text, offset);
 }
 
-/** Says that a bracket of an IPv6 address was taken for a list, if it was. */
+/** Returns a message if the YAML parser has read the bracket of an IPv6 address as a list. */
 export function explainBracket(text: string, offset: number): string | undefined {
   return /^\[[\da-f:.]*\]:\d/i.test(text.slice(offset, offset + 60)) ? quoteAddress : undefined;
 }
@@ -59,7 +59,7 @@ export function explainBracket(text: string, offset: number): string | undefined
 function plain(code: string, message: string, text: string, offset: number): SyntaxProblem {
   const indent = code === "BAD_INDENT" ? indentAt(text, offset) : 0;
   const isLoneKey = message.startsWith("Implicit map keys");
-  const known = words[isLoneKey ? "MULTILINE_IMPLICIT_KEY" : code];
+  const known = messages[isLoneKey ? "MULTILINE_IMPLICIT_KEY" : code];
   return { offset: offset + indent, message: known ?? message.slice(0, 1).toLowerCase() + message.slice(1) };
 }
 
@@ -71,13 +71,13 @@ function explainLeftOver(text: string, offset: number, message: string): SyntaxP
   if (/["']/.test(text.charAt(offset - 1))) {
     return {
       offset,
-      message: "there is more after the closing quote; put all of the value in one pair of quotes",
+      message: "text after the closing quote; put the whole value in one pair of quotes",
     };
   }
   return plain("", message, text, offset);
 }
 
-/** Lists and keys that are too far left or right: the parser takes them for parts of the line above. */
+/** Explains lists and keys that are too far left or right: the parser reads them as parts of the line above. */
 function explainLayout(
   code: string,
   message: string,
@@ -101,8 +101,7 @@ function explainLayout(
     const column = dash + indentAt(text, dash);
     return {
       offset: column,
-      message:
-        "this dash is too far left; a list begins at least in the column of its key, and its dashes in one column",
+      message: "this dash is too far left; put all dashes of a list in one column, not left of its key",
     };
   }
   const value = text.slice(offset, start + line.length);
@@ -121,7 +120,7 @@ function lineAt(text: string, start: number): string {
   return text.slice(start, end < 0 ? text.length : end).replace(/\r$/, "");
 }
 
-/** Where the next line begins that holds something. */
+/** Returns the start of the next line that is not empty or a comment. */
 function nextLine(text: string, start: number): number | undefined {
   for (let at = text.indexOf("\n", start) + 1; at > 0; at = text.indexOf("\n", at) + 1) {
     if (/^ *[^\s#]/.test(lineAt(text, at))) return at;

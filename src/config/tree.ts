@@ -1,8 +1,8 @@
 import type { Origin, Path } from "./diagnostics.ts";
 
 /**
- * A configuration as it was written, with the origin of each value. Scalars are text: what they mean is the
- * schema's business, so a value is the same whether it comes from the file, the environment or a flag.
+ * A configuration as it was written, with the origin of each value. Scalars are text, which the schema interprets, so a
+ * value means the same in the file, in the environment and in a flag.
  */
 export type Tree = TreeScalar | TreeMapping | TreeList;
 
@@ -10,7 +10,7 @@ export type Tree = TreeScalar | TreeMapping | TreeList;
 interface TreeScalar {
   kind: "scalar";
   text: string | undefined;
-  /** Whether it stands in quotes, which makes it text whatever it looks like. */
+  /** Whether the value is quoted; a quoted value is always text. */
   isQuoted?: boolean;
   at: Origin;
 }
@@ -24,7 +24,7 @@ export interface TreeMapping {
 interface TreeEntry {
   keyAt: Origin;
   value: Tree;
-  /** Whether aliases can stand for the value. */
+  /** Whether the value has an anchor. */
   isAnchored?: boolean;
 }
 
@@ -34,10 +34,10 @@ export interface TreeList {
   at: Origin;
 }
 
-/** The same without origins: text, null, lists and plain objects. */
+/** A tree without origins: text, null, lists and plain objects. */
 export type Plain = string | null | Plain[] | { [key: string]: Plain };
 
-/** A value as YAML understands it: numbers, booleans and null where they are not in quotes (YAML 1.2, core schema). */
+/** Converts a tree to YAML's types (YAML 1.2, core schema): numbers, booleans and null if they are not quoted. */
 export function toNatural(tree: Tree): unknown {
   if (tree.kind === "list") return tree.items.map(toNatural);
   if (tree.kind === "mapping") {
@@ -52,12 +52,12 @@ export function toNatural(tree: Tree): unknown {
   return isNumber ? Number(text) : text;
 }
 
-/** An empty mapping of that origin. */
+/** Creates an empty mapping. */
 export function emptyMapping(at: Origin): TreeMapping {
   return { kind: "mapping", entries: new Map(), at };
 }
 
-/** The value at `path`, or undefined. */
+/** Returns the value at `path`, or undefined. */
 export function find(tree: Tree, path: Path): Tree | undefined {
   let found: Tree | undefined = tree;
   for (const step of path) {
@@ -68,7 +68,7 @@ export function find(tree: Tree, path: Path): Tree | undefined {
   return found;
 }
 
-/** Where the value at `path` was written, or else the nearest thing around it. With `key`, where its key was. */
+/** Returns the origin of the value at `path` (with `key`, of its key), or else of the innermost block around it. */
 export function locate(tree: Tree, path: Path, key = false): Origin {
   let at = tree.at;
   let found: Tree = tree;
@@ -88,7 +88,7 @@ export function locate(tree: Tree, path: Path, key = false): Origin {
   return at;
 }
 
-/** Drops the origins. Keys without a value are left out, so they mean their default. */
+/** Removes the origins, and keys without a value, so that these keys get their defaults. */
 export function toPlain(tree: Tree): Plain {
   if (tree.kind === "scalar") return tree.text ?? null;
   if (tree.kind === "list") return tree.items.map(toPlain);

@@ -11,7 +11,7 @@ import {
   Value,
 } from "../options/index.ts";
 
-/** What is needed of a definition to describe its use. */
+/** The part of a definition that describes its use. */
 export interface Usable {
   readonly name: string;
   readonly description?: string;
@@ -19,27 +19,27 @@ export interface Usable {
   readonly example?: Readonly<Record<string, unknown>>;
 }
 
-/** What a use is described with. */
+/** Options of {@link UseValue}. */
 export interface UseOptions {
-  /** `hook`, for messages. */
+  /** The kind of definition for messages: `hook`. */
   what: string;
-  /** What the options stand under. */
+  /** Key of the options. */
   optionsKey: "options" | "config";
-  /** The built-in ones. */
+  /** The built-in definitions. */
   definitions: readonly Usable[];
-  /** The one that is used where none is named. */
+  /** Name of the built-in that is used if the document names none. */
   byDefault?: string;
   restart?: boolean;
-  /** Keys of one of somebody's own, beside the options. */
+  /** Keys of a third-party use, besides the options. */
   module: Readonly<Record<string, Value<unknown, unknown>>>;
 }
 
-/** The use of a definition: of a built-in by its `name`, of one of somebody's own by its `module`. */
+/** The use of a definition: a built-in by its `name`, or a third-party one by its `module`. */
 export class UseValue<T> extends Value<T> {
   readonly #options: UseOptions;
-  /** What stands there for each built-in, by its name. */
+  /** The block of each built-in, by its name. */
   readonly variants: ReadonlyMap<string, AnyBlock>;
-  /** What stands there for one of somebody's own. */
+  /** The block of a third-party definition. */
   readonly ofModule: AnyBlock;
 
   constructor(options: UseOptions) {
@@ -68,7 +68,7 @@ export class UseValue<T> extends Value<T> {
     return this.#options.definitions;
   }
 
-  /** The block that a document says, or the default's. */
+  /** Returns the block of the definition that a document names, or of the default. */
   blockOf(use: unknown): AnyBlock | undefined {
     const { name = this.#options.byDefault, module } = (use ?? {}) as Record<string, unknown>;
     return module === undefined ? this.variants.get(`${name}`) : this.ofModule;
@@ -84,7 +84,7 @@ export class UseValue<T> extends Value<T> {
     const { name = byDefault, module } = input as Record<string, unknown>;
     if (module !== undefined) {
       if ("name" in input) {
-        const message = `give name or module, not both: a built-in ${what} has a name, one of your own a module`;
+        const message = `give name or module, not both: name for a built-in ${what}, module for your own`;
         reader.refuse([...path, "module"], message);
         return undefined;
       }
@@ -93,7 +93,7 @@ export class UseValue<T> extends Value<T> {
     const block = this.variants.get(name as string);
     if (block !== undefined) return block.read({ ...input, name }, path, reader) as T;
     reader.refuse(this.variants.size === 0 ? path : [...path, "name"], this.#unknown(name));
-    // What can be read as the default's lets others be checked against it.
+    // Reads the block as the default's, so that other values can be checked against it.
     return this.variants
       .get(`${byDefault}`)
       ?.read({ ...input, name: byDefault }, path, new Reader("yaml")) as T;
@@ -102,24 +102,24 @@ export class UseValue<T> extends Value<T> {
   #unknown(name: unknown): string {
     const { what } = this.#options;
     const names = [...this.variants.keys()];
-    if (names.length === 0) return `a ${what} of your own needs the key "module"`;
+    if (names.length === 0) return `your own ${what} needs the key "module"`;
     const known = `known ${what}s are ${names.map((one) => JSON.stringify(one)).join(", ")}`;
-    if (typeof name !== "string") return `a ${what} needs a name, or the module it comes from; ${known}`;
+    if (typeof name !== "string") return `a ${what} needs the key "name" or "module"; ${known}`;
     const near = nearest(name, names);
     return `unknown ${what} ${quote(name)}; ${near === undefined ? known : `did you mean ${JSON.stringify(near)}?`}`;
   }
 }
 
-/** The options may be left out as a whole; keys that are missing are named one by one. */
+/** Makes the whole block of options optional; required keys in it are still reported one by one. */
 function withDefault(options: unknown): AnyBlock {
   return (options as AnyBlock).default({});
 }
 
-/** A list of uses. In the place of one that is wrong stands one without a name, so that the others keep their indexes. */
+/** A list of uses. A use with an error is replaced by a use without a name, so that the others keep their indexes. */
 export class UseList<T> extends Value<readonly T[]> {
   readonly item: UseValue<T>;
 
-  /** @param restart  whether a reload cannot add, remove or exchange one */
+  /** @param restart  whether adding, removing or exchanging a use needs a restart */
   constructor(item: UseValue<T>, { restart = false }: Pick<Facts, "restart"> = {}) {
     super({ kind: "", json: {}, restart }, (input, path, reader) => {
       if (!Array.isArray(input)) {
@@ -136,9 +136,9 @@ export class UseList<T> extends Value<readonly T[]> {
   }
 }
 
-/** The module that a definition of somebody's own comes from. @param example  `my-hook` */
+/** Describes the module of a third-party definition. @param example  `my-hook` @param define  `defineHook` */
 export function moduleField(example: string, define: string): Value<string> {
   return text().describe(
-    `File (\`./${example}.ts\`, seen from the configuration's folder) or package whose default export is a \`${define}\`.`,
+    `File (\`./${example}.ts\`, relative to the folder of the configuration) or package. Its default export comes from \`${define}\`.`,
   );
 }

@@ -52,12 +52,15 @@ interface CommonOptions {
 
 /** Checks the keys that frontends have in common against each other. Lowers `defaultNumWant` to `maxNumWant`. */
 export function checkCommonOptions(options: CommonOptions, report: CheckReport): void {
-  if (options.defaultNumWant > options.maxNumWant && report.sound(["max_numwant"], ["default_numwant"])) {
+  if (
+    options.defaultNumWant > options.maxNumWant &&
+    report.isReadable(["max_numwant"], ["default_numwant"])
+  ) {
     report.warning(["default_numwant"], `above max_numwant; ${options.maxNumWant} is used`);
     options.defaultNumWant = options.maxNumWant;
   }
   const isExpendable = !options.allowIpSpoofing && options.ipSpoofingFrom.length > 0;
-  if (isExpendable && report.sound(["allow_ip_spoofing"], ["ip_spoofing_from"])) {
+  if (isExpendable && report.isReadable(["allow_ip_spoofing"], ["ip_spoofing_from"])) {
     report.warning(["ip_spoofing_from"], "has no effect without allow_ip_spoofing: true");
   }
 }

@@ -20,12 +20,12 @@ export function checkHttp(
   for (const { action, index, message } of validateRoutes(http.announceRoutes, http.scrapeRoutes)) {
     report.error([`${action}_routes`, index], message);
   }
-  if (!report.sound(["trusted_proxies"])) return;
+  if (!report.isReadable(["trusted_proxies"])) return;
   if (http.trustedProxies.length === 0) {
     const remedy = "has no effect without trusted_proxies; list the addresses of your proxies there";
     if (http.realIpHeader !== "") report.warning(["real_ip_header"], remedy);
     if (http.proxyProtocol) report.warning(["proxy_protocol"], remedy);
-  } else if (http.realIpHeader === "" && !http.proxyProtocol && report.sound([])) {
+  } else if (http.realIpHeader === "" && !http.proxyProtocol && report.isReadable([])) {
     report.warning(["trusted_proxies"], "has no effect without real_ip_header or proxy_protocol");
   }
 }
@@ -35,7 +35,7 @@ function checkTls(http: HttpOptions, report: CheckReport, given: Readonly<Record
   const [cert, key] = [given.tls_cert_path, given.tls_key_path].map((path) =>
     typeof path === "string" ? path : "",
   );
-  if (!report.sound(["addr"], ["https_addr"], ["tls_cert_path"], ["tls_key_path"])) return;
+  if (!report.isReadable(["addr"], ["https_addr"], ["tls_cert_path"], ["tls_key_path"])) return;
   if (http.listen.length === 0 && http.listenTls.length === 0) {
     report.error(["addr"], "must specify addr or https_addr or both; remove the block to turn HTTP off");
   }

@@ -13,7 +13,7 @@ export function checkUdp(udp: UdpOptions, report: CheckReport): void {
   for (const { index, message } of validateRoutes(udp.announceRoutes, [])) {
     report.error(["announce_routes", index], message);
   }
-  if (udp.listen.length === 0 && report.sound(["addr"])) {
+  if (udp.listen.length === 0 && report.isReadable(["addr"])) {
     report.error(["addr"], "must specify addr; remove the block to turn UDP off");
   }
   if (udp.privateKey === keyOfChihayasExample) {

@@ -6,7 +6,7 @@ export interface SigningKey {
   readonly jwk: JWK;
   /** The key for each algorithm that it fits. */
   readonly byAlgorithm: ReadonlyMap<string, CryptoKey>;
-  /** FairQueue false when the issuer has it no longer: what it signed counts no more. */
+  /** Becomes false when the issuer no longer lists the key: its signatures are then invalid. */
   isCurrent: boolean;
 }
 

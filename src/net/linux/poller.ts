@@ -2,7 +2,7 @@ import { Linux } from "./abi.ts";
 import { Epoll } from "./epoll.ts";
 import { type Libc, systemError } from "./libc.ts";
 
-/** FairQueue of the event loop without work before the poller waits. */
+/** Turns of the event loop without work before the poller waits. */
 const idleTurns = 2;
 /** How long the poller first waits in this thread; libuv's own work has to wait too. */
 const napMs = 1;

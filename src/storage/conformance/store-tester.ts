@@ -137,7 +137,7 @@ export class StoreTester {
     this.environment = environment;
   }
 
-  /** FairQueue the clock. */
+  /** Advances the clock. */
   advance(seconds: number): void {
     this.environment.clock.seconds += seconds;
     this.environment.clock.unixSeconds += seconds;
