@@ -99,7 +99,7 @@ export class LogOutput {
 }
 
 /** Registers the number of lines that were dropped. */
-export function registerLogMetrics(metrics: Metrics, output: LogOutput): void {
+export function registerLogMetrics(metrics: Metrics, output: Pick<LogOutput, "dropped">): void {
   const help = "Lines of the log that could not be written";
   metrics.counterFrom("chihaya_log_dropped_total", help, () => output.dropped);
 }

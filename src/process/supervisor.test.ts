@@ -8,7 +8,7 @@ import { load, Supervised } from "../../test/support/supervised.ts";
 /** A worker that starts and answers nothing. */
 const deaf = `const { parentPort } = require("node:worker_threads");
   parentPort.on("message", () => {});
-  parentPort.postMessage({ tell: "started", urls: [] });`;
+  parentPort.postMessage({ kind: "notification", service: "supervisor", method: "started", args: [] });`;
 
 test("a worker that dies in the middle of a reload: its successor starts with what the others are told", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });

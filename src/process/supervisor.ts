@@ -9,10 +9,10 @@ import type { ComponentState } from "../operator/health.ts";
 import { mainProfiler, type Profiler } from "../operator/profiles.ts";
 import type { SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
-import { answerShare } from "../tracker/share-hub.ts";
+import { Bus, mainThread } from "./bus.ts";
 import type { Host, HostParts } from "./host.ts";
 import { prepareFrontends } from "./probe-addresses.ts";
-import type { WorkerStart } from "./worker-messages.ts";
+import { hubService, type LogLine, supervisorService, topicService, type WorkerStart } from "./services.ts";
 import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
 
 /** What the main thread keeps for its workers: the memory that they share, where the store is in memory. */
@@ -38,6 +38,7 @@ export class Supervisor implements Host, Profiler {
   readonly #count: number;
   readonly #createWorker: CreateWorker;
   readonly #restarts: Counter;
+  readonly #bus: Bus;
   readonly #members: WorkerThread[] = [];
   /** Where the workers use the native engine. */
   #libc: Libc | undefined;
@@ -60,6 +61,34 @@ export class Supervisor implements Host, Profiler {
       "Worker threads that died and were replaced",
     );
     this.config = parts.config;
+    this.#bus = new Bus({
+      threads: [mainThread],
+      onError: (err) => parts.logger.error({ err }, "a message between threads failed"),
+    });
+    this.#serve();
+  }
+
+  /** Serves what the workers call. */
+  #serve(): void {
+    const { hub } = this.#parts;
+    this.#bus.serve(supervisorService, {
+      started: (urls, { from }) => this.#members[from - 1]?.markStarted(urls),
+      log: (line) => this.#log(line),
+    });
+    this.#bus.serve(hubService, {
+      buffer: ({ name, bytes }) => hub.buffer(name, bytes),
+      memory: ({ name, options }) => hub.memory(name, options),
+      publish: (publication) => {
+        hub.publish(publication.topic, publication.value);
+        this.#bus.notifyAll(topicService, "deliver", publication);
+      },
+    });
+    this.#bus.open();
+  }
+
+  #log({ level, fields, message }: LogLine): void {
+    if (isShortage(message)) this.#shortages.warn(message, fields, message);
+    else this.#parts.logger[level](fields, message);
   }
 
   async start(): Promise<void> {
@@ -78,7 +107,7 @@ export class Supervisor implements Host, Profiler {
   }
 
   urls(): string[] {
-    return this.#members[0]?.urls ?? [];
+    return [...(this.#members[0]?.urls ?? [])];
   }
 
   get isServing(): boolean {
@@ -116,15 +145,13 @@ export class Supervisor implements Host, Profiler {
 
   /** Has all workers take a configuration, also those that come meanwhile. One that dies does not refuse it. */
   async #reloadAll(config: Config): Promise<void> {
-    const asked = new Set<WorkerThread>();
+    const called = new Set<WorkerThread>();
     for (;;) {
-      const members = this.#members.filter((member) => !asked.has(member));
+      const members = this.#members.filter((member) => !called.has(member));
       if (members.length === 0) return;
-      for (const member of members) asked.add(member);
-      const answers = await Promise.allSettled(
-        members.map((member) => member.ask({ ask: "reload", config })),
-      );
-      for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
+      for (const member of members) called.add(member);
+      const results = await Promise.allSettled(members.map((member) => member.reload(config)));
+      for (const result of results) if (result.status === "rejected") throw result.reason;
     }
   }
 
@@ -158,7 +185,7 @@ export class Supervisor implements Host, Profiler {
   }
 
   #spawn(index: number): WorkerThread {
-    const { store, logger, hub } = this.#parts;
+    const { store, hub } = this.#parts;
     const libc = this.#libc;
     const owner = this.#owners++;
     const descriptors = libc && createDescriptors();
@@ -167,27 +194,13 @@ export class Supervisor implements Host, Profiler {
       memory: store?.memory,
       owner,
       number: index + 1,
-      speaks: owner === firstOwner,
+      logsStartup: owner === firstOwner,
       published: hub.topics.last,
       descriptors,
     };
     const worker = this.#createWorker(start);
     if (libc && descriptors) worker.once("exit", () => closeDescriptors(libc, descriptors));
-    return new WorkerThread(worker, owner, {
-      log: (level, fields, message) => {
-        if (isShortage(message)) this.#shortages.warn(message, fields, message);
-        else logger[level](fields, message);
-      },
-      share: (message, give) => {
-        if (message.tell === "share") void answerShare(hub, message.id, message.ask).then(give);
-        else this.#publish(message.topic, message.value);
-      },
-    });
-  }
-
-  #publish(topic: string, value: unknown): void {
-    this.#parts.hub.publish(topic, value);
-    for (const member of this.#members) member.give({ give: "published", topic, value });
+    return new WorkerThread(worker, start, this.#bus);
   }
 
   /** Replaces a worker when it dies, for as long as the tracker is meant to run. */

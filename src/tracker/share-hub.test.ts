@@ -1,34 +1,40 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { announceRequest, announceResponse } from "../../test/support/requests.ts";
 import { createRandom } from "../lib/clock.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
-import { answerShare, createSharedState, LocalHub, type ShareTell, WorkerHub } from "./share-hub.ts";
+import { createSharedState, LocalHub, type ProcessHub, WorkerHub } from "./share-hub.ts";
 
 const clock = { seconds: 0, unixSeconds: 0 };
 const random = createRandom(1);
 const storeOptions = { maxPeers: 100, peerLifetime: 60, gcInterval: 10 };
 
-/** The hub of a process and those of two workers, whose messages arrive when `deliver` is called. */
+/** The hub of a process and those of two workers, whose requests arrive when `deliver` is called. */
 function setUp() {
   const hub = new LocalHub({ clock, random });
-  const sent: { from: WorkerHub; message: ShareTell }[] = [];
+  const requests: (() => void)[] = [];
+  const arrive = () => new Promise<void>((resolve) => requests.push(resolve));
+  const process: ProcessHub = {
+    buffer: ({ name, bytes }) => arrive().then(() => hub.buffer(name, bytes)),
+    memory: ({ name, options }) => arrive().then(() => hub.memory(name, options)),
+    publish(publication) {
+      requests.push(() => {
+        hub.publish(publication.topic, publication.value);
+        for (const worker of workers) worker.deliver(publication);
+      });
+    },
+  };
+  const workers: WorkerHub[] = [];
   const start = (isFirst: boolean) => {
-    const worker: WorkerHub = new WorkerHub(isFirst, hub.topics.last, (message) =>
-      sent.push({ from: worker, message }),
-    );
+    const worker = new WorkerHub(isFirst, hub.topics.last, process);
     workers.push(worker);
     return worker;
   };
-  const workers: WorkerHub[] = [];
   const deliver = async () => {
-    for (const { from, message } of sent.splice(0)) {
-      if (message.tell === "share") from.take(await answerShare(hub, message.id, message.ask));
-      else {
-        const { topic, value } = message;
-        hub.publish(topic, value);
-        for (const worker of workers) worker.take({ give: "published", topic, value });
-      }
+    for (const request of requests.splice(0)) {
+      request();
+      await setImmediate();
     }
   };
   start(true);
@@ -59,7 +65,7 @@ describe("what hooks share", () => {
     assert.equal((await bigger).byteLength, 16);
   });
 
-  test("a further store has the same peers in every worker, and the first expires them", async (t) => {
+  test("a secondary store has the same peers in every worker, and the first expires them", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const turned = { ...clock };
     const { workers, deliver } = setUp();

@@ -119,88 +119,57 @@ function findOrMake<Memory>(
   return made;
 }
 
-/** What a worker asks of the process's hub. */
-export type ShareAsk =
-  | { share: "buffer"; name: string; bytes: number }
-  | { share: "memory"; name: string; options: SecondaryStoreOptions };
+/** One value of a topic. */
+export interface Publication {
+  topic: string;
+  value: unknown;
+}
 
-/** What a worker tells the process's hub; an ask is answered by a {@link ShareGive} with its `id`. */
-export type ShareTell =
-  | { tell: "share"; id: number; ask: ShareAsk }
-  | { tell: "publish"; topic: string; value: unknown };
+/** The hub of the process, as a worker thread calls it. */
+export interface ProcessHub {
+  buffer(args: { name: string; bytes: number }): Promise<SharedArrayBuffer>;
+  memory(args: { name: string; options: SecondaryStoreOptions }): Promise<StoreMemory>;
+  /** Sends a value to the hubs of all workers, this one included. */
+  publish(publication: Publication): void;
+}
 
-/** What the process's hub sends to a worker. */
-export type ShareGive =
-  | { give: "shared"; id: number; value: SharedArrayBuffer | StoreMemory }
-  | { give: "failed"; id: number; error: string }
-  | { give: "published"; topic: string; value: unknown };
-
-/** The hub of a worker thread: asks the one of the process. What is published comes back to all in the same order. */
+/** The hub of a worker thread, which calls the hub of the process. All workers receive publications in the same order. */
 export class WorkerHub implements ShareHub {
   readonly isFirst: boolean;
-  readonly #tell: (message: ShareTell) => void;
+  readonly #process: ProcessHub;
   readonly #topics: Topics;
-  readonly #asked = new Map<number, PromiseWithResolvers<SharedArrayBuffer | StoreMemory>>();
-  #nextId = 1;
 
   /** @param published  the last value of each topic */
-  constructor(isFirst: boolean, published: ReadonlyMap<string, unknown>, tell: (message: ShareTell) => void) {
+  constructor(isFirst: boolean, published: ReadonlyMap<string, unknown>, process: ProcessHub) {
     this.isFirst = isFirst;
     this.#topics = new Topics(published);
-    this.#tell = tell;
+    this.#process = process;
   }
 
   buffer(name: string, bytes: number): Promise<SharedArrayBuffer> {
-    return this.#ask({ share: "buffer", name, bytes }) as Promise<SharedArrayBuffer>;
+    return this.#process.buffer({ name, bytes });
   }
 
   memory(name: string, options: SecondaryStoreOptions): Promise<StoreMemory> {
-    return this.#ask({ share: "memory", name, options }) as Promise<StoreMemory>;
+    return this.#process.memory({ name, options });
   }
 
-  /** The process knows when all threads are through. */
+  /** Does the work only: the hub of the process keeps track of a reload of all workers. */
   reload<Result>(work: () => Promise<Result>): Promise<Result> {
     return work();
   }
 
   publish(topic: string, value: unknown): void {
-    this.#tell({ tell: "publish", topic, value });
+    this.#process.publish({ topic, value });
   }
 
   subscribe(topic: string, listener: Listener): () => void {
     return this.#topics.subscribe(topic, listener);
   }
 
-  take(message: ShareGive): void {
-    if (message.give === "published") {
-      this.#topics.deliver(message.topic, message.value);
-      return;
-    }
-    const asked = this.#asked.get(message.id);
-    this.#asked.delete(message.id);
-    if (message.give === "shared") asked?.resolve(message.value);
-    else asked?.reject(new Error(message.error));
-  }
-
-  #ask(ask: ShareAsk): Promise<SharedArrayBuffer | StoreMemory> {
-    const id = this.#nextId++;
-    const asked = Promise.withResolvers<SharedArrayBuffer | StoreMemory>();
-    this.#asked.set(id, asked);
-    this.#tell({ tell: "share", id, ask });
-    return asked.promise;
-  }
-}
-
-/** Answers for a worker. */
-export async function answerShare(hub: LocalHub, id: number, ask: ShareAsk): Promise<ShareGive> {
-  try {
-    const value =
-      ask.share === "buffer"
-        ? await hub.buffer(ask.name, ask.bytes)
-        : await hub.memory(ask.name, ask.options);
-    return { give: "shared", id, value };
-  } catch (error) {
-    return { give: "failed", id, error: (error as Error).message };
+  /** Takes a publication of the hub of the process. */
+  deliver({ topic, value }: Publication): void {
+    this.#topics.deliver(topic, value);
   }
 }
 

@@ -1,0 +1,62 @@
+import type { Config } from "../config/config.ts";
+import type { LogFields, Logger } from "../observability/logger.ts";
+import type { FamilySnapshot } from "../observability/metrics.ts";
+import type { ComponentState } from "../operator/health.ts";
+import type { ProcessHub, Publication } from "../tracker/share-hub.ts";
+import { defineService, type Service } from "./bus.ts";
+
+/** The data that a worker thread starts with. */
+export interface WorkerStart {
+  /** The running configuration. */
+  config: Config;
+  /** What the stores of all workers share, if anything. */
+  memory: unknown;
+  /** Identifies the thread in the locks of shared memory; no two threads ever have the same number. */
+  owner: number;
+  /** Its number among the workers, from 1. The worker that replaces it has the same number. Worker 1 does the work that happens once. */
+  number: number;
+  /** Whether the worker logs its start; the lines of all workers would be the same. */
+  logsStartup: boolean;
+  /** The last publication of each topic. */
+  published: ReadonlyMap<string, unknown>;
+  /** Where the worker's network notes its open descriptors; undefined where the native engine does not run. */
+  descriptors: Uint8Array | undefined;
+}
+
+/** Served by each worker once it serves clients. */
+interface WorkerMethods {
+  /** Takes a configuration, or rejects and changes nothing. */
+  reload(config: Config): Promise<void>;
+  scrape(): Promise<readonly FamilySnapshot[]>;
+  /** Returns true for each part that is ready, and the reason for each other part. */
+  readiness(): Promise<Record<string, ComponentState>>;
+  /** Returns the content of a `.cpuprofile` file. */
+  profileCpu(seconds: number): Promise<string>;
+  /** Stops within `deadline` seconds. The response is the end of the thread. */
+  stop(deadline: number): void;
+}
+
+/** Served by the main thread. */
+interface SupervisorMethods {
+  /** A worker serves clients at these URLs. */
+  started(urls: string[]): void;
+  log(line: LogLine): void;
+}
+
+/** One line for the log of the process. */
+export interface LogLine {
+  level: keyof Logger;
+  fields: LogFields;
+  message: string;
+}
+
+/** Served by each worker from the beginning of its start. */
+interface TopicMethods {
+  deliver(publication: Publication): void;
+}
+
+export const workerService: Service<WorkerMethods> = defineService("worker");
+export const supervisorService: Service<SupervisorMethods> = defineService("supervisor");
+/** What the hooks of all workers share; served by the main thread. */
+export const hubService: Service<ProcessHub> = defineService("hub");
+export const topicService: Service<TopicMethods> = defineService("topics");
