@@ -19,7 +19,7 @@ function temporaryFile(t: TestContext): string {
   return join(directory, "announces.jsonl");
 }
 
-/** A server that keeps what is posted, or fails with the status that the test sets. */
+/** Starts a server that keeps the posted bodies, or fails with the status that the test sets. */
 async function startServer(t: TestContext) {
   const server = { url: "", status: 200, posted: [] as string[] };
   const http = createServer(async (request, response) => {
@@ -37,7 +37,7 @@ async function startServer(t: TestContext) {
 }
 
 describe("announce log", () => {
-  test("writes what was announced, all of it by the stop", async (t) => {
+  test("writes a line for each announce, at the latest during the stop", async (t) => {
     const to = temporaryFile(t);
     const hook = await testHook(announceLog, { to, batch: 2 }, { as });
     hook.clock.unixSeconds = 1_800_000_000;
@@ -59,7 +59,7 @@ describe("announce log", () => {
     assert.equal(hook.metric(dropped), 0);
   });
 
-  test("posts batches, and what waits when the time has come", async (t) => {
+  test("posts full batches, and waiting lines after the flush time", async (t) => {
     const server = await startServer(t);
     t.mock.timers.enable({ apis: ["setInterval"] });
     const hook = await testHook(announceLog, { to: server.url, batch: 10, flush_seconds: 3 }, { as });
@@ -80,7 +80,7 @@ describe("announce log", () => {
     assert.ok(ports.every((batch) => batch.length <= 10));
   });
 
-  test("keeps what cannot be sent, up to a bound, and counts the rest", async (t) => {
+  test("keeps lines that cannot be sent, up to a bound, and counts the dropped ones", async (t) => {
     const server = await startServer(t);
     server.status = 503;
     const hook = await testHook(announceLog, { to: server.url, batch: 2, buffer: 4 }, { as });
@@ -94,7 +94,7 @@ describe("announce log", () => {
     assert.equal(hook.metric(dropped), 2);
   });
 
-  test("what cannot be sent by the stop is dropped", async (t) => {
+  test("lines that cannot be sent by the stop are dropped", async (t) => {
     const server = await startServer(t);
     server.status = 503;
     const hook = await testHook(announceLog, { to: server.url }, { as });

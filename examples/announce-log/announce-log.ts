@@ -4,15 +4,15 @@ import { options } from "./options.ts";
 import { openTarget } from "./target.ts";
 
 /**
- * Writes a line of JSON for each announce to a file, or posts them to a URL, many at a time and after the client has
- * its answer. Among the `posthooks`.
+ * A posthook that writes a line of JSON for each announce to a file, or posts the lines to a URL. The hook works in
+ * batches, after the response to the client.
  */
 export default defineHook({
   name: "announce log",
   options,
   create({ to, batch, buffer, flush_seconds }, { clock, logger, metrics }) {
-    const written = metrics.counter("announce_log_written_total", "Announces that were written");
-    const dropped = metrics.counter("announce_log_dropped_total", "Announces that were dropped");
+    const written = metrics.counter("announce_log_written_total", "Written announces");
+    const dropped = metrics.counter("announce_log_dropped_total", "Dropped announces");
     const batches = new Batches({ batch, buffer, send: openTarget(to), written, dropped });
     batches.onFailure = (error) => logger.warn({ to, err: error }, "cannot write announces; will try again");
     let timer: NodeJS.Timeout | undefined;
@@ -20,7 +20,7 @@ export default defineHook({
       start() {
         timer = setInterval(() => void batches.flush(), flush_seconds * 1000);
       },
-      // The request is filled again for the next one: what is kept of it is copied here, into text.
+      // The tracker reuses the request object for the next announce, so the hook copies its values into text here.
       handleAnnounce(request) {
         const { infoHash, address, port, event, isSeeder } = request;
         batches.add(

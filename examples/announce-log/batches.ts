@@ -1,22 +1,22 @@
-/** Takes a batch of lines, each with its line feed; rejects where it could not. */
+/** Sends a batch of lines, each with a line feed. Rejects on failure. */
 export type Send = (lines: string) => Promise<void>;
 
 interface Counter {
   inc(by?: number): void;
 }
 
-/** Where lines go, and what is counted of them. */
+/** What a `Batches` needs. */
 export interface BatchesSettings {
-  /** Lines of a batch. */
+  /** Maximum number of lines in a batch. */
   batch: number;
-  /** Lines that may wait, those under way included. */
+  /** Maximum number of waiting lines, including those of the batch under way. */
   buffer: number;
   send: Send;
   written: Counter;
   dropped: Counter;
 }
 
-/** Collects lines and sends them in batches, one batch at a time. What finds no room is dropped and counted. */
+/** Collects lines and sends them in batches, one batch at a time. Drops and counts lines while the buffer is full. */
 export class Batches {
   onFailure: (error: unknown) => void = () => undefined;
   readonly #batch: number;
@@ -44,7 +44,7 @@ export class Batches {
     if (this.#lines.length === this.#batch) void this.flush();
   }
 
-  /** Sends all that waits. A batch that fails stays, for the next time. Never rejects. */
+  /** Sends all waiting lines. Keeps the lines of a failed batch for the next call. Never rejects. */
   flush(): Promise<void> {
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = undefined;
@@ -52,10 +52,10 @@ export class Batches {
     return this.#flushing;
   }
 
-  /** Sends the rest; what cannot be sent is dropped. */
+  /** Sends the waiting lines. Drops and counts lines that cannot be sent. */
   async close(): Promise<void> {
     await this.flush();
-    await this.flush(); // what came while the last batch was under way
+    await this.flush(); // lines that arrived during the last batch
     this.#dropped.inc(this.#lines.length);
     this.#lines = [];
   }

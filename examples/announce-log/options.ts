@@ -3,16 +3,16 @@ import type { OptionsIssue, OptionsSchema } from "chihaya";
 export interface Options {
   /** Path of a file, from the working directory of the tracker, or a URL. */
   to: string;
-  /** Lines that are sent at once. */
+  /** Maximum number of lines in a batch. */
   batch: number;
-  /** Lines that may wait; what comes while so many do is dropped. */
+  /** Maximum number of waiting lines; further lines are dropped. */
   buffer: number;
   flush_seconds: number;
 }
 
 const defaults = { batch: 500, buffer: 50_000, flush_seconds: 1 };
 
-/** A Standard Schema by hand; a library such as Zod makes the same with less. */
+/** A Standard Schema written by hand. A library such as Zod needs less code. */
 export const options: OptionsSchema<Options> = {
   "~standard": {
     version: 1,

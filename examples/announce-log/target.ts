@@ -3,7 +3,7 @@ import type { Send } from "./batches.ts";
 
 const timeoutMs = 10_000;
 
-/** @param to  URL that lines are posted to, or path of a file that they are appended to */
+/** @param to  a URL to post the lines to, or the path of a file to append the lines to */
 export function openTarget(to: string): Send {
   if (!/^https?:/.test(to)) return (lines) => appendFile(to, lines);
   return async (lines) => {

@@ -9,16 +9,16 @@ import askAService from "./ask-a-service.ts";
 const good = "aa".repeat(20);
 const bad = "bb".repeat(20);
 
-/** A service that knows one torrent, unless the test answers itself. */
+/** Starts a service that allows one torrent, unless the test passes `respond`. */
 async function startService(
   t: TestContext,
-  answer = (path: string, response: ServerResponse) =>
+  respond = (path: string, response: ServerResponse) =>
     response.writeHead(path === `/torrents/${good}` ? 204 : 404).end(),
 ) {
   const asked: string[] = [];
   const server = createServer(({ url }, response) => {
     asked.push(url!);
-    answer(url!, response);
+    respond(url!, response);
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   const close = () => {
@@ -30,7 +30,7 @@ async function startService(
 }
 
 describe("ask a service", () => {
-  test("what the service says holds for a while", async (t) => {
+  test("the hook caches what the service decides", async (t) => {
     const { url, asked } = await startService(t);
     const hook = await testHook(askAService, { url, cache_seconds: 30 });
     t.after(() => hook.stop());
@@ -42,11 +42,11 @@ describe("ask a service", () => {
     hook.clock.seconds += 30;
     await hook.announce({ infoHash: good });
     assert.equal(asked.length, 3);
-    assert.equal(hook.metric("ask_a_service_answers_total", { answer: "approved" }), 2);
-    assert.equal(hook.metric("ask_a_service_answers_total", { answer: "refused" }), 1);
+    assert.equal(hook.metric("ask_a_service_requests_total", { result: "approved" }), 2);
+    assert.equal(hook.metric("ask_a_service_requests_total", { result: "refused" }), 1);
   });
 
-  test("no more is remembered than was allowed", async (t) => {
+  test("the cache is no larger than configured", async (t) => {
     const { url, asked } = await startService(t);
     const hook = await testHook(askAService, { url, cache_size: 1 });
     t.after(() => hook.stop());
@@ -54,7 +54,7 @@ describe("ask a service", () => {
     assert.equal(asked.length, 3);
   });
 
-  test("without an answer it is closed, or open if it was told so; the log says it once", async (t) => {
+  test("without a response the hook refuses or allows, as configured, and logs the failure once", async (t) => {
     const { url, close } = await startService(t);
     close();
     const closed = await testHook(askAService, { url });
@@ -66,11 +66,11 @@ describe("ask a service", () => {
     }
     assert.deepEqual(
       open.log.map(({ message }) => message),
-      ["no answer"],
+      ["the service failed"],
     );
   });
 
-  test("an error of the service is no answer, and not remembered", async (t) => {
+  test("an error of the service is not cached", async (t) => {
     let status = 500;
     const { url } = await startService(t, (_path, response) => response.writeHead(status).end());
     const hook = await testHook(askAService, { url });
@@ -80,11 +80,11 @@ describe("ask a service", () => {
     assert.equal((await hook.announce()).refusal, undefined);
     assert.deepEqual(
       hook.log.map(({ message }) => message),
-      ["no answer", "the service answers again"],
+      ["the service failed", "the service works again"],
     );
   });
 
-  test("a service that hangs is given up: by the hook, or by the tracker", async (t) => {
+  test("the hook or the tracker stops waiting for a service that hangs", async (t) => {
     const { url } = await startService(t, () => undefined as never);
     const patient = { url, timeout_ms: 60_000 };
     const open = await testHook(askAService, { url, timeout_ms: 10, when_down: "allow" });

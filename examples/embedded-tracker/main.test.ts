@@ -21,8 +21,8 @@ describe("an embedded tracker", () => {
 
     it(`lets a member announce over ${scheme}, and counts it`, async () => {
       const before = announces.get("alice") ?? 0;
-      const answer = await announce(url("7d1f40c2"), peer);
-      assert.equal(answer.incomplete, 1);
+      const response = await announce(url("7d1f40c2"), peer);
+      assert.equal(response.incomplete, 1);
       assert.equal(announces.get("alice"), before + 1);
     });
 

@@ -121,15 +121,18 @@ class LineFrontend implements Frontend {
   }
 }
 
-/** A frontend for programs that are too small for bencode. */
+/** A frontend for programs that do not want to parse bencode. */
 export default defineFrontend({
   name: "lines",
   options: options({
     addr: addresses({ restart: true })
       .as("listen")
       .default("127.0.0.1:6900")
-      .describe("Where lines are served."),
-    max_numwant: integer(0, 1000).as("maxNumWant").default(50).describe("Most peers in a response."),
+      .describe("Addresses that the frontend listens on."),
+    max_numwant: integer(0, 1000)
+      .as("maxNumWant")
+      .default(50)
+      .describe("Maximum number of peers in a response."),
   }),
   listens: [{ key: "addr", option: "listen", transport: "tcp" }],
   create: (given, deps) => new LineFrontend(given, deps),

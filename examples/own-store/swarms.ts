@@ -16,7 +16,7 @@ import {
   toHex,
 } from "chihaya";
 
-/** What the store takes; durations are seconds. */
+/** The options of the store. Durations are in seconds. */
 export interface PlainOptions {
   peerLifetime: number;
   gcInterval: number;
@@ -38,7 +38,7 @@ interface Torrent {
   swarms: Record<Family, Map<string, Peer>>;
 }
 
-/** The contract of a store, in its plainest form. Selecting peers costs as much as the swarm is big. */
+/** The contract of a store in its plainest form. The cost of an announce grows with the size of the swarm. */
 export class PlainStore implements PeerStore {
   readonly #torrents = new Map<string, Torrent>();
   readonly #clock: Clock;
@@ -102,7 +102,7 @@ export class PlainStore implements PeerStore {
     for (const list of [own, other]) {
       wanted -= this.#fill(list, this.#candidates(torrent.swarms[list.family], request, self), wanted);
     }
-    // The only peer of a swarm gets itself, so that it sees that it is listed.
+    // The only peer of a swarm gets itself, because some clients expect at least one peer.
     const swarm = torrent.swarms[own.family];
     const alone = swarm.get(self);
     if (alone && swarm.size === 1 && own.count + other.count === 0)
@@ -116,7 +116,7 @@ export class PlainStore implements PeerStore {
     return isSeeder ? leechers : [...this.#rotate(others.filter((peer) => peer.isSeeder)), ...leechers];
   }
 
-  /** Begins at random, so that all are listed equally often. */
+  /** Rotates the peers to a random start, so that all of them are listed equally often. */
   #rotate(peers: Peer[]): Peer[] {
     const start = peers.length === 0 ? 0 : this.#random.next() % peers.length;
     return [...peers.slice(start), ...peers.slice(0, start)];
@@ -194,7 +194,7 @@ export class PlainStore implements PeerStore {
     this.#timer = undefined;
   }
 
-  /** A reload changes the lifetime of peers, and how many there may be. */
+  /** Applies a new peer lifetime, expiry interval and maximum number of peers. */
   prepare(options: PlainOptions): () => void {
     return () => {
       this.#options = options;

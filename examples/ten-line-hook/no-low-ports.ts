@@ -2,7 +2,7 @@ import { ClientError, defineHook } from "chihaya";
 
 const lowPort = new ClientError("choose a port above 1023");
 
-/** Refuses peers that claim a port of a system service: others would be sent there. */
+/** Refuses announces with a port below 1024, so that no client connects to a system service. */
 export default defineHook({
   name: "no low ports",
   create: () => ({

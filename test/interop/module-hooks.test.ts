@@ -15,7 +15,7 @@ interface Told {
   threadId: number;
   /** Announces that the probes of all workers have seen. */
   total: number;
-  heard: string;
+  lastWord: string;
 }
 
 /** Announces on a connection of its own, so that any worker may get it. */
@@ -64,7 +64,7 @@ for (const workers of [1, 2]) {
       const daemon = await start(t, { prehooks: [probe()], posthooks: [posthook] });
       await askAll(t, daemon, workers);
       const { total } = await tell(t, daemon, "do=publish&word=brick");
-      await askAll(t, daemon, workers, ({ heard }) => heard === "brick");
+      await askAll(t, daemon, workers, ({ lastWord }) => lastWord === "brick");
       const last = await tell(t, daemon);
       assert.ok(last.total > total);
       assert.equal(await metric(daemon, /^probe_announces_total (\d+)$/m), last.total);
@@ -130,15 +130,15 @@ for (const workers of [1, 2]) {
 test("a worker that dies of a hook is replaced, and its hook has what they share", async (t) => {
   const daemon = await Daemon.start(t, { prehooks: [probe()] }, "--set", "workers=2");
   await tell(t, daemon, "do=publish&word=brick");
-  const before = await askAll(t, daemon, 2, ({ heard }) => heard === "brick");
+  const before = await askAll(t, daemon, 2, ({ lastWord }) => lastWord === "brick");
   const totals = [...before.values()].map(({ total }) => total);
   await ask(t, daemon, "do=die").catch(() => undefined); // the answer may go with the worker
   await daemon.until(({ msg }) => msg === "a worker died; starting another");
   // The survivor answers thousands of times before its new companion serves.
   while (!(await fetch(`${daemon.url("metrics")}/readyz`)).ok);
   const after = await askAll(t, daemon, 1, ({ threadId }) => !before.has(threadId));
-  for (const { heard, total } of after.values()) {
-    assert.equal(heard, "brick");
+  for (const { lastWord, total } of after.values()) {
+    assert.equal(lastWord, "brick");
     assert.ok(total > Math.max(...totals));
   }
 });
