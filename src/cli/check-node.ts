@@ -1,6 +1,6 @@
 /**
- * Ends the process where Node.js is too old. For its effect only, and imported before anything else: an older one
- * cannot even load what follows, and would say so in its own words.
+ * Ends the process if Node.js is too old. Import this module for its effect, and before all others: an old Node.js cannot
+ * load the other modules, and would print an error of its own.
  */
 import { readFileSync } from "node:fs";
 import { ExitCode } from "./command.ts";

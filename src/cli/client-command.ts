@@ -1,4 +1,4 @@
-/** What the commands that talk to a tracker share: flags, arguments, reporting. */
+/** Flags, arguments and error messages that the commands for clients of a tracker share. */
 import { longInfoHashRemedy, parseInfoHash } from "../bittorrent/info-hash.ts";
 import type { ClientOptions } from "../client/tracker-client.ts";
 import { TrackerError } from "../client/tracker-error.ts";
@@ -7,10 +7,10 @@ import { legible } from "../lib/legible.ts";
 import { ExitCode } from "./command.ts";
 import { complain } from "./terminal.ts";
 
-/** Arguments that make no sense; the message says which and why. */
+/** An invalid argument; the message names the argument and the reason. */
 export class UsageError extends Error {}
 
-/** Flags of every command that asks a tracker, for `parseArgs`. */
+/** Flags of every command that sends requests to a tracker, for `parseArgs`. */
 export const clientFlags = {
   ipv4: { type: "boolean", default: false },
   ipv6: { type: "boolean", default: false },
@@ -19,14 +19,14 @@ export const clientFlags = {
 } as const;
 
 /** Describes {@link clientFlags}. */
-export const clientFlagsHelp: string = `  --ipv4, --ipv6      use this IP version where URL has a name
-  --timeout DURATION  give up after it (default 15s)
+export const clientFlagsHelp: string = `  --ipv4, --ipv6      use this IP version if the URL has a host name
+  --timeout DURATION  give up after this time (default 15s)
   --json              print JSON
 
-Exit code: 0 answered, 1 not answered or refused, 2 wrong usage.
+Exit codes: 0 the tracker responded, 1 no response or a refusal, 2 wrong usage.
 `;
 
-/** FairQueue the values of {@link clientFlags} into the client's options. @throws UsageError */
+/** Converts the values of {@link clientFlags} to the client's options. @throws UsageError */
 export function parseClientFlags(values: { ipv4: boolean; ipv6: boolean; timeout: string }): ClientOptions {
   if (values.ipv4 && values.ipv6) throw new UsageError("--ipv4 and --ipv6 exclude each other");
   const timeoutMs = parseMilliseconds("--timeout", values.timeout);
@@ -34,18 +34,19 @@ export function parseClientFlags(values: { ipv4: boolean; ipv6: boolean; timeout
   return { timeoutMs };
 }
 
-/** Parses the duration that a flag was given. @throws UsageError */
+/** Parses the duration of a flag. @returns milliseconds @throws UsageError */
 export function parseMilliseconds(flag: string, text: string): number {
   const seconds = parseDuration(text);
-  if (seconds === undefined) throw new UsageError(`${flag}: ${text} is no duration, such as 500ms, 1s or 2m`);
+  if (seconds === undefined)
+    throw new UsageError(`${flag}: ${text} is not a duration such as 500ms, 1s or 2m`);
   return 1000 * seconds;
 }
 
-/** Parses the whole number that a flag was given. @throws UsageError */
+/** Parses the whole number of a flag. @throws UsageError */
 export function parseNumber(flag: string, text: string, least: number, most: number): number {
   const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
-  throw new UsageError(`${flag}: ${text} is no number from ${least} to ${most}`);
+  throw new UsageError(`${flag}: ${text} is not a whole number from ${least} to ${most}`);
 }
 
 /** Parses an infohash. @returns 20 bytes. @throws UsageError */
@@ -57,8 +58,8 @@ export function parseInfoHashArgument(text: string): Uint8Array {
 }
 
 /**
- * Runs a command, and turns what it throws into a line on standard error and an exit code: 1 where the tracker failed
- * or refused, 2 where the arguments are wrong.
+ * Runs a command. An error of the tracker becomes a line on standard error and exit code 1; an invalid argument becomes a
+ * line and exit code 2.
  */
 export async function runReporting(name: string, command: () => Promise<number>): Promise<number> {
   try {
@@ -76,9 +77,8 @@ export async function runReporting(name: string, command: () => Promise<number>)
   }
 }
 
-/** Says in one line why a tracker gave no answer. */
+/** Describes a failed request in one line. The text may come from the tracker, so control characters are replaced. */
 export function describe(error: TrackerError): string {
-  // Most of it is what the tracker, or whoever is there instead, has sent.
   if (error.kind !== "refused") return legible(error.message);
   const retry = error.retryIn === undefined ? "" : ` (retry in: ${legible(error.retryIn)})`;
   return `refused by the tracker: ${legible(error.message)}${retry}`;

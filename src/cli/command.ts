@@ -1,6 +1,6 @@
-/** A subcommand, loaded when it is called. */
+/** A subcommand; its module is loaded when the command runs. */
 export interface Command {
-  /** What `--help` prints. */
+  /** The output of `--help`. */
   help: string;
   /** @returns the exit code */
   run(args: string[]): Promise<number>;
@@ -9,10 +9,10 @@ export interface Command {
 /** Exit codes of every command; the numbers above 2 are those of sysexits.h. */
 export const ExitCode = {
   ok: 0,
-  /** What was asked for did not work out: an address in use, a tracker that does not answer. */
+  /** The command failed: an address in use, a tracker that does not respond. */
   failed: 1,
-  /** The command line itself is wrong. */
+  /** The command line is invalid. */
   usage: 2,
-  /** The configuration is wrong, or Node.js is too old: to try again does not help. */
+  /** The configuration is invalid, or Node.js is too old: a restart does not help. */
   config: 78,
 } as const;

@@ -8,7 +8,7 @@ import { complain, print } from "./terminal.ts";
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   serve: { summary: "run the tracker (the default)", load: () => import("./commands/serve.ts") },
   "check-config": {
-    summary: "say what is wrong with a configuration",
+    summary: "list the errors of a configuration",
     load: () => import("./commands/check-config.ts"),
   },
   config: {
@@ -22,15 +22,15 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
   scrape: { summary: "scrape any tracker, over HTTP or UDP", load: () => import("./commands/scrape.ts") },
   e2e: { summary: "check a running tracker from end to end", load: () => import("./commands/e2e.ts") },
   token: {
-    summary: "make keys and sign announce URLs, for the hook jwt",
+    summary: "make keys and sign announce URLs for the hook jwt",
     load: () => import("./commands/token.ts"),
   },
   "import-redis": {
-    summary: "take over the swarms that Chihaya has in Redis",
+    summary: "import the swarms that Chihaya has in Redis",
     load: () => import("./commands/import-redis.ts"),
   },
   bench: {
-    summary: "measure how many announces a tracker of your own answers",
+    summary: "measure how many announces per second your tracker can serve",
     load: () => import("./commands/bench.ts"),
   },
 };
@@ -44,9 +44,9 @@ ${Object.entries(commands)
   .map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`)
   .join("\n")}
 
-"chihaya COMMAND --help" shows the options of a command; "chihaya --help" is this page.
-Without a command and without a configuration file, a public tracker runs on its defaults: HTTP and UDP on
-port 6969, metrics and health on 127.0.0.1:6880.
+"chihaya COMMAND --help" shows the options of a command.
+Without a command and without a configuration file, chihaya runs a public tracker with the defaults: HTTP and UDP
+on port 6969, metrics and health on 127.0.0.1:6880.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration or Node.js too old.
 `;
@@ -84,15 +84,15 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-/** What `parseArgs` throws. */
+/** Whether `parseArgs` has thrown the error. */
 function isUsageError(error: unknown): error is Error {
   return error instanceof Error && String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS");
 }
 
-/** Takes note of output that cannot be written, which would end the process with a stack. */
+/** Handles errors of standard output and standard error, which would otherwise end the process with a stack trace. */
 function watchOutput(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") return; // the reader has what it wanted: `chihaya config | head`
+    if (error.code === "EPIPE") return; // the reader has closed the pipe: `chihaya config | head`
     complain(`chihaya: cannot write the output: ${error.message}\n`);
     hasLostOutput = true;
     if (process.exitCode === ExitCode.ok) process.exitCode = ExitCode.failed;
@@ -101,7 +101,7 @@ function watchOutput(): void {
 }
 let hasLostOutput = false;
 
-/** Flags that Chihaya takes before its command as well: `chihaya --debug e2e`. */
+/** Flags that may stand before the command, as in Chihaya: `chihaya --debug e2e`. */
 const flagsOfAll = ["--debug", "--json", "--nocolors"];
 
 function commandFirst(args: string[]): string[] {

@@ -3,22 +3,22 @@ import { infoHashLength } from "../bittorrent/info-hash.ts";
 import { decodeBencode } from "../protocol/bencode/decode.ts";
 import { encodeBencode } from "../protocol/bencode/encode.ts";
 
-/** A metainfo file (BEP 3, BEP 52) whose values keep their very bytes. */
+/** A metainfo file (BEP 3, BEP 52), whose values are kept byte for byte. */
 export interface TorrentFile {
-  /** 20 bytes: SHA-1 of `info`, or of a pure version 2 torrent the first of its SHA-256. */
+  /** 20 bytes: the SHA-1 of `info`, or, for a torrent of version 2 only, the first 20 bytes of the SHA-256. */
   readonly infoHash: Uint8Array;
   /** The encoded value of each key. */
   readonly entries: ReadonlyMap<string, Buffer>;
 }
 
-/** Longest file that is read. */
+/** Maximum length of a file in bytes. */
 const maxLength = 256 * 1024 * 1024;
 
-/** Parses a metainfo file. @throws Error where it is none */
+/** Parses a metainfo file. @throws Error if the file is not a metainfo file */
 export function parseTorrentFile(file: Buffer): TorrentFile {
   const top = decodeBencode(file, { maxLength, maxDepth: 64 });
   const info = top instanceof Map ? top.get("info") : undefined;
-  if (!(info instanceof Map)) throw new Error("there is no info dictionary");
+  if (!(info instanceof Map)) throw new Error("the info dictionary is missing");
   const entries = new Map<string, Buffer>();
   for (let at = 1; file[at] !== letter.e; ) {
     const keyEnd = endOfValue(file, at);
@@ -34,7 +34,7 @@ export function parseTorrentFile(file: Buffer): TorrentFile {
   return { infoHash, entries };
 }
 
-/** Writes the file anew with `announce` as its only tracker. */
+/** Encodes the file with `announce` as its only tracker. */
 export function withAnnounce(torrent: TorrentFile, announce: string): Buffer {
   const entries = new Map(torrent.entries);
   entries.delete("announce-list");
@@ -47,7 +47,7 @@ export function withAnnounce(torrent: TorrentFile, announce: string): Buffer {
 
 const letter = { d: 0x64, e: 0x65, i: 0x69, l: 0x6c, colon: 0x3a } as const;
 
-/** Where the value at `at` ends; the file is known to be bencode. */
+/** Returns the end of the value at `at`; the file must be valid bencode. */
 function endOfValue(file: Buffer, at: number): number {
   const first = file[at];
   if (first === letter.i) return file.indexOf(letter.e, at) + 1;

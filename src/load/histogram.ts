@@ -1,8 +1,8 @@
-/** Buckets of each power of two: a value is known to a thirty-second of itself. */
+/** 2^5 buckets for each power of two: a value is known to within 1/32. */
 const stepBits = 5;
 const steps = 2 ** stepBits;
 
-/** What a histogram is summed up as, in microseconds. */
+/** Percentiles and maximum of a histogram, in microseconds. */
 export interface LatencySummary {
   p50: number;
   p99: number;
@@ -16,7 +16,7 @@ export class Histogram {
   count = 0;
   max = 0;
 
-  /** Counts a latency. Anything above 2^32-1 µs counts as that. */
+  /** Counts a latency. Values above 2^32-1 µs count as 2^32-1 µs. */
   record(microseconds: number): void {
     const value = Math.max(0, Math.min(2 ** 32 - 1, Math.round(microseconds)));
     this.#buckets[bucketOf(value)]!++;
@@ -30,7 +30,7 @@ export class Histogram {
     this.max = Math.max(this.max, other.max);
   }
 
-  /** The greatest value of the bucket below which a share of all values lies; 0 when there are none. */
+  /** Returns the value that a share of all values does not exceed, rounded up to the end of its bucket; 0 without values. */
   percentile(share: number): number {
     let left = Math.ceil(this.count * share);
     for (let i = 0; i < this.#buckets.length && left > 0; i++) {

@@ -3,41 +3,41 @@ import { createRandom, type Random } from "../lib/clock.ts";
 import { Linux, layouts, nameCapacity, writeSocketAddress } from "../net/linux/abi.ts";
 import { Epoll } from "../net/linux/epoll.ts";
 import { type Libc, loadLibc, setOption, systemError } from "../net/linux/libc.ts";
-import { Incomplete, readAnswer, Wrong } from "./http-answer.ts";
 import { HttpRequest } from "./http-request.ts";
+import { Incomplete, readResponse, Wrong } from "./http-response.ts";
 import { type Load, type LoadOptions, LoadResult, type LoadRun, Pace } from "./load.ts";
 import { Population } from "./population.ts";
 import { defaultSources, portOf, Sources } from "./sources.ts";
 
-/** Bytes that an answer may have. */
+/** Maximum length of a response in bytes. */
 const responseBytes = 16 * 1024;
-/** When nothing comes for this long, all that is under way is lost, in milliseconds. */
+/** If nothing arrives for this many milliseconds, all pending requests count as lost. */
 const lostMs = 2000;
 
 export interface HttpLoadOptions extends LoadOptions {
   /** Path and query of the announce URL; default `/announce`. */
   path?: string;
-  /** Connections at a time, one request each; default 64. */
+  /** Concurrent connections, each with one request at a time; default 64. */
   connections?: number;
-  /** Whether a connection is used again; otherwise each request has its own, read to its end. */
+  /** Whether a connection carries many requests; otherwise each request has its own connection, which the tracker closes. */
   keepAlive?: boolean;
 }
 
-/** Where a connection's requests come from and how far it is. */
+/** The state of one connection. */
 class Connection {
   readonly index: number;
   readonly bytes: Buffer = Buffer.alloc(responseBytes);
-  /** Where `bytes` lies. */
+  /** Memory address of `bytes`. */
   readonly bytesAt: number;
   source = 0;
   fd = -1;
-  /** Bytes of the answer that have come. */
+  /** Received bytes of the response. */
   length = 0;
-  /** The number of its request in this run; -1 while there is none under way. */
+  /** Number of the pending request in this run; -1 without one. */
   request = -1;
-  /** Who the request is of. */
+  /** The peer that the request announces. */
   peer = 0;
-  /** Whether the request waits for the connection to be established. */
+  /** Whether the request still waits for the connection. */
   isWaiting = false;
 
   constructor(libc: Libc, index: number) {
@@ -46,7 +46,7 @@ class Connection {
   }
 }
 
-/** Announces over HTTP, from many source addresses. With a rate it never sleeps: it takes one core. */
+/** Announces over HTTP from many source addresses. A run with a rate never sleeps, and uses one core. */
 export class HttpLoad implements Load {
   readonly #libc: Libc;
   readonly #epoll: Epoll;
@@ -61,15 +61,15 @@ export class HttpLoad implements Load {
   readonly #remote: Uint8Array = new Uint8Array(nameCapacity);
   readonly #local: Uint8Array = new Uint8Array(nameCapacity);
   readonly #localView: DataView = new DataView(this.#local.buffer);
-  /** Connections without a request, the longest idle first. */
+  /** Connections without a request; the one that has been idle longest is first. */
   #idle: Connection[] = [];
   #keepAlive = false;
   #source = 0;
   #result: LoadResult = new LoadResult();
   #pace: Pace = new Pace({ seconds: 0 });
-  #heardAt = 0;
+  #receivedAt = 0;
 
-  /** @throws Error that says why there can be no load on this platform */
+  /** @throws Error (the promise rejects) if the platform cannot run the load */
   static async create(options: HttpLoadOptions): Promise<HttpLoad> {
     return new HttpLoad(await loadLibc(), options);
   }
@@ -95,7 +95,7 @@ export class HttpLoad implements Load {
     this.#epoll = new Epoll(libc);
   }
 
-  /** With a connection for each announce, as they come from all sources in turn then. */
+  /** Uses one connection for each announce, so that the announces come from all sources in turn. */
   fill(): LoadResult {
     const { count } = this.#sources;
     const next = new Uint32Array(count);
@@ -123,14 +123,14 @@ export class HttpLoad implements Load {
 
   #run(run: LoadRun, left: number, draw: (source: number) => number): LoadResult {
     this.#result = new LoadResult();
-    // The tracker may have closed idle ones since the last run.
+    // The tracker may have closed idle connections since the last run.
     for (const connection of this.#connections) this.#disconnect(connection);
     this.#idle = [...this.#connections];
     this.#pace = new Pace(run);
     const pace = this.#pace;
     const result = this.#result;
     let now = pace.started;
-    this.#heardAt = now;
+    this.#receivedAt = now;
     while (!pace.isOver(now) && left > result.sent) {
       for (let due = Math.min(pace.due(now), left - result.sent); due > 0; due--) {
         const connection = this.#idle.shift();
@@ -139,16 +139,16 @@ export class HttpLoad implements Load {
       }
       this.#receive(pace.isPaced ? 0 : 1);
       now = performance.now();
-      if (now - this.#heardAt > lostMs) this.#giveUp();
+      if (now - this.#receivedAt > lostMs) this.#giveUp();
     }
     result.seconds = (performance.now() - pace.started) / 1000;
-    this.#heardAt = performance.now();
-    while (result.lost > 0 && performance.now() - this.#heardAt < lostMs) this.#receive(1);
+    this.#receivedAt = performance.now();
+    while (result.lost > 0 && performance.now() - this.#receivedAt < lostMs) this.#receive(1);
     this.#giveUp();
     return result;
   }
 
-  /** Sends a connection's next request, over a new connection where there is none. */
+  /** Sends the next request of a connection; connects first if needed. */
   #start(connection: Connection, draw: (source: number) => number): void {
     connection.request = this.#result.sent++;
     this.#pace.take(1);
@@ -188,7 +188,7 @@ export class HttpLoad implements Load {
     this.#source = (this.#source + 1) % this.#sources.count;
     const address = this.#sources.address(connection.source);
     if (address !== undefined) {
-      // The kernel chooses the port when the socket connects, for the pair of addresses alone.
+      // The kernel then chooses the port in `connect`, where a port may serve several destinations.
       setOption(libc, fd, Linux.SOL_IP, Linux.IP_BIND_ADDRESS_NO_PORT, 1);
       this.#localView.setUint32(layouts[4].addressAt, address);
       if (libc.bind(fd, this.#local, layouts[4].nameLength) < 0) throw systemError(libc, "bind");
@@ -204,7 +204,7 @@ export class HttpLoad implements Load {
   #receive(timeoutMs: number): void {
     const count = this.#epoll.wait(timeoutMs);
     if (count <= 0) return;
-    this.#heardAt = performance.now();
+    this.#receivedAt = performance.now();
     for (let i = 0; i < count; i++) {
       const connection = this.#connections[this.#epoll.data(i)]!;
       if (connection.fd < 0) continue;
@@ -220,30 +220,30 @@ export class HttpLoad implements Load {
       const length = this.#libc.recv(connection.fd, bytesAt + at, bytes.length - at, 0);
       if (length < 0 && this.#libc.errno() === Linux.EAGAIN) return;
       if (connection.request < 0) {
-        // The tracker has closed a connection that it may close.
+        // The tracker has closed an idle connection.
         this.#disconnect(connection);
         return;
       }
       const hasEnded = length <= 0;
       if (!hasEnded) connection.length += length;
       if (hasEnded || this.#keepAlive || connection.length === bytes.length) {
-        const answer = readAnswer(bytes, connection.length, hasEnded);
-        if (answer !== Incomplete) {
-          this.#done(connection, answer, hasEnded || answer === Wrong);
+        const peers = readResponse(bytes, connection.length, hasEnded);
+        if (peers !== Incomplete) {
+          this.#done(connection, peers, hasEnded || peers === Wrong);
           return;
         }
       }
     }
   }
 
-  /** @param answer  as {@link readAnswer} returns it */
-  #done(connection: Connection, answer: number, disconnect: boolean): void {
+  /** @param peers  result of {@link readResponse} */
+  #done(connection: Connection, peers: number, disconnect: boolean): void {
     const result = this.#result;
-    if (answer === Wrong) {
+    if (peers === Wrong) {
       result.errors++;
     } else {
       result.announces++;
-      result.peers += answer;
+      result.peers += peers;
     }
     if (this.#pace.isPaced) {
       result.latency.record(1000 * (performance.now() - this.#pace.dueAt(connection.request)));
@@ -255,11 +255,11 @@ export class HttpLoad implements Load {
 
   #disconnect(connection: Connection): void {
     if (connection.fd < 0) return;
-    this.#libc.close(connection.fd); // which takes it out of the epoll set as well
+    this.#libc.close(connection.fd); // also removes the descriptor from the epoll set
     connection.fd = -1;
   }
 
-  /** Forgets what is still under way. */
+  /** Abandons all pending requests. */
   #giveUp(): void {
     for (const connection of this.#connections) {
       if (connection.request < 0) continue;
@@ -267,6 +267,6 @@ export class HttpLoad implements Load {
       connection.request = -1;
       this.#idle.push(connection);
     }
-    this.#heardAt = performance.now();
+    this.#receivedAt = performance.now();
   }
 }

@@ -13,7 +13,7 @@ export interface HttpRequestOptions {
 const infoHashLength = 20;
 const hexDigits = new TextEncoder().encode("0123456789ABCDEF");
 
-/** An announce over HTTP as qBittorrent words it, laid out once: what differs from peer to peer has fixed places. */
+/** An announce over HTTP with the headers of qBittorrent, written once. The fields that differ between peers have fixed offsets. */
 export class HttpRequest {
   readonly bytes: Buffer;
   readonly #infoHashAt: number;
@@ -38,7 +38,7 @@ export class HttpRequest {
     this.#leftAt = after("&left=");
   }
 
-  /** Writes what a peer's announce has of its own. @param port  of five digits */
+  /** Writes the fields of one peer. @param port  must have five digits */
   write(population: Population, torrent: number, port: number, isSeeder: boolean): void {
     const { bytes } = this;
     population.writeInfoHash(torrent, this.#view, 0);

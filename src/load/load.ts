@@ -1,30 +1,31 @@
 import { Histogram } from "./histogram.ts";
 import type { PopulationShape } from "./population.ts";
 
-/** What a load is of; see the generators for what else they can be told. */
+/** Options that both load generators share. */
 export interface LoadOptions extends PopulationShape {
   /** The address of the tracker. */
   host: string;
   port: number;
   /** Peers that an announce asks for. */
   numWant: number;
-  /** Addresses that the requests come from, 127.1.0.1 and so on, where the tracker is on 127.0.0.0/8; default 64. */
+  /** Number of source addresses, from 127.1.0.1 on, if the tracker is on 127.0.0.0/8; default 64. */
   sources?: number;
 }
 
-/** How long and how fast to ask. */
+/** Duration and rate of one run. */
 export interface LoadRun {
   seconds: number;
   /**
-   * Requests per second, whatever comes back, with latencies measured from the moment a request was due, so that a
-   * tracker that stalls does not hide it by delaying the next ones. Without it, as many as are answered, and no latencies.
+   * Requests per second. The generator sends at this rate even if responses are missing. It measures each latency from the
+   * time at which the request was due, so that a stalling tracker cannot hide the stall by delaying later requests. Without
+   * a rate, the generator sends as many requests as the tracker can serve, and measures no latencies.
    */
   rate?: number;
-  /** The first peer to draw, of as many as the population has; default 0. Moving it on makes peers come and go. */
+  /** Number of the first peer to draw from; default 0. Runs with other numbers announce other peers. */
   from?: number;
 }
 
-/** Asks one tracker. Blocks the thread while it does: nothing else of that thread runs meanwhile. */
+/** Sends requests to one tracker. A run blocks its thread. */
 export interface Load {
   /** Announces every peer of the population once. */
   fill(): LoadResult;
@@ -33,17 +34,17 @@ export interface Load {
   close(): void;
 }
 
-/** What came of a load. */
+/** The counts of one run. */
 export class LoadResult {
   seconds = 0;
   sent = 0;
-  /** Announce responses that are right. */
+  /** Right responses to announces. */
   announces = 0;
-  /** Scrape responses that are right. */
+  /** Right responses to scrapes. */
   scrapes = 0;
-  /** Anything else that was answered, and connections that broke. */
+  /** Wrong responses and broken connections. */
   errors = 0;
-  /** Peers in all announce responses. */
+  /** Peers in all responses to announces. */
   peers = 0;
   readonly latency: Histogram = new Histogram();
 
@@ -51,7 +52,7 @@ export class LoadResult {
     return this.announces + this.scrapes;
   }
 
-  /** Requests that were answered neither right nor wrong. */
+  /** Requests without a response. */
   get lost(): number {
     return this.sent - this.answered - this.errors;
   }
@@ -65,10 +66,10 @@ export class LoadResult {
   }
 }
 
-/** Milliseconds after the end of a run in which requests that were due in it are still sent. */
+/** For this many milliseconds after its end, a run still sends requests that are overdue. */
 const graceMs = 2000;
 
-/** Says when each request of a run is due, in milliseconds of `performance.now()`. */
+/** Computes when each request of a run is due, in milliseconds of `performance.now()`. */
 export class Pace {
   readonly started: number = performance.now();
   readonly #end: number;
@@ -84,24 +85,24 @@ export class Pace {
     return this.#interval !== undefined;
   }
 
-  /** Whether the time is over, and all that was due has been sent or is hopelessly late. */
+  /** Whether the time is over, and no request is due or the grace time is over too. */
   isOver(now: number): boolean {
     return now >= this.#end && (!this.isPaced || now >= this.#end + graceMs || this.due(now) === 0);
   }
 
-  /** How many requests are to be sent now, having sent those of earlier calls. */
+  /** Returns how many requests are due now. */
   due(now: number): number {
     if (this.#interval === undefined) return Number.POSITIVE_INFINITY;
     const until = Math.min(now, this.#end);
     return Math.max(0, Math.floor((until - this.started) / this.#interval) - this.#due);
   }
 
-  /** Takes `count` of what is due. */
+  /** Marks `count` of the due requests as sent. */
   take(count: number): void {
     this.#due += count;
   }
 
-  /** When the request number `index` was due. */
+  /** Returns when request number `index` was due. */
   dueAt(index: number): number {
     return this.started + (index + 1) * (this.#interval ?? 0);
   }

@@ -14,21 +14,21 @@ import {
 import type { Libc } from "../net/linux/libc.ts";
 
 /**
- * Messages for `sendmmsg` or `recvmmsg`, laid out once:
+ * Messages for `sendmmsg` or `recvmmsg`. Their memory has this layout, written once:
  *
  *     | messages | iovecs | control messages | the socket address of the destination |
  *
- * Their data is in `bytes`, `slotBytes` for each.
+ * The data of the messages is in `bytes`, `slotBytes` for each message.
  */
 export class Messages {
   readonly count: number;
   readonly slotBytes: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** The array of `struct mmsghdr`, and what the messages point to. */
+  /** The array of `struct mmsghdr`, followed by the structures that it points to. */
   readonly headers: Uint8Array;
   readonly #view: DataView;
-  /** The address of `headers`. */
+  /** Memory address of `headers`. */
   readonly #here: bigint;
   readonly #iovAt: number;
   readonly #controlAt: number;
@@ -53,14 +53,14 @@ export class Messages {
     }
   }
 
-  /** Sends all messages to a socket address of `family`, which is copied. */
+  /** Sets the destination of all messages. @param name  a socket address of `family`, which is copied */
   setDestination(name: Uint8Array, family: Family): void {
     this.headers.set(name, this.#nameAt);
     const address = this.#here + BigInt(this.#nameAt);
     for (let slot = 0; slot < this.count; slot++) writeName(this.#view, slot * Message.size, address, family);
   }
 
-  /** Sends one message from an IPv4 address of this machine. */
+  /** Sets the source of one message: an IPv4 address of this machine. */
   setSource(slot: number, address: number): void {
     const at = this.#controlAt + slot * controlCapacity;
     const view = this.#view;
@@ -74,12 +74,12 @@ export class Messages {
     view.setUint32(at + Control.source, address);
   }
 
-  /** Sets how many bytes of a slot are sent, or may be received. */
+  /** Sets the number of bytes of a slot to send, or the maximum to receive. */
   setLength(slot: number, length: number): void {
     this.#view.setUint32(this.#iovAt + slot * Iovec.size + Iovec.length, length, true);
   }
 
-  /** How many bytes were received into a slot. */
+  /** Returns the number of bytes received in a slot. */
   length(slot: number): number {
     return this.#view.getUint32(slot * Message.size + Message.length, true);
   }

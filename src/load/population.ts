@@ -1,16 +1,16 @@
-/** How many torrents and peers a load pretends to be. */
+/** Number of torrents and peers of a load. */
 export interface PopulationShape {
   torrents: number;
   peers: number;
 }
 
-/** The share of torrents that hold {@link hotPeers} of the peers, as on public trackers. */
+/** This share of the torrents has {@link hotPeers} of the peers, as on public trackers. */
 const hotTorrents = 0.014;
 const hotPeers = 0.73;
 
 /**
- * A skewed population, computed rather than stored: peer `n` always has the same torrent and endpoint.
- * One peer in four is a seeder.
+ * A skewed population. It is computed, not stored: peer `n` always has the same torrent and endpoint. One peer in four is a
+ * seeder.
  */
 export class Population {
   readonly shape: PopulationShape;

@@ -19,7 +19,7 @@ for (const [url, message] of [
   ["http://172.32.0.1/announce", /neither on this machine/],
   ["http://[2001:db8::1]/announce", /neither on this machine/],
   ["udp://127.0.0.1", /has no port/],
-  ["https://127.0.0.1/announce", /not a URL of udp: or http:/],
+  ["https://127.0.0.1/announce", /not a URL with udp: or http:/],
   ["127.0.0.1:6969", /not a URL/],
 ] as const) {
   test(`${url} may not`, () => assert.rejects(resolveTarget(url), message));

@@ -2,18 +2,18 @@ import { lookup } from "node:dns/promises";
 import { Address } from "../ip/address.ts";
 import { Networks } from "../ip/networks.ts";
 
-/** What a load is made at. */
+/** The tracker that a load is sent to. */
 export interface Target {
   protocol: "udp" | "http";
-  /** An address, not a name. */
+  /** IP address. */
   host: string;
   port: number;
   /** Path and query. */
   path: string;
 }
 
-/** This machine, its link, and the networks that nobody has on the Internet (RFC 1918, RFC 4193, RFC 3927). */
-const ownNetworks = Networks.parse([
+/** Loopback, private and link-local networks (RFC 1918, RFC 4193, RFC 3927). */
+const privateNetworks = Networks.parse([
   "127.0.0.0/8",
   "10.0.0.0/8",
   "172.16.0.0/12",
@@ -25,20 +25,20 @@ const ownNetworks = Networks.parse([
 ]);
 
 /**
- * Finds out what a URL of a tracker is the target of.
- * @throws Error that says what is wrong with it; so is any address of the Internet: a load is not for others' trackers
+ * Resolves the URL of a tracker. Refuses public addresses, so that the load generator cannot attack other people's trackers.
+ * @throws Error (the promise rejects) with the reason why the URL cannot be used
  */
 export async function resolveTarget(text: string): Promise<Target> {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== "udp:" && url?.protocol !== "http:") {
-    throw new Error(`${text}: not a URL of udp: or http:`);
+    throw new Error(`${text}: not a URL with udp: or http:`);
   }
   if (url.protocol === "udp:" && url.port === "") throw new Error(`${text}: has no port`);
   const name = url.hostname.replace(/^\[|\]$/g, "");
   const { address: host } = await lookup(name).catch((cause) => {
     throw new Error(`${name} has no address`, { cause });
   });
-  if (!ownNetworks.contains(Address.parse(host))) {
+  if (!privateNetworks.contains(Address.parse(host))) {
     throw new Error(
       `${host} is neither on this machine nor in a private network: test your own tracker only`,
     );

@@ -52,9 +52,9 @@ suite("a load over UDP", { skip }, () => {
     assert.ok(latency.percentile(0.8) > 60_000, `${latency.percentile(0.8)}`);
   });
 
-  test("says when nobody answers", async () => {
+  test("names a tracker that does not respond", async () => {
     const load = await UdpLoad.create({ ...shape, port: 1, sources: 1 });
-    assert.throws(() => load.run({ seconds: 0.1 }), /127\.0\.0\.1 port 1 does not answer/);
+    assert.throws(() => load.run({ seconds: 0.1 }), /127\.0\.0\.1 port 1 does not respond/);
     load.close();
   });
 });

@@ -9,33 +9,34 @@ import { Messages } from "./messages.ts";
 import { Population } from "./population.ts";
 import { defaultSources, portOf, Sources } from "./sources.ts";
 
-/** Messages that are sent by one system call, each with requests of one source, and requests of a message. */
+/** Messages per system call; a message has requests of one source. */
 const messages = 4;
+/** Requests per message. */
 const segments = 16;
-/** Datagrams that are received by one system call. */
+/** Datagrams per system call that receives. */
 const batchSize = 64;
 const requestBytes = announceLength[Action.announce];
 const scrapeLength = 36;
 const responseBytes = 2048;
-/** Bytes of the socket's buffers that are asked for; the kernel grants up to `net.core.rmem_max`. */
+/** Requested size of the socket's buffers in bytes; the kernel grants up to `net.core.rmem_max`. */
 const socketBuffer = 8 << 20;
 /** A client may use a connection id for a minute (BEP 15). */
 const reconnectMs = 50_000;
-/** When nothing comes for this long, all that is under way is lost, in milliseconds. */
+/** If nothing arrives for this many milliseconds, all pending requests count as lost. */
 const lostMs = 1000;
 
 export interface UdpLoadOptions extends LoadOptions {
-  /** Requests under way at most, without a rate; default 192: what fits into a socket's buffer that nobody enlarged. */
+  /** Maximum number of pending requests in a run without a rate; default 192, which fits into a default socket buffer. */
   window?: number;
   /** About one request in this many is a scrape; default 101; 0 for none. */
   scrapeEvery?: number;
 }
 
-/** Chooses the peer of a source's next request; -1 when it has none left. */
+/** Returns the peer of a source's next request; -1 after its last peer. */
 type Draw = (source: number) => number;
 
 /**
- * Announces (and scrapes) over UDP, in batches and from many source addresses. It never sleeps: it takes one core.
+ * Announces and scrapes over UDP, in batches and from many source addresses. A run never sleeps, and uses one core.
  */
 export class UdpLoad implements Load {
   readonly #libc: Libc;
@@ -50,21 +51,21 @@ export class UdpLoad implements Load {
   /** Connection ids, by source. */
   readonly #ids: BigUint64Array;
   readonly #hasId: Uint8Array;
-  /** Requests in a message. */
+  /** Requests per message. */
   readonly #segments: number;
   #connectedAt = Number.NEGATIVE_INFINITY;
   #result: LoadResult = new LoadResult();
   #pace: Pace = new Pace({ seconds: 0 });
-  /** The transaction ids of this run are `#first` up to `#next`. */
+  /** The transaction ids of this run are at least `#first` and less than `#next`. */
   #first = 1;
   #next = 1;
-  #underWay = 0;
-  #heardAt = 0;
-  /** The source whose turn it is. */
+  #pending = 0;
+  #receivedAt = 0;
+  /** The source of the next message. */
   #source = 0;
   #sinceScrape = 0;
 
-  /** @throws Error that says why there can be no load: the platform, or a tracker that does not answer */
+  /** @throws Error (the promise rejects) if the platform cannot run the load */
   static async create(options: UdpLoadOptions): Promise<UdpLoad> {
     return new UdpLoad(await loadLibc(), options);
   }
@@ -89,7 +90,7 @@ export class UdpLoad implements Load {
     }
     writeSocketAddress(view, 0, Address.parse(options.host), this.#family, options.port);
     const length = new Uint8Array(new Int32Array([requestBytes]).buffer);
-    // The kernel cuts a message into datagrams of a length, which is far cheaper than sending each.
+    // The kernel cuts a message into datagrams of this length, which costs far less than sending single datagrams.
     this.#segments =
       libc.setsockopt(this.#fd, Linux.SOL_UDP, Linux.UDP_SEGMENT, length, 4) === 0 ? segments : 1;
     this.#requests = new Messages(libc, messages, segments * requestBytes);
@@ -123,41 +124,39 @@ export class UdpLoad implements Load {
     return Math.ceil(this.#options.peers / this.#sources.count);
   }
 
-  /**
-   * @param left  how many requests to send
-   */
+  /** @param left  number of requests to send */
   #run(run: LoadRun, scrapeEvery: number, left: number, draw: Draw): LoadResult {
     this.#result = new LoadResult();
     this.#first = this.#next;
-    this.#underWay = 0;
+    this.#pending = 0;
     this.#connect();
     this.#pace = new Pace(run);
     const pace = this.#pace;
     const most = messages * this.#segments;
     let now = pace.started;
-    this.#heardAt = now;
+    this.#receivedAt = now;
     while (!pace.isOver(now) && left > this.#result.sent) {
       if (now - this.#connectedAt > reconnectMs) this.#sendConnects();
-      const room = pace.isPaced ? pace.due(now) : this.#options.window - this.#underWay;
+      const room = pace.isPaced ? pace.due(now) : this.#options.window - this.#pending;
       const count = Math.min(most, room, left - this.#result.sent);
-      // Without a rate, small batches would only make the generator slow.
+      // Without a rate, waits for full batches: small ones would slow the generator down.
       if (count > 0 && (pace.isPaced || room >= most)) this.#send(count, draw, scrapeEvery);
       this.#receive();
       now = performance.now();
-      if (this.#underWay > 0 && now - this.#heardAt > lostMs) this.#underWay = 0;
+      if (this.#pending > 0 && now - this.#receivedAt > lostMs) this.#pending = 0;
     }
     this.#result.seconds = (performance.now() - pace.started) / 1000;
     this.#waitForRest();
     return this.#result;
   }
 
-  /** Receives what is still under way, until all is answered or the tracker is quiet. */
+  /** Receives the responses to pending requests, until none is missing or nothing arrives any more. */
   #waitForRest(): void {
-    this.#heardAt = performance.now();
-    while (this.#result.lost > 0 && performance.now() - this.#heardAt < lostMs) this.#receive();
+    this.#receivedAt = performance.now();
+    while (this.#result.lost > 0 && performance.now() - this.#receivedAt < lostMs) this.#receive();
   }
 
-  /** Gets a connection id for every source, where the old ones are no longer good. */
+  /** Gets a connection id for every source if the old ids have expired. */
   #connect(): void {
     if (performance.now() - this.#connectedAt < reconnectMs) return;
     this.#hasId.fill(0);
@@ -171,7 +170,7 @@ export class UdpLoad implements Load {
       }
     }
     const { host, port } = this.#options;
-    throw new Error(`${host} port ${port} does not answer connect requests over UDP`);
+    throw new Error(`${host} port ${port} does not respond to connect requests over UDP`);
   }
 
   #sendConnects(): void {
@@ -192,7 +191,7 @@ export class UdpLoad implements Load {
     }
   }
 
-  /** Writes what all announces have in common. */
+  /** Writes the fields that all announces share. */
   #writeConstants(): void {
     const { view, bytes } = this.#requests;
     for (let at = 0; at < bytes.length; at += requestBytes) {
@@ -218,14 +217,14 @@ export class UdpLoad implements Load {
       if (requests > 0) slot++;
       written += requests;
     }
-    // What the kernel does not take now is as good as lost on the way.
+    // Messages that the kernel does not accept count as lost, like lost datagrams.
     this.#libc.sendmmsg(this.#fd, this.#requests.headers, slot, 0);
-    this.#underWay += written;
+    this.#pending += written;
     this.#result.sent += written;
     this.#pace.take(written);
   }
 
-  /** @returns how many requests, at most `most`, are in the message now */
+  /** @returns the number of requests in the message, at most `most` */
   #writeMessage(slot: number, source: number, most: number, draw: Draw, scrapeEvery: number): number {
     const { view } = this.#requests;
     const start = slot * this.#requests.slotBytes;
@@ -256,7 +255,7 @@ export class UdpLoad implements Load {
     const count = this.#libc.recvmmsg(this.#fd, this.#responses.headers, batchSize, Linux.MSG_DONTWAIT, null);
     if (count <= 0) return;
     const now = performance.now();
-    this.#heardAt = now;
+    this.#receivedAt = now;
     const { view } = this.#responses;
     for (let slot = 0; slot < count; slot++) {
       const at = slot * responseBytes;
@@ -265,7 +264,7 @@ export class UdpLoad implements Load {
       const length = this.#responses.length(slot);
       if (action === Action.connect && length === 16) this.#connected(transactionId, at);
       else if (transactionId >= this.#first && transactionId < this.#next) {
-        if (this.#underWay > 0) this.#underWay--;
+        if (this.#pending > 0) this.#pending--;
         this.#count(action, length);
         if (this.#pace.isPaced) {
           this.#result.latency.record(1000 * (now - this.#pace.dueAt(transactionId - this.#first)));

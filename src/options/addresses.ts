@@ -3,10 +3,9 @@ import type { ListenAddress } from "../ip/listen-address.ts";
 import { quote } from "../lib/quote.ts";
 
 /**
- * Parses addresses to listen on: `127.0.0.1:6969`, `[::1]:6969`, `localhost:6969` (127.0.0.1). A missing host
- * (`:6969`), and a single `[::]:6969`, are all addresses of both families, as in Go; in a list `[::]` is all of
- * IPv6 only.
- * @param refuse  hears what is wrong with which item
+ * Parses addresses to listen on: `127.0.0.1:6969`, `[::1]:6969`, `localhost:6969` (127.0.0.1). As in Go, a missing host
+ * (`:6969`) and a single `[::]:6969` mean all addresses of both families. In a list, `[::]` means all IPv6 addresses.
+ * @param refuse  called with the index and the error of each invalid item
  */
 export function parseAddresses(
   items: readonly string[],
@@ -30,7 +29,7 @@ export function parseAddresses(
   return list;
 }
 
-/** @returns the addresses of one item, or what would be right */
+/** @returns the addresses of one item, or the error */
 function parseHostPort(item: string, isAlone: boolean): ListenAddress[] | string {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(item);
   if (match === null) {

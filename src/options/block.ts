@@ -13,7 +13,7 @@ import {
 
 type Fields = Readonly<Record<string, Value<unknown, unknown>>>;
 
-/** YAML's `max_entries` as a program spells it: `maxEntries`. */
+/** Converts a key of YAML (`max_entries`) to camelCase (`maxEntries`). */
 type Camel<Key extends string> = Key extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<Camel<Tail>>}`
   : Key;
@@ -21,7 +21,7 @@ type Camel<Key extends string> = Key extends `${infer Head}_${infer Tail}`
 /** The name of a key in a program. */
 type NameOf<Field, Key> = Field extends Named<infer Name> ? Name : Camel<Key & string>;
 
-/** The options that a description makes. */
+/** The options that a description produces. */
 export type OutputOf<F extends Fields> = {
   [Key in keyof F as F[Key] extends WithoutOutput ? never : NameOf<F[Key], Key>]: F[Key] extends Value<
     infer T,
@@ -31,7 +31,7 @@ export type OutputOf<F extends Fields> = {
     : never;
 };
 
-/** The options that a program gives: those with a default may be left out. */
+/** The options that a program passes: an option with a default may be omitted. */
 export type InputOf<F extends Fields> = {
   [Key in keyof F as F[Key] extends WithoutOutput | MayBeMissing
     ? never
@@ -44,32 +44,32 @@ export type InputOf<F extends Fields> = {
       : never]?: F[Key]["input"];
 };
 
-/** Spells a key of YAML as a program does. */
+/** Converts a key of YAML (`max_entries`) to camelCase (`maxEntries`). */
 export function toCamel(key: string): string {
   return key.replace(/_([a-z\d])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Says something of the value of a key, by its name in programs, or at the path from there. */
-export type Say<Output> = (at: (keyof Output & string) | Path, message: string) => void;
+/** Reports a problem with a value: at a key, by its name in programs, or at a path that begins with such a name. */
+export type Report<Output> = (at: (keyof Output & string) | Path, message: string) => void;
 
-/** What a block is described with besides its keys. */
+/** Options of a {@link Block}. */
 export interface BlockOptions<Output> {
   /**
-   * Checks values against each other, once all of them could be read. It may change them.
-   * @param refuse  names the key as a program does, or the path from there
-   * @param warn    the same for what is allowed and doubtful
+   * Checks values against each other if all of them could be read. The check may change `options`.
+   * @param refuse  reports an error
+   * @param warn    reports a value that is allowed but dubious
    */
-  check?(options: Output, refuse: Say<Output>, warn: Say<Output>): void;
-  /** What is expected in the place of the block, for messages. */
+  check?(options: Output, refuse: Report<Output>, warn: Report<Output>): void;
+  /** Describes the block in messages; default `a block of keys`. */
   expected?: string;
 }
 
 /**
- * A block of keys with values, which are described once: reading, defaults, documentation, JSON Schema and what a reload
- * may change follow from it. It is a schema for the options of a hook, a store or a frontend too.
+ * Describes a block of keys with values. Reading, defaults, documentation, JSON Schema and reload follow from this one
+ * description. A block is also a schema for the options of a hook, a store or a frontend.
  */
 export class Block<Output, Input> extends Value<Output, Input> implements OptionsSchema<Output, Input> {
-  /** By YAML's keys. */
+  /** The values, by their keys in YAML. */
   readonly fields: ReadonlyMap<string, Value<unknown, unknown>>;
   readonly "~standard": OptionsSchema<Output, Input>["~standard"];
 
@@ -85,7 +85,7 @@ export class Block<Output, Input> extends Value<Output, Input> implements Option
   readonly #check: BlockOptions<unknown>["check"];
   readonly #expected: string;
 
-  /** Reads options; `keys` says how they are spelled. */
+  /** Reads options. @param keys  spelling of the keys: `max_entries` in YAML, `maxEntries` in a program */
   validate(input: unknown, keys: "yaml" | "program"): OptionsResult<Output> {
     const reader = new Reader(keys);
     const value = this.read(input ?? {}, [], reader);
@@ -142,7 +142,7 @@ export class Block<Output, Input> extends Value<Output, Input> implements Option
   }
 }
 
-/** Reads a value or its default, which also takes the place of one that is wrong, so that others can be checked. */
+/** Reads a value. The default replaces a missing value, and also an invalid one, so that other values can be checked. */
 function readField(field: Value<unknown, unknown>, given: unknown, path: Path, reader: Reader): unknown {
   if (given === undefined && field.mayBeMissing)
     return field.byDefault === undefined ? undefined : field.read(field.byDefault, path, reader);
@@ -151,7 +151,7 @@ function readField(field: Value<unknown, unknown>, given: unknown, path: Path, r
   return field.read(field.byDefault, path, new Reader("yaml"));
 }
 
-/** A secret can be read from a file too; whoever loads a configuration does that. */
+/** Adds the key `NAME_file` of a secret. Loading a configuration replaces this key by the text of the file. */
 function withSecretFile([key, field]: [string, Value<unknown, unknown>]): [
   string,
   Value<unknown, unknown>,
@@ -166,12 +166,12 @@ function withSecretFile([key, field]: [string, Value<unknown, unknown>]): [
 }
 
 /**
- * Describes the options of a hook, a store or a frontend, or a block among them. Keys are YAML's (`max_entries`); programs,
- * and the code that gets the options, spell them in camelCase (`maxEntries`).
+ * Describes the options of a hook, a store or a frontend, or a block in these options. Keys are those of YAML
+ * (`max_entries`). Programs pass, and the code receives, the same names in camelCase (`maxEntries`).
  *
  *     options({
- *       url: text({ check: checkUrl }).describe("Where the service is."),
- *       timeout: duration(0.001).default("1s").describe("Time for its response."),
+ *       url: text({ check: checkUrl }).describe("URL of the service."),
+ *       timeout: duration(0.001).default("1s").describe("How long to wait for a response of the service."),
  *     })
  */
 export function options<const F extends Fields>(
@@ -181,10 +181,10 @@ export function options<const F extends Fields>(
   return new Block(fields, more);
 }
 
-/** A block of whichever keys. */
+/** A block with any keys. */
 export type AnyBlock = Block<unknown, unknown>;
 
-/** Describes a list of blocks. @param expected  what is expected in its place, for messages */
+/** Describes a list of blocks. @param name  the noun for one block in messages: `level` */
 export function blocks<Output, Input>(
   block: Block<Output, Input>,
   {

@@ -1,6 +1,6 @@
 /**
- * The vocabulary of options: describes what a hook, a store or a frontend takes, so that errors name the place and the
- * remedy, and documentation follows. Importing it loads nothing but Node's own modules.
+ * The vocabulary of options: describes the options of a hook, a store or a frontend. Errors then name the place and the
+ * remedy, and documentation is generated. Importing this module loads nothing except modules of Node.js.
  */
 
 export {

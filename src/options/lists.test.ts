@@ -9,5 +9,5 @@ test("a source is a file or a URL that can be fetched; what is wrong with a URL 
     assert.equal(problem(source), undefined);
   assert.equal(problem(""), "expected a file or a URL");
   assert.equal(problem("https://me:secret@site.example/list"), "a URL with a user cannot be fetched");
-  assert.equal(problem("https://site.example:port/list?key=secret"), "not a URL that can be read");
+  assert.equal(problem("https://site.example:port/list?key=secret"), "not a valid URL");
 });

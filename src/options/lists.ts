@@ -28,7 +28,7 @@ function listOf<T>(
   });
 }
 
-/** Refuses each item that is no text, or that `check` refuses. @returns whether all are texts */
+/** Refuses each item that is not text, or that `check` refuses. @returns whether all items are text */
 function areTexts(items: unknown[], expected: string, refuse: Refuse, check?: Check): items is string[] {
   for (const [index, item] of items.entries()) {
     const problem =
@@ -38,13 +38,16 @@ function areTexts(items: unknown[], expected: string, refuse: Refuse, check?: Ch
   return items.every((item) => typeof item === "string");
 }
 
-/** What a list of texts may be described with. */
+/** Options of {@link list}. */
 export interface ListFacts extends Marks {
   check?: Check;
   file?: FileFacts;
 }
 
-/** Describes a list of texts; one, or several with commas between, are fine too. `check` returns what is wrong with one. */
+/**
+ * Describes a list of texts. YAML may also have one text instead, with commas between the items.
+ * @param options.check  returns the error of an item
+ */
 export function list(options: ListFacts = {}): Value<readonly string[]> {
   const { check, ...marks } = options;
   const expected = "a list of texts";
@@ -53,7 +56,7 @@ export function list(options: ListFacts = {}): Value<readonly string[]> {
   );
 }
 
-/** Describes a list of a few words. */
+/** Describes a list whose items are among a few words. */
 export function choices<const T extends string>(words: readonly T[], marks: Marks = {}): Value<readonly T[]> {
   const expected = `one of ${words.join(", ")}`;
   const check: Check = (item) =>
@@ -61,7 +64,7 @@ export function choices<const T extends string>(words: readonly T[], marks: Mark
   return list({ check, ...marks }) as unknown as Value<readonly T[]>;
 }
 
-/** Checks a network in CIDR notation, or an address. */
+/** Returns the error of a network in CIDR notation, or of an address; undefined if it is valid. */
 export function checkNetwork(item: string): string | undefined {
   try {
     parseNetwork(item);
@@ -71,7 +74,7 @@ export function checkNetwork(item: string): string | undefined {
   }
 }
 
-/** Describes a list of networks in CIDR notation, and of addresses. */
+/** Describes a list of networks in CIDR notation and addresses. */
 export function networks(marks: Marks = {}): Value<readonly string[]> {
   return list({ check: checkNetwork, ...marks });
 }
@@ -79,11 +82,11 @@ export function networks(marks: Marks = {}): Value<readonly string[]> {
 function checkSource(item: string): string | undefined {
   if (!isUrl(item)) return item === "" ? "expected a file or a URL" : undefined;
   const url = URL.parse(item);
-  if (url === null) return "not a URL that can be read"; // not which one: there may be a secret in it
+  if (url === null) return "not a valid URL"; // does not show the URL, which may hold a secret
   return url.username !== "" || url.password !== "" ? "a URL with a user cannot be fetched" : undefined;
 }
 
-/** Describes a list of files and of URLs with http or https. @param whenMissing  see {@link FileFacts} */
+/** Describes a list of files and of URLs with http or https. @param options.whenMissing  see {@link FileFacts} */
 export function sources(options: Pick<FileFacts, "whenMissing"> & Marks = {}): Value<readonly string[]> {
   const { whenMissing, ...marks } = options;
   const isFile = (item: string) => item !== "" && !isUrl(item);

@@ -1,14 +1,14 @@
 import { parseDuration } from "../lib/duration.ts";
 import { describeInput, type Facts, type FileFacts, type Marks, Value } from "./value.ts";
 
-/** Returns what is wrong with a text, if anything. */
+/** Returns the error of a text; undefined if it is valid. */
 export type Check = (text: string) => string | undefined;
 
-/** Describes a value that is one text in YAML. @param read  returns the value, or why there is none */
+/** Describes a value that is one scalar in YAML. @param read  returns the value or the error */
 function scalar<T extends string | number | boolean>(
   expected: string,
   facts: Facts,
-  read: (input: T | string) => { value: T } | { wrong: string },
+  read: (input: T | string) => { value: T } | { problem: string },
   type: "string" | "number" | "boolean" = "string",
 ): Value<T> {
   return new Value<T>(facts, (input, path, reader) => {
@@ -18,27 +18,27 @@ function scalar<T extends string | number | boolean>(
     }
     const result = read(input as T | string);
     if ("value" in result) return result.value;
-    reader.refuse(path, result.wrong);
+    reader.refuse(path, result.problem);
     return undefined;
   });
 }
 
-const wrong = (expected: string, input: unknown) => ({
-  wrong: `${expected}, got ${describeInput(input)}`,
+const refusal = (expected: string, input: unknown) => ({
+  problem: `${expected}, got ${describeInput(input)}`,
 });
 
-/** Describes a text; `check` returns what is wrong with it. */
+/** Describes a text. @param options.check  returns the error of a text */
 export function text(options: { check?: Check } & Marks = {}): Value<string> {
   const { check, ...marks } = options;
   return scalar<string>("text", { kind: "text", json: { type: "string" }, ...marks }, (input) => {
     const problem = check?.(input);
-    return problem === undefined ? { value: input } : { wrong: problem };
+    return problem === undefined ? { value: input } : { problem: problem };
   });
 }
 
 /**
- * Describes the path of a file; "" is none. A check of the configuration reports a file that is missing, or whose text
- * `check` refuses.
+ * Describes the path of a file; "" means no file. A check of the configuration reports a missing file, and a file whose
+ * text `check` refuses.
  */
 export function file(options: FileFacts & Marks = {}): Value<string> {
   const { isFile, check, limit, whenMissing, ...marks } = options;
@@ -52,7 +52,7 @@ export function file(options: FileFacts & Marks = {}): Value<string> {
   return scalar<string>("text", facts, (input) => ({ value: input }));
 }
 
-/** Describes true or false; also in the other words of YAML 1.1, which Chihaya's parser takes. */
+/** Describes true or false, also as `yes`, `no`, `on` or `off` (YAML 1.1), which Chihaya's parser accepts. */
 export function boolean(marks: Marks = {}): Value<boolean> {
   const facts: Facts = { kind: "true \\| false", json: { type: "boolean" }, ...marks };
   return scalar<boolean>(
@@ -62,7 +62,7 @@ export function boolean(marks: Marks = {}): Value<boolean> {
       if (typeof input === "boolean") return { value: input };
       if (/^(true|yes|on)$/i.test(input)) return { value: true };
       if (/^(false|no|off)$/i.test(input)) return { value: false };
-      return wrong("expected true or false", input);
+      return refusal("expected true or false", input);
     },
     "boolean",
   );
@@ -75,17 +75,17 @@ function toInteger(input: number | string): number {
 }
 
 /**
- * Describes a whole number of that range.
- * @param options.refusal  begins the message about a wrong one
+ * Describes a whole number in a range.
+ * @param options.reason  begins the error message about any other number
  */
 export function integer(
   minimum: number,
   maximum: number,
-  options: { refusal?: string } & Marks = {},
+  options: { reason?: string } & Marks = {},
 ): Value<number> {
-  const { refusal, ...marks } = options;
+  const { reason, ...marks } = options;
   const expected = `a whole number from ${minimum} to ${maximum}`;
-  const message = `${refusal === undefined ? "" : `${refusal}; `}expected ${expected}`;
+  const message = `${reason === undefined ? "" : `${reason}; `}expected ${expected}`;
   const json = { type: "integer", minimum, maximum };
   const facts: Facts = { kind: `whole number, ${minimum} to ${maximum}`, json, ...marks };
   return scalar<number>(
@@ -93,13 +93,13 @@ export function integer(
     facts,
     (input) => {
       const value = toInteger(input);
-      return value >= minimum && value <= maximum ? { value } : wrong(message, input);
+      return value >= minimum && value <= maximum ? { value } : refusal(message, input);
     },
     "number",
   );
 }
 
-/** Describes a whole number of that range, or the word `auto`. */
+/** Describes a whole number in a range, or the word `auto`. */
 export function integerOrAuto(minimum: number, maximum: number, marks: Marks = {}): Value<number | "auto"> {
   const expected = `auto or a whole number from ${minimum} to ${maximum}`;
   const json = { anyOf: [{ const: "auto" }, { type: "integer", minimum, maximum }] };
@@ -109,28 +109,28 @@ export function integerOrAuto(minimum: number, maximum: number, marks: Marks = {
     (input) => {
       if (input === "auto") return { value: input };
       const value = toInteger(input);
-      return value >= minimum && value <= maximum ? { value } : wrong(`expected ${expected}`, input);
+      return value >= minimum && value <= maximum ? { value } : refusal(`expected ${expected}`, input);
     },
     "number",
   );
 }
 
-/** The numbers that are taken. */
+/** The range of {@link number}. */
 export interface NumberRange {
-  /** A number that is too small itself. */
+  /** Excluded lower bound; replaces `minimum`. */
   above?: number;
   minimum?: number;
   maximum?: number;
-  /** Begins the message about a wrong one. */
-  refusal?: string;
+  /** Begins the error message about a number outside the range. */
+  reason?: string;
 }
 
-/** Describes a number of a range. */
+/** Describes a number in a range. */
 export function number(options: NumberRange & Marks): Value<number> {
-  const { above, minimum, maximum, refusal, ...marks } = options;
+  const { above, minimum, maximum, reason, ...marks } = options;
   const from = above === undefined ? `from ${minimum ?? 0}` : `above ${above}`;
   const to = maximum === undefined ? "" : above === undefined ? ` to ${maximum}` : ` and at most ${maximum}`;
-  const message = `${refusal === undefined ? "" : `${refusal}; `}expected a number ${from}${to}`;
+  const message = `${reason === undefined ? "" : `${reason}; `}expected a number ${from}${to}`;
   const json = {
     type: "number",
     ...(above === undefined ? { minimum: minimum ?? 0 } : { exclusiveMinimum: above }),
@@ -143,7 +143,7 @@ export function number(options: NumberRange & Marks): Value<number> {
       const isNumber = typeof input === "number" || /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(input);
       const value = isNumber ? Number(input) : Number.NaN;
       const isWithin = above === undefined ? value >= (minimum ?? 0) : value > above;
-      return isWithin && value <= (maximum ?? Number.MAX_VALUE) ? { value } : wrong(message, input);
+      return isWithin && value <= (maximum ?? Number.MAX_VALUE) ? { value } : refusal(message, input);
     },
     "number",
   );
@@ -159,11 +159,11 @@ export function choice<const T extends string>(words: readonly T[], marks: Marks
   };
   return scalar<T>(expected, facts, (input) => {
     const value = words.find((word) => word === input);
-    return value === undefined ? wrong(`expected ${expected}`, input) : { value };
+    return value === undefined ? refusal(`expected ${expected}`, input) : { value };
   });
 }
 
-/** Longest duration, in seconds: what a timer of Node can wait, in whole hours. */
+/** Longest duration, in seconds: the longest timer of Node.js, in whole hours. */
 const maxDuration = 596 * 3600;
 
 /** Describes a duration of at least `minimum` seconds: text such as `30m` in YAML, seconds in a program. */
@@ -180,23 +180,23 @@ export function duration(minimum: number, options: { whole?: boolean } & Marks =
       const seconds = typeof input === "number" ? input : parseDuration(input);
       if (seconds === undefined) {
         const remedy = /^\d+$/.test(`${input}`) ? `; for seconds write "${input}s"` : "";
-        return { wrong: `expected ${example}, got ${describeInput(input)}${remedy}` };
+        return { problem: `expected ${example}, got ${describeInput(input)}${remedy}` };
       }
-      if (whole && !Number.isInteger(seconds)) return wrong("expected whole seconds", input);
-      if (!(seconds >= minimum)) return wrong(`must be at least ${minimum}s`, input);
-      if (seconds > maxDuration) return wrong(`must be at most ${maxDuration / 3600}h`, input);
+      if (whole && !Number.isInteger(seconds)) return refusal("expected whole seconds", input);
+      if (!(seconds >= minimum)) return refusal(`must be at least ${minimum}s`, input);
+      if (seconds > maxDuration) return refusal(`must be at most ${maxDuration / 3600}h`, input);
       return { value: seconds };
     },
     "number",
   );
 }
 
-/** Whether a source is a URL rather than a file. */
+/** Whether a source is a URL, not a file. */
 export function isUrl(source: string): boolean {
   return /^https?:/i.test(source);
 }
 
-/** Checks a URL that is fetched with http or https. Never shows it: it may hold a secret. */
+/** Checks a URL that is fetched with http or https. The error does not show the URL, which may hold a secret. */
 export function checkUrl(url: string): string | undefined {
   const { protocol, username, password } = URL.parse(url) ?? {};
   if (protocol !== "http:" && protocol !== "https:") return "expected a URL with http or https";

@@ -1,6 +1,6 @@
 /**
- * A schema for options, by the Standard Schema interface (version 1) that Zod, Valibot, ArkType and others implement;
- * `Options` is what it makes of an `Input`.
+ * A schema for options. This is the Standard Schema interface (version 1), which Zod, Valibot, ArkType and others
+ * implement. The schema converts an `Input` to `Options`.
  */
 export interface OptionsSchema<Options, Input = unknown> {
   readonly "~standard": {
@@ -11,12 +11,12 @@ export interface OptionsSchema<Options, Input = unknown> {
   };
 }
 
-/** Options, or all that is wrong with them. */
+/** Options, or all problems with them. */
 export type OptionsResult<Options> =
   | { readonly value: Options; readonly issues?: undefined }
   | { readonly issues: readonly OptionsIssue[] };
 
-/** One thing that is wrong with options, and where. */
+/** One problem with options, and its place. */
 export interface OptionsIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
@@ -30,14 +30,14 @@ export function issuePath({ path = [] }: OptionsIssue): (string | number)[] {
   });
 }
 
-/** What is needed of a definition to check its options. */
+/** The part of a definition that is needed to check its options. */
 interface Described<Options> {
   readonly name: string;
   readonly options?: OptionsSchema<Options>;
 }
 
 /**
- * Checks the options of a definition; without a schema there must be none.
+ * Checks the options of a definition. A definition without a schema accepts no options.
  * @param what  `hook`, for messages
  */
 export async function checkOptions<Options>(
@@ -54,7 +54,7 @@ export async function checkOptions<Options>(
  * Reads the options of a definition.
  * @param what        `hook`, for messages
  * @param optionsKey  the key of the options in YAML
- * @throws Error that names the definition and the first wrong option: `passkey check: options.rate: expected a number`
+ * @throws Error that names the definition and the first invalid option: `passkey check: options.rate: expected a number`
  */
 export async function readOptions<Options>(
   definition: Described<Options>,

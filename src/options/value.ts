@@ -3,7 +3,7 @@ import { quote } from "../lib/quote.ts";
 /** Keys and indexes that lead to a value. */
 export type Path = readonly (string | number)[];
 
-/** One thing that is wrong with options. */
+/** One problem with options. */
 export interface Issue {
   readonly path: Path;
   readonly message: string;
@@ -11,12 +11,12 @@ export interface Issue {
   readonly isKey: boolean;
 }
 
-/** Collects what is wrong while options are read. */
+/** Collects problems while options are read. */
 export class Reader {
   readonly issues: Issue[] = [];
-  /** What is allowed and doubtful. */
+  /** Values that are allowed but dubious. */
   readonly warnings: Issue[] = [];
-  /** How keys are spelled: as in YAML (`max_entries`), or as in a program (`maxEntries`). */
+  /** Spelling of the keys: `max_entries` in YAML, `maxEntries` in a program. */
   readonly keys: "yaml" | "program";
 
   constructor(keys: "yaml" | "program") {
@@ -28,95 +28,97 @@ export class Reader {
     this.issues.push({ path, message, isKey });
   }
 
-  /** Warns of the value at `path`. */
+  /** Warns about the value at `path`. */
   warn(path: Path, message: string): void {
     this.warnings.push({ path, message, isKey: false });
   }
 }
 
-/** What is known of a value besides how it is read; for generated files, masking and reloads. */
+/** Facts about a value for generated files, masking and reloads. */
 export interface Facts {
-  /** The kind of value, in words for people: `duration`; "" for a block. */
+  /** The kind of value in documentation: `duration`; "" for a block. */
   readonly kind: string;
-  /** JSON Schema of the value as it stands in YAML. */
+  /** JSON Schema of the value in YAML. */
   readonly json: Readonly<Record<string, unknown>>;
   /** Whether a change needs a restart. */
   readonly restart?: boolean;
   /**
-   * What leaves the choice to the tracker: a port that is 0, or an empty value. A reload that leaves it open keeps what the
-   * tracker has chosen.
+   * The value that lets the tracker choose: port 0, or an empty value. A reload with such a value keeps the earlier choice.
    */
   readonly open?: "port" | "empty";
-  /** Whether it is masked where it would be shown. It can be read from a file too, named by the same key with `_file`. */
+  /** Whether output masks the value. A secret can also come from a file, under the same key with `_file`. */
   readonly secret?: boolean;
-  /** Where only a part of it is secret: masks that part. */
+  /** Masks the secret part of a value; default: the whole value. */
   readonly mask?: (text: string) => string;
-  /** Whether it names a file that a check of the configuration looks for. */
+  /** Set if the value names a file, which a check of the configuration then looks for. */
   readonly file?: FileFacts;
 }
 
-/** The marks that whoever describes a key may give to its value. */
+/** The facts that a description may set. */
 export type Marks = Pick<Facts, "restart" | "open" | "secret" | "mask">;
 
-/** What a check of the configuration says about files that a value names. */
+/** Facts about files that a value names, for the check of a configuration. */
 export interface FileFacts {
-  /** Whether the item names a file; always unless given. */
+  /** Whether an item names a file; by default every item does. */
   readonly isFile?: (item: string) => boolean;
-  /** Returns what is wrong with the file's text. The file is not opened without it. */
+  /** Returns the error of the file's text. Without a check, the file is not opened. */
   readonly check?: (text: string) => string | undefined;
-  /** Bytes that the text may have. */
+  /** Maximum length of the text in bytes. */
   readonly limit?: number;
   /**
-   * Says what follows from a file that is missing, which is only a warning then.
-   * @param options  the block in which the value stands, as it was read
+   * Turns the error about a missing file into a warning, and returns its text: the consequence of the missing file.
+   * @param options  the block that contains the value, as it was read
    */
   readonly whenMissing?: (options: Readonly<Record<string, unknown>>) => string;
 }
 
-/** Marks a value whose key may be left out. */
+/** Marks a value whose key may be omitted. */
 export interface MayBeMissing {
   readonly mayBeMissing: true;
 }
 
-/** Marks a value that is read and checked, and is not among the options. */
+/** Marks a value that is read and checked, but not part of the options. */
 export interface WithoutOutput {
   readonly hasOutput: false;
 }
 
-/** Marks a value that programs know by another name than YAML's key in camelCase. */
+/** Marks a value whose name in programs is not YAML's key in camelCase. */
 export interface Named<Name extends string> {
   readonly programName: Name;
 }
 
 /**
- * One value of a description: reads what stands in YAML, where every scalar is text, or what a program gives. What it has
- * read it takes again unchanged.
+ * Describes one value. Reads it from YAML, where every scalar is text, or from a program. Reading the result again returns
+ * the same result.
  */
 export class Value<T, Input = T> {
   readonly facts: Facts;
   description = "";
-  /** As it would stand in YAML. */
+  /** The default, in the form of YAML. */
   byDefault: unknown = undefined;
   readonly mayBeMissing: boolean = false;
   readonly hasOutput: boolean = true;
-  /** Whether the key is accepted and has no effect. */
+  /** Whether the key is accepted without effect. */
   readonly isObsolete: boolean = false;
   readonly programName: string | undefined = undefined;
   readonly #read: (input: unknown, path: Path, reader: Reader) => T | undefined;
   declare readonly input: Input;
 
-  /** @param read  returns the value, or refuses it */
+  /** @param read  returns the value; or reports the error to the reader and returns undefined */
   constructor(facts: Facts, read: (input: unknown, path: Path, reader: Reader) => T | undefined) {
     this.facts = facts;
     this.#read = read;
   }
 
-  /** Returns undefined where it has refused the input. */
+  /** Reads the value; returns undefined if the input was refused. */
   read(input: unknown, path: Path, reader: Reader): T | undefined {
     return this.#read(input, path, reader);
   }
 
-  /** Changes what was read, before anything is said of the value; what it has changed it must leave as it is. */
+  /**
+   * Converts the value after reading. Call it before `describe` and `default`, which it does not copy.
+   * @param change  must return its own results unchanged
+   */
   map<U>(change: (value: T) => U): Value<U> {
     return new Value<U>(this.facts, (input, path, reader) => {
       const before = reader.issues.length;
@@ -125,41 +127,41 @@ export class Value<T, Input = T> {
     });
   }
 
-  /** Says what the key means. */
+  /** Sets the documentation of the key. */
   describe(description: string): this {
     this.description = description;
     return this;
   }
 
-  /** Gives the value of a key that is left out, as text or as it is. */
+  /** Sets the value of an omitted key, as text of YAML or as a value. */
   default(given: Input | string | readonly string[] | Record<string, never>): this & MayBeMissing {
     return Object.assign(this, { byDefault: given, mayBeMissing: true } as const);
   }
 
-  /** Lets the key be left out; then there is no value. */
+  /** Lets the key be omitted; the option is then undefined. */
   optional(): Value<T | undefined, Input> & MayBeMissing {
     return Object.assign(this as unknown as Value<T | undefined, Input>, { mayBeMissing: true } as const);
   }
 
-  /** Names the value for programs, where that is not YAML's key in camelCase. */
+  /** Sets the name in programs if it is not YAML's key in camelCase. */
   as<const Name extends string>(name: Name): this & Named<Name> {
     return Object.assign(this, { programName: name } as const);
   }
 
-  /** Takes the key, which files of Chihaya have, and does nothing with it. */
+  /** Accepts a key of Chihaya's files without effect. */
   obsolete(): this & WithoutOutput {
     return Object.assign(this.withoutOutput(), { isObsolete: true } as const);
   }
 
-  /** Takes the key and leaves it out of the options. */
+  /** Reads and checks the key, but leaves it out of the options. */
   withoutOutput(): this & WithoutOutput {
     return Object.assign(this, { hasOutput: false } as const);
   }
 }
 
 /**
- * Describes a key that is gone: takes any value, does nothing with it, and warns.
- * @param now  says what happens now: `Redis selects the peers of every announce`
+ * Describes a removed key: accepts any value without effect, and warns.
+ * @param now  the present behaviour: `Redis selects the peers of every announce`
  */
 export function removed(now: string): Value<unknown, never> & MayBeMissing & WithoutOutput {
   const facts: Facts = { kind: "", json: { deprecated: true } };
@@ -170,7 +172,7 @@ export function removed(now: string): Value<unknown, never> & MayBeMissing & Wit
   return value.describe(`Removed: ${now}.`).optional().obsolete();
 }
 
-/** Says what kind of thing somebody has given instead of the right one. */
+/** Describes an input for an error message: a quoted text, a number, or the kind of value. */
 export function describeInput(input: unknown): string {
   if (typeof input === "string") return quote(input);
   if (typeof input === "number" || typeof input === "boolean") return `${input}`;

@@ -19,8 +19,8 @@ import { print } from "../terminal.ts";
 /** The help of `chihaya announce`. */
 export const help: string = `Usage: chihaya announce URL INFOHASH [flags]
 
-Announces to a tracker over HTTP, HTTPS or UDP and prints its answer. The tracker then lists this peer until it
-expires; announce with --event stopped to take it out.
+Announces to a tracker over HTTP, HTTPS or UDP and prints the response. The tracker then lists this peer until the peer
+expires. Announce with --event stopped to remove the peer.
 
   URL                 announce URL: http://HOST:PORT/announce, udp://HOST:PORT
   INFOHASH            40 hexadecimal digits
@@ -28,7 +28,7 @@ expires; announce with --event stopped to take it out.
   --port PORT         port that the peer listens on (default 6881)
   --left BYTES        bytes left to download; 0 announces a seeder (default 16384)
   --event EVENT       none, started, completed, stopped or paused (default none)
-  --numwant N         peers that are wanted (default: the tracker's)
+  --numwant N         number of peers to ask for (default: the tracker's default)
   --peer-id ID        20 characters, or 40 hexadecimal digits (default random)
 ${clientFlagsHelp}`;
 
@@ -37,7 +37,7 @@ const events: Readonly<Record<string, AnnounceEvent | undefined>> = AnnounceEven
 /**
  * Runs `chihaya announce`.
  * @param args  after the command's name
- * @returns the exit code: 0 answered, 1 not answered or refused, 2 wrong usage
+ * @returns the exit code: 0 the tracker responded, 1 no response or a refusal, 2 wrong usage
  */
 export function run(args: string[]): Promise<number> {
   return runReporting("announce", async () => {
@@ -60,7 +60,7 @@ export function run(args: string[]): Promise<number> {
     const infoHash = parseInfoHashArgument(infoHashText);
     const event = Object.hasOwn(events, values.event) ? events[values.event] : undefined;
     if (event === undefined) {
-      throw new UsageError(`--event: ${values.event} is none of ${Object.keys(events).join(", ")}`);
+      throw new UsageError(`--event: ${values.event} is not one of ${Object.keys(events).join(", ")}`);
     }
     const parameters = {
       infoHash,
@@ -78,18 +78,18 @@ export function run(args: string[]): Promise<number> {
   });
 }
 
-/** @returns 20 bytes; random after the prefix of this client when there is no text */
+/** @returns 20 bytes; without a text, the prefix of this client and random bytes */
 function parsePeerId(text: string | undefined): Uint8Array {
   if (text === undefined) return Buffer.concat([Buffer.from("-CY0001-"), randomBytes(12)]);
   const bytes = /^[0-9a-f]{40}$/i.test(text) ? Buffer.from(text, "hex") : Buffer.from(text, "latin1");
   if (bytes.length !== peerIdLength)
-    throw new UsageError("--peer-id: neither 20 characters nor 40 hexadecimal digits");
+    throw new UsageError("--peer-id: expected 20 characters, or 40 hexadecimal digits");
   return bytes;
 }
 
 function parseBytes(flag: string, text: string): bigint {
   if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 2n ** 64n) {
-    throw new UsageError(`${flag}: ${text} is no number from 0 to 2^64-1`);
+    throw new UsageError(`${flag}: ${text} is not a whole number from 0 to 2^64-1`);
   }
   return BigInt(text);
 }

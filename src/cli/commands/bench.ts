@@ -10,28 +10,29 @@ import { complain, print } from "../terminal.ts";
 /** The help of `chihaya bench`. */
 export const help: string = `Usage: chihaya bench URL [flags]
 
-Measures how many announces a tracker answers: fills it with peers, then asks for random ones of them.
+Measures how many announces per second a tracker can serve. First announces every peer once, then announces random peers.
 
   URL                 announce URL, udp: or http:, of a tracker on this machine or in a private network
-  --seconds N         how long to ask (default 10)
-  --torrents N        torrents; few of them have most peers (default 10000)
-  --peers N           peers, announced once before (default 100000)
+  --seconds N         duration of the measurement (default 10)
+  --torrents N        number of torrents; a few of them have most peers (default 10000)
+  --peers N           number of peers (default 100000)
   --numwant N         peers that an announce asks for (default 30)
-  --rate N            announces a second, and how long the answers take; without it, as many as are answered
-  --connections N     HTTP: connections at a time (default 64)
-  --keep-alive        HTTP: use a connection for many announces; without it, each has its own
+  --rate N            announces per second; also measures latency (default: as many as the tracker can serve)
+  --connections N     HTTP: concurrent connections (default 64)
+  --keep-alive        HTTP: send many announces over a connection (default: one connection for each announce)
   --json              print JSON
 
-It comes from 64 addresses, if the tracker is on 127.0.0.0/8, and takes one processor. Over UDP one request in 101 is a
-scrape. Linux only, with the optional package koffi. The peers stay in the tracker until they expire.
+The command uses one processor. If the tracker is on 127.0.0.0/8, the requests come from 64 addresses. Over UDP, one
+request in 101 is a scrape. The command needs Linux and the optional package koffi. The peers stay in the tracker until
+they expire.
 
-Exit code: 0 all was answered right, 1 something was not, 2 wrong usage.
+Exit codes: 0 all responses were right, 1 a response was missing or wrong, 2 wrong usage.
 `;
 
 /**
  * Runs `chihaya bench`.
  * @param args  after the command's name
- * @returns the exit code: 0 answered, 1 not all answered right, 2 wrong usage
+ * @returns the exit code: 0 all responses were right, 1 a response was missing or wrong, 2 wrong usage
  */
 export function run(args: string[]): Promise<number> {
   return runReporting("bench", async () => {
@@ -77,7 +78,7 @@ export function run(args: string[]): Promise<number> {
       );
       return result.answered > 0 && result.errors === 0 && result.lost === 0 ? ExitCode.ok : ExitCode.failed;
     } catch (error) {
-      // No koffi for this platform, or a tracker that does not answer at all.
+      // There is no koffi for this platform, or the tracker does not respond.
       complain(`chihaya bench: ${(error as Error).message}\n`);
       return ExitCode.failed;
     } finally {
@@ -108,8 +109,8 @@ function toJson(result: LoadResult): object {
 function toText(filled: LoadResult, result: LoadResult): string {
   const lines = [
     `filled        ${filled.announces} peers in ${filled.seconds.toFixed(1)} s`,
-    `answers       ${Math.round(result.rate)} a second, ${result.answered} in ${result.seconds.toFixed(1)} s`,
-    `peers         ${result.peersPerAnswer.toFixed(1)} an answer`,
+    `responses     ${Math.round(result.rate)} per second, ${result.answered} in ${result.seconds.toFixed(1)} s`,
+    `peers         ${result.peersPerAnswer.toFixed(1)} per response`,
     `lost          ${result.lost}`,
     `wrong         ${result.errors}`,
   ];
@@ -117,7 +118,7 @@ function toText(filled: LoadResult, result: LoadResult): string {
     const { p50, p99, p999, max } = result.latency.summary();
     const [median, ...others] = [p50, p99, p999, max].map((value) => (value / 1000).toFixed(2));
     lines.push(
-      `latency       ${median} ms (p50), ${others[0]} ms (p99), ${others[1]} ms (p99.9), ${others[2]} ms (most)`,
+      `latency       ${median} ms (p50), ${others[0]} ms (p99), ${others[1]} ms (p99.9), ${others[2]} ms (maximum)`,
     );
   }
   return lines.join("\n");

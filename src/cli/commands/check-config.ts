@@ -6,19 +6,19 @@ import { findConfigFile } from "../../config/source.ts";
 import { ExitCode } from "../command.ts";
 import { complain, print } from "../terminal.ts";
 
-export const help = `Says all that is wrong or doubtful in a configuration, without starting anything.
+export const help = `Lists all errors and warnings of a configuration, without starting the tracker.
 
 Usage: chihaya check-config [FILE] [OPTIONS]
 
-  FILE             configuration file; without it, what the tracker would run with (see chihaya serve --help)
+  FILE             configuration file (default: the file that the tracker would read, see chihaya serve --help)
   --config FILE    the same
   --set PATH=VALUE overrides one setting, such as --set http.addr=127.0.0.1:7000; repeatable
   --json           writes one JSON object: {"ok", "file", "errors", "warnings"}
 
-The environment counts as it does when the tracker runs. Files that the configuration names (certificate, key,
-secrets, keys of tokens, databases, lists) are looked at as well.
+The command applies the environment as the tracker does. It also checks the files that the configuration names:
+certificate, key, secrets, keys of tokens, databases, lists.
 
-Exit codes: 0 it can be used (there may be warnings), 2 wrong usage, 78 it cannot be used.
+Exit codes: 0 the configuration is valid (there may be warnings), 2 wrong usage, 78 the configuration is invalid.
 `;
 
 export async function run(args: string[]): Promise<number> {
@@ -41,7 +41,7 @@ export async function run(args: string[]): Promise<number> {
   return code;
 }
 
-/** What the command prints for a configuration, and its exit code. */
+/** Checks a configuration. @returns the output and the exit code of the command */
 export async function check(options: LoadOptions, json: boolean): Promise<{ output: string; code: number }> {
   const result = await loadConfigInChildProcess(options, { showsOutput: true });
   const { ok, warnings } = result;
@@ -52,8 +52,8 @@ export async function check(options: LoadOptions, json: boolean): Promise<{ outp
   const counted = [count(errors, "error"), count(warnings, "warning")]
     .filter((text) => text !== "")
     .join(", ");
-  const verdict = `${file}: ${ok ? "ok" : "cannot be used"}${counted && ` (${counted})`}\n`;
-  return { output: formatDiagnostics(inOrder([...errors, ...warnings])) + verdict, code };
+  const summary = `${file}: ${ok ? "ok" : "cannot be used"}${counted && ` (${counted})`}\n`;
+  return { output: formatDiagnostics(inOrder([...errors, ...warnings])) + summary, code };
 }
 
 function inOrder(diagnostics: Diagnostic[]): Diagnostic[] {

@@ -6,18 +6,18 @@ import { findConfigFile } from "../../config/source.ts";
 import { ExitCode } from "../command.ts";
 import { complain, print } from "../terminal.ts";
 
-export const help = `Prints a configuration as YAML: the one that the tracker would run with, or the default one.
+export const help = `Prints the effective or the default configuration as YAML.
 
 Usage: chihaya config [OPTIONS]
 
-  --default        prints the default configuration with a comment on each setting, to start your own from
-  --config FILE    configuration file; without it, the usual ones (see chihaya serve --help)
+  --default        prints the default configuration with a comment on each setting, as a template for your own
+  --config FILE    configuration file (default: see chihaya serve --help)
   --set PATH=VALUE overrides one setting, such as --set http.addr=127.0.0.1:7000; repeatable
 
-The effective configuration is complete: the file, the environment and the flags have been applied, older
-spellings replaced, defaults filled in. Secrets are masked.
+The effective configuration contains the file, the environment, the flags and the defaults. Older spellings are replaced,
+and secrets are masked.
 
-Exit codes: 0 printed, 2 wrong usage, 78 the configuration cannot be used.
+Exit codes: 0 printed, 2 wrong usage, 78 the configuration is invalid.
 `;
 
 export async function run(args: string[]): Promise<number> {

@@ -11,20 +11,21 @@ import { complain, print } from "../terminal.ts";
 /** The help of `chihaya e2e`. */
 export const help: string = `Usage: chihaya e2e [flags]
 
-Checks a running tracker from end to end: two peers announce to a fresh swarm, the first is answered with itself, the
-second with the first; a scrape counts both; they stop, and a scrape counts none.
+Checks a running tracker from end to end. Two peers announce to a new swarm: the first must get itself, the second must
+get the first, and a scrape must count both. Then both stop, and a scrape must count none.
 
-  --httpaddr URL    HTTP announce URL; repeat it for several, "" for none
+  --httpaddr URL    HTTP announce URL; repeat the flag for several URLs, "" for none
                     (default http://127.0.0.1:6969/announce and http://[::1]:6969/announce)
-  --udpaddr URL     UDP tracker URL; repeat it for several, "" for none
+  --udpaddr URL     UDP tracker URL; repeat the flag for several URLs, "" for none
                     (default udp://127.0.0.1:6969 and udp://[::1]:6969)
-  --delay DURATION  between the two announces (default 1s)
+  --delay DURATION  time between the two announces (default 1s)
   --json            print a JSON object for each URL
-  --debug           say on standard error what each announce and scrape is answered with
-  --nocolors        for Chihaya's command lines; there are no colours
+  --debug           print each response to standard error
+  --nocolors        accepted for compatibility with Chihaya; the output has no colours
 
-A default URL is skipped if nothing listens there, as long as something listens at another one.
-Exit code: 0 everything holds, 1 something does not, 2 wrong usage.
+A default URL is skipped if nothing listens there, unless nothing listens at any of the default URLs.
+
+Exit codes: 0 all checks passed, 1 a check failed, 2 wrong usage.
 `;
 
 const defaults = {
@@ -32,13 +33,13 @@ const defaults = {
   udp: ["udp://127.0.0.1:6969", "udp://[::1]:6969"],
 } as const;
 
-/** What was expected of the tracker and is not so. */
+/** The tracker responded with something unexpected. */
 class CheckFailure extends Error {}
 
 /**
  * Runs `chihaya e2e`.
  * @param args  after the command's name
- * @returns the exit code: 0 everything holds, 1 something does not, 2 wrong usage
+ * @returns the exit code: 0 all checks passed, 1 a check failed, 2 wrong usage
  */
 export function run(args: string[]): Promise<number> {
   return runReporting("e2e", async () => {
@@ -66,22 +67,22 @@ export function run(args: string[]): Promise<number> {
 }
 
 /**
- * Checks one URL after the other.
- * @param say  called with each result as it comes
+ * Checks the URLs one after the other.
+ * @param report  called with the result of each URL
  * @returns the exit code
  */
 export async function checkTargets(
   targets: readonly Target[],
   delayMs: number,
   trace: Trace,
-  say: (result: Result) => void,
+  report: (result: Result) => void,
 ): Promise<number> {
   const results: Result[] = [];
   for (const { url, isDefault } of targets) {
     const found = await checkUrl(url, delayMs, trace);
     const result: Result = isDefault && found.isAbsent ? { ...found, result: "skipped" } : found;
     results.push(result);
-    say(result);
+    report(result);
   }
   if (results.length > 0 && results.every(({ result }) => result === "skipped")) {
     complain("chihaya e2e: nothing listens at any of the default URLs; give --httpaddr or --udpaddr\n");
@@ -102,7 +103,7 @@ interface Result {
   url: string;
   result: "ok" | "FAILED" | "skipped";
   reason: string | undefined;
-  /** Whether nothing listens there. */
+  /** Whether nothing listens at the URL. */
   isAbsent: boolean;
 }
 
@@ -121,14 +122,14 @@ function selectTargets(
   const urls = given.filter((url) => url !== "");
   for (const url of urls) {
     if (!URL.canParse(url) || !protocols.includes(new URL(url).protocol)) {
-      throw new UsageError(`${flag}: ${url} is no URL with ${protocols.join(" or ")}`);
+      throw new UsageError(`${flag}: ${url} is not a URL with ${protocols.join(" or ")}`);
     }
   }
   return urls.map((url) => ({ url, isDefault: false }));
 }
 
-/** What the system says where nothing listens, or where there is no IPv6. */
-const absences = ["ECONNREFUSED", "EADDRNOTAVAIL", "ENETUNREACH", "EAFNOSUPPORT"];
+/** Error codes if nothing listens at an address, or if the machine has no IPv6. */
+const absentCodes = ["ECONNREFUSED", "EADDRNOTAVAIL", "ENETUNREACH", "EAFNOSUPPORT"];
 
 async function checkUrl(url: string, delayMs: number, trace: Trace): Promise<Result> {
   try {
@@ -139,22 +140,29 @@ async function checkUrl(url: string, delayMs: number, trace: Trace): Promise<Res
     const reason = error instanceof TrackerError ? describe(error) : error.message;
     const { code } = (error.cause ?? {}) as { code?: string };
     const isAbsent =
-      error instanceof TrackerError && error.kind === "unreachable" && absences.includes(code ?? "");
+      error instanceof TrackerError && error.kind === "unreachable" && absentCodes.includes(code ?? "");
     return { url, result: "FAILED", reason, isAbsent };
   }
 }
 
 type Trace = (text: string) => void;
 
-/** Chihaya's two announces (cmd/chihaya/e2e.go), then scrape and stop. */
+/** Sends Chihaya's two announces (cmd/chihaya/e2e.go), scrapes, stops both peers and scrapes again. */
 async function check(url: string, delayMs: number, trace: Trace): Promise<void> {
   const infoHash = randomBytes(20);
   const announceAs = async (peer: { last: number; port: number }, event: AnnounceEvent) => {
     const peerId = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
     peerId[19] = peer.last;
-    const answer = await announce(url, { infoHash, peerId, port: peer.port, left: 100n, numWant: 50, event });
-    trace(`${url}: announce of port ${peer.port}: ${JSON.stringify(answer)}`);
-    return answer;
+    const response = await announce(url, {
+      infoHash,
+      peerId,
+      port: peer.port,
+      left: 100n,
+      numWant: 50,
+      event,
+    });
+    trace(`${url}: announce of port ${peer.port}: ${JSON.stringify(response)}`);
+    return response;
   };
   const expectCount = async (when: string, leechers: number) => {
     const [counts] = await scrape(url, [infoHash]);
@@ -172,17 +180,17 @@ async function check(url: string, delayMs: number, trace: Trace): Promise<void> 
   expectOnlyPeer("first", await announceAs(first, AnnounceEvent.started), first.port);
   await wait(delayMs);
   expectOnlyPeer("second", await announceAs(second, AnnounceEvent.started), first.port);
-  await expectCount("with both peers there", 2);
+  await expectCount("after both announced", 2);
   await announceAs(first, AnnounceEvent.stopped);
   await announceAs(second, AnnounceEvent.stopped);
   await expectCount("after both stopped", 0);
 }
 
-function expectOnlyPeer(which: string, answer: { peers: readonly { port: number }[] }, port: number): void {
-  const ports = answer.peers.map((peer) => peer.port);
+function expectOnlyPeer(which: string, response: { peers: readonly { port: number }[] }, port: number): void {
+  const ports = response.peers.map((peer) => peer.port);
   if (ports.length === 1 && ports[0] === port) return;
   const got = ports.length === 0 ? "none" : `${ports.length} with port ${ports.join(", ")}`;
   throw new CheckFailure(
-    `the ${which} announce should be answered with 1 peer with port ${port}, but is answered with ${got}`,
+    `the response to the ${which} announce should have 1 peer with port ${port}, but has ${got}`,
   );
 }

@@ -6,19 +6,19 @@ import { checkBroker, type RedisStoreConfig } from "../../storage/redis/config.t
 import { ExitCode } from "../command.ts";
 import { complain, print } from "../terminal.ts";
 
-export const help = `Takes over the swarms that Chihaya has in Redis, into the store "redis" of the configuration.
+export const help = `Imports the swarms that Chihaya has in Redis into the store "redis" of the configuration.
 
 Usage: chihaya import-redis [--from URL] [OPTIONS]
 
-  --from URL       Chihaya's engine, such as redis://user:password@127.0.0.1:6379/0; without it, the one of the
-                   configuration, if that is a single server
+  --from URL       Chihaya's Redis, such as redis://user:password@127.0.0.1:6379/0 (default: the Redis of the
+                   configuration, if it is a single server)
   --config FILE    configuration file (see chihaya serve --help)
   --set PATH=VALUE overrides one setting, such as --set storage.name=redis; repeatable
 
-Peers keep the time of their last announce. Nothing that Chihaya has is changed; trackers of either kind can run
-meanwhile, and the command can be repeated: what is newer stays.
+Peers keep the time of their last announce. The command does not change Chihaya's data. Chihaya and the tracker can run
+meanwhile. The command can be repeated: newer data in the store stays.
 
-Exit codes: 0 done, 1 an engine cannot be used or is full, 2 wrong usage, 78 the configuration cannot be used.
+Exit codes: 0 done, 1 a Redis is unavailable or full, 2 wrong usage, 78 the configuration is invalid.
 `;
 
 export async function run(args: string[]): Promise<number> {
@@ -45,7 +45,8 @@ export async function run(args: string[]): Promise<number> {
   const config = storage.config as RedisStoreConfig;
   const { broker, topology } = config;
   const from = values.from ?? (topology === "single" ? broker[0] : undefined);
-  const problem = from === undefined ? "names one server; give it" : checkBroker(from);
+  const problem =
+    from === undefined ? "needed, as the configuration names several servers" : checkBroker(from);
   if (from === undefined || problem !== undefined) {
     say(`--from: ${problem}`);
     return ExitCode.usage;
@@ -55,7 +56,7 @@ export async function run(args: string[]): Promise<number> {
     const { imported, expired, refused } = await importFromChihaya(config, from, say);
     print(`imported ${imported} peers; ${expired} had expired\n`);
     if (refused > 0) {
-      say(`the engine was full and left ${refused} peers out; raise its maxmemory and import again`);
+      say(`Redis was full and refused ${refused} peers; raise maxmemory of Redis and import again`);
       return ExitCode.failed;
     }
     return ExitCode.ok;

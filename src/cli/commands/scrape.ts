@@ -15,17 +15,17 @@ import { print } from "../terminal.ts";
 /** The help of `chihaya scrape`. */
 export const help: string = `Usage: chihaya scrape URL INFOHASH... [flags]
 
-Asks a tracker over HTTP, HTTPS or UDP for the counts of swarms and prints them.
+Scrapes a tracker over HTTP, HTTPS or UDP and prints the counts of each swarm.
 
-  URL                 announce URL; the scrape URL is derived from it (BEP 48), or given itself
-  INFOHASH            40 hexadecimal digits, as many infohashes as you like
+  URL                 announce URL, from which the scrape URL is derived (BEP 48), or scrape URL
+  INFOHASH            40 hexadecimal digits; any number of infohashes
 
 ${clientFlagsHelp}`;
 
 /**
  * Runs `chihaya scrape`.
  * @param args  after the command's name
- * @returns the exit code: 0 answered, 1 not answered or refused, 2 wrong usage
+ * @returns the exit code: 0 the tracker responded, 1 no response or a refusal, 2 wrong usage
  */
 export function run(args: string[]): Promise<number> {
   return runReporting("scrape", async () => {
@@ -46,7 +46,7 @@ export function run(args: string[]): Promise<number> {
 }
 
 function toText(counts: SwarmCounts | undefined): string {
-  if (counts === undefined) return "no answer for it";
+  if (counts === undefined) return "not in the response";
   const parts = [`${counts.complete} seeders`, `${counts.incomplete} leechers`];
   if (counts.downloaders !== undefined) parts.push(`${counts.downloaders} downloading`);
   if (counts.downloaded !== undefined) parts.push(`${counts.downloaded} downloads`);

@@ -4,25 +4,25 @@ import { loadConfigInChildProcess } from "../../config/load-in-child-process.ts"
 import { findConfigFile } from "../../config/source.ts";
 import type { DaemonOptions } from "../../process/daemon.ts";
 
-export const help = `Runs the tracker until it is told to stop.
+export const help = `Runs the tracker until a signal stops it.
 
 Usage: chihaya [serve] [OPTIONS]
 
-  --config FILE    configuration file; without it CHIHAYA_CONFIG, then /etc/chihaya.yaml if it exists,
-                   then the built-in defaults
+  --config FILE    configuration file (default: the file of the variable CHIHAYA_CONFIG, else /etc/chihaya.yaml
+                   if it exists, else the built-in defaults)
   --set PATH=VALUE overrides one setting, such as --set http.addr=127.0.0.1:7000; repeatable
-  --debug          log debug lines as well
+  --debug          also log debug lines
   --json           log JSON, one object a line
   --nocolors       log without colours
 
-Signals: SIGINT and SIGTERM stop (a second one at once), SIGHUP and SIGUSR1 reload the configuration.
+Signals: SIGINT and SIGTERM stop the tracker; a second one stops it at once. SIGHUP and SIGUSR1 reload the configuration.
 
-Exit codes: 0 stopped, 1 could not start or stopped at once, 2 wrong usage, 78 wrong configuration.
+Exit codes: 0 stopped, 1 failed to start or stopped at once, 2 wrong usage, 78 invalid configuration.
 `;
 
 /**
- * Keeps V8's young generation, in all threads, as small as it begins. It would grow with the traffic to many
- * times that, and Node's sockets hold on to memory beside it until it is full.
+ * Keeps V8's young generation at its initial size in all threads. Otherwise the young generation grows to many times that
+ * size with the traffic, and Node's sockets keep further memory until the young generation is full.
  */
 const smallYoungGeneration = "--semi-space-growth-factor=1";
 
@@ -44,7 +44,7 @@ export async function run(args: string[]): Promise<number> {
     logging: { debug: values.debug, json: values.json, colors: !values.nocolors },
   };
   setFlagsFromString(smallYoungGeneration);
-  // Side by side, as another process does the one: both take long.
+  // Both take long, and the child process that loads the configuration works in parallel.
   const [loaded, { runDaemon }] = await Promise.all([
     loadConfigInChildProcess(options),
     import("../../process/daemon.ts"),

@@ -15,30 +15,30 @@ export const help: string = `Usage: chihaya token key FILE [--algorithm ALG] [--
        chihaya token jwks FILE... [--out FILE]
        chihaya token sign URL INFOHASH|TORRENT --key FILE --issuer NAME [flags]
 
-Plays the issuer for the hook "jwt": makes keys and signs announce URLs.
+Acts as the issuer for the hook "jwt": makes keys and signs announce URLs.
 
-"key" makes a private key in FILE, as a JSON Web Key that nobody else may read. A file that is there stays.
+"key" writes a new private key to FILE, as a JSON Web Key that only you can read. An existing file is not overwritten.
   --algorithm ALG     RS256, ES256 or EdDSA (default RS256)
-  --kid ID            names the key in tokens (default random)
+  --kid ID            id of the key in tokens (default random)
 
-"jwks" prints the public keys of private ones as a JSON Web Key Set, for jwk_set_file or to be served at jwk_set_url.
-  --out FILE          writes it there
+"jwks" prints the public keys of private keys as a JSON Web Key Set, for jwk_set_file or for a server at jwk_set_url.
+  --out FILE          writes the key set to FILE
 
-"sign" prints the announce URL with a token for one infohash. The token takes the place of a segment ":jwt" of the
-URL's path if there is one, else it is added to the query.
+"sign" prints the announce URL with a token for one infohash. The token replaces the segment ":jwt" in the path of the
+URL; without this segment, the token is added to the query.
   --key FILE          the private key
   --issuer NAME       the claim "iss"
   --audience NAME     the claim "aud" (default URL)
   --expires DURATION  how long the token is valid, such as 24h (default for ever)
-  --parameter NAME    where the token is (default jwt)
-  --out FILE          writes the torrent with that URL as its only tracker
+  --parameter NAME    name of the parameter of the token (default jwt)
+  --out FILE          writes the torrent to FILE, with the announce URL as its only tracker
 
-Exit code: 0 done, 1 a file cannot be read or written, 2 wrong usage.
+Exit codes: 0 done, 1 a file cannot be read or written, 2 wrong usage.
 `;
 
 const algorithms = ["RS256", "ES256", "EdDSA"];
-/** What libtorrent sends of path and query over UDP, at most. */
-const mostUrlData = 255;
+/** Maximum length of path and query that libtorrent sends over UDP. */
+const maxUrlData = 255;
 
 /**
  * Runs `chihaya token`.
@@ -67,7 +67,7 @@ const actions: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   sign,
 };
 
-/** A file that cannot be used; the message says which and why. */
+/** A file that cannot be used; the message names the file and the reason. */
 class FileError extends Error {}
 
 async function makeKey(args: string[]): Promise<void> {
@@ -135,9 +135,9 @@ async function sign(args: string[]): Promise<void> {
   }
   const announce = withToken(url, values.parameter, await jwt.sign(await importJWK(jwk)));
   const sent = announce.replace(/^\w+:\/\/[^/?]*/, "").length;
-  if (announce.startsWith("udp:") && sent > mostUrlData) {
+  if (announce.startsWith("udp:") && sent > maxUrlData) {
     complain(
-      `chihaya token: path and query have ${sent} bytes, of which libtorrent sends ${mostUrlData}; use EdDSA, short names\n`,
+      `chihaya token: path and query have ${sent} bytes, but libtorrent sends only ${maxUrlData}; use EdDSA and short names\n`,
     );
   }
   if (values.out !== undefined) await write(values.out, withAnnounce(torrent!, announce));
@@ -160,7 +160,7 @@ async function readKey(file: string): Promise<JWK> {
     const jwk = JSON.parse(text.toString()) as JWK;
     if (jwk.d !== undefined && jwk.kid !== undefined && algorithms.includes(jwk.alg ?? "")) return jwk;
   } catch {
-    // said below
+    // The error below covers invalid JSON too.
   }
   throw new FileError(`${file}: not a private key; make one with "chihaya token key FILE"`);
 }
@@ -195,7 +195,7 @@ async function write(file: string, content: string | Buffer, options: { flag?: s
     const { code = "", message } = error as NodeJS.ErrnoException;
     const text =
       code === "EEXIST"
-        ? `${file}: is there already, and a key is not overwritten; give another name, or remove it`
+        ? `${file}: the file exists; remove it, or choose another name`
         : `cannot write ${file}: ${writeErrors[code] ?? message}`;
     throw new FileError(text, { cause: error });
   }

@@ -14,10 +14,10 @@ export const intervalVariation: HookDefinition<
     "Spreads announces over time: lengthens the interval of some, and always chooses the same for a peer of a torrent.",
   options: options(
     {
-      modify_response_probability: number({ above: 0, maximum: 1, refusal: invalidProbability }).describe(
+      modify_response_probability: number({ above: 0, maximum: 1, reason: invalidProbability }).describe(
         "Share of the announces with a longer interval: above 0, at most 1.",
       ),
-      max_increase_delta: integer(1, 86_400, { refusal: "invalid max_increase_delta" }).describe(
+      max_increase_delta: integer(1, 86_400, { reason: "invalid max_increase_delta" }).describe(
         "Maximum seconds to add to the interval.",
       ),
       modify_min_interval: boolean()

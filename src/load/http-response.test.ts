@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Incomplete, readAnswer, Wrong } from "./http-answer.ts";
+import { Incomplete, readResponse, Wrong } from "./http-response.ts";
 
 const body = (peers: string) => `d8:completei1e8:intervali1800e${peers}e`;
 const two = body(`5:peers12:${"x".repeat(12)}`);
@@ -24,9 +24,9 @@ for (const [name, text, open, ended] of [
   ["fewer peers than it says", response(body(`5:peers60:${"x".repeat(6)}`)), Wrong, Wrong],
   ["more than it says", `${response(two)}x`, Wrong, Wrong],
 ] as const) {
-  test(`an answer with ${name}`, () => {
+  test(`a response with ${name}`, () => {
     const bytes = Buffer.from(`${text}rubbish of an earlier answer`, "latin1");
-    assert.equal(readAnswer(bytes, text.length, false), open);
-    assert.equal(readAnswer(bytes, text.length, true), ended);
+    assert.equal(readResponse(bytes, text.length, false), open);
+    assert.equal(readResponse(bytes, text.length, true), ended);
   });
 }

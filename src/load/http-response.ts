@@ -1,15 +1,15 @@
-/** What {@link readAnswer} says instead of a number of peers. */
+/** Results of {@link readResponse} other than a number of peers. */
 export const Incomplete = -1;
 export const Wrong = -2;
 
 /**
- * Reads the response to an announce over HTTP: status 200, a body of the announced length that is a bencoded dictionary
- * with compact peers.
- * @param length    bytes of it that have come
- * @param hasEnded  whether the connection was closed after them
- * @returns how many peers it has, {@link Incomplete} or {@link Wrong}
+ * Reads the response to an announce over HTTP. A right response has status 200, the declared length, and a body that is a
+ * bencoded dictionary with compact peers.
+ * @param length    number of received bytes
+ * @param hasEnded  whether the tracker closed the connection after these bytes
+ * @returns the number of peers, {@link Incomplete} or {@link Wrong}
  */
-export function readAnswer(bytes: Buffer, length: number, hasEnded: boolean): number {
+export function readResponse(bytes: Buffer, length: number, hasEnded: boolean): number {
   const text = bytes.toString("latin1", 0, length);
   const headEnd = text.indexOf("\r\n\r\n");
   if (headEnd < 0) return hasEnded ? Wrong : Incomplete;
@@ -27,7 +27,7 @@ export function readAnswer(bytes: Buffer, length: number, hasEnded: boolean): nu
   return Number.isInteger(sum) ? sum : Wrong;
 }
 
-/** How many peers of `stride` bytes the string under a key holds; undefined without that key. */
+/** Returns the number of peers of `stride` bytes in the string under a key; undefined if the key is missing. */
 function count(text: string, from: number, key: string, stride: number): number | undefined {
   const at = text.indexOf(key, from);
   if (at < 0) return undefined;
