@@ -25,6 +25,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "make keys and sign announce URLs for the hook jwt",
     load: () => import("./commands/token.ts"),
   },
+  admin: {
+    summary: "make tokens for the admin API",
+    load: () => import("./commands/admin.ts"),
+  },
   "import-redis": {
     summary: "import the swarms that Chihaya has in Redis",
     load: () => import("./commands/import-redis.ts"),

@@ -3,6 +3,7 @@ import { Address } from "../ip/address.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { Networks } from "../ip/networks.ts";
 import type { IntervalChange } from "../middleware/define-hook.ts";
+import { checkAdmin } from "../operator/admin-options.ts";
 import { reportBelow } from "../options/check-report.ts";
 import type { CheckReport, Path } from "../options/index.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
@@ -34,6 +35,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
       `every client that reaches ${open.host} can read the memory of the process, with its keys; set metrics_addr to 127.0.0.1`,
     );
   }
+  if (config.admin) checkAdmin(config.admin, config.metricsListen, reportBelow(["admin"], report));
   for (const [index, hook] of config.postHooks.entries()) {
     if (hook.module !== undefined || !report.isReadable(["posthooks", index])) continue;
     report.warning(
@@ -112,4 +114,5 @@ function checkListeners(config: Config, report: CheckReport): void {
     }
   }
   claim(["metrics_addr"], config.metricsListen);
+  if (config.admin) claim(["admin", "addr"], config.admin.addr);
 }

@@ -3,6 +3,7 @@ import type { HttpOptions } from "../frontend/http/options.ts";
 import type { UdpOptions } from "../frontend/udp/options.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
+import type { AdminOptions } from "../operator/admin-options.ts";
 
 /** A checked configuration, with defaults filled in. Durations are seconds. */
 export interface Config {
@@ -20,6 +21,8 @@ export interface Config {
   network: NetworkChoice;
   /** Without an external address, a peer is stored under its source address. */
   externalIp: ExternalIpOptions;
+  /** Undefined if the admin API and the dashboard are off. */
+  admin?: AdminOptions | undefined;
   /** Undefined if the frontend is off; so is `udp`. */
   http?: HttpOptions | undefined;
   udp?: UdpOptions | undefined;

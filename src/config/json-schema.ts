@@ -1,12 +1,11 @@
 import { type AnyBlock, Block } from "../options/index.ts";
-import { builtIn } from "./frontends.ts";
-import { type AnyValue, outline } from "./outline.ts";
+import { type AnyValue, optionalBlocks, outline } from "./outline.ts";
 import { UseList, UseValue } from "./uses.ts";
 
 type Json = Record<string, unknown>;
 
 /** Keys that may have no value. */
-const mayBeEmpty = [...builtIn.map(({ name }) => name), "frontends", "prehooks", "posthooks"];
+const mayBeEmpty = [...optionalBlocks, "frontends", "prehooks", "posthooks"];
 
 /** Renders the JSON Schema (draft 2020-12) of a configuration file, for editors. */
 export function renderJsonSchema(): string {

@@ -45,7 +45,7 @@ function errorsOf(yaml: string | Uint8Array, options: Partial<LoadOptions> = {})
 
 const warningsOf = (yaml: string, options: Partial<LoadOptions> = {}) => brief(load(yaml, options).warnings);
 
-test("without a file, both frontends run with the defaults", () => {
+test("without a file, both frontends and the admin API run with the defaults", () => {
   const result = loadConfig({ env: {} });
   assert.ok(result.ok);
   assert.deepEqual(result.warnings, []);
@@ -59,6 +59,14 @@ test("without a file, both frontends run with the defaults", () => {
     metricsListen: [{ host: "127.0.0.1", port: 6880 }],
     profiling: false,
     profilingHosts: [],
+    admin: {
+      addr: [],
+      tlsCertPath: "",
+      tlsKeyPath: "",
+      behindProxy: false,
+      hosts: [],
+      tokens: [],
+    },
     shutdownTimeout: 10,
     workers: "auto",
     network: "auto",

@@ -8,10 +8,9 @@ import type { Config } from "./config.ts";
 import { type Diagnostic, Diagnostics, formatPath, type Origin, type Path } from "./diagnostics.ts";
 import { applyEnvironment, applySets, type Environment, interpolate } from "./environment.ts";
 import { explainIssue } from "./explain.ts";
-import { builtIn } from "./frontends.ts";
 import { migrate } from "./legacy-keys.ts";
 import { checkModules, locateModules } from "./modules.ts";
-import { leaves, secretKeys } from "./outline.ts";
+import { leaves, optionalBlocks, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
 import { restartMarks } from "./restart-marks.ts";
 import { schema } from "./schema.ts";
@@ -104,11 +103,11 @@ function readFile(path: string): { text: string } | { problem: string } {
   return read.text.includes("\n") ? read : { text: read.text.replaceAll("\r", "\n") };
 }
 
-/** Returns the configuration without a file: both frontends with defaults. */
+/** Returns the configuration without a file: every block that is off without its key. */
 function defaults(source: string): TreeMapping {
   const at: Origin = { source, offset: -1 };
   const root = emptyMapping(at);
-  for (const { name } of builtIn) root.entries.set(name, { keyAt: at, value: emptyMapping(at) });
+  for (const name of optionalBlocks) root.entries.set(name, { keyAt: at, value: emptyMapping(at) });
   return root;
 }
 
@@ -119,7 +118,7 @@ function openDocument(file: string, text: string, diagnostics: Diagnostics): Tre
   const root = findTop(tree, diagnostics);
   if (root === undefined) return undefined;
   // A block without keys (all of them commented out) has the defaults.
-  for (const { name: key } of builtIn) {
+  for (const key of optionalBlocks) {
     const entry = root.entries.get(key);
     if (entry?.value.kind === "scalar" && entry.value.text === undefined)
       entry.value = emptyMapping(entry.keyAt);

@@ -12,6 +12,11 @@ export type Field = readonly [key: string, value: AnyValue];
 /** Describes all keys under `chihaya:`. */
 export const outline: AnyBlock = schema as AnyBlock;
 
+/** Blocks that are off without their key. With the key alone, they are on with their defaults. */
+export const optionalBlocks: readonly string[] = [...outline.fields]
+  .filter(([, value]) => value instanceof Block && value.byDefault === undefined)
+  .map(([key]) => key);
+
 /** A value that is not a block, outside lists of hooks and frontends. */
 export interface Leaf {
   path: readonly string[];

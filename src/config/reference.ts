@@ -109,6 +109,16 @@ it if your network has other addresses, such as \`100.64.0.0/10\`.
 
 ${table(byKey("external_ip") as AnyBlock)}
 
+## \`chihaya.admin\`
+
+${byKey("admin").description} [admin.md](admin.md) says how to use them.
+
+${table(byKey("admin") as AnyBlock)}
+
+Each of the \`tokens\`:
+
+${table(((byKey("admin") as AnyBlock).fields.get("tokens") as unknown as { item: AnyBlock }).item)}
+
 ${builtIn.map(({ name }) => `## \`chihaya.${name}\`\n\n${byKey(name).description}\n\n${table(byKey(name) as AnyBlock)}`).join("\n\n")}
 
 ## \`chihaya.frontends\`

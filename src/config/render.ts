@@ -1,7 +1,6 @@
 import { maskUrl } from "../lib/mask-url.ts";
 import type { Facts } from "../options/index.ts";
-import { builtIn } from "./frontends.ts";
-import { type Field, fieldsOf, outline, valueAt } from "./outline.ts";
+import { type Field, fieldsOf, optionalBlocks, outline, valueAt } from "./outline.ts";
 import type { Plain } from "./tree.ts";
 import { UseList, UseValue } from "./uses.ts";
 
@@ -100,7 +99,7 @@ function renderVariant(key: string, name: string, fields: readonly Field[], inde
 export function renderEffective(document: Plain): string {
   const given = document as { [key: string]: Plain };
   const fields = [...outline.fields].filter(
-    ([key]) => !builtIn.some(({ name }) => name === key) || given[key] !== undefined,
+    ([key]) => !optionalBlocks.includes(key) || given[key] !== undefined,
   );
   return `chihaya:\n${fields.map((field) => renderField(field, given, [field[0]])).join("")}`;
 }

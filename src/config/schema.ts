@@ -2,6 +2,7 @@ import { ExternalIp, localNetworks } from "../bittorrent/external-ip.ts";
 import type { FrontendDefinition } from "../frontend/define-frontend.ts";
 import * as builtInHooks from "../hooks/index.ts";
 import { defaultLimits } from "../middleware/with-deadline.ts";
+import { adminOptions } from "../operator/admin-options.ts";
 import {
   type AnyBlock,
   addresses,
@@ -119,6 +120,12 @@ export const schema: Block<Config, unknown> = options({
     .describe(
       "Host names under which profiles may be requested, besides `localhost` and IP addresses: `tracker.internal`. " +
         "Other names are refused, so that a web page cannot read profiles through an operator's browser.",
+    ),
+  admin: adminOptions
+    .optional()
+    .describe(
+      "The admin API and the dashboard. Without a configuration file they are on; with a file only if this block is " +
+        "there, also without keys.",
     ),
   shutdown_timeout: duration(0)
     .default("10s")

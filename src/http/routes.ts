@@ -162,14 +162,13 @@ export class Routes implements HttpHandler<never> {
     try {
       const route = this.#find(request);
       if ("status" in route) return route;
-      const { body, method } = request;
+      const { body } = request;
       const { maxBody = 0, tokens } = route;
       if (tokens !== undefined && !hasToken(request, tokens)) {
         return plain(401, undefined, { "www-authenticate": "Bearer" });
       }
       const isTooLong = bodyLength === chunked ? maxBody === 0 : bodyLength > maxBody;
       if (isTooLong) return plain(413);
-      if (maxBody > 0 && bodyLength === -1 && /^P/.test(method)) return plain(411);
       body.limit = maxBody;
       return await route.handle(request);
     } catch (error) {

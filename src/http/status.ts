@@ -16,7 +16,6 @@ export const statusTexts = {
   406: "Not Acceptable",
   408: "Request Timeout",
   409: "Conflict",
-  411: "Length Required",
   412: "Precondition Failed",
   413: "Content Too Large",
   415: "Unsupported Media Type",

@@ -7,7 +7,10 @@ import { responseBuckets } from "./response-metrics.ts";
  * Registers what a store holds, asked before each scrape, under Chihaya's names. A store that is slow shows
  * what it said last; one that fails has its gauges left out.
  */
-export function registerStorageMetrics(metrics: Metrics, store: Pick<PeerStore, "statistics">): void {
+export function registerStorageMetrics(
+  metrics: Metrics,
+  store: Pick<PeerStore, "statistics" | "capacity">,
+): void {
   let statistics: StoreStatistics | undefined;
   metrics.beforeScrape(async () => {
     try {
@@ -26,6 +29,14 @@ export function registerStorageMetrics(metrics: Metrics, store: Pick<PeerStore, 
   const peers = "Seeders and leechers by address family";
   metrics.gauge("chihaya_storage_peers", peers, read("peers4"), { address_family: "IPv4" });
   metrics.gauge("chihaya_storage_peers", peers, read("peers6"), { address_family: "IPv6" });
+  const { capacity } = store;
+  if (capacity !== undefined) {
+    metrics.gauge(
+      "chihaya_storage_capacity_peers",
+      "Peers of both address families that fit into the store",
+      () => capacity,
+    );
+  }
   registerRefusedPeers(metrics, read("refused"));
 }
 

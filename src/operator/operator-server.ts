@@ -1,26 +1,32 @@
 import { HttpServer } from "../http/http-server.ts";
 import type { HttpServerOptions } from "../http/options.ts";
-import { type Route, Routes } from "../http/routes.ts";
+import { type Route, type RouteRequest, Routes } from "../http/routes.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Network } from "../net/network.ts";
 import { describeShortage } from "../net/shortage.ts";
+import type { TlsFiles } from "../net/stream.ts";
 import { EventLoopLag } from "../observability/event-loop-lag.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
 import { prometheusContentType, renderPrometheus } from "../observability/prometheus.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
+import type { Admin } from "./admin.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
-import { profileRoutes } from "./profile-routes.ts";
+import { profileRoutes, refuseProfile } from "./profile-routes.ts";
 import { mainProfiler, type Profiler } from "./profiles.ts";
 
 export interface OperatorServerOptions {
   listen: ListenAddress;
-  /** Whether `/debug/profile/*` exist. They show the inside of the process to everyone who reaches the listener. */
+  /** Serves HTTPS. */
+  tls?: TlsFiles | undefined;
+  /** Whether only the admin API and the dashboard are served, without metrics, health and profiles. */
+  isAdminOnly?: boolean;
+  /** Whether `/debug/profile/*` exist. Profiles show the inside of the process. */
   profiling: boolean;
-  /** Names by which profiles may be asked for, besides IP addresses and `localhost`; in lower case. */
+  /** Names under which profiles may be requested, besides those of `admin.hosts`; in lower case. */
   profilingHosts?: readonly string[];
-  /** The tracker's, for `/version`. */
+  /** The version of the tracker. */
   version: string;
 }
 
@@ -33,11 +39,12 @@ export interface OperatorServerDeps {
   logger?: Logger;
   /** Where there are workers; the main thread's alone unless given. */
   profiler?: Profiler;
+  /** Absent if API and dashboard are off on this listener. */
+  admin?: Admin | undefined;
 }
 
 /** One request a connection. When there are too many connections the oldest goes: a look at the health has to get through. */
-const serverOptions: Omit<HttpServerOptions, "listen"> = {
-  listenTls: [],
+const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   readTimeout: 10,
   writeTimeout: 75,
   idleTimeout: 10,
@@ -66,8 +73,8 @@ const counters = {
 };
 
 /**
- * The listener for operators: `/metrics`, `/livez`, `/readyz`, `/version` and, where allowed, profiles. It has no
- * authentication and belongs on a private address. A client that goes away, or never reads, harms nothing.
+ * A listener for operators: `/metrics`, `/livez`, `/readyz`, `/version` and, where allowed, profiles, the admin API and the
+ * dashboard. Metrics and health have no authentication, so the listener belongs on a private address. A client that goes away, or never reads, harms nothing.
  */
 export class OperatorServer {
   readonly #options: OperatorServerOptions;
@@ -90,16 +97,25 @@ export class OperatorServer {
     return this.#server?.urls()[0] ?? "";
   }
 
+  /** What the listener serves, in words: a line each. */
+  get contents(): string[] {
+    const { isAdminOnly } = this.#options;
+    return [
+      ...(isAdminOnly ? [] : ["metrics and health"]),
+      ...(this.#deps.admin === undefined ? [] : ["dashboard and admin API"]),
+    ];
+  }
+
   /** Rejects with a message that names the address if it cannot be bound. Idempotent. */
   async start(): Promise<void> {
     if (this.#server === undefined) {
       const { clock, network } = this.#deps;
+      const { listen, tls } = this.#options;
+      const addresses = tls ? { listen: [], listenTls: [listen], tls } : { listen: [listen], listenTls: [] };
       const server = new HttpServer(
-        { ...serverOptions, listen: [this.#options.listen] },
+        { ...serverOptions, ...addresses },
         {
-          handler: new Routes(this.#routes(), (err) =>
-            this.#log.error("answer", { err }, "metrics listener"),
-          ),
+          handler: new Routes(this.#routes(), (err) => this.#log.error("answer", { err }, this.#name)),
           clock,
           counters,
           listen: (options) => network.listenStream(options),
@@ -121,8 +137,12 @@ export class OperatorServer {
   }
 
   #routes(): Route[] {
-    const { version, profiling, profilingHosts = [] } = this.#options;
-    const { metrics, isReady, profiler = mainProfiler } = this.#deps;
+    const { version, profiling, profilingHosts = [], listen, tls, isAdminOnly } = this.#options;
+    const { metrics, isReady, profiler = mainProfiler, admin } = this.#deps;
+    const adminRoutes = admin?.routes({ bound: listen, hasTls: tls !== undefined }) ?? [];
+    if (isAdminOnly) return adminRoutes;
+    const refuse = (request: RouteRequest) =>
+      refuseProfile(request, { bound: listen.host, hosts: profilingHosts }, admin);
     return [
       {
         path: "/metrics",
@@ -133,13 +153,18 @@ export class OperatorServer {
         }),
       },
       ...healthRoutes(version, this.#lag, isReady),
-      ...(profiling ? profileRoutes(profiler, profilingHosts) : []),
+      ...(profiling ? profileRoutes(profiler, refuse) : []),
+      ...adminRoutes,
     ];
+  }
+
+  get #name(): string {
+    return this.#options.isAdminOnly ? "admin listener" : "metrics listener";
   }
 
   #warn(err: Error): void {
     const shortage = describeShortage(err);
-    if (shortage === undefined) this.#log.warn("listener", { err }, "metrics listener");
-    else this.#shortages.warn(shortage, { where: "metrics listener" }, shortage);
+    if (shortage === undefined) this.#log.warn("listener", { err }, this.#name);
+    else this.#shortages.warn(shortage, { where: this.#name }, shortage);
   }
 }

@@ -1,5 +1,6 @@
 import { plain, type Route, type RouteRequest, type RouteResponse } from "../http/routes.ts";
-import { refuseForeign } from "./browser-guard.ts";
+import type { Admin } from "./admin.ts";
+import { type GuardOptions, refuseForeign } from "./guard.ts";
 import type { Profiler } from "./profiles.ts";
 
 /** Seconds. */
@@ -7,10 +8,13 @@ const longestProfile = 60;
 
 /**
  * Makes `/debug/profile/cpu` and `/debug/profile/heap`. One profile is recorded at a time: a second one would be a profile of the
- * first. Pages of other sites in an operator's browser get none, since a profile shows the inside of the process.
- * @param hosts  names by which profiles may be asked for, besides IP addresses and `localhost`; in lower case
+ * first.
+ * @param refuse  returns a response for a request that gets no profile
  */
-export function profileRoutes(profiler: Profiler, hosts: readonly string[]): Route[] {
+export function profileRoutes(
+  profiler: Profiler,
+  refuse: (request: RouteRequest) => RouteResponse | undefined,
+): Route[] {
   let isRecording = false;
 
   async function respond(
@@ -60,10 +64,21 @@ export function profileRoutes(profiler: Profiler, hosts: readonly string[]): Rou
 
   const guarded = (path: string, handle: (request: RouteRequest) => Promise<RouteResponse>): Route => ({
     path,
-    handle(request) {
-      const why = refuseForeign(request, hosts);
-      return why === undefined ? handle(request) : plain(403, why);
-    },
+    handle: (request) => refuse(request) ?? handle(request),
   });
   return [guarded("/debug/profile/cpu", profileCpu), guarded("/debug/profile/heap", snapshotHeap)];
+}
+
+/**
+ * Refuses profiles to pages of other sites in an operator's browser and, where the admin API has tokens, to whoever lacks
+ * one with the scope `admin`: a profile shows the inside of the process.
+ */
+export function refuseProfile(
+  request: RouteRequest,
+  { bound, hosts }: GuardOptions,
+  admin: Admin | undefined,
+): RouteResponse | undefined {
+  const refusal = refuseForeign(request, { bound, hosts: [...hosts, ...(admin?.hosts ?? [])] });
+  if (refusal !== undefined) return plain(refusal.status, refusal.detail);
+  return admin?.refuseWithout("admin", request);
 }

@@ -5,6 +5,7 @@ import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
 import type { LoadOptions, LoadResult } from "../config/load.ts";
 import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
 import { settle } from "../config/settle.ts";
+import type { Plain } from "../config/tree.ts";
 import { createRandom } from "../lib/clock.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
 import { openLogOutput, registerLogMetrics } from "../observability/log-output.ts";
@@ -12,6 +13,9 @@ import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
+import { Admin } from "../operator/admin.ts";
+import { type AdminOptions, mayServeAdmin } from "../operator/admin-options.ts";
+import type { ReloadDiagnostic, ReloadReport, RunningConfig } from "../operator/api/endpoints/control.ts";
 import { OperatorServer } from "../operator/operator-server.ts";
 import { mainProfiler } from "../operator/profiles.ts";
 import { createSharedStore, createStore } from "../tracker/create-store.ts";
@@ -58,7 +62,8 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     const metrics = new Metrics();
     registerLogMetrics(metrics, output);
     const host = await createHost(config, network, { clock, metrics, logger });
-    const daemon = new Daemon(options, config, { clock, metrics, logger, network, host });
+    const { document } = loaded;
+    const daemon = new Daemon(options, config, { clock, metrics, logger, network, host, document });
     await daemon.start();
     code = await daemon.untilStopped();
   } catch (error) {
@@ -95,6 +100,10 @@ function logWarnings(logger: Logger, warnings: readonly Diagnostic[]): void {
   for (const warning of warnings) logger.warn(whereabouts(warning), warning.message);
 }
 
+function toReport(diagnostic: Diagnostic): ReloadDiagnostic {
+  return { message: diagnostic.message, ...whereabouts(diagnostic) };
+}
+
 function whereabouts({ source, line, column, path }: Diagnostic): { at: string; path: string } {
   return { at: line === undefined ? source : `${source}:${line}:${column}`, path };
 }
@@ -126,13 +135,14 @@ interface DaemonParts {
   logger: Logger;
   network: Network;
   host: Host;
+  document: Plain;
 }
 
 /** Makes the tracker in this thread, or the supervisor of those that share a store, or each have one over an engine. */
 async function createHost(
   config: Config,
   network: Network,
-  own: Omit<DaemonParts, "network" | "host">,
+  own: Omit<DaemonParts, "network" | "host" | "document">,
 ): Promise<Host> {
   const random = createRandom(randomInt(1, 2 ** 31));
   const hub = new LocalHub({ clock: own.clock, random });
@@ -153,6 +163,9 @@ class Daemon {
   readonly #network: Network;
   readonly #clock: SystemClock;
   readonly #host: Host;
+  /** What stands in the configuration that is running, without defaults. */
+  #document: Plain;
+  readonly #admin: Admin | undefined;
   readonly #servers: OperatorServer[];
   readonly #stopMetrics: () => void;
   readonly #stopped = Promise.withResolvers<number>();
@@ -160,31 +173,62 @@ class Daemon {
   #stoppingSince: number | undefined;
   #hasStarted = false;
   #isReloading = false;
-  /** The signal that asks for another reload after the start, or after the one that is under way. */
-  #wanted: NodeJS.Signals | undefined;
+  /** Who asks for another reload after the start, or after the one that is under way. */
+  #wanted: NodeJS.Signals | "admin" | undefined;
+  /** Those who wait for the result of that reload. */
+  #waiting: PromiseWithResolvers<ReloadReport>[] = [];
 
   constructor(options: DaemonOptions, config: Config, parts: DaemonParts) {
-    const { clock, metrics, logger, network, host } = parts;
+    const { clock, metrics, logger, network, host, document } = parts;
     this.#options = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#network = network;
     this.#host = host;
-    this.#servers = config.metricsListen.map(
-      (listen) =>
-        new OperatorServer(
-          { listen, profiling: config.profiling, profilingHosts: config.profilingHosts, version },
-          {
-            metrics: host,
-            logger,
-            isReady: () => host.readiness(),
-            network,
-            clock,
-            profiler: host instanceof Supervisor ? host : mainProfiler,
-          },
-        ),
-    );
+    this.#document = document;
+    this.#admin = config.admin && this.#createAdmin(config.admin);
+    this.#servers = this.#createServers(config);
     this.#stopMetrics = registerProcessMetrics(metrics, version);
+  }
+
+  #createAdmin(options: AdminOptions): Admin {
+    return new Admin(options, {
+      version,
+      clock: this.#clock,
+      logger: this.#logger,
+      workers: () => countWorkers(this.#host.config),
+      scrape: () => this.#host.scrape(),
+      reload: () => this.#requestReload(),
+      describeConfig: () => this.#describeConfig(),
+      onError: (err) => this.#logger.error({ err }, "admin API"),
+    });
+  }
+
+  #createServers({ metricsListen, profiling, profilingHosts, admin }: Config): OperatorServer[] {
+    const host = this.#host;
+    const deps = {
+      metrics: host,
+      logger: this.#logger,
+      isReady: () => host.readiness(),
+      network: this.#network,
+      clock: this.#clock,
+      profiler: host instanceof Supervisor ? host : mainProfiler,
+    };
+    const own = admin?.addr ?? [];
+    return [
+      ...metricsListen.map((listen) => {
+        const servesAdmin = admin !== undefined && own.length === 0 && mayServeAdmin(listen, admin, false);
+        const options = { listen, profiling, profilingHosts, version };
+        return new OperatorServer(options, { ...deps, admin: servesAdmin ? this.#admin : undefined });
+      }),
+      ...own.map(
+        (listen) =>
+          new OperatorServer(
+            { listen, tls: admin?.tls, isAdminOnly: true, profiling: false, version },
+            { ...deps, admin: this.#admin },
+          ),
+      ),
+    ];
   }
 
   /** Starts all of it, or stops what was started and rejects. */
@@ -194,8 +238,9 @@ class Daemon {
     try {
       for (const server of this.#servers) {
         await server.start();
-        this.#logger.info({ url: server.url }, "serving metrics and health");
+        for (const content of server.contents) this.#logger.info({ url: server.url }, `serving ${content}`);
       }
+      this.#admin?.start();
       await this.#host.start();
     } catch (error) {
       await this.#stopServers();
@@ -226,7 +271,7 @@ class Daemon {
     }
   };
 
-  readonly #onReload = (signal: NodeJS.Signals): void => {
+  readonly #onReload = (signal: NodeJS.Signals | "admin"): void => {
     this.#wanted = signal;
     if (this.#hasStarted) void this.#reloadAsWanted();
   };
@@ -237,9 +282,25 @@ class Daemon {
     this.#isReloading = true;
     for (let signal = this.#wanted; signal !== undefined; signal = this.#wanted) {
       this.#wanted = undefined;
-      await this.#reload(signal);
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      const report = await this.#reload(signal);
+      for (const { resolve } of waiting) resolve(report);
     }
     this.#isReloading = false;
+  }
+
+  /** Reloads as a signal does. Resolves when the configuration has been applied or refused. */
+  #requestReload(): Promise<ReloadReport> {
+    const waiting = Promise.withResolvers<ReloadReport>();
+    this.#waiting.push(waiting);
+    this.#onReload("admin");
+    return waiting.promise;
+  }
+
+  async #describeConfig(): Promise<RunningConfig> {
+    const { renderEffective } = await import("../config/render.ts");
+    return { file: this.#options.file ?? null, yaml: renderEffective(this.#document) };
   }
 
   async #stop(signal: NodeJS.Signals): Promise<void> {
@@ -252,6 +313,7 @@ class Daemon {
   }
 
   async #stopServers(): Promise<void> {
+    this.#admin?.stop();
     await Promise.all(this.#servers.map((server) => server.stop()));
     this.#network.close();
     this.#stopMetrics();
@@ -259,24 +321,40 @@ class Daemon {
   }
 
   /** Reads and validates first; what is wrong changes nothing. */
-  async #reload(signal: NodeJS.Signals): Promise<void> {
-    if (!this.#host.isServing) return;
+  async #reload(signal: NodeJS.Signals | "admin"): Promise<ReloadReport> {
+    const refused = (errors: ReloadDiagnostic[]): ReloadReport => ({
+      reloaded: false,
+      needs_restart: [],
+      warnings: [],
+      errors,
+    });
+    const stopped = refused([{ message: "the tracker is stopping" }]);
+    if (!this.#host.isServing) return stopped;
     try {
       const loaded = await loadConfigInChildProcess(this.#options);
-      if (!this.#host.isServing) return; // stopped meanwhile
+      if (!this.#host.isServing) return stopped;
       if (loaded.ok) {
         const { config, needsRestart } = settle(this.#host.config, loaded.config, loaded.restartMarks);
         await this.#host.reload(withinDescriptors(config, countWorkers(config), this.#logger));
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
         this.#logger.info(fields, "configuration reloaded");
+        this.#document = loaded.document;
+        if (config.admin) this.#admin?.take(config.admin);
         logWarnings(this.#logger, loaded.warnings);
-        return;
+        return {
+          reloaded: true,
+          needs_restart: needsRestart,
+          warnings: loaded.warnings.map(toReport),
+          errors: [],
+        };
       }
       for (const error of loaded.errors) {
         this.#logger.error(whereabouts(error), `configuration not reloaded: ${error.message}`);
       }
+      return refused(loaded.errors.map(toReport));
     } catch (error) {
       logFailure(this.#logger, "configuration not reloaded", error);
+      return refused([{ message: error instanceof Error ? error.message : `${error}` }]);
     }
   }
 }

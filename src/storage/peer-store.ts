@@ -97,6 +97,9 @@ export interface PeerStore {
    */
   readonly records?: Records;
 
+  /** Peers of both families that fit; undefined if the store has no limit of its own. */
+  readonly capacity?: number;
+
   /**
    * Whether the store keeps peer ids, and so fills `peerIds` of a list. Without peer ids, a client that asks for a list
    * of dictionaries gets a compact list.

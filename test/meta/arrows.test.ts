@@ -44,7 +44,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/",
   ],
   observability: ["lib/", "ip/", "bittorrent/", "net/descriptor-limit.ts", "storage/peer-store.ts"],
-  operator: ["lib/", "ip/", "net/", "http/", "observability/"],
+  operator: ["lib/", "ip/", "options/", "net/", "http/", "observability/"],
   frontend: [
     "lib/",
     "ip/",
@@ -81,6 +81,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "storage/",
     "middleware/",
     "hooks/",
+    "operator/admin-options.ts",
   ],
   tracker: [
     "lib/",
@@ -117,6 +118,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "observability/",
     "config/",
     "storage/redis/config.ts",
+    "operator/scopes.ts",
+    "operator/api/access.ts",
     "process/",
     "client/",
     "load/",

@@ -3,6 +3,13 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 
+test("the description of the admin API is up to date", () => {
+  const { status, stderr } = spawnSync(process.execPath, ["src/operator/api/generate.ts", "--check"], {
+    encoding: "utf8",
+  });
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+});
+
 test("example, schema and reference of the configuration are up to date", () => {
   const { status, stderr } = spawnSync(process.execPath, ["src/config/generate.ts", "--check"], {
     encoding: "utf8",

@@ -140,12 +140,15 @@ export class Daemon extends Program {
     return this.until((line) => line.msg === msg, from);
   }
 
+  /** Writes other settings, or any text, into the file. */
+  write(settings: DaemonSettings | string): void {
+    const text = typeof settings === "string" ? settings : toYaml({ ...this.#given, ...settings });
+    writeFileSync(this.file, text);
+  }
+
   /** Writes other settings (or any text) into the file and has it read again. @returns the line that says how it went */
   reload(settings: DaemonSettings | string, signal: NodeJS.Signals = "SIGHUP"): Promise<LogLine> {
-    writeFileSync(
-      this.file,
-      typeof settings === "string" ? settings : toYaml({ ...this.#given, ...settings }),
-    );
+    this.write(settings);
     const from = this.lines.length;
     this.child.kill(signal);
     return this.until(({ msg }) => msg.startsWith("configuration "), from);

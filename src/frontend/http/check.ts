@@ -1,8 +1,8 @@
+import { readTlsFiles, validityProblem } from "../../http/tls-files.ts";
 import type { CheckReport } from "../../options/index.ts";
 import { validateRoutes } from "../../protocol/router.ts";
 import { checkCommonOptions } from "../common-options.ts";
 import type { HttpOptions } from "./options.ts";
-import { readTlsFiles, validityProblem } from "./tls-files.ts";
 
 /**
  * Checks the options of HTTP against each other, and against the files of TLS, which it puts into `http.tls`.

@@ -205,6 +205,10 @@ export class MemoryStore implements PeerStore {
     } while (left === 0);
   }
 
+  get capacity(): number {
+    return this.memory.maxPeers;
+  }
+
   statistics(): StoreStatistics {
     const { counts4, counts6 } = Stripe;
     const seeders4 = this.#sum(counts4 + Count.seeders);

@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { SecureContextOptions } from "node:tls";
-import { cannotRead } from "../../lib/file-errors.ts";
-import { readText } from "../../lib/read-text.ts";
-import type { TlsFiles } from "../../net/stream.ts";
+import { cannotRead } from "../lib/file-errors.ts";
+import { readText } from "../lib/read-text.ts";
+import type { TlsFiles } from "../net/stream.ts";
 
 /** Loads `node:tls` only when it is needed: it takes 3 MiB, and a tracker without TLS describes its options all the same. */
 const secureContext = (options: SecureContextOptions): unknown =>

@@ -1,0 +1,137 @@
+import { readTlsFiles, validityProblem } from "../http/tls-files.ts";
+import { Address } from "../ip/address.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
+import type { TlsFiles } from "../net/stream.ts";
+import {
+  addresses,
+  type Block,
+  blocks,
+  boolean,
+  type CheckReport,
+  checkNotEmpty,
+  choices,
+  list,
+  options,
+  text,
+} from "../options/index.ts";
+import { isLoopback } from "./guard.ts";
+import { type AdminToken, scopes } from "./scopes.ts";
+
+/** What the block `admin` describes. */
+export interface AdminOptions {
+  /** Where API and dashboard are served; empty for `metrics_addr`. */
+  readonly addr: readonly ListenAddress[];
+  readonly tlsCertPath: string;
+  readonly tlsKeyPath: string;
+  /** Whether a proxy in front of the listener speaks TLS to the clients. */
+  readonly behindProxy: boolean;
+  /** Names and addresses of the listener besides the bound address and `localhost`, in lower case. */
+  readonly hosts: readonly string[];
+  readonly tokens: readonly AdminToken[];
+  /** The content of the files, which the check of the configuration reads. */
+  tls?: TlsFiles | undefined;
+}
+
+function checkHost(name: string): string | undefined {
+  return /^[a-z\d._:-]+$/i.test(name)
+    ? undefined
+    : "expected a name or an address without scheme and port: tracker.internal";
+}
+
+function checkHash(hash: string): string | undefined {
+  return /^sha256:[\da-f]{64}$/.test(hash)
+    ? undefined
+    : 'expected "sha256:" and 64 hexadecimal digits; make a token with "chihaya admin token"';
+}
+
+const token: Block<AdminToken, unknown> = options({
+  name: text({ check: checkNotEmpty }).describe("Who has the token, for the audit log."),
+  hash: text({ check: checkHash }).describe("The SHA-256 hash of the token, from `chihaya admin token`."),
+  scopes: choices(scopes)
+    .default(["read"])
+    .describe(
+      "What the token opens: `read`, `peers:read` (also whole addresses of peers), `write` (also changes), or `admin` (everything).",
+    ),
+});
+
+/** The block `admin`. */
+export const adminOptions: Block<AdminOptions, unknown> = options({
+  addr: addresses({ restart: true })
+    .default("")
+    .describe('Where the admin API and the dashboard are served; "" for `metrics_addr`.'),
+  tls_cert_path: text({ restart: true }).default("").describe("Certificate chain for `addr`, as PEM."),
+  tls_key_path: text({ restart: true }).default("").describe("Key of the certificate, as PEM."),
+  behind_proxy: boolean()
+    .default("false")
+    .describe("Whether clients reach the listener through a proxy that speaks TLS."),
+  hosts: list({ check: checkHost })
+    .map((names) => names.map((name) => name.toLowerCase()))
+    .default([])
+    .describe(
+      "Names under which browsers and tools may reach API, dashboard and profiles, besides `localhost` and the address of " +
+        "the listener: `tracker.internal`. Requests for other names are refused, so that no web page can use an operator's browser.",
+    ),
+  tokens: blocks(token, { maximum: 1000, name: "token" })
+    .default([] as never)
+    .describe(
+      "Who may use the API. Without a token, programs on this machine may read; changes always need a token.",
+    ),
+});
+
+/** Returns whether a listener may serve API and dashboard. */
+export function mayServeAdmin(
+  { host }: ListenAddress,
+  { tokens, behindProxy, tlsCertPath }: AdminOptions,
+  isOwn: boolean,
+): boolean {
+  const isPrivate = isLoopback(Address.parse(host).toString());
+  return isPrivate || (tokens.length > 0 && (behindProxy || (isOwn && tlsCertPath !== "")));
+}
+
+/** Checks the block against itself and `metrics_addr`. @param report  begins at `admin` */
+export function checkAdmin(
+  admin: AdminOptions,
+  metricsListen: readonly ListenAddress[],
+  report: CheckReport,
+): void {
+  if (!report.isReadable([])) return;
+  const { addr, tlsCertPath, tlsKeyPath, tokens } = admin;
+  if ((tlsCertPath === "") !== (tlsKeyPath === "")) {
+    const [missing, given] =
+      tlsCertPath === "" ? ["tls_cert_path", "tls_key_path"] : ["tls_key_path", "tls_cert_path"];
+    report.error([given], `needs ${missing} too`);
+  }
+  if (tlsCertPath !== "" && addr.length === 0)
+    report.error(["tls_cert_path"], "needs addr: metrics_addr has no TLS");
+  if (tlsCertPath !== "" && tlsKeyPath !== "") {
+    const files = readTlsFiles(tlsCertPath, tlsKeyPath);
+    if (Array.isArray(files)) for (const { key, message } of files) report.error([key], message);
+    else {
+      admin.tls = files;
+      const validity = validityProblem(files.cert.toString(), report.now);
+      if (validity !== undefined) report.warning(["tls_cert_path"], `${tlsCertPath}${validity}`);
+    }
+  }
+  const names = tokens.map(({ name }) => name);
+  for (const [index, name] of names.entries()) {
+    if (names.indexOf(name) < index)
+      report.error(["tokens", index, "name"], `another token is named ${JSON.stringify(name)}`);
+  }
+  for (const address of addr) {
+    if (mayServeAdmin(address, admin, true)) continue;
+    const lacks = tokens.length === 0 ? "a token and TLS" : "TLS";
+    report.error(
+      ["addr"],
+      `${address.host} is not of this machine alone and lacks ${lacks}; give tokens, and tls_cert_path or behind_proxy: true, or listen on 127.0.0.1`,
+    );
+  }
+  if (addr.length > 0) return;
+  if (metricsListen.length === 0) report.warning([], "has no effect without addr or metrics_addr");
+  const closed = metricsListen.find((address) => !mayServeAdmin(address, admin, false));
+  if (closed !== undefined) {
+    report.warning(
+      [],
+      `off on metrics_addr ${closed.host}, which is not of this machine alone; give tokens and behind_proxy: true, or an addr of its own`,
+    );
+  }
+}

@@ -1,0 +1,176 @@
+import type { Route, RouteMethod, RouteRequest, RouteResponse } from "../http/routes.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { AdminOptions } from "./admin-options.ts";
+import { Access, type ListenerFacts, type Principal } from "./api/access.ts";
+import type { Api } from "./api/api.ts";
+import type { ControlDeps } from "./api/endpoints/control.ts";
+import type { StatsDeps } from "./api/endpoints/stats.ts";
+import { Problem } from "./api/problem.ts";
+import { Sampler, type SamplerDeps } from "./api/sampler.ts";
+import { isLoopback, refuseForeign } from "./guard.ts";
+import type { Scope } from "./scopes.ts";
+
+/** What the admin API needs of the process. */
+export interface AdminDeps extends SamplerDeps, ControlDeps, Pick<StatsDeps, "version" | "workers"> {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  onError(error: Error): void;
+}
+
+/** How an admin listener is reached. */
+export interface AdminListener {
+  /** Undefined for a unix socket. */
+  readonly bound: ListenAddress | undefined;
+  readonly hasTls: boolean;
+}
+
+const methods: readonly RouteMethod[] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/** What every response of API and dashboard says to browsers. */
+const securityHeaders: Readonly<Record<string, string>> = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+  "cross-origin-opener-policy": "same-origin",
+};
+
+/**
+ * The admin API and the dashboard, as routes for one or more listeners. Most of their code is loaded with the first
+ * request; until then only the history is kept.
+ */
+export class Admin {
+  readonly access: Access;
+  readonly #deps: AdminDeps;
+  readonly #sampler: Sampler;
+  #options: AdminOptions;
+  #api: Promise<Api> | undefined;
+
+  constructor(options: AdminOptions, deps: AdminDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.access = new Access(options.tokens, deps.clock);
+    this.#sampler = new Sampler(deps);
+  }
+
+  start(): void {
+    this.#sampler.start();
+  }
+
+  stop(): void {
+    this.#sampler.stop();
+  }
+
+  /** Reads the metrics if a sample is due, as the timer does each second. */
+  tick(): Promise<void> {
+    return this.#sampler.tick();
+  }
+
+  /** Takes other options. */
+  take(options: AdminOptions): void {
+    this.#options = options;
+    this.access.take(options.tokens);
+  }
+
+  /** Makes the routes of a listener. */
+  routes(listener: AdminListener): Route[] {
+    const guarded = (path: string, maxBody: number, handle: Handle): Route => ({
+      path,
+      methods,
+      maxBody,
+      handle: async (request) => {
+        const response = this.#refuse(request, listener) ?? (await handle(request, this.#factsOf(listener)));
+        return { ...response, headers: { ...securityHeaders, ...response.headers } };
+      },
+    });
+    return [
+      guarded("/api/*", Number.POSITIVE_INFINITY, async (request, facts) =>
+        (await this.#loadApi()).respond(request, facts),
+      ),
+      guarded("/session", 64 * 1024, (request, facts) => this.#session(request, facts)),
+    ];
+  }
+
+  /** Names of the listeners, in lower case. */
+  get hosts(): readonly string[] {
+    return this.#options.hosts;
+  }
+
+  /** Where there are tokens, returns the response to a request that lacks one with the scope. */
+  refuseWithout(scope: Scope, request: RouteRequest): RouteResponse | undefined {
+    if (!this.access.hasTokens) return undefined;
+    try {
+      const facts = { isLoopback: false, isTrusted: false, isSecure: this.#options.behindProxy };
+      this.access.require(this.access.identify(request, facts), scope);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Problem) return error.toResponse();
+      throw error;
+    }
+  }
+
+  #refuse(request: RouteRequest, { bound }: AdminListener): RouteResponse | undefined {
+    const refusal = refuseForeign(request, { bound: bound?.host, hosts: this.#options.hosts });
+    return refusal && new Problem(refusal.status, refusal.detail).toResponse();
+  }
+
+  #factsOf({ bound, hasTls }: AdminListener): ListenerFacts {
+    return {
+      isLoopback: bound !== undefined && isLoopback(bound.host),
+      isTrusted: bound === undefined,
+      isSecure: hasTls || this.#options.behindProxy,
+    };
+  }
+
+  #loadApi(): Promise<Api> {
+    this.#api ??= import("./api/index.ts").then(({ createApi }) =>
+      createApi({ ...this.#deps, sampler: this.#sampler, access: this.access }),
+    );
+    return this.#api;
+  }
+
+  /** The session of a browser: POST begins one with a token, DELETE ends it, GET says whose it is. */
+  async #session(request: RouteRequest, facts: ListenerFacts): Promise<RouteResponse> {
+    try {
+      if (request.method === "POST") {
+        const { principal, cookie } = this.access.open(await readToken(request), request, facts);
+        return { ...describe(principal), headers: { "set-cookie": cookie } };
+      }
+      if (request.method === "DELETE")
+        return { status: 204, headers: { "set-cookie": this.access.close(request, facts) } };
+      if (request.method === "GET" || request.method === "HEAD")
+        return describe(this.access.identify(request, facts));
+      return new Problem(405, "", { headers: { allow: "GET, HEAD, POST, DELETE" } }).toResponse();
+    } catch (error) {
+      if (error instanceof Problem) return error.toResponse();
+      throw error;
+    }
+  }
+}
+
+type Handle = (request: RouteRequest, facts: ListenerFacts) => Promise<RouteResponse>;
+
+function describe({ name, scopes }: Principal): RouteResponse {
+  return {
+    status: 200,
+    type: "application/json",
+    body: `${JSON.stringify({ name, scopes: [...scopes] })}\n`,
+  };
+}
+
+/** Reads `{"token": "..."}`. */
+async function readToken({ body, headers }: RouteRequest): Promise<string> {
+  // A form of another site cannot send this type.
+  if (!/^application\/json\s*(;|$)/i.test(headers.get("content-type") ?? ""))
+    throw new Problem(415, "the body must be application/json");
+  try {
+    const { token } = JSON.parse(Buffer.from(await body.bytes()).toString()) as { token?: unknown };
+    if (typeof token === "string") return token;
+  } catch (error) {
+    if (!(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error;
+  }
+  throw new Problem(400, 'expected {"token": "..."}');
+}

@@ -1,0 +1,206 @@
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import type { RouteRequest } from "../../http/routes.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { isLoopback } from "../guard.ts";
+import { type AdminToken, type Scope, scopes } from "../scopes.ts";
+import { Problem } from "./problem.ts";
+
+/** The scopes that come with another. */
+const implied: Readonly<Record<Scope, readonly Scope[]>> = {
+  read: ["read"],
+  "peers:read": ["read", "peers:read"],
+  write: ["read", "write"],
+  admin: scopes,
+};
+
+/** Who sent a request. */
+export interface Principal {
+  /** The name of the token; `anonymous` without one, `socket` over the unix socket. */
+  readonly name: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+/** What is known of the listener that a request came by. */
+export interface ListenerFacts {
+  /** Whether only programs of this machine reach the listener. */
+  readonly isLoopback: boolean;
+  /** Whether the file mode of a unix socket admits only the operator. */
+  readonly isTrusted: boolean;
+  /** Whether browsers reach the listener over TLS. */
+  readonly isSecure: boolean;
+}
+
+/** Failures that one client may have in a minute, and the minute. */
+const maxFailures = 10;
+const failurePeriod = 60;
+/** Clients whose failures are counted. */
+const maxFailing = 10_000;
+/** Seconds that a session lasts, and the most sessions. */
+const sessionLifetime = 12 * 3600;
+const maxSessions = 1000;
+
+interface KnownToken {
+  readonly hash: Buffer;
+  readonly principal: Principal;
+}
+
+interface Session {
+  readonly principal: Principal;
+  readonly tokenHash: string;
+  readonly until: number;
+}
+
+/**
+ * Decides who may do what on the admin API. Tokens are compared by their SHA-256 hashes in constant time. A client with too
+ * many wrong tokens is refused for the rest of a minute.
+ */
+export class Access {
+  readonly #clock: Clock;
+  #tokens: readonly KnownToken[] = [];
+  readonly #sessions = new Map<string, Session>();
+  readonly #failures = new Map<string, { count: number; until: number }>();
+
+  constructor(tokens: readonly AdminToken[], clock: Clock) {
+    this.#clock = clock;
+    this.take(tokens);
+  }
+
+  /** Takes other tokens; sessions of tokens that are gone end. */
+  take(tokens: readonly AdminToken[]): void {
+    this.#tokens = tokens.map(({ name, hash, scopes: given }) => ({
+      hash: Buffer.from(hash.slice("sha256:".length), "hex"),
+      principal: { name, scopes: new Set(given.flatMap((scope) => implied[scope])) },
+    }));
+    for (const [id, { tokenHash }] of this.#sessions) {
+      if (!this.#tokens.some(({ hash }) => hash.toString("hex") === tokenHash)) this.#sessions.delete(id);
+    }
+  }
+
+  get hasTokens(): boolean {
+    return this.#tokens.length > 0;
+  }
+
+  /** Finds out who sent a request. @throws Problem for wrong credentials */
+  identify(request: RouteRequest, listener: ListenerFacts): Principal {
+    const authorization = request.headers.get("authorization");
+    if (authorization !== undefined) {
+      const [, token] = /^bearer +([^ ,]+)$/i.exec(authorization) ?? [];
+      return this.#check(token, request).principal;
+    }
+    if (listener.isTrusted) return { name: "socket", scopes: new Set(scopes) };
+    const session = this.#session(request, listener);
+    if (session !== undefined) {
+      if (!isSafe(request) && !request.headers.has("x-requested-with")) {
+        throw new Problem(403, "a change by a session needs the header X-Requested-With");
+      }
+      return session.principal;
+    }
+    const isLocal =
+      listener.isLoopback && isLoopback(request.client.toString()) && !isForwarded(request.headers);
+    return { name: "anonymous", scopes: new Set(isLocal ? ["read"] : []) };
+  }
+
+  /** @throws Problem if the principal lacks the scope */
+  require({ name, scopes: own }: Principal, scope: Scope): void {
+    if (own.has(scope)) return;
+    if (name === "anonymous") {
+      const challenge = `Bearer realm="chihaya", scope="${scope}"`;
+      throw new Problem(401, `a token with the scope ${scope} is needed`, {
+        headers: { "www-authenticate": challenge },
+      });
+    }
+    throw new Problem(403, `the token lacks the scope ${scope}`);
+  }
+
+  /** Begins a session of a browser. @returns the cookie @throws Problem for a wrong token */
+  open(
+    token: string,
+    request: RouteRequest,
+    listener: ListenerFacts,
+  ): { principal: Principal; cookie: string } {
+    const { principal, hash } = this.#check(token, request);
+    const id = randomBytes(32).toString("base64url");
+    if (this.#sessions.size >= maxSessions) this.#sessions.delete(this.#sessions.keys().next().value!);
+    const until = this.#clock.seconds + sessionLifetime;
+    this.#sessions.set(hashId(id), { principal, tokenHash: hash.toString("hex"), until });
+    return { principal, cookie: writeCookie(id, sessionLifetime, listener) };
+  }
+
+  /** Ends the session of a request. @returns the cookie that removes the browser's */
+  close(request: RouteRequest, listener: ListenerFacts): string {
+    const id = readCookie(request, listener);
+    if (id !== undefined) this.#sessions.delete(hashId(id));
+    return writeCookie("", 0, listener);
+  }
+
+  #session(request: RouteRequest, listener: ListenerFacts): Session | undefined {
+    const id = readCookie(request, listener);
+    const session = id === undefined ? undefined : this.#sessions.get(hashId(id));
+    return session !== undefined && session.until > this.#clock.seconds ? session : undefined;
+  }
+
+  #check(token: string | undefined, { client: address }: RouteRequest): KnownToken {
+    const client = address.family === 6 ? address.words.slice(0, 2).join() : address.toString();
+    const now = this.#clock.seconds;
+    const failed = this.#failures.get(client);
+    if (failed !== undefined && failed.until > now && failed.count >= maxFailures) {
+      throw new Problem(429, "too many wrong tokens", {
+        headers: { "retry-after": `${Math.ceil(failed.until - now)}` },
+      });
+    }
+    const hash = createHash("sha256")
+      .update(token ?? "", "latin1")
+      .digest();
+    let found: KnownToken | undefined;
+    for (const known of this.#tokens) if (timingSafeEqual(hash, known.hash)) found = known;
+    if (token !== undefined && found !== undefined) return found;
+    if (this.#failures.size >= maxFailing) this.#failures.delete(this.#failures.keys().next().value!);
+    if (failed !== undefined && failed.until > now) failed.count++;
+    else this.#failures.set(client, { count: 1, until: now + failurePeriod });
+    throw new Problem(401, "the token is wrong", {
+      headers: { "www-authenticate": 'Bearer realm="chihaya", error="invalid_token"' },
+    });
+  }
+}
+
+/** Hashes a token as the configuration keeps it. */
+export function hashToken(token: string): string {
+  return `sha256:${createHash("sha256").update(token, "latin1").digest("hex")}`;
+}
+
+/** Makes a token of 32 random bytes. */
+export function createToken(): string {
+  return randomBytes(32).toString("base64url");
+}
+
+function isSafe({ method }: RouteRequest): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+/** Returns whether something says that a proxy stands between. */
+function isForwarded(headers: RouteRequest["headers"]): boolean {
+  for (const name of headers.keys()) if (/^(forwarded|via|x-real-ip|x-forwarded-.*)$/.test(name)) return true;
+  return false;
+}
+
+function hashId(id: string): string {
+  return createHash("sha256").update(id).digest("base64");
+}
+
+/** Browsers take a name with this prefix only over TLS, for this host and all paths. */
+function cookieName({ isSecure }: ListenerFacts): string {
+  return isSecure ? "__Host-chihaya" : "chihaya";
+}
+
+function readCookie({ headers }: RouteRequest, listener: ListenerFacts): string | undefined {
+  const name = cookieName(listener);
+  for (const pair of (headers.get("cookie") ?? "").split(/; ?|, /)) {
+    if (pair.startsWith(`${name}=`)) return pair.slice(name.length + 1);
+  }
+  return undefined;
+}
+
+function writeCookie(id: string, age: number, listener: ListenerFacts): string {
+  const secure = listener.isSecure ? "; Secure" : "";
+  return `${cookieName(listener)}=${id}; Path=/; Max-Age=${age}; HttpOnly; SameSite=Strict${secure}`;
+}

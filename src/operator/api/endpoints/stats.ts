@@ -1,0 +1,230 @@
+import { duration, integer, options } from "../../../options/index.ts";
+import { type Endpoint, endpoint } from "../endpoint.ts";
+import { seriesNames } from "../history.ts";
+import { Problem } from "../problem.ts";
+import { countErrors, countResponses, type Sampler } from "../sampler.ts";
+import { count, list, map, nullable, number, object, type Shape, string } from "../shape.ts";
+import type { Totals } from "../totals.ts";
+
+/** Means per second. */
+export interface Rates {
+  readonly requests: number;
+  readonly announces: number;
+  readonly errors: number;
+}
+
+/** The state of the tracker in one object. Null is unknown. */
+export interface Stats {
+  readonly version: string;
+  readonly uptime_seconds: number;
+  readonly workers: number;
+  readonly torrents: number | null;
+  readonly seeders: number | null;
+  readonly leechers: number | null;
+  readonly peers: { readonly ipv4: number | null; readonly ipv6: number | null };
+  readonly requests: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly errors: readonly { readonly protocol: string; readonly error: string; readonly count: number }[];
+  readonly error_responses: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly rejected: Readonly<Record<string, number>>;
+  readonly rates: { readonly "1": Rates; readonly "10": Rates; readonly "60": Rates; readonly "900": Rates };
+  readonly latency_ms: {
+    readonly p50: number | null;
+    readonly p90: number | null;
+    readonly p99: number | null;
+  };
+  readonly store: {
+    readonly used: number | null;
+    readonly capacity: number | null;
+    readonly refused: number;
+  };
+  readonly process: {
+    readonly cpu_seconds: number;
+    readonly resident_bytes: number;
+    readonly open_files: number | null;
+    readonly worker_restarts: number;
+  };
+}
+
+const rates: Shape<Rates> = object({
+  requests: number("Announces, scrapes and connects a second."),
+  announces: number(),
+  errors: number("Error responses a second."),
+});
+
+const statsShape: Shape<Stats> = object({
+  version: string("The version of the tracker."),
+  uptime_seconds: number(),
+  workers: count("Threads that serve clients."),
+  torrents: nullable(count("Swarms: a torrent with peers of both families counts twice.")),
+  seeders: nullable(count()),
+  leechers: nullable(count()),
+  peers: object({ ipv4: nullable(count()), ipv6: nullable(count()) }, "Seeders and leechers by family."),
+  requests: map(map(count()), "Responses by protocol and action since the start."),
+  errors: list(
+    object({ protocol: string(), error: string("The text that clients get."), count: count() }),
+    "Error responses by protocol and text, the most frequent first.",
+  ),
+  error_responses: count("All of them."),
+  dropped: map(count(), "Datagrams without a response, by reason."),
+  rejected: map(count(), "HTTP requests and connections that were turned away, by reason."),
+  rates: object(
+    { "1": rates, "10": rates, "60": rates, "900": rates },
+    "Means over the last seconds. Up to ten seconds late unless somebody watches.",
+  ),
+  latency_ms: object(
+    { p50: nullable(number()), p90: nullable(number()), p99: nullable(number()) },
+    "Of the last minute; null unless `enable_request_timing` is set.",
+  ),
+  store: object({
+    used: nullable(count("Peers.")),
+    capacity: nullable(count("Peers that fit; null if the store has no limit of its own.")),
+    refused: count("Peers that did not fit."),
+  }),
+  process: object({
+    cpu_seconds: number(),
+    resident_bytes: number(),
+    open_files: nullable(number()),
+    worker_restarts: count(),
+  }),
+});
+
+export interface StatsDeps {
+  readonly version: string;
+  readonly sampler: Sampler;
+  /** Threads that serve clients. */
+  workers(): number;
+}
+
+/** Seconds over which the rates are given. */
+const periods = ["1", "10", "60", "900"] as const;
+
+/** Builds the object of `/stats`. */
+export function describeStats(totals: Totals, { version, sampler, workers }: StatsDeps): Stats {
+  const { by, errors } = countResponses(totals);
+  const gauge = (name: string, labels = {}) => totals.gauge(name, labels) ?? null;
+  const seeders = gauge("chihaya_storage_seeders_count");
+  const leechers = gauge("chihaya_storage_leechers_count");
+  const mean = (name: (typeof seriesNames)[number], seconds: number) =>
+    sampler.history.mean(name, seconds) ?? 0;
+  const ratesOver = (seconds: number) => {
+    const announces = mean("udp_announces", seconds) + mean("http_announces", seconds);
+    const others =
+      mean("udp_scrapes", seconds) + mean("udp_connects", seconds) + mean("http_scrapes", seconds);
+    return { requests: announces + others, announces, errors: mean("errors", seconds) };
+  };
+  return {
+    version,
+    uptime_seconds: process.uptime(),
+    workers: workers(),
+    torrents: gauge("chihaya_storage_infohashes_count"),
+    seeders,
+    leechers,
+    peers: {
+      ipv4: gauge("chihaya_storage_peers", { address_family: "IPv4" }),
+      ipv6: gauge("chihaya_storage_peers", { address_family: "IPv6" }),
+    },
+    requests: by,
+    errors,
+    error_responses: countErrors(totals),
+    dropped: totals.by("chihaya_udp_dropped_datagrams_total", "reason"),
+    rejected: totals.by("chihaya_http_rejected_total", "reason"),
+    rates: Object.fromEntries(periods.map((period) => [period, ratesOver(Number(period))])) as Stats["rates"],
+    latency_ms: sampler.latency(),
+    store: {
+      used: seeders === null || leechers === null ? null : seeders + leechers,
+      capacity: gauge("chihaya_storage_capacity_peers"),
+      refused: totals.sum("chihaya_storage_refused_peers_total"),
+    },
+    process: {
+      cpu_seconds: totals.sum("process_cpu_seconds_total"),
+      resident_bytes: totals.sum("process_resident_memory_bytes"),
+      open_files: gauge("process_open_fds"),
+      worker_restarts: totals.sum("chihaya_worker_restarts_total"),
+    },
+  };
+}
+
+/** Clients that may listen to events at once. */
+const maxListeners = 16;
+
+/** Makes `/stats`, `/stats/history` and `/events`. */
+export function statsEndpoints(deps: StatsDeps): Endpoint[] {
+  const { sampler } = deps;
+  let listeners = 0;
+
+  async function* follow(gone: AbortSignal): AsyncGenerator<Uint8Array> {
+    let newest: Totals | undefined = await sampler.read();
+    let wake = (): void => undefined;
+    const unwatch = sampler.watch((totals) => {
+      newest = totals;
+      wake();
+    });
+    const onGone = () => wake();
+    gone.addEventListener("abort", onGone);
+    try {
+      while (!gone.aborted) {
+        if (newest === undefined) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          continue;
+        }
+        const stats = describeStats(newest, deps);
+        newest = undefined;
+        yield Buffer.from(`event: stats\ndata: ${JSON.stringify(stats)}\n\n`);
+      }
+    } finally {
+      unwatch();
+      gone.removeEventListener("abort", onGone);
+      listeners--;
+    }
+  }
+
+  return [
+    endpoint({
+      method: "GET",
+      path: "/stats",
+      scope: "read",
+      summary: "The state of the tracker in one object",
+      response: statsShape,
+      handle: async () => describeStats(await sampler.read(), deps),
+    }),
+    endpoint({
+      method: "GET",
+      path: "/stats/history",
+      scope: "read",
+      summary: "Series of the last minutes, hours or days",
+      query: options({
+        window: duration(1, { whole: true }).default("10m").describe("How far to look back, 7 days at most."),
+        step: duration(1, { whole: true })
+          .default("1s")
+          .describe("Time between two values: the next of 1s, 10s and 5m that reaches back that far."),
+        limit: integer(1, 5000).default("5000").describe("The most values of one series."),
+      }),
+      response: object({
+        step: count("Seconds between two values."),
+        end: count("The second of the newest value, since 1970."),
+        series: map(list(nullable(number())), `By name, the oldest value first: ${seriesNames.join(", ")}.`),
+      }),
+      handle: ({ query: { window, step, limit } }) => {
+        const { history } = sampler;
+        const read = history.read(window, Math.max(step, Math.ceil(window / limit)));
+        return { ...read, end: Math.floor(Date.now() / 1000) };
+      },
+    }),
+    endpoint({
+      method: "GET",
+      path: "/events",
+      scope: "read",
+      summary: "The object of /stats each second, as server-sent events",
+      streams: "text/event-stream",
+      problems: [503],
+      handle: ({ request }) => {
+        if (listeners >= maxListeners) throw new Problem(503, `${maxListeners} clients listen already`);
+        listeners++;
+        return follow(request.gone);
+      },
+    }),
+  ];
+}

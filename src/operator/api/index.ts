@@ -1,0 +1,26 @@
+import { Api, type ApiDeps } from "./api.ts";
+import { type Endpoint, endpoint } from "./endpoint.ts";
+import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
+import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
+import { describeApi } from "./open-api.ts";
+
+/** What the endpoints need. */
+export interface EndpointDeps extends StatsDeps, ControlDeps {}
+
+/** Makes all endpoints, with that of their description. */
+export function createEndpoints(deps: EndpointDeps): Endpoint[] {
+  const endpoints = [...statsEndpoints(deps), ...controlEndpoints(deps)];
+  const description: Endpoint = endpoint({
+    method: "GET",
+    path: "/openapi.json",
+    scope: "read",
+    summary: "This description of the API, as OpenAPI 3.1",
+    handle: () => describeApi([...endpoints, description], deps.version),
+  });
+  return [...endpoints, description];
+}
+
+/** Makes the admin API. */
+export function createApi(deps: EndpointDeps & ApiDeps): Api {
+  return new Api(createEndpoints(deps), deps);
+}

@@ -1,0 +1,160 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { FamilySnapshot } from "../../observability/metrics.ts";
+import { History, type Sample } from "./history.ts";
+import { type Distribution, difference, quantile, Totals } from "./totals.ts";
+
+/** Seconds between two samples while nobody looks, and while somebody does. */
+const idlePeriod = 10;
+const livePeriod = 1;
+/** Seconds over which latencies are measured. */
+const latencyPeriod = 60;
+
+const responses = {
+  udp: "chihaya_udp_response_duration_milliseconds",
+  http: "chihaya_http_response_duration_milliseconds",
+} as const;
+
+/** The counters at one moment. */
+interface Reading {
+  readonly at: number;
+  readonly totals: Totals;
+  readonly durations: Distribution;
+}
+
+export interface SamplerDeps {
+  readonly clock: Clock;
+  scrape(): Promise<readonly FamilySnapshot[]>;
+}
+
+/**
+ * Reads the metrics every ten seconds into a {@link History}; every second while somebody watches. The history therefore
+ * reaches back to the start of the tracker before anybody has looked at it.
+ */
+export class Sampler {
+  readonly history: History = new History();
+  readonly #deps: SamplerDeps;
+  readonly #watchers = new Set<(totals: Totals) => void>();
+  /** The newest last; the first is about {@link latencyPeriod} old. */
+  #readings: Reading[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #isReading = false;
+  #lastAt = Number.NEGATIVE_INFINITY;
+
+  constructor(deps: SamplerDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => void this.tick(), livePeriod * 1000).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Calls `watcher` with each sample, once a second. @returns how to end that */
+  watch(watcher: (totals: Totals) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Reads the metrics if a sample is due. The timer calls this each second, and tests call it at will. */
+  async tick(): Promise<void> {
+    const now = Math.floor(this.#deps.clock.seconds);
+    const period = this.#watchers.size > 0 ? livePeriod : idlePeriod;
+    if (now - this.#lastAt >= period) await this.read();
+  }
+
+  /** Reads the metrics now. Resolves with the totals; while another reading is under way, with those before it. */
+  async read(): Promise<Totals> {
+    const newest = this.#readings.at(-1);
+    if (this.#isReading && newest !== undefined) return newest.totals;
+    this.#isReading = true;
+    try {
+      const totals = new Totals(await this.#deps.scrape());
+      const at = Math.floor(this.#deps.clock.seconds);
+      const reading = { at, totals, durations: totals.distribution(responses.udp, responses.http) };
+      if (newest !== undefined && at > newest.at) this.history.add(toSample(newest, reading), newest.at, at);
+      if (newest === undefined || at > newest.at) {
+        this.#readings.push(reading);
+        while (this.#readings.length > 1 && at - this.#readings[1]!.at >= latencyPeriod)
+          this.#readings.shift();
+      }
+      this.#lastAt = at;
+      for (const watcher of this.#watchers) watcher(totals);
+      return totals;
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  /** Returns the quantiles of the last minute in milliseconds; null while nothing was timed. */
+  latency(): { p50: number | null; p90: number | null; p99: number | null } {
+    const first = this.#readings[0];
+    const last = this.#readings.at(-1);
+    const recent = first && last ? difference(last.durations, first.durations) : undefined;
+    const of = (q: number) => (recent ? (quantile(q, recent) ?? null) : null);
+    return { p50: of(0.5), p90: of(0.9), p99: of(0.99) };
+  }
+}
+
+function toSample(before: Reading, { at, totals, durations }: Reading): Sample {
+  const seconds = at - before.at;
+  const rate = (read: (totals: Totals) => number) =>
+    Math.max(0, (read(totals) - read(before.totals)) / seconds);
+  const requests = (protocol: keyof typeof responses, action: string) =>
+    rate((one) => one.sum(responses[protocol], { action }));
+  const gauge = (name: string, labels = {}) => totals.gauge(name, labels) ?? Number.NaN;
+  const recent = difference(durations, before.durations);
+  const seeders = gauge("chihaya_storage_seeders_count");
+  const leechers = gauge("chihaya_storage_leechers_count");
+  return {
+    udp_announces: requests("udp", "announce"),
+    udp_scrapes: requests("udp", "scrape"),
+    udp_connects: requests("udp", "connect"),
+    http_announces: requests("http", "announce"),
+    http_scrapes: requests("http", "scrape"),
+    errors: rate(countErrors),
+    dropped: rate(
+      (one) => one.sum("chihaya_udp_dropped_datagrams_total") + one.sum("chihaya_http_rejected_total"),
+    ),
+    torrents: gauge("chihaya_storage_infohashes_count"),
+    seeders,
+    leechers,
+    peers_ipv4: gauge("chihaya_storage_peers", { address_family: "IPv4" }),
+    peers_ipv6: gauge("chihaya_storage_peers", { address_family: "IPv6" }),
+    store_fill: (seeders + leechers) / gauge("chihaya_storage_capacity_peers"),
+    http_connections: gauge("chihaya_http_connections"),
+    latency_p50_ms: quantile(0.5, recent) ?? Number.NaN,
+    latency_p99_ms: quantile(0.99, recent) ?? Number.NaN,
+    cpu: rate((one) => one.sum("process_cpu_seconds_total")),
+    memory_bytes: gauge("process_resident_memory_bytes"),
+    loop_lag_ms: gauge("nodejs_eventloop_lag_p99_seconds") * 1000,
+  };
+}
+
+/** Returns the error responses of both protocols. */
+export function countErrors(totals: Totals): number {
+  return Object.values(responses).reduce(
+    (sum, name) => sum + totals.sum(name) - totals.sum(name, { error: "" }),
+    0,
+  );
+}
+
+/** Returns the responses by protocol and action, and the error responses by protocol and text. */
+export function countResponses(totals: Totals): {
+  by: Record<string, Record<string, number>>;
+  errors: { protocol: string; error: string; count: number }[];
+} {
+  const by: Record<string, Record<string, number>> = {};
+  const errors: { protocol: string; error: string; count: number }[] = [];
+  for (const [protocol, name] of Object.entries(responses)) {
+    const { "": unknown = 0, ...actions } = totals.by(name, "action");
+    by[protocol] = unknown > 0 ? { ...actions, unknown } : actions;
+    for (const [error, count] of Object.entries(totals.by(name, "error"))) {
+      if (error !== "" && count > 0) errors.push({ protocol, error, count });
+    }
+  }
+  return { by, errors: errors.sort((a, b) => b.count - a.count) };
+}

@@ -1,0 +1,61 @@
+/** The admin API of a running tracker. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hashToken } from "../../src/operator/api/access.ts";
+import { Daemon } from "../support/daemon.ts";
+
+interface Reply {
+  workers: number;
+  torrents: number;
+  yaml: string;
+  errors: { at: string; detail: string }[];
+}
+
+const tokens = [{ name: "ops", hash: hashToken("secret"), scopes: ["admin"] }];
+
+for (const workers of [1, 2]) {
+  test(`a reload by the API: its result, and what waits for a restart, with ${workers} workers`, async (t) => {
+    const config = { admin: { tokens }, workers, announce_interval: "30m" };
+    const daemon = await Daemon.start(t, config);
+    const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
+    const ask = async (method: string, path: string) => {
+      const response = await fetch(`${url}/api/v1${path}`, {
+        method,
+        headers: { authorization: "Bearer secret" },
+      });
+      return { status: response.status, body: (await response.json()) as Reply };
+    };
+    const { body: stats } = await ask("GET", "/stats");
+    assert.deepEqual([stats.workers, stats.torrents], [workers, 0]);
+
+    daemon.write({ ...config, announce_interval: "20m", workers: 3 });
+    const done = await ask("POST", "/reload");
+    assert.deepEqual(done, {
+      status: 200,
+      body: { reloaded: true, needs_restart: ["workers"], warnings: [], errors: [] },
+    });
+    assert.match((await ask("GET", "/config")).body.yaml, /announce_interval: "20m"/);
+
+    daemon.write({ ...config, announce_interval: "-1s" });
+    const refused = await ask("POST", "/reload");
+    assert.equal(refused.status, 409);
+    assert.match(refused.body.errors[0]!.at, /chihaya\.yaml:\d+:\d+$/);
+    assert.match(refused.body.errors[0]!.detail, /announce_interval|expected a duration/);
+    assert.match((await ask("GET", "/config")).body.yaml, /announce_interval: "20m"/, "the running one");
+
+    daemon.write({ ...config, admin: { tokens: [{ ...tokens[0], hash: hashToken("other") }] } });
+    assert.equal((await ask("POST", "/reload")).status, 200);
+    assert.equal((await ask("GET", "/stats")).status, 401, "the token is gone");
+  });
+}
+
+test("with a file that has no block, and on an address of everybody, there is no API", async (t) => {
+  for (const config of [{}, { admin: { tokens }, metrics_addr: "0.0.0.0:0" }]) {
+    const daemon = await Daemon.start(t, config);
+    const { url } = await daemon.until(({ msg }) => msg === "serving metrics and health");
+    const { port } = new URL(url!);
+    for (const path of ["/api/v1/stats", "/"])
+      assert.equal((await fetch(`http://127.0.0.1:${port}${path}`)).status, 404);
+    assert.equal((await fetch(`http://127.0.0.1:${port}/metrics`)).status, 200);
+  }
+});
