@@ -7,6 +7,12 @@ export const streamWindow = 8;
 /** A thread reports notifications as handled in groups of this size. */
 const acknowledgeEvery = 64;
 
+/**
+ * The main thread is 0. The workers that serve clients count from 1; a worker that replaces another has the same number. A
+ * thread with another task has a name.
+ */
+export type ThreadId = number | string;
+
 /** Why the bus itself refuses or ends a call. */
 type BusErrorCode = "busy" | "gone" | "timeout" | "unknown";
 
@@ -44,8 +50,8 @@ export interface Request {
 
 /** What a handler learns about the request beside its argument. */
 export interface CallContext {
-  /** The thread that sent the request: 0 is the main thread, workers count from 1. */
-  readonly from: number;
+  /** The thread that sent the request. */
+  readonly from: ThreadId;
   /** Aborted when the caller no longer wants the result, or is gone. */
   readonly signal: AbortSignal;
 }
@@ -78,7 +84,7 @@ type Message =
   | { readonly kind: "cancel"; readonly id: number }
   | { readonly kind: "credit"; readonly id: number; readonly items: number }
   | { readonly kind: "acknowledge"; readonly notifications: number }
-  | { readonly kind: "connect"; readonly thread: number; readonly port: MessagePort };
+  | { readonly kind: "connect"; readonly thread: ThreadId; readonly port: MessagePort };
 
 /** A request that this thread has sent and the other one has not replied to. */
 interface Sent {
@@ -100,8 +106,8 @@ interface Served {
 export interface LinkDeps {
   /** Finds the handler of a request. Waits for it during the start of the thread. */
   find(request: Request): Promise<(args: unknown, call: CallContext) => unknown>;
-  /** Receives the port to a worker that the main thread introduces. */
-  connect(thread: number, port: MessagePort): void;
+  /** Receives the port to a thread that the main thread introduces. */
+  connect(thread: ThreadId, port: MessagePort): void;
   /** Receives errors of handlers of notifications, which have nobody to reply to. */
   onError(error: unknown): void;
 }
@@ -116,7 +122,7 @@ export interface LinkDeps {
  */
 export class BusLink {
   /** The thread at the other end. */
-  readonly peer: number;
+  readonly peer: ThreadId;
   readonly #port: BusPort;
   readonly #deps: LinkDeps;
   readonly #sent = new Map<number, Sent>();
@@ -128,7 +134,7 @@ export class BusLink {
   /** Notifications that this thread has handled and not reported. */
   #handled = 0;
 
-  constructor(peer: number, port: BusPort, deps: LinkDeps) {
+  constructor(peer: ThreadId, port: BusPort, deps: LinkDeps) {
     this.peer = peer;
     this.#port = port;
     this.#deps = deps;
@@ -213,8 +219,8 @@ export class BusLink {
     this.#unacknowledged++;
   }
 
-  /** Gives the other thread a port to a worker. */
-  introduce(thread: number, port: MessagePort): void {
+  /** Gives the other thread a port to a third one. */
+  introduce(thread: ThreadId, port: MessagePort): void {
     this.#port.postMessage({ kind: "connect", thread, port } satisfies Message, [port]);
   }
 
@@ -334,12 +340,13 @@ export class BusLink {
 }
 
 /** Returns the error of a call to a thread that is gone. */
-export function goneError(thread: number): BusError {
+export function goneError(thread: ThreadId): BusError {
   return new BusError("gone", `${nameThread(thread)} is gone: it died, was stopped, or never started`);
 }
 
 /** Returns the name of a thread in errors. */
-export function nameThread(thread: number): string {
+function nameThread(thread: ThreadId): string {
+  if (typeof thread === "string") return `the ${thread} thread`;
   return thread === 0 ? "the main thread" : `worker ${thread}`;
 }
 

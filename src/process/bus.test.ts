@@ -286,6 +286,26 @@ test("a thread calls itself, and all workers include it if it is one", async (t)
   assert.deepEqual(await collect(only.stream(1, demo, "count", { to: 2 })), [1, 2]);
 });
 
+test("a thread with a name is called by it, and is none of the workers", async (t) => {
+  const { main, worker } = setUp(t);
+  const accountant = new Bus({ threads: ["accountant"], onError: assert.fail });
+  const { port1, port2 } = new MessageChannel();
+  accountant.connect(0, port2);
+  main.addThread("accountant", port1);
+  t.after(() => accountant.close());
+  serveDemo(accountant);
+  accountant.open();
+  assert.equal(await main.call("accountant", demo, "echo", 1), 1);
+  assert.deepEqual(main.workers, [1]);
+  assert.equal(await main.call("accountant", demo, "relay", { to: 1, value: 2 }), 2);
+  assert.equal(await worker.call("accountant", demo, "echo", 3), 3);
+  accountant.close();
+  await assert.rejects(worker.call("accountant", demo, "wait", undefined), {
+    code: "gone",
+    message: /^the accountant thread is gone/,
+  });
+});
+
 test("messages that are not of the bus are ignored", async (t) => {
   const { main, port, errors } = setUp(t);
   for (const message of [null, undefined, 1, "text", [], {}, { kind: "other" }, { kind: "reply", id: 99 }])
@@ -304,7 +324,7 @@ function startWorkers(t: TestContext, count: number) {
   const start = (number: number) => {
     const url = new URL("../../test/fixtures/bus-demo.ts", import.meta.url);
     const worker = new Worker(url, { workerData: { busWorker: number } });
-    bus.addWorker(number, worker);
+    bus.addThread(number, worker);
     t.after(() => worker.terminate());
     return worker;
   };

@@ -7,11 +7,12 @@ import {
   type CallOptions,
   goneError,
   type Request,
+  type ThreadId,
 } from "./bus-link.ts";
 
-export { BusError } from "./bus-link.ts";
+export { BusError, type ThreadId } from "./bus-link.ts";
 
-/** The number of the main thread. Workers count from 1; a worker that replaces another has the same number. */
+/** See {@link ThreadId}. */
 export const mainThread = 0;
 
 /**
@@ -63,27 +64,27 @@ type AnyHandlers = Readonly<Record<string, (args: unknown, call: CallContext) =>
 
 /** How a {@link Bus} is made. */
 export interface BusOptions {
-  /** The numbers of this thread. A main thread that serves clients itself is also worker 1. */
-  threads: readonly number[];
+  /** What this thread is called. A main thread that serves clients itself is 0 and 1. */
+  threads: readonly ThreadId[];
   /** Receives errors of handlers of notifications, and notifications that {@link Bus.notifyAll} cannot deliver. */
   onError(error: unknown): void;
 }
 
 /**
  * The connection of a thread to all other threads of the process, and to itself: calls with replies, streams, notifications.
- * The main thread gives each two workers a channel, so messages between workers do not pass through the main thread. Requests
+ * The main thread gives each two other threads a channel, so messages between them do not pass through the main thread. Requests
  * from one thread to another arrive in order. Arguments and results are copied as by structured cloning; shared memory is
  * shared.
  *
  * A request that arrives during the start of a thread waits until the thread serves that service. From {@link Bus.open} on,
  * a request for an unknown service is refused.
  *
- * Ports between workers, and of a thread to itself, do not keep a thread alive. The port to the main thread does, until
+ * Ports between threads that are not the main thread, and of a thread to itself, do not keep a thread alive. The port to the main thread does, until
  * {@link Bus.close}.
  */
 export class Bus {
   readonly #options: BusOptions;
-  readonly #links = new Map<number, BusLink>();
+  readonly #links = new Map<ThreadId, BusLink>();
   /** By name; a service that is not served yet is a promise. */
   readonly #services = new Map<string, PromiseWithResolvers<AnyHandlers>>();
   #isOpen = false;
@@ -100,7 +101,9 @@ export class Bus {
 
   /** The workers that can be called now, this thread included where it is one. */
   get workers(): number[] {
-    return [...this.#links.keys()].filter((thread) => thread !== mainThread).sort((a, b) => a - b);
+    const isWorker = (thread: ThreadId): thread is number =>
+      typeof thread === "number" && thread !== mainThread;
+    return [...this.#links.keys()].filter(isWorker).sort((a, b) => a - b);
   }
 
   /** Serves the requests for a service, also those that have arrived before. */
@@ -114,8 +117,8 @@ export class Bus {
     for (const [name, { reject }] of this.#services) reject(unknownError(name));
   }
 
-  /** Connects another thread: a worker, or the main thread by the port that a worker is born with. */
-  connect(thread: number, port: BusPort): void {
+  /** Connects one other thread, such as the main thread by `parentPort`. */
+  connect(thread: ThreadId, port: BusPort): void {
     this.#links.get(thread)?.close();
     const link = this.#createLink(thread, port);
     this.#links.set(thread, link);
@@ -127,9 +130,9 @@ export class Bus {
     port.once("exit", onGone);
   }
 
-  /** Connects a worker to the main thread, which this thread is, and to all other workers. */
-  addWorker(thread: number, worker: BusPort): void {
-    this.connect(thread, worker);
+  /** Connects a new thread to this one, which is the main thread, and to all others. */
+  addThread(thread: ThreadId, port: BusPort): void {
+    this.connect(thread, port);
     for (const [other, link] of this.#links) {
       if (other === thread || this.#options.threads.includes(other)) continue;
       const { port1, port2 } = new MessageChannel();
@@ -140,7 +143,7 @@ export class Bus {
 
   /** Calls a method of one thread. Rejects with the error of the method, or with a {@link BusError}. */
   async call<Methods, K extends CallsOf<Methods>>(
-    thread: number,
+    thread: ThreadId,
     service: Service<Methods>,
     method: K,
     args: Args<Methods[K]>,
@@ -169,7 +172,7 @@ export class Bus {
    * the loop stops the producer; so does `signal`, also while the reader waits for an item.
    */
   async *stream<Methods, K extends StreamsOf<Methods>>(
-    thread: number,
+    thread: ThreadId,
     service: Service<Methods>,
     method: K,
     args: Args<Methods[K]>,
@@ -184,7 +187,7 @@ export class Bus {
    * @throws BusError `gone` or `busy`; an error where structured cloning cannot copy the argument
    */
   notify<Methods, K extends NotificationsOf<Methods>>(
-    thread: number,
+    thread: ThreadId,
     service: Service<Methods>,
     method: K,
     args: Args<Methods[K]>,
@@ -213,21 +216,21 @@ export class Bus {
     this.#links.clear();
   }
 
-  #link(thread: number): BusLink {
+  #link(thread: ThreadId): BusLink {
     const link = this.#links.get(thread);
     if (!link) throw goneError(thread);
     return link;
   }
 
-  #createLink(thread: number, port: BusPort): BusLink {
+  #createLink(thread: ThreadId, port: BusPort): BusLink {
     return new BusLink(thread, port, {
       find: (request) => this.#findHandler(request),
-      connect: (worker, toWorker) => this.#connectUnreferenced(worker, toWorker),
+      connect: (other, toOther) => this.#connectUnreferenced(other, toOther),
       onError: this.#options.onError,
     });
   }
 
-  #connectUnreferenced(thread: number, port: MessagePort): void {
+  #connectUnreferenced(thread: ThreadId, port: MessagePort): void {
     this.connect(thread, port);
     port.unref();
   }

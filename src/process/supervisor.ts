@@ -72,7 +72,7 @@ export class Supervisor implements Host, Profiler {
   #serve(): void {
     const { hub } = this.#parts;
     this.#bus.serve(supervisorService, {
-      started: (urls, { from }) => this.#members[from - 1]?.markStarted(urls),
+      started: (urls, { from }) => this.#members.find(({ number }) => number === from)?.markStarted(urls),
       log: (line) => this.#log(line),
     });
     this.#bus.serve(hubService, {

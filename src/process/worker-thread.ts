@@ -48,7 +48,7 @@ export class WorkerThread {
     worker.on("error", (error) => {
       failure = error as Error;
     });
-    bus.addWorker(number, worker);
+    bus.addThread(number, worker);
     this.exited = new Promise((resolve) => {
       worker.once("exit", (code) => {
         this.isServing = false;
