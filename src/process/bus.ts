@@ -12,7 +12,7 @@ import {
 
 export { BusError, type ThreadId } from "./bus-link.ts";
 
-/** See {@link ThreadId}. */
+/** The {@link ThreadId} of the main thread. */
 export const mainThread = 0;
 
 /**
@@ -71,16 +71,14 @@ export interface BusOptions {
 }
 
 /**
- * The connection of a thread to all other threads of the process, and to itself: calls with replies, streams, notifications.
- * The main thread gives each two other threads a channel, so messages between them do not pass through the main thread. Requests
- * from one thread to another arrive in order. Arguments and results are copied as by structured cloning; shared memory is
- * shared.
+ * Connects a thread to all other threads of the process, and to itself: calls with replies, streams, notifications. The main
+ * thread gives each two other threads a channel, so messages between them do not pass through the main thread. Requests from one
+ * thread to another arrive in order. Structured cloning copies arguments and results; shared memory is shared.
  *
  * A request that arrives during the start of a thread waits until the thread serves that service. From {@link Bus.open} on,
  * a request for an unknown service is refused.
  *
- * Ports between threads that are not the main thread, and of a thread to itself, do not keep a thread alive. The port to the main thread does, until
- * {@link Bus.close}.
+ * Only the port to the main thread keeps a thread alive, until {@link Bus.close}.
  */
 export class Bus {
   readonly #options: BusOptions;
@@ -246,7 +244,7 @@ export class Bus {
     let service = this.#services.get(name);
     if (service) return service;
     service = Promise.withResolvers();
-    service.promise.catch(() => undefined); // a service that nobody has asked for
+    service.promise.catch(() => undefined); // also where no request waits
     if (this.#isOpen) service.reject(unknownError(name));
     else this.#services.set(name, service);
     return service;

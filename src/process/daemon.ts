@@ -27,21 +27,21 @@ import { handleSignals } from "./signals.ts";
 import { Supervisor } from "./supervisor.ts";
 import { version } from "./version.ts";
 
-/** What the command line says; a reload reads the configuration again. */
+/** The options of the command line. Each reload reads the configuration again with them. */
 export interface DaemonOptions extends LoadOptions {
   logging: LoggingOptions;
 }
 
 /**
- * A signal that follows another this soon is the same one: under `npm start`, Ctrl-C reaches this process from
- * the terminal and once more from npm.
+ * A second signal within this time counts as the same signal: under `npm start`, one Ctrl-C sends a signal from the terminal
+ * and another from npm.
  */
 const sameSignalMs = 100;
 
 /**
  * Runs a tracker as a process: configuration, logs, metrics, signals.
- * @param loaded  what the options have led to
- * @returns the exit code, when it has been stopped or could not start
+ * @param loaded  the configuration that `options` lead to
+ * @returns the exit code, when the tracker has stopped or could not start
  */
 export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Promise<number> {
   const output = openLogOutput();
@@ -78,8 +78,8 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
 const lingerMs = 2000;
 
 /**
- * Ends the process where something keeps it alive: a timer or a connection of a hook's module, which nobody else can
- * close. A supervisor waits for the end of the process before it starts another one.
+ * Ends the process if something keeps it alive, such as a timer or a connection of a hook's module, which only the module can
+ * close. systemd and its like wait for the end of the process before they start another one.
  */
 function endForCertain(code: number, logger: Logger): void {
   setTimeout(() => {
@@ -89,7 +89,7 @@ function endForCertain(code: number, logger: Logger): void {
   }, lingerMs).unref();
 }
 
-/** Lowers `max_connections` to what there are descriptors for, and says so. */
+/** Lowers `max_connections` to what the limit of open files allows, with a warning. */
 function withinDescriptors(config: Config, workers: number, logger: Logger): Config {
   const limited = limitConnections(config, workers, readDescriptorLimit());
   if (limited.warning !== undefined) logger.warn({}, limited.warning);
@@ -108,23 +108,23 @@ function whereabouts({ source, line, column, path }: Diagnostic): { at: string; 
   return { at: line === undefined ? source : `${source}:${line}:${column}`, path };
 }
 
-/** One line for the operator; where in the code it happened is for those who debug. */
+/** Logs one line for the operator, and the stack at level debug. */
 function logFailure(logger: Logger, what: string, error: unknown): void {
   logger.error({}, `${what}: ${error instanceof Error ? error.message : error}`);
   logger.debug({ err: error }, what);
 }
 
-/** Workers of `auto` at most: beyond that the kernel is busier than they are. */
+/** The most workers that `auto` starts. With more of them the kernel is busier than the workers. */
 const maxAutoWorkers = 8;
 
-/** Threads of libuv's pool for all else, as many as it has by default. */
+/** Threads of libuv's pool beside those that sleeping workers occupy: the default size of the pool. */
 const otherPoolThreads = 4;
 
 function countWorkers({ workers }: Config): number {
   return workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : workers;
 }
 
-/** Beside workers the main thread has nothing to do that would need the native engine. */
+/** Opens the network of the main thread. Where workers serve the clients, the portable one is enough. */
 async function openMainNetwork(config: Config, logger: Logger): Promise<Network> {
   return countWorkers(config) === 1 ? openConfiguredNetwork(config, logger) : portableNetwork;
 }
@@ -138,7 +138,7 @@ interface DaemonParts {
   document: Plain;
 }
 
-/** Makes the tracker in this thread, or the supervisor of those that share a store, or each have one over an engine. */
+/** Creates the tracker in this thread, or the supervisor of the workers. */
 async function createHost(
   config: Config,
   network: Network,
@@ -148,7 +148,7 @@ async function createHost(
   const hub = new LocalHub({ clock: own.clock, random });
   const parts = { ...own, config, random, hub, isFirst: true, owner: 1 };
   const workers = countWorkers(config);
-  // Each worker of the native engine sleeps in a thread of libuv's pool, which is made at its first use.
+  // Each worker on the native engine sleeps in a thread of libuv's pool. The pool is made at its first use.
   process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
   const { storage } = config;
   if (workers > 1) {
@@ -260,7 +260,7 @@ class Daemon {
     const now = performance.now();
     if (!this.#hasStarted) {
       this.#logger.info({ signal }, "stopped before the start was complete");
-      process.exit(0); // the system closes what is open, and nobody has been served
+      process.exit(0); // the system closes what is open, and no client has been served
     }
     if (this.#stoppingSince === undefined) {
       this.#stoppingSince = now;

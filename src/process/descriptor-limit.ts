@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 
-/** Descriptors for all but the clients: metrics, files, reloads, the store, and what each worker needs. */
+/** Descriptors for everything but clients: metrics, files, reloads, the store; and those that each worker needs. */
 const reserved = 128;
 const reservedByWorker = 16;
 
 /**
- * Reads how many descriptors this process may have open. Node.js has raised its soft limit to the hard one.
- * @returns undefined where the limit is none, or the system does not say (it does on Linux)
+ * Reads how many descriptors this process may have open. Node.js has raised the soft limit to the hard limit.
+ * @returns undefined if there is no limit, or on systems other than Linux
  */
 export function readDescriptorLimit(): number | undefined {
   let limits: string;
@@ -21,9 +21,9 @@ export function readDescriptorLimit(): number | undefined {
 }
 
 /**
- * Limits the HTTP connections of each worker to what the process has descriptors for, so that a flood of connections closes
- * the oldest of them, rather than keep new clients, metrics and reloads out.
- * @returns the config with `maxConnections` lowered, and a warning where it was
+ * Limits the HTTP connections of each worker to the descriptors of the process. A flood of connections then closes the oldest
+ * connections, and descriptors remain for new clients, metrics and reloads.
+ * @returns the config, and a warning if `maxConnections` was lowered
  */
 export function limitConnections(
   config: Config,
@@ -32,9 +32,9 @@ export function limitConnections(
 ): { config: Config; warning?: string } {
   const { http } = config;
   if (http === undefined || limit === undefined) return { config };
-  // A small limit is shared half and half.
+  // Clients get half of a small limit.
   const forClients = limit - Math.min(reserved + reservedByWorker * workers, Math.floor(limit / 2));
-  // Each TLS listener has handshakes under way besides, a quarter as many: see HttpFrontend.
+  // Each TLS listener also has up to a quarter as many handshakes in progress: see HttpFrontend.
   const most = Math.max(1, Math.floor(forClients / workers / (1 + http.listenTls.length / 4)));
   if (http.maxConnections <= most) return { config };
   const each = workers === 1 ? "" : ` in each of ${workers} workers`;

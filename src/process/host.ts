@@ -10,21 +10,19 @@ import { readStoreOptions } from "../tracker/create-store.ts";
 import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
 
-/** Where the tracker runs: in this thread, or in worker threads. */
+/** The tracker of the process, in this thread or in worker threads. */
 export interface Host {
-  /** What is running, with ports and keys that were chosen at the start. */
+  /** The running configuration, with the ports and keys that were chosen at the start. */
   readonly config: Config;
-  /** Starts it all or rejects. */
+  /** Starts all parts, or rejects. */
   start(): Promise<void>;
-  /** The addresses that are answered on, as URLs. */
+  /** The URLs of all listeners. */
   urls(): string[];
   readonly isServing: boolean;
   readiness(): Promise<Record<string, ComponentState>>;
-  /**
-   * Takes a configuration that has been settled with the running one, or rejects and changes nothing.
-   */
+  /** Takes a configuration that `settle` has made for the running one. Rejects if a part refuses, and changes nothing then. */
   reload(config: Config): Promise<void>;
-  /** @param deadline  seconds for requests under way */
+  /** @param deadline  seconds for requests in progress */
   stop(deadline: number): Promise<void>;
   scrape(): Promise<readonly FamilySnapshot[]>;
 }
@@ -36,18 +34,18 @@ export interface HostParts {
   random: Random;
   metrics: Metrics;
   logger: Logger;
-  /** What the hooks share. */
+  /** State that the hooks of all threads share. */
   hub: LocalHub;
 }
 
-/** The parts of a host in one thread, which may be a worker. */
+/** The parts of a host in one thread, the main thread or a worker. */
 interface LocalParts extends Omit<HostParts, "hub"> {
   hub: ShareHub;
-  /** Names the thread in the locks of shared memory. */
+  /** Identifies the thread in the locks of shared memory. */
   owner: number;
 }
 
-/** Opens the network that a configuration asks for; says why, where it has to be the portable one. */
+/** Opens the network of a configuration. Logs the reason if only the portable one is possible. */
 export async function openConfiguredNetwork(
   config: Config,
   logger: Logger,
@@ -58,16 +56,16 @@ export async function openConfiguredNetwork(
   return openNetwork(config.network, onFallback, descriptors);
 }
 
-/** The tracker in this very thread. */
+/** The tracker in this thread. */
 export class LocalHost implements Host {
   config: Config;
   readonly #parts: LocalParts;
   readonly #network: Network;
   #tracker: Tracker | undefined;
-  /** Whether other threads serve the same addresses. */
+  /** Whether other threads listen on the same addresses. */
   readonly #shared: boolean;
 
-  /** @param network  stays open, for others in this thread */
+  /** @param network  the host does not close it */
   constructor(parts: LocalParts, network: Network, shared = false) {
     this.#parts = parts;
     this.config = parts.config;
@@ -96,7 +94,7 @@ export class LocalHost implements Host {
     return { tracker, ...this.#storageReadiness(), ...this.#tracker?.readiness() };
   }
 
-  /** A store that serves without its engine is ready all the same: its clients are answered. */
+  /** A store that serves from local memory while Redis is away counts as ready, because clients get responses. */
   #storageReadiness(): Record<string, ComponentState> {
     const { store } = this.#parts;
     if (store.readiness === undefined) return {};

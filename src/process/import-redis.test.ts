@@ -167,7 +167,7 @@ test("what Chihaya has on a single server is taken over into a cluster", {
   assert.deepEqual({ swarms, seeders, leechers }, { swarms: 200, seeders: 300, leechers: 300 });
 });
 
-test("an engine that is not there is named, without its password", { skip: withoutRedis }, async () => {
+test("a Redis server that does not run is named, without its password", { skip: withoutRedis }, async () => {
   const server = await startRedisServer();
   await server.stop();
   const url = server.url.replace("//", "//:hunter2@");
@@ -183,7 +183,7 @@ test("an engine that is not there is named, without its password", { skip: witho
   await assert.rejects(
     importFromChihaya(loaded.config.storage.config as RedisStoreConfig, url, assert.fail),
     (error: Error) => {
-      assert.match(error.message, /^cannot read Chihaya's engine: /);
+      assert.match(error.message, /^cannot read Chihaya's Redis: /);
       assert.doesNotMatch(error.message, /hunter2/);
       return true;
     },

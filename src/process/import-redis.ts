@@ -8,22 +8,22 @@ import { type ReadOptions, readChihaya } from "../storage/redis/read-chihaya.ts"
 import { RedisStore } from "../storage/redis/redis-store.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
 
-/** What an import came to, in peers. */
+/** The result of an import, in peers. */
 export interface ImportReport {
   imported: number;
-  /** Those that have not announced for the peer lifetime. */
+  /** Peers that have not announced for the peer lifetime. */
   expired: number;
-  /** Those that the engine had no room for. */
+  /** Peers for which Redis had no memory. */
   refused: number;
 }
 
 /**
- * Takes over the peers that Chihaya has in Redis, with the times of their announces. Can be repeated, and trackers can
- * run meanwhile: what is newer stays.
- * @param config  of the store
- * @param from  URL of Chihaya's engine
- * @param onSkipped  hears, as a sentence, what is left out because it cannot be read
- * @throws Error where one of the engines cannot be used
+ * Imports the peers that Chihaya has in Redis, with the times of their announces. The import can be repeated, and trackers can
+ * run meanwhile: a newer announce of a peer stays.
+ * @param config  of the store that the peers go into
+ * @param from  URL of Chihaya's Redis server
+ * @param onSkipped  receives a sentence about each part that cannot be read and is left out
+ * @throws Error if one of the two Redis servers cannot be used
  */
 export async function importFromChihaya(
   config: RedisStoreConfig,
@@ -55,7 +55,7 @@ export async function importFromChihaya(
   }
   try {
     await source.connect().catch((cause: Error) => {
-      throw new Error(`cannot read Chihaya's engine: ${lastError || cause.message}`, { cause });
+      throw new Error(`cannot read Chihaya's Redis: ${lastError || cause.message}`, { cause });
     });
     await store.start();
     const { taken, expired, refused } = await replayAll(store.records, batches());

@@ -5,7 +5,7 @@ import type { ListenAddress } from "../ip/listen-address.ts";
 import { lacksIPv6 } from "../net/bind-all.ts";
 import { portableNetwork } from "../net/network.ts";
 
-/** Binds an address and lets it go. @returns it with the port that the system chose if it was 0 */
+/** Binds an address and releases it. @returns the address, with the port that the system chose in place of 0 */
 type Probe = (address: ListenAddress) => Promise<ListenAddress>;
 
 const probes: Readonly<Record<"tcp" | "udp", Probe>> = {
@@ -24,9 +24,9 @@ const probes: Readonly<Record<"tcp" | "udp", Probe>> = {
 };
 
 /**
- * Prepares the options of the frontends for several workers. Each frontend chooses what its options leave open. Then this makes
- * sure that no other process has the addresses, which workers could not tell: sockets that share a port also share it
- * with another tracker that shares it. Ports that the system chooses are chosen here.
+ * Prepares the options of the frontends for several workers. Each frontend completes its options. Then this checks that no other
+ * process has the addresses. Workers could not find out, because they share ports (SO_REUSEPORT), and another tracker may
+ * share the same port. Ports of 0 are replaced by the port that the system chooses.
  */
 export function prepareFrontends(config: Config): Promise<Config> {
   return mapFrontends(config, async ({ definition, options }) => {
@@ -41,7 +41,7 @@ async function probeAddresses({ definition: { listens = [] }, options }: Fronten
     const addresses = (options as Readonly<Record<string, readonly ListenAddress[]>>)[option] ?? [];
     const probe: Probe = (address) =>
       probes[transport](address).catch((error) => {
-        if (lacksIPv6(address, error)) return address; // the frontend decides whether it may be missing
+        if (lacksIPv6(address, error)) return address; // the frontend decides whether IPv6 may be missing
         throw error;
       });
     chosen[option] = await Promise.all(addresses.map(probe));

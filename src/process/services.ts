@@ -13,7 +13,7 @@ export interface WorkerStart {
   memory: unknown;
   /** Identifies the thread in the locks of shared memory; no two threads ever have the same number. */
   owner: number;
-  /** Its number among the workers, from 1. The worker that replaces it has the same number. Worker 1 does the work that happens once. */
+  /** The worker's number, from 1. A replacement has the same number. Worker 1 does the work that happens once for all. */
   number: number;
   /** Whether the worker logs its start; the lines of all workers would be the same. */
   logsStartup: boolean;

@@ -1,4 +1,4 @@
-/** What the daemon does on a signal. */
+/** The daemon's reactions to signals. */
 export interface SignalHandlers {
   /** SIGINT and SIGTERM. */
   stop(signal: NodeJS.Signals): void;
@@ -8,7 +8,7 @@ export interface SignalHandlers {
 
 let early: NodeJS.Signals | undefined;
 
-/** Before there is a daemon: a stop is the end, and a reload has to wait. */
+/** Until the daemon exists, a signal to stop ends the process, and a signal to reload waits. */
 let handlers: SignalHandlers = {
   stop: () => process.exit(0),
   reload(signal) {
@@ -17,15 +17,15 @@ let handlers: SignalHandlers = {
 };
 
 /**
- * Listens to the signals of the daemon. To be called first of all: without a listener SIGHUP ends the process, SIGUSR1
- * opens Node's inspector, and process 1 of a container does not react to SIGTERM.
+ * Listens to the signals of the daemon. Call this before anything else: without a listener, SIGHUP ends the process, SIGUSR1
+ * opens Node's inspector, and process 1 of a container ignores SIGTERM.
  */
 export function catchSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => handlers.stop(signal));
   for (const signal of ["SIGHUP", "SIGUSR1"] as const) process.on(signal, () => handlers.reload(signal));
 }
 
-/** Has signals handled from now on, and first the reload that has been asked for already. */
+/** Handles signals with `next` from now on, beginning with a signal to reload that came before. */
 export function handleSignals(next: SignalHandlers): void {
   handlers = next;
   if (early !== undefined) next.reload(early);

@@ -5,12 +5,12 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { load, Supervised } from "../../test/support/supervised.ts";
 
-/** A worker that starts and answers nothing. */
+/** A worker that starts and then ignores all messages. */
 const deaf = `const { parentPort } = require("node:worker_threads");
   parentPort.on("message", () => {});
   parentPort.postMessage({ kind: "notification", service: "supervisor", method: "started", args: [] });`;
 
-test("a worker that dies in the middle of a reload: its successor starts with what the others are told", async (t) => {
+test("a worker that dies in the middle of a reload: its replacement starts with the new configuration", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const intervals: number[] = [];
   const supervised = new Supervised(2, load(), ({ config }) => {
@@ -40,7 +40,7 @@ test("a configuration that a worker refuses changes nothing", async (t) => {
   for (let port = 1; port <= 8; port++) assert.match(await supervised.announce(t, port), /8:intervali1800e/);
 });
 
-test("each worker tells of its own event loop and heap", async (t) => {
+test("each worker reports its own event loop and heap", async (t) => {
   const supervised = new Supervised(2);
   await supervised.start(t);
   const families = await supervised.supervisor.scrape();
@@ -51,7 +51,7 @@ test("each worker tells of its own event loop and heap", async (t) => {
   );
 });
 
-test("profiles a worker, until nobody wants the profile any more, or it stops", async (t) => {
+test("profiles a worker, until the request is aborted or the worker stops", async (t) => {
   const supervised = new Supervised(2);
   await supervised.start(t);
   const { supervisor } = supervised;
@@ -70,14 +70,14 @@ test("profiles a worker, until nobody wants the profile any more, or it stops", 
   await stopped;
 });
 
-test("says what needs a restart", async (t) => {
+test("names the keys that need a restart", async (t) => {
   const supervised = new Supervised(2);
   await supervised.start(t);
   const config = load("storage.config.max_peers=5000", "udp.addr=127.0.0.1:1");
   assert.deepEqual(await supervised.reload(config), ["udp.addr", "storage.config.max_peers"]);
 });
 
-test("does not start where somebody else has the address, and leaves no thread", async (t) => {
+test("does not start if another process has the address, and leaves no thread", async (t) => {
   const server = createServer().listen(0, "127.0.0.1");
   t.after(() => server.close());
   await once(server, "listening");
@@ -87,7 +87,7 @@ test("does not start where somebody else has the address, and leaves no thread",
   assert.deepEqual(supervised.workers, []);
 });
 
-test("metrics do not wait for a worker that does not answer", async (t) => {
+test("metrics do not wait for a worker that does not respond", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const worker = new Worker(deaf, { eval: true });
   t.after(() => worker.terminate());

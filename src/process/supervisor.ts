@@ -15,23 +15,23 @@ import { prepareFrontends } from "./probe-addresses.ts";
 import { hubService, type LogLine, supervisorService, topicService, type WorkerStart } from "./services.ts";
 import { type CreateWorker, createWorker, WorkerThread } from "./worker-thread.ts";
 
-/** What the main thread keeps for its workers: the memory that they share, where the store is in memory. */
+/** The parts of the main thread. `store` is undefined where the stores of the workers share no memory. */
 interface SupervisorParts extends Omit<HostParts, "store"> {
   store: Pick<SharedStore, "memory" | "release"> | undefined;
 }
 
 /** The first owner number of a worker; 1 is the main thread's store. */
 const firstOwner = 2;
-/** A worker that dies younger than this is restarted only after as long, in milliseconds. */
+/** A worker that dies within this time of its start is replaced only after the same time, in milliseconds. */
 const restartPauseMs = 1000;
 
 /**
- * The tracker in worker threads: each has its own sockets on the same addresses, hooks and counters; all share
- * the swarms, in memory or behind an engine. A worker that dies is replaced, what it had open is closed, and the locks
- * it held are given back.
+ * The tracker in worker threads. Each worker has its own sockets on the same addresses, its own hooks and counters. All workers
+ * share the swarms, in memory or in Redis. When a worker dies, the supervisor closes the worker's descriptors, releases its
+ * locks, and starts a replacement.
  *
- * The main thread itself waits for no lock of the store: if it waited for one that a dead worker holds, nobody would
- * ever give that back. Hence also the expiry is done by a worker.
+ * The main thread never waits for a lock of the store. If it waited for a lock of a dead worker, it could not release that lock.
+ * For the same reason a worker does the expiry.
  */
 export class Supervisor implements Host, Profiler {
   readonly #parts: SupervisorParts;
@@ -40,13 +40,13 @@ export class Supervisor implements Host, Profiler {
   readonly #restarts: Counter;
   readonly #bus: Bus;
   readonly #members: WorkerThread[] = [];
-  /** Where the workers use the native engine. */
+  /** Defined where the workers may use the native engine. */
   #libc: Libc | undefined;
-  /** What workers that are gone have counted. */
+  /** The counters of workers that have ended. */
   #gone: readonly FamilySnapshot[] = [];
-  /** What the workers run with, and those that take their place. */
+  /** The running configuration, also for replacements. */
   config: Config;
-  /** What all workers find out at once is logged once. */
+  /** Logs once what all workers report at the same time. */
   readonly #shortages: RateLimitedLog;
   #owners = firstOwner;
   #state: "idle" | "started" | "stopped" = "idle";
@@ -93,7 +93,7 @@ export class Supervisor implements Host, Profiler {
 
   async start(): Promise<void> {
     this.config = await prepareFrontends(this.config);
-    // Loaded now: a worker may die of having no descriptors left. Where it cannot be, the workers do without as well.
+    // Loaded now, because a worker may die of a lack of descriptors. If loading fails here, it fails in the workers too.
     if (this.config.network !== "portable") this.#libc = await loadLibc().catch(() => undefined);
     for (let i = 0; i < this.#count; i++) this.#members.push(this.#spawn(i));
     try {
@@ -129,8 +129,8 @@ export class Supervisor implements Host, Profiler {
 
   async reload(config: Config): Promise<void> {
     const before = this.config;
-    // From now on also for a worker that takes the place of one that dies meanwhile: memory that hooks share may be
-    // of another size than before, and then all must have the same.
+    // A worker that is replaced during the reload starts with the new configuration: memory that hooks share may have
+    // another size, and all workers need the same.
     this.config = config;
     await this.#parts.hub.reload(async () => {
       try {
@@ -143,7 +143,7 @@ export class Supervisor implements Host, Profiler {
     });
   }
 
-  /** Has all workers take a configuration, also those that come meanwhile. One that dies does not refuse it. */
+  /** Reloads all workers, also those that are started meanwhile. A worker that dies does not refuse the configuration. */
   async #reloadAll(config: Config): Promise<void> {
     const called = new Set<WorkerThread>();
     for (;;) {
@@ -203,7 +203,7 @@ export class Supervisor implements Host, Profiler {
     return new WorkerThread(worker, start, this.#bus);
   }
 
-  /** Replaces a worker when it dies, for as long as the tracker is meant to run. */
+  /** Replaces a worker when it dies, until the tracker is stopped. */
   #watch(index: number): void {
     const member = this.#members[index]!;
     const began = performance.now();

@@ -98,7 +98,7 @@ for (const { name, skip } of await listEngines()) {
       assert.match(await supervised.announce(t, 1), /8:intervali420e/);
     });
 
-    test("a reload while a worker is dead is what its successor starts with", async (t) => {
+    test("a replacement starts with the configuration of a reload while the worker was dead", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
       const supervised = new Supervised(1, configure());
       await supervised.start(t);
@@ -111,7 +111,7 @@ for (const { name, skip } of await listEngines()) {
       assert.match(await supervised.announce(t, 1), /8:intervali420e/);
     });
 
-    test("a successor begins as the dead one did: what needs a restart waits for one", async (t) => {
+    test("a replacement starts with the running configuration: keys that need a restart wait for one", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
       const supervised = new Supervised(1, configure("udp.private_key=first"));
       await supervised.start(t);
@@ -133,7 +133,7 @@ for (const { name, skip } of await listEngines()) {
       assert.deepEqual(await supervised.reload(config), later);
     });
 
-    test("a successor has the frontends that the dead one had, as they were told last", async (t) => {
+    test("a replacement has the frontends of the dead worker, with their latest options", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
       const { http, ...rest } = configure();
       const [tls] = certificates;

@@ -43,7 +43,7 @@ export class WorkerThread {
     this.#worker = worker;
     this.#bus = bus;
     this.started = this.#started.promise;
-    this.started.catch(() => undefined); // also where nobody waits for the start
+    this.started.catch(() => undefined); // also where the supervisor does not wait for the start
     let failure: Error | undefined;
     worker.on("error", (error) => {
       failure = error as Error;
@@ -67,7 +67,7 @@ export class WorkerThread {
     this.#started.resolve();
   }
 
-  /** Rejects if the worker refuses the configuration. A worker that is starting takes it afterwards; one that dies refuses nothing. */
+  /** Rejects if the worker refuses the configuration. Waits for a worker that is starting; a worker that dies refuses nothing. */
   async reload(config: Config): Promise<void> {
     try {
       await this.#bus.call(this.number, workerService, "reload", config);

@@ -12,19 +12,19 @@ import { findDefinition } from "./find-definition.ts";
 import { createSharedState, type ShareHub, type ThreadParts } from "./share-hub.ts";
 import type { TrackerSettings } from "./tracker.ts";
 
-/** What hooks are made with. */
+/** The collaborators of hooks. */
 export interface ComposeParts extends ThreadParts {
   metrics: Metrics;
   logger: Logger;
   hub: ShareHub;
   store: HookDeps["store"];
-  /** How long that store keeps peers; as the built-in ones by default unless given. */
+  /** How long that store keeps peers. Without it, the default of the built-in stores. */
   lifetime?: HookDeps["lifetime"];
 }
 
 /**
- * Makes what a configuration asks for, with hooks of its own that have not been started.
- * @throws Error of a hook that cannot be made
+ * Returns the settings of a tracker for a configuration. The hooks are new and not started.
+ * @throws Error of a hook that cannot be created
  */
 export async function composeSettings(config: Config, settingsParts: ComposeParts): Promise<TrackerSettings> {
   const parts = { ...settingsParts, lifetime: lifetimeOf(config.storage.config) };
@@ -45,8 +45,8 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
 }
 
 /**
- * Creates prehooks and posthooks in their order. Where one cannot be created, stops those before it and rejects; a
- * source that is a hook already is left alone.
+ * Creates prehooks and posthooks in their order. If a hook cannot be created, stops the hooks before it and rejects. Does not
+ * stop sources that are hooks already.
  */
 export async function createHooks<Source>(
   [before, after]: readonly [pre: readonly Source[], post: readonly Source[]],
@@ -63,7 +63,7 @@ export async function createHooks<Source>(
   return [created.slice(0, before.length), created.slice(before.length)];
 }
 
-/** Stops hooks that no tracker has come to use. What fails to stop is not reported: something else is wrong already. */
+/** Stops hooks that no tracker uses. Ignores errors, because the caller reports another error already. */
 export async function stopUnused(hooks: readonly Hook[]): Promise<void> {
   const stopped = Promise.allSettled(hooks.map(async (hook) => hook.stop?.()));
   await withTimeout(unusedStopMs, stopped).catch(() => undefined);
@@ -79,7 +79,7 @@ async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<strin
   return createDefinedHook(definition, hook.options, hookDeps(hook.name, parts, used));
 }
 
-/** Makes a hook of a definition, within bounds. @param options  as they were written */
+/** Creates a hook of a definition, with limits. @param options  the input of the definition's schema */
 export async function createHookWithDeadline<Options>(
   definition: HookDefinition<Options>,
   options: unknown,
@@ -91,7 +91,7 @@ export async function createHookWithDeadline<Options>(
   return withDeadline(await createDefinedHook(definition, options, deps), limits, parts.metrics);
 }
 
-/** What a hook is given; what it shares is its own, also where there are two of its name. */
+/** Returns the collaborators of a hook. Two hooks of one name share no state with each other. */
 export function hookDeps(name: string, parts: ComposeParts, used: Map<string, number>): HookDeps {
   const { clock, random, metrics, logger, hub, store, lifetime = lifetimeOf({}) } = parts;
   const count = (used.get(name) ?? 0) + 1;

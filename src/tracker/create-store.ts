@@ -17,7 +17,7 @@ export async function readStoreOptions(storage: StorageConfig): Promise<unknown>
   return (await findStore(storage)).options;
 }
 
-/** Makes the store that a configuration names, with its metrics. What it needs is loaded only then. */
+/** Creates the store that a configuration names, with its metrics. Loads the code of that store only. */
 export async function createStore(storage: StorageConfig, deps: StoreDeps): Promise<PeerStore> {
   const { definition, options } = await findStore(storage);
   const store = await definition.create(options, deps);
@@ -25,7 +25,7 @@ export async function createStore(storage: StorageConfig, deps: StoreDeps): Prom
   return store;
 }
 
-/** Makes what the stores of all threads share, with its metrics; undefined where they share nothing in this process. */
+/** Creates the memory that the stores of all threads share, with its metrics. Returns undefined for stores that share none. */
 export async function createSharedStore(
   storage: StorageConfig,
   deps: StoreDeps,

@@ -36,7 +36,7 @@ async function announce(t: TestContext, tracker: EmbeddedTracker): Promise<strin
   return (await client.get(`/announce?${announceQuery()}`)).body;
 }
 
-test("reloads that nobody waits for come one after the other, and none loses what another changes", async (t) => {
+test("reloads that are not awaited run one after the other, and none loses the changes of another", async (t) => {
   const tracker = createTracker({ http, udp: false });
   await tracker.start();
   t.after(() => tracker.stop());

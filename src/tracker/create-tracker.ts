@@ -23,44 +23,44 @@ import { LocalHub, type ThreadParts } from "./share-hub.ts";
 import { SystemClock } from "./system-clock.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
 
-/** A defined hook with the options to make it with. */
+/** A definition of a hook, with options. */
 export interface HookUse {
   readonly definition: HookDefinition<never>;
   readonly options: unknown;
   readonly limits: HookLimits;
 }
 
-/** What {@link createTracker} is told; everything has a default. */
+/** The options of {@link createTracker}. All have defaults. */
 export interface CreateTrackerOptions {
-  /** Seconds between announces that clients are told: 1800. */
+  /** Seconds between two announces of a client, as responses say. Default: 1800. */
   interval?: number;
-  /** Seconds that they are told to wait at least (HTTP only): 900, at most `interval`. */
+  /** The shortest time between two announces of a client, as HTTP responses say, in seconds. Default: 900, at most `interval`. */
   minInterval?: number;
-  /** Under which address peers beside the tracker are stored; under their own unless given. */
+  /** The address under which peers in the tracker's own network are stored. Default: their own address. */
   externalIp?: ExternalIpOptions;
-  /** `false` turns HTTP off. Without `listen` it is served on ports that the system chooses, of IPv4 and IPv6. */
+  /** `false` turns HTTP off. Without `listen`, the system chooses a port of IPv4 and a port of IPv6. */
   http?: Partial<HttpOptions> | false;
-  /** The same of UDP. */
+  /** The same for UDP. */
   udp?: Partial<UdpOptions> | false;
-  /** Frontends of one's own, given as `useFrontend(definition, options)`. */
+  /** Your own frontends, as `useFrontend(definition, options)`. */
   frontends?: readonly FrontendUse[];
-  /** A {@link MemoryStore} of up to a million peers unless given. Started and stopped with the tracker. */
+  /** Default: a {@link MemoryStore} of up to a million peers. The tracker starts and stops the store. */
   store?: PeerStore;
-  /** In their order; a definition is given as `useHook(definition, options)`. */
+  /** In the order in which they run: hooks, or definitions as `useHook(definition, options)`. */
   preHooks?: readonly (Hook | HookUse)[];
   postHooks?: readonly (Hook | HookUse)[];
-  /** Says nothing unless given. */
+  /** Default: no log. */
   logger?: Logger;
-  /** The machine's unless given. */
+  /** Default: the machine's clock. */
   clock?: Clock;
   random?: Random;
-  /** Where it counts. */
+  /** Where the tracker registers its metrics. */
   metrics?: Metrics;
-  /** `portable` unless given: through Node.js alone. */
+  /** Default: `portable`, which uses Node.js's own sockets. */
   network?: NetworkChoice;
 }
 
-/** Names a defined hook with its options for {@link createTracker}. */
+/** Returns a hook for {@link createTracker} from its definition and options. */
 export function useHook<Options, Input>(
   definition: HookDefinition<Options, Input>,
   options?: Input,
@@ -73,7 +73,7 @@ export function useHook<Options, Input>(
   };
 }
 
-/** Names a defined frontend with its options for {@link createTracker}. */
+/** Returns a frontend for {@link createTracker} from its definition and options. */
 export function useFrontend<Options, Input>(
   definition: FrontendDefinition<Options, Input>,
   options?: Input,
@@ -81,14 +81,14 @@ export function useFrontend<Options, Input>(
   return { definition: definition as FrontendDefinition<unknown>, options };
 }
 
-/** The options of the frontends as a configuration has them. */
+/** The options of the frontends, in the shape of a configuration. */
 interface FrontendBlocks {
   http: HttpOptions | undefined;
   udp: UdpOptions | undefined;
   frontends: readonly (FrontendUse & { name: "module"; module: string })[];
 }
 
-/** @throws Error with the first wrong option of a frontend of one's own */
+/** @throws Error with the first wrong option of your own frontends */
 async function blocksOf({
   http = {},
   udp = {},
@@ -122,23 +122,23 @@ const intervals = { interval: 1800, minInterval: 900 };
 const memory = { gcInterval: 180, peerLifetime: 1860, maxPeers: 1_000_000, peerIds: false };
 
 /**
- * A whole tracker inside a program, in its thread. It touches no signals and no files, and logs nothing unless it is
- * given a logger. `start`, `reload` and `stop` come one after the other, in the order of the calls: a hook cannot wait for
- * one of them in its own `start` or `stop`.
+ * A tracker inside a program, in the thread of the program. It uses no signals and no files. It logs only to the `logger` of its
+ * options. `start`, `reload` and `stop` run one after the other, in the order of the calls, so a hook must not wait for one of
+ * them in its own `start` or `stop`.
  */
 export class EmbeddedTracker {
   readonly store: PeerStore;
   readonly metrics: Metrics;
   #options: CreateTrackerOptions;
   readonly #thread: ThreadParts;
-  /** Where none was given. */
+  /** Defined if the options have no clock. */
   readonly #ownClock: SystemClock | undefined;
   readonly #hub: LocalHub;
   #tracker: Tracker | undefined;
-  /** What is running. */
+  /** The running options of the frontends. */
   #blocks: FrontendBlocks | undefined;
   #closeNetwork: () => void = () => undefined;
-  /** Settled when all starts, reloads and stops so far have come to their end. */
+  /** Settles when all starts, reloads and stops so far have ended. */
   #settled: Promise<unknown> = Promise.resolve();
 
   constructor(options: CreateTrackerOptions = {}) {
@@ -152,7 +152,7 @@ export class EmbeddedTracker {
     registerStorageMetrics(this.metrics, this.store);
   }
 
-  /** The addresses that it answers on, as URLs; none before it is started. */
+  /** The URLs of all listeners. Empty before the start. */
   urls(): string[] {
     return this.#tracker?.urls() ?? [];
   }
@@ -161,12 +161,12 @@ export class EmbeddedTracker {
     return this.#tracker?.isServing ?? false;
   }
 
-  /** Hooks that are not ready, with why. */
+  /** The hooks that are not ready, each with the reason. */
   readiness(): Record<string, string> {
     return this.#tracker?.readiness() ?? {};
   }
 
-  /** Starts store, hooks and frontends, or stops what was started and rejects. To be called once. */
+  /** Starts store, hooks and frontends. If one of them fails, stops all of them and rejects. Can be called once. */
   start(): Promise<void> {
     return this.#inTurn(() => this.#start());
   }
@@ -194,9 +194,10 @@ export class EmbeddedTracker {
   }
 
   /**
-   * Takes other intervals, hooks or options of the frontends, without closing a socket or losing a peer. What is not
-   * named stays. Hooks of definitions are made anew; those given as values go on as they are, where they are still named.
-   * @returns settings that take effect only after a restart
+   * Changes intervals, hooks or options of the frontends, without closing a socket or losing a peer. Options that `changes` does
+   * not have keep their values. Hooks are created again from their definitions. A hook that is a value, and is in both the old
+   * and the new options, continues to run.
+   * @returns the names of the options that take effect only after a restart
    */
   reload(
     changes: Pick<
@@ -221,7 +222,7 @@ export class EmbeddedTracker {
     return needsRestart;
   }
 
-  /** Stops it. Idempotent. @param deadline  seconds for requests under way */
+  /** Stops the tracker. Idempotent. @param deadline  seconds for requests in progress */
   stop(deadline = 10): Promise<void> {
     return this.#inTurn(async () => {
       await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
@@ -229,7 +230,7 @@ export class EmbeddedTracker {
     });
   }
 
-  /** All its metrics as Prometheus reads them. */
+  /** Returns all metrics in the text format of Prometheus. */
   async renderMetrics(): Promise<string> {
     return renderPrometheus(await this.metrics.scrape());
   }
@@ -270,7 +271,7 @@ export class EmbeddedTracker {
   }
 }
 
-/** Creates a tracker for a program of one's own; see {@link EmbeddedTracker}. Not started yet. */
+/** Creates a tracker for your own program, not started yet. See {@link EmbeddedTracker}. */
 export function createTracker(options: CreateTrackerOptions = {}): EmbeddedTracker {
   return new EmbeddedTracker(options);
 }

@@ -1,4 +1,4 @@
-/** What a configuration says of a hook or a store: the name of a built-in, or the URL of a module. */
+/** A hook or a store in a configuration: the name of a built-in, or the URL of a module. */
 interface Use {
   readonly name: string;
   readonly module?: string | undefined;

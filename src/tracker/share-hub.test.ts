@@ -115,7 +115,7 @@ describe("what hooks share", () => {
     await rejected;
   });
 
-  test("what is published is heard by all, in one order, and by those who come later", async () => {
+  test("all workers receive publications in one order, and later workers receive the last one", async () => {
     const { workers, start, deliver } = setUp();
     const heard: unknown[][] = [[], []];
     const stops = workers.map((worker, i) =>
@@ -154,7 +154,7 @@ describe("what hooks share", () => {
     assert.throws(() => shared.publish("topic", () => 1), { name: "DataCloneError" });
   });
 
-  test("the first worker is told that it is the first", () => {
+  test("the first worker knows that it is the first", () => {
     const { workers } = setUp();
     assert.deepEqual(
       workers.map((worker) => share(worker).isFirst),

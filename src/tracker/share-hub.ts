@@ -3,14 +3,14 @@ import type { SecondaryStoreOptions, SharedState } from "../middleware/shared-st
 import type { StoreMemory } from "../storage/memory/layout.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 
-/** What the hooks of all threads share, by name: what stands behind {@link SharedState}. */
+/** State that the hooks of all threads share, by name. {@link SharedState} is the part of one hook. */
 export interface ShareHub {
   readonly isFirst: boolean;
   buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
   memory(name: string, options: SecondaryStoreOptions): Promise<StoreMemory>;
   /**
-   * Runs a reload. Memory that it replaces by some of another size may be in use until it is over, and is there again if
-   * it fails.
+   * Runs a reload. Memory that is replaced by memory of another size stays until the reload is over. If the reload fails, the old
+   * memory is used again.
    */
   reload<Result>(work: () => Promise<Result>): Promise<Result>;
   publish(topic: string, value: unknown): void;
@@ -19,15 +19,15 @@ export interface ShareHub {
 
 type Listener = (value: unknown) => void;
 
-/** What a thread is, for the stores it makes. */
+/** What the stores of a thread need. */
 export interface ThreadParts {
   clock: Clock;
   random: Random;
-  /** Names the thread in the locks of shared memory. */
+  /** Identifies the thread in the locks of shared memory. */
   owner: number;
 }
 
-/** The topics of one thread: the last value of each, and who listens. */
+/** The topics of one thread, with the last value and the listeners of each. */
 export class Topics {
   readonly last: Map<string, unknown>;
   readonly #listeners = new Map<string, Set<Listener>>();
@@ -49,12 +49,12 @@ export class Topics {
   }
 }
 
-/** The hub of a process: in the main thread, for its own hooks or for those of its workers. */
+/** The hub of a process, in the main thread. Serves the hooks of the main thread, or those of all workers. */
 export class LocalHub implements ShareHub {
   readonly isFirst = true;
   readonly topics: Topics = new Topics();
   readonly #parts: Pick<ThreadParts, "clock" | "random">;
-  /** By name, the oldest first: more than one only during a reload. */
+  /** By name, the oldest first. Only during a reload there is more than one for a name. */
   readonly #buffers = new Map<string, SharedArrayBuffer[]>();
   readonly #memories = new Map<string, StoreMemory[]>();
 
@@ -73,7 +73,7 @@ export class LocalHub implements ShareHub {
     return findOrMake(this.#memories, name, fits, () => new MemoryStore({ ...this.#parts, config }).memory);
   }
 
-  /** The memories of all further stores, whose locks a thread that has died may hold. */
+  /** The memory of all secondary stores. A thread that has died may hold locks in it. */
   get memories(): StoreMemory[] {
     return [...this.#memories.values()].flat();
   }
@@ -89,13 +89,13 @@ export class LocalHub implements ShareHub {
     }
   }
 
-  /** Forgets all but the first or the last of each name. */
+  /** Drops all memory but the first or the last of each name. */
   #keep(which: 0 | -1): void {
     for (const [name, known] of this.#buffers) this.#buffers.set(name, [known.at(which)!]);
     for (const [name, known] of this.#memories) this.#memories.set(name, [known.at(which)!]);
   }
 
-  /** Copies the value, as between threads: what works in one works in several. */
+  /** Copies the value, as between threads, so that a hook that works in one thread works in several. */
   publish(topic: string, value: unknown): void {
     this.topics.deliver(topic, structuredClone(value));
   }
@@ -173,7 +173,7 @@ export class WorkerHub implements ShareHub {
   }
 }
 
-/** What one hook sees of the hub. @param prefix  keeps its names apart from those of other hooks */
+/** Returns the part of the hub that belongs to one hook. @param prefix  distinguishes its names from those of other hooks */
 export function createSharedState(hub: ShareHub, prefix: string, parts: ThreadParts): SharedState {
   const scoped = (name: string) => `${prefix}/${name}`;
   return {

@@ -1,9 +1,9 @@
 import type { Clock } from "../lib/clock.ts";
 
-/** How often the fields are brought up to date, in milliseconds. */
+/** Time between two updates of the fields, in milliseconds. */
 const tickMs = 250;
 
-/** The machine's clocks as coarse fields, kept by a timer that does not keep the process alive. */
+/** The machine's clocks as coarse fields. A timer updates the fields; it does not keep the process alive. */
 export class SystemClock implements Clock {
   seconds = 0;
   unixSeconds = 0;

@@ -15,9 +15,9 @@ import type { Counter, Metrics } from "../observability/metrics.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 
-/** What a tracker does, and what a reload may change of it. */
+/** The settings of a tracker, which a reload may change. */
 export interface TrackerSettings {
-  /** Seconds between announces that clients are told. */
+  /** Seconds between two announces of a client, as responses say. */
   interval: number;
   minInterval: number;
   /** See `LogicSettings`. */
@@ -27,24 +27,23 @@ export interface TrackerSettings {
   readonly frontends: readonly FrontendUse[];
 }
 
-/** What a tracker is made of besides. */
+/** The collaborators of a tracker. */
 export interface TrackerParts {
   store: PeerStore;
   clock: Clock;
   metrics: Metrics;
   logger: Logger;
-  /** Through Node.js unless given. */
+  /** Without it, Node.js's own sockets. */
   network?: Network;
-  /** Whether other threads serve the same addresses. */
+  /** Whether other threads listen on the same addresses. */
   shared?: boolean;
 }
 
-/** Time for all parts to stop after one of them has failed to start, in milliseconds. */
+/** Time for all parts to stop after a failed start, in milliseconds. */
 const failedStopMs = 5000;
 
 /**
- * One running tracker: store, hooks and frontends, started and stopped in order. It touches no signals and
- * no files.
+ * A tracker: store, hooks and frontends, started and stopped in order. It uses no signals and no files.
  */
 export class Tracker {
   readonly #parts: TrackerParts;
@@ -54,7 +53,7 @@ export class Tracker {
   #settings: TrackerSettings;
   #state: "idle" | "started" | "stopped" = "idle";
   #stopped: Promise<void> = Promise.resolve();
-  /** Settled when the hooks of earlier settings have been stopped. */
+  /** Settles when the hooks of earlier settings have stopped. */
   #retired: Promise<unknown> = Promise.resolve();
   readonly #givenUp = Promise.withResolvers<void>();
 
@@ -85,17 +84,17 @@ export class Tracker {
     this.#frontendDeps = { logic: this.#logic, clock, metrics, logger, onError, network: shareable };
   }
 
-  /** The addresses that it answers on, as URLs. */
+  /** The URLs of all listeners. */
   urls(): string[] {
     return this.#frontends.flatMap((frontend) => frontend.urls());
   }
 
-  /** Whether all of it has been started and nothing stopped. */
+  /** Whether all parts have started and none has been stopped. */
   get isServing(): boolean {
     return this.#state === "started";
   }
 
-  /** Hooks that are not ready, with why. */
+  /** The hooks that are not ready, each with the reason. */
   readiness(): Record<string, string> {
     return Object.fromEntries(
       hooksOf(this.#settings).flatMap((hook) => {
@@ -106,8 +105,8 @@ export class Tracker {
   }
 
   /**
-   * Starts the store, the hooks, the frontends; if one of them fails, stops all of them, in the opposite order, and
-   * rejects. To be called once.
+   * Starts the store, the hooks, the frontends. If one of them fails, stops all of them in the opposite order, and rejects.
+   * Can be called once.
    */
   async start(): Promise<void> {
     const { store } = this.#parts;
@@ -131,11 +130,10 @@ export class Tracker {
   }
 
   /**
-   * Takes new settings without closing a socket or losing a peer: new hooks are started before they replace
-   * the old, which are stopped when no request uses them any more; one that is in both goes on as it is. If one does not
-   * start, or a route or a certificate cannot be used, it rejects and nothing has changed. Which frontends there are, and
-   * where they listen, must be as before.
-   * @param commit  done with the rest; cannot fail
+   * Takes new settings without closing a socket or losing a peer. New hooks start before they replace the old ones. Old hooks
+   * stop when no request uses them. A hook in both the old and the new settings continues to run. If a hook does not start, or a
+   * frontend refuses its options, this rejects and changes nothing. The frontends and their addresses must be the same as before.
+   * @param commit  called when nothing can fail any more
    */
   async reload(settings: TrackerSettings, commit?: () => void): Promise<void> {
     const added = without(hooksOf(settings), hooksOf(this.#settings));
@@ -161,9 +159,8 @@ export class Tracker {
   }
 
   /**
-   * Stops in order: accepts nothing more, lets requests and posthooks finish until `deadline` is aborted, then
-   * stops hooks and store. What fails to stop is logged, and the rest is stopped all the same. Idempotent: a
-   * second call waits for the first.
+   * Stops in order: closes the listeners, waits for requests and posthooks until `deadline` is aborted, then stops hooks and
+   * store. Logs a part that fails to stop, and stops the other parts. Idempotent: a second call waits for the first.
    */
   stop(deadline: AbortSignal): Promise<void> {
     if (this.#state === "started") {
@@ -173,7 +170,7 @@ export class Tracker {
     return this.#stopped;
   }
 
-  /** Has the failures of each hook begin at 0, so that the first one is an increase. */
+  /** Sets the failures of each hook to 0 at the start, so that Prometheus sees the first failure as an increase. */
   #declareFailures(settings: TrackerSettings): void {
     for (const { name } of hooksOf(settings)) failureCounter(this.#parts.metrics, name);
   }
@@ -206,7 +203,7 @@ function failureCounter(metrics: Metrics, where: string): Counter {
   return metrics.counter("chihaya_failures_total", "Failures inside the tracker, by where", { where });
 }
 
-/** Each hook once. */
+/** Returns each hook once. */
 function hooksOf(settings: TrackerSettings): Hook[] {
   return [...new Set([...settings.preHooks, ...settings.postHooks])];
 }
