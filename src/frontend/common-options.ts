@@ -8,13 +8,13 @@ import {
   type Value,
 } from "../options/index.ts";
 
-/** Most peers that an announce can be answered with. */
+/** Upper limit of `max_numwant`. */
 export const mostNumWant = 10_000;
 
 /** All addresses of both families. */
 export const defaultAddresses: readonly string[] = ["0.0.0.0:6969", "[::]:6969"];
 
-/** Keys that frontends have in common. */
+/** Keys that all frontends share. */
 export const commonOptions: {
   readonly enable_request_timing: Value<boolean> & MayBeMissing & Named<"requestTiming">;
   readonly max_numwant: Value<number> & MayBeMissing & Named<"maxNumWant">;
@@ -25,21 +25,21 @@ export const commonOptions: {
     .as("requestTiming")
     .default(false)
     .describe(
-      "Whether responses are timed, for percentiles; it costs up to half a microsecond a request. Without it, the histogram " +
-        "of response times counts each as 0.",
+      "Whether the tracker measures response times. This costs up to half a microsecond per request. If false, the " +
+        "histogram counts each response as 0.",
     ),
   max_numwant: integer(1, mostNumWant)
     .as("maxNumWant")
     .default(100)
-    .describe("Most peers that an announce is answered with."),
+    .describe("Maximum number of peers in a response."),
   default_numwant: integer(1, mostNumWant)
     .as("defaultNumWant")
     .default(50)
-    .describe("Peers for a client that does not say how many it wants; never more than `max_numwant`."),
+    .describe("Number of peers for a client that asks for no number; at most `max_numwant`."),
   ip_spoofing_from: networks()
     .default([])
     .describe(
-      "Addresses and networks of the clients for which `allow_ip_spoofing` holds: `10.0.0.0/8`. Without any it holds for all.",
+      "Addresses and networks of clients that `allow_ip_spoofing` applies to: `10.0.0.0/8`. An empty list means all clients.",
     ),
 };
 
@@ -50,7 +50,7 @@ interface CommonOptions {
   ipSpoofingFrom: readonly string[];
 }
 
-/** Checks the keys that frontends have in common against each other. Lowers `defaultNumWant` to `maxNumWant`. */
+/** Checks the common keys against each other. Lowers `defaultNumWant` to `maxNumWant`. */
 export function checkCommonOptions(options: CommonOptions, report: CheckReport): void {
   if (
     options.defaultNumWant > options.maxNumWant &&
@@ -59,8 +59,8 @@ export function checkCommonOptions(options: CommonOptions, report: CheckReport):
     report.warning(["default_numwant"], `above max_numwant; ${options.maxNumWant} is used`);
     options.defaultNumWant = options.maxNumWant;
   }
-  const isExpendable = !options.allowIpSpoofing && options.ipSpoofingFrom.length > 0;
-  if (isExpendable && report.isReadable(["allow_ip_spoofing"], ["ip_spoofing_from"])) {
+  const hasNoEffect = !options.allowIpSpoofing && options.ipSpoofingFrom.length > 0;
+  if (hasNoEffect && report.isReadable(["allow_ip_spoofing"], ["ip_spoofing_from"])) {
     report.warning(["ip_spoofing_from"], "has no effect without allow_ip_spoofing: true");
   }
 }

@@ -7,60 +7,61 @@ import type { CheckReport } from "../options/index.ts";
 import type { OptionsSchema } from "../options/schema.ts";
 import type { Frontend } from "./frontend.ts";
 
-/** What a frontend is given besides its options. */
+/** The collaborators of a frontend. */
 export interface FrontendDeps {
-  /** Decides about requests: hooks and the store are behind it. */
+  /** Decides about requests, with hooks and the store. */
   readonly logic: TrackerLogic;
-  /** Coarse time; fields, not calls. */
+  /** Coarse time, as fields. */
   readonly clock: Clock;
-  /** Where the frontend registers its own metrics; summed over the workers. */
+  /** Registers the frontend's own metrics; the tracker sums them over the workers. */
   readonly metrics: Metrics;
-  /** For what an operator should know of its setup; never called per request. */
+  /** Logs what an operator should know about the setup; not for single requests. */
   readonly logger: Logger;
-  /** Takes errors that no request has caused: those of sockets, and any that should not happen. They are logged and counted. */
+  /** Logs and counts an error that no request has caused, such as an error of a socket, and any unexpected error. */
   onError(error: Error): void;
-  /** How bytes reach the kernel. Addresses that are bound here are shared by all workers. */
+  /** Opens sockets. All workers share the addresses that are bound here. */
   readonly network: Pick<Network, "listenStream" | "bindDatagram">;
 }
 
 /** An option that holds addresses to listen on. */
 export interface Listens<Option extends string = string> {
-  /** As YAML spells it. */
+  /** Its key in YAML. */
   readonly key: string;
-  /** As programs spell it. */
+  /** Its name in programs. */
   readonly option: Option;
   readonly transport: "tcp" | "udp";
 }
 
-/** A frontend as a module exports it: what makes frontends of a configuration's options. */
+/** A frontend as a module exports it: creates frontends from the options of a configuration. */
 export interface FrontendDefinition<Options = unknown, Input = unknown> {
-  /** Names the frontend: in logs, and as the key of its block where it is built in. */
+  /** Name of the frontend in logs; for a built-in frontend also the key of its block. */
   readonly name: string;
-  /** What the frontend does, in a sentence for the comments of a configuration. */
+  /** One sentence about the frontend, for the comments of a configuration. */
   readonly description?: string;
-  /** Checks the options; without it there must be none. `options` of `chihaya/options` makes one. */
+  /** Schema of the options, such as one made by `options` of `chihaya/options`. Without a schema, there are no options. */
   readonly options?: OptionsSchema<Options, Input>;
   /** Packages that must be installed for these options; a check of the configuration looks for them. */
   packages?(options: Options): readonly string[];
   /**
-   * Options that hold addresses to listen on. Where several workers share the addresses, the main thread makes sure beforehand
-   * that no other process has them, and chooses the ports that are 0.
+   * Options that hold addresses to listen on. If several workers share the addresses, the main thread first checks that no
+   * other process uses them, and chooses the ports that are 0.
    */
   readonly listens?: readonly Listens<keyof Options & string>[];
-  /** Options that stay as they are where a reload leaves them out: what they belong to stays until the restart. */
+  /** Options that keep their value if a reload omits them, because they belong to something that only a restart closes. */
   readonly keepsUnset?: readonly string[];
-  /** Chooses what the options leave open and all workers must have alike, such as a secret. */
+  /** Chooses omitted values that all workers must share, such as a secret. */
   complete?(options: Options): Options;
   /**
-   * Checks options against each other and against files, for `chihaya check-config` and each start and reload. May change them.
+   * Checks options against each other and against files: in `chihaya check-config`, at each start and each reload. May change
+   * the options.
    * @param given  the block as it was written
    */
   check?(options: Options, report: CheckReport, given: Readonly<Record<string, unknown>>): void;
-  /** Makes the frontend of one worker, not started yet. What it throws stops the start. */
+  /** Creates the frontend of one worker, not yet started. An error stops the start of the tracker. */
   create(options: Options, deps: FrontendDeps): Frontend | Promise<Frontend>;
 }
 
-/** A frontend to be made: a definition with the options to make it with. */
+/** A definition with the options to create a frontend with. */
 export interface FrontendUse {
   readonly definition: FrontendDefinition;
   readonly options: unknown;
@@ -74,8 +75,8 @@ export function defineFrontend<Options = undefined, Input = unknown>(
 }
 
 /**
- * Makes a frontend of a definition.
- * @throws Error with the frontend's name, and what `create` has thrown
+ * Creates a frontend from its definition.
+ * @throws Error (the promise rejects) with the frontend's name and the message of the error of `create`
  */
 export async function createFrontend(
   definition: FrontendDefinition,
@@ -95,7 +96,7 @@ export async function createFrontend(
   }
 }
 
-/** Returns the options of a frontend where none is given, but for where it listens. */
+/** Returns the default options of a frontend, without its addresses. */
 export function defaultsOf<Options extends { listen: unknown }>({
   options,
 }: FrontendDefinition<Options, Partial<Options>>): Omit<Options, "listen"> {
@@ -104,7 +105,7 @@ export function defaultsOf<Options extends { listen: unknown }>({
   return defaults;
 }
 
-/** Makes what logs why `::` was left out: the system has no IPv6. */
+/** Creates a function that logs why `::` is not bound: the system has no IPv6. */
 export function warnOfMissing(logger: Logger): (error: Error) => void {
   return ({ message }) => logger.warn({ reason: message }, "serving without IPv6");
 }

@@ -3,15 +3,15 @@ import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import { RequestContext } from "../middleware/hook.ts";
 import type { TrackerLogic } from "../middleware/logic.ts";
 
-/** Requests of one frontend that may wait for hooks or the store at once. Each keeps an exchange: tens of kilobytes. */
+/** Maximum number of requests of a frontend that wait for hooks or the store. Each holds an exchange: tens of kilobytes. */
 export const maxWaiting = 4096;
 
-/** Exchanges that a pool keeps for the next requests. */
+/** Maximum number of unused exchanges in a pool. */
 const maxFree = 64;
 
 /**
- * One request with its response and its context, whichever protocol it comes by. Reused for one request after the other,
- * so that a request allocates nothing.
+ * One request with its response and its context, for any protocol. An exchange serves one request after the other, so that
+ * a request allocates nothing.
  */
 export abstract class Exchange {
   abstract readonly announceRequest: AnnounceRequest;
@@ -19,18 +19,18 @@ export abstract class Exchange {
   abstract readonly scrapeRequest: ScrapeRequest;
   abstract readonly scrapeResponse: ScrapeResponse;
   readonly context: RequestContext = new RequestContext();
-  /** What the client asked for; "" for anything but an announce and a scrape. */
+  /** The kind of request; "" for anything but an announce and a scrape. */
   action: "" | "announce" | "scrape" = "";
-  /** `performance.now()` when the request was read; 0 where requests are not timed. */
+  /** `performance.now()` when the request was read; 0 if responses are not timed. */
   startedMs = 0;
 
-  /** Copies what points into the network's memory: the request has to wait. */
+  /** Copies parameters out of the network's memory. Call it for a request that waits. */
   detachParams(): void {
     if (this.action === "announce") this.announceRequest.params.detach();
     else this.scrapeRequest.params.detach();
   }
 
-  /** Runs the posthooks. To be called when the response has been handed over, and not after a refusal. */
+  /** Runs the posthooks. Call it after sending the response, but not after a refusal. */
   runPostHooks(logic: TrackerLogic): void {
     if (this.action === "announce") {
       logic.afterAnnounce(this.announceRequest, this.announceResponse, this.context);
@@ -41,8 +41,8 @@ export abstract class Exchange {
 }
 
 /**
- * Hands out exchanges. The current one serves request after request. A request that has to wait keeps its exchange, and the
- * next request gets another.
+ * A pool of exchanges. The current exchange serves request after request. A request that waits keeps its exchange, and the
+ * next request gets another one.
  */
 export class ExchangePool<E extends Exchange> {
   current: E;
@@ -64,7 +64,7 @@ export class ExchangePool<E extends Exchange> {
     this.current = this.take();
   }
 
-  /** Takes an exchange of this pool back. One that a hook still holds is let go. */
+  /** Returns an exchange to the pool. The pool drops an exchange that a hook still uses. */
   giveBack(exchange: E): void {
     if (!exchange.context.isKept && this.#free.length < maxFree) this.#free.push(exchange);
   }

@@ -1,20 +1,20 @@
-/** Speaks one protocol: takes requests from its sockets, has the logic decide, writes the responses. */
+/** Serves one protocol: reads requests from its sockets, passes them to the logic, and writes the responses. */
 export interface Frontend {
-  /** As in its definition: `http`. */
+  /** The name of its definition: `http`. */
   readonly name: string;
-  /** Binds all addresses, or none: rejects with a message that names the address. */
+  /** Binds all addresses. Rejects if an address cannot be bound, with a message that names it; then no address is bound. */
   start(): Promise<void>;
-  /** The addresses that are bound, as URLs: `udp://127.0.0.1:6969`. */
+  /** Returns the bound addresses as URLs: `udp://127.0.0.1:6969`. */
   urls(): string[];
   /**
-   * Checks options that a reload has changed, and throws where the frontend cannot take them while it runs. Options that are
-   * marked as needing a restart are as they were.
-   * @returns what takes the options, without closing a socket; it cannot fail
+   * Prepares a reload. Options that need a restart have their running values.
+   * @returns a function that applies the options without closing a socket, and cannot fail
+   * @throws Error if the frontend cannot apply the options while it runs
    */
   prepare(options: unknown): () => void;
   /**
-   * Stops accepting, lets requests under way finish until `deadline` is aborted, then closes everything.
-   * Idempotent. Also called where the start has failed.
+   * Stops accepting requests, waits for requests in progress until `deadline` is aborted, then closes everything.
+   * Idempotent. Also called after a failed start.
    */
   stop(deadline: AbortSignal): Promise<void>;
 }

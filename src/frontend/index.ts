@@ -1,3 +1,3 @@
-/** The built-in frontends, in the order of the documentation. Each loads its code when it is made. */
+/** The built-in frontends, in the order of the documentation. A definition loads its code in `create`. */
 export { http } from "./http/index.ts";
 export { udp } from "./udp/index.ts";

@@ -1,8 +1,8 @@
 import type { Counter, Metrics } from "./metrics.ts";
 
 /**
- * What the two characters of `-XX1234-` stand for: BEP 20, the tables of libtorrent (identify_client.cpp) and
- * Transmission (clients.cc), and `GT` and `rQ` as anacrolix/torrent and rqbit send them.
+ * Names of clients by the two characters of `-XX1234-`. Sources: BEP 20; the tables of libtorrent (identify_client.cpp) and
+ * Transmission (clients.cc); `GT` and `rQ` are sent by anacrolix/torrent and rqbit.
  */
 const azureusNames = `
   7T aTorrent, AB AnyEvent BitTorrent, AG Ares, A~ Ares, AR Arctic, AT Artemis, AV Avicora, AX BitPump, AZ Azureus,
@@ -21,11 +21,11 @@ const azureusNames = `
   WY FireTorrent, XC Xtorrent, XF Xfplay, XL Xunlei, XS XSwifter, XT XanTorrent, XX Xtorrent, ZO Zona, ZT ZipTorrent,
   bk BitKitten, lt rTorrent, pX pHoeniX, pb pbTorrent, qB qBittorrent, rQ rqbit, st SharkTorrent`;
 
-/** The letter of `S58B-----`: up to five characters of version, dashes, `---` at 6 (BEP 20). */
+/** Names of clients by the first letter of `S58B-----`; up to five characters of version follow, and `---` is at offset 6 (BEP 20). */
 const shadowNames =
   "A ABC, O Osprey Permaseed, Q BTQueue, R Tribler, S Shadow, T BitTornado, U UPnP NAT Bit Torrent";
 
-/** What other peer ids begin with; `#` is a digit. Mainline's `M4-3-6--` is the most widespread of them. */
+/** Names of clients by other prefixes of peer ids; `#` stands for a digit. The most common is Mainline's `M4-3-6--`. */
 const prefixNames = `
   A2- aria2, aria2- aria2, AZ2500BT BitTyrant, BLZ Blizzard Downloader, DNA BitTorrent DNA, FUTB BitComet,
   LIME LimeWire, M#- Mainline, Mbrst Burst!, OP## Opera, Pando Pando, Q#- Queen Bee, QVOD QVOD, S3- Amazon S3,
@@ -34,14 +34,14 @@ const prefixNames = `
 const dash = 0x2d;
 
 /**
- * Counts announces by client software, which a peer id names by convention only (BEP 20). The labels are those of
- * the tables above and `other`.
+ * Counts announces by client software, as peer ids name it by convention (BEP 20). The labels are the names of the tables
+ * above and `other`.
  */
 export class ClientCounter {
   /** Index into the names by two characters of seven bits; 0 is `other`. */
   readonly #azureus: Uint8Array = new Uint8Array(128 * 128);
   readonly #shadow: Uint8Array = new Uint8Array(128);
-  /** By their first byte. */
+  /** Prefixes by their first byte. */
   readonly #prefixes: { text: string; name: number }[][] = Array.from({ length: 256 }, () => []);
   readonly #names: string[] = ["other"];
   readonly #counters: readonly Counter[];

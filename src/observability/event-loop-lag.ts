@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** How late the event loop was, in seconds. */
+/** Delays of the event loop in seconds. */
 export interface Lag {
   mean: number;
   p50: number;
@@ -8,7 +8,7 @@ export interface Lag {
   max: number;
 }
 
-/** What is used of Node's histogram: nanoseconds between two looks at the loop. */
+/** The used part of Node's histogram, which counts the nanoseconds between two ticks of a timer. */
 export interface DelayHistogram {
   readonly mean: number;
   readonly max: number;
@@ -18,10 +18,10 @@ export interface DelayHistogram {
   reset(): void;
 }
 
-/** Milliseconds between two looks at the loop; a delay is what comes on top. */
+/** Interval of the timer in milliseconds; a longer time between two ticks is a delay. */
 const resolution = 20;
 
-/** Watches how late the thread's event loop is. Costs nothing before the first {@link take}. */
+/** Measures the delays of the thread's event loop. Costs nothing before the first {@link take}. */
 export class EventLoopLag {
   readonly #monitor: (options: { resolution: number }) => DelayHistogram;
   #histogram: DelayHistogram | undefined;
@@ -30,7 +30,7 @@ export class EventLoopLag {
     this.#monitor = monitor;
   }
 
-  /** The lag since the last call; zeros at the first, which begins to watch. */
+  /** Returns the delays since the last call. The first call starts the measurement and returns zeros. */
   take(): Lag {
     let histogram = this.#histogram;
     if (histogram === undefined) {
@@ -54,7 +54,7 @@ export class EventLoopLag {
   }
 }
 
-/** From the nanoseconds between two looks; NaN, while there was none, is no lag. */
+/** Converts the nanoseconds between two ticks to a delay in seconds; NaN (no ticks yet) becomes 0. */
 function seconds(nanoseconds: number): number {
   return Math.max(0, nanoseconds - resolution * 1e6) / 1e9 || 0;
 }

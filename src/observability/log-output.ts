@@ -2,37 +2,36 @@ import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import type { Metrics } from "./metrics.ts";
 
-/** Bytes that wait at most for a reader that does not read. */
+/** Maximum number of bytes that wait for a slow reader. */
 const maxWaitingBytes = 1 << 20;
-/** Time between two attempts to write what waits, in milliseconds. */
+/** Time between two attempts to write waiting lines, in milliseconds. */
 const retryMs = 100;
-/** Time that the end of the process waits for the reader, in milliseconds. */
+/** Maximum time that an ending process waits for the reader, in milliseconds. */
 const flushMs = 1000;
 /** Time between two attempts of {@link LogOutput.flush}, in milliseconds. */
 const flushPauseMs = 5;
 
 const lineFeed = Uint8Array.of(10);
 
-/** Writes some of the bytes and returns how many. Throws what `fs.writeSync` throws: `EAGAIN` where it would have to wait. */
+/** Writes some of the bytes. @returns how many @throws the error of `fs.writeSync`; `EAGAIN` if the reader is not ready */
 export type WriteSome = (bytes: Uint8Array) => number;
 
 /**
  * Writes the lines of a log. Never waits for the reader, and never throws.
  *
- * Lines that the reader does not take wait in memory, up to 1 MiB, and are written when it reads again; lines beyond
- * that are dropped. Lines that cannot be written (the disk is full, the reader is gone) are dropped at once. Each new
- * line is a new attempt, so the log continues as soon as there is space. A line of which only a part was written is
- * ended before the next one.
+ * If the reader is slow, up to 1 MiB of lines wait in memory; further lines are dropped. Lines that cannot be written,
+ * because the disk is full or the reader is gone, are dropped at once. Each new line is a new attempt, so the log continues
+ * as soon as there is space. If only a part of a line was written, a line feed ends this part before the next line.
  */
 export class LogOutput {
-  /** Lines that were dropped so far. */
+  /** Number of dropped lines. */
   dropped = 0;
   readonly #writeSome: WriteSome;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   /** Bytes of the first waiting line that have been written. */
   #written = 0;
-  /** Whether the last thing written was a part of a line that was then dropped. */
+  /** Whether the last write was a part of a line that was then dropped. */
   #isCut = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -40,7 +39,7 @@ export class LogOutput {
     this.#writeSome = writeSome;
   }
 
-  /** @param line  with its line feed */
+  /** Writes one line. @param line  ends with a line feed */
   write(line: string): void {
     const bytes = Buffer.from(line);
     if (this.#waitingBytes + bytes.length > maxWaitingBytes) this.#writeWaiting();
@@ -53,7 +52,7 @@ export class LogOutput {
     this.#writeWaiting();
   }
 
-  /** Blocks until the reader has taken all waiting lines, at most for a second. For the end of the process. */
+  /** Blocks until the reader has read all waiting lines, but at most for a second. For the end of the process. */
   flush(): void {
     const end = performance.now() + flushMs;
     const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -98,7 +97,7 @@ export class LogOutput {
   }
 }
 
-/** Registers the number of lines that were dropped. */
+/** Registers the number of dropped lines. */
 export function registerLogMetrics(metrics: Metrics, output: Pick<LogOutput, "dropped">): void {
   const help = "Lines of the log that could not be written";
   metrics.counterFrom("chihaya_log_dropped_total", help, () => output.dropped);
@@ -113,8 +112,8 @@ export function openLogOutput(): LogOutput {
 }
 
 /**
- * Returns a descriptor of the same file, pipe or terminal whose writes fail with `EAGAIN` instead of waiting for a
- * reader. Where possible it is a new one: the flags of the old one are shared with other processes.
+ * Returns a descriptor of the same file, pipe or terminal, whose writes fail with `EAGAIN` instead of waiting for a reader.
+ * Opens a new descriptor if possible, because other processes share the flags of the old one.
  */
 function openWithoutBlocking(fd: number): number {
   try {

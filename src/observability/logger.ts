@@ -1,9 +1,8 @@
-/** What a log line says besides its message. Errors go under `err`. */
+/** Fields of a log line besides its message. The key of an error is `err`. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /**
- * Where a component says what an operator should know. Never called per request; never with addresses or
- * passkeys above debug.
+ * Logs what an operator should know. Do not log single requests. Log addresses and passkeys only at the level debug.
  */
 export interface Logger {
   debug(fields: LogFields, message: string): void;
@@ -12,7 +11,7 @@ export interface Logger {
   error(fields: LogFields, message: string): void;
 }
 
-/** Says nothing: what library code logs to unless it is given something else. */
+/** Logs nothing: the default logger of the library. */
 export const silentLogger: Logger = {
   debug() {},
   info() {},
@@ -20,7 +19,7 @@ export const silentLogger: Logger = {
   error() {},
 };
 
-/** The same logger with fields that every line has. */
+/** Returns a logger that adds fields to every line. */
 export function withFields(logger: Logger, common: LogFields): Logger {
   return {
     debug: (fields, message) => logger.debug({ ...common, ...fields }, message),

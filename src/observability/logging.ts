@@ -7,25 +7,25 @@ import type { Logger } from "./logger.ts";
 export interface LoggingOptions {
   /** Whether debug lines are written. */
   debug: boolean;
-  /** One JSON object a line, instead of text for people. */
+  /** Whether each line is a JSON object instead of text. */
   json: boolean;
-  /** Whether text has colours; only where standard error is a terminal all the same. */
+  /** Whether text has colours, if standard error is a terminal. */
   colors: boolean;
 }
 
-/** Where lines go, each with its line feed. Must not throw. */
+/** Receives lines, each with its line feed. Must not throw. */
 export interface LogDestination {
   write(line: string): void;
 }
 
-/** Escapes what drives terminals or reorders text and is legal in JSON; colours and line feeds are ours. */
+/** Escapes characters that JSON allows but that drive terminals or reorder text. Leaves the logger's own colours and line feeds. */
 function escapeBeyondJson(line: string): string {
   return line.replace(unprintable, (found) => (found < " " ? found : escapeUnits(found)));
 }
 
 /**
- * Creates the logger of a process. What is logged cannot forge lines or drive a terminal: control characters are
- * escaped, in errors and their causes too.
+ * Creates the logger of a process. Control characters are escaped, also in errors and their causes, so that logged text
+ * cannot forge lines or drive a terminal.
  */
 export async function createLogger(options: LoggingOptions, out: LogDestination): Promise<Logger> {
   const format = options.json ? undefined : await loadFormat(options.colors && isatty(2));
@@ -42,19 +42,19 @@ export async function createLogger(options: LoggingOptions, out: LogDestination)
   return logger;
 }
 
-/** Loads what turns a JSON line into text; not needed, and so not loaded, for JSON. */
+/** Loads the formatter that turns JSON lines into text. */
 async function loadFormat(colorize: boolean): Promise<(line: string) => string> {
   const { default: pretty } = await import("pino-pretty");
   return pretty.prettyFactory({
     colorize,
     singleLine: true,
     translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
-    // pino-pretty writes fields as JSON, but the message as it is.
+    // pino-pretty writes fields as JSON, but does not escape the message.
     messageFormat: (log, key) => String(log[key] ?? "").replace(/[\u0000-\u001f]/g, escapeUnits),
   });
 }
 
-/** An error as fields. The stack goes without the message, which could forge lines of it. */
+/** Converts an error to fields. The stack omits the message, which could forge lines of the stack. */
 function describeError(error: unknown, depth: number): unknown {
   if (!(error instanceof Error)) return error;
   const stack = error.stack ?? "";

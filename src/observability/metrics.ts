@@ -1,7 +1,7 @@
-/** Label names and values of one time series. Values must come from a closed set, never from input. */
+/** Label names and values of one time series. Values must come from a closed set, not from input. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** Only goes up. */
+/** A value that grows. */
 export interface Counter {
   inc(by?: number): void;
 }
@@ -13,10 +13,10 @@ export interface Histogram {
 
 export type MetricKind = "counter" | "gauge" | "histogram";
 
-/** One time series at one moment. Plain data, so that it can be posted between threads. */
+/** One time series at one moment. Plain data that threads can send to each other. */
 interface SeriesSnapshot {
   labels: Labels;
-  /** The value; for a histogram: observations in each bucket (not cumulative), in +Inf, then their sum. */
+  /** The value; for a histogram, the number of observations in each bucket (not cumulative) and in +Inf, then their sum. */
   values: number[];
 }
 
@@ -25,18 +25,18 @@ export interface FamilySnapshot {
   name: string;
   help: string;
   kind: MetricKind;
-  /** Upper bounds without +Inf; empty but for a histogram. */
+  /** Upper bounds of a histogram without +Inf; otherwise empty. */
   buckets: readonly number[];
   series: SeriesSnapshot[];
 }
 
 interface Series {
   labels: Labels;
-  /** First slot of what is counted here; for a histogram: one a bucket, one for +Inf, then the sum. */
+  /** The first slot; a histogram has one slot for each bucket, one for +Inf, and one for the sum. */
   slot: number;
-  /** How many; none for what is read. */
+  /** Number of slots; 0 for a series with readers. */
   slots: number;
-  /** Who tells what is read, the newest last. */
+  /** Functions that return the value; the newest is last. */
   readers: (() => number)[];
 }
 
@@ -48,16 +48,15 @@ interface Family {
   series: Map<string, Series>;
 }
 
-/** Readers of one series that are kept, where nobody withdraws them. */
+/** Maximum number of readers of a series; the oldest reader is removed. */
 const mostReaders = 8;
 
 /**
- * All the metrics of a tracker, or of one of its threads. What is counted per packet is one addition to a slot
- * of a typed array over shared memory: no look-up, no allocation, no lock, because each thread has slots of
- * its own; {@link mergeSnapshots} adds threads up.
+ * The metrics of a tracker, or of one of its threads. Counting adds to a slot of a typed array over shared memory, without
+ * look-up, allocation or lock, because each thread has its own slots. {@link mergeSnapshots} sums the threads.
  *
- * Registering the same name and labels again returns the same series. A name that is registered differently,
- * or that Prometheus would not accept, throws.
+ * Registering the same name and labels again returns the same series. Registering a name with another kind or other
+ * buckets, or a name that Prometheus does not accept, throws an error.
  */
 export class Metrics {
   readonly #slots: Float64Array;
@@ -66,8 +65,8 @@ export class Metrics {
   readonly #refreshers: (() => void | Promise<void>)[] = [];
 
   /**
-   * @param capacity  slots: one a counter, two more than it has buckets a histogram. The default has room for the
-   *   response histograms of both protocols with every label they can have; memory is committed as it is used.
+   * @param capacity  number of slots. A counter takes one slot; a histogram takes one for each bucket and two more. The
+   *   default has room for the response histograms of both protocols with all their labels. The system commits memory on use.
    */
   constructor(capacity = 65_536) {
     this.#slots = new Float64Array(new SharedArrayBuffer(capacity * 8));
@@ -77,7 +76,7 @@ export class Metrics {
     return this.#count(this.#series(name, help, "counter", [], labels, 1));
   }
 
-  /** A gauge of what comes and goes: `inc(-1)` takes one away. All who register it count together. */
+  /** Registers a gauge that is counted: `inc(-1)` subtracts one. Callers that register the same series share its value. */
   upDownCounter(name: string, help: string, labels: Labels = {}): Counter {
     return this.#count(this.#series(name, help, "gauge", [], labels, 1));
   }
@@ -98,28 +97,28 @@ export class Metrics {
   }
 
   /**
-   * A gauge that is read. Of several readers of one series the newest counts that has not been withdrawn and does not throw;
-   * without any the series is left out.
+   * Registers a gauge that is read. A series with several readers has the value of the newest one that does not throw; if
+   * all throw, the series is omitted.
    * @param read  called at each scrape
-   * @returns how to withdraw it
+   * @returns a function that removes the reader
    */
   gauge(name: string, help: string, read: () => number, labels: Labels = {}): () => void {
     return addReader(this.#series(name, help, "gauge", [], labels, 0), read);
   }
 
-  /** A counter that is kept elsewhere, and read as {@link Metrics.gauge} is. @returns how to withdraw it */
+  /** Registers a counter that is read as {@link Metrics.gauge} is. @returns a function that removes the reader */
   counterFrom(name: string, help: string, read: () => number, labels: Labels = {}): () => void {
     return addReader(this.#series(name, help, "counter", [], labels, 0), read);
   }
 
-  /** Has `refresh` called before each scrape, to look up what several gauges then read. */
+  /** Calls `refresh` before each scrape, to fetch the values that several gauges then read. */
   beforeScrape(refresh: () => void | Promise<void>): void {
     this.#refreshers.push(refresh);
   }
 
   /**
-   * Refreshes what is looked up for a scrape, then takes a snapshot.
-   * @param limitMs  how long to wait for refreshers; one that takes longer or fails is not waited for
+   * Calls all functions of {@link beforeScrape}, then takes a snapshot.
+   * @param limitMs  maximum time to wait for these functions
    */
   async scrape(limitMs = 2000): Promise<FamilySnapshot[]> {
     const waiting = this.#refreshers.map(async (refresh) => refresh());
@@ -132,7 +131,7 @@ export class Metrics {
     return this.snapshot();
   }
 
-  /** Every series with its value now, sorted by name and then by labels. */
+  /** Returns every series with its present value, sorted by name and then by labels. */
   snapshot(): FamilySnapshot[] {
     return [...this.#families.values()].sort(byName).map(({ name, help, kind, buckets, series }) => ({
       name,
@@ -163,7 +162,7 @@ export class Metrics {
       try {
         return [read()];
       } catch {
-        // the one before it, then
+        // tries the next older reader
       }
     }
     return undefined;
@@ -205,7 +204,7 @@ export class Metrics {
 }
 
 function addReader({ readers }: Series, read: () => number): () => void {
-  const reader = () => read(); // one's own, though the function may be another's too
+  const reader = () => read(); // a new function, since `read` may be registered twice
   readers.push(reader);
   if (readers.length > mostReaders) readers.shift();
   return () => {
@@ -214,7 +213,7 @@ function addReader({ readers }: Series, read: () => number): () => void {
   };
 }
 
-/** Adds up what several threads have counted: series of the same name and labels become one. */
+/** Sums the series of the same name and labels over several threads. */
 export function mergeSnapshots(snapshots: readonly (readonly FamilySnapshot[])[]): FamilySnapshot[] {
   const families = new Map<string, { family: FamilySnapshot; series: Map<string, SeriesSnapshot> }>();
   for (const family of snapshots.flat()) {
@@ -237,7 +236,7 @@ export function mergeSnapshots(snapshots: readonly (readonly FamilySnapshot[])[]
     .sort(byName);
 }
 
-/** The same for the same labels in whatever order. */
+/** Returns the same key for the same labels in any order. */
 function seriesKey(labels: Labels): string {
   return JSON.stringify(Object.entries(labels).sort(([a], [b]) => compare(a, b)));
 }

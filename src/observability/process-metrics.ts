@@ -11,13 +11,13 @@ const gcKinds: ReadonlyMap<number, string> = new Map([
   [constants.NODE_PERFORMANCE_GC_WEAKCB, "weakcb"],
 ]);
 
-/** Seconds. */
+/** Upper bounds in seconds. */
 const gcBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
 
 /**
- * Registers what Prometheus' client libraries say about a process (`process_*`), under their names, the build, and
+ * Registers the metrics of the process, under the names of Prometheus' client libraries (`process_*`), of the build, and of
  * this thread. File descriptors are counted on Linux only.
- * @returns a function that stops what was started for it
+ * @returns a function that stops the measurements
  */
 export function registerProcessMetrics(metrics: Metrics, version: string): () => void {
   metrics.gauge("chihaya_build_info", "The version of the tracker and of Node.js", () => 1, {
@@ -29,10 +29,10 @@ export function registerProcessMetrics(metrics: Metrics, version: string): () =>
 }
 
 /**
- * Registers what Prometheus' client libraries say about Node.js (`nodejs_*`): each thread has a heap and an event
- * loop of its own.
- * @param labels  tell threads apart whose metrics are merged
- * @returns a function that stops what was started for it
+ * Registers the metrics of a thread, under the names of Prometheus' client libraries (`nodejs_*`): each thread has its own
+ * heap and event loop.
+ * @param labels  distinguish the threads whose metrics are merged
+ * @returns a function that stops the measurements
  */
 export function registerThreadMetrics(metrics: Metrics, labels: Labels = {}): () => void {
   const lag = registerEventLoop(metrics, labels);
@@ -128,7 +128,7 @@ function observeGc(metrics: Metrics, labels: Labels): PerformanceObserver {
   return observer;
 }
 
-/** Linux 6.2 and later say it as the size of the directory; before, it has to be read. */
+/** Counts open file descriptors. Linux 6.2 and later return the number as the size of the directory; older ones need a listing. */
 function countFileDescriptors(): number {
   return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length - 1;
 }

@@ -4,9 +4,9 @@ import type { FamilySnapshot, Labels } from "./metrics.ts";
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
- * Renders a snapshot in Prometheus' text exposition format 0.0.4, in the order of the snapshot. Families
- * without series are left out. Of a histogram that has counted nothing only the last bucket is written, with sum and count:
- * most of the response times' series are of errors that never come.
+ * Renders a snapshot in Prometheus' text exposition format 0.0.4, in the order of the snapshot. Omits families without
+ * series. Renders an empty histogram with its last bucket, sum and count only, because most series of response times belong
+ * to errors that never occur.
  */
 export function renderPrometheus(snapshot: readonly FamilySnapshot[]): string {
   let text = "";

@@ -1,23 +1,23 @@
 import type { Clock } from "../lib/clock.ts";
 import type { LogFields, Logger } from "./logger.ts";
 
-/** How often lines may repeat. */
+/** Limit of repeated lines. */
 export interface RepetitionLimit {
-  /** Lines of one key in one interval. */
+  /** Maximum number of lines of one key in one interval. */
   lines: number;
   /** Seconds. */
   interval: number;
 }
 
-/** For what lasts, and concerns the whole process. */
+/** The limit for lasting problems of the whole process. */
 export const oncePerMinute: RepetitionLimit = { lines: 1, interval: 60 };
 
-/** Keys that are told apart; all others share one limit. */
+/** Maximum number of keys; all further keys share one limit. */
 const keyLimit = 256;
 
 /**
- * Logs what may repeat with every request: at most so many lines of one key in an interval. The first line
- * after lines were left out carries their number as `suppressed`.
+ * Logs errors that may repeat with every request. Omits lines of a key beyond a limit per interval. The next logged line has
+ * the number of omitted lines as `suppressed`.
  */
 export class RateLimitedLog {
   readonly #logger: Logger;
@@ -31,20 +31,20 @@ export class RateLimitedLog {
     this.#limit = limit;
   }
 
-  /** @param key  what repeats: the hook or component that failed, rather than the message */
+  /** Logs an error. @param key  names the hook or component that failed, not the message */
   error(key: string, fields: LogFields, message: string): void {
     const suppressed = this.#take(key);
     if (suppressed !== undefined)
       this.#logger.error(suppressed ? { ...fields, suppressed } : fields, message);
   }
 
-  /** As {@link error}. */
+  /** Logs a warning, as {@link error} does. */
   warn(key: string, fields: LogFields, message: string): void {
     const suppressed = this.#take(key);
     if (suppressed !== undefined) this.#logger.warn(suppressed ? { ...fields, suppressed } : fields, message);
   }
 
-  /** @returns how many lines were left out before this one; undefined if this one is left out too */
+  /** @returns the number of omitted lines before this line; undefined if this line is omitted too */
   #take(key: string): number | undefined {
     const now = this.#clock.seconds;
     if (this.#keys.size >= keyLimit && !this.#keys.has(key)) key = "";

@@ -8,10 +8,10 @@ export const responseBuckets: readonly number[] = [
   1200, 2400, 4800,
 ];
 
-/** Distinct texts of hooks that become a label; all others share `other`. */
+/** Maximum number of hooks' error texts that become labels; further texts share the label `other`. */
 const hookErrorLimit = 64;
 
-/** Errors of requests that cannot be read, which are those of one protocol. Their address family counts as unknown. */
+/** Errors of unreadable requests, by protocol. Their address family counts as unknown. */
 const unreadable: Readonly<Record<"http" | "udp", readonly ClientError["code"][]>> = {
   http: [
     ...(["invalid-infohash", "invalid-ip", "invalid-parameter", "invalid-port", "invalid-query"] as const),
@@ -19,21 +19,21 @@ const unreadable: Readonly<Record<"http" | "udp", readonly ClientError["code"][]
   ],
   udp: ["invalid-port", "malformed-packet"],
 };
-/** Errors of datagrams whose action does not count. */
+/** Errors of datagrams without a known action. */
 const withoutAction: readonly ClientError["code"][] = [
   "bad-connection-id",
   "malformed-packet",
   "unknown-action",
 ];
 
-/** Histograms of one error, by action, then unknown family, IPv4, IPv6. */
+/** Histograms of one error by action; each array has the unknown family, IPv4 and IPv6. */
 type ByAction = Map<string, (Histogram | undefined)[]>;
 
 /** Chihaya's response histogram of one frontend, by action, address family and error text. */
 export class ResponseMetrics {
   readonly #metrics: Metrics;
   readonly #protocol: "http" | "udp";
-  /** The path of nearly every response. */
+  /** Histograms of successes, which nearly all responses use. */
   readonly #successes: ByAction = new Map();
   readonly #failures = new Map<string, ByAction>();
   readonly #hookErrors = new Set<string>();
@@ -45,8 +45,8 @@ export class ResponseMetrics {
   }
 
   /**
-   * Has all series begin at 0 that can come: one that appears with its first failure has no increase to be alerted by. To
-   * be called again when there may be more errors, those of other hooks.
+   * Registers all possible series with the value 0: an alert on an increase would miss the first failure of a new series.
+   * Call it again when hooks, and so errors, may have been added.
    */
   declare(): void {
     const actions = ["announce", "scrape"];
@@ -68,11 +68,11 @@ export class ResponseMetrics {
   }
 
   /**
-   * Counts one response. Allocates only where its labels are new.
-   * @param action        what was asked, or "" where that is unknown; from a closed set
-   * @param family        undefined where the request failed before it was known
+   * Counts one response. Allocates only for new labels.
+   * @param action        from a closed set; "" if the action is unknown
+   * @param family        undefined if the request failed before the family was known
    * @param error         undefined for a success
-   * @param milliseconds  0 where requests are not timed
+   * @param milliseconds  0 if responses are not timed
    */
   observe(
     action: string,

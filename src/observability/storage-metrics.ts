@@ -4,8 +4,8 @@ import type { Metrics } from "./metrics.ts";
 import { responseBuckets } from "./response-metrics.ts";
 
 /**
- * Registers what a store holds, asked before each scrape, under Chihaya's names. A store that is slow shows
- * what it said last; one that fails has its gauges left out.
+ * Registers the statistics of a store under Chihaya's names, and fetches them before each scrape. If the store is slow, the
+ * gauges keep their last values. If the store fails, the gauges are omitted.
  */
 export function registerStorageMetrics(
   metrics: Metrics,
@@ -20,7 +20,7 @@ export function registerStorageMetrics(
     }
   });
   const read = (what: keyof StoreStatistics) => (): number => {
-    if (statistics === undefined) throw new Error("the store has not answered");
+    if (statistics === undefined) throw new Error("no statistics of the store yet");
     return statistics[what];
   };
   metrics.gauge("chihaya_storage_infohashes_count", "The number of Infohashes tracked", read("swarms"));
@@ -40,7 +40,7 @@ export function registerStorageMetrics(
   registerRefusedPeers(metrics, read("refused"));
 }
 
-/** Registers that alone, for a thread beside the one that counts what is stored. */
+/** Registers the number of refused peers only, for threads that do not report the statistics of the store. */
 export function registerRefusedPeers(metrics: Metrics, read: () => number): void {
   metrics.counterFrom(
     "chihaya_storage_refused_peers_total",
@@ -50,8 +50,8 @@ export function registerRefusedPeers(metrics: Metrics, read: () => number): void
 }
 
 /**
- * Registers how long a pass of the store's expiry takes.
- * @returns what a store calls after each: milliseconds of work, and peers removed
+ * Registers the duration of a pass of the store's expiry.
+ * @returns a function to call after each pass, with its duration and the number of removed peers
  */
 export function observeExpiry(
   metrics: Metrics,

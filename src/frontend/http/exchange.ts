@@ -15,19 +15,19 @@ export class HttpExchange extends Exchange implements WholeResponse {
   readonly announceResponse: AnnounceResponse;
   readonly scrapeRequest: ScrapeRequest;
   readonly scrapeResponse: ScrapeResponse;
-  /** Where the client is, as far as the proxies are trusted. */
+  /** Address of the client, taken from headers of trusted proxies. */
   readonly client: Address = new Address();
   readonly out: ResponseBuffer;
 
-  /** Undefined where the request failed before it was known. */
+  /** Family of the announced address, or of the client; undefined if the request failed before the address was known. */
   family: Family | undefined;
   /** Why the request was refused. */
   error: ClientError | undefined;
-  /** Whether the response is its head alone. */
+  /** Whether only the head of the response is sent. */
   isHead = false;
   /** Whether the connection stays open after the response. */
   keepAlive = false;
-  /** Where the exchange goes when its response is sent; undefined unless its request has waited. */
+  /** Pool that the exchange returns to after its response; undefined unless its request has waited. */
   pool: ExchangePool<HttpExchange> | undefined;
 
   readonly #peerIds4: Uint8Array;
@@ -43,7 +43,7 @@ export class HttpExchange extends Exchange implements WholeResponse {
     this.#peerIds6 = new Uint8Array(maxPeers * peerIdLength);
   }
 
-  /** Tells the store whether peer ids are wanted in this response. */
+  /** Sets whether the store writes peer ids into this response. */
   wantPeerIds(wanted: boolean): void {
     this.out.peers4.peerIds = wanted ? this.#peerIds4 : undefined;
     this.out.peers6.peerIds = wanted ? this.#peerIds6 : undefined;

@@ -9,26 +9,26 @@ import type { HttpOptions } from "./options.ts";
 import { Responder } from "./responder.ts";
 import { createSettings } from "./settings.ts";
 
-/** What the HTTP frontend stands on. */
+/** The collaborators of the HTTP frontend. */
 export interface HttpDependencies {
   logic: TrackerLogic;
   clock: Clock;
   metrics: Metrics;
-  /** Hears of errors that a listener reports on its own. */
+  /** Called for errors that a listener reports by itself. */
   onError: (error: Error) => void;
-  /** Hears of `::` where it was left out, because the system has no IPv6. */
+  /** Called if `::` is not bound because the system has no IPv6. */
   onMissing?: (error: Error) => void;
-  /** How bytes reach the kernel; node:net and node:tls unless told. */
+  /** Opens a listener; default: through node:net and node:tls. */
   listen?: typeof listenStream;
 }
 
-/** Announces and scrapes over HTTP/1 (BEP 3, 7, 23, 24, 31, 48): the handler of an HTTP server. */
+/** Serves announces and scrapes over HTTP/1 (BEP 3, 7, 23, 24, 31, 48). */
 export class HttpFrontend implements Frontend {
   readonly name = "http";
   readonly #server: HttpServer;
   readonly #responder: Responder;
 
-  /** @throws RangeError for a route or a trusted network that cannot be used */
+  /** @throws RangeError for an invalid route or trusted network */
   constructor(options: HttpOptions, dependencies: HttpDependencies) {
     const { logic, metrics, clock, onError, onMissing, listen = listenStream } = dependencies;
     const counters = new HttpMetrics(metrics, () => this.#server.open);
@@ -56,9 +56,9 @@ export class HttpFrontend implements Frontend {
   }
 
   /**
-   * Makes what takes other options for all requests to come; open connections stay. Certificate and key serve new
-   * connections.
-   * @throws RangeError for a route or a trusted network, Error for a certificate or a key that cannot be used
+   * Prepares a reload. Open connections stay open. A new certificate and key apply to new connections.
+   * @returns a function that applies the options to all later requests
+   * @throws RangeError for an invalid route or trusted network, Error for an invalid certificate or key
    */
   prepare(options: HttpOptions): () => void {
     const settings = createSettings(options);
@@ -69,7 +69,7 @@ export class HttpFrontend implements Frontend {
     };
   }
 
-  /** Acts on the timeouts of all connections at once, for tests. */
+  /** Checks the timeouts of all connections now, for tests. */
   sweep(): void {
     this.#server.sweep();
   }

@@ -2,11 +2,11 @@ import type { ConnectionCounters } from "../../http/connection.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 import { ResponseMetrics } from "../../observability/response-metrics.ts";
 
-/** Why a connection or a request is turned away without bencode. */
+/** Why a connection is closed, or a request refused, without a bencoded response. */
 const rejections = ["malformed", "too_large", "method", "version", "timeout", "limit", "not_found"] as const;
 type Rejection = (typeof rejections)[number];
 
-/** What the HTTP frontend counts. */
+/** The metrics of the HTTP frontend. */
 export class HttpMetrics implements ConnectionCounters {
   readonly responses: ResponseMetrics;
   readonly accepted: Counter;
@@ -23,7 +23,7 @@ export class HttpMetrics implements ConnectionCounters {
     for (const reason of rejections) {
       rejected[reason] = metrics.counter(
         "chihaya_http_rejected_total",
-        "HTTP requests and connections that were turned away before they became an announce or a scrape",
+        "HTTP requests and connections that were refused before they became an announce or a scrape",
         { reason },
       );
     }

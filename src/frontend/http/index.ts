@@ -21,54 +21,59 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
       .as("listen")
       .default(defaultAddresses)
       .describe(
-        "Where HTTP is served: one address or a list. `:6969`, and `[::]:6969` alone, are IPv4 and IPv6. " +
-          'Without it, `https_addr` is served alone; "" turns plain HTTP off.',
+        "Address or list of addresses to listen on for HTTP. `:6969`, and `[::]:6969` alone, mean IPv4 and IPv6. " +
+          'Plain HTTP is off with "", and if only `https_addr` is set.',
       ),
     https_addr: addresses({ restart: true })
       .as("listenTls")
       .default([])
-      .describe("Where HTTPS is served; needs `tls_cert_path` and `tls_key_path`."),
+      .describe("Addresses to listen on for HTTPS; needs `tls_cert_path` and `tls_key_path`."),
     tls_cert_path: text()
       .withoutOutput()
       .default("")
-      .describe("File with the certificate and its chain, in PEM. Read again by a reload."),
+      .describe("File with the certificate and its chain, in PEM. A reload reads the file again."),
     tls_key_path: text()
       .withoutOutput()
       .default("")
-      .describe("File with the key of the certificate, in PEM. Read again by a reload."),
-    read_timeout: duration(moment).default("5s").describe("Time for a whole request to arrive."),
-    write_timeout: duration(moment).default("5s").describe("Time for a client to take a response."),
+      .describe("File with the key of the certificate, in PEM. A reload reads the file again."),
+    read_timeout: duration(moment).default("5s").describe("Maximum time for a whole request to arrive."),
+    write_timeout: duration(moment)
+      .default("5s")
+      .describe("Maximum time for a client to receive a response."),
     idle_timeout: duration(moment)
       .default("30s")
-      .describe("Time that an open connection may wait for its next request."),
+      .describe("Maximum time that an open connection waits for its next request."),
     enable_keepalive: boolean()
       .as("keepAlive")
       .default(true)
-      .describe("Whether a connection stays open for more requests. Proxies and many clients use that."),
+      .describe("Whether connections stay open for further requests, as proxies and many clients ask for."),
     enable_request_timing: commonOptions.enable_request_timing,
     announce_routes: list()
       .default(["/announce"])
       .describe(
-        "Paths of announces. `/:name/announce` takes a part of the path as a parameter for hooks, `/x/*name` the rest of it.",
+        "Paths of announces. `/:name/announce` passes a part of the path to hooks as a parameter; `/x/*name` passes the " +
+          "rest of the path.",
       ),
     scrape_routes: list().default(["/scrape"]).describe("Paths of scrapes."),
     allow_ip_spoofing: boolean()
       .default(false)
       .describe(
-        "Whether `ip`, `ipv4` and `ipv6` of an announce are believed. Then anybody can announce anybody. `ip` replaces the " +
-          "client's address, and so does `ipv4` or `ipv6` of its family; one of the other family is announced too.",
+        "Whether to believe `ip`, `ipv4` and `ipv6` of an announce. If true, any client can announce any address. `ip`, or " +
+          "else the parameter of the client's family, replaces the client's address. The parameter of the other family is " +
+          "announced too.",
       ),
     ip_spoofing_from: commonOptions.ip_spoofing_from,
     real_ip_header: text({ check: headerName })
       .map((header) => header.toLowerCase())
       .default("")
       .describe(
-        "Header in which a reverse proxy names the client, as `x-forwarded-for`. Believed only from `trusted_proxies`.",
+        "Header in which a reverse proxy names the client, such as `x-forwarded-for`. The tracker believes this header only " +
+          "from `trusted_proxies`.",
       ),
     trusted_proxies: networks()
       .default([])
       .describe(
-        "Addresses and networks of your reverse proxies: `127.0.0.1`, `10.0.0.0/8`. Nobody else can name a client.",
+        "Addresses and networks of your reverse proxies: `127.0.0.1`, `10.0.0.0/8`. Only they can name a client.",
       ),
     proxy_protocol: boolean()
       .default(false)
@@ -80,22 +85,23 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
     max_scrape_infohashes: integer(1, 1000)
       .as("maxScrapeInfoHashes")
       .default(74)
-      .describe("Most infohashes that one scrape is answered for; the others are left out."),
+      .describe("Maximum number of infohashes in a response to a scrape; the response omits further ones."),
     max_connections: integer(1, 1_000_000)
       .default(16_384)
       .describe(
-        "Open connections; above it, the one that has waited longest for its client is closed. A quarter of them " +
-          "at most come from one address, unless it is in `trusted_proxies`. Needs as many file descriptors.",
+        "Maximum number of open connections; needs as many file descriptors. At the limit, the tracker closes the " +
+          "connection that has waited longest for its client. An address may have a quarter of all connections, unless it is " +
+          "in `trusted_proxies`.",
       ),
     max_header_bytes: integer(512, 65_536)
       .default(16_384)
-      .describe("Longest request line and headers together."),
+      .describe("Maximum length of request line and headers together, in bytes."),
   }),
   listens: [
     { key: "addr", option: "listen", transport: "tcp" },
     { key: "https_addr", option: "listenTls", transport: "tcp" },
   ],
-  // Listeners that stay until the restart keep their certificate where none is named any more.
+  // Listeners stay open until a restart, so they keep their certificate even if the new options name none.
   keepsUnset: ["tls"],
   check: checkHttp,
   create: async (options, { network, logger, ...deps }) => {
@@ -105,5 +111,5 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
   },
 });
 
-/** What the frontend does unless its options say otherwise; where it listens has no default here. */
+/** The default options, without `listen`. */
 export const httpDefaults: Omit<HttpOptions, "listen"> = defaultsOf(http);

@@ -1,15 +1,15 @@
 import type { HttpServerOptions } from "../../http/options.ts";
 
-/** What the HTTP frontend is given. Only `listen` and `listenTls` cannot be changed while it runs. */
+/** The options of the HTTP frontend. A reload cannot change `listen` and `listenTls`. */
 export interface HttpOptions extends HttpServerOptions {
   /** Whether responses are timed; if not, the histogram counts them as 0 ms. */
   requestTiming: boolean;
   /** Paths with named (`:name`) and catch-all (`*name`) parameters. */
   announceRoutes: readonly string[];
   scrapeRoutes: readonly string[];
-  /** Whether `ip`, `ipv4` and `ipv6` of the query are believed. */
+  /** Whether to believe `ip`, `ipv4` and `ipv6` of the query. */
   allowIpSpoofing: boolean;
-  /** Networks (CIDR, or single addresses) of the clients for which that holds; empty for all. */
+  /** Networks and addresses of clients that `allowIpSpoofing` applies to; empty means all clients. */
   ipSpoofingFrom: readonly string[];
   maxNumWant: number;
   defaultNumWant: number;

@@ -25,7 +25,7 @@ import { HttpExchange } from "./exchange.ts";
 import type { HttpMetrics } from "./http-metrics.ts";
 import type { HttpSettings } from "./settings.ts";
 
-/** Responds to announces and scrapes, and to what comes instead of them. */
+/** Responds to announces and scrapes, and to requests that are neither. */
 export class Responder implements HttpHandler<HttpExchange> {
   readonly rules: RequestRules = trackerRules;
   readonly #logic: TrackerLogic;
@@ -45,7 +45,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     return this.#settings;
   }
 
-  /** Takes other settings for all requests to come. */
+  /** Sets the settings of all later requests. */
   update(settings: HttpSettings): void {
     const { maxNumWant, maxScrapeInfoHashes } = this.#settings.options;
     const isSameSize =
@@ -88,7 +88,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     return exchange;
   }
 
-  /** @returns nothing when the response is there; otherwise a promise, and the exchange belongs to the request */
+  /** @returns undefined if the response is written; otherwise a promise, and the request keeps the exchange */
   #respond(
     exchange: HttpExchange,
     bytes: Uint8Array,
@@ -109,7 +109,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     }
     const route = router.match(bytes, request.targetStart, request.pathEnd);
     if (route === undefined) {
-      // With a query it may be an announce that has lost its way. A target of absolute form may have no path at all.
+      // A request with a query may be an announce to a wrong path, so it gets the 404. An absolute target may have no path.
       if (request.pathEnd - request.targetStart <= 1 && request.queryStart === request.targetEnd) {
         writeStatus(exchange.out, 200, keepAlive);
         return;
@@ -119,15 +119,15 @@ export class Responder implements HttpHandler<HttpExchange> {
       return;
     }
     exchange.action = route.action;
-    const outcome =
+    const result =
       route.action === "announce"
         ? this.#announce(exchange, bytes, request, route, source)
         : this.#scrape(exchange, bytes, request, route, source);
-    if (outcome === undefined || outcome instanceof ClientError) {
-      this.#finish(exchange, outcome);
+    if (result === undefined || result instanceof ClientError) {
+      this.#finish(exchange, result);
       return;
     }
-    return this.#later(exchange, outcome);
+    return this.#respondLater(exchange, result);
   }
 
   #announce(
@@ -139,7 +139,7 @@ export class Responder implements HttpHandler<HttpExchange> {
   ): LogicResult | Promise<LogicResult> {
     const settings = this.#settings;
     const { announceRequest: announce, extras, client } = exchange;
-    const wrong = parseAnnounceQuery(
+    const problem = parseAnnounceQuery(
       bytes,
       request.queryStart,
       request.targetEnd,
@@ -147,15 +147,15 @@ export class Responder implements HttpHandler<HttpExchange> {
       settings,
       extras,
     );
-    // A client that cannot be told comes before a port that is 0 in the order of Chihaya's checks.
-    if (wrong !== undefined && wrong !== invalidPort) return wrong;
+    // Chihaya checks the client's address before the port.
+    if (problem !== undefined && problem !== invalidPort) return problem;
     if (!source.resolveClient(bytes, request, client)) return unparsableIp;
-    if (wrong !== undefined) return wrong;
+    if (problem !== undefined) return problem;
     placePeer(announce, extras, client, settings.spoofers);
     if (!announce.address.isUsable()) return invalidIp;
     exchange.family = announce.address.family;
     if (!announce.compact && !extras.noPeerId) {
-      announce.compact = !this.#logic.keepsPeerIds; // strict parsers fail for a peer without an id
+      announce.compact = !this.#logic.keepsPeerIds; // strict parsers reject a peer without an id
       exchange.wantPeerIds(!announce.compact);
     } else exchange.wantPeerIds(false);
     setParams(announce.params, bytes, request, route);
@@ -171,8 +171,8 @@ export class Responder implements HttpHandler<HttpExchange> {
     source: RequestSource,
   ): LogicResult | Promise<LogicResult> {
     const { scrapeRequest: scrape, client } = exchange;
-    const wrong = parseScrapeQuery(bytes, request.queryStart, request.targetEnd, scrape);
-    if (wrong !== undefined) return wrong;
+    const problem = parseScrapeQuery(bytes, request.queryStart, request.targetEnd, scrape);
+    if (problem !== undefined) return problem;
     if (!source.resolveClient(bytes, request, client)) return unparsableIp;
     if (!client.isUsable()) return invalidIp;
     scrape.address.copyFrom(client);
@@ -182,18 +182,18 @@ export class Responder implements HttpHandler<HttpExchange> {
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
   }
 
-  async #later(exchange: HttpExchange, outcome: Promise<LogicResult>): Promise<HttpExchange> {
+  async #respondLater(exchange: HttpExchange, result: Promise<LogicResult>): Promise<HttpExchange> {
     exchange.detachParams();
     this.#waiting++;
     try {
-      this.#finish(exchange, await outcome);
+      this.#finish(exchange, await result);
       return exchange;
     } finally {
       this.#waiting--;
     }
   }
 
-  /** Writes the response and counts it. */
+  /** Writes and counts the response. */
   #finish(exchange: HttpExchange, error: ClientError | undefined): void {
     const { out, action, keepAlive, startedMs } = exchange;
     exchange.error = error;
@@ -216,9 +216,9 @@ function createPool({ options }: HttpSettings): ExchangePool<HttpExchange> {
 }
 
 /**
- * Chooses the addresses of an announced peer: `ip`, else the client's own. `ipv4` or `ipv6` of the same family takes the place of
- * the client's own, and one of the other family is announced too (BEP 7).
- * @param spoofers  the clients whose parameters are believed; undefined for all
+ * Chooses the addresses of an announced peer. The first is `ip`, else the parameter `ipv4` or `ipv6` of the client's family,
+ * else the client's address. The parameter of the other family is announced too (BEP 7).
+ * @param spoofers  clients whose parameters are believed; undefined means all clients
  */
 function placePeer(
   announce: AnnounceRequest,

@@ -3,15 +3,15 @@ import type { AnnounceQueryOptions } from "../../protocol/http/announce-query.ts
 import { Router } from "../../protocol/router.ts";
 import type { HttpOptions } from "./options.ts";
 
-/** The options of the frontend as requests use them; replaced as a whole by a reload. */
+/** The parsed options of the frontend; a reload replaces the whole object. */
 export interface HttpSettings extends AnnounceQueryOptions {
   readonly options: HttpOptions;
   readonly router: Router;
-  /** Clients whose `ip`, `ipv4` and `ipv6` are believed; undefined for all. */
+  /** Clients whose `ip`, `ipv4` and `ipv6` are believed; undefined means all clients. */
   readonly spoofers: Networks | undefined;
 }
 
-/** @throws RangeError for a route or a network that cannot be used */
+/** Parses the options. @throws RangeError for an invalid route or network */
 export function createSettings(options: HttpOptions): HttpSettings {
   return {
     options,

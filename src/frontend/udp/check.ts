@@ -4,7 +4,7 @@ import { checkCommonOptions } from "../common-options.ts";
 import type { UdpOptions } from "./options.ts";
 
 const keyOfChihayasExample = "paste a random string here that will be used to hmac connection IDs";
-/** Characters of a key that nobody guesses. */
+/** Minimum length of a key that cannot be guessed. */
 const shortestKey = 16;
 
 /** Checks the options of UDP against each other. */
@@ -19,12 +19,12 @@ export function checkUdp(udp: UdpOptions, report: CheckReport): void {
   if (udp.privateKey === keyOfChihayasExample) {
     report.warning(
       ["private_key"],
-      "this is the key of Chihaya's example file, which everybody knows; make your own",
+      "this key is public: it is the one of Chihaya's example file; choose your own",
     );
   } else if (udp.privateKey !== "" && udp.privateKey.length < shortestKey) {
     report.warning(
       ["private_key"],
-      `short enough to be guessed; use ${shortestKey} characters or more, at random`,
+      `short enough to be guessed; use at least ${shortestKey} random characters`,
     );
   }
 }

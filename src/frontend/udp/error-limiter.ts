@@ -1,25 +1,25 @@
 import { type Address, networkKeys } from "../../ip/address.ts";
 import { drawKeys } from "../../lib/keyed-hash.ts";
 
-/** Errors that an address gets within a second. */
+/** Maximum number of errors to an address per second. */
 export const maxErrors = 32;
 /** log2 of the number of counters. */
 const bits = 12;
 
 /**
- * Bounds what is answered to unverified addresses: a client that has gone wrong, or a flood in somebody's
- * name, gets a few errors a second and then silence. The table never grows. Addresses that share a counter (an IPv6
- * network of 64 bits always does) may miss an error, and retry as after any lost datagram.
+ * Limits the errors to unverified addresses. A broken client, or the victim of a flood with a forged source, gets a few
+ * errors per second; further requests are dropped. The table has a fixed size. Addresses that share a counter, such as
+ * those of one IPv6 /64, may miss an error; their clients retry as after any lost datagram.
  */
 export class ErrorLimiter {
   readonly #counts = new Uint8Array(1 << bits);
-  /** Secret, so that nobody can choose an address that shares the counter of another. */
+  /** Secret, so that an attacker cannot choose an address that shares the counter of another address. */
   readonly #keys = drawKeys(networkKeys);
   #second = -1;
 
   /**
-   * Counts one more error for `address` and returns whether it may be sent.
-   * @param seconds  the time, on the clock of seconds
+   * Counts an error for `address` and returns whether the error may be sent.
+   * @param seconds  `seconds` of the clock
    */
   allows(address: Address, seconds: number): boolean {
     if (seconds !== this.#second) {

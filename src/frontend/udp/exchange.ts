@@ -13,13 +13,13 @@ import { Exchange } from "../exchange.ts";
 
 const nothing = new Uint8Array(0);
 
-/** Peers that fit into an answer. */
+/** Maximum number of peers in a response. */
 const maxPeers = {
   4: Math.floor((maxResponseLength[4] - announceHeadLength) / compactLength[4]),
   6: Math.floor((maxResponseLength[6] - announceHeadLength) / compactLength[6]),
 } as const;
 
-/** A request over UDP. The store writes its peers into the batch's memory, unless the request has to outlive the batch. */
+/** A request over UDP. The store writes peers into the memory of the batch, or into a buffer of the exchange if the request waits. */
 export class UdpExchange extends Exchange {
   readonly announceRequest: AnnounceRequest = new AnnounceRequest();
   readonly announceResponse: AnnounceResponse = new AnnounceResponse(
@@ -28,21 +28,21 @@ export class UdpExchange extends Exchange {
   );
   readonly scrapeRequest: ScrapeRequest = new ScrapeRequest(maxScrapeInfoHashes);
   readonly scrapeResponse: ScrapeResponse = new ScrapeResponse(maxScrapeInfoHashes);
-  /** Room for URL data that came in parts. */
+  /** Buffer for URL data that arrives in several options. */
   readonly urlData: Uint8Array = new Uint8Array(maxUrlDataLength);
 
-  /** The number in the packet: {@link Action.scrape}, or an announce in one of its two forms. */
+  /** Action in the packet: {@link Action.scrape}, or one of the two announce actions. */
   packetAction: number = Action.announce;
   transactionId = 0;
-  /** Of the socket, and so of `source`. */
+  /** Family of the socket and of `source`. */
   family: Family = 4;
-  /** The same once the request has been read, for metrics. */
+  /** Family for metrics: undefined until the request has been parsed. */
   countedFamily: Family | undefined;
-  /** Where the datagram came from, which need not be the address that is announced. */
+  /** Sender of the datagram; the announced address may differ. */
   readonly source: Address = new Address();
-  #answer: DataView<ArrayBuffer> | undefined;
+  #response: DataView<ArrayBuffer> | undefined;
 
-  /** Notes how the next request is to be answered. */
+  /** Prepares the exchange for the next request. */
   begin(action: number, transactionId: number, family: Family, source: Address, startedMs: number): void {
     this.packetAction = action;
     this.action = action === Action.scrape ? "scrape" : "announce";
@@ -53,13 +53,13 @@ export class UdpExchange extends Exchange {
     this.startedMs = startedMs;
   }
 
-  /** The peers of the family that this request is answered with. */
+  /** The peers of the response. */
   get peers(): PeerList {
     const { peers4, peers6 } = this.announceResponse;
     return this.family === 4 ? peers4 : peers6;
   }
 
-  /** Lets the store write peers of the socket's family, and only those, into `bytes`, at `at` and after. */
+  /** Makes the store write peers of the socket's family, and no others, into `bytes` from `at` on. */
   placePeers(bytes: Uint8Array, view: DataView, at: number): void {
     const { peers4, peers6 } = this.announceResponse;
     peers4.limit = peers6.limit = 0;
@@ -71,13 +71,13 @@ export class UdpExchange extends Exchange {
   }
 
   /**
-   * Makes the exchange independent of the batch that it came in.
-   * @returns its own memory for the answer, where the peers will already be in their place
+   * Makes the exchange independent of the memory of its batch.
+   * @returns a buffer for the response, into which the store will write the peers
    */
   detach(): DataView<ArrayBuffer> {
-    this.#answer ??= new DataView(new ArrayBuffer(maxResponseLength[4]));
-    this.placePeers(new Uint8Array(this.#answer.buffer), this.#answer, announceHeadLength);
+    this.#response ??= new DataView(new ArrayBuffer(maxResponseLength[4]));
+    this.placePeers(new Uint8Array(this.#response.buffer), this.#response, announceHeadLength);
     this.detachParams();
-    return this.#answer;
+    return this.#response;
   }
 }

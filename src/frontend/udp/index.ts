@@ -17,48 +17,52 @@ export const udp: FrontendDefinition<UdpOptions, Partial<UdpOptions>> = defineFr
       .as("listen")
       .default(defaultAddresses)
       .describe(
-        "Where UDP is served: one address or a list. `:6969`, and `[::]:6969` alone, are IPv4 and IPv6.",
+        "Address or list of addresses to listen on. `:6969`, and `[::]:6969` alone, mean IPv4 and IPv6.",
       ),
     private_key: text({ restart: true, secret: true, open: "empty" })
       .default("")
       .describe(
-        "Secret behind the connection ids. Trackers that stand in for each other share it; " +
-          '"" makes a random one at start, and clients must connect anew after a restart.',
+        "Secret for connection ids. Trackers behind one address must have the same secret. " +
+          'With "" the tracker chooses a random secret at each start, so that clients must connect again after a restart.',
       ),
     max_clock_skew: duration(0)
       .default("10s")
-      .describe("How far the clocks of trackers with one `private_key` may be apart."),
+      .describe("Maximum difference between the clocks of trackers with the same `private_key`."),
     enable_request_timing: commonOptions.enable_request_timing,
     allow_ip_spoofing: boolean()
       .default(false)
-      .describe("Whether the address field of an announce is believed. Then anybody can announce anybody."),
+      .describe(
+        "Whether to believe the address field of an announce. If true, any client can announce any address.",
+      ),
     ip_spoofing_from: commonOptions.ip_spoofing_from,
     max_connection_id_errors: removed(
-      "each worker sends an address up to 32 `bad connection ID` errors per second",
+      "each worker sends an address at most 32 `bad connection ID` errors per second",
     ),
     receive_buffer: integer(65_536, 1_073_741_824, { restart: true })
       .default(8_388_608)
       .describe(
-        "Bytes of each socket's receive buffer, for bursts. Linux grants up to `net.core.rmem_max`; a log line says " +
-          "when that is less.",
+        "Size of the receive buffer of each socket in bytes, for bursts. Linux limits it to `net.core.rmem_max`; the " +
+          "tracker logs a lower limit.",
       ),
     max_numwant: commonOptions.max_numwant,
     default_numwant: integer(1, mostNumWant)
       .as("defaultNumWant")
       .default(50)
       .describe(
-        "Peers for a client that does not say how many it wants, or that says 0 while it downloads; never more than " +
+        "Number of peers for a client that asks for no number, or that asks for 0 peers while it downloads; at most " +
           "`max_numwant`.",
       ),
     max_scrape_infohashes: integer(1, mostUdpScrape)
       .as("maxScrapeInfoHashes")
       .default(74)
-      .describe(`Most infohashes that one scrape is answered for; a packet has room for ${mostUdpScrape}.`),
+      .describe(
+        `Maximum number of infohashes in a response to a scrape; a packet has room for ${mostUdpScrape}.`,
+      ),
     announce_routes: list()
       .default(["/announce"])
       .describe(
-        "Patterns as those of HTTP, for the path that a client sends with an announce (BEP 41): `/:name/announce` takes a " +
-          "part of it as a parameter for hooks. An announce with any other path is answered too.",
+        "Patterns like those of HTTP, for the path that a client may send with an announce (BEP 41). `/:name/announce` " +
+          "passes a part of the path to hooks as a parameter. The tracker serves announces with any path.",
       ),
   }),
   listens: [{ key: "addr", option: "listen", transport: "udp" }],
@@ -71,12 +75,12 @@ export const udp: FrontendDefinition<UdpOptions, Partial<UdpOptions>> = defineFr
     const onSmallBuffer = (granted: number, wanted: number) =>
       logger.info(
         { granted, wanted },
-        "UDP receive buffers are smaller than wanted; raise net.core.rmem_max",
+        "UDP receive buffers are smaller than configured; raise net.core.rmem_max",
       );
     const onMissing = warnOfMissing(logger);
     return new UdpFrontend(options, { ...deps, bind: network.bindDatagram, onMissing, onSmallBuffer });
   },
 });
 
-/** What the frontend does unless its options say otherwise; where it listens has no default here. */
+/** The default options, without `listen`. */
 export const udpDefaults: Omit<UdpOptions, "listen"> = defaultsOf(udp);

@@ -1,23 +1,23 @@
 import type { ListenAddress } from "../../ip/listen-address.ts";
 
-/** What the UDP frontend is told. `listen`, `privateKey` and `receiveBuffer` cannot be changed while it runs. */
+/** The options of the UDP frontend. A reload cannot change `listen`, `privateKey` and `receiveBuffer`. */
 export interface UdpOptions {
   listen: readonly ListenAddress[];
-  /** Secret behind the connection ids, shared by trackers that stand in for each other; "" makes a random one. */
+  /** Secret for connection ids; trackers behind one address share it. "" chooses a random secret. */
   privateKey: string;
-  /** Seconds that a connection id may be from the future, where several trackers share a key. */
+  /** Seconds by which a connection id may come from the future, if several trackers share a key. */
   maxClockSkew: number;
   /** Whether responses are timed; if not, the histogram counts them as 0 ms. */
   requestTiming: boolean;
-  /** Whether the address field of an announce is believed. */
+  /** Whether to believe the address field of an announce. */
   allowIpSpoofing: boolean;
-  /** Networks (CIDR, or single addresses) of the clients for which that holds; empty for all. */
+  /** Networks and addresses of clients that `allowIpSpoofing` applies to; empty means all clients. */
   ipSpoofingFrom: readonly string[];
-  /** Bytes of each socket's receive buffer that are asked for; undefined asks for 8 MiB. */
+  /** Requested size of each socket's receive buffer in bytes; undefined means 8 MiB. */
   receiveBuffer?: number | undefined;
   maxNumWant: number;
   defaultNumWant: number;
   maxScrapeInfoHashes: number;
-  /** Routes that name parts of the path in an announce's URL data (BEP 41), for hooks; any path is an announce. */
+  /** Routes that name parts of the path in the URL data of an announce (BEP 41), for hooks. Other paths are served too. */
   announceRoutes: readonly string[];
 }

@@ -12,18 +12,18 @@ import type { Frontend } from "../frontend.ts";
 import type { UdpOptions } from "./options.ts";
 import { UdpHandler } from "./udp-handler.ts";
 
-/** What the UDP frontend works with. */
+/** The collaborators of the UDP frontend. */
 export interface UdpFrontendDeps {
   logic: TrackerLogic;
   clock: Clock;
   metrics: Metrics;
-  /** Hears of errors of the sockets, and of any that should not happen. */
+  /** Called for errors of the sockets and for unexpected errors. */
   onError: (error: Error) => void;
-  /** Hears of `::` where it was left out, because the system has no IPv6. */
+  /** Called if `::` is not bound because the system has no IPv6. */
   onMissing?: (error: Error) => void;
-  /** Hears that the system grants smaller receive buffers than were asked for, both in bytes. */
+  /** Called if the system grants smaller receive buffers than requested; sizes in bytes. */
   onSmallBuffer?: (granted: number, wanted: number) => void;
-  /** How addresses are bound; default: through node:dgram. */
+  /** Binds an address; default: through node:dgram. */
   bind?: (options: DatagramOptions) => Promise<DatagramSocket>;
 }
 
@@ -33,17 +33,17 @@ interface Bound {
 }
 
 /**
- * The UDP tracker protocol (BEP 15, BEP 41) on one or more addresses of either family.
+ * Serves the UDP tracker protocol (BEP 15, BEP 41) on one or more addresses of either family.
  *
- * Nothing is sent to an address that has not shown a valid connection id, except a connect response (as large as its
- * request) and `bad connection ID` (smaller than its request). What cannot be meant for a tracker gets silence.
+ * An address without a valid connection id gets only a connect response (as large as the request) or `bad connection ID`
+ * (smaller than the request). Datagrams that cannot be meant for a tracker are dropped.
  */
 export class UdpFrontend implements Frontend {
   readonly name = "udp";
   readonly #deps: UdpFrontendDeps;
   readonly #ids: ConnectionIds;
   readonly #handler: UdpHandler;
-  /** As it was started: what of it a reload cannot change. */
+  /** The options at the start, for values that a reload cannot change. */
   readonly #options: UdpOptions;
   #bound: Bound[] = [];
   #started: Promise<void> | undefined;
@@ -70,11 +70,11 @@ export class UdpFrontend implements Frontend {
     return this.#stopped;
   }
 
-  /** Makes what takes new options while it runs. @throws RangeError for a route that cannot be used */
+  /** Prepares a reload. @returns a function that applies the options @throws RangeError for an invalid route */
   prepare(options: UdpOptions): () => void {
-    const take = this.#handler.prepare(options);
+    const apply = this.#handler.prepare(options);
     return () => {
-      take();
+      apply();
       this.#ids.setMaxClockSkew(options.maxClockSkew);
     };
   }
@@ -103,7 +103,7 @@ export class UdpFrontend implements Frontend {
   }
 }
 
-/** A key for the connection ids from a secret of any length; a random one from none. */
+/** Derives the key of the connection ids from a secret of any length; without a secret, draws a random key. */
 function deriveKey(secret: string): Uint8Array {
   return secret === "" ? randomBytes(16) : createHash("sha256").update(secret).digest().subarray(0, 16);
 }

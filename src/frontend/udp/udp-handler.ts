@@ -34,23 +34,23 @@ export interface UdpHandlerDeps {
   onError: (error: Error) => void;
 }
 
-/** Answers datagrams: BEP 15 on one side, the tracker's logic on the other. */
+/** Responds to datagrams: parses and writes packets of BEP 15, and passes requests to the tracker's logic. */
 export class UdpHandler implements DatagramHandler {
   #options: UdpOptions;
   #rules: AnnounceRules;
   #router: Router;
-  /** From now on new requests get silence; those that wait are still answered. */
+  /** Whether new requests are dropped; waiting requests still get their responses. */
   isStopping = false;
   readonly #deps: UdpHandlerDeps;
   readonly #responses: ResponseMetrics;
   readonly #drops: Readonly<Record<DropReason, Counter>>;
   readonly #limiter = new ErrorLimiter();
   readonly #pool = new ExchangePool(() => new UdpExchange());
-  /** One for all slots of a batch; with posthooks one for each, because they are needed after the batch. */
+  /** One exchange for all slots of a batch; with posthooks, one for each slot, because posthooks run after the batch. */
   readonly #exchanges: UdpExchange[] = [];
-  /** Exchanges of this batch whose posthooks are still to run: the first `#answeredCount`. */
-  readonly #answered: UdpExchange[] = [];
-  #answeredCount = 0;
+  /** The first `#respondedCount` are the exchanges of this batch whose posthooks must still run. */
+  readonly #responded: UdpExchange[] = [];
+  #respondedCount = 0;
   #waiting = 0;
   #drained: (() => void) | undefined;
 
@@ -63,7 +63,7 @@ export class UdpHandler implements DatagramHandler {
     this.#drops = createDropCounters(deps.metrics);
   }
 
-  /** Makes ready for other options. @returns takes them @throws RangeError for a route or a network that cannot be used */
+  /** Prepares a reload. @returns a function that applies the options @throws RangeError for an invalid route or network */
   prepare(options: UdpOptions): () => void {
     const router = new Router(options.announceRoutes, []);
     const rules = rulesOf(options);
@@ -88,16 +88,16 @@ export class UdpHandler implements DatagramHandler {
   }
 
   afterBatch(): void {
-    const count = this.#answeredCount;
-    this.#answeredCount = 0;
+    const count = this.#respondedCount;
+    this.#respondedCount = 0;
     for (let i = 0; i < count; i++) {
-      const exchange = this.#answered[i]!;
+      const exchange = this.#responded[i]!;
       exchange.runPostHooks(this.#deps.logic);
       if (exchange.context.isKept) this.#exchanges[this.#exchanges.indexOf(exchange)] = this.#pool.take();
     }
   }
 
-  /** Resolves when no request waits any more. */
+  /** Resolves when no request is waiting. */
   drained(): Promise<void> {
     if (this.#waiting === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -105,7 +105,7 @@ export class UdpHandler implements DatagramHandler {
     });
   }
 
-  /** Handles one datagram; returns the bytes of its answer, 0 for silence. */
+  /** Handles one datagram. @returns the length of the response in bytes; 0 to drop the datagram */
   #handle(
     socket: DatagramSocket,
     batch: DatagramBatch,
@@ -142,8 +142,8 @@ export class UdpHandler implements DatagramHandler {
     if (!ids.isValid(view, at, source, clock.unixSeconds)) {
       this.#observe("", undefined, badConnectionId, startedMs);
       if (!this.#limiter.allows(source, clock.seconds)) return this.#drop("unverified");
-      // Smaller than the request, not just as large: two trackers that take each other's errors for requests
-      // must not go on for ever.
+      // The error must be smaller than the request: otherwise two trackers that read each other's errors as requests
+      // would send errors for ever.
       const end = writeError(batch.bytes, view, outAt, transactionId, badConnectionId, length - 1);
       return end === outAt ? this.#drop("unverified") : end - outAt;
     }
@@ -157,22 +157,22 @@ export class UdpHandler implements DatagramHandler {
     this.#exchanges[index] ??= this.#pool.take();
     const exchange = this.#exchanges[index];
     exchange.begin(action, transactionId, family, source, startedMs);
-    const outcome =
+    const result =
       action === Action.scrape
         ? this.#scrape(batch, at, length, exchange)
         : this.#announce(batch, at, length, outAt, action, exchange);
 
-    if (outcome === undefined) {
-      if (hasPostHooks) this.#answered[this.#answeredCount++] = exchange;
+    if (result === undefined) {
+      if (hasPostHooks) this.#responded[this.#respondedCount++] = exchange;
       this.#observe(exchange.action, family, undefined, startedMs);
       return this.#write(view, outAt, exchange) - outAt;
     }
-    if (outcome instanceof ClientError) {
-      this.#observe(exchange.action, exchange.countedFamily, outcome, startedMs);
-      return this.#refuse(batch, outAt, transactionId, family, outcome);
+    if (result instanceof ClientError) {
+      this.#observe(exchange.action, exchange.countedFamily, result, startedMs);
+      return this.#refuse(batch, outAt, transactionId, family, result);
     }
     this.#exchanges[index] = this.#pool.take();
-    void this.#respondLater(socket.replyPath(slot), exchange, exchange.detach(), outcome);
+    void this.#respondLater(socket.replyPath(slot), exchange, exchange.detach(), result);
     return 0;
   }
 
@@ -207,7 +207,7 @@ export class UdpHandler implements DatagramHandler {
     return this.#deps.logic.handleScrape(request, exchange.scrapeResponse, exchange.context);
   }
 
-  /** Writes the response of an exchange; returns the offset after it. */
+  /** Writes the response of an exchange. @returns the offset after the response */
   #write(view: DataView, at: number, exchange: UdpExchange): number {
     const { packetAction, transactionId } = exchange;
     if (exchange.action === "scrape") {
@@ -216,7 +216,7 @@ export class UdpHandler implements DatagramHandler {
     return writeAnnounce(view, at, packetAction, transactionId, exchange.announceResponse, exchange.peers);
   }
 
-  /** Sends the answer when the logic has made up its mind. */
+  /** Sends the response when the logic has decided. */
   async #respondLater(
     send: SendResponse,
     exchange: UdpExchange,
@@ -243,7 +243,7 @@ export class UdpHandler implements DatagramHandler {
     }
   }
 
-  /** Writes an error to an address that is verified; returns its bytes. */
+  /** Writes an error for a verified address. @returns its length in bytes */
   #refuse(
     batch: DatagramBatch,
     outAt: number,
@@ -256,7 +256,7 @@ export class UdpHandler implements DatagramHandler {
     );
   }
 
-  /** @param family  undefined for what cannot be read, as in Chihaya */
+  /** @param family  undefined for an unreadable request, as in Chihaya */
   #observe(
     action: string,
     family: Family | undefined,

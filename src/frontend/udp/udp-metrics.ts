@@ -1,25 +1,23 @@
 import type { Counter, Metrics } from "../../observability/metrics.ts";
 
 /**
- * Why a datagram gets no answer: the values of the metric's `reason`.
- * - `source`: nobody can be answered at its address or port
+ * Why a datagram is dropped: the values of the metric's `reason`.
+ * - `source`: its source address or port cannot receive a response
  * - `short`: less than 16 bytes
  * - `magic`: a connect request without the constant of BEP 15
- * - `unverified`: a bad connection id in a datagram that is too small, or from an address that is too busy, for an error
+ * - `unverified`: a bad connection id, in a datagram that is too small for an error, or after too many errors to the address
  * - `overloaded`: too many requests wait for a hook or the store
- * - `stopping`: the tracker is about to stop
+ * - `stopping`: the tracker is stopping
  * - `failed`: the tracker itself failed
  */
 export type DropReason = "source" | "short" | "magic" | "unverified" | "overloaded" | "stopping" | "failed";
 
-/** Registers one counter for each reason to stay silent. */
+/** Registers one counter for each reason. */
 export function createDropCounters(metrics: Metrics): Readonly<Record<DropReason, Counter>> {
   const counter = (reason: DropReason) =>
-    metrics.counter(
-      "chihaya_udp_dropped_datagrams_total",
-      "UDP datagrams that were left without an answer, by reason",
-      { reason },
-    );
+    metrics.counter("chihaya_udp_dropped_datagrams_total", "UDP datagrams that were dropped, by reason", {
+      reason,
+    });
   return {
     source: counter("source"),
     short: counter("short"),
