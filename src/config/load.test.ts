@@ -554,7 +554,7 @@ test("a removed key is taken, whatever its value, with a warning that says what 
   const removed: [yaml: string, warning: string][] = [
     [
       "chihaya: {udp: {max_connection_id_errors: 5}}",
-      "udp.max_connection_id_errors: has no effect any more: each worker sends an address up to 32 `bad connection ID` errors per second; remove the key",
+      "udp.max_connection_id_errors: has no effect any more: each worker sends an address at most 32 `bad connection ID` errors per second; remove the key",
     ],
     [
       "chihaya: {udp: {}, storage: {name: redis, config: {sample_cache: [x]}}}",
