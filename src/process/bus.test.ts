@@ -137,6 +137,16 @@ test("a request that arrives during the start waits until the service is served"
   assert.deepEqual(log, ["first"], "what was cancelled meanwhile does not begin");
 });
 
+test("a service can be served after the start, and anew", async (t) => {
+  const { main, worker } = setUp(t);
+  const late = defineService<{ version(): Promise<number> }>("late");
+  await assert.rejects(main.call(1, late, "version", undefined), { code: "unknown" });
+  worker.serve(late, { version: () => 1 });
+  assert.equal(await main.call(1, late, "version", undefined), 1);
+  worker.serve(late, { version: () => 2 });
+  assert.equal(await main.call(1, late, "version", undefined), 2);
+});
+
 test("a call ends with its time, or its signal, and the handler learns of it", async (t) => {
   const { main, log } = setUp(t);
   await assert.rejects(main.call(1, demo, "wait", undefined, { timeoutMs: 1 }), {

@@ -83,9 +83,9 @@ export interface BusOptions {
 export class Bus {
   readonly #options: BusOptions;
   readonly #links = new Map<ThreadId, BusLink>();
-  /** By name; a service that is not served yet is a promise. */
-  readonly #services = new Map<string, PromiseWithResolvers<AnyHandlers>>();
-  #isOpen = false;
+  readonly #services = new Map<string, AnyHandlers>();
+  /** Services that requests wait for, by name; undefined after the start. */
+  #awaited: Map<string, PromiseWithResolvers<AnyHandlers>> | undefined = new Map();
 
   constructor(options: BusOptions) {
     this.#options = options;
@@ -106,13 +106,14 @@ export class Bus {
 
   /** Serves the requests for a service, also those that have arrived before. */
   serve<Methods>(service: Service<Methods>, handlers: Handlers<Methods>): void {
-    this.#find(service.name).resolve(handlers as AnyHandlers);
+    this.#services.set(service.name, handlers as AnyHandlers);
+    this.#awaited?.get(service.name)?.resolve(handlers as AnyHandlers);
   }
 
-  /** Ends the start: all services of this thread are served. */
+  /** Ends the start. Requests for services that are not served are refused from now on. */
   open(): void {
-    this.#isOpen = true;
-    for (const [name, { reject }] of this.#services) reject(unknownError(name));
+    for (const [name, { reject }] of this.#awaited ?? []) reject(unknownError(name));
+    this.#awaited = undefined;
   }
 
   /** Connects one other thread, such as the main thread by `parentPort`. */
@@ -234,20 +235,17 @@ export class Bus {
   }
 
   async #findHandler({ service, method }: Request): Promise<AnyHandlers[string]> {
-    const handlers = await this.#find(service).promise;
+    const handlers = this.#services.get(service) ?? (await this.#waitFor(service));
     const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
     if (typeof handler !== "function") throw unknownError(`${service}.${method}`);
     return handler;
   }
 
-  #find(name: string): PromiseWithResolvers<AnyHandlers> {
-    let service = this.#services.get(name);
-    if (service) return service;
-    service = Promise.withResolvers();
-    service.promise.catch(() => undefined); // also where no request waits
-    if (this.#isOpen) service.reject(unknownError(name));
-    else this.#services.set(name, service);
-    return service;
+  async #waitFor(name: string): Promise<AnyHandlers> {
+    if (!this.#awaited) throw unknownError(name);
+    const service = this.#awaited.get(name) ?? Promise.withResolvers();
+    this.#awaited.set(name, service);
+    return service.promise;
   }
 }
 

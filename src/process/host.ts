@@ -9,11 +9,14 @@ import { composeSettings } from "../tracker/compose.ts";
 import { readStoreOptions } from "../tracker/create-store.ts";
 import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
+import { Bus, mainThread } from "./bus.ts";
 
 /** The tracker of the process, in this thread or in worker threads. */
 export interface Host {
   /** The running configuration, with the ports and keys that were chosen at the start. */
   readonly config: Config;
+  /** Calls the threads that serve clients, as workers 1 to n. Without worker threads this thread is worker 1. */
+  readonly bus: Bus;
   /** Starts all parts, or rejects. */
   start(): Promise<void>;
   /** The URLs of all listeners. */
@@ -43,6 +46,8 @@ interface LocalParts extends Omit<HostParts, "hub"> {
   hub: ShareHub;
   /** Identifies the thread in the locks of shared memory. */
   owner: number;
+  /** Of a worker. */
+  bus?: Bus;
 }
 
 /** Opens the network of a configuration. Logs the reason if only the portable one is possible. */
@@ -56,9 +61,20 @@ export async function openConfiguredNetwork(
   return openNetwork(config.network, onFallback, descriptors);
 }
 
+/** Creates the bus of a process without worker threads. */
+function createLocalBus(logger: Logger): Bus {
+  const bus = new Bus({
+    threads: [mainThread, 1],
+    onError: (err) => logger.error({ err }, "a notification failed"),
+  });
+  bus.open();
+  return bus;
+}
+
 /** The tracker in this thread. */
 export class LocalHost implements Host {
   config: Config;
+  readonly bus: Bus;
   readonly #parts: LocalParts;
   readonly #network: Network;
   #tracker: Tracker | undefined;
@@ -69,6 +85,7 @@ export class LocalHost implements Host {
   constructor(parts: LocalParts, network: Network, shared = false) {
     this.#parts = parts;
     this.config = parts.config;
+    this.bus = parts.bus ?? createLocalBus(parts.logger);
     this.#network = network;
     this.#shared = shared;
   }

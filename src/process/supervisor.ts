@@ -38,7 +38,6 @@ export class Supervisor implements Host, Profiler {
   readonly #count: number;
   readonly #createWorker: CreateWorker;
   readonly #restarts: Counter;
-  readonly #bus: Bus;
   readonly #members: WorkerThread[] = [];
   /** Defined where the workers may use the native engine. */
   #libc: Libc | undefined;
@@ -46,6 +45,7 @@ export class Supervisor implements Host, Profiler {
   #gone: readonly FamilySnapshot[] = [];
   /** The running configuration, also for replacements. */
   config: Config;
+  readonly bus: Bus;
   /** Logs once what all workers report at the same time. */
   readonly #shortages: RateLimitedLog;
   #owners = firstOwner;
@@ -61,9 +61,9 @@ export class Supervisor implements Host, Profiler {
       "Worker threads that died and were replaced",
     );
     this.config = parts.config;
-    this.#bus = new Bus({
+    this.bus = new Bus({
       threads: [mainThread],
-      onError: (err) => parts.logger.error({ err }, "a message between threads failed"),
+      onError: (err) => parts.logger.error({ err }, "a notification failed"),
     });
     this.#serve();
   }
@@ -71,19 +71,19 @@ export class Supervisor implements Host, Profiler {
   /** Serves what the workers call. */
   #serve(): void {
     const { hub } = this.#parts;
-    this.#bus.serve(supervisorService, {
+    this.bus.serve(supervisorService, {
       started: (urls, { from }) => this.#members.find(({ number }) => number === from)?.markStarted(urls),
       log: (line) => this.#log(line),
     });
-    this.#bus.serve(hubService, {
+    this.bus.serve(hubService, {
       buffer: ({ name, bytes }) => hub.buffer(name, bytes),
       memory: ({ name, options }) => hub.memory(name, options),
       publish: (publication) => {
         hub.publish(publication.topic, publication.value);
-        this.#bus.notifyAll(topicService, "deliver", publication);
+        this.bus.notifyAll(topicService, "deliver", publication);
       },
     });
-    this.#bus.open();
+    this.bus.open();
   }
 
   #log({ level, fields, message }: LogLine): void {
@@ -200,7 +200,7 @@ export class Supervisor implements Host, Profiler {
     };
     const worker = this.#createWorker(start);
     if (libc && descriptors) worker.once("exit", () => closeDescriptors(libc, descriptors));
-    return new WorkerThread(worker, start, this.#bus);
+    return new WorkerThread(worker, start, this.bus);
   }
 
   /** Replaces a worker when it dies, until the tracker is stopped. */

@@ -27,7 +27,7 @@ const { config, memory, owner, number, logsStartup, published, descriptors } = w
 const logOutput = { dropped: 0 };
 const bus = new Bus({
   threads: [number],
-  onError: (err) => logger.error({ err }, "a notification of another thread failed"),
+  onError: (err) => logger.error({ err }, "a notification failed"),
 });
 bus.connect(mainThread, parentPort!);
 
@@ -66,7 +66,7 @@ const hub = new WorkerHub(isFirst, published, {
 });
 bus.serve(topicService, { deliver: (publication) => hub.deliver(publication) });
 const network = await openConfiguredNetwork(config, logger, descriptors);
-const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner }, network, true);
+const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner, bus }, network, true);
 await host.start();
 hasStarted = true;
 bus.serve(workerService, {
