@@ -7,6 +7,8 @@ import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
 import { settle } from "../config/settle.ts";
 import type { Plain } from "../config/tree.ts";
 import { createRandom } from "../lib/clock.ts";
+import { loadLibc } from "../net/linux/libc.ts";
+import { releaseProgramPages } from "../net/linux/program-pages.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
 import { openLogOutput, registerLogMetrics } from "../observability/log-output.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -73,6 +75,9 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
   endForCertain(code, logger);
   return code;
 }
+
+/** Milliseconds after the start until nothing is left of it to do. */
+const settledMs = 1000;
 
 /** Time for the process to end by itself once everything is closed, in milliseconds. */
 const lingerMs = 2000;
@@ -249,6 +254,17 @@ class Daemon {
     this.#hasStarted = true;
     for (const url of this.#host.urls()) this.#logger.info({ url }, "serving");
     void this.#reloadAsWanted();
+    setTimeout(() => void this.#releaseProgramPages(), settledMs).unref();
+  }
+
+  /** Gives back what only the start needed. Where the system refuses, the process only stays as large as it is. */
+  async #releaseProgramPages(): Promise<void> {
+    if (this.#host.config.network === "portable") return;
+    try {
+      await releaseProgramPages(await loadLibc());
+    } catch (error) {
+      this.#logger.debug({ err: error }, "program pages not released");
+    }
   }
 
   /** Resolves with the exit code. */

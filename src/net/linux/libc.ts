@@ -36,6 +36,8 @@ export interface Libc {
   epoll_wait(epoll: number, events: Memory, count: number, timeoutMs: number): number;
   eventfd(value: number, flags: number): number;
   write(fd: number, bytes: Memory, length: number): number;
+  /** `address` is an address of memory. */
+  madvise(address: number, length: number, advice: number): number;
   /** Waits in a thread of libuv's pool. */
   epollWaitAsync(
     epoll: number,
@@ -121,6 +123,7 @@ export async function loadLibc(): Promise<Libc> {
     epoll_wait: wait,
     eventfd: library.func("int eventfd(unsigned int value, int flags)"),
     write: library.func("intptr_t write(int fd, void *bytes, size_t length)"),
+    madvise: library.func("int madvise(uintptr_t address, size_t length, int advice)"),
     epollWaitAsync(epoll, events, count, timeoutMs, done) {
       wait.async(epoll, events, count, timeoutMs, (_error: unknown, result: number) => done(result));
     },
