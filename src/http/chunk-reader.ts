@@ -1,27 +1,27 @@
 const lf = 0x0a;
 const cr = 0x0d;
-/** Bytes of the line before a chunk: its size, and extensions that nobody reads. */
+/** Maximum length of the line before a chunk: its size, and extensions, which are ignored. */
 const maxLineLength = 128;
-/** Bytes of the lines after the last chunk. */
+/** Maximum length of the lines after the last chunk. */
 const maxTrailerLength = 4096;
-/** Hexadecimal digits of the largest chunk. */
+/** Maximum number of hexadecimal digits in the size of a chunk. */
 const maxSizeDigits = 8;
 
 type State = "size" | "extension" | "data" | "dataEnd" | "trailer" | "complete" | "malformed";
 
 /**
- * Reads a body in chunks (RFC 9112 §7.1), however its bytes are cut. Strict as the reader of heads: lines end with CRLF only, and
- * sizes are digits only. Extensions and trailers are skipped, up to a bound.
+ * Reads a chunked body (RFC 9112 §7.1), split into any pieces. Strict: a line must end with CRLF, and a size must consist of
+ * hexadecimal digits. Skips extensions and trailers up to a limit.
  */
 export class ChunkReader {
   #state: State = "size";
-  /** Of the chunk: what its line says, then what is left of it. */
+  /** Size of the chunk; while its data is read, the remaining bytes. */
   #size = 0;
   #digits = 0;
-  /** Bytes of the line, or of the trailer, so far. */
+  /** Number of bytes of the line, or of the trailer, that have been read. */
   #lineLength = 0;
   #hasCr = false;
-  /** Whether the trailer's line is empty so far. */
+  /** Whether no byte of the present line of the trailer has been read. */
   #isLineEmpty = true;
 
   get isComplete(): boolean {
@@ -33,9 +33,9 @@ export class ChunkReader {
   }
 
   /**
-   * Reads from `bytes[at..end)` until the body ends, or is malformed.
-   * @param take  gets each piece of content; valid until it returns
-   * @returns where it has stopped
+   * Reads from `bytes[at..end)` until the body ends or is malformed.
+   * @param take  called with each piece of content, as offsets in `bytes`
+   * @returns the offset after the last byte read
    */
   read(bytes: Uint8Array, at: number, end: number, take: (start: number, end: number) => void): number {
     while (at < end && this.#state !== "complete" && this.#state !== "malformed") {
@@ -52,7 +52,7 @@ export class ChunkReader {
     return at;
   }
 
-  /** Reads a byte outside of the content. */
+  /** Reads one byte outside of the content. @returns the next state */
   #step(byte: number): State {
     const state = this.#state;
     this.#lineLength++;
@@ -78,7 +78,7 @@ export class ChunkReader {
     return state;
   }
 
-  /** A line has ended. */
+  /** Handles the end of a line. @returns the next state */
   #endLine(): State {
     const state = this.#state;
     if (state === "trailer") {

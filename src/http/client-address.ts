@@ -13,14 +13,14 @@ const line = new HeaderValue();
 const hop = new Address();
 
 /**
- * Finds out where a request comes from, into `out`: `peer`, the connection's own address, unless that is a trusted
- * proxy that names another in `header`. Such a header (`X-Forwarded-For`, `X-Real-IP`) is a list to which
- * each proxy has added the address that it saw, at the right end; several lines are one list. It is
- * read from the right up to the first address that is no trusted proxy: what stands left of it may be forged.
+ * Writes the address of the client of a request into `out`. The address is `peer`, the address of the connection, unless
+ * `peer` is a trusted proxy that names another address in `header`.
  *
- * Entries may carry ports, brackets and zones; empty ones are skipped.
+ * Such a header (`X-Forwarded-For`, `X-Real-IP`) is a list; several lines form one list. Each proxy appends the address of
+ * its client. This function reads the list from the right up to the first address that is not a trusted proxy, because the
+ * entries left of this address may be forged. Entries may have ports, brackets and zones; empty entries are skipped.
  * @param header  name in lower case, "" for none
- * @returns false where an entry that matters is no address. Never throws, never allocates.
+ * @returns false if an entry that was read is not an address. Never throws, never allocates.
  */
 export function resolveClient(
   bytes: Uint8Array,
@@ -67,7 +67,7 @@ function parseHop(bytes: Uint8Array, start: number, end: number): number {
     if (addressEnd === end) return Hop.invalid;
     portStart = addressEnd + 1;
   } else {
-    // One colon alone ends an IPv4 address; in IPv6 there are at least two.
+    // A single colon ends an IPv4 address; an IPv6 address has at least two colons.
     const first = bytes.indexOf(colon, start);
     if (first >= 0 && first < end) {
       const second = bytes.indexOf(colon, first + 1);
@@ -78,7 +78,7 @@ function parseHop(bytes: Uint8Array, start: number, end: number): number {
   return parseAddress(bytes, start, addressEnd, hop) ? Hop.address : Hop.invalid;
 }
 
-/** Tells whether `bytes[start..end)` is a colon and one to five digits. */
+/** Whether `bytes[start..end)` is a colon and one to five digits. */
 function isPort(bytes: Uint8Array, start: number, end: number): boolean {
   const digits = end - start - 1;
   if (bytes[start] !== colon || digits < 1 || digits > 5) return false;

@@ -5,15 +5,15 @@ import { drawKeys } from "../lib/keyed-hash.ts";
 const bits = 12;
 
 /**
- * Counts the open connections by address, so that no single one takes all that there may be. The table never grows: an
- * IPv6 network of 64 bits is one address, and addresses that share a counter are counted together.
+ * Counts the open connections by address, so that no address can use all connections. The table has a fixed size. An IPv6
+ * /64 counts as one address, and addresses that share a counter are counted together.
  */
 export class ConnectionCounts {
   readonly #counts = new Uint32Array(1 << bits);
-  /** Secret, so that nobody can choose an address that shares the counter of another. */
+  /** Secret, so that an attacker cannot choose an address that shares the counter of another address. */
   readonly #keys = drawKeys(networkKeys);
 
-  /** @returns how many connections the address has now */
+  /** Counts a new connection. @returns the number of connections of the address */
   add(address: Address): number {
     return ++this.#counts[this.#slot(address)]!;
   }

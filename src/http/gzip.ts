@@ -3,8 +3,8 @@ import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 
 /**
- * Tells whether a client takes gzip (RFC 9110 §12.5.3).
- * @param accepted  its `Accept-Encoding`
+ * Whether a client accepts gzip (RFC 9110 §12.5.3).
+ * @param accepted  the value of `Accept-Encoding`
  */
 export function acceptsGzip(accepted: string | undefined): boolean {
   let any = false;
@@ -23,7 +23,7 @@ export async function gzipBytes(bytes: Uint8Array): Promise<Uint8Array> {
   return promisify(gzip)(bytes);
 }
 
-/** Compresses a stream, no faster than it is read. A failure of the stream is one of the result. */
+/** Compresses a stream, no faster than the result is read. If the stream fails, the result fails with the same error. */
 export async function* gzipStream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
   const { createGzip } = await import("node:zlib");
   const compressed = createGzip();

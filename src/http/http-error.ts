@@ -1,6 +1,6 @@
 import type { Status } from "./status.ts";
 
-/** A response that a handler gives by throwing: a status, with a text for people. */
+/** An error response that a handler throws: a status and a text for people. */
 export class HttpError extends Error {
   readonly status: Status;
 

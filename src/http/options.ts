@@ -2,49 +2,49 @@ import type { ListenAddress } from "../ip/listen-address.ts";
 import { Networks } from "../ip/networks.ts";
 import type { TlsFiles } from "../net/stream.ts";
 
-/** Connections that any address may have, however low the limit is. */
+/** Number of connections that any address may have, even if a quarter of `maxConnections` is less. */
 const minPerAddress = 16;
 
-/** How an HTTP server treats its connections. Only `listen` and `listenTls` cannot be changed while it runs. */
+/** The options of an HTTP server. A reload cannot change `listen` and `listenTls`. */
 export interface HttpServerOptions {
-  /** Plain listeners; may be empty where `listenTls` is not. */
+  /** Addresses of plain listeners; may be empty if `listenTls` is not. */
   listen: readonly ListenAddress[];
   listenTls: readonly ListenAddress[];
   /** Required with `listenTls`. */
   tls?: TlsFiles | undefined;
-  /** Seconds for a whole request to arrive, from its first byte (or from the connection's start). */
+  /** Maximum seconds for a whole request to arrive, from its first byte (or from the connection's start). */
   readTimeout: number;
-  /** Seconds for a response to be taken by the client. */
+  /** Maximum seconds for the client to receive a response. */
   writeTimeout: number;
-  /** Seconds that a connection may wait for its next request. */
+  /** Maximum seconds that a connection waits for its next request. */
   idleTimeout: number;
   /** Whether connections stay open for another request. */
   keepAlive: boolean;
   /** Header that names the client, in lower case; "" for none. Believed only from `trustedProxies`. */
   realIpHeader: string;
-  /** Networks (CIDR, or single addresses) whose header or PROXY line is believed. */
+  /** Networks and addresses whose header or PROXY line is believed. */
   trustedProxies: readonly string[];
   /** Whether connections from trusted proxies begin with a PROXY protocol header, version 1 or 2. */
   proxyProtocol: boolean;
-  /** Connections that are open at once; above it the oldest idle one is closed. */
+  /** Maximum number of open connections; at the limit, the oldest idle connection is closed. */
   maxConnections: number;
-  /** Connections that one address may have, unless it is a trusted proxy's: a quarter of all, or 16, unless given. */
+  /** Maximum number of connections of an address other than a trusted proxy. Default: a quarter of all, at least 16. */
   maxPerAddress?: number;
-  /** Whether, where all connections are busy, the oldest of them makes room for a new one. */
+  /** Whether the oldest busy connection is closed for a new one if all connections are busy. */
   evictsBusy?: boolean;
-  /** Bytes of a request's line and headers. */
+  /** Maximum length of request line and headers together, in bytes. */
   maxHeaderBytes: number;
 }
 
-/** The options of a server as its connections use them; replaced as a whole by a reload. */
+/** The parsed options of a server; a reload replaces the whole object. */
 export interface HttpServerSettings {
   readonly options: HttpServerOptions;
   readonly trusted: Networks;
-  /** Connections that one address may have, unless it is a trusted proxy's. */
+  /** Maximum number of connections of an address other than a trusted proxy. */
   readonly maxPerAddress: number;
 }
 
-/** @throws RangeError for a network that cannot be used */
+/** Parses the options. @throws RangeError for an invalid network */
 export function createServerSettings(options: HttpServerOptions): HttpServerSettings {
   return {
     options,

@@ -1,18 +1,18 @@
-/** Room that an incomplete request begins with; most need no more. */
+/** Initial capacity, which is enough for most requests. */
 const firstCapacity = 512;
 
 /**
- * The part of a request (or of a PROXY header) that has arrived, in memory that grows with it: a client pays for
- * ours with as much of its own.
+ * The received part of a request or of a PROXY header. The memory grows with the part, so that a client must send as many
+ * bytes as it occupies.
  */
 export class PartialHead {
-  /** What has arrived is `bytes[0..length)`. */
+  /** The received bytes are `bytes[0..length)`. */
   bytes: Uint8Array = new Uint8Array(firstCapacity);
   length = 0;
 
   /**
-   * Appends from `bytes[start..end)` what fits below `limit` bytes in all, which may be fewer than there are already.
-   * @returns bytes taken
+   * Appends bytes from `bytes[start..end)` up to a total of `limit` bytes. Appends nothing if there are more already.
+   * @returns the number of appended bytes
    */
   append(bytes: Uint8Array, start: number, end: number, limit: number): number {
     const length = Math.max(this.length, Math.min(limit, this.length + end - start));

@@ -1,8 +1,8 @@
 import { Address, type Family, parseAddress } from "../ip/address.ts";
 
-/** Bytes of the longest version 1 header, with its CRLF. */
+/** Maximum length of a version 1 header, with its CRLF. */
 const maxVersion1 = 107;
-/** Bytes of a version 2 header before its addresses. */
+/** Length of a version 2 header before its addresses. */
 const version2Head = 16;
 
 const space = 0x20;
@@ -13,10 +13,10 @@ const unknown = ascii("UNKNOWN");
 const tcp4 = ascii("TCP4");
 const tcp6 = ascii("TCP6");
 
-/** What a PROXY header says. */
+/** The content of a PROXY header. */
 export class ProxyHeader {
   readonly client: Address = new Address();
-  /** Whether it names a client; else `client` means nothing. */
+  /** Whether the header names a client; otherwise `client` is undefined. */
   isNamed = false;
 }
 
@@ -24,15 +24,14 @@ const source = new Address();
 const destination = new Address();
 
 /**
- * Reads the header that a proxy puts in front of a connection (HAProxy's PROXY protocol, versions 1 and 2),
- * from `bytes[start..end)`, the connection's first bytes, into `out`. It may name no client: `UNKNOWN`, `LOCAL`, families
- * other than TCP over IP.
+ * Reads the header that a proxy sends first on a connection (HAProxy's PROXY protocol, versions 1 and 2) from
+ * `bytes[start..end)` into `out`. A header with `UNKNOWN`, `LOCAL`, or a family other than TCP over IP names no client.
  *
  * Version 1 is a line: `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n`. Version 2 is binary:
  *
  *     | signature 12 | version and command 1 | family 1 | length u16 | source | destination | ports | TLVs |
  *
- * @returns bytes consumed (more than 0); 0 when more are needed; -1 when it is no such header. Never throws.
+ * @returns the length of the header; 0 if the header is incomplete; -1 if the bytes are not a valid header. Never throws.
  */
 export function readProxyHeader(bytes: Uint8Array, start: number, end: number, out: ProxyHeader): number {
   if (start === end) return 0;
@@ -53,7 +52,7 @@ function readVersion1(bytes: Uint8Array, start: number, end: number, out: ProxyH
   const protocol = start + signature1.length;
   const protocolEnd = fieldEnd(bytes, protocol, lineEnd);
   const consumed = lineEnd + 2 - start;
-  if (equals(bytes, protocol, protocolEnd, unknown)) return consumed; // the rest of the line means nothing
+  if (equals(bytes, protocol, protocolEnd, unknown)) return consumed; // the rest of the line has no meaning
   const family = equals(bytes, protocol, protocolEnd, tcp4)
     ? 4
     : equals(bytes, protocol, protocolEnd, tcp6)
@@ -91,7 +90,7 @@ function readVersion2(bytes: Uint8Array, start: number, end: number, out: ProxyH
   return version2Head + length;
 }
 
-/** Tells whether the bytes begin with `prefix`, or may yet. */
+/** Whether the bytes begin with `prefix`, or with a part of it if they are fewer. */
 function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
   const length = Math.min(end - start, prefix.length);
   for (let i = 0; i < length; i++) if (bytes[start + i] !== prefix[i]) return false;
@@ -107,7 +106,7 @@ function equals(bytes: Uint8Array, start: number, end: number, text: Uint8Array)
   return end - start === text.length && startsWith(bytes, start, end, text);
 }
 
-/** Tells whether the field is an address of the line's family; a mapped one is IPv6 there, and IPv4 to us. */
+/** Whether a field is an address of the line's family. A mapped address counts as IPv6 here, but is IPv4 in `out`. */
 function isLiteral(bytes: Uint8Array, start: number, end: number, family: Family, out: Address): boolean {
   if (start >= end) return false;
   const colon = bytes.indexOf(0x3a, start);

@@ -2,26 +2,26 @@ import { chunked } from "../protocol/http/request-reader.ts";
 import { ChunkReader } from "./chunk-reader.ts";
 import { HttpError } from "./http-error.ts";
 
-/** Bytes that may wait for the handler before the client has to. */
+/** Maximum number of bytes that wait for the handler; then reading from the client stops. */
 const maxUnread = 64 * 1024;
 
-/** What a body asks of its connection. */
+/** The connection of a body. */
 export interface BodyOwner {
-  /** The handler wants the body, and nothing of it has come: some clients wait for an invitation. */
-  invite(): void;
-  /** There is room for more bytes. */
+  /** Sends "100 Continue" if the client waits for it. Called when the handler reads the body before any of it has arrived. */
+  sendContinue(): void;
+  /** Resumes reading from the client. */
   resume(): void;
 }
 
 /**
- * The body of a request, for one reader: {@link bytes}, or an iteration. Never more than {@link maxUnread} bytes and one read of
- * the network wait in it. Both fail with an {@link HttpError}: 400 for a malformed body and one that is cut off, 413 for one of
- * more than `limit` bytes, 408 for a client that stalls.
+ * The body of a request. Read it once, by {@link bytes} or by iteration. At most {@link maxUnread} bytes, and one further
+ * read of the network, wait in memory. Reading fails with an {@link HttpError}: 400 for a malformed or incomplete body, 413
+ * for more than `limit` bytes, 408 for a client that stalls.
  */
 export class RequestBody implements AsyncIterable<Uint8Array> {
   readonly #owner: BodyOwner;
   readonly #chunks: ChunkReader | undefined;
-  /** Bytes still to come, where the head has named their number. */
+  /** Number of missing bytes, if the head has a content length. */
   #left: number;
   #received = 0;
   #limit = Number.POSITIVE_INFINITY;
@@ -29,22 +29,22 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
   #unreadLength = 0;
   #error: HttpError | undefined;
   #wake: (() => void) | undefined;
-  #isInvited = false;
+  #hasAskedToContinue = false;
 
-  /** @param length  as in a request's head: -1 for none, or {@link chunked} */
+  /** @param length  content length of the request's head; -1 without a body; or {@link chunked} */
   constructor(length: number, owner: BodyOwner) {
     this.#owner = owner;
     this.#chunks = length === chunked ? new ChunkReader() : undefined;
     this.#left = Math.max(length, 0);
   }
 
-  /** Sets the number of bytes that the handler takes at most. */
+  /** Sets the maximum length of the body. */
   set limit(bytes: number) {
     this.#limit = bytes;
     this.#checkLimit();
   }
 
-  /** Whether all of it has arrived. */
+  /** Whether the whole body has arrived. */
   get isComplete(): boolean {
     return this.#chunks ? this.#chunks.isComplete : this.#left === 0;
   }
@@ -53,14 +53,14 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     return this.#error !== undefined;
   }
 
-  /** Whether the client must not send more for now. */
+  /** Whether reading from the client must pause. */
   get isFull(): boolean {
     return this.#unreadLength >= maxUnread;
   }
 
   /**
-   * Takes from `bytes[at..end)` what belongs to the body. All is taken, and thrown away, once the body has failed.
-   * @returns where the next request begins; `end` while the body is incomplete
+   * Reads the bytes of the body from `bytes[at..end)`. Discards all bytes if the body has failed.
+   * @returns the offset of the next request; `end` while the body is incomplete
    */
   receive(bytes: Uint8Array, at: number, end: number): number {
     if (this.isComplete) return at;
@@ -77,7 +77,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     return stop;
   }
 
-  /** Ends the body early: what is not read yet fails. */
+  /** Fails the body: reading the rest throws `error`. */
   fail(error: HttpError): void {
     if (this.isComplete) return;
     this.#error ??= error;
@@ -105,8 +105,8 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
       } else if (this.isComplete) {
         return;
       } else {
-        if (!this.#isInvited && this.#received === 0) this.#owner.invite();
-        this.#isInvited = true;
+        if (!this.#hasAskedToContinue && this.#received === 0) this.#owner.sendContinue();
+        this.#hasAskedToContinue = true;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });

@@ -10,68 +10,68 @@ import { HttpError } from "./http-error.ts";
 import type { RequestBody } from "./request-body.ts";
 import { type Status, statusTexts } from "./status.ts";
 
-/** The methods of routes. HEAD is served by the routes for GET: the body is left out. */
+/** The methods of routes. A route for GET also serves HEAD, without the body. */
 export type RouteMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS";
 
-/** A request as a route gets it. */
+/** A request to a route. */
 export interface RouteRequest {
   readonly method: RouteMethod | "HEAD";
-  /** Beginning with `/`, as it was sent. */
+  /** Path as it was sent; begins with `/`. */
   readonly path: string;
   /** The whole target as it was sent. */
   readonly target: string;
   readonly query: URLSearchParams;
-  /** By name in lower case; several lines of one name are one value with commas. */
+  /** Headers by their names in lower case. Several lines of one name are joined with commas. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The client, as far as the proxies are trusted. */
+  /** Address of the client, taken from headers of trusted proxies. */
   readonly client: Address;
-  /** Empty for GET, HEAD and OPTIONS. Where the handler reads no more than a part, the connection is closed after the response. */
+  /** Body; empty for GET, HEAD and OPTIONS. If the handler does not read all of it, the connection closes after the response. */
   readonly body: RequestBody;
-  /** Aborted when nobody waits for the response any more. */
+  /** Aborted when the client no longer waits for the response. */
   readonly gone: AbortSignal;
 }
 
-/** What a route responds with. */
+/** The response of a route. */
 export interface RouteResponse {
   readonly status: Status;
   /** The media type of the body. */
   readonly type?: string;
-  /** Names in lower case. They win over those that every response has. */
+  /** Headers by their names in lower case. They override the headers that every response has. */
   readonly headers?: Readonly<Record<string, string>>;
   /**
-   * Not sent for HEAD. An iterable is read as fast as the client takes what it yields, and ended when the client is gone. A
-   * failure of it cuts the response off.
+   * The body, which is not sent for HEAD. An iterable is read as fast as the client receives its chunks, and closed when the
+   * client is gone. If the iterable fails, the connection is reset in the middle of the response.
    */
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
-  /** Whether the body is compressed where the client takes gzip. Not for streams that must arrive at once. */
+  /** Whether to compress the body if the client accepts gzip. Not for streams whose chunks must arrive at once. */
   readonly gzip?: boolean;
 }
 
-/** A response with which the connection stops speaking HTTP. */
+/** A response after which the connection uses another protocol. */
 export interface UpgradeResponse {
-  /** Names in lower case: `upgrade`, and what the protocol wants. */
+  /** Headers by their names in lower case: `upgrade`, and those of the new protocol. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Gets the connection when the response has been handed to the network, with all bytes that follow the request. */
+  /** The handler that gets the connection after the response, with all bytes that follow the request. */
   readonly upgrade: StreamHandler<unknown>;
 }
 
 /** A resource. */
 export interface Route {
-  /** `GET` unless given. */
+  /** Default: GET. */
   readonly methods?: readonly RouteMethod[];
-  /** The path, or the beginning of all its paths where the last character is `*`. The longest one that fits is used. */
+  /** The path. A path that ends with `*` stands for all paths with this beginning. The longest matching path is used. */
   readonly path: string;
-  /** Bytes of the longest body; none is taken unless given. */
+  /** Maximum length of a body in bytes; default 0. */
   readonly maxBody?: number;
-  /** SHA-256 hashes (32 bytes) of the bearer tokens that open it; everybody may ask unless given. */
+  /** SHA-256 hashes (32 bytes) of the accepted bearer tokens; default: no token is needed. */
   readonly tokens?: readonly Uint8Array[];
-  /** Throws an {@link HttpError} for a status with a text; anything else that it throws is an internal error. */
+  /** Handles a request. @throws HttpError for an error response; any other error becomes status 500 */
   handle(request: RouteRequest): RouteResponse | UpgradeResponse | Promise<RouteResponse | UpgradeResponse>;
 }
 
-/** Bytes up to which head and body travel together. */
+/** Up to this length in bytes, head and body are sent together. */
 const smallBody = 64 * 1024;
-/** Bytes below which a body is not worth compressing. */
+/** Minimum length in bytes of a body to compress. */
 const minCompressed = 1024;
 const lastChunk = Buffer.from("0\r\n\r\n");
 const methodNames: readonly RouteRequest["method"][] = [
@@ -84,19 +84,19 @@ const methodNames: readonly RouteRequest["method"][] = [
   "DELETE",
 ];
 
-/** A response that is only a status, with its name or another text as the body. */
+/** Creates a response of a status, with its name or another text as the body. */
 export function plain(status: Status, text?: string, headers: RouteResponse["headers"] = {}): RouteResponse {
   return { status, type: "text/plain", body: `${text ?? statusTexts[status].toLowerCase()}\n`, headers };
 }
 
-/** The handler of an HTTP server for everything that is no announce: finds the route of each request, and sends its response. */
+/** A handler of an HTTP server for general requests: finds the route of each request and sends its response. */
 export class Routes implements HttpHandler<never> {
-  /** Scripts that look at the health may leave out the Host. */
+  /** Health checks may omit the header `Host`. */
   readonly rules: RequestRules = { needsHost: false, takesBodies: true };
   readonly #routes: readonly Route[];
   readonly #onError: (error: Error) => void;
 
-  /** @param onError  takes what routes throw, and what fails in the middle of a response */
+  /** @param onError  called for unexpected errors of routes, and for errors in the middle of a response */
   constructor(routes: readonly Route[], onError: (error: Error) => void) {
     this.#routes = [...routes].sort((a, b) => b.path.length - a.path.length);
     this.#onError = onError;
@@ -124,8 +124,8 @@ export class Routes implements HttpHandler<never> {
       body: call.body,
       gone: call.gone,
     };
-    const wrong = isNamed ? undefined : plain(400);
-    return this.#run(call, request, wrong, head.bodyLength, keepAlive, head.minor === 1);
+    const refusal = isNamed ? undefined : plain(400);
+    return this.#run(call, request, refusal, head.bodyLength, keepAlive, head.minor === 1);
   }
 
   sent(): void {}
@@ -141,14 +141,14 @@ export class Routes implements HttpHandler<never> {
   async #run(
     call: Call,
     request: RouteRequest,
-    wrong: RouteResponse | undefined,
+    refusal: RouteResponse | undefined,
     bodyLength: number,
     keepAlive: boolean,
     isChunkable: boolean,
   ): Promise<undefined> {
-    await undefined; // what has come of the body together with the head is put into it first
+    await undefined; // the connection first adds bytes of the body that arrived together with the head
     try {
-      const response = wrong ?? (await this.#handle(request, bodyLength));
+      const response = refusal ?? (await this.#handle(request, bodyLength));
       if ("upgrade" in response) await upgrade(call, response);
       else await send(call, request, response, keepAlive, isChunkable);
     } catch (error) {
@@ -197,7 +197,7 @@ function fits(pattern: string, path: string): boolean {
   return pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
 }
 
-/** Tells whether a request brings one of the tokens, in the same time for every wrong one. */
+/** Whether a request has one of the tokens; takes the same time for every wrong token. */
 function hasToken({ headers }: RouteRequest, tokens: readonly Uint8Array[]): boolean {
   const [, token] = /^bearer +([^ ,]+)$/i.exec(headers.get("authorization") ?? "") ?? [];
   if (token === undefined) return false;
@@ -272,7 +272,7 @@ async function sendChunk(call: Call, chunk: Uint8Array): Promise<boolean> {
 
 const crlf = Buffer.from("\r\n");
 
-/** Writes the head of a response, with the fields that all of them have. */
+/** Writes the head of a response, including the fields that every response has. */
 function writeHead(
   { status, type, headers }: RouteResponse,
   { vary, ...fields }: Record<string, string>,
@@ -300,7 +300,7 @@ function writeFields(fields: Readonly<Record<string, string>>): string {
     .join("");
 }
 
-/** Parses header lines that the reader has found to be right. */
+/** Parses header lines, which the request reader has validated. */
 function parseHeaders(lines: string): Map<string, string> {
   const headers = new Map<string, string>();
   for (const line of lines.split("\r\n")) {
