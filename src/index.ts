@@ -45,6 +45,8 @@ export type { NetworkChoice } from "./net/network.ts";
 export type { Connection, StreamHandler, StreamListener } from "./net/stream.ts";
 export { type LogFields, type Logger, silentLogger } from "./observability/logger.ts";
 export { type Labels, Metrics } from "./observability/metrics.ts";
+export type { EndedRequest, Observer, RequestReporter } from "./observability/observer.ts";
+export type { RequestKinds } from "./observability/response-metrics.ts";
 export type { OptionsIssue, OptionsResult, OptionsSchema } from "./options/schema.ts";
 export {
   defineStore,

@@ -39,6 +39,15 @@ test("a line that is no announce gets an error", async (t) => {
   assert.equal(await ask("hello"), "error: expected announce INFOHASH PORT LEFT");
 });
 
+test("metrics count the requests", async (t) => {
+  const { tracker, ask } = await start(t);
+  await ask(`announce ${infoHash} 6881 0`);
+  await ask("hello");
+  const text = await tracker.renderMetrics();
+  assert.match(text, /^chihaya_lines_response_duration_milliseconds_count\{action="announce",.*\} 1$/m);
+  assert.match(text, /^chihaya_lines_rejected_total\{reason="malformed"\} 1$/m);
+});
+
 test("a reload changes the options that it can", async (t) => {
   const { tracker, ask } = await start(t);
   await ask(`announce ${infoHash} 6881 0`);

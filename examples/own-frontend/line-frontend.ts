@@ -85,11 +85,14 @@ class LineFrontend implements Frontend {
   }
 
   async #respond(connection: Connection, line: string): Promise<void> {
+    const { logic, requests } = this.#deps;
+    const startedMs = requests.begin();
     const [, hash = "", port = "", left = ""] =
       /^announce ([\da-f]{40}) (\d{1,5}) (\d{1,18})$/i.exec(line) ?? [];
     const infoHash = parseInfoHash(hash);
     if (infoHash === undefined || Number(port) < 1 || Number(port) > 65_535) {
       this.#send(connection, "error: expected announce INFOHASH PORT LEFT");
+      requests.end(startedMs, "", undefined, undefined, "malformed");
       return;
     }
     const request = new AnnounceRequest();
@@ -102,9 +105,10 @@ class LineFrontend implements Frontend {
     peers.limit = request.numWant;
     const response = new AnnounceResponse(peers, new PeerList(6, new Uint8Array(0)));
     const context = new RequestContext();
-    const refusal = await this.#deps.logic.handleAnnounce(request, response, context);
+    const refusal = await logic.handleAnnounce(request, response, context);
     if (refusal !== undefined) {
       this.#send(connection, `error: ${refusal.message}`);
+      requests.end(startedMs, "announce", 4, refusal);
       return;
     }
     const list = Array.from({ length: peers.count }, (_, i) => {
@@ -112,7 +116,8 @@ class LineFrontend implements Frontend {
       return `${peers.bytes.subarray(at, at + 4).join(".")}:${peers.view.getUint16(at + 4)}`;
     });
     this.#send(connection, [response.interval, response.complete, response.incomplete, ...list].join(" "));
-    this.#deps.logic.afterAnnounce(request, response, context);
+    requests.end(startedMs, "announce", 4);
+    logic.afterAnnounce(request, response, context);
   }
 
   #send(connection: Connection, line: string): void {

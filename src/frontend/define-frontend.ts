@@ -3,6 +3,8 @@ import type { TrackerLogic } from "../middleware/logic.ts";
 import type { Network } from "../net/network.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { RequestReporter } from "../observability/observer.ts";
+import type { RequestKinds } from "../observability/response-metrics.ts";
 import type { CheckReport } from "../options/index.ts";
 import type { OptionsSchema } from "../options/schema.ts";
 import type { Frontend } from "./frontend.ts";
@@ -15,6 +17,12 @@ export interface FrontendDeps {
   readonly clock: Clock;
   /** Registers the frontend's own metrics; the tracker sums them over the workers. */
   readonly metrics: Metrics;
+  /**
+   * Reports each request of the frontend, from its beginning to its end, to the metrics and to the program's observer:
+   * `const startedMs = requests.begin()`, later `requests.end(startedMs, "announce", 4)`. A frontend also reports requests that
+   * never reach the logic, with an error or a reason.
+   */
+  readonly requests: RequestReporter;
   /** Logs what an operator should know about the setup; not for single requests. */
   readonly logger: Logger;
   /** Logs and counts an error that no request has caused, such as an error of a socket, and any unexpected error. */
@@ -49,6 +57,8 @@ export interface FrontendDefinition<Options = unknown, Input = unknown> {
   readonly listens?: readonly Listens<keyof Options & string>[];
   /** Options that keep their value if a reload omits them, because they belong to something that only a restart closes. */
   readonly keepsUnset?: readonly string[];
+  /** Describes the requests, so that all series of their metrics start at 0. Otherwise a series starts with its first request. */
+  readonly requests?: RequestKinds;
   /** Chooses omitted values that all workers must share, such as a secret. */
   complete?(options: Options): Options;
   /**

@@ -14,7 +14,14 @@ import {
 import { Call, type CallOwner } from "./call.ts";
 import { resolveClient } from "./client-address.ts";
 import type { ConnectionCounts } from "./connection-counts.ts";
-import type { HttpHandler, RefusalStatus, Rejection, RequestSource, WholeResponse } from "./handler.ts";
+import type {
+  ClosingReason,
+  HttpHandler,
+  RefusalStatus,
+  Rejection,
+  RequestSource,
+  WholeResponse,
+} from "./handler.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpServerSettings } from "./options.ts";
 import { PartialHead } from "./partial-head.ts";
@@ -33,7 +40,8 @@ const streamTimeout = 120;
 /** What a server counts of its connections. */
 export interface ConnectionCounters {
   readonly accepted: { inc(): void };
-  readonly rejected: Readonly<Record<Rejection, { inc(): void }>>;
+  /** Connections that the server has closed while they had no request. */
+  readonly closed: Readonly<Record<ClosingReason, { inc(): void }>>;
 }
 
 /** What the connections of a server share. */
@@ -210,7 +218,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (this.#connection.pending === 0) this.#pendingSince = undefined;
     const patience = this.#call === undefined ? writeTimeout : Math.max(writeTimeout, streamTimeout);
     if (this.#pendingSince !== undefined && seconds - this.#pendingSince > patience) {
-      this.#timeOut();
+      this.turnAway("timeout", true);
     } else if (this.#call?.isBodyDue) {
       if (age > readTimeout) this.#loseBody(this.#call);
     } else if (this.#phase === "closing") {
@@ -218,9 +226,17 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     } else if (this.#phase === "reading") {
       if (age > readTimeout) this.#refuse(408, "timeout");
     } else if (this.#phase === "idle") {
-      if (this.#fresh && age > readTimeout) this.#timeOut();
+      if (this.#fresh && age > readTimeout) this.turnAway("timeout", true);
       else if (!this.#fresh && age > idleTimeout) this.close();
     }
+  }
+
+  /** Closes the connection now, and its next request with it. */
+  turnAway(reason: ClosingReason, reset = false): void {
+    const { handler, counters } = this.#shared;
+    if (this.#fresh || this.#phase === "reading") handler.rejected(reason);
+    else counters.closed[reason].inc();
+    this.destroy(reset);
   }
 
   /** Ends the connection over a fault of ours, which must not end more than that. */
@@ -231,13 +247,8 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
 
   /** The client has stalled in the middle of a body. */
   #loseBody(call: Call): void {
-    this.#shared.counters.rejected.timeout.inc();
+    this.#shared.counters.closed.timeout.inc();
     call.body.fail(new HttpError(408, "the body took too long"));
-  }
-
-  #timeOut(): void {
-    this.#shared.counters.rejected.timeout.inc();
-    this.destroy(true);
   }
 
   /** Reads the requests in `bytes[at..end)`, none of which has begun before. */
@@ -246,7 +257,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (this.#proxyHeaderDue) {
       const consumed = this.#readProxyHeader(bytes, at, end);
       if (consumed === 0 && end - at < maxHeaderBytes) this.#keepHead(bytes, at, end);
-      else if (consumed <= 0) this.#refuseProxyHeader();
+      else if (consumed <= 0) this.turnAway("malformed");
       if (consumed <= 0) return;
       at += consumed;
     }
@@ -288,7 +299,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     let consumed = 0;
     if (this.#proxyHeaderDue) {
       consumed = this.#readProxyHeader(head.bytes, 0, length);
-      if (consumed < 0 || (consumed === 0 && isFull)) this.#refuseProxyHeader();
+      if (consumed < 0 || (consumed === 0 && isFull)) this.turnAway("malformed");
       if (consumed > 0) this.#head = undefined;
     } else if (isFull || findHeadEnd(head.bytes, Math.max(0, before - 2), length) >= 0) {
       consumed = readRequest(head.bytes, 0, length, request, this.#shared.handler.rules);
@@ -304,7 +315,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     else this.#settle();
   }
 
-  /** @returns as {@link readProxyHeader} */
+  /** Where the header is malformed, no response would mean anything. @returns as {@link readProxyHeader} */
   #readProxyHeader(bytes: Uint8Array, start: number, end: number): number {
     const header = new ProxyHeader();
     const consumed = readProxyHeader(bytes, start, end, header);
@@ -316,11 +327,6 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
       }
     }
     return consumed;
-  }
-
-  #refuseProxyHeader(): void {
-    this.#shared.counters.rejected.malformed.inc();
-    this.destroy(); // whoever is there speaks something else: no response would mean anything
   }
 
   resolveClient(bytes: Uint8Array, request: HttpRequest, out: Address): boolean {
@@ -418,8 +424,10 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
 
   /** Responds to what is no request, and closes: nobody knows where the next one begins. */
   #refuse(status: RefusalStatus, reason: Rejection, isHead = false): void {
-    this.#shared.counters.rejected[reason].inc();
-    this.#write(this.#shared.handler.refuse(status, isHead), true);
+    const { handler } = this.#shared;
+    this.#fresh = false;
+    handler.rejected(reason);
+    this.#write(handler.refuse(status, isHead), true);
     this.close(true);
   }
 

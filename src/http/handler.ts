@@ -2,8 +2,11 @@ import type { Address } from "../ip/address.ts";
 import type { HttpRequest, RequestRules } from "../protocol/http/request-reader.ts";
 import type { Call } from "./call.ts";
 
-/** Why the server turns a connection or a request away by itself. */
-export type Rejection = "malformed" | "too_large" | "method" | "version" | "timeout" | "limit";
+/** Why the server closes a connection by itself. */
+export type ClosingReason = "malformed" | "timeout" | "limit";
+
+/** Why the server turns a request away by itself. */
+export type Rejection = ClosingReason | "too_large" | "method" | "version";
 
 /** The statuses of responses to what is no request. */
 export type RefusalStatus = 400 | 405 | 408 | 431 | 505;
@@ -60,4 +63,9 @@ export interface HttpHandler<Response extends WholeResponse = WholeResponse> {
   sent(response: Response): void;
   /** Returns the response to what is no request. The connection is closed after it. */
   refuse(status: RefusalStatus, isHead: boolean): WholeResponse;
+  /**
+   * Takes note of a request that the server turns away by itself: one that it refuses, that does not arrive in time, or whose
+   * connection is closed before it has arrived.
+   */
+  rejected(reason: Rejection): void;
 }

@@ -164,10 +164,7 @@ export class HttpServer {
       return state;
     }
     // Behind a proxy there are many clients.
-    if (!isProxy && state.ofAddress > maxPerAddress) {
-      counters.rejected.limit.inc();
-      state.destroy();
-    }
+    if (!isProxy && state.ofAddress > maxPerAddress) state.turnAway("limit");
     // The new one is the last of them: it goes where no other can.
     while (this.open > options.maxConnections && this.#evict(state));
     return state;
@@ -179,13 +176,12 @@ export class HttpServer {
    * @returns whether there was one
    */
   #evict(fresh?: HttpConnection): boolean {
-    const { expendable, stalled, counters, settings } = this.#shared;
+    const { expendable, stalled, settings } = this.#shared;
     const { first } = expendable;
     const hasOther = first !== undefined && first !== fresh;
     const victim = !hasOther && settings.options.evictsBusy ? (stalled.first ?? first) : first;
     if (victim === undefined) return false;
-    counters.rejected.limit.inc();
-    victim.destroy();
+    victim.turnAway("limit");
     return true;
   }
 

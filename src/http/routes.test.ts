@@ -14,7 +14,7 @@ import type { HttpServerOptions } from "./options.ts";
 import { type Route, Routes } from "./routes.ts";
 
 const uncounted = { inc(): void {} };
-const rejected = {
+const closed = {
   malformed: uncounted,
   too_large: uncounted,
   method: uncounted,
@@ -57,7 +57,7 @@ async function start(
     {
       handler: new Routes(routes, onError),
       clock,
-      counters: { accepted: uncounted, rejected },
+      counters: { accepted: uncounted, closed },
       listen: (given) => network.listenStream(given),
       onError,
     },

@@ -130,6 +130,8 @@ export class Routes implements HttpHandler<never> {
 
   sent(): void {}
 
+  rejected(): void {}
+
   refuse(status: RefusalStatus, isHead: boolean): WholeResponse {
     const response = status === 405 ? plain(405, undefined, { allow: "GET, HEAD" }) : plain(status);
     const body = Buffer.from(response.body as string);

@@ -66,9 +66,9 @@ export class Metrics {
 
   /**
    * @param capacity  number of slots. A counter takes one slot; a histogram takes one for each bucket and two more. The
-   *   default has room for the response histograms of both protocols with all their labels. The system commits memory on use.
+   *   default has room for the response histograms of four frontends with all their labels. The system commits memory on use.
    */
-  constructor(capacity = 65_536) {
+  constructor(capacity = 131_072) {
     this.#slots = new Float64Array(new SharedArrayBuffer(capacity * 8));
   }
 

@@ -1,6 +1,7 @@
 import { type ClientError, knownClientErrors } from "../bittorrent/client-error.ts";
 import type { Family } from "../ip/address.ts";
-import type { Histogram, Metrics } from "./metrics.ts";
+import type { Counter, Histogram, Metrics } from "./metrics.ts";
+import type { EndedRequest, Observer } from "./observer.ts";
 
 /** Microseconds up to Chihaya's own buckets (9.375 ms doubled nine times), in milliseconds. */
 export const responseBuckets: readonly number[] = [
@@ -8,40 +9,65 @@ export const responseBuckets: readonly number[] = [
   1200, 2400, 4800,
 ];
 
-/** Maximum number of hooks' error texts that become labels; further texts share the label `other`. */
-const hookErrorLimit = 64;
+/** Maximum number of hooks' error texts, and of unlisted reasons, that become labels; further ones share the label `other`. */
+const textLimit = 64;
 
-/** Errors of unreadable requests, by protocol. Their address family counts as unknown. */
-const unreadable: Readonly<Record<"http" | "udp", readonly ClientError["code"][]>> = {
-  http: [
-    ...(["invalid-infohash", "invalid-ip", "invalid-parameter", "invalid-port", "invalid-query"] as const),
-    ...(["missing-infohash", "multiple-infohashes", "unparsable-ip"] as const),
-  ],
-  udp: ["invalid-port", "malformed-packet"],
-};
-/** Errors of datagrams without a known action. */
-const withoutAction: readonly ClientError["code"][] = [
-  "bad-connection-id",
-  "malformed-packet",
-  "unknown-action",
-];
+/** Describes the requests of a frontend. All series of its metrics start at 0. */
+export interface RequestKinds {
+  /** Actions besides `announce` and `scrape`. */
+  readonly actions?: readonly string[];
+  /**
+   * Codes of the errors of unreadable requests, each with the actions under which such requests are counted. The address family
+   * of these requests is unknown. Other frontends have these errors only if they list them too.
+   */
+  readonly unreadable?: Readonly<Partial<Record<ClientError["code"], readonly string[]>>>;
+  /** The counter of requests without a response in the tracker's protocol. */
+  readonly unanswered?: {
+    /** `chihaya_udp_dropped_datagrams_total`. */
+    readonly name: string;
+    readonly help: string;
+    /** The values of its label `reason`. */
+    readonly reasons: readonly string[];
+  };
+}
 
 /** Histograms of one error by action; each array has the unknown family, IPv4 and IPv6. */
 type ByAction = Map<string, (Histogram | undefined)[]>;
 
-/** Chihaya's response histogram of one frontend, by action, address family and error text. */
-export class ResponseMetrics {
+/**
+ * Counts the requests of one frontend: Chihaya's response histogram by action, address family and error text, and a counter of
+ * the requests without a response by reason. All labels are from closed sets, whatever a frontend or a hook invents.
+ */
+export class ResponseMetrics implements Observer {
   readonly #metrics: Metrics;
-  readonly #protocol: "http" | "udp";
+  /** The name of the frontend in the names of metrics. */
+  readonly #frontend: string;
+  readonly #kinds: RequestKinds | undefined;
+  /** Codes of errors that only requests of other frontends have. */
+  readonly #foreign: ReadonlySet<string>;
+  readonly #actions: readonly string[];
   /** Histograms of successes, which nearly all responses use. */
   readonly #successes: ByAction = new Map();
   readonly #failures = new Map<string, ByAction>();
   readonly #hookErrors = new Set<string>();
+  readonly #unanswered = new Map<string, Counter>();
 
-  constructor(metrics: Metrics, protocol: "http" | "udp") {
+  /**
+   * @param frontend  its name
+   * @param kinds     undefined if a series starts with its first request
+   * @param foreign   codes of errors that only requests of other frontends have
+   */
+  constructor(
+    metrics: Metrics,
+    frontend: string,
+    kinds?: RequestKinds,
+    foreign: ReadonlySet<string> = new Set(),
+  ) {
     this.#metrics = metrics;
-    this.#protocol = protocol;
-    this.declare();
+    this.#frontend = frontend.toLowerCase().replace(/[^a-z0-9]+/g, "_");
+    this.#kinds = kinds;
+    this.#foreign = foreign;
+    this.#actions = ["announce", "scrape", ...(kinds?.actions ?? [])];
   }
 
   /**
@@ -49,39 +75,44 @@ export class ResponseMetrics {
    * Call it again when hooks, and so errors, may have been added.
    */
   declare(): void {
-    const actions = ["announce", "scrape"];
-    const ofOneProtocol = [...unreadable.http, ...unreadable.udp, ...withoutAction];
-    for (const action of this.#protocol === "udp" ? [...actions, "connect"] : actions) {
+    if (this.#kinds === undefined) return;
+    const { unreadable = {}, unanswered } = this.#kinds;
+    for (const reason of unanswered?.reasons ?? []) this.#count(reason);
+    for (const action of this.#actions) {
       for (const family of [4, 6] as const) this.#histogram(action, family, "");
     }
     for (const error of knownClientErrors()) {
       const label = this.#errorLabel(error);
-      for (const action of actions) {
-        if (unreadable[this.#protocol].includes(error.code)) this.#histogram(action, undefined, label);
-        if (ofOneProtocol.includes(error.code)) continue;
+      const actions = unreadable[error.code];
+      for (const action of actions ?? []) this.#histogram(action, undefined, label);
+      if (actions !== undefined || this.#foreign.has(error.code)) continue;
+      for (const action of ["announce", "scrape"]) {
         for (const family of [4, 6] as const) this.#histogram(action, family, label);
       }
-      if (this.#protocol === "http") continue;
-      if (withoutAction.includes(error.code)) this.#histogram("", undefined, label);
-      if (error.code === "malformed-packet") this.#histogram("connect", undefined, label);
     }
   }
 
-  /**
-   * Counts one response. Allocates only for new labels.
-   * @param action        from a closed set; "" if the action is unknown
-   * @param family        undefined if the request failed before the family was known
-   * @param error         undefined for a success
-   * @param milliseconds  0 if responses are not timed
-   */
-  observe(
-    action: string,
-    family: Family | undefined,
-    error: ClientError | undefined,
-    milliseconds: number,
-  ): void {
-    const label = error === undefined ? "" : this.#errorLabel(error);
-    this.#histogram(action, family, label).observe(milliseconds);
+  /** Counts a request. Allocates only for new labels. */
+  requestEnded({ action, family, error, reason, milliseconds }: EndedRequest): void {
+    if (reason !== undefined) this.#count(reason).inc();
+    if (error !== undefined) this.#histogram(action, family, this.#errorLabel(error)).observe(milliseconds);
+    else if (reason === undefined && action !== "") this.#histogram(action, family, "").observe(milliseconds);
+  }
+
+  #count(reason: string): Counter {
+    let counter = this.#unanswered.get(reason);
+    if (counter === undefined) {
+      const {
+        name = `chihaya_${this.#frontend}_rejected_total`,
+        help = "Requests that were refused without a response in the tracker's protocol",
+        reasons,
+      } = this.#kinds?.unanswered ?? {};
+      const hasRoom = this.#unanswered.size < textLimit;
+      const isKnown = reasons?.includes(reason) ?? (hasRoom && reason !== "");
+      counter = this.#metrics.counter(name, help, { reason: isKnown ? reason : "other" });
+      if (hasRoom) this.#unanswered.set(reason, counter);
+    }
+    return counter;
   }
 
   #histogram(action: string, family: Family | undefined, label: string): Histogram {
@@ -92,7 +123,8 @@ export class ResponseMetrics {
     }
     let byFamily = byAction.get(action);
     if (byFamily === undefined) {
-      byFamily = [undefined, undefined, undefined];
+      if (action !== "" && !this.#actions.includes(action)) action = "other";
+      byFamily = byAction.get(action) ?? [undefined, undefined, undefined];
       byAction.set(action, byFamily);
     }
     const index = family === undefined ? 0 : family === 4 ? 1 : 2;
@@ -106,7 +138,7 @@ export class ResponseMetrics {
 
   #register(action: string, family: Family | undefined, error: string): Histogram {
     return this.#metrics.histogram(
-      `chihaya_${this.#protocol}_response_duration_milliseconds`,
+      `chihaya_${this.#frontend}_response_duration_milliseconds`,
       "The duration of time it takes to receive and write a response to an API request",
       responseBuckets,
       { action, address_family: family === undefined ? "Unknown" : `IPv${family}`, error },
@@ -117,7 +149,7 @@ export class ResponseMetrics {
     if (error.code === "internal") return "internal error";
     if (error.code !== "hook") return error.message;
     if (error.message === "") return "other"; // "" is the label of success
-    if (this.#hookErrors.size < hookErrorLimit) this.#hookErrors.add(error.message);
+    if (this.#hookErrors.size < textLimit) this.#hookErrors.add(error.message);
     return this.#hookErrors.has(error.message) ? error.message : "other";
   }
 }

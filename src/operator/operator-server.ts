@@ -62,14 +62,7 @@ const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
 const uncounted = { inc(): void {} };
 const counters = {
   accepted: uncounted,
-  rejected: {
-    malformed: uncounted,
-    too_large: uncounted,
-    method: uncounted,
-    version: uncounted,
-    timeout: uncounted,
-    limit: uncounted,
-  },
+  closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
 };
 
 /**

@@ -13,6 +13,7 @@ import { defaultLimits, type HookLimits } from "../middleware/with-deadline.ts";
 import { type NetworkChoice, openNetwork } from "../net/network.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
+import type { Observer } from "../observability/observer.ts";
 import { renderPrometheus } from "../observability/prometheus.ts";
 import { registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { readOptions } from "../options/schema.ts";
@@ -56,6 +57,8 @@ export interface CreateTrackerOptions {
   random?: Random;
   /** Where the tracker registers its metrics. */
   metrics?: Metrics;
+  /** Sees the beginning and the end of every request of every frontend. */
+  observer?: Observer;
   /** Default: `portable`, which uses Node.js's own sockets. */
   network?: NetworkChoice;
 }
@@ -173,7 +176,7 @@ export class EmbeddedTracker {
 
   async #start(): Promise<void> {
     if (this.#tracker) throw new Error("the tracker has been started before");
-    const { network: choice = "portable", logger = silentLogger } = this.#options;
+    const { network: choice = "portable", logger = silentLogger, observer } = this.#options;
     const network = await openNetwork(choice, ({ message }) => {
       logger.info({ reason: message }, "using the portable network engine");
     });
@@ -184,7 +187,7 @@ export class EmbeddedTracker {
       const blocks = await blocksOf(this.#options);
       const settings = await this.#compose(this.#options, blocks);
       const { store, metrics } = this;
-      this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network });
+      this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network, observer });
       this.#blocks = blocks;
       await this.#tracker.start();
     } catch (error) {

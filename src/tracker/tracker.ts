@@ -1,6 +1,12 @@
 import type { ExternalIp } from "../bittorrent/external-ip.ts";
-import { createFrontend, type FrontendDeps, type FrontendUse } from "../frontend/define-frontend.ts";
+import {
+  createFrontend,
+  type FrontendDefinition,
+  type FrontendDeps,
+  type FrontendUse,
+} from "../frontend/define-frontend.ts";
 import type { Frontend } from "../frontend/frontend.ts";
+import * as builtInFrontends from "../frontend/index.ts";
 import { aborted } from "../lib/aborted.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
@@ -12,7 +18,9 @@ import { describeShortage } from "../net/shortage.ts";
 import { ClientCounter } from "../observability/client-names.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Counter, Metrics } from "../observability/metrics.ts";
+import { type Observer, RequestReporter } from "../observability/observer.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
+import { ResponseMetrics } from "../observability/response-metrics.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 
 /** The settings of a tracker, which a reload may change. */
@@ -35,6 +43,8 @@ export interface TrackerParts {
   logger: Logger;
   /** Without it, Node.js's own sockets. */
   network?: Network;
+  /** Sees every request, besides the metrics. */
+  observer?: Observer | undefined;
   /** Whether other threads listen on the same addresses. */
   shared?: boolean;
 }
@@ -48,7 +58,10 @@ const failedStopMs = 5000;
 export class Tracker {
   readonly #parts: TrackerParts;
   readonly #logic: TrackerLogic;
-  readonly #frontendDeps: FrontendDeps;
+  readonly #frontendDeps: Omit<FrontendDeps, "requests">;
+  readonly #report: (where: string, error: unknown) => void;
+  /** One for each frontend. */
+  readonly #responses: ResponseMetrics[] = [];
   readonly #frontends: Frontend[] = [];
   #settings: TrackerSettings;
   #state: "idle" | "started" | "stopped" = "idle";
@@ -62,12 +75,14 @@ export class Tracker {
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
-    for (const where of ["network", "storage"]) failureCounter(metrics, where);
+    const places = ["network", "storage", ...(parts.observer ? ["observer"] : [])];
+    for (const where of places) failureCounter(metrics, where);
     this.#declareFailures(settings);
     const report = (where: string, error: unknown) => {
       failureCounter(metrics, where).inc();
       log.error(where, { where, err: error }, "internal error");
     };
+    this.#report = report;
     const clients = new ClientCounter(metrics);
     this.#logic = new TrackerLogic(store, settings, report, ({ peerId }) => clients.count(peerId));
     const shortages = new RateLimitedLog(logger, clock, oncePerMinute);
@@ -112,7 +127,8 @@ export class Tracker {
     const { store } = this.#parts;
     try {
       for (const { definition, options } of this.#settings.frontends)
-        this.#frontends.push(await createFrontend(definition, options, this.#frontendDeps));
+        this.#frontends.push(await createFrontend(definition, options, this.#depsOf(definition)));
+      for (const responses of this.#responses) responses.declare();
       await store.start();
       for (const hook of hooksOf(this.#settings)) await startHook(hook);
       for (const frontend of this.#frontends) await frontend.start();
@@ -154,6 +170,7 @@ export class Tracker {
     const old = without(hooksOf(this.#settings), hooksOf(settings));
     this.#settings = settings;
     this.#declareFailures(settings);
+    for (const responses of this.#responses) responses.declare();
     const unused = Promise.race([swap(), this.#givenUp.promise]);
     this.#retired = Promise.all([this.#retired, unused.then(() => this.#stopHooks(old))]);
   }
@@ -168,6 +185,19 @@ export class Tracker {
       this.#stopped = this.#stop(deadline);
     }
     return this.#stopped;
+  }
+
+  /** Makes the collaborators of a frontend. Its metrics and the program's observer see its requests. */
+  #depsOf({ name, requests: kinds }: FrontendDefinition): FrontendDeps {
+    const { metrics, observer } = this.#parts;
+    const others: Pick<FrontendDefinition, "requests">[] = Object.values(builtInFrontends);
+    others.push(...this.#settings.frontends.map(({ definition }) => definition));
+    const unreadable = others.flatMap(({ requests }) => Object.keys(requests?.unreadable ?? {}));
+    const responses = new ResponseMetrics(metrics, name, kinds, new Set(unreadable));
+    this.#responses.push(responses);
+    const observers = observer === undefined ? [responses] : [responses, observer];
+    const report = (error: unknown) => this.#report("observer", error);
+    return { ...this.#frontendDeps, requests: new RequestReporter(name, observers, report) };
   }
 
   /** Sets the failures of each hook to 0 at the start, so that Prometheus sees the first failure as an increase. */

@@ -1,4 +1,5 @@
 import { type HttpDependencies, HttpFrontend } from "../../src/frontend/http/http-frontend.ts";
+import { http } from "../../src/frontend/http/index.ts";
 import type { HttpOptions } from "../../src/frontend/http/options.ts";
 import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
 import type { HttpConnection } from "../../src/http/connection.ts";
@@ -8,10 +9,12 @@ import type { Hook } from "../../src/middleware/hook.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
 import type { Connection, StreamHandler } from "../../src/net/stream.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
+import type { Observer } from "../../src/observability/observer.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { httpOptions } from "../fixtures/http-server.ts";
 import { approveClients, approveTorrents } from "../support/approval.ts";
 import { checkMemory } from "../support/check-memory.ts";
+import { reporterOf } from "../support/observed.ts";
 import { readResponses } from "./http-responses.ts";
 import { announceQueries, headers, proxyHeaders, refusedLines, scrapeQueries } from "./http-seeds.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
@@ -71,6 +74,12 @@ export class HttpTarget implements FuzzTarget {
   readonly #random: Random;
   readonly #clock = { seconds: 10_000, unixSeconds: 1_700_000_000 };
   readonly #metrics = new Metrics();
+  /** Counts the requests under way. */
+  #open = 0;
+  readonly #observer: Observer = {
+    requestBegan: () => void this.#open++,
+    requestEnded: () => void this.#open--,
+  };
   readonly #store: MemoryStore;
   readonly #logic: TrackerLogic;
   readonly #frontend: HttpFrontend;
@@ -128,6 +137,7 @@ export class HttpTarget implements FuzzTarget {
       logic: this.#logic,
       clock: this.#clock,
       metrics: this.#metrics,
+      requests: reporterOf(http, this.#metrics, this.#observer),
       onError,
       listen: ((options: { handler: StreamHandler<HttpConnection> }) => {
         this.#handler = options.handler;
@@ -161,8 +171,9 @@ export class HttpTarget implements FuzzTarget {
     ensure(open?.series[0]?.values[0] === 0, () => "a connection was forgotten");
   }
 
-  stop(deadline: AbortSignal): Promise<void> {
-    return this.#frontend.stop(deadline);
+  async stop(deadline: AbortSignal): Promise<void> {
+    await this.#frontend.stop(deadline);
+    ensure(this.#open === 0, () => `${this.#open} more requests have begun than have ended`);
   }
 
   #later(): Promise<void> {

@@ -1,4 +1,5 @@
 import { toHex } from "../../src/bittorrent/info-hash.ts";
+import { udp } from "../../src/frontend/udp/index.ts";
 import type { UdpOptions } from "../../src/frontend/udp/options.ts";
 import { UdpFrontend } from "../../src/frontend/udp/udp-frontend.ts";
 import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
@@ -15,12 +16,14 @@ import {
   type SendResponse,
 } from "../../src/net/datagram.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
+import type { Observer } from "../../src/observability/observer.ts";
 import { parseResponse } from "../../src/protocol/udp/client.ts";
 import { maxUrlDataLength } from "../../src/protocol/udp/options.ts";
 import { Action, maxResponseLength, requestHeadLength } from "../../src/protocol/udp/packet.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
 import { approveClients, approveTorrents } from "../support/approval.ts";
 import { checkMemory } from "../support/check-memory.ts";
+import { reporterOf } from "../support/observed.ts";
 import { udpOptions } from "../support/udp.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
 import { ensure, type FuzzTarget } from "./target.ts";
@@ -97,6 +100,12 @@ export class UdpTarget implements FuzzTarget {
   readonly #random: Random;
   readonly #clock = { seconds: 10_000, unixSeconds: 1_700_000_000 };
   readonly #metrics = new Metrics();
+  /** Counts the requests under way. */
+  #open = 0;
+  readonly #observer: Observer = {
+    requestBegan: () => void this.#open++,
+    requestEnded: () => void this.#open--,
+  };
   readonly #store: MemoryStore;
   readonly #logic: TrackerLogic;
   readonly #frontend: UdpFrontend;
@@ -168,7 +177,7 @@ export class UdpTarget implements FuzzTarget {
     this.#frontend = new UdpFrontend(this.#options, {
       logic: this.#logic,
       clock: this.#clock,
-      metrics: this.#metrics,
+      requests: reporterOf(udp, this.#metrics, this.#observer),
       onError,
       bind: (options) => this.#bind(options),
     });
@@ -213,8 +222,9 @@ export class UdpTarget implements FuzzTarget {
     checkMemory(this.#store.memory);
   }
 
-  stop(deadline: AbortSignal): Promise<void> {
-    return this.#frontend.stop(deadline);
+  async stop(deadline: AbortSignal): Promise<void> {
+    await this.#frontend.stop(deadline);
+    ensure(this.#open === 0, () => `${this.#open} more requests have begun than have ended`);
   }
 
   #settings(preHooks: Hook[], posthook: boolean) {

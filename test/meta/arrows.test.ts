@@ -56,6 +56,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/logic.ts",
     "observability/logger.ts",
     "observability/metrics.ts",
+    "observability/observer.ts",
     "observability/response-metrics.ts",
     "options/",
   ],

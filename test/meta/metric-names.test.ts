@@ -15,7 +15,6 @@ import { LogOutput, registerLogMetrics } from "../../src/observability/log-outpu
 import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
 import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
-import { ResponseMetrics } from "../../src/observability/response-metrics.ts";
 import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
 import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
@@ -95,7 +94,6 @@ before(async () => {
   await once(response.resume(), "end");
   await tracker.stop(AbortSignal.abort());
   stopProcessMetrics();
-  new ResponseMetrics(metrics, "udp").observe("connect", 4, undefined, 0);
   registerLogMetrics(metrics, new LogOutput(() => 0));
   families = await metrics.scrape();
   for (const hook of hooks) await hook.stop?.();

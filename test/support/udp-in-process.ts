@@ -1,3 +1,4 @@
+import { udp } from "../../src/frontend/udp/index.ts";
 import type { UdpOptions } from "../../src/frontend/udp/options.ts";
 import { UdpFrontend } from "../../src/frontend/udp/udp-frontend.ts";
 import { Address, type Family } from "../../src/ip/address.ts";
@@ -11,6 +12,7 @@ import {
 } from "../../src/net/datagram.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { createAnnounceRequest, createConnectRequest } from "../../src/protocol/udp/client.ts";
+import { reporterOf } from "./observed.ts";
 import { udpOptions } from "./udp.ts";
 
 const prefix = { 4: "192.0.2.", 6: "2001:db8::" } as const;
@@ -58,7 +60,7 @@ export class UdpInProcess {
       bound.resolve(handler);
       return Promise.resolve(socket);
     };
-    const deps = { logic, clock, metrics: new Metrics(), onError, bind };
+    const deps = { logic, clock, requests: reporterOf(udp, new Metrics()), onError, bind };
     await new UdpFrontend({ ...udpOptions, ...options }, deps).start();
     inProcess = new UdpInProcess(slots, family, await bound.promise, socket);
     return inProcess;

@@ -6,6 +6,7 @@ import {
   type HttpServer,
   httpOptions,
 } from "../../../test/fixtures/http-server.ts";
+import { RecordingObserver } from "../../../test/support/observed.ts";
 import type { HttpConnection } from "../../http/connection.ts";
 import { Address } from "../../ip/address.ts";
 import type { LogicSettings } from "../../middleware/logic.ts";
@@ -63,6 +64,7 @@ async function start(
   t: TestContext,
   options: Partial<HttpOptions> = {},
   settings: Partial<LogicSettings> = {},
+  observer?: RecordingObserver,
 ): Promise<HttpServer & { open(address?: string): Client }> {
   let handler: StreamHandler<HttpConnection> | undefined;
   const server = createHttpServer(
@@ -72,6 +74,8 @@ async function start(
       handler = given.handler as unknown as StreamHandler<HttpConnection>;
       return Promise.resolve({ port: 1, prepareTls: () => () => undefined, close: () => Promise.resolve() });
     },
+    undefined,
+    observer,
   );
   await server.frontend.start();
   t.after(() => server.frontend.stop(AbortSignal.abort()));
@@ -766,4 +770,66 @@ test("stopping closes idle connections, lets the others finish, and ends them al
   await stop;
   assert.equal(reading.connection.state, "reset");
   await frontend.stop(deadline.signal);
+});
+
+test("an observer sees each request that the server turns away, and no connection without a request", async (t) => {
+  const observer = new RecordingObserver();
+  const options = { maxConnections: 2, readTimeout: 5, idleTimeout: 20, trustedProxies: ["10.0.0.0/8"] };
+  const server = await start(t, { ...options, proxyProtocol: true }, {}, observer);
+  const { open, frontend, clock } = server;
+  const rejected = (reason: string) => metricOf(server, "chihaya_http_rejected_total", reason);
+
+  open(); // has sent nothing, and makes room
+  const half = open();
+  half.send("GET /sc");
+  const idle = open();
+  assert.deepEqual(observer.take(), ["http - - - limit"]);
+  idle.send(scrape());
+  open();
+  assert.deepEqual(observer.take(), ["http scrape 4 - -", "http - - - limit"], "the half-sent request");
+  const kept = open();
+  assert.deepEqual(observer.take(), [], "between two requests of a connection there is none");
+  assert.equal(rejected("limit"), 3);
+
+  kept.send("GET /sc");
+  clock.seconds += 6;
+  frontend.sweep();
+  assert.deepEqual(observer.take(), ["http - - - timeout", "http - - - timeout"]);
+  assert.deepEqual(kept.connection.statuses, [408]);
+
+  open("10.0.0.1").send("no PROXY header\r\n");
+  assert.deepEqual(observer.take(), ["http - - - malformed"]);
+  const again = open();
+  again.send(`${scrape()}nonsense\r\n\r\n${scrape()}`);
+  assert.deepEqual(observer.take(), ["http scrape 4 - -", "http - - - malformed"]);
+});
+
+test("a request that fails inside ends once", async (t) => {
+  const observer = new RecordingObserver();
+  const server = await start(t, {}, {}, observer);
+  const fail = () => {
+    throw new Error("on purpose");
+  };
+  for (const handleAnnounce of [fail, async () => fail()]) {
+    server.logic.handleAnnounce = handleAnnounce;
+    server.open().send(announce());
+    await turn();
+    assert.deepEqual(observer.take(), ["http announce 4 - failed"]);
+  }
+});
+
+test("requests beyond the number that may wait are refused, and all of them end", async (t) => {
+  const observer = new RecordingObserver();
+  const server = await start(t, { maxConnections: 10_000, trustedProxies: ["192.0.2.0/24"] }, {}, observer);
+  let proceed = () => {};
+  server.store.gate = new Promise((resolve) => {
+    proceed = resolve;
+  });
+  for (let i = 0; i < 4096; i++) server.open().send(announce());
+  assert.deepEqual([observer.began, observer.ended.length], [4096, 0]);
+  server.open().send(announce());
+  assert.deepEqual(observer.ended, ["http announce 4 overloaded -"]);
+  proceed();
+  await turn();
+  assert.equal(observer.take().length, 4097);
 });

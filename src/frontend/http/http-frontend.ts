@@ -1,10 +1,12 @@
 import { HttpServer } from "../../http/http-server.ts";
+import { aborted } from "../../lib/aborted.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
 import { listenStream } from "../../net/portable/stream.ts";
 import type { Metrics } from "../../observability/metrics.ts";
+import type { RequestReporter } from "../../observability/observer.ts";
 import type { Frontend } from "../frontend.ts";
-import { HttpMetrics } from "./http-metrics.ts";
+import { createConnectionCounters } from "./http-metrics.ts";
 import type { HttpOptions } from "./options.ts";
 import { Responder } from "./responder.ts";
 import { createSettings } from "./settings.ts";
@@ -14,6 +16,8 @@ export interface HttpDependencies {
   logic: TrackerLogic;
   clock: Clock;
   metrics: Metrics;
+  /** Without it, nobody observes the requests. */
+  requests?: RequestReporter;
   /** Called for errors that a listener reports by itself. */
   onError: (error: Error) => void;
   /** Called if `::` is not bound because the system has no IPv6. */
@@ -30,9 +34,9 @@ export class HttpFrontend implements Frontend {
 
   /** @throws RangeError for an invalid route or trusted network */
   constructor(options: HttpOptions, dependencies: HttpDependencies) {
-    const { logic, metrics, clock, onError, onMissing, listen = listenStream } = dependencies;
-    const counters = new HttpMetrics(metrics, () => this.#server.open);
-    this.#responder = new Responder(createSettings(options), logic, counters);
+    const { logic, metrics, requests, clock, onError, onMissing, listen = listenStream } = dependencies;
+    const counters = createConnectionCounters(metrics, () => this.#server.open);
+    this.#responder = new Responder(createSettings(options), logic, requests);
     this.#server = new HttpServer(options, {
       handler: this.#responder,
       clock,
@@ -51,8 +55,11 @@ export class HttpFrontend implements Frontend {
     return this.#server.urls();
   }
 
-  stop(deadline: AbortSignal): Promise<void> {
-    return this.#server.stop(deadline);
+  async stop(deadline: AbortSignal): Promise<void> {
+    await this.#server.stop(deadline);
+    // Requests can still wait whose clients have gone away.
+    await Promise.race([this.#responder.drained(), aborted(deadline)]);
+    this.#responder.giveUp();
   }
 
   /**

@@ -4,6 +4,7 @@ import { commonOptions, defaultAddresses } from "../common-options.ts";
 import { defaultsOf, defineFrontend, type FrontendDefinition, warnOfMissing } from "../define-frontend.ts";
 import { checkHttp } from "./check.ts";
 import type { HttpOptions } from "./options.ts";
+import { httpRequests } from "./requests.ts";
 
 /** Shortest timeout: a millisecond. */
 const moment = 0.001;
@@ -101,6 +102,7 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
     { key: "addr", option: "listen", transport: "tcp" },
     { key: "https_addr", option: "listenTls", transport: "tcp" },
   ],
+  requests: httpRequests,
   // Listeners stay open until a restart, so they keep their certificate even if the new options name none.
   keepsUnset: ["tls"],
   check: checkHttp,

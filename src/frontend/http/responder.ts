@@ -1,9 +1,10 @@
 import type { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
-import type { HttpHandler, RefusalStatus, RequestSource } from "../../http/handler.ts";
+import type { HttpHandler, RefusalStatus, Rejection, RequestSource } from "../../http/handler.ts";
 import type { Address } from "../../ip/address.ts";
 import type { Networks } from "../../ip/networks.ts";
 import type { LogicResult, TrackerLogic } from "../../middleware/logic.ts";
+import type { RequestReporter } from "../../observability/observer.ts";
 import { type AnnounceExtras, parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
 import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
 import {
@@ -20,24 +21,24 @@ import {
 } from "../../protocol/http/response-writer.ts";
 import { parseScrapeQuery } from "../../protocol/http/scrape-query.ts";
 import type { RouteMatch } from "../../protocol/router.ts";
-import { ExchangePool, maxWaiting } from "../exchange.ts";
+import { ExchangePool, WaitingRequests } from "../exchange.ts";
 import { HttpExchange } from "./exchange.ts";
-import type { HttpMetrics } from "./http-metrics.ts";
 import type { HttpSettings } from "./settings.ts";
 
 /** Responds to announces and scrapes, and to requests that are neither. */
 export class Responder implements HttpHandler<HttpExchange> {
   readonly rules: RequestRules = trackerRules;
   readonly #logic: TrackerLogic;
-  readonly #metrics: HttpMetrics;
+  readonly #requests: RequestReporter | undefined;
   #settings: HttpSettings;
   #exchanges: ExchangePool<HttpExchange>;
-  #waiting = 0;
+  readonly #waiting = new WaitingRequests<HttpExchange>();
 
-  constructor(settings: HttpSettings, logic: TrackerLogic, metrics: HttpMetrics) {
+  /** @param requests  without it, requests are reported to nobody */
+  constructor(settings: HttpSettings, logic: TrackerLogic, requests: RequestReporter | undefined) {
     this.#settings = settings;
     this.#logic = logic;
-    this.#metrics = metrics;
+    this.#requests = requests;
     this.#exchanges = createPool(settings);
   }
 
@@ -53,7 +54,6 @@ export class Responder implements HttpHandler<HttpExchange> {
       settings.options.maxScrapeInfoHashes === maxScrapeInfoHashes;
     this.#settings = settings;
     if (!isSameSize) this.#exchanges = createPool(settings);
-    this.#metrics.responses.declare();
   }
 
   respond(
@@ -64,7 +64,19 @@ export class Responder implements HttpHandler<HttpExchange> {
   ): HttpExchange | Promise<HttpExchange> {
     const pool = this.#exchanges;
     const exchange = pool.current;
-    const later = this.#respond(exchange, bytes, request, source, keepAlive);
+    exchange.startedMs = this.#requests?.begin(this.#settings.options.requestTiming) ?? 0;
+    exchange.action = "";
+    exchange.family = undefined;
+    exchange.error = undefined;
+    exchange.isHead = request.method === Method.head;
+    exchange.keepAlive = keepAlive;
+    let later: void | Promise<HttpExchange>;
+    try {
+      later = this.#respond(exchange, bytes, request, source);
+    } catch (error) {
+      this.#end(exchange, "failed");
+      throw error;
+    }
     if (later === undefined) return exchange;
     pool.leaveCurrent();
     exchange.pool = pool;
@@ -88,34 +100,43 @@ export class Responder implements HttpHandler<HttpExchange> {
     return exchange;
   }
 
+  rejected(reason: Rejection): void {
+    this.#requests?.refuse(reason);
+  }
+
+  /** Resolves when no request waits any more. */
+  drained(): Promise<void> {
+    return this.#waiting.drained();
+  }
+
+  /** Gives up the requests that still wait: their connections are closed. */
+  giveUp(): void {
+    this.#waiting.giveUp((exchange) => this.#end(exchange, "stopping"));
+  }
+
   /** @returns undefined if the response is written; otherwise a promise, and the request keeps the exchange */
   #respond(
     exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
     source: RequestSource,
-    keepAlive: boolean,
   ): void | Promise<HttpExchange> {
-    const { options, router } = this.#settings;
-    exchange.action = "";
-    exchange.family = undefined;
-    exchange.error = undefined;
-    exchange.isHead = request.method === Method.head;
-    exchange.keepAlive = keepAlive;
-    exchange.startedMs = options.requestTiming ? performance.now() : 0;
+    const { keepAlive, out } = exchange;
     if (request.method === Method.options) {
-      writeStatus(exchange.out, 200, keepAlive);
+      writeStatus(out, 200, keepAlive);
+      this.#end(exchange);
       return;
     }
-    const route = router.match(bytes, request.targetStart, request.pathEnd);
+    const route = this.#settings.router.match(bytes, request.targetStart, request.pathEnd);
     if (route === undefined) {
       // A request with a query may be an announce to a wrong path, so it gets the 404. An absolute target may have no path.
       if (request.pathEnd - request.targetStart <= 1 && request.queryStart === request.targetEnd) {
-        writeStatus(exchange.out, 200, keepAlive);
+        writeStatus(out, 200, keepAlive);
+        this.#end(exchange);
         return;
       }
-      this.#metrics.rejected.not_found.inc();
-      writeStatus(exchange.out, 404, keepAlive);
+      writeStatus(out, 404, keepAlive);
+      this.#end(exchange, "not_found");
       return;
     }
     exchange.action = route.action;
@@ -124,7 +145,8 @@ export class Responder implements HttpHandler<HttpExchange> {
         ? this.#announce(exchange, bytes, request, route, source)
         : this.#scrape(exchange, bytes, request, route, source);
     if (result === undefined || result instanceof ClientError) {
-      this.#finish(exchange, result);
+      this.#write(exchange, result);
+      this.#end(exchange);
       return;
     }
     return this.#respondLater(exchange, result);
@@ -159,7 +181,7 @@ export class Responder implements HttpHandler<HttpExchange> {
       exchange.wantPeerIds(!announce.compact);
     } else exchange.wantPeerIds(false);
     setParams(announce.params, bytes, request, route);
-    if (this.#waiting >= maxWaiting) return overloadedError;
+    if (this.#waiting.isFull) return overloadedError;
     return this.#logic.handleAnnounce(announce, exchange.announceResponse, exchange.context);
   }
 
@@ -178,24 +200,34 @@ export class Responder implements HttpHandler<HttpExchange> {
     scrape.address.copyFrom(client);
     exchange.family = client.family;
     setParams(scrape.params, bytes, request, route);
-    if (this.#waiting >= maxWaiting) return overloadedError;
+    if (this.#waiting.isFull) return overloadedError;
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
   }
 
   async #respondLater(exchange: HttpExchange, result: Promise<LogicResult>): Promise<HttpExchange> {
     exchange.detachParams();
-    this.#waiting++;
+    this.#waiting.add(exchange);
+    /** Whether the end of the request is still to be reported; undefined before the result. */
+    let isWaiting: boolean | undefined;
     try {
-      this.#finish(exchange, await result);
-      return exchange;
-    } finally {
-      this.#waiting--;
+      const error = await result;
+      isWaiting = this.#waiting.remove(exchange);
+      this.#write(exchange, error);
+    } catch (error) {
+      isWaiting ??= this.#waiting.remove(exchange);
+      if (isWaiting) this.#end(exchange, "failed");
+      throw error;
     }
+    if (isWaiting) this.#end(exchange);
+    return exchange;
   }
 
-  /** Writes and counts the response. */
-  #finish(exchange: HttpExchange, error: ClientError | undefined): void {
-    const { out, action, keepAlive, startedMs } = exchange;
+  #end({ startedMs, action, family, error }: HttpExchange, reason?: string): void {
+    this.#requests?.end(startedMs, action, family, error, reason);
+  }
+
+  #write(exchange: HttpExchange, error: ClientError | undefined): void {
+    const { out, action, keepAlive } = exchange;
     exchange.error = error;
     if (error !== undefined) {
       writeFailure(out, error, keepAlive);
@@ -205,8 +237,6 @@ export class Responder implements HttpHandler<HttpExchange> {
     } else {
       writeScrapeResponse(out, exchange.scrapeRequest, exchange.scrapeResponse, keepAlive);
     }
-    const milliseconds = startedMs === 0 ? 0 : performance.now() - startedMs;
-    this.#metrics.responses.observe(action, exchange.family, error, milliseconds);
   }
 }
 

@@ -4,6 +4,7 @@ import { commonOptions, defaultAddresses, mostNumWant } from "../common-options.
 import { defaultsOf, defineFrontend, type FrontendDefinition, warnOfMissing } from "../define-frontend.ts";
 import { checkUdp } from "./check.ts";
 import type { UdpOptions } from "./options.ts";
+import { udpRequests } from "./requests.ts";
 
 /** Scraped infohashes that fit in a UDP response of 1,500 bytes (BEP 15). */
 const mostUdpScrape = 74;
@@ -66,6 +67,7 @@ export const udp: FrontendDefinition<UdpOptions, Partial<UdpOptions>> = defineFr
       ),
   }),
   listens: [{ key: "addr", option: "listen", transport: "udp" }],
+  requests: udpRequests,
   // Connection ids must be valid in all workers.
   complete: (options) =>
     options.privateKey === "" ? { ...options, privateKey: randomBytes(32).toString("hex") } : options,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
+import { reporterOf } from "../../../test/support/observed.ts";
 import { EndlessStore, UdpClient, udpOptions } from "../../../test/support/udp.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import { Address, type Family } from "../../ip/address.ts";
@@ -16,6 +17,7 @@ import {
   createScrapeRequest,
 } from "../../protocol/udp/client.ts";
 import { Action } from "../../protocol/udp/packet.ts";
+import { udp } from "./index.ts";
 import type { UdpOptions } from "./options.ts";
 import { UdpFrontend } from "./udp-frontend.ts";
 
@@ -54,7 +56,7 @@ async function start(family: Family, setup: Setup = {}) {
   const frontend = new UdpFrontend(options, {
     logic,
     clock,
-    metrics,
+    requests: reporterOf(udp, metrics),
     onError: (error) => errors.push(error),
     ...(setup.bind && { bind: setup.bind }),
     ...(setup.onMissing && { onMissing: setup.onMissing }),
@@ -548,7 +550,7 @@ describe("the UDP frontend", () => {
 
   test("can be stopped while it starts, and before", async () => {
     const { options, logic, clock } = await start(4);
-    const deps = { logic, clock, metrics: new Metrics(), onError: assert.fail };
+    const deps = { logic, clock, onError: assert.fail };
     const starting = new UdpFrontend(options, deps);
     const started = starting.start();
     await starting.stop(now);

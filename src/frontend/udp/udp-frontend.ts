@@ -6,7 +6,7 @@ import { bindAll } from "../../net/bind-all.ts";
 import { formatUrl } from "../../net/bind-error.ts";
 import { type DatagramOptions, type DatagramSocket, defaultReceiveBuffer } from "../../net/datagram.ts";
 import { bindDatagram } from "../../net/portable/datagram.ts";
-import type { Metrics } from "../../observability/metrics.ts";
+import type { RequestReporter } from "../../observability/observer.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
 import type { Frontend } from "../frontend.ts";
 import type { UdpOptions } from "./options.ts";
@@ -16,7 +16,8 @@ import { UdpHandler } from "./udp-handler.ts";
 export interface UdpFrontendDeps {
   logic: TrackerLogic;
   clock: Clock;
-  metrics: Metrics;
+  /** Without it, nobody observes the requests. */
+  requests?: RequestReporter;
   /** Called for errors of the sockets and for unexpected errors. */
   onError: (error: Error) => void;
   /** Called if `::` is not bound because the system has no IPv6. */
@@ -100,6 +101,7 @@ export class UdpFrontend implements Frontend {
     await this.#started?.catch(() => undefined);
     await Promise.race([this.#handler.drained(), aborted(deadline)]);
     await Promise.all(this.#bound.map(({ socket }) => socket.close()));
+    this.#handler.giveUp();
   }
 }
 

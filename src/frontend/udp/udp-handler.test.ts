@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { heapGrowth } from "../../../test/support/heap-growth.ts";
+import { RecordingObserver, reporterOf } from "../../../test/support/observed.ts";
 import { EndlessStore, udpOptions } from "../../../test/support/udp.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { Address, type Family } from "../../ip/address.ts";
@@ -9,6 +10,7 @@ import type { Hook } from "../../middleware/hook.ts";
 import { TrackerLogic } from "../../middleware/logic.ts";
 import { DatagramBatch, type DatagramSocket, datagramCapacity } from "../../net/datagram.ts";
 import { Metrics } from "../../observability/metrics.ts";
+import type { Observer } from "../../observability/observer.ts";
 import { renderPrometheus } from "../../observability/prometheus.ts";
 import {
   type AnnouncePacket,
@@ -18,6 +20,7 @@ import {
   parseResponse,
 } from "../../protocol/udp/client.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
+import { udp } from "./index.ts";
 import type { UdpOptions } from "./options.ts";
 import { UdpHandler } from "./udp-handler.ts";
 
@@ -32,7 +35,9 @@ interface Datagram {
   port?: number;
 }
 
-function setUp(setup: { options?: Partial<UdpOptions>; preHooks?: Hook[]; postHooks?: Hook[] } = {}) {
+function setUp(
+  setup: { options?: Partial<UdpOptions>; preHooks?: Hook[]; postHooks?: Hook[]; observer?: Observer } = {},
+) {
   const store = new EndlessStore();
   const clock = { seconds: 1000, unixSeconds: 1_700_000_000 };
   const errors: string[] = [];
@@ -44,7 +49,13 @@ function setUp(setup: { options?: Partial<UdpOptions>; preHooks?: Hook[]; postHo
   const ids = new ConnectionIds(key, 0);
   const onError = (error: Error) => errors.push(error.message);
   const options = { ...udpOptions, ...setup.options };
-  const handler = new UdpHandler(options, { logic, clock, metrics, ids, onError });
+  const handler = new UdpHandler(options, {
+    logic,
+    clock,
+    ids,
+    onError,
+    requests: reporterOf(udp, metrics, setup.observer),
+  });
   const batch = new DatagramBatch(
     capacity,
     new Uint8Array(2 * capacity * datagramCapacity),
@@ -542,5 +553,62 @@ describe("UDP in batches", () => {
     const grown = heapGrowth(25_000, run) / capacity;
     assert.equal(batch.outLength[7], 38);
     assert.ok(grown < 1, `the heap has grown by ${grown} bytes an announce`);
+  });
+});
+
+describe("an observer of UDP", () => {
+  test("sees a datagram that nobody can be answered to, one that fails, and those of a tracker that stops", () => {
+    const observer = new RecordingObserver();
+    const { handle, handler, idOf, store } = setUp({ observer });
+    handle([{ packet: connect, port: 0 }]);
+    assert.deepEqual(observer.take(), ["udp - - - source"]);
+    Object.assign(handler, { isStopping: true });
+    handle([{ packet: connect }, { packet: new Uint8Array(3) }]);
+    assert.deepEqual(observer.take(), ["udp - - - stopping", "udp - - - stopping"]);
+    handler.isStopping = false;
+    store.scrape = () => {
+      throw new Error("on purpose");
+    };
+    handle([{ packet: createScrapeRequest(idOf("192.0.2.1"), 7, [infoHash]) }]);
+    assert.deepEqual(observer.take(), ["udp scrape 4 internal -"]);
+  });
+
+  test("sees one end of a request that fails inside", async () => {
+    const observer = new RecordingObserver();
+    const { handle, handler, idOf, socket, store } = setUp({ observer });
+    const packet = announce(idOf("192.0.2.1"));
+    handle([{ packet }]);
+    observer.take();
+    store.gate = Promise.resolve();
+    socket.replyPath = () => () => {
+      throw new Error("on purpose");
+    };
+    handle([{ packet }]);
+    await handler.drained();
+    await new Promise(setImmediate);
+    assert.deepEqual(observer.take(), ["udp announce 4 - failed"]);
+    socket.replyPath = () => {
+      throw new Error("on purpose");
+    };
+    handle([{ packet }]);
+    assert.deepEqual(observer.ended, ["udp - - - failed"]);
+  });
+
+  test("sees those beyond the number that may wait, and all others end, some when the tracker stops", async () => {
+    const observer = new RecordingObserver();
+    const { handle, handler, idOf, store } = setUp({ observer });
+    const gate = Promise.withResolvers<void>();
+    store.gate = gate.promise;
+    const packet = announce(idOf("192.0.2.1"));
+    for (let i = 0; i < 4096; i++) handle([{ packet }]);
+    assert.deepEqual([observer.began, observer.ended.length], [4096, 0]);
+    handle([{ packet }]);
+    assert.deepEqual(observer.ended, ["udp announce - - overloaded"]);
+    handler.giveUp();
+    const ended = observer.take();
+    assert.deepEqual([ended.length, ended.at(-1)], [4097, "udp announce 4 - stopping"]);
+    gate.resolve();
+    await new Promise(setImmediate);
+    assert.deepEqual(observer.take(), []);
   });
 });

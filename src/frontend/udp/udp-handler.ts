@@ -4,8 +4,7 @@ import { Networks } from "../../ip/networks.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { LogicResult, TrackerLogic } from "../../middleware/logic.ts";
 import type { DatagramBatch, DatagramHandler, DatagramSocket, SendResponse } from "../../net/datagram.ts";
-import type { Counter, Metrics } from "../../observability/metrics.ts";
-import { ResponseMetrics } from "../../observability/response-metrics.ts";
+import type { RequestReporter } from "../../observability/observer.ts";
 import { Router } from "../../protocol/router.ts";
 import type { ConnectionIds } from "../../protocol/udp/connection-id.ts";
 import {
@@ -20,17 +19,18 @@ import {
 } from "../../protocol/udp/packet.ts";
 import { type AnnounceRules, parseAnnounce, parseScrape } from "../../protocol/udp/parse.ts";
 import { writeAnnounce, writeConnect, writeError, writeScrape } from "../../protocol/udp/write.ts";
-import { ExchangePool, maxWaiting } from "../exchange.ts";
+import { ExchangePool, WaitingRequests } from "../exchange.ts";
 import { ErrorLimiter } from "./error-limiter.ts";
 import { UdpExchange } from "./exchange.ts";
 import type { UdpOptions } from "./options.ts";
-import { createDropCounters, type DropReason } from "./udp-metrics.ts";
+import type { DropReason } from "./requests.ts";
 
 export interface UdpHandlerDeps {
   logic: TrackerLogic;
   clock: Clock;
-  metrics: Metrics;
   ids: ConnectionIds;
+  /** Without it, requests are reported to nobody. */
+  requests?: RequestReporter | undefined;
   onError: (error: Error) => void;
 }
 
@@ -42,8 +42,7 @@ export class UdpHandler implements DatagramHandler {
   /** Whether new requests are dropped; waiting requests still get their responses. */
   isStopping = false;
   readonly #deps: UdpHandlerDeps;
-  readonly #responses: ResponseMetrics;
-  readonly #drops: Readonly<Record<DropReason, Counter>>;
+  readonly #requests: RequestReporter | undefined;
   readonly #limiter = new ErrorLimiter();
   readonly #pool = new ExchangePool(() => new UdpExchange());
   /** One exchange for all slots of a batch; with posthooks, one for each slot, because posthooks run after the batch. */
@@ -51,16 +50,14 @@ export class UdpHandler implements DatagramHandler {
   /** The first `#respondedCount` are the exchanges of this batch whose posthooks must still run. */
   readonly #responded: UdpExchange[] = [];
   #respondedCount = 0;
-  #waiting = 0;
-  #drained: (() => void) | undefined;
+  readonly #waiting = new WaitingRequests<UdpExchange>();
 
   constructor(options: UdpOptions, deps: UdpHandlerDeps) {
     this.#options = options;
     this.#rules = rulesOf(options);
     this.#router = new Router(options.announceRoutes, []);
     this.#deps = deps;
-    this.#responses = new ResponseMetrics(deps.metrics, "udp");
-    this.#drops = createDropCounters(deps.metrics);
+    this.#requests = deps.requests;
   }
 
   /** Prepares a reload. @returns a function that applies the options @throws RangeError for an invalid route or network */
@@ -71,17 +68,17 @@ export class UdpHandler implements DatagramHandler {
       this.#router = router;
       this.#rules = rules;
       this.#options = options;
-      this.#responses.declare();
     };
   }
 
   handleBatch(socket: DatagramSocket, batch: DatagramBatch, count: number, family: Family): void {
     const { hasPostHooks } = this.#deps.logic;
     for (let slot = 0; slot < count; slot++) {
+      const startedMs = this.#requests?.begin(this.#options.requestTiming) ?? 0;
       try {
-        batch.outLength[slot] = this.#handle(socket, batch, slot, family, hasPostHooks);
+        batch.outLength[slot] = this.#handle(socket, batch, slot, family, hasPostHooks, startedMs);
       } catch (error) {
-        batch.outLength[slot] = this.#drop("failed");
+        batch.outLength[slot] = this.#drop("failed", startedMs);
         this.#deps.onError(error as Error);
       }
     }
@@ -99,9 +96,13 @@ export class UdpHandler implements DatagramHandler {
 
   /** Resolves when no request is waiting. */
   drained(): Promise<void> {
-    if (this.#waiting === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#drained = resolve;
+    return this.#waiting.drained();
+  }
+
+  /** Gives up the requests that still wait: there will be no socket to respond by. */
+  giveUp(): void {
+    this.#waiting.giveUp(({ action, countedFamily, startedMs }) => {
+      this.#drop("stopping", startedMs, action, countedFamily);
     });
   }
 
@@ -112,6 +113,7 @@ export class UdpHandler implements DatagramHandler {
     slot: number,
     family: Family,
     hasPostHooks: boolean,
+    startedMs: number,
   ): number {
     const { view } = batch;
     const { ids, clock } = this.#deps;
@@ -119,40 +121,40 @@ export class UdpHandler implements DatagramHandler {
     const length = batch.length[slot]!;
     const at = batch.inAt(slot);
     const outAt = batch.outAt(slot);
-    if (this.isStopping) return this.#drop("stopping");
-    if (batch.port[slot] === 0 || !source.isUsable()) return this.#drop("source");
-    const startedMs = this.#options.requestTiming ? performance.now() : 0;
+    if (this.isStopping) return this.#drop("stopping", startedMs);
+    if (batch.port[slot] === 0 || !source.isUsable()) return this.#drop("source", startedMs);
     if (length < requestHeadLength) {
-      this.#observe("", undefined, malformedPacket, startedMs);
-      return this.#drop("short");
+      return this.#drop("short", startedMs, "", undefined, malformedPacket);
     }
     const action = view.getUint32(at + 8);
     const transactionId = view.getUint32(at + 12);
 
     if (action === Action.connect) {
       if (view.getUint32(at) !== connectMagic.high || view.getUint32(at + 4) !== connectMagic.low) {
-        this.#observe("connect", undefined, malformedPacket, startedMs);
-        return this.#drop("magic");
+        return this.#drop("magic", startedMs, "connect", undefined, malformedPacket);
       }
       const end = writeConnect(view, outAt, transactionId, ids, source, clock.unixSeconds);
-      this.#observe("connect", family, undefined, startedMs);
+      this.#requests?.end(startedMs, "connect", family);
       return end - outAt;
     }
 
     if (!ids.isValid(view, at, source, clock.unixSeconds)) {
-      this.#observe("", undefined, badConnectionId, startedMs);
-      if (!this.#limiter.allows(source, clock.seconds)) return this.#drop("unverified");
       // The error must be smaller than the request: otherwise two trackers that read each other's errors as requests
       // would send errors for ever.
-      const end = writeError(batch.bytes, view, outAt, transactionId, badConnectionId, length - 1);
-      return end === outAt ? this.#drop("unverified") : end - outAt;
+      const end = this.#limiter.allows(source, clock.seconds)
+        ? writeError(batch.bytes, view, outAt, transactionId, badConnectionId, length - 1)
+        : outAt;
+      if (end === outAt) return this.#drop("unverified", startedMs, "", undefined, badConnectionId);
+      this.#requests?.end(startedMs, "", undefined, badConnectionId);
+      return end - outAt;
     }
 
     if (action !== Action.scrape && action !== Action.announce && action !== Action.announceIPv6) {
-      this.#observe("", undefined, unknownAction, startedMs);
-      return this.#refuse(batch, outAt, transactionId, family, unknownAction);
+      const end = this.#refuse(batch, outAt, transactionId, family, unknownAction);
+      this.#requests?.end(startedMs, "", undefined, unknownAction);
+      return end;
     }
-    if (this.#waiting >= maxWaiting) return this.#drop("overloaded");
+    if (this.#waiting.isFull) return this.#drop("overloaded", startedMs, actionName(action));
     const index = hasPostHooks ? slot : 0;
     this.#exchanges[index] ??= this.#pool.take();
     const exchange = this.#exchanges[index];
@@ -163,13 +165,15 @@ export class UdpHandler implements DatagramHandler {
         : this.#announce(batch, at, length, outAt, action, exchange);
 
     if (result === undefined) {
+      const end = this.#write(view, outAt, exchange);
       if (hasPostHooks) this.#responded[this.#respondedCount++] = exchange;
-      this.#observe(exchange.action, family, undefined, startedMs);
-      return this.#write(view, outAt, exchange) - outAt;
+      this.#requests?.end(startedMs, exchange.action, family);
+      return end - outAt;
     }
     if (result instanceof ClientError) {
-      this.#observe(exchange.action, exchange.countedFamily, result, startedMs);
-      return this.#refuse(batch, outAt, transactionId, family, result);
+      const end = this.#refuse(batch, outAt, transactionId, family, result);
+      this.#requests?.end(startedMs, exchange.action, exchange.countedFamily, result);
+      return end;
     }
     this.#exchanges[index] = this.#pool.take();
     void this.#respondLater(socket.replyPath(slot), exchange, exchange.detach(), result);
@@ -223,23 +227,26 @@ export class UdpHandler implements DatagramHandler {
     view: DataView<ArrayBuffer>,
     waiting: Promise<LogicResult>,
   ): Promise<void> {
-    this.#waiting++;
+    this.#waiting.add(exchange);
+    /** Whether the end of the request is still to be reported; undefined before the result. */
+    let isWaiting: boolean | undefined;
     try {
       const refusal = await waiting;
+      isWaiting = this.#waiting.remove(exchange);
       const { family, transactionId } = exchange;
       const bytes = new Uint8Array(view.buffer);
       const end = refusal
         ? writeError(bytes, view, 0, transactionId, refusal, maxResponseLength[family])
         : this.#write(view, 0, exchange);
       send(bytes, 0, end);
-      this.#observe(exchange.action, family, refusal, exchange.startedMs);
+      if (isWaiting) this.#requests?.end(exchange.startedMs, exchange.action, family, refusal);
+      isWaiting = false;
       if (!refusal) exchange.runPostHooks(this.#deps.logic);
       this.#pool.giveBack(exchange);
     } catch (error) {
-      this.#drop("failed");
+      isWaiting ??= this.#waiting.remove(exchange);
+      if (isWaiting) this.#drop("failed", exchange.startedMs, exchange.action, exchange.countedFamily);
       this.#deps.onError(error as Error);
-    } finally {
-      if (--this.#waiting === 0) this.#drained?.();
     }
   }
 
@@ -256,21 +263,21 @@ export class UdpHandler implements DatagramHandler {
     );
   }
 
-  /** @param family  undefined for an unreadable request, as in Chihaya */
-  #observe(
-    action: string,
-    family: Family | undefined,
-    error: ClientError | undefined,
+  /** Reports a datagram without a response. @param family  undefined for an unreadable request, as in Chihaya */
+  #drop(
+    reason: DropReason,
     startedMs: number,
-  ): void {
-    const elapsed = this.#options.requestTiming ? performance.now() - startedMs : 0;
-    this.#responses.observe(action, family, error, elapsed);
-  }
-
-  #drop(reason: DropReason): 0 {
-    this.#drops[reason].inc();
+    action = "",
+    family?: Family | undefined,
+    error?: ClientError,
+  ): 0 {
+    this.#requests?.end(startedMs, action, family, error, reason);
     return 0;
   }
+}
+
+function actionName(action: number): "announce" | "scrape" {
+  return action === Action.scrape ? "scrape" : "announce";
 }
 
 function rulesOf({ allowIpSpoofing, ipSpoofingFrom, maxNumWant, defaultNumWant }: UdpOptions): AnnounceRules {

@@ -1,0 +1,121 @@
+import type { ClientError } from "../bittorrent/client-error.ts";
+import type { Family } from "../ip/address.ts";
+
+/**
+ * Sees the requests of all frontends: each one begins once and ends once, whether it gets a response, is refused, or is dropped.
+ * The metrics are an observer; a program brings another one by `createTracker({ observer })`.
+ *
+ * Each thread calls its observer from the path of its requests. Both methods must be quick, must not wait, and should not
+ * allocate. What they throw is reported and harms no request.
+ */
+export interface Observer {
+  /** Whether the observer needs times. The clock is read for each request then: up to half a microsecond. */
+  readonly isTimed?: boolean;
+  /**
+   * A request begins: it has arrived as a whole, or is refused before.
+   * @param frontend  the name of its frontend: `udp`
+   */
+  requestBegan?(frontend: string): void;
+  /**
+   * A request ends: its response has been written, or there will be none.
+   * @param request  reused; valid until this method returns
+   */
+  requestEnded(request: EndedRequest): void;
+}
+
+/** A request at its end. */
+export interface EndedRequest {
+  /** The name of the frontend: `http`. */
+  readonly frontend: string;
+  /** What the client asked for: `announce`, `scrape`, `connect`, or another word of the frontend; "" if that is unknown. */
+  readonly action: string;
+  /** The address family of the peer; undefined if the request failed before the frontend knew the family. */
+  readonly family: Family | undefined;
+  /** The error that refused the request, with its `code`; undefined for a success, and if only `reason` says why. */
+  readonly error: ClientError | undefined;
+  /**
+   * Why the client got no response in the tracker's protocol, but silence or the status of HTTP: `overloaded`, `not_found`.
+   * Each frontend has a closed set of them. Undefined if the client got a response.
+   */
+  readonly reason: string | undefined;
+  /** `performance.now()` at the beginning; 0 if nobody asked for times. */
+  readonly startedMs: number;
+  /** The duration in milliseconds; 0 if nobody asked for times. */
+  readonly milliseconds: number;
+}
+
+/**
+ * Reports the requests of one frontend to the observers. A frontend calls {@link begin} once and {@link end} once for each
+ * request. Neither throws nor allocates.
+ */
+export class RequestReporter {
+  readonly #ended: { -readonly [Key in keyof EndedRequest]: EndedRequest[Key] };
+  readonly #observers: readonly Observer[];
+  /** The observers that see beginnings. */
+  readonly #beginning: readonly Observer[];
+  readonly #isTimed: boolean;
+  readonly #onError: (error: unknown) => void;
+
+  /** @param onError  takes what an observer throws */
+  constructor(frontend: string, observers: readonly Observer[], onError: (error: unknown) => void) {
+    this.#ended = {
+      frontend,
+      action: "",
+      family: undefined,
+      error: undefined,
+      reason: undefined,
+      startedMs: 0,
+      milliseconds: 0,
+    };
+    this.#observers = observers;
+    this.#beginning = observers.filter((observer) => observer.requestBegan !== undefined);
+    this.#isTimed = observers.some((observer) => observer.isTimed === true);
+    this.#onError = onError;
+  }
+
+  /**
+   * Reports that a request begins.
+   * @param isTimed  whether the options of the frontend ask for times; an observer can ask for them too
+   * @returns `performance.now()`, for {@link end}; 0 if nobody asks for times
+   */
+  begin(isTimed = false): number {
+    const startedMs = isTimed || this.#isTimed ? performance.now() : 0;
+    for (let i = 0; i < this.#beginning.length; i++) {
+      try {
+        this.#beginning[i]!.requestBegan!(this.#ended.frontend);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+    return startedMs;
+  }
+
+  /** Reports that a request ends. @param startedMs  what {@link begin} has returned; the rest as in {@link EndedRequest} */
+  end(
+    startedMs: number,
+    action: string,
+    family: Family | undefined,
+    error?: ClientError | undefined,
+    reason?: string | undefined,
+  ): void {
+    const ended = this.#ended;
+    ended.action = action;
+    ended.family = family;
+    ended.error = error;
+    ended.reason = reason;
+    ended.startedMs = startedMs;
+    ended.milliseconds = startedMs === 0 ? 0 : performance.now() - startedMs;
+    for (let i = 0; i < this.#observers.length; i++) {
+      try {
+        this.#observers[i]!.requestEnded(ended);
+      } catch (thrown) {
+        this.#onError(thrown);
+      }
+    }
+  }
+
+  /** Reports a request that is refused before it was read. */
+  refuse(reason: string): void {
+    this.end(this.begin(), "", undefined, undefined, reason);
+  }
+}
