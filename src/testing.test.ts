@@ -88,7 +88,7 @@ describe("a hook under test", () => {
     });
   });
 
-  test("as a posthook it hears of what was answered, and its failure is one of the tracker's", async () => {
+  test("as a posthook it sees announces after their response, and its failure counts as one of the tracker", async () => {
     const seen: string[] = [];
     const broken = new Error("broken");
     const posthook = {

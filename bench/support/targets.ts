@@ -46,8 +46,8 @@ export function checkTargets({ measured }: Report): string[] {
     const [one, other] = [find(of), find(to)];
     if (one === undefined || other === undefined) return [];
     const ratio = median(one.runs.map((run, i) => run.cpuMicroseconds / other.runs[i]!.cpuMicroseconds));
-    const verdict = ratio <= most ? "kept" : "**missed**";
+    const result = ratio <= most ? "kept" : "**missed**";
     const what = `${workload}, ${torrents.toLocaleString("en-US")} torrents: ${of} / ${to}`;
-    return [`${what} = ${ratio.toFixed(2)}, at most ${most}: ${verdict}`];
+    return [`${what} = ${ratio.toFixed(2)}, at most ${most}: ${result}`];
   });
 }

@@ -426,7 +426,7 @@ test("files of hooks are looked for, and the path that was tried is named", () =
     );
   const at = "1:91 prehooks[0].options.jwk_set_file: keys.json";
   assert.deepEqual(jwt("{"), [`${at} is not JSON`]);
-  assert.deepEqual(jwt("[]"), [`${at} is not a JSON Web Key Set: there is no list "keys"`]);
+  assert.deepEqual(jwt("[]"), [`${at} is not a JSON Web Key Set: the list "keys" is missing`]);
   assert.deepEqual(jwt('{"keys": []}'), [`${at} holds no key`]);
   assert.deepEqual(jwt('{"keys": [{"kid": "1"}]}'), []);
 

@@ -113,7 +113,7 @@ test("what may be secret in the URLs of hooks, and in options of others' hooks, 
   }
 });
 
-test("of the engine's URLs only user and password are masked", () => {
+test("in URLs of Redis only user and password are masked", () => {
   const { document } = load(
     "chihaya: {udp: {}, storage: {name: redis, config: {redis_topology: cluster, redis_broker: ['rediss://me:hunter2@a', 'rediss://me:hunter2@b:1']}}}",
   );

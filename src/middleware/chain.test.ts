@@ -19,7 +19,7 @@ function link(name: string, handle: () => HookResult | Promise<HookResult> = () 
   };
 }
 
-/** Runs a chain; says what came of it, which links ran, whether it answered at once, and what was reported. */
+/** Runs a chain. Returns its result, the links that ran, whether it was synchronous, and the reported errors. */
 async function run(...links: ReturnType<typeof link>[]) {
   const log: Log = [];
   const reports: [string, unknown][] = [];
@@ -30,7 +30,7 @@ async function run(...links: ReturnType<typeof link>[]) {
   return { outcome: await outcome, isSync, log, ranAtOnce, reports };
 }
 
-const later = (verdict?: ClientError) => () => Promise.resolve(verdict);
+const later = (result?: ClientError) => () => Promise.resolve(result);
 const fail = (error: unknown) => () => {
   throw error;
 };
@@ -50,7 +50,7 @@ describe("chain", () => {
     ["returned", () => true],
     ["promised", () => Promise.resolve("no")],
   ] as const) {
-    test(`what is no verdict is a failure of the hook: ${how}`, async () => {
+    test(`a value that is no result is a failure of the hook: ${how}`, async () => {
       const { outcome, log, reports } = await run(
         link("a", handle as unknown as () => HookResult),
         link("b"),

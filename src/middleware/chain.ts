@@ -50,10 +50,10 @@ export function composeChain<Request, Response>(
     context: RequestContext,
   ): Promise<ClientError | undefined> {
     try {
-      let verdict = await waiting;
-      while (!verdict && ++at < count) verdict = await handles[at]!(request, response, context);
-      if (verdict && !(verdict instanceof ClientError)) throw new TypeError(notARefusal);
-      return verdict || undefined;
+      let result = await waiting;
+      while (!result && ++at < count) result = await handles[at]!(request, response, context);
+      if (result && !(result instanceof ClientError)) throw new TypeError(notARefusal);
+      return result || undefined;
     } catch (error) {
       return refusal(at, error);
     }
@@ -63,10 +63,10 @@ export function composeChain<Request, Response>(
     let i = 0;
     try {
       for (; i < count; i++) {
-        const verdict = handles[i]!(request, response, context);
-        if (verdict === undefined) continue;
-        if (verdict instanceof ClientError) return verdict;
-        return finish(verdict as Promise<HookResult>, i, request, response, context);
+        const result = handles[i]!(request, response, context);
+        if (result === undefined) continue;
+        if (result instanceof ClientError) return result;
+        return finish(result as Promise<HookResult>, i, request, response, context);
       }
     } catch (error) {
       return refusal(i, error);

@@ -8,9 +8,9 @@ const deps = {} as HookDeps;
 for (const [what, made, message] of [
   ["nothing", undefined, "mine: create has returned no hook"],
   ["no object", 7, "mine: create has returned no hook"],
-  ["a method that is none", { handleAnnounce: 7 }, "mine: handleAnnounce is not a function"],
+  ["a method that is a number", { handleAnnounce: 7 }, "mine: handleAnnounce is not a function"],
 ] as const) {
-  test(`create that returns ${what} is told by the hook's name`, async () => {
+  test(`the error for create that returns ${what} names the hook`, async () => {
     const create = () => made as unknown as Hook;
     await assert.rejects(createDefinedHook({ name: "mine", create }, undefined, deps), { message });
   });

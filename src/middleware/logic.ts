@@ -211,10 +211,10 @@ export class TrackerLogic {
     context.reset();
     response.reset(generation.settings.interval, generation.settings.minInterval);
     this.#seen?.(request);
-    const verdict = generation.announce(request, response, context);
-    if (verdict instanceof ClientError) return verdict;
-    if (verdict !== undefined) {
-      return this.#later(generation, verdict, () => announceStep(generation, request, response, context));
+    const result = generation.announce(request, response, context);
+    if (result instanceof ClientError) return result;
+    if (result !== undefined) {
+      return this.#later(generation, result, () => announceStep(generation, request, response, context));
     }
     try {
       const waiting = announceStep(generation, request, response, context);
@@ -233,10 +233,10 @@ export class TrackerLogic {
     const generation = this.#generation;
     context.reset();
     response.reset(request.count);
-    const verdict = generation.scrape(request, response, context);
-    if (verdict instanceof ClientError) return verdict;
-    if (verdict !== undefined) {
-      return this.#later(generation, verdict, () => this.#scrapeStep(request, response, context));
+    const result = generation.scrape(request, response, context);
+    if (result instanceof ClientError) return result;
+    if (result !== undefined) {
+      return this.#later(generation, result, () => this.#scrapeStep(request, response, context));
     }
     try {
       const waiting = this.#scrapeStep(request, response, context);

@@ -65,8 +65,8 @@ export function withDeadline(hook: Hook, limits: HookLimits, metrics: Metrics): 
         overloads.inc();
         return overloadedError;
       }
-      const verdict = handle(request, response, context);
-      return verdict instanceof Promise ? wait(verdict, context) : verdict;
+      const result = handle(request, response, context);
+      return result instanceof Promise ? wait(result, context) : result;
     };
   }
 

@@ -25,7 +25,7 @@ async function run(addresses: string[], failures: Record<string, string>) {
   return { outcome, closed, missing };
 }
 
-test("without IPv6 the wildcard of both families is that of IPv4, and somebody is told", async () => {
+test("without IPv6 the wildcard of both families becomes that of IPv4, with a report", async () => {
   for (const code of ["EAFNOSUPPORT", "EADDRNOTAVAIL"]) {
     for (const addresses of [
       ["0.0.0.0", "::"],
@@ -66,6 +66,6 @@ test("everything else that cannot be bound is an error, and what was bound is cl
       `${outcome}`,
     );
     assert.deepEqual(closed, expected);
-    assert.deepEqual(missing, [], "nobody is warned of a start that fails");
+    assert.deepEqual(missing, [], "a start that fails reports no missing family");
   }
 });

@@ -11,7 +11,7 @@ const noIPv6: readonly unknown[] = ["EAFNOSUPPORT", "EADDRNOTAVAIL"];
  * alone, is refused.
  * @param bind       rejects with an Error whose `cause` is the system's
  * @param close      undoes `bind`
- * @param onMissing  hears why `::` was left out
+ * @param onMissing  called with the reason if `::` is left out
  */
 export async function bindAll<Address extends ListenAddress, Bound>(
   addresses: readonly Address[],

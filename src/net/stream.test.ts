@@ -9,13 +9,13 @@ import { listEngines } from "../../test/support/networks.ts";
 import type { Network } from "./network.ts";
 import type { Connection, StreamHandler, StreamListener } from "./stream.ts";
 
-/** What a handler was told about one connection, in order. */
+/** The calls of a handler for one connection, in order. */
 interface Seen {
   connection: Connection;
   events: string[];
 }
 
-/** A handler that writes down what it is told; tests wait for the next entry. */
+/** A handler that records its calls. Tests wait for the next entry. */
 class Recorder implements StreamHandler<Seen> {
   readonly all: Seen[] = [];
   #wake: (() => void)[] = [];
@@ -204,7 +204,7 @@ for (const { name, open, skip } of await listEngines()) {
       assert.equal(handler.all[1]!.connection.remote.toString(), "127.0.0.3");
     });
 
-    test("drained is told once everything pending has been taken, and not when nothing was", async (t) => {
+    test("drained is called once the kernel has taken all pending bytes, and not without pending bytes", async (t) => {
       const [handler, listener] = await listen(t);
       const client = greet(t, listener.port);
       const { connection, events } = await handler.until("hi");
@@ -220,7 +220,7 @@ for (const { name, open, skip } of await listEngines()) {
       assert.deepEqual(events, ["opened", "hi", "drained"]);
     });
 
-    test("a paused connection hears nothing until it is resumed", async (t) => {
+    test("a paused connection receives nothing until it is resumed", async (t) => {
       const [handler, listener] = await listen(t);
       const client = greet(t, listener.port);
       const { connection, events } = await handler.until("hi");
@@ -264,7 +264,7 @@ for (const { name, open, skip } of await listEngines()) {
       assert.deepEqual(events, ["opened", "hi", "ended", "closed"]);
     });
 
-    test("a connection may be turned away while it is being opened", async (t) => {
+    test("a handler may close a connection while it is being opened", async (t) => {
       class Choosy extends Recorder {
         override opened(connection: Connection): Seen {
           if (this.all.length > 0) connection.destroy();

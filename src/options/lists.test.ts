@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { options, sources } from "./index.ts";
 
-test("a source is a file or a URL that can be fetched; what is wrong with a URL does not show it", () => {
+test("a source is a file or a URL that can be fetched; an error about a URL does not quote the URL", () => {
   const block = options({ from: sources() });
   const problem = (source: string) => block.validate({ from: [source] }, "yaml").issues?.[0]?.message;
   for (const source of ["list.txt", "https://site.example/list?key=secret"])

@@ -238,7 +238,7 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       super.announce(request, response, Step.both);
     }
   },
-  "without the select step the answer stays as it is": class extends MapStore {
+  "without the select step the response does not change": class extends MapStore {
     override announce(...[request, response, step]: Parameters<MapStore["announce"]>): void {
       super.announce(request, response, step === Step.apply ? Step.both : step);
     }
@@ -265,7 +265,7 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       return 0;
     }
   },
-  "a peer expires when its lifetime is over, no second earlier": class extends MapStore {
+  "a peer expires when its lifetime is over, and not a second earlier": class extends MapStore {
     constructor(given: MapStoreOptions) {
       super({ ...given, peerLifetime: given.peerLifetime - 1 });
     }
@@ -331,7 +331,7 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       }
     },
   ),
-  "a cursor of nobody is refused": withRecords(
+  "an unknown cursor is refused": withRecords(
     class extends MapRecords {
       override page(...[records, cursor = ""]: Parameters<MapRecords["page"]>): RecordPage {
         return super.page(records, cursor.startsWith("map") ? cursor : undefined);

@@ -12,7 +12,7 @@ async function findStore(storage: StorageConfig): Promise<{ definition: StoreDef
   return { definition, options: await readOptions(definition, storage.config, "store", "config") };
 }
 
-/** Reads the options of the store that a configuration names. @throws Error that says what is wrong with them */
+/** Reads the options of the store that a configuration names. @throws Error that lists the mistakes */
 export async function readStoreOptions(storage: StorageConfig): Promise<unknown> {
   return (await findStore(storage)).options;
 }

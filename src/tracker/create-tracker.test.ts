@@ -6,7 +6,7 @@ import { createTracker, type EmbeddedTracker } from "./create-tracker.ts";
 
 const http = { listen: [{ host: "127.0.0.1", port: 0 }] };
 
-/** A hook whose start waits for `gate`, and what became of it. */
+/** A hook whose start waits for `gate`, with a record of its calls. */
 class Gated implements Hook {
   readonly name = "gated";
   readonly events: string[] = [];

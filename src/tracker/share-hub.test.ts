@@ -117,22 +117,22 @@ describe("what hooks share", () => {
 
   test("all workers receive publications in one order, and later workers receive the last one", async () => {
     const { workers, start, deliver } = setUp();
-    const heard: unknown[][] = [[], []];
+    const received: unknown[][] = [[], []];
     const stops = workers.map((worker, i) =>
-      share(worker).subscribe("list", (value) => heard[i]!.push(value)),
+      share(worker).subscribe("list", (value) => received[i]!.push(value)),
     );
     share(workers[1]!).publish("list", 1);
     share(workers[0]!).publish("list", 2);
     share(workers[0]!, "other").publish("list", 3);
     await deliver();
-    assert.deepEqual(heard, [
+    assert.deepEqual(received, [
       [1, 2],
       [1, 2],
     ]);
     stops[0]!();
     share(workers[0]!).publish("list", 4);
     await deliver();
-    assert.deepEqual(heard, [
+    assert.deepEqual(received, [
       [1, 2],
       [1, 2, 4],
     ]);
@@ -144,13 +144,13 @@ describe("what hooks share", () => {
   test("in one thread a value is copied too, and one that cannot be is refused", () => {
     const shared = createSharedState(new LocalHub({ clock, random }), "hook", { clock, random, owner: 1 });
     const value = { count: 1 };
-    let heard: unknown;
+    let received: unknown;
     shared.subscribe("topic", (copy) => {
-      heard = copy;
+      received = copy;
     });
     shared.publish("topic", value);
     value.count = 2;
-    assert.deepEqual(heard, { count: 1 });
+    assert.deepEqual(received, { count: 1 });
     assert.throws(() => shared.publish("topic", () => 1), { name: "DataCloneError" });
   });
 

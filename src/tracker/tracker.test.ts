@@ -157,7 +157,7 @@ test("a hook that does not start stops all hooks, and nothing is served", async 
   ];
   const { tracker, events } = new Recording({ preHooks: hooks });
   await assert.rejects(tracker.start(), { message: "bad: no such list" });
-  // Those that were not started too: what they have opened when they were created has to be closed.
+  // Hooks that were not started stop too, because `create` may have opened something.
   assert.deepEqual(recording.events, ["start good", "stop good", "stop bad", "stop late"]);
   assert.deepEqual(events, ["start store", "stop store"]);
   assert.deepEqual(tracker.urls(), []);
@@ -287,7 +287,7 @@ test("a reload that is overtaken by stop starts nothing that is not stopped", as
   assert.deepEqual(recording.events.slice(2), ["stop old", "stop store", "stop slow"]);
 });
 
-test("what fails to stop is logged, and the rest is stopped all the same", async () => {
+test("a part that fails to stop is logged, and the other parts stop too", async () => {
   const recording: Recording = new Recording();
   const bad = recording.hook("bad", { stop: failing("stuck") });
   await recording.tracker.start();

@@ -5,7 +5,7 @@ import { announceRequest, announceResponse } from "../../../test/support/request
 import { RequestContext } from "../../middleware/hook.ts";
 import { unapprovedClient } from "./errors.ts";
 
-async function verdict(entries: Parameters<typeof approveClients>[0], peerId: string): Promise<unknown> {
+async function result(entries: Parameters<typeof approveClients>[0], peerId: string): Promise<unknown> {
   const hook = await approveClients(entries);
   const request = announceRequest("00000000000000000001", peerId);
   return hook.handleAnnounce!(request, announceResponse(), new RequestContext());
@@ -27,11 +27,11 @@ describe("client approval", () => {
   ];
   for (const [name, options, peerId, passes] of table) {
     test(name, async () => {
-      assert.equal(await verdict(options, peerId), passes ? undefined : unapprovedClient);
+      assert.equal(await result(options, peerId), passes ? undefined : unapprovedClient);
     });
   }
 
-  test("a client is told why, and not to ask again", () => {
+  test("a client gets the reason, and the advice not to retry", () => {
     assert.equal(unapprovedClient.message, "unapproved client");
     assert.equal(unapprovedClient.retryIn, "never");
   });

@@ -24,7 +24,7 @@ interface Swarm {
   step?: Step;
 }
 
-/** What a client of such a swarm is told; the store fills the counts in its own time. */
+/** The response for a client of such a swarm. The store fills the counts at its own pace. */
 function ask(options: Partial<IntervalControlOptions>, swarm: Swarm, later = false) {
   const { complete = 0, incomplete = 0, interval = 1800, minInterval = 900 } = swarm;
   const count = (response: AnnounceResponse): void => {

@@ -72,8 +72,8 @@ function added(options: IntervalVariationOptions, infoHash: string, peerId: stri
   const response = announceResponse();
   response.reset(1800, 900);
   const hook = createIntervalVariation(options);
-  const verdict = hook.handleAnnounce!(announceRequest(infoHash, peerId), response, new RequestContext());
-  assert.equal(verdict, undefined);
+  const result = hook.handleAnnounce!(announceRequest(infoHash, peerId), response, new RequestContext());
+  assert.equal(result, undefined);
   return [response.interval - 1800, response.minInterval - 900];
 }
 

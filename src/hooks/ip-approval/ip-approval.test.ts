@@ -40,12 +40,12 @@ function deps(buffers = new Map<string, SharedArrayBuffer>()): HookDeps {
 function passes(hook: Hook, text: string): boolean {
   const request = announceRequest("00".repeat(20), "00".repeat(20));
   request.address.copyFrom(Address.parse(text));
-  const verdict = hook.handleAnnounce!(request, announceResponse(), new RequestContext());
+  const result = hook.handleAnnounce!(request, announceResponse(), new RequestContext());
   const scrape = new ScrapeRequest(1);
   scrape.address.copyFrom(request.address);
-  assert.equal(hook.handleScrape!(scrape, new ScrapeResponse(1), new RequestContext()), verdict);
-  assert.ok(verdict === undefined || verdict === unapprovedAddress);
-  return verdict === undefined;
+  assert.equal(hook.handleScrape!(scrape, new ScrapeResponse(1), new RequestContext()), result);
+  assert.ok(result === undefined || result === unapprovedAddress);
+  return result === undefined;
 }
 
 test("a second address that would not pass is left out", async () => {

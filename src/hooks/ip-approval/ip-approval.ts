@@ -61,8 +61,8 @@ export async function createIpApproval(options: ApprovalOptions, deps: HookDeps)
         map = PrefixMap.in(memory.halves[(generation & 1) as 0 | 1]);
         mapped = generation;
       }
-      const verdict = judge(map, address);
-      if (memory.generation === generation) return verdict;
+      const result = judge(map, address);
+      if (memory.generation === generation) return result;
     }
   };
   return { ...createHook(check), ...lifetime(list) };

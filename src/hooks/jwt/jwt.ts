@@ -91,17 +91,17 @@ export function createJwt(options: JwtOptions, deps: HookDeps, sources: KeySetSo
       return invalidJwt;
     }
     if (clock.seconds < (refusedUntil.get(token) ?? 0)) return invalidJwt;
-    let verdict = underWay.get(token);
-    const counter = verdict === undefined ? verified.valid : hits;
-    if (verdict === undefined) {
+    let verification = underWay.get(token);
+    const counter = verification === undefined ? verified.valid : hits;
+    if (verification === undefined) {
       if (underWay.size >= maxVerifications) {
         verified.overloaded.inc();
         return overloadedError;
       }
-      verdict = verify(token);
-      underWay.set(token, verdict);
+      verification = verify(token);
+      underWay.set(token, verification);
     }
-    return verdict.then((approval) =>
+    return verification.then((approval) =>
       approval instanceof ClientError ? approval : decide(approval, infoHashWords, counter),
     );
   }

@@ -73,6 +73,6 @@ export function parseKeySet(text: string): JWK[] {
     throw new Error("not JSON"); // the cause would quote the text, which may be a secret
   }
   const { keys } = (document ?? {}) as { keys?: unknown };
-  if (!Array.isArray(keys)) throw new Error('not a JSON Web Key Set: there is no list "keys"');
+  if (!Array.isArray(keys)) throw new Error('not a JSON Web Key Set: the list "keys" is missing');
   return keys.filter((key) => typeof key === "object" && key !== null);
 }

@@ -142,7 +142,7 @@ test("the first worker reads for all; a reload takes a file that has changed, an
   await assert.rejects(create("country").start(), "those of another field are not taken");
 });
 
-test("what is wrong with a file is said", async (t) => {
+test("an error names the problem of a file", async (t) => {
   const { create, file } = setUp(t, writeMmdb({ "10.1.0.0/16": country("DE") }));
   await assert.rejects(create().start(), { message: `${file}: a database of the type Test without "asn"` });
   rmSync(file);

@@ -291,7 +291,7 @@ test("each level leaves its quota to the next one", async () => {
   }
 });
 
-test("an address in no network has no neighbours, and is nobody's", async () => {
+test("an address in no network has no neighbours, and is a neighbour of no peer", async () => {
   const networks = { a: ["10.1.0.0/16", "2001:db8:1::/48"], b: ["10.2.0.0/16", "10.1.128.0/17"] };
   const { tester, join, near } = setUp({ levels: [NetworksLevel.parse("rack", networks)] });
   await join(rack(1, 20));

@@ -24,9 +24,9 @@ async function workers(options: Partial<RateLimitOptions> = {}) {
   const passes = (text: string) => {
     const request = announceRequest("00".repeat(20), "00".repeat(20));
     request.address.copyFrom(Address.parse(text));
-    const verdict = hooks[turn++ % 2]!.handleAnnounce!(request, announceResponse(), new RequestContext());
-    assert.ok(verdict === undefined || verdict === rateLimited);
-    return verdict === undefined;
+    const result = hooks[turn++ % 2]!.handleAnnounce!(request, announceResponse(), new RequestContext());
+    assert.ok(result === undefined || result === rateLimited);
+    return result === undefined;
   };
   const passing = (address: string, requests: number) => {
     let count = 0;
@@ -128,7 +128,7 @@ describe("rate limit", () => {
     assert.equal(buckets.take(Address.parse("192.0.2.1"), 1000), true);
   });
 
-  test("as many addresses as it is made for are told apart", () => {
+  test("each address has its own bucket, up to the configured number", () => {
     const buckets = new Buckets(new SharedArrayBuffer(bucketBytes(65_536)), 0.001, 1);
     const address = new Address();
     let forgotten = 0;

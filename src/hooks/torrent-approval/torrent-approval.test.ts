@@ -24,8 +24,8 @@ describe("torrent approval", () => {
     test(`announce: ${name}`, async () => {
       const hook = await approveTorrents(options);
       const request = announceRequest(infoHash, "-AZ3034-6wfG2wk6wWLc");
-      const verdict = hook.handleAnnounce!(request, announceResponse(), new RequestContext());
-      assert.equal(verdict, passes ? undefined : unapprovedTorrent);
+      const result = hook.handleAnnounce!(request, announceResponse(), new RequestContext());
+      assert.equal(result, passes ? undefined : unapprovedTorrent);
     });
 
     test(`scrape: ${name}`, async () => {
@@ -48,7 +48,7 @@ describe("torrent approval", () => {
     );
   });
 
-  test("a client is told why, and not to ask again", () => {
+  test("a client gets the reason, and the advice not to retry", () => {
     assert.equal(unapprovedTorrent.message, "unapproved torrent");
     assert.equal(unapprovedTorrent.retryIn, "never");
   });

@@ -193,11 +193,11 @@ describe("lists from files", () => {
     bench.write(names(1, 2, 3, 4));
     const first = await bench.start({ whitelistFrom: [bench.path()] });
     bench.remove = async (infoHash) => {
-      if (infoHash < 3) throw new Error("the engine is gone");
+      if (infoHash < 3) throw new Error("Redis is gone");
       bench.removed.push(infoHash);
     };
     bench.write(names(4));
-    const problem = "2 of 3 torrents not removed: the engine is gone; they expire";
+    const problem = "2 of 3 torrents not removed: Redis is gone; they expire";
     await bench.logged(`error: ${problem}`);
     assert.deepEqual(bench.log.slice(1), ["info: list loaded", `error: ${problem}`]);
     assert.deepEqual([first.passing(), bench.removed], ["4", [3]]);

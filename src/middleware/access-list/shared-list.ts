@@ -229,7 +229,7 @@ export class SharedList {
     }
   }
 
-  /** Reads all sources, opening those that are not open yet, and swaps. */
+  /** Reads all sources, opens the closed ones, and swaps the halves. */
   async #load(opened: (OpenList | undefined)[]): Promise<void> {
     const pace = new Pace();
     const list = this.#format.collect();

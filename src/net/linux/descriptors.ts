@@ -1,6 +1,6 @@
 import type { Libc } from "./libc.ts";
 
-/** The default of `fs.nr_open` on Linux: the most descriptors that a process may have. */
+/** The default of `fs.nr_open` on Linux: the maximum number of descriptors of a process. */
 const capacity = 1024 * 1024;
 
 /**

@@ -16,7 +16,7 @@ interface State {
 
 const skip = (await listEngines()).find(({ name }) => name === "linux")!.skip;
 
-test("a connection that cannot be polled is turned away, and the others go on", { skip }, async (t) => {
+test("a connection that cannot be polled is closed, and the others continue", { skip }, async (t) => {
   const libc = await loadLibc();
   let full = false;
   const poller = new Poller({

@@ -74,18 +74,18 @@ export const accountingGroups: readonly ConformanceGroup[] = [
       await tester.announce(torrent, testPeer(other, 1));
       await tester.announce(testInfoHash(6), testPeer(family, 1), seeding);
       tester.advance(lifetime - 60);
-      assert.equal(await tester.expire(), 0, "nobody is old");
+      assert.equal(await tester.expire(), 0, "no peer is old");
       await tester.announce(torrent, testPeer(family, 2), seeding);
       await tester.announce(torrent, testPeer(family, 3));
       tester.advance(120);
-      assert.equal(await tester.expire(), 3, "those that were not refreshed");
+      assert.equal(await tester.expire(), 3, "the peers without a refresh");
       assert.equal(await tester.expire(), 0, "once");
       await tester.expectCounts(
         torrent,
         family,
         1,
         1,
-        "those that were refreshed stay, of the other family none",
+        "refreshed peers stay, and no peer of the other family",
       );
       await tester.expectCounts(testInfoHash(6), family, 0, 0, "the other torrent");
       const answer = await tester.announce(torrent, testPeer(family, 3));
@@ -103,7 +103,7 @@ export const accountingGroups: readonly ConformanceGroup[] = [
     },
   },
   {
-    name: "a peer expires when its lifetime is over, no second earlier",
+    name: "a peer expires when its lifetime is over, and not a second earlier",
     async run(tester, family) {
       await tester.announce(torrent, testPeer(family, 1));
       for (let time = 0; time < 40; time++) {

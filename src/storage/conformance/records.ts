@@ -238,7 +238,7 @@ export const recordGroups: readonly ConformanceGroup[] = [
       let round = 0;
       const disturb = async (page: number) => {
         if (page > 10) return;
-        // Role changes, departures and newcomers; what has a number divisible by ten stays as it is.
+        // Role changes, departures and newcomers; a peer whose number is divisible by ten does not change.
         for (let i = 0; i < 40; i++, round++) {
           const n = (round * 37) % big;
           if (n % 10 === 0) await tester.announce(torrent, testPeer(family, n), n % 20 === 0 ? seeding : {});
@@ -267,7 +267,7 @@ export const recordGroups: readonly ConformanceGroup[] = [
     },
   },
   {
-    name: "a cursor of nobody is refused",
+    name: "an unknown cursor is refused",
     ofRecords: true,
     async run(tester) {
       const records = recordsOf(tester);

@@ -32,7 +32,7 @@ function assertDistinct(peers: readonly string[]): void {
 
 function assertSubset(peers: readonly string[], of: readonly string[], why: string): void {
   assertDistinct(peers);
-  for (const peer of peers) assert.ok(of.includes(peer), `${why}: ${peer} is none of them`);
+  for (const peer of peers) assert.ok(of.includes(peer), `${why}: ${peer} is not among them`);
 }
 
 /** Who gets which peers. */
@@ -236,7 +236,7 @@ export const selectionGroups: readonly ConformanceGroup[] = [
     },
   },
   {
-    name: "without the select step the answer stays as it is",
+    name: "without the select step the response does not change",
     async run(tester, family) {
       const step = Step.apply;
       await fill(tester, family, 1, 1, 1);

@@ -212,7 +212,7 @@ describe("a walk over the memory store", () => {
     }
   });
 
-  test("a page stays as it was, whatever the store does", () => {
+  test("a page does not change when the store changes", () => {
     const numbered = new Numbered();
     numbered.fill(1, 1, 5000);
     const first = numbered.store.records.export();
@@ -231,7 +231,7 @@ describe("a walk over the memory store", () => {
     assert.equal(names().length, before.length);
   });
 
-  test("a cursor of another store, of another method, or of nobody is refused", () => {
+  test("a cursor of another store or another method is refused, and so is a made-up cursor", () => {
     const { store } = new Numbered();
     const { store: other, announce } = bound(new Numbered());
     for (let torrent = 1; torrent <= 10_000; torrent++) announce(torrent, 7);

@@ -308,15 +308,15 @@ describe("memory store", () => {
     assert.throws(() => announcer.store.prepare({ ...config, gcInterval: 100_000 }), RangeError);
     announcer.announce(1, 1);
     announcer.clock.seconds += gcInterval;
-    assert.equal(announcer.store.expire(), 1, "times are told apart as before");
+    assert.equal(announcer.store.expire(), 1, "the times are still different");
   });
 
-  test("has offsets below 2^31 whatever it is told to store", () => {
+  test("has offsets below 2^31 with any options", () => {
     assert.ok(arenaWords(6, mostPeers, true) < 2 ** 31);
     assert.throws(() => reserveMemory(mostPeers + 1, false, 1800), RangeError);
   });
 
-  test("only the store that is told to expires peers by itself", (t) => {
+  test("only the store with `expires` expires peers by itself", (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const announcer = new Announcer();
     const { clock, store } = announcer;
@@ -342,7 +342,7 @@ describe("memory store", () => {
     third.stop();
   });
 
-  test("lets go of its lock where a list is shorter than it says", () => {
+  test("releases its lock if a list is shorter than its length", () => {
     const announcer = new Announcer();
     const { store, request, response } = announcer;
     for (let peer = 1; peer <= 20; peer++) announcer.announce(1, peer);

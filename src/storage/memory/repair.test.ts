@@ -115,7 +115,7 @@ test("wakes those whom the dead one was to wake", async () => {
   const thread = begin(1000);
   const asleep = () => stripes.some((word, at) => at % stripeStride === 0 && word !== dead);
   while (!asleep()) await new Promise((resolve) => setImmediate(resolve));
-  // Free, but nobody was told: the one that was woken has died before it took the lock.
+  // The lock is free, but its waiters still sleep: the woken thread died before it took the lock.
   for (let stripe = 0; stripe < stripeCount; stripe++) stripes[stripe * stripeStride] = 0;
   releaseLocks(memory, dead);
   assert.ok(await thread.report);

@@ -3,7 +3,7 @@ import { cannotRead } from "../../lib/file-errors.ts";
 import { readText } from "../../lib/read-text.ts";
 import { type Marks, text, Value } from "../../options/index.ts";
 
-/** Loads `node:tls` only when it is needed: it takes 3 MiB, and a tracker without TLS describes its options all the same. */
+/** Loads `node:tls` only when it is needed: it takes 3 MiB, and a tracker without TLS describes its options too. */
 const secureContext = (options: SecureContextOptions): unknown =>
   process.getBuiltinModule("node:tls").createSecureContext(options);
 

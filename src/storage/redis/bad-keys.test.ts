@@ -39,7 +39,7 @@ function pageOf(peers: number): Buffer {
   return bytes;
 }
 
-/** What somebody else may have written where a torrent belongs, and whether an announce then fails. */
+/** Values that another program may have written in the place of a torrent, and whether an announce then fails. */
 const kinds: Record<string, (string | Buffer)[]> = {
   "a string": ["SET", key, "x"],
   "a list": ["RPUSH", key, "x"],
@@ -75,22 +75,22 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
 
   async function withStore(
     onFailure: "refuse" | "serve",
-    run: (tester: StoreTester, store: RedisStore, heard: string[]) => Promise<void>,
+    run: (tester: StoreTester, store: RedisStore, events: string[]) => Promise<void>,
   ): Promise<void> {
     await server.cli("FLUSHALL");
     const environment = { clock: { seconds: 1000, unixSeconds: 1_700_000_000 }, peerLifetime: 1800 };
-    const heard: string[] = [];
+    const events: string[] = [];
     const store = new RedisStore({
       clock: environment.clock,
       random: createRandom(1),
       config: { ...redisConfig, broker: [server.url], onFailure, peerLifetime: environment.peerLifetime },
       createPort: createNodeRedisPort,
-      onChange: (gone) => heard.push(`outage: ${gone}`),
-      onBadKey: (name) => heard.push(name),
+      onChange: (gone) => events.push(`outage: ${gone}`),
+      onBadKey: (name) => events.push(name),
     });
     await store.start();
     try {
-      await run(new StoreTester(store, environment), store, heard);
+      await run(new StoreTester(store, environment), store, events);
     } finally {
       store.stop();
     }
@@ -100,7 +100,7 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
   for (const onFailure of ["refuse", "serve"] as const) {
     for (const [kind, command] of Object.entries(kinds)) {
       test(`${kind}, on_failure ${onFailure}: the torrent begins anew, and no other notices`, () =>
-        withStore(onFailure, async (tester, store, heard) => {
+        withStore(onFailure, async (tester, store, events) => {
           const others = Array.from({ length: 99 }, (_, n) => testInfoHash(n + 2));
           await tester.announce(others[0]!, testPeer(4, 1), { event: AnnounceEvent.completed, left: 0n });
           await port.send(key, command);
@@ -113,10 +113,10 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
           );
           const { snatches } = await tester.scrapeOne(others[0]!, 4);
           assert.equal(snatches, 1);
-          assert.deepEqual(heard, [named], "named once, and no outage");
+          assert.deepEqual(events, [named], "named once, and no outage");
           assert.equal((await tester.announce(bad, testPeer(4, 201))).incomplete, 2);
           assert.deepEqual(
-            [heard.length, store.stats.badKeys, store.stats.unanswered, store.stats.backlog],
+            [events.length, store.stats.badKeys, store.stats.unanswered, store.stats.backlog],
             [1, 1, 0, 0],
           );
         }));
@@ -124,7 +124,7 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
   }
 
   test("statistics, listing, expiry and scrapes of others go on", () =>
-    withStore("refuse", async (tester, store, heard) => {
+    withStore("refuse", async (tester, store, events) => {
       for (const [kind, command] of Object.entries(kinds)) {
         await port.send(key, ["DEL", key]);
         await tester.announce(testInfoHash(2), testPeer(4, 1));
@@ -136,13 +136,13 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
         const rows = await Promise.all([bad, testInfoHash(2)].map((torrent) => tester.scrapeOne(torrent, 4)));
         assert.equal(rows[1]!.incomplete, 1);
       }
-      assert.ok(heard.every((line) => line === named));
+      assert.ok(events.every((line) => line === named));
       await store.remove(bad);
       assert.equal(await port.send(key, ["EXISTS", key]), 0);
     }));
 
   test("what is handed over or replayed to it arrives, and so does the rest", () =>
-    withStore("serve", async (tester, store, heard) => {
+    withStore("serve", async (tester, store, events) => {
       await server.cli("REPLICAOF", "127.0.0.1", "1");
       for (const torrent of [bad, testInfoHash(2)]) await tester.announce(torrent, testPeer(4, 1));
       await server.cli("REPLICAOF", "NO", "ONE");
@@ -150,7 +150,7 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
       while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 20));
       assert.equal((await tester.scrapeOne(bad, 4)).incomplete, 1);
       assert.equal((await tester.scrapeOne(testInfoHash(2), 4)).incomplete, 1);
-      assert.deepEqual([heard.filter((line) => line === named).length, store.stats.backlog], [1, 0]);
+      assert.deepEqual([events.filter((line) => line === named).length, store.stats.backlog], [1, 0]);
       await port.send(key, ["SET", key, "x"]);
       const peers = [bad, testInfoHash(2)].map((torrent) => peerRecord(torrent, testPeer(4, 9)));
       await store.records.replay({ peers });
@@ -159,11 +159,11 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
     }));
 
   test("a key that is called as the prefix alone does not matter to a full Redis", () =>
-    withStore("refuse", async (tester, store, heard) => {
+    withStore("refuse", async (tester, store, events) => {
       await server.cli("SET", `test:${layoutVersion}:`, "x");
       await server.cli("CONFIG", "SET", "maxmemory", "1");
       await tester.announce(testInfoHash(2), testPeer(4, 1));
       await server.cli("CONFIG", "SET", "maxmemory", "0");
-      assert.deepEqual([store.stats.refused, heard], [1, []]);
+      assert.deepEqual([store.stats.refused, events], [1, []]);
     }));
 });

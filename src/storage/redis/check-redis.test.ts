@@ -46,7 +46,7 @@ test("a policy that evicts torrents is warned about, with what to do", async () 
   }
 });
 
-test("a user that may not see INFO is told what is not checked", async () => {
+test("a user without INFO gets a list of the skipped checks", async () => {
   const error = new Error("NOPERM this user has no permissions to run the 'info' command");
   const [time, info, ...others] = await connect(error);
   assert.match(time!, /TIME/);

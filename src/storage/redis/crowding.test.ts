@@ -13,7 +13,7 @@ import { layoutVersion, pageCapacity, pageTarget } from "./script.ts";
 const prime = 67_108_859;
 const peerLength = 22;
 
-/** The hash of the script for an IPv6 endpoint, for somebody who knows the salt of the torrent. */
+/** The hash of the script for an IPv6 endpoint, for an attacker who knows the salt of the torrent. */
 function hashWith(salt: Buffer): (endpoint: Buffer) => number {
   const [first, second] = [salt.readUInt32BE(0), salt.readUInt32BE(4)];
   const start = Math.floor(first / 2 ** 26) * 64 + Math.floor(second / 2 ** 26);

@@ -86,7 +86,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
     }
   });
 
-  test("a primary that dies is stood in for from local memory, and its successor is told all", async () => {
+  test("local memory serves for a dead primary, and the new primary gets all announces", async () => {
     const cluster = await startRedisCluster();
     const changes = { topology: "cluster", broker: cluster.broker, readTimeout: 1 } as const;
     const environment = newEnvironment();

@@ -336,7 +336,7 @@ test("a torrent is removed after what was announced before, however much is unde
   }
   await Promise.all([...announced, removed]);
   const name = Buffer.from(torrent).toString("latin1");
-  const heard = commands.filter((command) => command.includes(name)).map((command) => command.split(" ")[0]);
-  assert.deepEqual(heard, ["EVALSHA", "UNLINK"]);
+  const sent = commands.filter((command) => command.includes(name)).map((command) => command.split(" ")[0]);
+  assert.deepEqual(sent, ["EVALSHA", "UNLINK"]);
   store.stop();
 });
