@@ -3,8 +3,8 @@
  *
  * Usage: npm test [-- FILE-OR-GLOB... --OPTION=VALUE...]   (default: all of src, test and examples; options are Node's)
  *        npm test -- --test-name-pattern=swarm 'src/storage/**\/*.test.ts'
- * With CHIHAYA_REQUIRE_CLIENTS=1 a missing BitTorrent client is a failure instead of a skip.
- * A file that takes longer than CHIHAYA_TEST_FILE_SECONDS (600) is ended and fails.
+ * With CHIHAYA_REQUIRE_CLIENTS=1, a test fails instead of being skipped if its BitTorrent client is not installed.
+ * A file that takes longer than CHIHAYA_TEST_FILE_SECONDS (default 600) is killed and fails.
  */
 import { globSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,8 @@ if (files.length === 0) {
   process.exit(2);
 }
 
-// What runs is ended and removed when this process exits. The handlers stay: Ctrl-C comes twice, from the terminal and from npm.
+// This process kills running files and removes their directories at its exit. The handlers stay installed, because Ctrl-C
+// arrives twice: from the terminal and from npm.
 for (const [signal, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],

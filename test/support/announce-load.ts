@@ -8,17 +8,17 @@ import { createAnnounceRequest, parseResponse } from "../../src/protocol/udp/cli
 import { RawClient } from "../fixtures/http-server.ts";
 import { UdpClient } from "./udp.ts";
 
-/** What a load came to. */
+/** The result of a load. */
 export interface LoadReport {
   announces: number;
   seconds: number;
-  /** Datagrams that were sent again because no answer came within a second. */
+  /** Datagrams that were sent again because no response arrived within a second. */
   resent: number;
-  /** Milliseconds from the moment that an announce was due to its answer. */
+  /** Milliseconds from the time at which an announce was due to its response. */
   latencyMs: { p50: number; p99: number; max: number };
 }
 
-/** Where a tracker is. When it is changed during a load, what is without an answer goes to the new place. */
+/** Address of a tracker. If it changes during a load, requests without a response are sent again to the new address. */
 export interface TrackerPorts {
   udp: number;
   http: number;
@@ -26,11 +26,11 @@ export interface TrackerPorts {
 
 interface Torrent {
   infoHash: Uint8Array;
-  /** What the tracker must have in the end: by port, whether it is a seeder. */
+  /** The peers that the tracker must have at the end: by port, whether the peer is a seeder. */
   peers: Map<number, boolean>;
 }
 
-/** A client's way to the tracker. @returns how often it had to ask again */
+/** Sends a request of a client to the tracker. @returns how often the request was sent again */
 type Announce = (
   infoHash: Uint8Array,
   peerId: Uint8Array,
@@ -40,13 +40,13 @@ type Announce = (
 ) => Promise<number>;
 
 const resendMs = 1000;
-/** A connection id is good for two minutes (BEP 15). */
+/** A connection id is valid for two minutes (BEP 15). */
 const connectEveryMs = 60_000;
 
 /**
- * Announces at a steady rate from many sockets, half of them UDP and half of them HTTP connections that stay open,
- * and keeps a model of what the tracker must know in the end. Announces are due at their time, whether or not those
- * before them have been answered; only those of one socket wait for each other. Any refusal rejects.
+ * Announces at a steady rate from many sockets. Half of them use UDP, half use HTTP connections that stay open. Keeps a
+ * model of the peers that the tracker must have at the end. Announces are sent on time even if earlier responses are
+ * missing; only announces of one socket wait for each other. Rejects if the tracker refuses an announce.
  */
 export class AnnounceLoad {
   readonly torrents: readonly Torrent[];
@@ -71,7 +71,7 @@ export class AnnounceLoad {
     });
   }
 
-  /** @param ports  of one tracker, or of several that share their swarms, between which sockets and peers are divided */
+  /** @param ports  ports of one tracker, or of several that share their swarms; sockets and peers are divided among them */
   static async open(
     t: TestContext,
     ports: TrackerPorts | readonly TrackerPorts[],
@@ -112,7 +112,7 @@ export class AnnounceLoad {
     };
   }
 
-  /** A new peer, or one of before: it announces again, completes, or stops. Each peer stays with one socket. */
+  /** Announces a new peer, or an earlier peer that announces again, completes or stops. Each peer always uses one socket. */
   async #one({ announce, ports }: { announce: Announce; ports: number[] }, dueAt: number): Promise<void> {
     const isNew = ports.length === 0 || (this.#random.next() % 2 === 0 && this.#nextPort <= 0xffff);
     const port = isNew ? this.#nextPort++ : ports[this.#random.next() % ports.length]!;
@@ -132,7 +132,7 @@ export class AnnounceLoad {
     else if (completes) event = AnnounceEvent.completed;
     const peerId = Buffer.from(`-TR3000-${String(port).padStart(12, "0")}`);
     const resent = await announce(infoHash, peerId, port, isSeeder ? 0 : 1, event);
-    this.#resent += resent; // not in one statement: others are counted while this one waits
+    this.#resent += resent; // a separate statement: other requests add to the sum during the await
     this.#latencies.push(performance.now() - dueAt);
   }
 }
@@ -183,7 +183,7 @@ async function overUdp(t: TestContext, tracker: TrackerPorts): Promise<Announce>
       if (port !== tracker.udp) {
         client.close();
         port = tracker.udp;
-        client = await UdpClient.open(4, port); // with its connection id: trackers that stand in for each other take it
+        client = await UdpClient.open(4, port); // keeps its connection id, which trackers with the same key accept
       }
       const answered = new AbortController();
       client.send(packet);
@@ -192,7 +192,7 @@ async function overUdp(t: TestContext, tracker: TrackerPorts): Promise<Announce>
         const received = await Promise.race([client.receive(), timer]);
         if (received === undefined) break;
         const answer = parseResponse(received.bytes, 4);
-        if (answer?.transactionId !== transactionId) continue; // the second answer to what was sent twice
+        if (answer?.transactionId !== transactionId) continue; // a second response to a request that was sent twice
         answered.abort();
         assert.equal(answer.action, "announce", JSON.stringify(answer));
         return resent;
@@ -201,7 +201,7 @@ async function overUdp(t: TestContext, tracker: TrackerPorts): Promise<Announce>
   };
 }
 
-/** Datagrams that the kernel has dropped at the sockets of a UDP port; undefined where it does not say. */
+/** Returns the number of datagrams that the kernel has dropped at the sockets of a UDP port; undefined if unknown. */
 export function kernelDrops(port: number): number | undefined {
   if (process.platform !== "linux") return undefined;
   const hex = port.toString(16).toUpperCase().padStart(4, "0");

@@ -4,7 +4,7 @@ import type { ApprovalOptions } from "../../src/middleware/access-list/list-opti
 import type { HookDeps } from "../../src/middleware/define-hook.ts";
 import type { Hook } from "../../src/middleware/hook.ts";
 
-/** Options of a hook with lists; those that are not given have a default. */
+/** Options of a hook with lists; omitted options have defaults. */
 export function approvalOptions(given: Partial<ApprovalOptions>): ApprovalOptions {
   return {
     ...{ whitelist: [], blacklist: [], whitelistFrom: [], blacklistFrom: [] },
@@ -15,13 +15,13 @@ export function approvalOptions(given: Partial<ApprovalOptions>): ApprovalOption
 
 type Entries = Partial<Pick<ApprovalOptions, "whitelist" | "blacklist">>;
 
-/** Without files and URLs a hook needs nothing. */
+/** The collaborators of a hook without files and URLs. */
 const noDeps = {} as HookDeps;
 
-/** A hook whose list stands in the config. */
+/** Creates a hook whose list is in the config. */
 export const approveClients = (entries: Entries): Promise<Hook> =>
   createClientApproval(approvalOptions(entries), noDeps);
 
-/** A hook whose list stands in the config. */
+/** Creates a hook whose list is in the config. */
 export const approveTorrents = (entries: Entries): Promise<Hook> =>
   createTorrentApproval(approvalOptions(entries), noDeps);

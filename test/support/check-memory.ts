@@ -21,11 +21,12 @@ import {
 } from "../../src/storage/memory/layout.ts";
 
 /**
- * Checks the memory of a store that nobody is using, word by word: no lock held, chains whole, counts equal
- * to lists, no peer twice, every index complete, every block in one swarm and every page with room in one list.
- * @param deaths  threads that have died over it: records and blocks may be lost, empty torrents there, and the totals
- *   of all stripes off by one for each
- * @returns torrents and peers found
+ * Checks every word of the memory of a store that no thread is using: no lock is held, chains are complete, counts equal the
+ * lists, no peer is stored twice, every index is complete, every block is in one swarm, and every page with room is in one
+ * list.
+ * @param deaths  number of threads that have died while they used the memory. Each may have lost records and blocks, left an
+ *   empty torrent, and made the totals of the stripes wrong by one.
+ * @returns the numbers of torrents and peers
  */
 export function checkMemory(
   memory: StoreMemory,
@@ -136,7 +137,7 @@ function sumStripes(stripes: Int32Array, word: number): number {
   return sum;
 }
 
-/** Numbers below the top are live or free, never both. @returns how many are neither */
+/** Checks that no number below the top is both live and free. @returns how many numbers are neither */
 function lostRecords(
   records: Int32Array,
   words: number,
@@ -148,14 +149,14 @@ function lostRecords(
 ): number {
   const freed = new Set<number>();
   for (let id = control[free]!; id !== 0; id = records[id * words + link]!) {
-    assert.ok(!freed.has(id), "a free list runs in a circle");
+    assert.ok(!freed.has(id), "a free list is circular");
     assert.ok(!live.has(id), "a live record is free");
     freed.add(id);
   }
   return control[top]! - 1 - live.size - freed.size;
 }
 
-/** Takes a swarm apart: its counts, the pages (or the one block) of its peers, and all blocks that it has. */
+/** Returns the parts of a swarm: its counts, the pages (or the one block) of its peers, and all its blocks. */
 function readSwarm(words: Int32Array, records: Int32Array, record: number, stride: number) {
   const block = records[record + Swarm.block]!;
   if (block > 0) {
@@ -215,7 +216,7 @@ function readIndex(words: Int32Array, node: number, depth: number, blocks: numbe
   return positions;
 }
 
-/** Compares the table of the pages with the blocks of all swarms, and with the lists. @returns blocks that nobody has */
+/** Compares the table of pages with the blocks of all swarms and with the lists. @returns the number of blocks without a swarm */
 function checkPages(
   memory: StoreMemory,
   family: 4 | 6,
@@ -229,7 +230,7 @@ function checkPages(
   const visit = (head: number, cls: number) => {
     let before = 0;
     for (let page = control[head]!; page !== 0; page = pages[page * Page.words + Page.next]!) {
-      assert.ok(!listed.has(page), "a page is in two lists, or a list runs in a circle");
+      assert.ok(!listed.has(page), "a page is in two lists, or a list is circular");
       listed.set(page, cls);
       const word = pages[page * Page.words + Page.before]!;
       if (cls >= 0) assert.equal(word, (cls << Page.classShift) | before, "a list is broken");

@@ -8,8 +8,8 @@ export function invert(odd: number): number {
 }
 
 /**
- * Chooses IPv6 networks that look like `victim` to a hash of `w0 ^ seed ^ w1 * 0x85ebca6b`, whatever its seed: the first
- * word differs, and the second makes up for that.
+ * Chooses IPv6 networks that collide with `victim` in a hash of `w0 ^ seed ^ w1 * 0x85ebca6b` with any seed: the difference
+ * of the second word cancels the difference of the first word.
  */
 export function chooseNetworks(victim: Address, count: number): Address[] {
   const wanted = victim.words[0]! ^ Math.imul(victim.words[1]!, 0x85ebca6b);

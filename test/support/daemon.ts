@@ -9,7 +9,7 @@ import { startTestStorage } from "./test-storage.ts";
 /** The command line of this project. */
 export const main: string = join(import.meta.dirname, "../../src/cli/main.ts");
 
-/** A line of the log, as `--json` writes it. */
+/** A line of the log in the format of `--json`. */
 export interface LogLine {
   level: string;
   msg: string;
@@ -20,7 +20,7 @@ export interface LogLine {
   needsRestart?: string[];
 }
 
-/** What programs under test have of our environment: the engine and the threads can be chosen for a whole run. */
+/** Environment of programs under test. It passes on the choice of the network and of the workers for a whole run. */
 function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "CHIHAYA_NETWORK", "CHIHAYA_WORKERS"];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
@@ -29,7 +29,7 @@ function inherited(): Record<string, string> {
 /** A program under test, its output and its end. */
 export class Program {
   readonly child: ChildProcess;
-  /** Resolves when it has ended and all of its output is there. */
+  /** Resolves when the program has ended and all its output has arrived. */
   readonly ended: Promise<{ code: number | null; signal: string | null }>;
   readonly lines: LogLine[] = [];
   stdout = "";
@@ -37,7 +37,7 @@ export class Program {
   #wake: (() => void)[] = [];
   #isOver = false;
 
-  /** Ends with the test, by force. */
+  /** Starts the program, which is killed at the end of the test. */
   constructor(t: TestContext, command: string, args: readonly string[], env: Record<string, string> = {}) {
     const child = spawn(command, args, {
       env: { ...inherited(), ...env },
@@ -67,12 +67,12 @@ export class Program {
     });
   }
 
-  /** Waits for a line of the log after the first `from`. Rejects when the program ends without it. */
+  /** Waits for a line of the log after the first `from` lines. Rejects if the program ends without such a line. */
   async until(isIt: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
     for (;;) {
       const line = this.lines.slice(from).find(isIt);
       if (line) return line;
-      if (this.#isOver) throw new Error(`it ended without that line:\n${this.stderr}`);
+      if (this.#isOver) throw new Error(`the program ended without the expected line:\n${this.stderr}`);
       await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
   }
@@ -82,24 +82,24 @@ export class Program {
   }
 }
 
-/** Makes a directory that goes with the test. */
+/** Makes a directory that is removed at the end of the test. */
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), "chihaya-"));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
-/** Settings of a tracker on loopback, on ports of the system's choice. */
+/** Settings of a tracker on loopback, on ports that the system chooses. */
 export interface DaemonSettings {
   [key: string]: unknown;
   http?: Record<string, unknown>;
   udp?: Record<string, unknown>;
 }
 
-/** A tracker that runs as its users run it, from a configuration file, with a log in JSON. */
+/** A tracker that runs like in production: from a configuration file, with a log in JSON. */
 export class Daemon extends Program {
   readonly file: string;
-  /** What all of its settings have besides. */
+  /** Settings that are added to all settings. */
   readonly #given: DaemonSettings;
 
   private constructor(t: TestContext, file: string, flags: readonly string[], given: DaemonSettings) {
@@ -108,7 +108,7 @@ export class Daemon extends Program {
     this.#given = given;
   }
 
-  /** Resolves when it serves; over the store of {@link startTestStorage} unless the settings have one. */
+  /** Starts a tracker and waits until it serves. It uses the store of {@link startTestStorage} unless the settings name a store. */
   static async start(t: TestContext, settings: DaemonSettings = {}, ...flags: string[]): Promise<Daemon> {
     const file = join(temporaryDirectory(t), "chihaya.yaml");
     const storage = settings.storage === undefined ? await startTestStorage() : undefined;
@@ -120,7 +120,7 @@ export class Daemon extends Program {
     return daemon;
   }
 
-  /** The URL of its first listener for a scheme, or of the one for operators. */
+  /** Returns the URL of the first listener for a scheme, or of the listener for operators. */
   url(scheme: "http" | "https" | "udp" | "metrics"): string {
     const msg = scheme === "metrics" ? "serving metrics and health" : "serving";
     const prefix = scheme === "metrics" ? "http:" : `${scheme}:`;
@@ -133,20 +133,20 @@ export class Daemon extends Program {
     return Number(new URL(this.url(scheme)).port);
   }
 
-  /** Sends a signal and waits for a line with this message. */
+  /** Sends a signal and waits for a line with a message. */
   signal(signal: NodeJS.Signals, msg: string): Promise<LogLine> {
     const from = this.lines.length;
     this.child.kill(signal);
     return this.until((line) => line.msg === msg, from);
   }
 
-  /** Writes other settings, or any text, into the file. */
+  /** Writes other settings, or any text, to the file. */
   write(settings: DaemonSettings | string): void {
     const text = typeof settings === "string" ? settings : toYaml({ ...this.#given, ...settings });
     writeFileSync(this.file, text);
   }
 
-  /** Writes other settings (or any text) into the file and has it read again. @returns the line that says how it went */
+  /** Writes other settings, or any text, to the file and reloads it. @returns the line with the result of the reload */
   reload(settings: DaemonSettings | string, signal: NodeJS.Signals = "SIGHUP"): Promise<LogLine> {
     this.write(settings);
     const from = this.lines.length;
@@ -155,13 +155,13 @@ export class Daemon extends Program {
   }
 }
 
-/** What Linux grants as a receive buffer unless told otherwise, so that nothing is logged about it. */
+/** Default limit of Linux for receive buffers, so that the tracker logs nothing about a smaller buffer. */
 const rmemMax = 212_992;
 
-/** Few enough for any limit of open files, so that nothing is logged about that either. */
+/** Low enough for any limit of open files, so that the tracker logs nothing about the limit. */
 const maxConnections = 100;
 
-/** A configuration file: all listeners on loopback. JSON is YAML. */
+/** Renders a configuration file with all listeners on loopback, as JSON, which is also YAML. */
 export function toYaml({ http, udp, ...rest }: DaemonSettings): string {
   const addr = "127.0.0.1:0";
   return JSON.stringify({

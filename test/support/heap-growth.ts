@@ -4,18 +4,18 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** Bytes of the heap that are in use, when what is not has been collected. */
+/** Collects garbage and returns the number of bytes of the heap in use. */
 export function heapInUse(): number {
   collect();
   return process.memoryUsage().heapUsed;
 }
 
-/** Calls between two looks at the heap: so few that what they allocate is rarely collected in between. */
+/** Number of calls between two measurements: few, so that garbage is rarely collected between the two. */
 const callsAtOnce = 1000;
 
 /**
- * Measures what a function allocates once it is compiled: bytes a call, exact to about half a byte. What grows counts
- * also where the garbage collector has taken it back by the end.
+ * Measures how many bytes a compiled function allocates per call, exact to about half a byte. Counts allocations even if
+ * the garbage collector has freed them by the end.
  */
 export function heapGrowth(calls: number, call: () => void): number {
   collect();
@@ -32,7 +32,7 @@ export function heapGrowth(calls: number, call: () => void): number {
   return counted === 0 ? Number.POSITIVE_INFINITY : Math.max(0, grown / counted);
 }
 
-/** Bytes that one look takes itself. */
+/** Number of bytes that a measurement itself allocates. */
 const lookCost = measureLook();
 
 function measureLook(): number {

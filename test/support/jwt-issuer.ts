@@ -5,7 +5,7 @@ export interface IssuerKey {
   readonly kid: string;
   readonly algorithm: string;
   readonly privateKey: CryptoKey;
-  /** As it stands in a key set. */
+  /** The key in the form of a key set. */
   readonly jwk: JWK;
 }
 
@@ -16,18 +16,18 @@ export async function createIssuerKey(kid: string, algorithm = "RS256"): Promise
   return { kid, algorithm, privateKey, jwk };
 }
 
-/** Signs the claims of a token as they are. */
+/** Signs the claims of a token without changes. */
 export function signToken(key: IssuerKey, claims: JWTPayload): Promise<string> {
   return new SignJWT(claims).setProtectedHeader({ alg: key.algorithm, kid: key.kid }).sign(key.privateKey);
 }
 
-/** A token without a signature. */
+/** Creates a token without a signature. */
 export function unsignedToken(header: object, claims: object): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   return `${part(header)}.${part(claims)}.`;
 }
 
-/** A token with another payload under the same signature. */
+/** Creates a token with another payload and the same signature. */
 export function tamperedToken(token: string, claims: object): string {
   const [header, , signature] = token.split(".");
   return `${header}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.${signature}`;

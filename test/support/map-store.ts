@@ -27,7 +27,7 @@ import {
 export interface MapPeer {
   address: Uint8Array;
   port: number;
-  /** Undefined for one that was replayed without. */
+  /** Undefined for a peer that was replayed without a peer id. */
   id: Uint8Array | undefined;
   seeder: boolean;
   partial: boolean;
@@ -49,8 +49,8 @@ export interface MapStoreOptions {
 }
 
 /**
- * The store contract in its plainest form: maps and arrays, obviously right, slow. It is the model that packed
- * stores are compared with, and what the deliberately broken stores derive from.
+ * A simple and slow implementation of the store contract with maps and arrays. Packed stores are compared with this model,
+ * and deliberately broken stores are derived from it.
  */
 export class MapStore implements PeerStore {
   readonly torrents: Map<string, MapTorrent> = new Map();
@@ -116,7 +116,7 @@ export class MapStore implements PeerStore {
     }
   }
 
-  /** Those whom an announcer may get, in the order in which it gets them. */
+  /** Returns the peers for an announcer, in their order in the response. */
   candidates(torrent: MapTorrent, family: Family, request: AnnounceRequest, self: string): MapPeer[] {
     const others = [...torrent.peers[family]].filter(([key]) => key !== self).map(([, peer]) => peer);
     const leechers = this.rotate(others.filter((peer) => !peer.seeder));
@@ -227,10 +227,10 @@ export class MapStore implements PeerStore {
 /** Records in one page of a {@link MapStore}. */
 const pageRecords = 1000;
 
-/** A record with its name: the infohash, and behind it the endpoint of a peer. */
+/** A record with its name: the infohash followed by the endpoint of the peer. */
 type NamedRecord = [name: string, torrent: TorrentRecord | undefined, peer: PeerRecord | undefined];
 
-/** The records of a {@link MapStore}: walks them in the order of their names. */
+/** The records of a {@link MapStore}, walked in the order of their names. */
 export class MapRecords implements Records {
   readonly store: MapStore;
 
@@ -352,12 +352,12 @@ export function countPeers({ peers }: MapTorrent): { seeders: number; leechers: 
   return { seeders, leechers: all.length - seeders, partial: all.filter((peer) => peer.partial).length };
 }
 
-/** `address:port`, which is what a peer is. */
+/** Returns `address:port`, which identifies a peer. */
 export function endpointKey(request: { address: Address; port: number }): string {
   return `${request.address}:${request.port}`;
 }
 
-/** The endpoint of peer `index` of a list. */
+/** Returns the endpoint of peer `index` of a list. */
 export function listedKey(list: PeerList, index: number): string {
   const stride = compactLength[list.family];
   const at = list.at + index * stride;

@@ -14,7 +14,7 @@ async function compare(Store: new (options: MapStoreOptions) => MapStore, steps:
 
 test("a store that differs from the model only in its choices passes", () => compare(MapStore, 3000));
 
-test("a rare mistake is found, and where it happened is said", async () => {
+test("a rare mistake is found, and the error names its seed and step", async () => {
   class Forgetful extends MapStore {
     override apply(request: AnnounceRequest): void {
       super.apply(request);

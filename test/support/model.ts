@@ -14,22 +14,23 @@ import {
 import { type PeerStore, Step } from "../../src/storage/peer-store.ts";
 import type { MapStore } from "./map-store.ts";
 
-/** How a random comparison goes. */
+/** Options of a random comparison. */
 export interface ComparisonOptions {
-  /** Of the store and of the model alike; turned as the comparison goes on. */
+  /** Clock of the store and of the model; the comparison advances it. */
   environment: ConformanceEnvironment;
   seed: number;
-  /** Announces, scrapes and expiries together. */
+  /** Total number of announces, scrapes and expiries. */
   steps: number;
   torrents?: number;
-  /** Peers of each family. */
+  /** Number of peers of each family. */
   peers?: number;
 }
 
 /**
- * Does the same random things to a store and to the model and compares, step by step, counts, scrapes,
- * statistics and listed swarms exactly, and lists of peers by what they must hold: as many seeders and leechers of
- * each family as the model's, seeders first, all of them members, none twice. Both begin empty and started.
+ * Sends the same random requests to a store and to the model, and compares the results of each step. Counts, scrapes,
+ * statistics and listed swarms must be equal. A list of peers must have as many seeders and leechers of each family as the
+ * model's list, with seeders first; all peers must be members, and none may be listed twice. Both stores must be empty and
+ * started.
  * @throws AssertionError that names the seed and the step
  */
 export async function compareWithModel(
@@ -45,7 +46,7 @@ export async function compareWithModel(
   const infoHashes = Array.from({ length: torrents }, (_, n) => testInfoHash(n));
 
   const announce = async (): Promise<void> => {
-    // The square makes some torrents big and leaves others with a handful of peers.
+    // The square gives some torrents many peers and others only a few.
     const infoHash = infoHashes[Math.floor((below(1000) / 1000) ** 2 * torrents)]!;
     const family: Family = below(2) === 0 ? 4 : 6;
     const peer = testPeer(family, below(peers));
@@ -70,7 +71,7 @@ export async function compareWithModel(
     const shape = ({ peers, others, seeders, ...counts }: Answer) => {
       assert.equal(new Set(peers).size, peers.length, "a peer is listed twice");
       assert.equal(new Set(others).size, others.length, "a peer of the other family is listed twice");
-      // One that is stored in another role than it says is not in its list, though a store may count it there.
+      // A peer with another stored role than the announced one is not in the list, though a store may count it.
       const first = given.step === Step.both ? seeders : undefined;
       return { ...counts, first, own: roles(peers, family), other: roles(others, family === 4 ? 6 : 4) };
     };
@@ -94,7 +95,7 @@ export async function compareWithModel(
 
   const expire = async (): Promise<void> => {
     assert.equal(await real.expire(), await twin.expire(), "peers that expired");
-    // How long a torrent without peers keeps its snatches is the store's own affair.
+    // Each store decides how long a torrent without peers keeps its snatches.
     for (const infoHash of infoHashes) {
       const torrent = model.torrents.get(toHex(infoHash));
       if (!torrent || torrent.peers[4].size + torrent.peers[6].size > 0) continue;

@@ -1,14 +1,14 @@
 import { openLinuxNetwork } from "../../src/net/linux/network.ts";
 import { type Network, portableNetwork } from "../../src/net/network.ts";
 
-/** An engine by name, to be opened by a test and closed after it; or why it cannot run here. */
+/** A network by its name, which a test opens and closes; or the reason why the network cannot run here. */
 export interface Engine {
   name: Network["engine"];
   open(): Promise<Network>;
   skip: string | false;
 }
 
-/** Both engines; the native one is skipped with the reason where it cannot run, unless clients are required. */
+/** Both networks. The Linux network is skipped with the reason if it cannot run, unless clients are required. */
 export async function listEngines(): Promise<Engine[]> {
   let skip: string | false = false;
   try {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryDirectory } from "./daemon.ts";
 
-/** A pipe between two processes: a named one, so that this process can close either end. Its reader does not block. */
+/** A named pipe between two processes; this process can close either end. The reader does not block. */
 export function createPipe(t: TestContext): { reader: number; writer: number } {
   const path = join(temporaryDirectory(t), "pipe");
   execFileSync("mkfifo", [path]);

@@ -5,36 +5,36 @@ import { findFreePort } from "../e2e/ports.ts";
 import { type RunningProcess, startProcess } from "../e2e/process.ts";
 import { type RedisServer, startRedisServer, untilOutput } from "./redis-server.ts";
 
-/** Several servers that belong together. */
+/** Redis servers of one group. */
 export interface RedisGroup {
   servers: RedisServer[];
-  /** What a store is told. */
+  /** Options of a store on this group. */
   broker: string[];
   stop(): Promise<void>;
 }
 
-/** Asks until the answer is as it must be. */
+/** Repeats a command until the reply is as expected. */
 export async function untilReply(ask: () => Promise<string>, pattern: RegExp): Promise<void> {
   while (!pattern.test(await ask())) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
-/** A replica has what its primary has, so that it can stand in for it. */
+/** Waits until a replica has the data of its primary. */
 export async function untilSynced(replica: RedisServer): Promise<void> {
   await untilReply(() => replica.cli("INFO", "replication"), /master_link_status:up/);
 }
 
-/** Makes a cluster's replica the primary. The others refuse it right after another election: then it is asked again. */
+/** Makes a replica of a cluster the primary. The other servers refuse this right after an election, so the command is repeated. */
 export async function failOver(replica: RedisServer): Promise<void> {
   for (let polls = 0; !/master/.test(await replica.cli("ROLE")); polls++) {
-    // An attempt ends by itself after five seconds.
+    // An attempt times out after five seconds.
     if (polls % 120 === 0) await replica.cli("CLUSTER", "FAILOVER");
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
 /**
- * Starts a group step by step. If a step fails, everything that `own` was called with before is stopped: what goes on
- * running would keep the test file from ending.
+ * Starts a group step by step. If a step fails, all servers that were passed to `own` are stopped: a running server would
+ * keep the test file from ending.
  */
 async function startGroup(
   start: (own: (stop: () => Promise<void>) => void) => Promise<Omit<RedisGroup, "stop">>,
@@ -49,7 +49,7 @@ async function startGroup(
   }
 }
 
-/** Three primaries and then a replica of each, on loopback. */
+/** Starts three primaries and a replica of each on loopback. */
 export function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
   return startGroup(async (own) => {
     const settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", `${nodeTimeoutMs}`];
@@ -67,7 +67,7 @@ export function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
   });
 }
 
-/** A primary, a replica, and three sentinels that know them as `chihaya`. */
+/** Starts a primary, a replica, and three sentinels that know the group as `chihaya`. */
 export function startRedisSentinels(): Promise<RedisGroup> {
   return startGroup(async (own) => {
     const primary = await startRedisServer();
@@ -90,7 +90,7 @@ export function startRedisSentinels(): Promise<RedisGroup> {
       ports.push(port);
     }
     for (const port of ports) {
-      // redis-cli takes the last `-p`
+      // redis-cli uses the last `-p`
       const ask = () => primary.cli("-p", `${port}`, "SENTINEL", "MASTER", "chihaya");
       await untilReply(ask, /num-slaves\n1\n.*num-other-sentinels\n2\n/s);
     }
@@ -109,6 +109,6 @@ function startSentinel(directory: string, port: number, primaryPort: number): Ru
     "sentinel failover-timeout chihaya 2000",
   ];
   writeFileSync(file, `${lines.join("\n")}\n`);
-  // redis-sentinel is the same program, but Debian has it in a package of its own
+  // redis-sentinel is the same program, but Debian has a separate package for it
   return startProcess("sentinel", "redis-server", [file, "--sentinel"]);
 }

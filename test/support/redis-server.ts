@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { findFreePort } from "../e2e/ports.ts";
 import { canRun, type RunningProcess, startProcess } from "../e2e/process.ts";
 
-/** A redis-server of the test's own, on loopback, that keeps nothing on disk. */
+/** A redis-server for one test, on loopback, that writes nothing to disk. */
 export interface RedisServer {
   readonly port: number;
   readonly url: string;
   readonly process: RunningProcess;
-  /** Runs redis-cli against it. @returns what it printed */
+  /** Runs redis-cli on this server. @returns the output */
   cli(...args: string[]): Promise<string>;
-  /** Ends it and starts it again, with all it had on disk. @param settings  in place of those that it had */
+  /** Restarts the server with its data on disk. @param settings  replace the earlier settings */
   restart(settings?: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** False, or why tests with an engine are skipped; with CHIHAYA_REQUIRE_CLIENTS=1 a missing one fails them. */
+/** False, or the reason to skip tests with Redis. With CHIHAYA_REQUIRE_CLIENTS=1, they fail instead if Redis is missing. */
 export const withoutRedis: string | false = await reasonWithoutRedis();
 
 async function reasonWithoutRedis(): Promise<string | false> {
@@ -28,7 +28,7 @@ async function reasonWithoutRedis(): Promise<string | false> {
   return false;
 }
 
-/** Starts a server and waits until it takes commands. @param port  a free one where it is absent */
+/** Starts a server and waits until it accepts commands. @param port  default: a free port */
 export async function startRedisServer(
   settings: readonly string[] = [],
   port?: number,
@@ -62,7 +62,7 @@ export async function startRedisServer(
   };
 }
 
-/** Waits until a program has written something, or rejects when it has ended. */
+/** Waits until the output of a program matches `pattern`. Rejects if the program ends before. */
 export async function untilOutput(process: RunningProcess, pattern: RegExp): Promise<void> {
   while (!pattern.test(process.output())) {
     if (process.ended !== undefined)

@@ -1,7 +1,7 @@
 import { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
 import { PeerList } from "../../src/bittorrent/peer-list.ts";
 
-/** An announce with the given infohash and peer id: hexadecimal of twenty bytes, or twenty Latin-1 characters. */
+/** Creates an announce. Infohash and peer id are 40 hexadecimal digits or 20 Latin-1 characters. */
 export function announceRequest(infoHash: string, peerId: string): AnnounceRequest {
   const request = new AnnounceRequest();
   request.infoHash.set(twentyBytes(infoHash));
@@ -13,7 +13,7 @@ function twentyBytes(text: string): Uint8Array {
   return Buffer.from(text, text.length === 40 ? "hex" : "latin1");
 }
 
-/** A response with room for `room` peers of each family. */
+/** Creates a response with room for `room` peers of each family. */
 export function announceResponse(room = 0): AnnounceResponse {
   const response = new AnnounceResponse(
     new PeerList(4, new Uint8Array(room * 6)),

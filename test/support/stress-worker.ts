@@ -12,8 +12,8 @@ import { TorrentSwarms } from "../../src/storage/memory/torrent-swarms.ts";
 import { Step } from "../../src/storage/peer-store.ts";
 import { Shared, type StressReport, type StressStart } from "./stress.ts";
 
-// Announces and scrapes at random, and looks at every answer. A peer's port names its torrent, and the second byte of
-// its address its thread, so that a peer that got into somebody else's list is seen.
+// Announces and scrapes at random, and checks every response. The port of a peer identifies its torrent, and the second byte
+// of its address identifies its thread, so that a peer in a wrong list is found.
 
 const { memory, config, owner, seed, torrents, peers, steps, expires, shared } = workerData as StressStart;
 const clock = { seconds: 0, unixSeconds: 0 };
@@ -36,7 +36,7 @@ const scraped = new ScrapeResponse(1);
 const absent = 0;
 const leecher = 1;
 const seeder = 2;
-/** By torrent, family and peer. */
+/** The roles of this thread's peers, by torrent, family and peer. */
 const roles = new Uint8Array(torrents * 2 * peers);
 const snatched = new Uint8Array(roles.length);
 const snatches: number[] = new Array(torrents).fill(0);
@@ -73,7 +73,7 @@ function checkList(list: PeerList, torrent: number, self?: Uint8Array): void {
 }
 
 function announce(): void {
-  const few = torrents < 100 ? 1 : 2; // many swarms: most of the work is in the first of them
+  const few = torrents < 100 ? 1 : 2; // with many swarms, most of the work is in the first ones
   const torrent = Math.floor((below(1 << 20) / (1 << 20)) ** few * torrents);
   const family = below(3) === 0 ? 6 : 4;
   const peer = below(peers);
@@ -101,9 +101,9 @@ function announce(): void {
       }
     }
   }
-  if (dice % 8 > 0) return; // looking costs more than the announce
+  if (dice % 8 > 0) return; // checking costs more than the announce
   assert.ok(response.complete >= 0 && response.incomplete >= 0, "counts below zero");
-  // Counts are those of both families, so only the lists say whether it may be alone in its swarm.
+  // Counts include both families, so only the lists show whether the peer may be alone in its swarm.
   const isAlone = response.peers4.count + response.peers6.count === 1;
   const self = family === 4 && !isAlone ? bytes4(request.address.words[0]!) : undefined;
   checkList(response.peers4, torrent, self);

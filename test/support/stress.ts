@@ -3,39 +3,39 @@ import { createRandom } from "../../src/lib/clock.ts";
 import { reserveMemory, type StoreMemory } from "../../src/storage/memory/layout.ts";
 import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
 
-/** What one thread of a stress test does to the memory that it shares with others. */
+/** Options of one thread of a stress test. */
 export interface StressStart {
   memory: StoreMemory;
   config: MemoryStoreConfig;
-  /** Names the thread in locks; its peers too are its own, so that it knows what has to be there in the end. */
+  /** Identifies the thread in locks, and its peers, so that the thread knows which peers must be stored at the end. */
   owner: number;
   seed: number;
   torrents: number;
-  /** Peers of this thread in each torrent, of each family. */
+  /** Number of peers of this thread in each torrent, for each family. */
   peers: number;
-  /** Announces and scrapes; without an end if 0. */
+  /** Number of announces and scrapes; 0 for no end. */
   steps: number;
-  /** Whether this thread also expires peers, a few at a time. */
+  /** Whether this thread also expires peers in small steps. */
   expires: boolean;
-  /** Words that all see: {@link Shared}. */
+  /** Words that all threads share: {@link Shared}. */
   shared: Int32Array;
 }
 
-/** What the threads of a stress test share beside the memory. From `steps` on: steps that each owner has made. */
+/** Words that the threads of a stress test share, besides the memory. From `steps` on: the number of steps of each owner. */
 export const Shared = { seconds: 0, stop: 1, steps: 16, words: 4096 } as const;
 
-/** What a thread knows in the end. Numbers of torrents index both. */
+/** The state that a thread expects at the end. Both arrays are indexed by torrents. */
 export interface StressReport {
-  /** Its peers: by family, seeders and leechers. */
+  /** Seeders and leechers of this thread, by family. */
   members: { 4: [seeders: number, leechers: number][]; 6: [seeders: number, leechers: number][] };
   snatches: number[];
 }
 
-/** One such thread. */
+/** One thread of a stress test. */
 export class StressThread {
   readonly start: StressStart;
   readonly worker: Worker;
-  /** Resolves at its end; rejects with what it found wrong. */
+  /** Resolves at the end of the thread; rejects with the mistake that it found. */
   readonly report: Promise<StressReport | undefined>;
 
   constructor(start: StressStart) {
@@ -51,12 +51,12 @@ export class StressThread {
     });
   }
 
-  /** Steps made so far. */
+  /** Number of steps so far. */
   get steps(): number {
     return Atomics.load(this.start.shared, Shared.steps + this.start.owner) >>> 0;
   }
 
-  /** Resolves when that many steps more have been made; rejects if the thread ends before. */
+  /** Resolves after that many further steps; rejects if the thread ends before. */
   async advance(steps: number): Promise<void> {
     const goal = this.steps + steps;
     let over = false;
@@ -84,11 +84,11 @@ export interface StressMemory {
   store: MemoryStore;
   /** Of that store. */
   clock: { seconds: number; unixSeconds: number };
-  /** Starts another thread. @param steps  0 for no end */
+  /** Starts a further thread. @param steps  0 for no end */
   begin(steps: number, expires?: boolean): StressThread;
 }
 
-/** Reserves memory for a stress test, with a store over it for the test itself. */
+/** Reserves memory for a stress test, and creates a store over it for the test itself. */
 export function stressMemory(
   { torrents, peers, maxPeers = 1_000_000, peerIds = false }: StressShape,
   seed: number,

@@ -16,7 +16,7 @@ import { releaseLocks } from "../../src/storage/memory/repair.ts";
 import { LocalHub } from "../../src/tracker/share-hub.ts";
 import { announceQuery, RawClient } from "../fixtures/http-server.ts";
 
-/** A tracker of two listeners on loopback, through Node.js unless `set` says otherwise. */
+/** Configuration of a tracker with two listeners on loopback, through Node.js unless `set` overrides it. */
 export function load(...set: string[]): Config {
   const loaded = loadConfig({
     env: {},
@@ -60,7 +60,7 @@ export class Supervised {
     });
   }
 
-  /** Has the workers take a configuration. @returns what needs a restart */
+  /** Reloads the workers with a configuration. @returns the names that need a restart */
   async reload(next: Config): Promise<string[]> {
     const { config, needsRestart } = settle(this.supervisor.config, next, restartMarks(next));
     await this.supervisor.reload(config);
@@ -91,7 +91,7 @@ export class Supervised {
     return Number(new URL(this.supervisor.urls().find((url) => url.startsWith("http:"))!).port);
   }
 
-  /** Announces over a connection of its own. */
+  /** Announces over a new connection. */
   async announce(t: TestContext, port: number): Promise<string> {
     const client = new RawClient(t, this.port);
     const { body } = await client.get(`/announce?${announceQuery({ port: `${port}`, compact: "1" })}`);

@@ -17,7 +17,7 @@ const head = `
   import { after, describe, test } from "node:test";
 `;
 
-/** Prints the port of a program that listens, and a directory that it never removes. */
+/** Starts a program that listens, and prints its port and a directory that nothing removes. */
 const leavesThings = `
   const listen = "require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })";
   test("leaves things behind", async () => {
@@ -66,7 +66,7 @@ test("tests are counted, and failures name their place", async (t) => {
   const { passed, failed, skipped, failures, output } = await run(directory, 600_000);
   assert.equal(failed, 4, output);
   assert.equal(skipped, 2);
-  assert.ok(passed >= 2); // whether the one in the file that dies is seen is open
+  assert.ok(passed >= 2); // the test in the file that dies may be reported or not
   const lines = failures.sort().map((line) => line.replace(/:\d+:\d+:/, ":"));
   assert.deepEqual(
     lines.map((line) => line.replace(/, in: .*/, "")),
@@ -89,7 +89,7 @@ for (const [what, text] of Object.entries(hanging)) {
   });
 }
 
-test("what a test that fails leaves behind goes with its file", async (t) => {
+test("processes and directories of a failed test are removed at the end of its file", async (t) => {
   const text = `${leavesThings} test("fails", () => { process.exit(1); });`;
   const { failed, output } = await run(writeTests(t, { "leaves.mjs": text }), 600_000);
   assert.equal(failed, 1);
@@ -126,7 +126,7 @@ for (const [what, signal, code] of signals) {
     child.kill(signal);
     child.kill(signal);
     const [status] = await ended;
-    if (code !== undefined) assert.equal(status, code); // npm has its own
+    if (code !== undefined) assert.equal(status, code); // npm has its own exit code
     await untilRefused(left.port);
     while (what === "npm" && existsSync(left.directory))
       await new Promise((resolve) => setTimeout(resolve, 10));

@@ -4,18 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestRecord } from "./test-reporter.ts";
 
-/** How test files are run. */
+/** Options of a run. */
 export interface TestFilesOptions {
-  /** Files that run at the same time. */
+  /** Number of files that run at the same time. */
   concurrency: number;
-  /** How long one file may take. */
+  /** Time limit of one file. */
   limitMs: number;
   /** Options of Node.js, for each file. */
   flags: readonly string[];
   write(text: string): void;
 }
 
-/** What the files have shown. */
+/** Results of a run. */
 export interface TestFilesResult {
   passed: number;
   failed: number;
@@ -27,11 +27,11 @@ export interface TestFilesResult {
 const reporter = join(import.meta.dirname, "test-reporter.ts");
 
 /**
- * Runs test files, each in a process group and with a temporary directory (TMPDIR) of its own. When the process of a file
- * has ended, what it has left behind is removed: processes that it started and its temporary directory. The same happens
- * to the files that run when this process exits.
+ * Runs test files, each in its own process group and with its own temporary directory (TMPDIR). When the process of a file
+ * has ended, kills the processes that it started and removes the directory. Does the same for running files when this
+ * process exits.
  *
- * A file that takes longer than the limit is ended by force and fails.
+ * A file that takes longer than the limit is killed and fails.
  */
 export async function runTestFiles(
   files: readonly string[],
@@ -39,7 +39,7 @@ export async function runTestFiles(
 ): Promise<TestFilesResult> {
   const result: TestFilesResult = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const waiting = [...files];
-  const live = files.length === 1; // with several their outputs would mix
+  const live = files.length === 1; // the outputs of several files would mix
   const runNext = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const { output, seconds, records, ended } = await runTestFile(file, options, live);
@@ -69,11 +69,11 @@ interface FileRun {
   output: string;
   seconds: number;
   records: TestRecord[];
-  /** How its process ended. */
+  /** How the process ended. */
   ended: string;
 }
 
-/** Cleans up after the files that run. */
+/** Functions that clean up after the running files. */
 const cleanUps = new Set<() => void>();
 process.on("exit", () => {
   for (const cleanUp of cleanUps) cleanUp();
@@ -122,7 +122,7 @@ async function runTestFile(
     let how = "";
     child.on("exit", (code, signal) => {
       how = `ended with ${code ?? signal}`;
-      killGroup(child); // whatever it started and left running, which also holds its output open
+      killGroup(child); // processes that the file has left running, which also keep its output open
     });
     child.on("error", (error) => resolve(error.message));
     child.on("close", () => resolve(how));
@@ -142,16 +142,16 @@ async function runTestFile(
   };
 }
 
-/** Ends all processes of the group that `child` leads or has led. */
+/** Kills all processes of the group that `child` leads or has led. */
 function killGroup({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) process.kill(-pid, "SIGKILL");
   } catch {
-    // none is left
+    // the group has no processes
   }
 }
 
-/** Names the tests that had begun and were not over. */
+/** Names the tests that had begun but not ended. */
 function unfinished(records: readonly TestRecord[]): string {
   const names = new Map<string, string>();
   for (const { step, name, at } of records) {

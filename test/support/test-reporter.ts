@@ -1,18 +1,18 @@
 /**
- * The reporter of one test file: prints what the reporter "spec" prints, but for its totals, and appends a
- * {@link TestRecord} a line to the file CHIHAYA_TEST_RECORDS.
+ * The reporter of one test file. Prints the output of the reporter "spec" without its totals, and appends each
+ * {@link TestRecord} as a line to the file CHIHAYA_TEST_RECORDS.
  */
 import { appendFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { spec } from "node:test/reporters";
 
-/** One step of a test, in the order in which the steps happen. */
+/** One step of a test; records are in the order of the steps. */
 export interface TestRecord {
   step: "started" | "over" | "passed" | "skipped" | "failed";
   name: string;
-  /** False for a suite, and for a test that failed only because a part of it did. */
+  /** False for a suite, and for a test that failed only because a subtest failed. */
   counts: boolean;
-  /** Where it is written, `line:column`. */
+  /** Its place in the file, `line:column`. */
   at: string;
 }
 

@@ -5,13 +5,13 @@ import { startRedisServer } from "./redis-server.ts";
 export interface TestStorage {
   /** The block `storage` of its configuration; undefined for the default. */
   settings: { name: string; config: Record<string, unknown> } | undefined;
-  /** Ends its engine, if it has one. */
+  /** Stops its Redis, if any. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts what CHIHAYA_TEST_STORAGE asks for, for one tracker alone: `memory` (as without it), `redis`, `cluster` or
- * `sentinel`. So every test of a whole tracker can run over another store.
+ * Starts the store of CHIHAYA_TEST_STORAGE for one tracker: `memory` (the default), `redis`, `cluster` or `sentinel`. Thus
+ * every test of a whole tracker can run with any store.
  */
 export async function startTestStorage(): Promise<TestStorage> {
   const kind = process.env.CHIHAYA_TEST_STORAGE || "memory";
@@ -32,6 +32,6 @@ export async function startTestStorage(): Promise<TestStorage> {
       return { settings: { name: "redis", config }, stop };
     }
     default:
-      throw new Error(`CHIHAYA_TEST_STORAGE=${kind} is none of memory, redis, cluster, sentinel`);
+      throw new Error(`CHIHAYA_TEST_STORAGE=${kind} is not one of memory, redis, cluster, sentinel`);
   }
 }

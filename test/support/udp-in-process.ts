@@ -17,11 +17,11 @@ import { udpOptions } from "./udp.ts";
 
 const prefix = { 4: "192.0.2.", 6: "2001:db8::" } as const;
 
-/** A whole UDP frontend whose socket is not real: each slot of a batch is a client with an address of its own. */
+/** A whole UDP frontend with a simulated socket: each slot of a batch is a client with its own address. */
 export class UdpInProcess {
   readonly batch: DatagramBatch;
   readonly family: Family;
-  /** Hears of answers that come later than their batch. */
+  /** Called with responses that are sent after their batch. */
   onSend: (answer: Uint8Array) => void = () => undefined;
   readonly #handler: DatagramHandler;
   readonly #socket: DatagramSocket;
@@ -66,13 +66,13 @@ export class UdpInProcess {
     return inProcess;
   }
 
-  /** Puts a request into a slot. */
+  /** Writes a request into a slot. */
   put(slot: number, packet: Uint8Array): void {
     this.batch.bytes.set(packet, this.batch.inAt(slot));
     this.batch.length[slot] = packet.length;
   }
 
-  /** Connects the client of every slot, and puts an announce for 30 peers into each, all of one torrent. */
+  /** Connects the client of every slot, and writes an announce for 30 peers of one torrent into each slot. */
   connectAndAnnounce(): void {
     const { capacity, view } = this.batch;
     for (let slot = 0; slot < capacity; slot++) this.put(slot, createConnectRequest(slot));
@@ -92,7 +92,7 @@ export class UdpInProcess {
     }
   }
 
-  /** Has the first `count` slots answered. */
+  /** Handles the requests in the first `count` slots. */
   handle(count: number): void {
     this.#handler.handleBatch(this.#socket, this.batch, count, this.family);
     this.#handler.afterBatch();

@@ -17,12 +17,12 @@ export const udpOptions: UdpOptions = {
   maxClockSkew: 0,
 };
 
-/** A store that stores nothing: it has as many peers as are wanted, and keeps what it was asked. */
+/** A store without peers of its own: it returns as many peers as a client wants, and records the requests. */
 export class EndlessStore implements PeerStore {
-  /** What each announce looked like: `infohash event peerid@address:port numwant`. */
+  /** The announces: `infohash event peerid@address:port numwant`. */
   readonly announces: string[] = [];
   readonly scrapes: number[] = [];
-  /** Waited for before each answer, where it is set. */
+  /** If set, each response waits for this promise. */
   gate: Promise<void> | undefined;
 
   announce(request: AnnounceRequest, response: AnnounceResponse): void | Promise<void> {
@@ -67,7 +67,7 @@ export class EndlessStore implements PeerStore {
   stop(): void {}
 }
 
-/** A UDP client on loopback that waits for answers, never for time. */
+/** A UDP client on loopback. It waits for responses, not for time. */
 export class UdpClient {
   readonly family: Family;
   readonly #socket: Socket;
@@ -81,7 +81,7 @@ export class UdpClient {
     this.#host = host;
   }
 
-  /** @param from  the address to send from; default: what the system chooses */
+  /** @param from  source address; default: the system chooses */
   static async open(family: Family, port: number, from?: string): Promise<UdpClient> {
     const socket = createSocket(family === 4 ? "udp4" : "udp6");
     socket.bind(0, from ?? (family === 4 ? "127.0.0.1" : "::1"));
@@ -97,7 +97,7 @@ export class UdpClient {
     this.#socket.send(packet, this.#port, host);
   }
 
-  /** Waits for the next datagram; `from` is where it came from. */
+  /** Waits for the next datagram; `from` is its source. */
   async receive(): Promise<{ bytes: Uint8Array; from: string }> {
     const [bytes, remote] = (await once(this.#socket, "message")) as [Uint8Array, { address: string }];
     return { bytes: new Uint8Array(bytes), from: remote.address };
@@ -122,7 +122,7 @@ export class UdpClient {
     return (answer as Extract<UdpResponse, { action: "connect" }>).connectionId;
   }
 
-  /** Sends a packet and shows that nothing is answered to it: the next answer is that to a connect after it. */
+  /** Sends a packet, and checks that it gets no response: the next response belongs to a later connect request. */
   async expectSilence(packet: Uint8Array): Promise<void> {
     this.send(packet);
     const answer = await this.ask(createConnectRequest(0x73696c65));

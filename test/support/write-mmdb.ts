@@ -2,19 +2,19 @@ import { parseNetwork } from "../../src/ip/networks.ts";
 
 type MmdbValue = string | number | { readonly [key: string]: MmdbValue };
 
-/** A record of the tree: another node, data by its offset, or nothing. */
+/** A record of the tree: another node, the offset of data, or nothing. */
 type Leaf = { data: number } | undefined;
 type Branch = [Branch | Leaf, Branch | Leaf];
 
 interface MmdbShape {
-  /** Bits. */
+  /** Size of a record in bits. */
   recordSize?: 24 | 28 | 32;
   ipVersion?: 4 | 6;
   /** Whether IPv4 is repeated below ::ffff:0:0/96 and 2002::/16. */
   alias?: boolean;
 }
 
-/** Makes an MMDB file (MaxMind DB 2.0) of IPv6 and IPv4 networks that do not overlap. */
+/** Creates an MMDB file (MaxMind DB 2.0) with IPv6 and IPv4 networks that do not overlap. */
 export function writeMmdb(
   networks: Readonly<Record<string, MmdbValue>>,
   { recordSize = 28, ipVersion = 6, alias = false }: MmdbShape = {},
@@ -62,7 +62,7 @@ export function writeMmdb(
   const digits = recordSize / 4;
   const tree = nodes.map(([left, right]) => {
     const [a, b] = [left, right].map((side) => record(side).toString(16).padStart(digits, "0"));
-    // Of 28 bits the upper four of both share the byte in the middle.
+    // With 28 bits, the upper four bits of both records share the middle byte.
     return digits === 7 ? a!.slice(1) + a![0] + b![0] + b!.slice(1) : a! + b!;
   });
   const metadata = {
