@@ -1,10 +1,11 @@
 /**
- * Compares this tracker with another checkout of itself, in one run: CPU time a request on the native engine with one worker.
+ * Compares the CPU time per request of this checkout with that of another checkout, in one run. Both use the Linux network
+ * and one worker.
  *
  * Usage: npm run bench:compare -- ANOTHER-CHECKOUT [--rounds 9] [--seconds 2] [--population small]
  *
- * Both are filled with the same peers. In each round both are measured under each load, and who is first alternates. A ratio
- * is the median over the rounds of this tracker's CPU time divided by the other's; its spread is between the quartiles.
+ * Both trackers get the same peers. Each round measures both under each load, in alternating order. A ratio is the median
+ * over the rounds of this tracker's CPU time divided by the other's; the spread is the distance between the quartiles.
  * Make the other checkout with `git worktree add --detach ../before REF`, and run `npm ci` there.
  */
 import { resolve } from "node:path";

@@ -1,10 +1,10 @@
 /**
- * Latency while millions of peers expire: one tracker is filled with peers that never come back, and asked by others at a
- * fixed rate until those are gone. Seconds in which peers went are compared with the seconds before.
+ * Measures latency while millions of peers expire. The tracker first gets peers that announce only once. Other peers then
+ * announce at a fixed rate until the first ones have expired. Seconds with expiry are compared with the seconds before.
  *
  * Usage: node bench/expiry.ts [--peers 10000000] [--rate 10000] [--lifetime 300] [--network linux]
  *
- * LIFETIME, in seconds, must be longer than it takes to fill the tracker, by a minute or more.
+ * The lifetime, in seconds, must be longer than filling the tracker takes, by a minute or more.
  */
 import { parseArgs } from "node:util";
 import { Histogram } from "../src/load/histogram.ts";
@@ -46,7 +46,7 @@ const during = new Histogram();
 let quietLag = 0;
 let duringLag = 0;
 let stored = await server.metric("chihaya_storage_peers");
-await server.metric("nodejs_eventloop_lag_max_seconds"); // begins to watch
+await server.metric("nodejs_eventloop_lag_max_seconds"); // the first request starts the measurement
 const end = started + (2 * lifetime + filled.seconds + 120) * 1000;
 while (performance.now() < end && (stored > 2 * activePeers || during.count === 0)) {
   const { latency, lost, errors } = load.run({

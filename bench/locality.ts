@@ -1,6 +1,7 @@
 /**
- * Simulates a deployment: 1,000 clients in 20 racks download a file that one seeder has, with this tracker's logic and
- * stores and with and without `locality`, on a clock of its own. Every host has its uplink, every rack a link to the others.
+ * Simulates a deployment: 1,000 clients in 20 racks download a file from one seeder, with and without `locality`. The
+ * simulation uses this tracker's logic and stores and a simulated clock. Every host has an uplink, and every rack has a link
+ * to the other racks.
  *
  * Usage: node bench/locality.ts [--write]   (--write puts the table into docs/locality.md and the plot beside it)
  */
@@ -20,22 +21,22 @@ import { type Curve, plotCurves } from "./support/plot-curves.ts";
 
 const racks = 20;
 const hostsInRack = 50;
-/** The seeder is one more host of the first rack. */
+/** The seeder is an additional host of the first rack. */
 const hosts = racks * hostsInRack + 1;
 const pieces = 1024;
 const pieceBytes = 1e6;
-/** Bytes a second that a host can send, and receive: 1 Gbit/s. */
+/** Bytes per second that a host can send, and receive: 1 Gbit/s. */
 const hostRate = 125e6;
-/** Bytes a second that a rack can send to others, and receive from them: 2 Gbit/s. */
+/** Bytes per second that a rack can send to other racks, and receive from them: 2 Gbit/s. */
 const rackRate = 250e6;
 const stepSeconds = 0.25;
-/** All clients begin within this time, in any order. */
+/** All clients start within this time, in random order. */
 const startSeconds = 10;
 const announceSeconds = 60;
 const longestSeconds = 900;
 const numWant = 40;
 const uploadSlots = 4;
-/** Connections that a client opens up to, and accepts up to. */
+/** Maximum numbers of connections that a client opens, and that it accepts. */
 const openedConnections = 50;
 const mostConnections = 80;
 const lifetime = { peerLifetime: 1860, gcInterval: 180 };
@@ -48,7 +49,7 @@ interface Host {
   missing: number;
   doneAt: number | undefined;
   connections: Set<number>;
-  /** Bytes of a piece that is on its way from each host. */
+  /** Bytes of the present piece from each host. */
   partly: Map<number, number>;
 }
 
@@ -56,10 +57,10 @@ interface Outcome {
   title: string;
   sameRackShare: number;
   crossRackBytes: number;
-  /** Seconds until the last client of the last rack was done; undefined where some were cut off. */
+  /** Seconds until the last client of the last rack was done; undefined if some clients never finished. */
   lastRackDone: number | undefined;
   cutOff: number;
-  /** Clients that were done at the end of each second. */
+  /** Number of clients that were done at the end of each second. */
   done: number[];
 }
 
@@ -125,7 +126,7 @@ async function simulate(title: string, options: LocalityOptions | undefined): Pr
   };
 }
 
-/** The tracker: announces of hosts by index, whose addresses are 10.rack.0.host. @returns what lists peers, by index */
+/** Creates the tracker. The address of a host is 10.rack.0.host. @returns a function that announces a host by its index and returns the listed hosts */
 async function createTracker(
   options: LocalityOptions | undefined,
   clock: { seconds: number; unixSeconds: number },
@@ -159,7 +160,7 @@ async function createTracker(
   };
 }
 
-/** One step of all transfers: each host serves some of those that want what it has, as far as the links allow. */
+/** Simulates one step of all transfers: each host serves some of the hosts that need its pieces, within the limits of the links. */
 function transfer(all: readonly Host[], random: Random, crossed: (bytes: number) => void): void {
   const send = new Float64Array(hosts).fill(hostRate * stepSeconds);
   const receive = new Float64Array(hosts).fill(hostRate * stepSeconds);
@@ -184,7 +185,7 @@ function transfer(all: readonly Host[], random: Random, crossed: (bytes: number)
       target.has[piece] = 1;
       target.missing--;
     }
-    // Where it has nothing left to give, the rest was not sent.
+    // If the host has no further piece for the other, the rest was not sent.
     const unsent = Math.min(bytes, Math.max(0, ready - pieceBytes));
     target.partly.set(from, ready - unsent);
     bytes -= unsent;
@@ -201,7 +202,7 @@ function wants(target: Host, source: Host, random: Random): boolean {
   return target.missing > 0 && (source.missing === 0 || choosePiece(target, source, random) >= 0);
 }
 
-/** A random piece that the one lacks and the other has, or -1. */
+/** Returns a random piece that one host lacks and the other has, or -1. */
 function choosePiece(target: Host, source: Host, random: Random): number {
   const start = random.next() % pieces;
   for (let i = 0; i < pieces; i++) {

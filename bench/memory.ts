@@ -1,10 +1,9 @@
 /**
- * Resident memory of the tracker's process, empty and with many peers: from the sources and, where `npm run build` has been
- * run, from the built package.
+ * Measures the resident memory of the tracker's process, empty and with many peers. Runs the sources and, after
+ * `npm run build`, also the built package.
  *
  * Usage: node bench/memory.ts [peers torrents]...   (default: 2,000,000 IPv4 peers, 430,000 torrents)
- * Swarms are skewed, as on public trackers: of the torrents that peers choose from, some stay without any. Those with peers are
- * counted.
+ * Swarms are skewed, as on public trackers. Some torrents get no peers; the output counts the torrents with peers.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +13,7 @@ import { fill } from "./support/measure.ts";
 import { createScratchDirectory } from "./support/scratch.ts";
 import { pinLoad } from "./support/server.ts";
 
-/** What was needed for a moment is given back in this time. */
+/** Time after which the process has returned temporary memory. */
 const settleMs = 5000;
 
 const shapes = process.argv.slice(2).map(Number);

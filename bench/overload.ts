@@ -1,12 +1,12 @@
 /**
- * Asks one tracker for three times what it can answer, and watches what it still answers, whether its health does, and how
- * soon latency is back to normal.
+ * Sends three times the requests that one tracker can serve. Measures how many requests the tracker still serves, whether
+ * the health check responds, and how soon latency is back to normal.
  *
  * Usage: node bench/overload.ts [--workload udp|http-close|http-keep-alive] [--seconds 60] [--times 3] [--burners N]
  *                               [--network linux]
  *
- * One processor of load cannot ask for three times what one processor of tracker answers. So programs that only burn time
- * share the tracker's processor, which divides its peak; N of them leave it one part in N + 1.
+ * A load on one processor cannot send three times the requests that a tracker on one processor can serve. Therefore N busy
+ * programs share the tracker's processor, and leave the tracker one part in N + 1.
  */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ const { values } = parseArgs({
 });
 const workload = values.workload as Workload;
 const shape = { torrents: 10_000, peers: 200_000 };
-/** So many that the tracker has work for as long as it waits for its processor. */
+/** Enough that the tracker has work for as long as it waits for its processor. */
 const many = { connections: 1000, window: 4096 };
 
 const burner = join(import.meta.dirname, "support/burner.ts");
@@ -68,7 +68,7 @@ for (let second = 1; second <= 6; second++) {
   const { p50, p99 } = latency.summary();
   console.log(`${second} s after: p50 ${p50} µs, p99 ${p99} µs, lost ${lost}`);
 }
-// The speed of the machine itself changes within a minute, so the peak is compared with what follows it at once.
+// The speed of the machine changes within a minute, so each overload is compared with the peak just before.
 const shares = Array.from({ length: 5 }, () => {
   const { rate } = load.run({ seconds: 10 });
   return (100 * load.run({ seconds: 10, rate: Math.floor(rate * Number(values.times)) }).rate) / rate;

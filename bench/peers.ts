@@ -1,12 +1,12 @@
 /**
- * Compares this tracker with others, and with the least that the kernel costs, in one run on one machine.
+ * Compares this tracker with other trackers, and with the cost of the kernel alone, in one run on one machine.
  *
  * Usage: npm run bench:peers -- [--rounds 5] [--seconds 3] [--populations small,large] [--only WORD] [--write]
  *
- * All servers are filled first; then they are asked in turn, load by load and round by round, so that what disturbs the
- * machine disturbs all.
- * --only leaves the contestants whose names have a word; --write puts the table and the plot into docs/performance.md and
- * all figures into bench/results/peers.json.
+ * All servers get their peers first. Then each load and each round measures the servers in turn, so that a disturbance of
+ * the machine affects all of them.
+ * --only selects the contestants whose names contain a word. --write puts the table and the plot into docs/performance.md,
+ * and all figures into bench/results/peers.json.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release } from "node:os";
@@ -43,7 +43,7 @@ const contestants: readonly Contestant[] = [
   httpFloor,
 ];
 
-/** Requests a second, well below what the slowest of them manages, at which latencies are compared. */
+/** Requests per second for the comparison of latencies; well below the peak of the slowest contestant. */
 const rates: Readonly<Record<Workload, number>> = {
   udp: 1000,
   "http-keep-alive": 1000,
@@ -120,7 +120,7 @@ async function comparePopulation(shape: PopulationShape): Promise<Measured[]> {
   return measured;
 }
 
-/** Starts a contestant with all peers, warm. */
+/** Starts a contestant, announces all peers to it and warms it up. */
 async function enter(contestant: Contestant, shape: PopulationShape): Promise<Runner> {
   const server = await contestant.start(directory, shape);
   if (contestant.isTracker) {

@@ -1,7 +1,7 @@
 /**
- * CPU time per request over loopback of the portable engine (node:dgram, node:net), beside the least that Node can do:
- * an echo over node:dgram, and a constant answer of node:http. The server's own process is measured; the client is
- * another. All in one run, in turns, so that they can be compared; figures are medians.
+ * Measures the CPU time per request over loopback of the portable network (node:dgram, node:net). Compares it with plain
+ * Node.js servers: an echo over node:dgram, and a constant response of node:http. Only the process of the server is
+ * measured, not that of the client. One run measures all servers in turn; figures are medians.
  *
  * Usage: node bench/portable.ts [SECONDS [ROUNDS]]   (default: 3 seconds a server, 5 rounds)
  */
@@ -27,13 +27,13 @@ import { median } from "./support/measure.ts";
 
 const host = "127.0.0.1";
 const listen = [{ host, port: 0 }];
-/** Requests under way at any time. */
+/** Number of pending requests at any time. */
 const underWay = 32;
 const infoHashes = 10_000;
 const numWant = 30;
-/** Peers that each torrent has before it is asked for: others than those who ask. */
+/** Number of peers that each torrent has before the measurement, besides the announcing ones. */
 const peersBefore = 40;
-/** Bytes of an answer with all the peers that were asked for. */
+/** Length of a response with all requested peers, in bytes. */
 const udpAnswer = 20 + 6 * numWant;
 const httpBody = 290;
 const population = new Population({ torrents: infoHashes, peers: peersBefore * infoHashes });
@@ -72,7 +72,7 @@ async function measure(kind: Kind, seconds: number): Promise<{ microseconds: num
     const { user, system } = await next<NodeJS.CpuUsage>(server);
     return user + system;
   };
-  await run(2); // compiled now
+  await run(2); // lets the code be compiled
   const before = await cpu();
   const answers = await run(seconds);
   const spent = (await cpu()) - before;
@@ -127,7 +127,7 @@ async function open(kind: Kind): Promise<number> {
   return Number(new URL(tracker.urls()[0]!).port);
 }
 
-/** Gives each torrent more peers than an answer has room for. */
+/** Announces more peers for each torrent than a response has room for. */
 function fill(store: MemoryStore): void {
   const announcer = new Announcer(0);
   const { infoHash } = announcer.request;
@@ -141,7 +141,7 @@ function fill(store: MemoryStore): void {
   }
 }
 
-/** Keeps sockets busy, one request each, and reports how many answers came. */
+/** Keeps sockets busy with one request each, and returns the number of responses. */
 function loadUdp(_kind: string, port: number, seconds: number): void {
   const random = createRandom(port);
   let answers = 0;

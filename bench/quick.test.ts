@@ -1,9 +1,9 @@
 /**
- * Fails when an announce over UDP has become dearer: CPU time a request, as a multiple of what the bare echo costs on the same
- * machine, against the recorded one (bench/results/ratio.json) and a quarter. A first failure is measured again: whatever else
- * the machine does at the same time can only make it fail.
+ * Fails if the CPU time of an announce over UDP has grown. The CPU time is measured as a multiple of that of a plain echo on
+ * the same machine. The multiple may exceed the recorded one (bench/results/ratio.json) by a quarter. A failure is measured
+ * again, because other work on the machine can only increase the multiple.
  *
- * Record a new one after a change that is meant to cost, on a quiet machine: RECORD=1 npm run bench:quick
+ * To record a new multiple after a change that costs time on purpose, run on a quiet machine: RECORD=1 npm run bench:quick
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -24,12 +24,12 @@ const file = join(import.meta.dirname, "results/ratio.json");
 
 const skip =
   process.platform !== "linux"
-    ? "the batched engine is for Linux"
+    ? "the batched network needs Linux"
     : availableParallelism() < 2
       ? "the load needs a processor of its own"
       : (udpFloor.missing ?? false);
 
-/** A server and what asks it. */
+/** A server and its load generator. */
 interface Running {
   server: Server;
   load: Load;
@@ -66,7 +66,7 @@ test("an announce over UDP costs no more of the echo's time than it did", { skip
   assert.ok(ratio <= most, `ratio ${ratio.toFixed(3)}, at most ${most.toFixed(3)}`);
 });
 
-/** In turn, and compared within each round, so that both have had the same machine. */
+/** Measures both servers in turn, and compares them within each round, under the same conditions. */
 function medianRatio(own: Running, floor: Running): number {
   return median(Array.from({ length: rounds }, () => cpuPerRequest(own) / cpuPerRequest(floor)));
 }

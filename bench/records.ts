@@ -1,11 +1,11 @@
 /**
- * Walks over a full memory store while another thread announces: time and CPU of the steps, latency of the announces with and
- * without a walk beside them; then a million peers replayed into another store. A fifth of the peers is in one torrent.
+ * Walks over a full memory store while another thread announces. Measures time and CPU time of the steps, and the latency of
+ * announces with and without a walk. Then replays a million peers into another store. One peer in five is in one torrent.
  *
  * Usage: node bench/records.ts [--peers 10000000] [--rate 50000] [--replay 1000000]
  *
- * A step is what runs without a turn of the event loop: a page is made, and all its records are read. A step that had to wait
- * for a core takes longer than its CPU time, so the bound holds for the CPU time of the longest step.
+ * A step is the work between two turns of the event loop: it creates a page and reads all its records. A step may have to
+ * wait for a processor, so the limit applies to the CPU time of the longest step.
  */
 import { availableParallelism } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
@@ -22,9 +22,9 @@ import { Step } from "../src/storage/peer-store.ts";
 import type { PeerRecord, RecordPage } from "../src/storage/records.ts";
 
 const clock = { seconds: 100_000, unixSeconds: 0 };
-/** Words that the threads share: whether to stop, and whether a walk is under way. */
+/** Words that the threads share: whether to stop, and whether a walk is running. */
 const Shared = { stop: 0, walking: 1 } as const;
-/** The longest step that is allowed, in milliseconds. */
+/** Maximum duration of a step, in milliseconds. */
 const bound = 5;
 
 interface AnnouncerData {
@@ -41,7 +41,7 @@ function createStore(maxPeers: number, memory?: StoreMemory): MemoryStore {
   return new MemoryStore({ config, clock, random, memory, owner: 2 });
 }
 
-/** Torrent of peer `n` of `peers`: every fifth is in one torrent, the others in swarms of very different sizes. */
+/** Returns the torrent of peer `n` of `peers`: every fifth peer is in one torrent, the others in swarms of very different sizes. */
 function torrentOf(n: number, peers: number): number {
   if (n % 5 === 0) return 0;
   const share = (Math.imul(n, 0x9e3779b1) >>> 0) / 2 ** 32;
@@ -56,7 +56,7 @@ function setPeer(infoHash: Int32Array, address: Address, n: number, peers: numbe
   address.words[0] = n;
 }
 
-/** Announces random peers at a steady rate, some of them new, and reports how long each took. */
+/** Announces random peers at a steady rate, some of them new, and measures the latency of each. */
 async function announce({ memory, shared, peers, rate }: AnnouncerData): Promise<void> {
   const store = createStore(memory.maxPeers, memory);
   const request = new AnnounceRequest();
@@ -90,7 +90,7 @@ async function announce({ memory, shared, peers, rate }: AnnouncerData): Promise
   }
 }
 
-/** Milliseconds of CPU that this thread has used. */
+/** Returns the CPU time of this thread in milliseconds. */
 function threadCpu(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
@@ -98,13 +98,13 @@ function threadCpu(): number {
 
 const count = (n: number) => n.toLocaleString("en-US");
 
-/** What has been measured of the steps of one walk. */
+/** Measurements of the steps of one walk. */
 class Steps {
   readonly #times = new Histogram();
   #cpu = 0;
   #longestCpu = 0;
 
-  /** Makes one step. */
+  /** Runs and measures one step. */
   run<T>(step: () => T): T {
     const cpu = threadCpu();
     const before = performance.now();
@@ -175,7 +175,7 @@ function fill(store: MemoryStore, peers: number): void {
     const last = Math.min(peers, n + 2048);
     store.records.replay({ peers: recordsFrom(n, last, peers) });
   }
-  // Some torrents have snatches, a few of them no peers.
+  // Some torrents have snatches, and a few of these have no peers.
   for (let torrent = 0; torrent < peers / 50; torrent++) {
     const infoHash = new Uint8Array(20);
     new Int32Array(infoHash.buffer).set([

@@ -1,6 +1,6 @@
 /**
- * Whether keys and memory of the engine go back to what the living swarms need: node bench/redis-churn.ts [--swarms
- * 100000]. A lifetime is ten seconds; while 2,000 swarms live on, others come, have five peers for a while and die.
+ * Checks that keys and memory of Redis shrink to the size of the live swarms: node bench/redis-churn.ts [--swarms 100000].
+ * The peer lifetime is ten seconds. While 2,000 swarms stay, others appear, have five peers for a while and expire.
  */
 import { parseArgs } from "node:util";
 import { createRandom } from "../src/lib/clock.ts";
@@ -35,7 +35,7 @@ const store = new RedisStore({
 await store.start();
 const announcers = Array.from({ length: 128 }, () => new Announcer(30));
 
-/** Announces of peers `from` up to `to`, each of the torrent that `torrentOf` says. */
+/** Announces peers `from` up to `to`, each for the torrent that `torrentOf` returns. */
 async function announce(from: number, to: number, torrentOf: (peer: number) => number): Promise<void> {
   clock.unixSeconds = Math.floor(Date.now() / 1000);
   for (let peer = from; peer < to; ) {
@@ -50,7 +50,7 @@ async function announce(from: number, to: number, torrentOf: (peer: number) => n
   }
 }
 
-/** For so long, in steps of a tenth of a second: a fiftieth of those that live on, and `more`. */
+/** Every tenth of a second, announces a fiftieth of the staying peers and calls `more`. */
 async function during(seconds: number, more: (step: number) => Promise<void>): Promise<void> {
   const share = (living * livingPeers) / 50;
   const started = performance.now();

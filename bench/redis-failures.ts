@@ -1,7 +1,7 @@
 /**
- * What clients see of an engine that fails under load, and what is lost: node bench/redis-failures.ts [--rate 500]
- * [--only name]. Every announce is of a new peer; two stores, one for each `onFailure`, share the engine.
- * Fewer than none are lost where the engine has applied what was refused for want of an answer.
+ * Measures what clients notice if Redis fails under load, and how many peers are lost: node bench/redis-failures.ts
+ * [--rate 500] [--only name]. Every announce has a new peer. Two stores, one for each `onFailure`, share one Redis. The
+ * number of lost peers is negative if Redis has applied announces that were refused because its reply did not arrive.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,7 +32,7 @@ const clock = {
 };
 const after = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A store under load, and what its clients have seen. */
+/** A store under load, with the results of its clients. */
 class Load {
   readonly store: RedisStore;
   readonly latencies: number[] = [];
@@ -127,7 +127,7 @@ async function kill(server: RedisServer): Promise<void> {
   while (server.process.ended === undefined) await after(5);
 }
 
-/** Kills the engine and starts it again two seconds later. */
+/** Kills Redis and starts it again two seconds later. */
 async function killAndRestart(name: string, settings: readonly string[]): Promise<void> {
   let server = await startRedisServer(settings);
   await run(name, { broker: [server.url] }, async () => {

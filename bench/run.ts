@@ -1,15 +1,16 @@
 /**
- * Runs benchmarks, each group in a process of its own, and prints their figures as Markdown.
+ * Runs benchmarks, each group in its own process, and prints their figures as Markdown.
  *
  * Usage: npm run bench -- [--write] [NAME...]
- * Without names: lists them. `all` means every micro-benchmark; --write puts those into docs/performance.md.
+ * Without names, lists the benchmarks. `all` means every micro-benchmark; --write puts their figures into
+ * docs/performance.md.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import type { Micro, MicroFigures } from "./micro/micro.ts";
 
-/** Modules are loaded only in the process that measures them. */
+/** Micro-benchmarks. Each module is loaded only in the process that measures it. */
 const micros: Record<string, () => Promise<Micro>> = {
   "udp-codec": async () => (await import("./micro/udp-codec.ts")).udpCodec,
   "http-codec": async () => (await import("./micro/http-codec.ts")).httpCodec,
@@ -20,7 +21,7 @@ const micros: Record<string, () => Promise<Micro>> = {
   locality: async () => (await import("./micro/locality.ts")).locality,
   "udp-frontend": async () => (await import("./micro/udp-frontend.ts")).udpFrontend,
 };
-/** Programs of their own; see their first lines for arguments. */
+/** Separate programs; their first lines describe their arguments. */
 const programs: Record<string, string> = {
   memory: "resident memory of a tracker with 2,000,000 peers",
   portable: "CPU time per request over loopback, beside plain Node servers",
@@ -75,7 +76,7 @@ async function measure(name: string): Promise<void> {
   );
 }
 
-/** Puts the figures between the markers of the document. */
+/** Writes the figures between the markers of the document. */
 function replaceSection(sections: readonly string[]): void {
   const file = new URL("../docs/performance.md", import.meta.url);
   const text = readFileSync(file, "utf8");

@@ -1,5 +1,5 @@
 /**
- * Latency of normal announces over HTTP beside thousands of connections that say nothing, or half a request.
+ * Measures the latency of normal announces over HTTP beside thousands of connections that send nothing or half a request.
  *
  * Usage: node bench/slow-clients.ts [--clients 5000] [--rate 1000] [--seconds 5] [--rounds 5] [--network linux]
  */
@@ -29,7 +29,7 @@ pinLoad();
 const contestant = chihaya({
   network: values.network === "portable" ? "portable" : "linux",
   workers: 1,
-  // So that they stay for as long as is measured, where nothing serves them.
+  // Long timeouts, so that the slow connections stay open during the measurement.
   http: "    read_timeout: 10m\n    idle_timeout: 10m",
 });
 const server = await contestant.start(createScratchDirectory(), shape);
@@ -62,7 +62,7 @@ async function compare(server: Server, workload: Workload): Promise<void> {
   );
 }
 
-/** Opens connections from many addresses; every other one sends half a request, the rest nothing. */
+/** Opens connections from many addresses. Every other connection sends half a request; the others send nothing. */
 async function openSlow(port: number): Promise<Socket[]> {
   const sockets: Socket[] = [];
   for (let i = 0; i < clients; i++) {
@@ -73,7 +73,7 @@ async function openSlow(port: number): Promise<Socket[]> {
     if (i % 100 === 99) await Promise.all(sockets.slice(-100).map((each) => once(each, "connect")));
   }
   for (let i = 0; i < clients; i += 2) sockets[i]!.write("GET /announce?info_hash=%12%34");
-  // The kernel keeps those that say nothing to itself for some seconds.
+  // The kernel passes silent connections to the server only after some seconds.
   for (let i = 0; i < 20 && (await server.metric("chihaya_http_connections")) < clients; i++) await wait(500);
   return sockets;
 }

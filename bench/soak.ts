@@ -1,9 +1,9 @@
 /**
- * Runs one tracker for long, at a share of its peak, with peers that come and go, and logs its memory once a minute.
+ * Runs one tracker for a long time at a share of its peak, with changing peers, and logs its memory once a minute.
  *
  * Usage: node bench/soak.ts [--minutes 30] [--share 0.7] [--peers 1000000] [--torrents 10000] [--network linux]
  *
- * Every minute a twentieth of the peers is replaced; those that are gone expire after five.
+ * Every minute, a twentieth of the peers is replaced. Replaced peers expire after five minutes.
  */
 import { parseArgs } from "node:util";
 import { chihaya } from "./support/contestants.ts";
@@ -22,7 +22,7 @@ const { values } = parseArgs({
 });
 const shape = { torrents: Number(values.torrents), peers: Number(values.peers) };
 const minutes = Number(values.minutes);
-/** Minutes until as many peers expire as come, and a few. */
+/** Minutes until as many peers expire as arrive, and a few more. */
 const warmUp = Math.min(8, Math.floor(minutes / 2));
 
 pinLoad();
@@ -36,7 +36,7 @@ const server = await contestant.start(createScratchDirectory(), shape);
 await fill(server, shape);
 const load = await createLoad(server, "udp", shape);
 load.run({ seconds: 2 });
-// A machine that others use as well may be fast for some seconds.
+// A shared machine may be fast for only some seconds.
 const peak = median(Array.from({ length: 9 }, () => load.run({ seconds: 3 }).rate));
 const rate = Math.floor(peak * Number(values.share));
 console.log(`peak ${Math.round(peak)}/s, rate ${rate}/s`);

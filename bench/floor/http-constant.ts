@@ -1,5 +1,5 @@
 /**
- * What Node's own HTTP server costs: a constant answer, of the size of an announce response with 30 peers.
+ * Node's own HTTP server with a constant response of the size of an announce response with 30 peers.
  *
  * Usage: node bench/floor/http-constant.ts PORT   (on 127.0.0.1)
  */

@@ -1,6 +1,6 @@
 /*
- * The floor: answers UDP tracker requests with packets of the right size and no thought, 64 to a system call. What it
- * costs is what the kernel costs; a tracker can only come near it.
+ * The floor: responds to UDP tracker requests with packets of the right size but without logic, 64 per system call. Its cost
+ * is the cost of the kernel, which no tracker can undercut.
  *
  * Usage: udp-echo PORT PEERS   (on 127.0.0.1; PEERS in each announce response)
  */

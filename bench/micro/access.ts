@@ -21,7 +21,7 @@ import { approvalOptions } from "../../test/support/approval.ts";
 import type { Micro } from "./micro.ts";
 
 const million = 1_000_000;
-/** Requests that are asked in turn, so that look-ups find little in the processor's cache. */
+/** Number of different requests, so that look-ups find little in the processor's cache. */
 const requests = 65_536;
 
 /** Hooks that guard the tracker, with a million entries each, over a store that does nothing. */
@@ -76,7 +76,7 @@ export const access: Micro = {
     const control = { shortest: 600, longest: 3600, fewPeers: 10, manyPeers: 1000, jitter: 300 };
     const intervalControl = createIntervalControl(control);
 
-    // The infohash and the address of each request, one behind the other, as they come from the network.
+    // The infohash and the address of each request follow each other, as in a packet.
     const drawn = new Uint8Array(requests * 36);
     const families = new Uint8Array(requests);
     for (let n = 0; n < requests; n++) {

@@ -8,7 +8,7 @@ import type { PeerStore } from "../../src/storage/peer-store.ts";
 import { approveClients, approveTorrents } from "../../test/support/approval.ts";
 import type { Micro } from "./micro.ts";
 
-/** A hook with a function of its own, as hooks have. */
+/** Creates a hook with its own function, like a real hook. */
 function idleHook(): Hook {
   return { name: "idle", handleAnnounce: new Function() as () => undefined };
 }

@@ -45,7 +45,7 @@ async function startHook(algorithm: "RS256" | "EdDSA") {
   return { hook, sign };
 }
 
-/** An announce that is read anew for each call, as a frontend does it. */
+/** An announce that is parsed again for each call, as in a frontend. */
 class Announce {
   readonly request: AnnounceRequest = new AnnounceRequest();
   readonly #bytes: Buffer;
@@ -83,7 +83,7 @@ const ed = await startHook("EdDSA");
 const short = new Announce(`/announce?jwt=${await ed.sign(1)}`);
 await short.through(ed.hook)();
 
-/** The prehook `jwt` with a token that it knows, beside the chain without it. */
+/** The prehook `jwt` with a known token, compared with the chain without the hook. */
 export const jwt: Micro = {
   title: "The hook jwt, without a store",
   cases: () => ({

@@ -31,14 +31,14 @@ function namedRacks(): Record<string, string[]> {
 }
 
 const racks = 1000;
-/** Each is alone in its rack, is one of 10 there, or of 100. */
+/** Sizes of the swarm: every peer is alone in its rack, or is one of 10, or of 100. */
 const sizes = [100, 10_000, 100_000];
 const numWant = 50;
 const slots = 32;
 
 /**
- * Announces for 50 peers by random peers of one swarm, with and without `locality`: whole ones over UDP, but for the socket,
- * and the store's step alone. One peer in three is a seeder.
+ * Announces for 50 peers by random peers of one swarm, with and without `locality`: whole announces over UDP without the
+ * socket, and the step of the store alone. One peer in three is a seeder.
  */
 export const locality: Micro = {
   title: "Announces of one swarm in 1,000 racks, with and without `locality`",
@@ -74,7 +74,7 @@ function createTracker(peers: number, around: Level[] | undefined) {
   return { random, clock, store, aroundAnnounce: (step: AnnounceStep) => hook.around(step) };
 }
 
-/** Where a peer is: hosts of racks, one after the other. */
+/** Returns the address of a peer: hosts of the racks, one after the other. */
 function writeAddress(bytes: Uint8Array, peer: number): void {
   const rack = peer % racks;
   bytes[0] = 10;

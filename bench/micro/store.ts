@@ -10,8 +10,8 @@ const shapes = [
 ] as const;
 
 /**
- * The memory store, announces for 30 peers, each by a random peer of a random torrent: 1.4 % of the torrents have 73 %
- * of the peers. What such a load costs is mostly waiting for memory.
+ * Announces for 30 peers to the memory store, each by a random peer of a random torrent: 1.4 % of the torrents have 73 % of
+ * the peers. Such a load mostly waits for memory.
  */
 export const store: Micro = {
   title: "Memory store, random announces for 30 peers",

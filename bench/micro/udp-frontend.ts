@@ -31,7 +31,7 @@ for (const family of [4, 6] as const) {
   frontends[`announce over IPv${family}, 10,000 torrents`] = { call, operations: slots };
 }
 
-/** A whole UDP announce but for the socket: from its bytes to those of its answer, in batches of 32. */
+/** A whole UDP announce without the socket: from the bytes of the request to those of the response, in batches of 32. */
 export const udpFrontend: Micro = {
   title: "UDP frontend, logic and memory store together, without sockets",
   cases: () => frontends,

@@ -1,2 +1,2 @@
-/** Keeps a processor busy until it is ended, so that a server beside it has only a share of that processor. */
+/** Keeps a processor busy until the program is killed, so that a server on this processor gets only a share of it. */
 for (;;);

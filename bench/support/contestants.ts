@@ -9,40 +9,40 @@ import { Server, type ServerPorts } from "./server.ts";
 
 const bench = join(import.meta.dirname, "..");
 
-/** Peers in an answer that is wanted. */
+/** Number of peers that each announce asks for. */
 export const numWant = 30;
 
-/** What a contestant answers. */
+/** Protocols of a contestant. */
 export type Workload = "udp" | "http-keep-alive" | "http-close";
 
 export interface Contestant {
   name: string;
   workloads: readonly Workload[];
-  /** Why it cannot run here. */
+  /** Why the contestant cannot run here. */
   missing?: string;
-  /** Whether it stores peers: the floors do not. */
+  /** Whether the contestant stores peers; the floors do not. */
   isTracker: boolean;
-  /** It is left out where there are more: to announce them takes too long. */
+  /** Maximum number of peers. Larger populations omit the contestant, because announcing them takes too long. */
   mostPeers?: number;
-  /** @param directory  for its files */
+  /** @param directory  directory for the files of the server */
   start(directory: string, shape: PopulationShape): Promise<Server>;
 }
 
 export interface OwnOptions {
   network: "linux" | "portable";
   workers: number;
-  /** More lines of the configuration, below `chihaya:`, each with two spaces in front. */
+  /** Further lines of the configuration below `chihaya:`, indented by two spaces. */
   settings?: string;
-  /** More settings of the `http` block, each with four spaces in front. */
+  /** Further lines of the block `http`, indented by four spaces. */
   http?: string;
   storage?: string;
-  /** Whether it answers only for torrents of a list, which has all of them. */
+  /** Whether the tracker has a whitelist, which contains all torrents. */
   whitelist?: boolean;
-  /** The program, from the root of the project. */
+  /** Path of the program from the root of the project. */
   main?: string;
 }
 
-/** This tracker, from a configuration file, as its users run it. */
+/** This tracker, run from a configuration file as in production. */
 export function chihaya(options: OwnOptions): Contestant {
   const { network, workers, settings = "", http = "", storage = "", whitelist = false } = options;
   const main = resolve(bench, "..", options.main ?? "src/cli/main.ts");
@@ -84,7 +84,7 @@ ${storage}
   };
 }
 
-/** Debian's package, which is built to answer only for the torrents of its whitelist. */
+/** Debian's package of opentracker, which is built to serve only the torrents of a whitelist. */
 export const opentracker: Contestant = {
   name: "opentracker",
   workloads: ["udp", "http-close"],
@@ -94,7 +94,7 @@ export const opentracker: Contestant = {
     const ports = await findPorts();
     const whitelist = `whitelist-${ports.udp}`;
     writeFileSync(join(directory, whitelist), infoHashes(shape));
-    chmodSync(directory, 0o755); // it becomes nobody
+    chmodSync(directory, 0o755); // opentracker changes to the user nobody
     const address = ["-i", "127.0.0.1", "-p", `${ports.udp}`, "-P", `${ports.udp}`];
     const command = ["opentracker", ...address, "-d", directory, "-u", "nobody", "-w", whitelist];
     const server = new Server(command, { ...ports, http: ports.udp }, directory, 1);
@@ -102,7 +102,7 @@ export const opentracker: Contestant = {
   },
 };
 
-/** The tracker in JavaScript that most programs on Node.js use. */
+/** The JavaScript tracker that most programs on Node.js use. */
 export const bittorrentTracker: Contestant = {
   name: "bittorrent-tracker",
   workloads: ["udp", "http-keep-alive", "http-close"],
@@ -123,7 +123,7 @@ export const bittorrentTracker: Contestant = {
   },
 };
 
-/** The least that answers of these sizes cost over UDP. */
+/** The minimum cost of responses of these sizes over UDP. */
 export const udpFloor: Contestant = {
   name: "floor: C, batched echo",
   workloads: ["udp"],
@@ -137,7 +137,7 @@ export const udpFloor: Contestant = {
   },
 };
 
-/** What Node's own HTTP server costs when it does nothing. */
+/** The cost of Node's own HTTP server with a constant response. */
 export const httpFloor: Contestant = {
   name: "floor: node:http, constant",
   workloads: ["http-keep-alive", "http-close"],
@@ -154,7 +154,7 @@ async function findPorts(): Promise<ServerPorts> {
   return { udp: await findFreePort(), http: await findFreePort(), metrics: await findFreePort() };
 }
 
-/** Whether a tracker answers an announce over UDP, for a torrent of the population. */
+/** Announces over UDP for a torrent of the population, to check whether the tracker responds. */
 async function answers(
   ports: ServerPorts,
   shape: PopulationShape = { torrents: 1, peers: 1 },

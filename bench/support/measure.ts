@@ -6,22 +6,22 @@ import { UdpLoad } from "../../src/load/udp-load.ts";
 import { numWant, type Workload } from "./contestants.ts";
 import type { Server } from "./server.ts";
 
-/** What one run of a load has shown. */
+/** The results of one run of a load. */
 export interface Figures {
   requestsPerSecond: number;
-  /** Processor time of the server for each answer, in microseconds. */
+  /** CPU time of the server per response, in microseconds. */
   cpuMicroseconds: number;
-  /** Processors that the server kept busy: near the number of its threads, or the load was too little. */
+  /** Processors that the server kept busy. A value well below the number of its threads means that the load was too small. */
   busy: number;
   rssMiB: number;
   peersPerAnswer: number;
   lost: number;
   errors: number;
-  /** Of a run at a fixed rate. */
+  /** Latencies of a run at a fixed rate. */
   latency?: LatencySummary & { rate: number };
 }
 
-/** What a load may be told besides: see the generators. */
+/** Further options of a load; see the generators. */
 export interface MoreOptions {
   connections?: number;
   window?: number;
@@ -39,7 +39,7 @@ export function createLoad(
   return HttpLoad.create({ ...options, port: http, keepAlive: workload === "http-keep-alive" });
 }
 
-/** Asks for some seconds, at a rate or as fast as is answered, and sees what that costs the server. */
+/** Runs a load for some seconds, at a rate or as fast as the server responds, and measures the cost for the server. */
 export function measure(server: Server, load: Load, seconds: number, rate?: number): Figures {
   const before = server.cpuMs();
   const started = performance.now();

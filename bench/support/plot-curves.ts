@@ -3,13 +3,13 @@ const height = 400;
 const margin = { left: 70, right: 20, top: 20, bottom: 50 };
 const colours = ["#c26a3d", "#2a7a4b", "#8cc3a2", "#3d6ac2", "#888888"];
 
-/** A line of a plot: a value for each unit of the x axis, from 1 on. */
+/** A curve of a plot: a value for each unit of the x axis, from 1 on. */
 export interface Curve {
   title: string;
   values: readonly number[];
 }
 
-/** Draws curves as SVG; one that ends goes on as it is. */
+/** Draws curves as SVG; a shorter curve continues with its last value. */
 export function plotCurves(
   curves: readonly Curve[],
   { x, y, mostX }: { x: string; y: string; mostX: number },

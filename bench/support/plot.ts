@@ -8,7 +8,7 @@ const rowHeight = 24;
 const titleHeight = 40;
 const barWidth = width - labelWidth - 90;
 
-/** Draws the CPU time a request of all contestants as bars, a panel for each load and population, as SVG. */
+/** Draws the CPU time per request of all contestants as bars in SVG, with a panel for each load and population. */
 export function plot(rows: readonly Row[]): string {
   const panels = [...Map.groupBy(rows, ({ workload, torrents }) => `${torrents} ${workload}`).values()];
   let top = 0;
@@ -26,7 +26,7 @@ ${drawn.join("")}</svg>
 function drawPanel(rows: readonly Row[]): string {
   const { workload, torrents, peers } = rows[0]!;
   const [largest, second] = rows.map((row) => row.cpuMicroseconds).sort((a, b) => b - a);
-  const most = Math.min(largest!, 1.5 * (second ?? largest!)); // one that is far beyond is cut, so that the others differ
+  const most = Math.min(largest!, 1.5 * (second ?? largest!)); // a far longer bar is cut, so that the others differ visibly
   const title = `${workloadNames[workload as Workload]}, ${torrents.toLocaleString("en-US")} torrents, ${peers.toLocaleString("en-US")} peers: CPU µs a request`;
   const bars = rows.map((row, i) => {
     const y = titleHeight + i * rowHeight;

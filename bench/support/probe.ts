@@ -1,17 +1,17 @@
-/** A thread that asks `/livez` ten times a second, while the load blocks the main one. */
+/** A thread that requests `/livez` ten times per second, while the load blocks the main thread. */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
 export interface ProbeResult {
   answers: number;
   failures: number;
-  /** Milliseconds that the slowest took. */
+  /** Duration of the slowest request in milliseconds. */
   slowestMs: number;
 }
 
 const everyMs = 100;
 const timeoutMs = 5000;
 
-/** Asks until `stop` is called. */
+/** Starts a probe, which runs until `stop` is called. */
 export function startProbe(url: string): { stop(): Promise<ProbeResult> } {
   const worker = new Worker(import.meta.filename, { workerData: url });
   return {

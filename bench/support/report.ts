@@ -7,13 +7,13 @@ export interface Measured {
   workload: Workload;
   torrents: number;
   peers: number;
-  /** As fast as was answered. */
+  /** Runs as fast as the contestant responded. */
   runs: Figures[];
-  /** At a fixed rate. */
+  /** Runs at a fixed rate. */
   paced: Figures[];
 }
 
-/** What a comparison has shown, in full. */
+/** All results of a comparison. */
 export interface Report {
   machine: string;
   seconds: number;
@@ -21,7 +21,7 @@ export interface Report {
   measured: Measured[];
 }
 
-/** One contestant under one load: medians. */
+/** Medians of one contestant under one load. */
 export interface Row {
   contestant: string;
   workload: Workload;
@@ -32,7 +32,7 @@ export interface Row {
   busy: number;
   rssMiB: number;
   peersPerAnswer: number;
-  /** Requests of all runs without an answer, and with a wrong one. */
+  /** Numbers of requests of all runs without a response, and with a wrong response. */
   lost: number;
   errors: number;
   sent: number;
@@ -73,7 +73,7 @@ export function summarize(report: Report): Row[] {
   });
 }
 
-/** Writes a table in Markdown for each load and population. */
+/** Renders a table in Markdown for each load and population. */
 export function table(report: Report): string {
   const rows = summarize(report);
   const groups = Map.groupBy(rows, ({ workload, torrents }) => `${torrents} ${workload}`);

@@ -5,19 +5,19 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
-/** Servers that run: ended by force when this process exits. */
+/** Running servers, which are killed when this process exits. */
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Processors of a server with as many threads that matter: the first ones. The load has the last one. */
+/** Returns the processors for a server with `threads` busy threads: the first ones. The load runs on the last processor. */
 export function serverCores(threads: number): string {
   return Array.from({ length: Math.min(threads, availableParallelism()) }, (_, core) => core).join(",");
 }
 
 /**
- * Keeps this process, which makes the load, on the last processor, and so apart from the servers, as long as those have
+ * Pins this process, which runs the load, to the last processor. The load then shares no processor with a server that has
  * fewer threads than there are processors.
  */
 export function pinLoad(): void {
@@ -31,18 +31,18 @@ export interface ServerPorts {
   metrics: number;
 }
 
-/** A server in a process of its own, pinned to its processors. */
+/** A server in its own process, pinned to its processors. */
 export class Server {
   readonly ports: ServerPorts;
   readonly #child: ChildProcess;
   readonly #log: string;
 
-  /** @param threads  threads that work at the same time */
+  /** @param threads  number of threads that work at the same time */
   constructor(command: readonly string[], ports: ServerPorts, directory: string, threads: number) {
     this.ports = ports;
     this.#log = join(directory, `server-${ports.udp}.log`);
     const log = openSync(this.#log, "w");
-    // `exec` in the place of taskset: the child's id is the server's.
+    // taskset replaces itself by the server, so the id of the child is that of the server.
     this.#child = spawn("taskset", ["-c", serverCores(threads), ...command], {
       stdio: ["ignore", log, log],
       cwd: directory,
@@ -56,27 +56,27 @@ export class Server {
     return this.#child.pid!;
   }
 
-  /** Waits until `isReady` says so. @throws Error with the end of its log, when the server ends or takes a minute */
+  /** Waits until `isReady` returns true. @throws Error with the end of the log if the server ends or takes a minute */
   async ready(isReady: () => Promise<boolean>): Promise<this> {
     for (let attempt = 0; attempt < 600 && running.has(this.#child); attempt++) {
       if (await isReady().catch(() => false)) return this;
       await wait(100);
     }
-    throw new Error(`it does not start: ${readFileSync(this.#log, "utf8").slice(-1000)}`);
+    throw new Error(`the server does not start: ${readFileSync(this.#log, "utf8").slice(-1000)}`);
   }
 
-  /** Milliseconds of processor time, user and system, of all threads so far; in steps of ten. */
+  /** Returns the CPU time (user and system) of all threads in milliseconds, in steps of 10 ms. */
   cpuMs(): number {
     const fields = readFileSync(`/proc/${this.pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
     return (Number(fields[11]) + Number(fields[12])) * 10;
   }
 
-  /** Resident memory in MiB. */
+  /** Returns the resident memory in MiB. */
   rssMiB(): number {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))![1]) / 1024;
   }
 
-  /** The value of a metric of this tracker, the sum over its labels. */
+  /** Returns the value of a metric of this tracker, summed over its labels. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`http://127.0.0.1:${this.ports.metrics}/metrics`)).text();
     const lines = text
@@ -86,7 +86,7 @@ export class Server {
     return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   }
 
-  /** Asks it to stop, and ends it by force after ten seconds. */
+  /** Stops the server; kills it after ten seconds. */
   async stop(): Promise<void> {
     if (!running.has(this.#child)) return;
     const exited = once(this.#child, "exit");

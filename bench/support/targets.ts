@@ -3,7 +3,7 @@ import { median } from "./measure.ts";
 import type { Measured, Report } from "./report.ts";
 
 const own = "chihaya, linux, 1 worker";
-/** Who looks every torrent up in a list, as this tracker then does too. */
+/** Contestants with a whitelist; this tracker is compared with them with a whitelist too. */
 const withList: ReadonlySet<string> = new Set(["opentracker"]);
 
 interface Target {
@@ -14,7 +14,7 @@ interface Target {
   most: number;
 }
 
-/** Ratios of CPU time a request that this tracker is to keep. */
+/** Maximum ratios of CPU time per request for this tracker. */
 const targets: readonly Target[] = [
   ...against("udp", 10_000, { "floor: C, batched echo": 1.35, opentracker: 0.6, "bittorrent-tracker": 0.15 }),
   ...against("udp", 1_000_000, { "floor: C, batched echo": 1.6, opentracker: 0.7 }),
@@ -34,8 +34,8 @@ function against(workload: Workload, torrents: number, others: Record<string, nu
 }
 
 /**
- * Writes a line for each target that a report has the figures for. A ratio is the median over the rounds, in each of which
- * the two were measured shortly after each other: the machine's own speed changes from minute to minute.
+ * Renders a line for each target with figures in a report. A ratio is the median over the rounds. Each round measures both
+ * servers shortly after each other, because the speed of the machine changes from minute to minute.
  */
 export function checkTargets({ measured }: Report): string[] {
   return targets.flatMap(({ of, to, workload, torrents, most }) => {
