@@ -221,9 +221,9 @@ function readPeers(value: Bencode | undefined, family: Family): AnswerPeer[] {
     if (peers === undefined) throw malformed("a peer list that ends within a peer");
     return peers;
   }
-  if (!Array.isArray(value)) throw malformed("peers that are no list");
+  if (!Array.isArray(value)) throw malformed("peers are not a list");
   return value.map((entry) => {
-    if (!(entry instanceof Map)) throw malformed("a peer that is no dictionary");
+    if (!(entry instanceof Map)) throw malformed("a peer is not a dictionary");
     const ip = text(entry, "ip");
     const port = count(entry, "port");
     if (ip === undefined || port === undefined) throw malformed("a peer without ip or port");

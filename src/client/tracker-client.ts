@@ -163,7 +163,7 @@ async function within<T>(options: ClientOptions, request: (transport: Transport)
   } catch (error) {
     caller?.throwIfAborted();
     if (limit.signal.aborted) {
-      throw new TrackerError("timeout", `no answer within ${timeoutMs} ms`, { cause: error });
+      throw new TrackerError("timeout", `no response within ${timeoutMs} ms`, { cause: error });
     }
     throw error;
   } finally {

@@ -1,6 +1,6 @@
 /**
- * Why a tracker gave no answer: `refused` it said so itself, with a reason; `unreachable` no connection, or it broke;
- * `timeout` silence; `malformed` an answer that is none; `unsupported` a URL that cannot be asked.
+ * Why a request failed: `refused` by the tracker, with a reason; `unreachable` without a connection, or with a broken one;
+ * `timeout` without a response; `malformed` with an unreadable response; `unsupported` with a URL of another protocol.
  */
 export type TrackerErrorKind = "refused" | "unreachable" | "timeout" | "malformed" | "unsupported";
 

@@ -108,7 +108,7 @@ describe("announce over UDP", () => {
     assert.ok(count(1) >= 2);
   });
 
-  it("passes over answers to somebody else and answers that are none", async (t) => {
+  it("ignores responses to other requests, and malformed responses", async (t) => {
     const { url } = await startTracker(t, (request) => {
       const foreign = Buffer.from(request);
       foreign[12]! ^= 1;

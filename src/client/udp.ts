@@ -105,7 +105,7 @@ async function exchange<A extends "announce" | "scrape">(
   socket.on("error", unreachable);
   socket.on("message", (message) => {
     const answer = parseResponse(message, family);
-    if (answer === undefined || answer.transactionId !== transactionId) return; // late, or somebody else's
+    if (answer === undefined || answer.transactionId !== transactionId) return; // late, or for another request
     if (answer.action === "error") {
       reject(new TrackerError("refused", answer.message));
     } else if (answer.action === "connect" && !connection) {
@@ -131,7 +131,7 @@ async function exchange<A extends "announce" | "scrape">(
   }
 }
 
-/** Connected, the socket takes datagrams from the tracker only and hears when nobody listens there. */
+/** Connects the socket: it receives only datagrams of the tracker, and an error if the port of the tracker is closed. */
 async function connect(
   socket: Socket,
   port: number,

@@ -55,9 +55,9 @@ export interface Shared {
   /** The other open ones. */
   readonly stalled: LinkedList<HttpConnection>;
   readonly counts: ConnectionCounts;
-  /** Those that have pipelined more than fits into one turn. */
+  /** Connections with more pipelined requests than one turn serves. */
   readonly turns: FairQueue;
-  /** Hears of what must not happen. */
+  /** Called for errors that are defects. */
   readonly onError: (error: Error) => void;
   /** Set when the server stops: every response is the last of its connection. */
   stopping: boolean;
@@ -69,7 +69,7 @@ export interface Shared {
  * - `stalled`: no request is read before something else has happened: the handler responds, the client
  *   takes what was sent, or other connections have had their turn
  * - `closing`: the last response is on its way out, and what still arrives is ignored
- * - `upgraded`: the connection is somebody else's
+ * - `upgraded`: the connection belongs to the handler of the upgrade
  * - `closed`
  */
 type Phase = "idle" | "reading" | "stalled" | "closing" | "upgraded" | "closed";
@@ -209,7 +209,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#shared.turns.leave(this);
   }
 
-  /** Acts on timeouts. Called about once a second; seconds are coarse, so nobody is cut short. */
+  /** Acts on timeouts. Called about once a second; seconds are coarse, so a timeout never ends early. */
   checkTimeouts(): void {
     if (this.#phase === "upgraded") return;
     const { seconds } = this.#shared.clock;
@@ -401,7 +401,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#resume();
   }
 
-  /** Hands a response over, if there still is somebody to hand it to. */
+  /** Sends a response if the connection is still open. */
   #send(response: WholeResponse): void {
     const { handler, stopping } = this.#shared;
     const isLast = !response.keepAlive || stopping;
@@ -422,7 +422,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#refuse(requestErrorStatus(error), rejections[-error]!, isHead);
   }
 
-  /** Responds to what is no request, and closes: nobody knows where the next one begins. */
+  /** Responds to malformed bytes and closes, because the start of the next request is unknown. */
   #refuse(status: RefusalStatus, reason: Rejection, isHead = false): void {
     const { handler } = this.#shared;
     this.#fresh = false;

@@ -49,7 +49,7 @@ export interface HttpHandler<Response extends WholeResponse = WholeResponse> {
   /**
    * Responds to the request whose head stands in `bytes`. `bytes` and `request` are valid until this returns.
    * @param keepAlive  whether the connection may stay open after the response
-   * @returns the response, which stays as it is until {@link sent} gets it; or a promise of one: then the later requests of
+   * @returns the response, which must not change until {@link sent} gets it; or a promise of one: then the later requests of
    *   the connection wait; the promise is of nothing where a {@link Call} was used. What it throws or rejects with ends the
    *   connection.
    */
@@ -59,7 +59,7 @@ export interface HttpHandler<Response extends WholeResponse = WholeResponse> {
     source: RequestSource,
     keepAlive: boolean,
   ): Response | Promise<Response | undefined>;
-  /** Takes back a response that has been handed to the network, or that nobody waits for any more. Never called for a refusal. */
+  /** Takes back a response that has been handed to the network, or that no client waits for. Never called for a refusal. */
   sent(response: Response): void;
   /** Returns the response to what is no request. The connection is closed after it. */
   refuse(status: RefusalStatus, isHead: boolean): WholeResponse;

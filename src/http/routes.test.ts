@@ -174,7 +174,7 @@ for (const [what, raw, status, end] of [
   ],
   ["another coding", head("POST /echo HTTP/1.1", "Transfer-Encoding: gzip, chunked"), 400, "bad request\n"],
   ["chunks of HTTP/1.0", head("POST /echo HTTP/1.0", "Transfer-Encoding: chunked"), 400, "bad request\n"],
-  ["a length that is no number", head("POST /echo HTTP/1.1", "Content-Length: +5"), 400, "bad request\n"],
+  ["a malformed length", head("POST /echo HTTP/1.1", "Content-Length: +5"), 400, "bad request\n"],
   [
     "a chunk without a size",
     `${head("POST /echo HTTP/1.1", "Transfer-Encoding: chunked")}\r\n`,
@@ -194,7 +194,7 @@ for (const [what, raw, status, end] of [
     "a malformed chunk\n",
   ],
   ["another method", head("POST /get HTTP/1.1", "Content-Length: 0"), 405, "method not allowed\n"],
-  ["a method that nobody knows", head("BREW /get HTTP/1.1"), 405, "method not allowed\n"],
+  ["an unknown method", head("BREW /get HTTP/1.1"), 405, "method not allowed\n"],
   ["another path", head("GET /nowhere HTTP/1.1"), 404, "not found\n"],
 ] as const) {
   test(`${what}: ${status}`, async (t) => {
@@ -244,7 +244,7 @@ test("requests in a row are answered on one connection, however their bytes are 
   assert.equal(await client.toEnd(), whole.text);
 });
 
-test("a client that asks is invited to send its body, once somebody reads it", async (t) => {
+test("a client that asks gets 100 Continue once the handler reads the body", async (t) => {
   const { port } = await start(t, [echo]);
   const fields = ["Content-Length: 5", "Expect: 100-Continue"];
   const client = new Client(t, port);
@@ -538,7 +538,7 @@ test("bytes and streams are compressed for clients that take gzip", async (t) =>
   }
 });
 
-test("a client that goes away is told to the handler", async (t) => {
+test("the handler learns that the client has left", async (t) => {
   const begun = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
   const { port, errors } = await start(t, [

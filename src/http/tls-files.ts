@@ -4,11 +4,11 @@ import { cannotRead } from "../lib/file-errors.ts";
 import { readText } from "../lib/read-text.ts";
 import type { TlsFiles } from "../net/stream.ts";
 
-/** Loads `node:tls` only when it is needed: it takes 3 MiB, and a tracker without TLS describes its options all the same. */
+/** Loads `node:tls` only when it is needed: it takes 3 MiB, and a tracker without TLS describes its options too. */
 const secureContext = (options: SecureContextOptions): unknown =>
   process.getBuiltinModule("node:tls").createSecureContext(options);
 
-/** What is wrong with which of the two files. */
+/** A problem of one of the two files. */
 export interface TlsProblem {
   key: "tls_cert_path" | "tls_key_path";
   message: string;

@@ -91,7 +91,7 @@ for (const [name, readiness, status, expected] of [
   ["one stopping", { storage: true, udp: "stopping" }, 503, { storage: "ready", udp: "stopping" }],
   ["one not ready", { storage: false }, 503, { storage: "not ready" }],
 ] as const) {
-  test(`readiness is told by component: ${name}`, async (t) => {
+  test(`readiness is reported by component: ${name}`, async (t) => {
     const { url } = await started(t, { readiness: () => readiness });
     const { response, body } = await ask(`${url}/readyz`);
     assert.equal(response.statusCode, status);
@@ -133,7 +133,7 @@ for (const [what, headers, status] of [
   ["nothing", "Host:", 421],
   ["no Host", "Accept: */*", 421],
   ["a page of this listener", "Host: localhost\r\nSec-Fetch-Site: same-origin", 200],
-  ["nobody's page", "Host: localhost\r\nSec-Fetch-Site: none", 200],
+  ["a page without an origin", "Host: localhost\r\nSec-Fetch-Site: none", 200],
   ["a page of another site", "Host: localhost\r\nSec-Fetch-Site: cross-site", 403],
   ["a page of another port", "Host: localhost\r\nSec-Fetch-Site: same-site", 403],
   ["two sites", "Host: localhost\r\nSec-Fetch-Site: none\r\nsec-fetch-site: cross-site", 403],

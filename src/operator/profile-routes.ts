@@ -70,8 +70,8 @@ export function profileRoutes(
 }
 
 /**
- * Refuses profiles to pages of other sites in an operator's browser and, where the admin API has tokens, to whoever lacks
- * one with the scope `admin`: a profile shows the inside of the process.
+ * Refuses profiles to pages of other sites in an operator's browser and, where the admin API has tokens, to requests without
+ * a token of the scope `admin`: a profile shows the inside of the process.
  */
 export function refuseProfile(
   request: RouteRequest,

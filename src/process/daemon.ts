@@ -119,7 +119,7 @@ function logFailure(logger: Logger, what: string, error: unknown): void {
   logger.debug({ err: error }, what);
 }
 
-/** The most workers that `auto` starts. With more of them the kernel is busier than the workers. */
+/** The maximum number of workers of `auto`. With more workers the kernel is busier than the workers. */
 const maxAutoWorkers = 8;
 
 /** Threads of libuv's pool beside those that sleeping workers occupy: the default size of the pool. */

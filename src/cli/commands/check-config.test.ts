@@ -72,7 +72,7 @@ for (const [what, code, status, says] of [
   ["has a timer that goes on", `setInterval(() => {}, 1000); ${hook}`, 0, /: ok\n$/],
   ["writes", `console.log("hello"); ${hook}`, 0, /: ok\n$/],
 ] as const) {
-  test(`check-config gives its verdict where the module of a hook ${what} when it is imported`, (t) => {
+  test(`check-config responds if the module of a hook ${what} when it is imported`, (t) => {
     const directory = mkdtempSync(join(tmpdir(), "chihaya-check-"));
     t.after(() => rmSync(directory, { recursive: true }));
     const module = join(directory, "module.mjs");

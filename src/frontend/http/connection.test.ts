@@ -149,7 +149,7 @@ test("answers keep the order of their requests where one has to wait, and readin
   assert.deepEqual(store.scrapes, []);
   assert.ok(client.connection.paused);
 
-  // Somebody else is not held up.
+  // Other clients do not wait.
   const other = open();
   other.send(scrape("c"));
   assert.deepEqual(other.connection.statuses, [200]);
@@ -188,7 +188,7 @@ test("a hook that waits finds the request as it was, though the network's memory
   for (const { connection } of [...clients, split]) assert.deepEqual(connection.statuses, [200]);
 });
 
-test("a client that is gone before its answer gets none, and its connection counts no more", async (t) => {
+test("a client that leaves before its response gets none, and frees its connection", async (t) => {
   const server = await start(t);
   const { open, store } = server;
   let proceed = () => {};
@@ -588,7 +588,7 @@ test("one address gets no more than a quarter of the connections, a trusted prox
     const open = () => clients.filter(({ connection }) => connection.state === "open").length;
     assert.equal(open(), stay, name);
     assert.equal(metricOf(server, "chihaya_http_rejected_total", "limit"), 400 - stay, name);
-    // Whoever leaves makes room for another, and only once.
+    // A client that leaves makes room for one other client.
     for (const client of clients.slice(0, 10)) {
       client.gone();
       client.gone();

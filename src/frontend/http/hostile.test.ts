@@ -94,7 +94,7 @@ test("only an exact zero left is a seeder, and counters saturate whatever their 
   }
 });
 
-test("a port that is none is refused, and a cryptoport stands in for port 0", async (t) => {
+test("a malformed port is refused, and a cryptoport replaces port 0", async (t) => {
   const { store, port } = await startHttpServer(t, host);
   const client = new RawClient(t, port());
   for (const [value, result] of [
@@ -116,7 +116,7 @@ test("a port that is none is refused, and a cryptoport stands in for port 0", as
   assert.equal(store.announces.pop()?.split(" ")[3], "6881");
 });
 
-test("an infohash that is none gets a constant text, in whatever form it comes", async (t) => {
+test("a malformed infohash of any form gets a constant text", async (t) => {
   const { store, port } = await startHttpServer(t, host);
   const client = new RawClient(t, port());
   const rows: [query: string, reason: string][] = [
@@ -200,7 +200,7 @@ test("nothing that a client says comes back in an answer or in a label", async (
   assert.ok(!renderPrometheus(server.metrics.snapshot()).includes("injected"));
 });
 
-test("an address that somebody claims for another is ignored without permission, and judged with it", async (t) => {
+test("the claimed address of another client is ignored without permission, and checked with it", async (t) => {
   const claims = [
     "192.168.0.1",
     "127.0.0.9",
@@ -323,7 +323,7 @@ test("ten thousand pipelined requests on one socket are all answered", async (t)
   assert.equal(store.announces.length, count);
 });
 
-test("clients behind one proxy are told apart", async (t) => {
+test("clients behind one proxy have their own addresses", async (t) => {
   const { port, store } = await startHttpServer(t, "::1", {
     realIpHeader: "x-forwarded-for",
     trustedProxies: ["::1"],

@@ -68,7 +68,7 @@ test("a non-compact list holds both families, with peer ids where they are store
   }
 });
 
-test("a store without peer ids lists compact peers to whoever wants ids", async (t) => {
+test("a store without peer ids lists compact peers for a client that wants ids", async (t) => {
   const { store, port } = await startHttpServer(t, "127.0.0.1");
   store.keepsPeerIds = false;
   const client = new RawClient(t, port());

@@ -69,11 +69,11 @@ test("every parameter of an announce is taken, defaulted or refused as in Chihay
     ["an empty peer_id", { peer_id: "" }, "failed to provide valid peer_id"],
     ["no left", { left: null }, "* up=10 down=20 left=18446744073709551615"],
     ["an empty left", { left: "" }, "* left=18446744073709551615"],
-    ["left that is no number", { left: "NaN" }, "* left=18446744073709551615"],
+    ["a text as left", { left: "NaN" }, "* left=18446744073709551615"],
     ["no downloaded", { downloaded: null }, "* down=0 "],
-    ["downloaded that is no number", { downloaded: "1e3" }, "* down=0 "],
+    ["a text as downloaded", { downloaded: "1e3" }, "* down=0 "],
     ["no uploaded", { uploaded: null }, "* up=0 "],
-    ["uploaded that is no number", { uploaded: "0x0" }, "* up=0 "],
+    ["a text as uploaded", { uploaded: "0x0" }, "* up=0 "],
     ["the largest counters", { left: "18446744073709551615" }, "*left=18446744073709551615"],
     ["numwant", { numwant: "7" }, "*want=7 "],
     ["numwant 0", { numwant: "0" }, "*want=0 "],
@@ -95,7 +95,7 @@ test("every parameter of an announce is taken, defaulted or refused as in Chihay
   ]);
 });
 
-test("with allowIpSpoofing ip, ipv4 and ipv6 are believed; what is no usable address is ignored", async (t) => {
+test("with allowIpSpoofing ip, ipv4 and ipv6 are believed; unusable values are ignored", async (t) => {
   const own = (host: string, v4: string, v6: string) => (host.includes(":") ? v6 : v4);
   type SpoofRow = [what: string, changes: Record<string, string | null>, stored: (host: string) => string[]];
   const rows: SpoofRow[] = [
@@ -148,7 +148,7 @@ test("with allowIpSpoofing ip, ipv4 and ipv6 are believed; what is no usable add
   }
 });
 
-test("of several errors the one that Chihaya finds first is told", async (t) => {
+test("of several errors the client gets the first in the order of Chihaya", async (t) => {
   const forwarded = "X-Forwarded-For: nonsense\r\n";
   // Everything is wrong; each row mends one thing more.
   const steps: [mended: Record<string, string | null>, headers: string, reason: string][] = [
@@ -198,7 +198,7 @@ test("escapes and infohashes are judged in the order of the query", async (t) =>
   }
 });
 
-test("an internal error is told as such and nothing more", async (t) => {
+test("the text of an internal error has no details", async (t) => {
   const hook = {
     name: "broken",
     handleAnnounce: () => {
@@ -216,7 +216,7 @@ test("an internal error is told as such and nothing more", async (t) => {
   }
 });
 
-test("a scrape is answered for the family of the client, whoever it came through", async (t) => {
+test("a scrape is for the family of the client, with and without a proxy", async (t) => {
   const hash = (letter: string) => letter.repeat(20);
   const hex = (letter: string) => Buffer.from(hash(letter)).toString("hex");
   for (const host of hosts) {

@@ -231,7 +231,7 @@ for (const family of [4, 6] as const) {
       });
     }
 
-    test("error: what fails inside is told as an internal server error", async () => {
+    test("error: an internal failure gives an internal server error", async () => {
       const broken: Hook = {
         name: "broken",
         handleAnnounce: () => {

@@ -130,7 +130,7 @@ describe("UDP under hostile and broken input", () => {
       guess = (guess * 6364136223846793005n + 1442695040888963407n) & 0xffff_ffff_ffff_ffffn;
       handle([{ packet: announce(guess) }]);
     }
-    // No id, the time, the id of somebody else, one bit off.
+    // No id, the time, the id of another address, one bit off.
     for (const id of [0n, BigInt(clock.unixSeconds), idOf("192.0.2.2"), real ^ 1n, real ^ (1n << 63n)]) {
       handle([{ packet: announce(id) }]);
     }
@@ -414,7 +414,7 @@ describe("UDP under hostile and broken input", () => {
     assert.equal(store.announces.length, 100);
   });
 
-  test("after a restart ids of before are good, as long as the key is the same", () => {
+  test("ids stay valid over a restart with the same key", () => {
     const before = setUp();
     const after = setUp();
     assert.equal(after.say(announce(before.idOf("192.0.2.1"))), "announce");

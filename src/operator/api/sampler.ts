@@ -3,7 +3,7 @@ import type { FamilySnapshot } from "../../observability/metrics.ts";
 import { History, type Sample } from "./history.ts";
 import { type Distribution, difference, quantile, Totals } from "./totals.ts";
 
-/** Seconds between two samples while nobody looks, and while somebody does. */
+/** Seconds between two samples, without a viewer and with one. */
 const idlePeriod = 10;
 const livePeriod = 1;
 /** Seconds over which latencies are measured. */
@@ -27,8 +27,8 @@ export interface SamplerDeps {
 }
 
 /**
- * Reads the metrics every ten seconds into a {@link History}; every second while somebody watches. The history therefore
- * reaches back to the start of the tracker before anybody has looked at it.
+ * Reads the metrics every ten seconds into a {@link History}; every second while a viewer watches. The history therefore
+ * begins with the start of the tracker, and not with the first viewer.
  */
 export class Sampler {
   readonly history: History = new History();

@@ -67,10 +67,10 @@ const statsShape: Shape<Stats> = object({
   ),
   error_responses: count("All of them."),
   dropped: map(count(), "Datagrams without a response, by reason."),
-  rejected: map(count(), "HTTP requests and connections that were turned away, by reason."),
+  rejected: map(count(), "HTTP requests and connections that were refused, by reason."),
   rates: object(
     { "1": rates, "10": rates, "60": rates, "900": rates },
-    "Means over the last seconds. Up to ten seconds late unless somebody watches.",
+    "Means over the last seconds. Up to ten seconds late without a viewer.",
   ),
   latency_ms: object(
     { p50: nullable(number()), p90: nullable(number()), p99: nullable(number()) },
