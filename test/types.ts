@@ -1,6 +1,7 @@
 /** Types of the library, checked by the compiler alone: the options of a hook follow from its schema, to the end. */
 import { z } from "zod";
-import { defineHook, type HookDefinition, type OptionsSchema, useHook } from "../src/index.ts";
+import type { Config } from "../src/config/config.ts";
+import { createTracker, defineHook, type HookDefinition, type OptionsSchema, useHook } from "../src/index.ts";
 
 const definedWithZod: HookDefinition<
   { rate: number; name: string },
@@ -52,3 +53,19 @@ useHook(withoutOptions);
 
 // @ts-expect-error a verdict is a ClientError or nothing
 defineHook({ name: "wrong", create: () => ({ handleAnnounce: () => "no" }) });
+
+// The built-in frontends and their options are typed, in a program and in a config, by the list of their definitions.
+createTracker({ http: { maxNumWant: 3, listen: [{ host: "::", port: 0 }] }, udp: false });
+// @ts-expect-error there is no such option
+createTracker({ http: { maxNumWants: 3 } });
+// @ts-expect-error a number
+createTracker({ udp: { maxNumWant: "3" } });
+// @ts-expect-error there is no such frontend
+createTracker({ gopher: {} });
+// @ts-expect-error a number
+void createTracker().reload({ http: { maxNumWant: "3" } });
+declare const config: Config;
+config.http?.maxConnections satisfies number | undefined;
+config.udp?.privateKey satisfies string | undefined;
+// @ts-expect-error there is no such frontend
+config.gopher;

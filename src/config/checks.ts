@@ -1,4 +1,5 @@
 import { localNetworks } from "../bittorrent/external-ip.ts";
+import { builtIn, optionsOf } from "../frontend/built-in.ts";
 import { Address } from "../ip/address.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { Networks } from "../ip/networks.ts";
@@ -9,7 +10,6 @@ import type { CheckReport, Path } from "../options/index.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
 import type { Config } from "./config.ts";
 import { checkDefinitions, findHook } from "./definition-checks.ts";
-import { builtIn, optionsOf } from "./frontends.ts";
 import type { Plain } from "./tree.ts";
 
 /** Checks values against each other and against files. Puts the TLS files that it reads into `config`. */

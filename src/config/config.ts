@@ -1,12 +1,11 @@
 import type { ExternalIpOptions } from "../bittorrent/external-ip.ts";
-import type { HttpOptions } from "../frontend/http/options.ts";
-import type { UdpOptions } from "../frontend/udp/options.ts";
+import type { FrontendBlocks } from "../frontend/built-in.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
 import type { AdminOptions } from "../operator/admin-options.ts";
 
-/** A checked configuration, with defaults filled in. Durations are seconds. */
-export interface Config {
+/** A checked configuration, with defaults filled in. Durations are seconds. Each built-in frontend has a block of its name. */
+export interface Config extends FrontendBlocks {
   announceInterval: number;
   minAnnounceInterval: number;
   /** Addresses of the metrics and health routes; empty turns them off. */
@@ -23,9 +22,6 @@ export interface Config {
   externalIp: ExternalIpOptions;
   /** Undefined if the admin API and the dashboard are off. */
   admin?: AdminOptions | undefined;
-  /** Undefined if the frontend is off; so is `udp`. */
-  http?: HttpOptions | undefined;
-  udp?: UdpOptions | undefined;
   /** Third-party frontends. */
   frontends: readonly ModuleFrontendConfig[];
   storage: StorageConfig;

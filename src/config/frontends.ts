@@ -1,17 +1,7 @@
+import { builtIn, optionsOf } from "../frontend/built-in.ts";
 import type { FrontendDefinition, FrontendUse } from "../frontend/define-frontend.ts";
-import * as builtInFrontends from "../frontend/index.ts";
 import type { Config } from "./config.ts";
 import { importDefinition } from "./import-definition.ts";
-
-/** The built-in frontends; the name of each is the key of its block. */
-export const builtIn: readonly FrontendDefinition[] = Object.values(builtInFrontends) as never;
-
-type Blocks = Readonly<Record<string, unknown>>;
-
-/** Returns the options of a built-in frontend; undefined if the frontend is off. */
-export function optionsOf(config: Config, name: string): unknown {
-  return (config as unknown as Blocks)[name];
-}
 
 /** Finds the frontends of a configuration: the built-in ones with a block, then those from modules. */
 export async function findFrontends(config: Config): Promise<FrontendUse[]> {

@@ -1,6 +1,6 @@
+import { builtIn } from "../frontend/built-in.ts";
 import type { AnyBlock } from "../options/index.ts";
 import { variableName } from "./environment.ts";
-import { builtIn } from "./frontends.ts";
 import { type AnyValue, type Field, outline } from "./outline.ts";
 import { inline } from "./render.ts";
 import type { Plain } from "./tree.ts";

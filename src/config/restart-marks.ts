@@ -1,8 +1,8 @@
+import { builtIn } from "../frontend/built-in.ts";
 import type { FrontendUse } from "../frontend/define-frontend.ts";
 import { toCamel } from "../options/block.ts";
 import { type AnyBlock, Block, type Path } from "../options/index.ts";
 import type { Config } from "./config.ts";
-import { builtIn } from "./frontends.ts";
 import { outline } from "./outline.ts";
 import type { RestartMark } from "./settle.ts";
 import { UseList, UseValue } from "./uses.ts";

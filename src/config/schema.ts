@@ -1,4 +1,5 @@
 import { ExternalIp, localNetworks } from "../bittorrent/external-ip.ts";
+import { builtIn } from "../frontend/built-in.ts";
 import type { FrontendDefinition } from "../frontend/define-frontend.ts";
 import * as builtInHooks from "../hooks/index.ts";
 import { defaultLimits } from "../middleware/with-deadline.ts";
@@ -20,7 +21,6 @@ import {
 } from "../options/index.ts";
 import * as builtInStores from "../storage/index.ts";
 import type { Config, HookConfig, ModuleFrontendConfig, StorageConfig } from "./config.ts";
-import { builtIn } from "./frontends.ts";
 import { moduleField, UseList, UseValue } from "./uses.ts";
 
 /** Describes the external address of a family; "" turns it off. */

@@ -48,6 +48,8 @@ export interface FrontendDefinition<Options = unknown, Input = unknown> {
   readonly description?: string;
   /** Schema of the options, such as one made by `options` of `chihaya/options`. Without a schema, there are no options. */
   readonly options?: OptionsSchema<Options, Input>;
+  /** Whether a program has the frontend unless its options turn the frontend off. A config always needs a block. */
+  readonly byDefault?: boolean;
   /** Packages that must be installed for these options; a check of the configuration looks for them. */
   packages?(options: Options): readonly string[];
   /**
@@ -106,13 +108,17 @@ export async function createFrontend(
   }
 }
 
-/** Returns the default options of a frontend, without its addresses. */
-export function defaultsOf<Options extends { listen: unknown }>({
-  options,
-}: FrontendDefinition<Options, Partial<Options>>): Omit<Options, "listen"> {
-  const { value } = options!["~standard"].validate({}) as { value: Options };
-  const { listen: _, ...defaults } = value;
+/** Returns the default options of a frontend, except where it listens. */
+export function defaultsOf<Options extends { listen: unknown }>(
+  definition: FrontendDefinition<Options, Partial<Options>>,
+): Omit<Options, "listen"> {
+  const { listen: _, ...defaults } = allDefaultsOf(definition);
   return defaults;
+}
+
+/** Returns the default options of a built-in frontend. */
+export function allDefaultsOf<Options, Input>({ options }: FrontendDefinition<Options, Input>): Options {
+  return (options!["~standard"].validate({}) as { value: Options }).value;
 }
 
 /** Creates a function that logs why `::` is not bound: the system has no IPv6. */

@@ -1,10 +1,7 @@
 import { randomInt } from "node:crypto";
 import { ExternalIp, type ExternalIpOptions } from "../bittorrent/external-ip.ts";
-import type { FrontendDefinition, FrontendUse } from "../frontend/define-frontend.ts";
-import { http, httpDefaults } from "../frontend/http/index.ts";
-import type { HttpOptions } from "../frontend/http/options.ts";
-import { udp, udpDefaults } from "../frontend/udp/index.ts";
-import type { UdpOptions } from "../frontend/udp/options.ts";
+import { builtIn, type FrontendBlocks, type FrontendInputs, optionsOf } from "../frontend/built-in.ts";
+import { allDefaultsOf, type FrontendDefinition, type FrontendUse } from "../frontend/define-frontend.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { type Clock, createRandom, type Random } from "../lib/clock.ts";
 import type { HookDefinition } from "../middleware/define-hook.ts";
@@ -31,18 +28,17 @@ export interface HookUse {
   readonly limits: HookLimits;
 }
 
-/** The options of {@link createTracker}. All have defaults. */
-export interface CreateTrackerOptions {
+/**
+ * The options of {@link createTracker}. All have defaults. Each built-in frontend has its options under its name (`http`, `udp`),
+ * and `false` turns the frontend off. Without addresses to listen on, the system chooses a port of IPv4 and a port of IPv6.
+ */
+export interface CreateTrackerOptions extends FrontendInputs {
   /** Seconds between two announces of a client, as responses say. Default: 1800. */
   interval?: number;
   /** The shortest time between two announces of a client, as HTTP responses say, in seconds. Default: 900, at most `interval`. */
   minInterval?: number;
   /** The address under which peers in the tracker's own network are stored. Default: their own address. */
   externalIp?: ExternalIpOptions;
-  /** `false` turns HTTP off. Without `listen`, the system chooses a port of IPv4 and a port of IPv6. */
-  http?: Partial<HttpOptions> | false;
-  /** The same for UDP. */
-  udp?: Partial<UdpOptions> | false;
   /** Your own frontends, as `useFrontend(definition, options)`. */
   frontends?: readonly FrontendUse[];
   /** Default: a {@link MemoryStore} of up to a million peers. The tracker starts and stops the store. */
@@ -84,22 +80,20 @@ export function useFrontend<Options, Input>(
   return { definition: definition as FrontendDefinition<unknown>, options };
 }
 
-/** The options of the frontends, in the shape of a configuration. */
-interface FrontendBlocks {
-  http: HttpOptions | undefined;
-  udp: UdpOptions | undefined;
+/** The options of all frontends, in the shape of a configuration. */
+interface Blocks extends FrontendBlocks {
   frontends: readonly (FrontendUse & { name: "module"; module: string })[];
 }
 
 /** @throws Error with the first wrong option of your own frontends */
-async function blocksOf({
-  http = {},
-  udp = {},
-  frontends = [],
-}: CreateTrackerOptions): Promise<FrontendBlocks> {
+async function blocksOf(options: CreateTrackerOptions): Promise<Blocks> {
+  const { frontends = [] } = options;
+  const blocks = builtIn.map((definition) => {
+    const given = options[definition.name as keyof FrontendInputs];
+    return [definition.name, blockOf(definition, given ?? (definition.byDefault ? {} : false))];
+  });
   return {
-    http: http === false ? undefined : { ...httpDefaults, listen: http.listenTls ? [] : anywhere, ...http },
-    udp: udp === false ? undefined : { ...udpDefaults, listen: anywhere, ...udp },
+    ...Object.fromEntries(blocks),
     frontends: await Promise.all(
       frontends.map(async ({ definition, options }) => ({
         ...{ name: "module" as const, module: definition.name, definition },
@@ -109,12 +103,18 @@ async function blocksOf({
   };
 }
 
-function usesOf({ http: httpOptions, udp: udpOptions, frontends }: FrontendBlocks): FrontendUse[] {
-  const builtIn = [
-    { definition: http as FrontendDefinition<unknown>, options: httpOptions },
-    { definition: udp as FrontendDefinition<unknown>, options: udpOptions },
-  ];
-  return [...builtIn.filter(({ options }) => options !== undefined), ...frontends];
+/** Fills in the defaults. Without an address, the frontend listens on ports that the system chooses. */
+function blockOf(definition: FrontendDefinition, given: object | false): unknown {
+  if (given === false) return undefined;
+  const addresses = (definition.listens ?? []).map(({ option }) => option);
+  const isPlaced = addresses.some((option) => (given as Record<string, unknown>)[option] !== undefined);
+  const listen = addresses.map((option, index) => [option, index === 0 && !isPlaced ? anywhere : []]);
+  return { ...(allDefaultsOf(definition) as object), ...Object.fromEntries(listen), ...given };
+}
+
+function usesOf(blocks: Blocks): FrontendUse[] {
+  const uses = builtIn.map((definition) => ({ definition, options: optionsOf(blocks, definition.name) }));
+  return [...uses.filter(({ options }) => options !== undefined), ...blocks.frontends];
 }
 
 const anywhere: readonly ListenAddress[] = [
@@ -139,7 +139,7 @@ export class EmbeddedTracker {
   readonly #hub: LocalHub;
   #tracker: Tracker | undefined;
   /** The running options of the frontends. */
-  #blocks: FrontendBlocks | undefined;
+  #blocks: Blocks | undefined;
   #closeNetwork: () => void = () => undefined;
   /** Settles when all starts, reloads and stops so far have ended. */
   #settled: Promise<unknown> = Promise.resolve();
@@ -203,10 +203,11 @@ export class EmbeddedTracker {
    * @returns the names of the options that take effect only after a restart
    */
   reload(
-    changes: Pick<
-      CreateTrackerOptions,
-      "interval" | "minInterval" | "externalIp" | "http" | "udp" | "frontends" | "preHooks" | "postHooks"
-    >,
+    changes: FrontendInputs &
+      Pick<
+        CreateTrackerOptions,
+        "interval" | "minInterval" | "externalIp" | "frontends" | "preHooks" | "postHooks"
+      >,
   ): Promise<string[]> {
     return this.#inTurn(() => this.#reload(changes));
   }
@@ -249,7 +250,7 @@ export class EmbeddedTracker {
     this.#ownClock?.stop();
   }
 
-  async #compose(options: CreateTrackerOptions, blocks: FrontendBlocks): Promise<TrackerSettings> {
+  async #compose(options: CreateTrackerOptions, blocks: Blocks): Promise<TrackerSettings> {
     const { interval = intervals.interval, minInterval = intervals.minInterval } = options;
     const used = new Map<string, number>();
     const [preHooks, postHooks] = await createHooks(

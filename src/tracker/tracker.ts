@@ -1,4 +1,5 @@
 import type { ExternalIp } from "../bittorrent/external-ip.ts";
+import { builtIn } from "../frontend/built-in.ts";
 import {
   createFrontend,
   type FrontendDefinition,
@@ -6,7 +7,6 @@ import {
   type FrontendUse,
 } from "../frontend/define-frontend.ts";
 import type { Frontend } from "../frontend/frontend.ts";
-import * as builtInFrontends from "../frontend/index.ts";
 import { aborted } from "../lib/aborted.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
@@ -190,9 +190,8 @@ export class Tracker {
   /** Makes the collaborators of a frontend. Its metrics and the program's observer see its requests. */
   #depsOf({ name, requests: kinds }: FrontendDefinition): FrontendDeps {
     const { metrics, observer } = this.#parts;
-    const others: Pick<FrontendDefinition, "requests">[] = Object.values(builtInFrontends);
-    others.push(...this.#settings.frontends.map(({ definition }) => definition));
-    const unreadable = others.flatMap(({ requests }) => Object.keys(requests?.unreadable ?? {}));
+    const known = [...builtIn, ...this.#settings.frontends.map(({ definition }) => definition)];
+    const unreadable = known.flatMap(({ requests }) => Object.keys(requests?.unreadable ?? {}));
     const responses = new ResponseMetrics(metrics, name, kinds, new Set(unreadable));
     this.#responses.push(responses);
     const observers = observer === undefined ? [responses] : [responses, observer];

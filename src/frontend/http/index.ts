@@ -17,6 +17,7 @@ function headerName(text: string): string | undefined {
 export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defineFrontend({
   name: "http",
   description: "The HTTP and HTTPS frontend. Remove the block to turn it off.",
+  byDefault: true,
   options: options({
     addr: addresses({ restart: true })
       .as("listen")

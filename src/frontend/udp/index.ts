@@ -13,6 +13,7 @@ const mostUdpScrape = 74;
 export const udp: FrontendDefinition<UdpOptions, Partial<UdpOptions>> = defineFrontend({
   name: "udp",
   description: "The UDP frontend. Remove the block to turn it off.",
+  byDefault: true,
   options: options({
     addr: addresses({ restart: true })
       .as("listen")
