@@ -27,67 +27,72 @@ import type { HttpServerSettings } from "./options.ts";
 import { PartialHead } from "./partial-head.ts";
 import { ProxyHeader, readProxyHeader } from "./proxy-protocol.ts";
 
-/** Pipelined requests that one connection may have answered in one turn. */
+/** Maximum number of pipelined requests of a connection that are served in one turn. */
 const requestsPerTurn = 64;
-/** Bytes that a client may leave untaken before its next requests wait. */
+/** While a client has more bytes to receive than this, its further requests wait. */
 const maxPending = 16 * 1024;
 /**
- * Seconds for a client to take a piece of a response that comes in pieces, if that is more than its own limit: the kernel lets
- * more be sent only when a good part of its buffer is free again.
+ * Minimum time limit in seconds for a client to receive a piece of a long response. The kernel accepts more bytes only when a
+ * large part of its buffer is free again.
  */
 const streamTimeout = 120;
 
-/** What a server counts of its connections. */
+/** Counters of a server's connections. */
 export interface ConnectionCounters {
   readonly accepted: { inc(): void };
-  /** Connections that the server has closed while they had no request. */
+  /** Connections without a request that the server has closed. */
   readonly closed: Readonly<Record<ClosingReason, { inc(): void }>>;
 }
 
-/** What the connections of a server share. */
+/** The state that all connections of a server share. */
 export interface Shared {
   readonly clock: Clock;
   readonly handler: HttpHandler;
   readonly counters: ConnectionCounters;
   settings: HttpServerSettings;
-  /** Open connections whose clients have the next move, the one that has waited longest first. */
+  /** Open connections that wait for their clients; the one that has waited longest is first. */
   readonly expendable: LinkedList<HttpConnection>;
-  /** The other open ones. */
+  /** All other open connections. */
   readonly stalled: LinkedList<HttpConnection>;
   readonly counts: ConnectionCounts;
   /** Connections with more pipelined requests than one turn serves. */
   readonly turns: FairQueue;
-  /** Called for errors that are defects. */
+  /** Called for unexpected errors. */
   readonly onError: (error: Error) => void;
-  /** Set when the server stops: every response is the last of its connection. */
+  /** Whether the server is stopping: every response is the last of its connection. */
   stopping: boolean;
 }
 
 /**
- * - `idle`: nothing of a next request has arrived
- * - `reading`: a part of one has
- * - `stalled`: no request is read before something else has happened: the handler responds, the client
- *   takes what was sent, or other connections have had their turn
- * - `closing`: the last response is on its way out, and what still arrives is ignored
- * - `upgraded`: the connection belongs to the handler of the upgrade
+ * - `idle`: no byte of the next request has arrived
+ * - `reading`: a part of a request has arrived
+ * - `stalled`: no request is read until the handler has responded, the client has received the responses, and other
+ *   connections have had their turns
+ * - `closing`: the last response is being sent, and received bytes are ignored
+ * - `upgraded`: another handler uses the connection
  * - `closed`
  */
 type Phase = "idle" | "reading" | "stalled" | "closing" | "upgraded" | "closed";
 
-/** Who has got a connection, and what it keeps for it. */
+/** The handler that has taken a connection over, with its state. */
 interface Heir {
   readonly handler: StreamHandler<unknown>;
   readonly state: unknown;
 }
 
 const request = new HttpRequest();
-const rejections = ["malformed", "malformed", "method", "too_large", "version"] as const;
+const rejections = {
+  [RequestError.malformed]: "malformed",
+  [RequestError.method]: "method",
+  [RequestError.tooLarge]: "too_large",
+  [RequestError.version]: "version",
+} as const;
 
 /**
- * One HTTP connection: cuts its bytes into requests and answers them in their order.
+ * One HTTP connection: splits the received bytes into requests, and responds to the requests in their order.
  *
- * A request that arrives in one piece is read where the network put it. Only an incomplete one is copied,
- * into a buffer that the connection keeps until it is complete.
+ * A complete request is parsed in the memory of the network. An incomplete request is copied into a buffer, which the
+ * connection keeps until the request is complete.
  */
 export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Linked<HttpConnection> {
   list: LinkedList<HttpConnection> | undefined;
@@ -98,37 +103,37 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
   /** The client, or the proxy in front of it. */
   #peer: Address;
   #phase: Phase = "idle";
-  /** When the phase began. */
+  /** Start of the phase. */
   #since: number;
-  /** How many connections its address had when it came. */
+  /** Number of connections of the same address when this one was opened. */
   readonly ofAddress: number;
-  /** Whether nothing has been asked yet. */
+  /** Whether no request has arrived yet. */
   #fresh = true;
   #proxyHeaderDue: boolean;
   /**
-   * Whether the header that names the client may count. Where a proxy speaks the PROXY protocol, what follows is the
-   * client's own words: only a header behind a line that names another trusted proxy was written by a proxy.
+   * Whether a header may name the client. After a PROXY header, the client itself has written the request, unless the PROXY
+   * header names another trusted proxy.
    */
   #mayNameClient: boolean;
-  /** An incomplete request (or PROXY header). */
+  /** An incomplete request or PROXY header. */
   #head: PartialHead | undefined;
-  /** What arrived while stalled. */
+  /** Bytes that arrived while the connection was stalled. */
   #rest: Uint8Array | undefined;
-  /** What is being read of that: it need not be copied again. */
+  /** The part of these bytes that is being read, and so needs no further copy. */
   #own: Uint8Array | undefined;
   #paused = false;
   #waiting = false;
   #turnDue = false;
   #ended = false;
-  /** When the client last owed us to take something; undefined when it has taken all. */
+  /** Since when the client has had bytes to receive; undefined if it has received all. */
   #pendingSince: number | undefined;
-  /** The request under way, where that is more than a head and a response that is whole. */
+  /** The pending request, if it needs more than a head and a whole response. */
   #call: Call | undefined;
   #heir: Heir | undefined;
 
   /**
    * @param proxyHeaderDue  whether the connection must begin with a PROXY header
-   * @param isPassedOn      whether a proxy passes on what the client sends, unchanged
+   * @param isPassedOn      whether a proxy forwards the bytes of the client unchanged
    */
   constructor(shared: Shared, connection: Connection, proxyHeaderDue: boolean, isPassedOn: boolean) {
     this.#shared = shared;
@@ -141,12 +146,12 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     shared.expendable.add(this);
   }
 
-  /** Whether nothing is under way. */
+  /** Whether no request is pending. */
   get isIdle(): boolean {
     return this.#phase === "idle";
   }
 
-  /** Bytes have arrived. */
+  /** Handles received bytes. */
   received(bytes: Uint8Array, start: number, end: number): void {
     try {
       if (this.#phase === "idle") this.#read(bytes, start, end);
@@ -158,7 +163,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     }
   }
 
-  /** The client sends nothing more, but waits for its answers. */
+  /** Called when the client has shut down its sending side, but still waits for responses. */
   ended(): void {
     this.#ended = true;
     this.#call?.ended();
@@ -166,7 +171,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (this.#phase === "idle" || this.#phase === "reading") this.close();
   }
 
-  /** The client has taken all that was sent. */
+  /** Called when the client has received all bytes. */
   drained(): void {
     this.#pendingSince = undefined;
     this.#call?.drained();
@@ -174,21 +179,21 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#goOn();
   }
 
-  /** The others have had their turns. */
+  /** Called when the other connections have had their turns. */
   takeTurn(): void {
     this.#turnDue = false;
     this.#goOn();
   }
 
   /**
-   * Closes the connection when all that was sent has left; idempotent.
-   * @param discard  whether the client may be in the middle of sending something
+   * Closes the connection after all bytes have been sent; idempotent.
+   * @param discard  whether the client may still be sending a request
    */
   close(discard = false): void {
     if (this.#isOver) return;
     this.#enter("closing");
     this.#forgetInput();
-    this.#resume(); // what still comes is thrown away
+    this.#resume(); // further bytes are discarded
     this.#connection.end(discard);
   }
 
@@ -198,7 +203,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#connection.destroy(reset);
   }
 
-  /** The connection is gone; idempotent. */
+  /** Called when the connection is gone; idempotent. */
   closed(): void {
     if (this.#phase === "closed") return;
     this.#enter("closed");
@@ -209,7 +214,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#shared.turns.leave(this);
   }
 
-  /** Acts on timeouts. Called about once a second; seconds are coarse, so a timeout never ends early. */
+  /** Checks the timeouts. Called about once a second. Seconds are coarse, so the limits are never shortened. */
   checkTimeouts(): void {
     if (this.#phase === "upgraded") return;
     const { seconds } = this.#shared.clock;
@@ -231,7 +236,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     }
   }
 
-  /** Closes the connection now, and its next request with it. */
+  /** Closes the connection now, and counts its unfinished request as rejected. */
   turnAway(reason: ClosingReason, reset = false): void {
     const { handler, counters } = this.#shared;
     if (this.#fresh || this.#phase === "reading") handler.rejected(reason);
@@ -239,19 +244,19 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.destroy(reset);
   }
 
-  /** Ends the connection over a fault of ours, which must not end more than that. */
+  /** Reports an unexpected error and closes this connection only. */
   #fail(error: Error): void {
     this.#shared.onError(error);
     this.destroy(true);
   }
 
-  /** The client has stalled in the middle of a body. */
+  /** Fails a body whose client has stalled. */
   #loseBody(call: Call): void {
     this.#shared.counters.closed.timeout.inc();
     call.body.fail(new HttpError(408, "the body took too long"));
   }
 
-  /** Reads the requests in `bytes[at..end)`, none of which has begun before. */
+  /** Reads requests from `bytes[at..end)`; the first begins at `at`. */
   #read(bytes: Uint8Array, at: number, end: number): void {
     const { maxHeaderBytes } = this.#shared.settings.options;
     if (this.#proxyHeaderDue) {
@@ -288,7 +293,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#settle();
   }
 
-  /** Goes on with an incomplete request. */
+  /** Continues an incomplete request. */
   #readMore(bytes: Uint8Array, start: number, end: number): void {
     const { maxHeaderBytes } = this.#shared.settings.options;
     const head = this.#head!;
@@ -315,7 +320,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     else this.#settle();
   }
 
-  /** Where the header is malformed, no response would mean anything. @returns as {@link readProxyHeader} */
+  /** Reads the PROXY header. A malformed header gets no response, since the client may use another protocol. @returns as {@link readProxyHeader} */
   #readProxyHeader(bytes: Uint8Array, start: number, end: number): number {
     const header = new ProxyHeader();
     const consumed = readProxyHeader(bytes, start, end, header);
@@ -355,7 +360,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (this.#rest === undefined) this.#resume();
   }
 
-  /** Has the handler respond to `request`, which stands in `bytes`. */
+  /** Passes `request`, whose head is in `bytes`, to the handler and sends the response. */
   #respond(bytes: Uint8Array): void {
     const { handler, settings, stopping } = this.#shared;
     this.#fresh = false;
@@ -376,7 +381,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
       .catch((error) => this.#fail(error));
   }
 
-  /** A request is done with that was more than a head and a response that is whole. */
+  /** Ends a {@link Call}: upgrades the connection, keeps it open or closes it. */
   #endCall(): void {
     const call = this.#call!;
     this.#call = undefined;
@@ -392,7 +397,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#enter("upgraded");
     const heir = { handler, state: handler.opened(this.#connection) };
     if (this.#isOver) {
-      handler.closed(heir.state); // it has closed the connection at once
+      handler.closed(heir.state); // the handler has closed the connection in `opened`
       return;
     }
     this.#heir = heir;
@@ -401,7 +406,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#resume();
   }
 
-  /** Sends a response if the connection is still open. */
+  /** Sends a response, unless the connection is closing. */
   #send(response: WholeResponse): void {
     const { handler, stopping } = this.#shared;
     const isLast = !response.keepAlive || stopping;
@@ -419,10 +424,10 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
   #refuseRequest(consumed: number): void {
     const error = consumed < 0 ? (consumed as RequestError) : RequestError.tooLarge;
     const isHead = request.method === Method.head;
-    this.#refuse(requestErrorStatus(error), rejections[-error]!, isHead);
+    this.#refuse(requestErrorStatus(error), rejections[error], isHead);
   }
 
-  /** Responds to malformed bytes and closes, because the start of the next request is unknown. */
+  /** Refuses an unreadable request and closes the connection, because the start of the next request is unknown. */
   #refuse(status: RefusalStatus, reason: Rejection, isHead = false): void {
     const { handler } = this.#shared;
     this.#fresh = false;
@@ -439,14 +444,14 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     return this.#waiting || this.#turnDue || this.#connection.pending > maxPending;
   }
 
-  /** No bytes are left to read. */
+  /** Enters the next phase after all bytes have been read. */
   #settle(): void {
     if (this.#mustStall) this.#enter("stalled");
     else if (this.#ended) this.close();
     else this.#enter("idle");
   }
 
-  /** Reads on, if that is what the connection is waiting for and nothing is in the way. */
+  /** Resumes reading if the connection is stalled without a reason. */
   #goOn(): void {
     if (this.#phase !== "stalled" || this.#mustStall) return;
     const rest = this.#rest;
@@ -469,7 +474,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     else expendable.add(this);
   }
 
-  /** Keeps an incomplete request, or a PROXY header, until there is more of it. */
+  /** Keeps an incomplete request or PROXY header until more bytes arrive. */
   #keepHead(bytes: Uint8Array, start: number, end: number): void {
     if (this.#ended) {
       this.close(); // the rest will never come
@@ -480,7 +485,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#head.append(bytes, start, end, this.#shared.settings.options.maxHeaderBytes);
   }
 
-  /** Takes what belongs to the body of the request under way, and keeps the rest. */
+  /** Passes bytes of the body to the pending request, and keeps the rest. */
   #stall(bytes: Uint8Array, start: number, end: number): void {
     if (this.#call !== undefined) {
       const { body } = this.#call;
@@ -491,7 +496,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (start < end) this.#keepRest(bytes, start, end);
   }
 
-  /** Keeps what cannot be read yet, and lets no more of it come. */
+  /** Keeps bytes that cannot be read yet, and pauses the connection. */
   #keepRest(bytes: Uint8Array, start: number, end: number): void {
     if (bytes === this.#own) {
       this.#rest = bytes.subarray(start, end);

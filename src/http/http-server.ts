@@ -12,19 +12,19 @@ import type { HttpHandler } from "./handler.ts";
 import { createServerSettings, type HttpServerOptions } from "./options.ts";
 
 const sweepMs = 1000;
-/** TLS handshakes that a listener may have under way, and never more than a quarter of the connections. */
+/** Maximum number of concurrent TLS handshakes of a listener; at most a quarter of the connections. */
 const mostHandshakes = 1024;
 
-/** What an HTTP server stands on. */
+/** The collaborators of an HTTP server. */
 export interface HttpServerDeps {
   readonly handler: HttpHandler;
   readonly clock: Clock;
   readonly counters: ConnectionCounters;
-  /** How bytes reach the kernel. */
+  /** Opens a listener. */
   readonly listen: Network["listenStream"];
-  /** Takes errors that a listener reports on its own, and faults of the handler. */
+  /** Called for errors that a listener reports by itself, and for unexpected errors of the handler. */
   onError(error: Error): void;
-  /** Takes the error of `::` where it was left out, because the system has no IPv6. */
+  /** Called if `::` is not bound because the system has no IPv6. */
   readonly onMissing?: ((error: Error) => void) | undefined;
 }
 
@@ -45,7 +45,7 @@ export class HttpServer {
   /** Set while `stop` waits for the last connection. */
   #empty: (() => void) | undefined;
 
-  /** @throws RangeError for a trusted network that cannot be used */
+  /** @throws RangeError for an invalid trusted network */
   constructor(options: HttpServerOptions, deps: HttpServerDeps) {
     this.#deps = deps;
     this.#shared = {
@@ -62,32 +62,32 @@ export class HttpServer {
     };
   }
 
-  /** Open connections. */
+  /** Number of open connections. */
   get open(): number {
     return this.#shared.expendable.size + this.#shared.stalled.size;
   }
 
-  /** Binds all addresses, or none: rejects with a message that names the address. Idempotent. */
+  /** Binds all addresses. Rejects if an address cannot be bound, with a message that names it. Idempotent. */
   start(): Promise<void> {
     this.#started ??= this.#start();
     return this.#started;
   }
 
-  /** The addresses that are bound, as URLs. */
+  /** Returns the bound addresses as URLs. */
   urls(): string[] {
     return this.#bound.map(({ url }) => url);
   }
 
-  /** Closes the listeners, lets requests under way finish until `deadline` is aborted, then closes everything. Idempotent. */
+  /** Closes the listeners, waits for pending requests until `deadline` is aborted, then closes all connections. Idempotent. */
   stop(deadline: AbortSignal): Promise<void> {
     this.#stopped ??= this.#stop(deadline);
     return this.#stopped;
   }
 
   /**
-   * Makes what takes other options for all requests to come; open connections stay. Certificate and key serve new
-   * connections.
-   * @throws RangeError for a trusted network, Error for a certificate or a key that cannot be used
+   * Prepares a reload. Open connections stay open. A new certificate and key apply to new connections.
+   * @returns a function that applies the options to all later requests
+   * @throws RangeError for an invalid trusted network, Error for an invalid certificate or key
    */
   prepare(options: HttpServerOptions): () => void {
     const settings = createServerSettings(options);
@@ -101,7 +101,7 @@ export class HttpServer {
     };
   }
 
-  /** Acts on the timeouts of all connections. The server calls it about once a second; tests call it at will. */
+  /** Checks the timeouts of all connections. The server calls it about once a second; tests also call it. */
   sweep(): void {
     this.#forEach((connection) => connection.checkTimeouts());
   }
@@ -151,7 +151,7 @@ export class HttpServer {
     const { options, trusted, maxPerAddress } = settings;
     const isProxy = trusted.contains(connection.remote);
     counters.accepted.inc();
-    // Over TLS the header would stand before the handshake, where nobody looks for it.
+    // With TLS, the header would precede the handshake, where it is not read.
     const proxyHeaderDue = options.proxyProtocol && !secure && isProxy;
     const state = new HttpConnection(
       this.#shared,
@@ -163,17 +163,17 @@ export class HttpServer {
       state.destroy();
       return state;
     }
-    // Behind a proxy there are many clients.
+    // A proxy has many clients.
     if (!isProxy && state.ofAddress > maxPerAddress) state.turnAway("limit");
-    // The new one is the last of them: it goes where no other can.
+    // The new connection is closed only if no other one can be.
     while (this.open > options.maxConnections && this.#evict(state));
     return state;
   }
 
   /**
    * Closes the connection that has waited longest for its client.
-   * @param fresh  the one that goes only where no other can
-   * @returns whether there was one
+   * @param fresh  a new connection, which is closed only if no other one can be
+   * @returns whether a connection was closed
    */
   #evict(fresh?: HttpConnection): boolean {
     const { expendable, stalled, settings } = this.#shared;

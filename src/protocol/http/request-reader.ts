@@ -60,11 +60,16 @@ export class HttpRequest {
 export const RequestError = { malformed: -1, method: -2, tooLarge: -3, version: -4 } as const;
 export type RequestError = (typeof RequestError)[keyof typeof RequestError];
 
-const statuses = [400, 400, 405, 431, 505] as const;
+const statuses: Readonly<Record<RequestError, 400 | 405 | 431 | 505>> = {
+  [RequestError.malformed]: 400,
+  [RequestError.method]: 405,
+  [RequestError.tooLarge]: 431,
+  [RequestError.version]: 505,
+};
 
 /** Returns the HTTP status of the response that refuses a request. */
-export function requestErrorStatus(error: RequestError): (typeof statuses)[number] {
-  return statuses[-error]!;
+export function requestErrorStatus(error: RequestError): 400 | 405 | 431 | 505 {
+  return statuses[error];
 }
 
 /** Bytes allowed in a header's name and in a method (RFC 9110 §5.6.2 `token`). */
