@@ -18,6 +18,8 @@ export interface Config extends FrontendBlocks {
   /** Threads that serve clients; `auto` follows the processors. */
   workers: number | "auto";
   network: NetworkChoice;
+  /** Seconds that a request may wait for others. */
+  networkCoalesce: number;
   /** Without an external address, a peer is stored under its source address. */
   externalIp: ExternalIpOptions;
   /** Undefined if the admin API and the dashboard are off. */

@@ -70,6 +70,7 @@ test("without a file, both frontends and the admin API run with the defaults", (
     shutdownTimeout: 10,
     workers: "auto",
     network: "auto",
+    networkCoalesce: 0.001,
     externalIp: {
       networks: [
         "127.0.0.0/8",
@@ -667,6 +668,20 @@ test("a mistake in one value does not hide those in others, and invents none", (
       '1:67 storage.name: unknown store "reddis"; did you mean "redis"?',
     ],
   );
+});
+
+test("requests wait for others for at most 10 ms", () => {
+  for (const [written, seconds] of [
+    ["0", 0],
+    ["500us", 0.0005],
+    ["10ms", 0.01],
+  ] as const) {
+    assert.equal(good(`chihaya: {udp: {}, network_coalesce: ${written}}`).networkCoalesce, seconds);
+  }
+  assert.equal(good("chihaya: {udp: {}}").networkCoalesce, 0.001);
+  assert.deepEqual(errorsOf("chihaya: {udp: {}, network_coalesce: 11ms}"), [
+    '1:38 network_coalesce: must be at most 10ms, got "11ms"',
+  ]);
 });
 
 test("the path of the file takes variables", () => {

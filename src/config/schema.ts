@@ -142,6 +142,12 @@ export const schema: Block<Config, unknown> = options({
       "How the tracker sends and receives: `linux` batches system calls, `portable` uses Node.js, `auto` is `linux` " +
         "if it works on this machine, or else `portable`.",
     ),
+  network_coalesce: duration(0, { maximum: 0.01 })
+    .default("1ms")
+    .describe(
+      "How long a request may wait for others that the same wake-up of a thread serves, while requests come often. Saves " +
+        "most of the CPU time at 2,000 to 60,000 requests a second. `0` serves every request at once. Only with `network: linux`.",
+    ),
   external_ip: externalIp
     .default({})
     .describe(

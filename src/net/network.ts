@@ -9,6 +9,11 @@ export interface Network {
   /** Rejects with an Error that names the address and the remedy; so does `listenStream`. */
   bindDatagram(options: DatagramOptions): Promise<DatagramSocket>;
   listenStream<State>(options: StreamOptions<State>): Promise<StreamListener>;
+  /**
+   * Changes how many seconds an event may wait so that others share its wake-up. 0, the initial value, turns this off. The
+   * portable network ignores it.
+   */
+  setCoalesce(seconds: number): void;
   /** Releases resources that the sockets shared. Close the sockets first. Idempotent. */
   close(): void;
 }
@@ -17,7 +22,13 @@ export interface Network {
 export type NetworkChoice = "auto" | "linux" | "portable";
 
 /** Sockets of Node.js: on every platform, with at least one system call per packet. */
-export const portableNetwork: Network = { engine: "portable", bindDatagram, listenStream, close() {} };
+export const portableNetwork: Network = {
+  engine: "portable",
+  bindDatagram,
+  listenStream,
+  setCoalesce() {},
+  close() {},
+};
 
 /**
  * Opens the network of this thread.

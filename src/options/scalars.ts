@@ -166,12 +166,21 @@ export function choice<const T extends string>(words: readonly T[], marks: Marks
 /** Longest duration, in seconds: the longest timer of Node.js, in whole hours. */
 const maxDuration = 596 * 3600;
 
-/** Describes a duration of at least `minimum` seconds: text such as `30m` in YAML, seconds in a program. */
-export function duration(minimum: number, options: { whole?: boolean } & Marks = {}): Value<number> {
-  const { whole = false, ...marks } = options;
+/**
+ * Describes a duration of at least `minimum` and at most `maximum` seconds: text such as `30m` in YAML, seconds in a program.
+ */
+export function duration(
+  minimum: number,
+  options: { whole?: boolean; maximum?: number } & Marks = {},
+): Value<number> {
+  const { whole = false, maximum = maxDuration, ...marks } = options;
   const text = { type: "string", pattern: "^(0|([0-9]+(\\.[0-9]*)?(h|ms|m|s|us|\u00b5s|\u03bcs|ns))+)$" };
   const json = minimum > 0 ? text : { anyOf: [text, { const: 0 }] };
-  const kind = minimum > 0 ? `duration, at least ${minimum < 1 ? "1ms" : `${minimum}s`}` : "duration";
+  const kind = [
+    "duration",
+    ...(minimum > 0 ? [`at least ${minimum < 1 ? "1ms" : `${minimum}s`}`] : []),
+    ...(maximum < maxDuration ? [`at most ${showSeconds(maximum)}`] : []),
+  ].join(", ");
   const example = 'a duration such as "30m", "1h30m" or "15s"';
   return scalar<number>(
     example,
@@ -184,11 +193,16 @@ export function duration(minimum: number, options: { whole?: boolean } & Marks =
       }
       if (whole && !Number.isInteger(seconds)) return refusal("expected whole seconds", input);
       if (!(seconds >= minimum)) return refusal(`must be at least ${minimum}s`, input);
-      if (seconds > maxDuration) return refusal(`must be at most ${maxDuration / 3600}h`, input);
+      if (seconds > maximum) return refusal(`must be at most ${showSeconds(maximum)}`, input);
       return { value: seconds };
     },
     "number",
   );
+}
+
+function showSeconds(seconds: number): string {
+  if (seconds % 3600 === 0) return `${seconds / 3600}h`;
+  return seconds < 1 ? `${Math.round(seconds * 1e6) / 1e3}ms` : `${seconds}s`;
 }
 
 /** Whether a source is a URL, not a file. */

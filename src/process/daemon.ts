@@ -122,9 +122,6 @@ function logFailure(logger: Logger, what: string, error: unknown): void {
 /** The maximum number of workers of `auto`. With more workers the kernel is busier than the workers. */
 const maxAutoWorkers = 8;
 
-/** Threads of libuv's pool beside those that sleeping workers occupy: the default size of the pool. */
-const otherPoolThreads = 4;
-
 function countWorkers({ workers }: Config): number {
   return workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : workers;
 }
@@ -153,8 +150,6 @@ async function createHost(
   const hub = new LocalHub({ clock: own.clock, random });
   const parts = { ...own, config, random, hub, isFirst: true, owner: 1 };
   const workers = countWorkers(config);
-  // Each worker on the native engine sleeps in a thread of libuv's pool. The pool is made at its first use.
-  process.env.UV_THREADPOOL_SIZE ??= `${workers + otherPoolThreads}`;
   const { storage } = config;
   if (workers > 1) {
     return new Supervisor({ ...parts, store: await createSharedStore(storage, parts) }, workers);

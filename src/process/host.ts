@@ -87,6 +87,7 @@ export class LocalHost implements Host {
     this.config = parts.config;
     this.bus = parts.bus ?? createLocalBus(parts.logger);
     this.#network = network;
+    network.setCoalesce(parts.config.networkCoalesce);
     this.#shared = shared;
   }
 
@@ -126,6 +127,7 @@ export class LocalHost implements Host {
       const takeOptions = this.#parts.store.prepare?.(await readStoreOptions(config.storage));
       await tracker.reload(await this.#compose(config), takeOptions);
     });
+    this.#network.setCoalesce(config.networkCoalesce);
     this.config = config;
   }
 

@@ -10,17 +10,20 @@ const dataAt = eventBytes - 8;
 /** An epoll descriptor, with memory for the events of one call. */
 export class Epoll {
   readonly #libc: Libc;
-  readonly #fd: number;
+  readonly fd: number;
   readonly #events: Uint8Array = new Uint8Array(capacity * eventBytes);
   readonly #view: DataView = new DataView(this.#events.buffer);
   readonly #event: Uint8Array = new Uint8Array(eventBytes);
   readonly #eventView: DataView = new DataView(this.#event.buffer);
 
-  /** @throws Error if the kernel has no room */
-  constructor(libc: Libc) {
+  /**
+   * @param fd  an open epoll descriptor; default: a new one
+   * @throws Error if the kernel has no room
+   */
+  constructor(libc: Libc, fd: number = libc.epoll_create1(Linux.EPOLL_CLOEXEC)) {
+    if (fd < 0) throw systemError(libc, "epoll_create1");
     this.#libc = libc;
-    this.#fd = libc.epoll_create1(Linux.EPOLL_CLOEXEC);
-    if (this.#fd < 0) throw systemError(libc, "epoll_create1");
+    this.fd = fd;
   }
 
   /**
@@ -29,25 +32,28 @@ export class Epoll {
    * @throws Error if the kernel has no room
    */
   control(operation: number, fd: number, events: number, data: number): void {
+    if (!this.#control(operation, fd, events, data)) throw systemError(this.#libc, "epoll_ctl");
+  }
+
+  /** Changes a descriptor if it was added before. @returns whether it was */
+  tryModify(fd: number, events: number, data: number): boolean {
+    return this.#control(Linux.EPOLL_CTL_MOD, fd, events, data);
+  }
+
+  #control(operation: number, fd: number, events: number, data: number): boolean {
     this.#eventView.setUint32(0, events, true);
     this.#eventView.setInt32(dataAt, data, true);
-    if (this.#libc.epoll_ctl(this.#fd, operation, fd, this.#event) < 0)
-      throw systemError(this.#libc, "epoll_ctl");
+    return this.#libc.epoll_ctl(this.fd, operation, fd, this.#event) === 0;
   }
 
   /** Removes a descriptor that stays open. */
   remove(fd: number): void {
-    this.#libc.epoll_ctl(this.#fd, Linux.EPOLL_CTL_DEL, fd, this.#event);
+    this.#libc.epoll_ctl(this.fd, Linux.EPOLL_CTL_DEL, fd, this.#event);
   }
 
-  /** Waits in this thread. @returns the number of events; the next wait overwrites them */
+  /** @returns the number of events; the next wait overwrites them */
   wait(timeoutMs: number): number {
-    return this.#libc.epoll_wait(this.#fd, this.#events, capacity, timeoutMs);
-  }
-
-  /** Waits in a thread of libuv's pool. */
-  waitAsync(timeoutMs: number, done: (count: number) => void): void {
-    this.#libc.epollWaitAsync(this.#fd, this.#events, capacity, timeoutMs, done);
+    return this.#libc.epoll_wait(this.fd, this.#events, capacity, timeoutMs);
   }
 
   /** The `data` of event `i`. */
@@ -61,6 +67,6 @@ export class Epoll {
   }
 
   close(): void {
-    this.#libc.close(this.#fd);
+    this.#libc.close(this.fd);
   }
 }

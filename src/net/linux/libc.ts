@@ -34,18 +34,11 @@ export interface Libc {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: Memory): number;
   epoll_wait(epoll: number, events: Memory, count: number, timeoutMs: number): number;
-  eventfd(value: number, flags: number): number;
-  write(fd: number, bytes: Memory, length: number): number;
+  pipe2(ends: Memory, flags: number): number;
+  timerfd_create(clock: number, flags: number): number;
+  timerfd_settime(fd: number, flags: number, time: Memory, before: Memory): number;
   /** `address` is an address of memory. */
   madvise(address: number, length: number, advice: number): number;
-  /** Waits in a thread of libuv's pool. */
-  epollWaitAsync(
-    epoll: number,
-    events: Memory,
-    count: number,
-    timeoutMs: number,
-    done: (count: number) => void,
-  ): void;
   /** Returns the address of memory. */
   address(memory: Uint8Array): bigint;
   errno(): number;
@@ -93,7 +86,6 @@ export async function loadLibc(): Promise<Libc> {
   // A subarray per response would be garbage; responses nearly always come from the same memory.
   let lastBytes: Uint8Array | undefined;
   let lastAddress = 0;
-  const wait = library.func("int epoll_wait(int epoll, void *events, int count, int timeout)");
   return {
     socket: library.func("int socket(int domain, int type, int protocol)"),
     bind: library.func("int bind(int fd, void *address, uint32_t length)"),
@@ -120,13 +112,11 @@ export async function loadLibc(): Promise<Libc> {
     close: library.func("int close(int fd)"),
     epoll_create1: library.func("int epoll_create1(int flags)"),
     epoll_ctl: library.func("int epoll_ctl(int epoll, int operation, int fd, void *event)"),
-    epoll_wait: wait,
-    eventfd: library.func("int eventfd(unsigned int value, int flags)"),
-    write: library.func("intptr_t write(int fd, void *bytes, size_t length)"),
+    epoll_wait: library.func("int epoll_wait(int epoll, void *events, int count, int timeout)"),
+    pipe2: library.func("int pipe2(void *ends, int flags)"),
+    timerfd_create: library.func("int timerfd_create(int clock, int flags)"),
+    timerfd_settime: library.func("int timerfd_settime(int fd, int flags, void *time, void *before)"),
     madvise: library.func("int madvise(uintptr_t address, size_t length, int advice)"),
-    epollWaitAsync(epoll, events, count, timeoutMs, done) {
-      wait.async(epoll, events, count, timeoutMs, (_error: unknown, result: number) => done(result));
-    },
     address: (memory) => koffi.address(memory),
     errno: () => koffi.errno(),
   };

@@ -2,6 +2,7 @@ import type { Network } from "../network.ts";
 import { listenStream as listenPortable } from "../portable/stream.ts";
 import { bindDatagram } from "./datagram.ts";
 import { noteDescriptors } from "./descriptors.ts";
+import { EventLoop } from "./event-loop.ts";
 import { loadLibc } from "./libc.ts";
 import { Poller } from "./poller.ts";
 import { listenStream } from "./stream.ts";
@@ -14,11 +15,15 @@ import { listenStream } from "./stream.ts";
  */
 export async function openLinuxNetwork(open?: Uint8Array): Promise<Network> {
   const libc = await loadLibc();
-  const poller = new Poller(open ? noteDescriptors(libc, open) : libc);
+  const own = open ? noteDescriptors(libc, open) : libc;
+  const poller = new Poller(own, await EventLoop.open(own));
   return {
     engine: "linux",
     bindDatagram: async (options) => bindDatagram(poller, options),
     listenStream: async (options) => (options.tls ? listenPortable(options) : listenStream(poller, options)),
+    setCoalesce: (seconds) => {
+      poller.coalesceMs = seconds * 1000;
+    },
     close: () => poller.close(),
   };
 }

@@ -1,70 +1,248 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Linux } from "./abi.ts";
 import type { Libc } from "./libc.ts";
 import { Poller } from "./poller.ts";
 
-/** A poller of descriptors that are quiet. */
-class Quiet {
-  /** Events of libuv's, for the poller to see. */
-  events = 0;
-  /** How long it has waited in its own thread, in milliseconds, call by call. */
-  readonly waits: number[] = [];
-  readonly #poller: Poller;
-  #asleep = Promise.withResolvers<(count: number) => void>();
+const epollFd = 3;
+const timerFd = 4;
+const socketFd = 5;
+const dataAt = process.arch === "x64" ? 4 : 8;
 
-  constructor() {
+/** Requests that one look serves at most. */
+const requestsPerLook = 512;
+
+/** The time that a turn of the event loop takes, in milliseconds. */
+const turnMs = 0.001;
+
+/** A kernel and an event loop with a clock of their own. One socket gets requests, and other handles get events. */
+class Simulation {
+  readonly poller: Poller;
+  now = 0;
+  /** Times in milliseconds at which requests arrive, and at which other handles of libuv have events. */
+  requests: number[] = [];
+  others: number[] = [];
+  /** How long the requests were not served, and the events of other handles not handled. */
+  readonly waits: number[] = [];
+  readonly otherWaits: number[] = [];
+  /** How often libuv slept, the poller looked, and the poller set its timer. */
+  sleeps = 0;
+  looks = 0;
+  timers = 0;
+  onServed: () => void = () => {};
+  /** The next request to be served. */
+  #next = 0;
+  readonly #workMs: number;
+  #turn: (() => void) | undefined;
+  #mayWait = false;
+  #isArmed = false;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  /** @param workMs  the time that a request takes */
+  constructor(coalesceMs: number, workMs = 0.005) {
+    this.#workMs = workMs;
     const libc: Partial<Libc> = {
-      epoll_create1: () => 3,
-      eventfd: () => 4,
+      epoll_create1: () => epollFd,
+      timerfd_create: () => timerFd,
       epoll_ctl: () => 0,
-      write: () => 8,
       close: () => 0,
-      epoll_wait: (_epoll, _events, _count, timeoutMs) => {
-        this.waits.push(timeoutMs);
+      timerfd_settime: (_fd, _flags, time) => {
+        this.timers++;
+        this.#timerAt = this.now + new DataView(time!.buffer).getUint32(24, true) / 1e6;
         return 0;
       },
-      epollWaitAsync: (_epoll, _events, _count, _timeoutMs, done) => this.#asleep.resolve(done),
+      epoll_wait: (_epoll, events, _count, timeoutMs) => {
+        assert.equal(timeoutMs, 0, "the poller never blocks the thread");
+        this.looks++;
+        const view = new DataView(events!.buffer);
+        view.setUint32(0, Linux.EPOLLIN, true);
+        view.setInt32(dataAt, socketFd, true);
+        return this.#isReadable ? 1 : 0;
+      },
     };
-    this.#poller = new Poller(libc as Libc, () => this.events);
+    const loop = {
+      add() {},
+      modify: (fd: number, events: number) => {
+        assert.equal(fd, epollFd);
+        this.#isArmed = events !== 0;
+      },
+      remove() {},
+      close() {},
+      soon: (turn: () => void) => this.#schedule(turn, false),
+      afterWait: (turn: () => void) => this.#schedule(turn, true),
+    };
+    this.poller = new Poller(libc as Libc, loop, () => this.now);
+    this.poller.coalesceMs = coalesceMs;
+    this.poller.add(socketFd, Linux.EPOLLIN, () => this.#serve());
   }
 
-  /** Waits until it sleeps, and has it woken as libuv would. @returns how it had waited before */
-  async wake(): Promise<number[]> {
-    const done = await this.#asleep.promise;
-    this.#asleep = Promise.withResolvers();
-    this.events++;
-    done(0);
-    return this.waits.splice(0);
+  /** Lets time pass until `end`. */
+  run(end: number): void {
+    while (this.#turn !== undefined) {
+      if (this.#mayWait && !this.#sleep(end)) return;
+      this.#handleOthers();
+      const turn = this.#turn;
+      this.#turn = undefined;
+      turn();
+      this.now += turnMs;
+      if (this.now > end) return;
+    }
   }
 
-  async close(): Promise<void> {
-    const done = await this.#asleep.promise;
-    this.#poller.close();
-    done(0);
+  get #isReadable(): boolean {
+    return this.requests[this.#next]! <= this.now;
+  }
+
+  #schedule(turn: () => void, mayWait: boolean): void {
+    assert.equal(this.#turn, undefined, "one turn at a time");
+    this.#turn = turn;
+    this.#mayWait = mayWait;
+  }
+
+  /** Sleeps as libuv does. @returns whether something ended the sleep before `end` */
+  #sleep(end: number): boolean {
+    const request = this.#isArmed ? (this.requests[this.#next] ?? end) : end;
+    const wakeAt = Math.min(request, this.#timerAt, this.others[0] ?? end, end);
+    if (wakeAt >= end) return false;
+    if (wakeAt > this.now) this.sleeps++;
+    this.now = Math.max(this.now, wakeAt);
+    if (this.#isReadable) this.#isArmed = false;
+    if (this.#timerAt <= this.now) this.#timerAt = Number.POSITIVE_INFINITY;
+    return true;
+  }
+
+  #handleOthers(): void {
+    while (this.others[0]! <= this.now) this.otherWaits.push(this.now - this.others.shift()!);
+  }
+
+  #serve(): void {
+    for (let i = 0; i < requestsPerLook && this.#isReadable; i++) {
+      this.waits.push(this.now - this.requests[this.#next++]!);
+      this.now += this.#workMs;
+      this.onServed();
+    }
   }
 }
 
-/** Waits, well above those that it takes to be sure that nobody else is there. */
-const many = 50;
+/** Returns the times of `rate` events a second, from `start` to `end`. */
+function evenly(rate: number, start: number, end: number): number[] {
+  const interval = 1000 / rate;
+  return Array.from({ length: Math.floor((end - start) / interval) }, (_, i) => start + i * interval);
+}
 
-test("a poller that is alone in its thread naps there before it sleeps", async () => {
-  const quiet = new Quiet();
-  for (let i = 0; i < many; i++) await quiet.wake();
-  assert.deepEqual(await quiet.wake(), [1]);
-  await quiet.close();
+/** Runs a second at a rate, after a tenth of a second to settle. */
+function atRate(rate: number, coalesceMs = 1, workMs?: number): Simulation {
+  const simulation = new Simulation(coalesceMs, workMs);
+  simulation.requests = evenly(rate, 0, 1100);
+  simulation.run(100);
+  Object.assign(simulation, { sleeps: 0, looks: 0, timers: 0 });
+  simulation.waits.length = 0;
+  simulation.run(1100);
+  return simulation;
+}
+
+for (const rate of [2000, 5000, 20_000, 60_000]) {
+  test(`${rate} requests a second share a wake-up each millisecond, and none waits longer`, () => {
+    const { sleeps, waits } = atRate(rate);
+    assert.ok(waits.length >= rate - 100, `${waits.length} served`);
+    assert.ok(sleeps <= 1050, `${sleeps} wake-ups`); // some looks try whether the thread is busy
+    assert.ok(Math.max(...waits) <= 1 + rate / 1e6, `${Math.max(...waits)} ms`);
+  });
+}
+
+for (const rate of [10, 200, 1000]) {
+  test(`each of ${rate} requests a second is served at once, by one look`, () => {
+    const { sleeps, waits, looks, timers } = atRate(rate);
+    assert.equal(waits.length, rate);
+    assert.deepEqual({ sleeps, looks, timers }, { sleeps: rate, looks: rate, timers: 0 });
+    assert.equal(Math.max(...waits), 0);
+  });
+}
+
+test("a poller without requests does nothing", () => {
+  const simulation = new Simulation(1);
+  simulation.run(60_000);
+  assert.deepEqual([simulation.sleeps, simulation.looks, simulation.timers], [0, 0, 0]);
 });
 
-test("a poller does not hold up others who use its thread's event loop", async () => {
-  const quiet = new Quiet();
-  for (let i = 0; i < many; i++) {
-    quiet.events += i % 2; // an event may come before the poller waits, or after
-    const waits = await quiet.wake();
-    assert.ok(
-      waits.every((timeoutMs) => timeoutMs === 0),
-      `${waits}`,
-    );
-  }
-  for (let i = 0; i < many; i++) await quiet.wake();
-  assert.deepEqual(await quiet.wake(), [1], "but naps again when they are done");
-  await quiet.close();
+test("a saturated poller never sleeps", () => {
+  const { sleeps, timers, waits } = atRate(300_000);
+  assert.deepEqual([sleeps, timers], [0, 0]);
+  assert.ok(waits.length > 190_000);
+});
+
+for (const clients of [1, 8, 64]) {
+  test(`with ${clients} clients that each wait for a response, the rate stays high`, () => {
+    const simulation = new Simulation(1);
+    simulation.requests = Array.from({ length: clients }, () => 0);
+    simulation.onServed = () => simulation.requests.push(simulation.now + 0.001);
+    simulation.run(500);
+    simulation.waits.length = 0;
+    simulation.run(1500);
+    assert.ok(simulation.waits.length > 150_000, `${simulation.waits.length} served in a second`);
+  });
+}
+
+test("a bound of 0 serves every request as soon as the thread is free", () => {
+  const { waits, timers } = atRate(20_000, 0);
+  assert.equal(timers, 0);
+  assert.ok(Math.max(...waits) < 0.01, `${Math.max(...waits)} ms`);
+});
+
+test("a longer bound means fewer wake-ups", () => {
+  const { sleeps, waits } = atRate(5000, 10);
+  assert.ok(sleeps <= 101, `${sleeps} wake-ups`);
+  assert.ok(Math.max(...waits) <= 10.1, `${Math.max(...waits)} ms`);
+});
+
+test("a new bound takes effect at once", () => {
+  const simulation = atRate(20_000);
+  simulation.requests.push(...evenly(20_000, 1100, 1300));
+  simulation.poller.coalesceMs = 0;
+  simulation.timers = 0;
+  simulation.run(1200);
+  assert.equal(simulation.timers, 0);
+  simulation.poller.coalesceMs = 1;
+  simulation.run(1300);
+  assert.ok(simulation.timers > 50, `${simulation.timers} timers`);
+});
+
+test("requests that stop and come again are served", () => {
+  const simulation = new Simulation(1);
+  for (let start = 0; start < 2000; start += 100)
+    simulation.requests.push(...evenly(10_000, start, start + 50));
+  const count = simulation.requests.length;
+  simulation.run(2000);
+  assert.equal(simulation.waits.length, count);
+  assert.ok(Math.max(...simulation.waits) <= 1.1);
+});
+
+test("other handles are never held up while requests wait, and do not shorten the wait", () => {
+  const simulation = new Simulation(1);
+  simulation.requests = evenly(20_000, 0, 1000);
+  simulation.others = evenly(7000, 0, 1000);
+  simulation.run(1000);
+  assert.ok(simulation.otherWaits.length > 6900);
+  const longest = Math.max(...simulation.otherWaits);
+  assert.ok(longest <= 0.2, `another event waited ${longest} ms, longer than the work of one look`);
+  assert.ok(simulation.looks < 1100, `${simulation.looks} looks`);
+  assert.ok(Math.max(...simulation.waits) <= 1.2);
+});
+
+test("a handle that always has events does not keep the poller from its requests", () => {
+  const simulation = new Simulation(1);
+  simulation.requests = evenly(2000, 0, 1000);
+  simulation.others = evenly(20_000, 0, 1000);
+  simulation.run(1000);
+  assert.ok(simulation.waits.length >= 1998);
+  assert.ok(Math.max(...simulation.waits) <= 1.1);
+});
+
+test("a closed poller looks no more", () => {
+  const simulation = new Simulation(1);
+  simulation.requests = [1, 2, 3];
+  simulation.run(1.5);
+  simulation.poller.close();
+  simulation.run(10);
+  assert.equal(simulation.waits.length, 1);
 });

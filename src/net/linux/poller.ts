@@ -1,54 +1,80 @@
 import { Linux } from "./abi.ts";
 import { Epoll } from "./epoll.ts";
+import type { EventLoop } from "./event-loop.ts";
 import { type Libc, systemError } from "./libc.ts";
 
-/** Turns of the event loop without work before the poller waits. */
-const idleTurns = 2;
-/** How long the poller first waits in this thread; libuv's own work has to wait too. */
-const napMs = 1;
-/** How many waits must pass without other events before the poller naps. */
-const quietWaits = 16;
-/** The longest sleep, because a thread or process cannot end before the call returns. */
-const sleepMs = 200;
+/** How many of the last looks must have come soon after the look before them, for the poller to coalesce. */
+const enoughCredit = 8;
+const maxCredit = 10;
+/** A look comes soon when it comes within this share of the bound: several events would share a wake-up. */
+const soon = 0.6;
+/** The same while the poller coalesces, when each look comes at least the whole bound after the look before. */
+const soonCoalesced = 1.3;
+/**
+ * The poller does not coalesce if it works for more than this share of the time without coalescing. Such a poller serves
+ * clients that send their next request after the response, and finds several events in each look anyway.
+ */
+const busyShare = 0.75;
+/** The weight of one look in the mean share of work. */
+const busyWeight = 1 / 4;
+/** After so many coalesced looks, the poller stops to coalesce for {@link trialLooks} looks, to see whether it is busy. */
+const maxCoalesced = 128;
+const trialLooks = 4;
+/** By how much the timer may seem to expire early, because the clock has another resolution. */
+const clockErrorMs = 0.05;
 
 /** Called with the events of a descriptor. Must not throw. */
 export type Ready = (events: number) => void;
 
+/** The part of {@link EventLoop} that the poller uses. */
+export type PollerLoop = Pick<EventLoop, "add" | "modify" | "remove" | "soon" | "afterWait" | "close">;
+
 /**
- * Waits for all descriptors of a thread on one epoll descriptor.
+ * Waits for all descriptors of a thread on one epoll descriptor. The poller never blocks the thread: libuv waits for the
+ * poller's descriptors together with its own, so timers, promises and other handles are never held up.
  *
- * - With work: the poller asks the kernel once in each turn of the event loop, without waiting, so timers, promises and
- *   messages continue.
- * - After a few turns without work: the poller naps for a millisecond in this thread, unless others (connections of
- *   Node.js, libuv's pool, messages) have had events lately and may expect more.
- * - Otherwise: the poller sleeps in one asynchronous call, which occupies one thread of libuv's pool.
- *
- * Waking from a nap is much cheaper: at 5,000 announces a second, 73 µs of CPU each instead of 120.
+ * - While there is much work: the poller looks (asks the kernel without waiting) once in each turn of the event loop.
+ * - Without work: libuv's wait ends with the first event of a descriptor.
+ * - In between, when events come often but one by one: the poller coalesces. It ignores its descriptors until a timer
+ *   has expired, a bounded time after the last look. To wake a thread costs more than to serve several requests.
  */
 export class Poller {
   readonly libc: Libc;
-  readonly #loopEvents: () => number;
+  /** The longest time in milliseconds that an event waits so that others share its wake-up; 0 turns this off. */
+  coalesceMs = 0;
+  readonly #loop: PollerLoop;
+  readonly #now: () => number;
   readonly #epoll: Epoll;
-  readonly #wake: number;
+  readonly #timer: number;
+  readonly #timerSpec: Uint8Array = new Uint8Array(32);
+  readonly #timerView: DataView = new DataView(this.#timerSpec.buffer);
   readonly #ready: (Ready | undefined)[] = [];
-  #idle = 0;
-  #isAsleep = false;
-  /** The number of sleeps. Each sleep is an event of libuv. */
-  #sleeps = 0;
-  /** The events of others at the last wait, and the number of waits without further ones. */
-  #others = 0;
-  #quiet = 0;
+  /** When the poller last looked and found events. */
+  #lookedAt = 0;
+  /** When the coalescing ends; 0 while the poller does not coalesce. */
+  #dueAt = 0;
+  /** Whether an event may end libuv's wait. */
+  #isArmed = false;
+  #credit = 0;
+  /** The mean share of time that the poller works while it does not coalesce. */
+  #busy = 0;
+  /** When the poller last ended its work. */
+  #doneAt = 0;
+  /** Coalesced looks since the last one that was not. */
+  #coalesced = 0;
   #isClosed = false;
 
-  /** @param loopEvents  returns the number of events that libuv has handled for this thread */
-  constructor(libc: Libc, loopEvents: () => number = () => performance.nodeTiming.uvMetricsInfo.events) {
+  /** @param now  returns milliseconds */
+  constructor(libc: Libc, loop: PollerLoop, now: () => number = () => performance.now()) {
     this.libc = libc;
-    this.#loopEvents = loopEvents;
+    this.#loop = loop;
+    this.#now = now;
     this.#epoll = new Epoll(libc);
-    this.#wake = libc.eventfd(0, Linux.EFD_NONBLOCK | Linux.EPOLL_CLOEXEC);
-    if (this.#wake < 0) throw systemError(libc, "eventfd");
-    this.add(this.#wake, Linux.EPOLLIN, () => {});
-    setImmediate(this.#turn);
+    this.#timer = libc.timerfd_create(Linux.CLOCK_MONOTONIC, Linux.O_NONBLOCK | Linux.O_CLOEXEC);
+    if (this.#timer < 0) throw systemError(libc, "timerfd_create");
+    loop.add(this.#epoll.fd, 0);
+    loop.add(this.#timer, Linux.EPOLLIN | Linux.EPOLLET);
+    this.#wait();
   }
 
   /** Calls `ready` whenever one of `events` holds (level-triggered). @throws Error if the kernel has no room */
@@ -76,53 +102,77 @@ export class Poller {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.libc.write(this.#wake, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8);
+    this.#loop.remove(this.#epoll.fd);
+    this.#loop.remove(this.#timer);
+    this.#epoll.close();
+    this.libc.close(this.#timer);
+    this.#loop.close();
   }
 
   readonly #turn = (): void => {
-    if (this.#isClosed) {
-      this.#end();
+    if (this.#isClosed) return;
+    const now = this.#now();
+    if (now < this.#dueAt - clockErrorMs) {
+      this.#loop.afterWait(this.#turn); // others had events
       return;
     }
-    const waitMs = this.#idle === idleTurns && this.#isAlone() ? napMs : 0;
-    const count = this.#epoll.wait(waitMs);
-    this.#dispatch(count);
-    this.#idle = count > 0 ? 0 : this.#idle + 1;
-    if (this.#idle <= idleTurns) {
-      setImmediate(this.#turn);
+    const count = this.#epoll.wait(0);
+    if (count <= 0) {
+      this.#dueAt = 0;
+      this.#wait();
       return;
     }
-    this.#isAsleep = true;
-    this.#epoll.waitAsync(sleepMs, this.#awake);
-  };
-
-  readonly #awake = (count: number): void => {
-    this.#isAsleep = false;
-    this.#sleeps++;
-    if (this.#isClosed) {
-      this.#end();
-      return;
-    }
-    this.#dispatch(count);
-    this.#idle = count > 0 ? 0 : idleTurns; // no events: back to sleep after one look
-    setImmediate(this.#turn);
-  };
-
-  /** Returns whether nothing else has used this thread's event loop lately. */
-  #isAlone(): boolean {
-    const others = this.#loopEvents() - this.#sleeps;
-    this.#quiet = others === this.#others ? this.#quiet + 1 : 0;
-    this.#others = others;
-    return this.#quiet >= quietWaits;
-  }
-
-  #dispatch(count: number): void {
+    const gap = now - this.#lookedAt;
+    this.#lookedAt = now;
+    this.#assess(gap);
     for (let i = 0; i < count; i++) this.#ready[this.#epoll.data(i)]?.(this.#epoll.events(i));
+    if (this.#isClosed) return;
+    const done = this.#now();
+    const work = done - now;
+    if (this.#dueAt > 0) {
+      if (++this.#coalesced >= maxCoalesced) this.#credit = enoughCredit - trialLooks;
+    } else {
+      this.#coalesced = 0;
+      this.#busy += (work / (done - this.#doneAt) - this.#busy) * busyWeight;
+    }
+    this.#doneAt = done;
+    this.#dueAt = 0;
+    if (this.#credit >= enoughCredit && this.#busy < busyShare) this.#coalesce(done);
+    // Events that come as fast as they are served have come meanwhile.
+    else if (work * 4 > gap) this.#loop.soon(this.#turn);
+    else this.#wait();
+  };
+
+  /** Counts whether events come often. @param gap  milliseconds between the last two looks that found events */
+  #assess(gap: number): void {
+    const limit = this.coalesceMs * (this.#dueAt > 0 ? soonCoalesced : soon);
+    this.#credit = gap <= limit ? Math.min(this.#credit + 1, maxCredit) : Math.max(this.#credit - 1, 0);
   }
 
-  #end(): void {
-    if (this.#isAsleep) return;
-    this.#epoll.close();
-    this.libc.close(this.#wake);
+  /** Looks again after the next event. */
+  #wait(): void {
+    this.#arm(true);
+    this.#loop.afterWait(this.#turn);
+  }
+
+  /** Looks again when the bound has passed since the last look. */
+  #coalesce(now: number): void {
+    this.#dueAt = this.#lookedAt + this.coalesceMs;
+    const wait = this.#dueAt - now;
+    if (wait <= 0) {
+      this.#loop.soon(this.#turn);
+      return;
+    }
+    this.#arm(false);
+    this.#timerView.setUint32(24, Math.ceil(wait * 1e6), true);
+    this.libc.timerfd_settime(this.#timer, 0, this.#timerSpec, null);
+    this.#loop.afterWait(this.#turn);
+  }
+
+  /** Lets the next event end libuv's wait, or no event. An event does so once, so a thread that ends never spins. */
+  #arm(isArmed: boolean): void {
+    if (!isArmed && !this.#isArmed) return;
+    this.#isArmed = isArmed;
+    this.#loop.modify(this.#epoll.fd, isArmed ? Linux.EPOLLIN | Linux.EPOLLONESHOT : 0);
   }
 }

@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { listEngines } from "../../../test/support/networks.ts";
 import type { Connection } from "../stream.ts";
 import { Linux } from "./abi.ts";
-import { loadLibc } from "./libc.ts";
+import { EventLoop } from "./event-loop.ts";
+import { type Libc, loadLibc } from "./libc.ts";
 import { Poller } from "./poller.ts";
 import { listenStream } from "./stream.ts";
 
@@ -19,11 +20,12 @@ const skip = (await listEngines()).find(({ name }) => name === "linux")!.skip;
 test("a connection that cannot be polled is closed, and the others continue", { skip }, async (t) => {
   const libc = await loadLibc();
   let full = false;
-  const poller = new Poller({
+  const own: Libc = {
     ...libc,
     epoll_ctl: (epoll, operation, fd, event) =>
       libc.epoll_ctl(epoll, operation, full && operation === Linux.EPOLL_CTL_ADD ? -1 : fd, event),
-  });
+  };
+  const poller = new Poller(own, await EventLoop.open(libc));
   const errors: string[] = [];
   const log: string[] = [];
   let opened = 0;
@@ -80,7 +82,7 @@ for (const [name, errno, isClosed] of [
     const libc = await loadLibc();
     let failing = true;
     let lastFailed = false;
-    const poller = new Poller({
+    const own: Libc = {
       ...libc,
       sendRange: (...args) => {
         lastFailed = failing;
@@ -92,7 +94,8 @@ for (const [name, errno, isClosed] of [
         lastFailed = false;
         return faked;
       },
-    });
+    };
+    const poller = new Poller(own, await EventLoop.open(libc));
     const closed: string[] = [];
     const listener = listenStream(poller, {
       host: "127.0.0.1",
@@ -127,7 +130,8 @@ for (const [name, errno, isClosed] of [
 }
 
 test("the kernel keeps little for a client that does not read", { skip }, async (t) => {
-  const poller = new Poller(await loadLibc());
+  const libc = await loadLibc();
+  const poller = new Poller(libc, await EventLoop.open(libc));
   const response = new Uint8Array(8 * 1024 * 1024);
   let pending = 0;
   const listener = listenStream(poller, {
