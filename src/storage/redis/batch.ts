@@ -5,7 +5,7 @@ import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Family } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { Step } from "../peer-store.ts";
-import { pageTarget } from "./script.ts";
+import { metaLength } from "./script.ts";
 
 /**
  * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed (u32 each), secret (16
@@ -22,7 +22,7 @@ const replyHeadLength = 2;
 /** Bytes of a record before its endpoint. */
 const recordHeadLength = 30;
 /** Bytes of a response before its peers. */
-const responseHeadLength = 29;
+const responseHeadLength = metaLength + 5;
 
 /** Returns the script's reply for records of torrents without peers. */
 export function emptyReply(records: number): Buffer {
@@ -36,19 +36,6 @@ export const Operation = {
   /** Applies an earlier announce, unless Redis knows a newer one of the peer. */
   replay: 5,
 } as const;
-
-/** Remembers which torrents are big, so that the script does not read pages in vain. A wrong hint only costs time. */
-export class SizeHints {
-  readonly #isBig = new Uint8Array(65_536);
-
-  isBig(infoHash: Uint8Array, at: number): boolean {
-    return this.#isBig[(infoHash[at]! << 8) | infoHash[at + 1]!] === 1;
-  }
-
-  note(infoHash: Uint8Array, at: number, peers: number): void {
-    this.#isBig[(infoHash[at]! << 8) | infoHash[at + 1]!] = peers > pageTarget ? 1 : 0;
-  }
-}
 
 /** The values that the head of a batch gets when it is sent. */
 export interface BatchHead {
@@ -80,9 +67,8 @@ export type BatchEntry =
 /**
  * Announces and scrapes that travel together. All their callers wait for one promise.
  *
- * Record, big-endian: | operation u8 | family u8 | seeder u8 | event u8, + 16 for a big torrent | numwant u16 | room of
- * the own list u16 | room of the other list u16 | infohash 20 | endpoint 6 or 18 | peer id 20, if the store keeps peer
- * ids |.
+ * Record, big-endian: | operation u8 | family u8 | seeder u8 | event u8 | numwant u16 | room of the own list u16 | room of
+ * the other list u16 | infohash 20 | endpoint 6 or 18 | peer id 20, if the store keeps peer ids |.
  * In a replay, numwant and room of the own list hold the unix seconds of the announce. Room of the other list is 1 if
  * the peer is known to have completed, which adds no snatch.
  */
@@ -96,13 +82,11 @@ export class Batch {
   /** Unix seconds that Redis uses as the time of the announces; undefined before the batch is sent. */
   sealedAt: number | undefined;
   readonly #idLength: number;
-  readonly #hints: SizeHints | undefined;
   #bytes: Buffer;
   #view: DataView;
   #end: number = batchHeadLength;
 
-  constructor(peerIds: boolean, room = 4096, hints?: SizeHints) {
-    this.#hints = hints;
+  constructor(peerIds: boolean, room = 4096) {
     this.#idLength = peerIds ? peerIdLength : 0;
     this.#bytes = Buffer.allocUnsafeSlow(room);
     this.#view = new DataView(this.#bytes.buffer);
@@ -114,7 +98,7 @@ export class Batch {
     const other = family === 4 ? response.peers6 : response.peers4;
     const at = this.#begin(step, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
-    this.#bytes[at + 3] = request.event + (this.#hints?.isBig(request.infoHash, 0) ? 16 : 0);
+    this.#bytes[at + 3] = request.event;
     this.#view.setUint16(at + 4, request.numWant);
     this.#view.setUint16(at + 6, Math.min(own.limit, 0xffff));
     this.#view.setUint16(at + 8, Math.min(other.limit, 0xffff));
@@ -157,7 +141,7 @@ export class Batch {
       const name = this.infoHash(entry).toString("latin1");
       let part = parts.get(name);
       if (!part) {
-        part = new Batch(this.#idLength > 0, 128, this.#hints);
+        part = new Batch(this.#idLength > 0, 128);
         parts.set(name, part);
       }
       part.entries.push({ ...entry, at: part.#append(this.recordOf(entry)) });
@@ -173,7 +157,6 @@ export class Batch {
     const family = this.#bytes[entry.at + 1] as Family;
     const length = recordHeadLength + compactLength[family] + this.#idLength;
     const record = Uint8Array.from(this.#bytes.subarray(entry.at, entry.at + length));
-    record[3]! &= 15;
     if (unixSeconds === undefined) return record;
     record[0] = Operation.replay;
     const view = new DataView(record.buffer);
@@ -226,24 +209,22 @@ export class Batch {
 
   #readResponse(entry: BatchEntry, reply: Uint8Array, view: DataView, at: number): number {
     const { response } = entry;
-    const own = view.getUint16(at + 24);
-    const other = view.getUint16(at + 26);
+    const own = view.getUint16(at + metaLength);
+    const other = view.getUint16(at + metaLength + 2);
     const peersAt = at + responseHeadLength;
     const family = this.#bytes[entry.at + 1] as Family;
     const ownEnd = peersAt + own * (compactLength[family] + this.#idLength);
     const end = ownEnd + other * (compactLength[family === 4 ? 6 : 4] + this.#idLength);
     if (response === undefined) return end;
-    const seeders = view.getUint32(at);
-    const leechers = view.getUint32(at + 4);
-    const otherSeeders = view.getUint32(at + 8);
-    const complete = seeders + otherSeeders;
-    const incomplete = leechers + view.getUint32(at + 12);
-    const snatches = view.getUint32(at + 20);
+    const [seeders4, seeders6] = [view.getUint32(at + 8), view.getUint32(at + 16)];
+    const complete = seeders4 + seeders6;
+    const incomplete = view.getUint32(at + 12) + view.getUint32(at + 20);
+    const snatches = view.getUint32(at);
     if ("row" in entry) {
-      entry.response.set(entry.row, complete, incomplete, snatches, view.getUint32(at + 16));
+      const partial = view.getUint32(at + 24) + view.getUint32(at + 28);
+      entry.response.set(entry.row, complete, incomplete, snatches, partial);
       return end;
     }
-    this.#hints?.note(this.#bytes, entry.at + 10, seeders + leechers);
     if ((entry.step & Step.select) === 0) return end;
     entry.response.complete = complete;
     entry.response.incomplete = incomplete;
@@ -251,9 +232,10 @@ export class Batch {
     const { peers4, peers6 } = entry.response;
     const ownList = family === 4 ? peers4 : peers6;
     const { isSeeder } = entry.request;
+    const [seeders, otherSeeders] = family === 4 ? [seeders4, seeders6] : [seeders6, seeders4];
     this.#fill(ownList, reply, peersAt, own, isSeeder ? 0 : seeders);
     this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other, isSeeder ? 0 : otherSeeders);
-    if (reply[at + 28] === 1 && ownList.limit > 0) {
+    if (reply[at + metaLength + 4] === 1 && ownList.limit > 0) {
       // The only peer of its swarm: the record holds endpoint and peer id in the form of a response.
       this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1, 0);
     }

@@ -104,7 +104,7 @@ describe("clocks of trackers and Redis", { skip: withoutRedis }, () => {
   }
 
   test("a user that may not read the time is warned about once, and announces", async () => {
-    const commands = "evalsha eval hget hmget hset hdel del unlink expire scan ping info".split(" ");
+    const commands = "evalsha eval hget hset hdel del unlink expire scan ping info".split(" ");
     const user = ["on", ">secret", "~test:*", "-@all", ...commands.map((name) => `+${name}`)];
     assert.match(await server.cli("ACL", "SETUSER", "timeless", ...user), /OK/);
     const url = server.url.replace("//", "//timeless:secret@");

@@ -50,7 +50,6 @@ const commands: readonly (readonly [name: string, ...args: string[]])[] = [
   ["HSET", "m", ""],
   ["EXPIRE", "1"],
   ["HGET", "m"],
-  ["HMGET", "m"],
   ["HDEL", "m"],
   ["DEL"],
   ["UNLINK"],

@@ -28,7 +28,7 @@ for T = 1, 4 do
     local page = call('HGET', key, field(T, i))
     local n, kept = page and (#page - 4) / (L + 4 + idLength) or 0, {{}, {}, {}}
     for idx = 0, n - 1 do
-      if hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L)) % cells == cell then copy(page, n, L, idx, kept) end
+      if hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L), M[13], M[14]) % cells == cell then copy(page, n, L, idx, kept) end
     end
     add(T, build('....', kept))
   end

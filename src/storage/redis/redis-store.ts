@@ -9,7 +9,7 @@ import { TimeoutError, withTimeout } from "../../lib/with-timeout.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
-import { Batch, type BatchEntry, emptyReply, SizeHints, secretLength } from "./batch.ts";
+import { Batch, type BatchEntry, emptyReply, secretLength } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import { checkPermissions, createProbe, skewOf } from "./probe.ts";
 import { cellScript, snatchesScript } from "./record-scripts.ts";
@@ -107,7 +107,6 @@ export class RedisStore implements PeerStore {
   readonly #prefix: Buffer;
   readonly #local: MemoryStore | undefined;
   readonly #backlog: Backlog;
-  readonly #hints = new SizeHints();
   #config: RedisStoreConfig;
   #port: RedisPort | undefined;
   /** Why Redis is unavailable, or undefined. */
@@ -365,7 +364,7 @@ export class RedisStore implements PeerStore {
     const name = this.#port!.isCluster ? Buffer.from(infoHashes.buffer, at, 20).toString("latin1") : "";
     let batch = this.#filling.get(name);
     if (!batch) {
-      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#hints);
+      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128);
       this.#filling.set(name, batch);
     }
     return batch;

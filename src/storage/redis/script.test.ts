@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { AnnounceRequest } from "../../bittorrent/announce.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { copy20 } from "../../bittorrent/info-hash.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { peerRecord } from "../conformance/records.ts";
@@ -92,6 +93,61 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
     assert.equal((await tester.announce(alone, testPeer(4, 1))).incomplete, 1);
     await store.remove(torrent);
     await store.remove(alone);
+  });
+
+  for (const family of [4, 6] as const) {
+    for (const size of [1, 2, 12, 130, 700]) {
+      test(`known peers of IPv${family} in a swarm of ${size} stay, and see all others that they can use`, async () => {
+        const swarm = testInfoHash(20 + size);
+        const peers = Array.from({ length: size }, (_, n) => ({
+          peer: testPeer(family, n + 1),
+          left: BigInt(n % 3),
+        }));
+        const seeders = Math.ceil(size / 3);
+        const nameOf = ({ address, port }: TestPeer): string => `${address}:${port}`;
+        const ofSeeders = new Set(peers.filter(({ left }) => left === 0n).map(({ peer }) => nameOf(peer)));
+        const announceAll = async (): Promise<void> => {
+          const answers = await Promise.all(
+            peers.map(({ peer, left }) => tester.announce(swarm, peer, { left, numWant: 30 })),
+          );
+          for (const [n, { peers: list, seeders: first }] of answers.entries()) {
+            const { peer, left } = peers[n]!;
+            const usable = left === 0n ? size - seeders : size - 1;
+            const expected = size === 1 ? 1 : Math.min(30, usable); // a peer that is alone gets itself
+            assert.equal(new Set(list).size, list.length);
+            if (size > 1) assert.ok(!list.includes(nameOf(peer)), "the announcer is not in its list");
+            if (left === 0n) assert.ok(!list.some((one) => size > 1 && ofSeeders.has(one)));
+            else assert.ok(list.every((one, i) => ofSeeders.has(one) === i < first) || size === 1);
+            assert.equal(list.length, expected);
+          }
+        };
+        for (const { peer, left } of peers) await tester.announce(swarm, peer, { left, numWant: 0 });
+        for (let lifetime = 0; lifetime < 8; lifetime++) {
+          await announceAll();
+          tester.advance(environment.peerLifetime - 100);
+        }
+        const { complete, incomplete, snatches } = await tester.scrapeOne(swarm, family);
+        assert.deepEqual([complete, incomplete, snatches], [seeders, size - seeders, 0]);
+        await store.remove(swarm);
+      });
+    }
+  }
+
+  test("a known peer completes once, pauses once and changes its role", async () => {
+    const peer = testPeer(4, 1);
+    const announce = (event: AnnounceEvent, left: bigint) => tester.announce(torrent, peer, { event, left });
+    const row = () => tester.scrapeOne(torrent, 4);
+    await announce(AnnounceEvent.started, 1n);
+    for (let n = 0; n < 2; n++) await announce(AnnounceEvent.paused, 1n);
+    assert.equal((await row()).partial, 1);
+    for (let n = 0; n < 2; n++) await announce(AnnounceEvent.none, 1n);
+    assert.equal((await row()).partial, 0);
+    for (let n = 0; n < 3; n++) await announce(AnnounceEvent.completed, 0n);
+    await announce(AnnounceEvent.none, 0n);
+    assert.deepEqual(await row(), { complete: 1, incomplete: 0, snatches: 1, partial: 0 });
+    for (let n = 0; n < 2; n++) await announce(AnnounceEvent.stopped, 0n);
+    assert.equal((await row()).complete, 0);
+    await store.remove(torrent);
   });
 
   test("an announce of the future that is replayed counts as one of now", async () => {

@@ -5,7 +5,7 @@ import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { peerRecord } from "../conformance/records.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
-import { batchHeadLength } from "./batch.ts";
+import { batchHeadLength, emptyReply } from "./batch.ts";
 import type { RedisStoreConfig } from "./config.ts";
 import type { RedisArgument, RedisPort } from "./redis-port.ts";
 import { RedisStore, storageUnavailable } from "./redis-store.ts";
@@ -13,7 +13,7 @@ import { layoutVersion, metaLength } from "./script.ts";
 
 const prefix = `test:${layoutVersion}:`;
 /** What the script says to one announce in an empty torrent. */
-const emptyReplyBytes = Buffer.alloc(31);
+const emptyReplyBytes = emptyReply(1);
 
 /** Endpoint of the peer that a store announces to find out whether it can announce. */
 const probing = Buffer.from([192, 0, 2, 1, 0, 1]);
