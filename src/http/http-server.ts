@@ -104,6 +104,9 @@ export class HttpServer {
   /** Checks the timeouts of all connections. The server calls it about once a second; tests also call it. */
   sweep(): void {
     this.#forEach((connection) => connection.checkTimeouts());
+    if (this.open > 0) return;
+    clearInterval(this.#timer); // an idle server does not wake the thread
+    this.#timer = undefined;
   }
 
   async #start(): Promise<void> {
@@ -118,7 +121,6 @@ export class HttpServer {
       ({ listener }) => listener.close(),
       this.#deps.onMissing,
     );
-    this.#timer = setInterval(() => this.sweep(), sweepMs).unref();
   }
 
   async #listen({ host, port }: ListenAddress, secure: boolean): Promise<Bound> {
@@ -151,6 +153,7 @@ export class HttpServer {
     const { options, trusted, maxPerAddress } = settings;
     const isProxy = trusted.contains(connection.remote);
     counters.accepted.inc();
+    this.#timer ??= setInterval(() => this.sweep(), sweepMs).unref();
     // With TLS, the header would precede the handshake, where it is not read.
     const proxyHeaderDue = options.proxyProtocol && !secure && isProxy;
     const state = new HttpConnection(

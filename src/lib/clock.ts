@@ -1,6 +1,6 @@
 /**
  * Coarse time as fields, so that reading the time costs nothing. The owner of the clock updates the fields: the tracker
- * about four times a second, a test by assignment.
+ * once a second, a test by assignment.
  */
 export interface Clock {
   /** Whole seconds of a monotonic clock that all threads of the machine share. Never goes back. */

@@ -1,9 +1,9 @@
 import type { Clock } from "../lib/clock.ts";
 
-/** Time between two updates of the fields, in milliseconds. */
-const tickMs = 250;
-
-/** The machine's clocks as coarse fields. A timer updates the fields; it does not keep the process alive. */
+/**
+ * The machine's clocks as coarse fields. A timer updates the fields when a second of `unixSeconds` begins; it does not keep
+ * the process alive. An idle process wakes for little else.
+ */
 export class SystemClock implements Clock {
   seconds = 0;
   unixSeconds = 0;
@@ -14,12 +14,20 @@ export class SystemClock implements Clock {
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => this.#tick(), tickMs).unref();
+    if (this.#timer === undefined) this.#schedule();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #schedule(): void {
+    const untilNext = 1000 - (Date.now() % 1000);
+    this.#timer = setTimeout(() => {
+      this.#tick();
+      this.#schedule();
+    }, untilNext).unref();
   }
 
   #tick(): void {
