@@ -265,7 +265,7 @@ for (const { name, open, skip } of await listEngines()) {
       const socket = await network.bindDatagram({
         host: "127.0.0.1",
         port,
-        shared: true,
+        threads: 2,
         handler,
         onError: assert.fail,
       });

@@ -85,8 +85,8 @@ export interface DatagramOptions {
   port: number;
   /** Bytes of the receive buffer to request; {@link defaultReceiveBuffer} by default. */
   receiveBuffer?: number | undefined;
-  /** Whether other threads bind the same address too, so that the kernel spreads clients over them. */
-  shared?: boolean;
+  /** How many threads bind the address, each a socket of its own; default 1. Together they receive all datagrams. */
+  threads?: number;
   handler: DatagramHandler;
   /** Called for errors that a socket reports by itself; these errors never close the socket. */
   onError: (error: Error) => void;

@@ -73,8 +73,8 @@ export interface StreamOptions<State> {
   tls?: TlsFiles;
   /** TLS handshakes under way at once, which are no connections yet; 1,024 unless given. */
   maxHandshakes?: number;
-  /** Whether other threads listen on the same address; the kernel then spreads clients over them. */
-  shared?: boolean;
+  /** How many threads listen on the address; default 1. The kernel spreads clients over several threads. */
+  threads?: number;
   handler: StreamHandler<State>;
   /** Called for errors that a listener reports by itself; these errors never close the listener. */
   onError: (error: Error) => void;

@@ -78,22 +78,22 @@ export class LocalHost implements Host {
   readonly #parts: LocalParts;
   readonly #network: Network;
   #tracker: Tracker | undefined;
-  /** Whether other threads listen on the same addresses. */
-  readonly #shared: boolean;
+  /** How many threads listen on the same addresses. */
+  readonly #threads: number;
 
   /** @param network  the host does not close it */
-  constructor(parts: LocalParts, network: Network, shared = false) {
+  constructor(parts: LocalParts, network: Network, threads = 1) {
     this.#parts = parts;
     this.config = parts.config;
     this.bus = parts.bus ?? createLocalBus(parts.logger);
     this.#network = network;
     network.setCoalesce(parts.config.networkCoalesce);
-    this.#shared = shared;
+    this.#threads = threads;
   }
 
   async start(): Promise<void> {
     const { store, clock, metrics, logger } = this.#parts;
-    const own = { network: this.#network, shared: this.#shared };
+    const own = { network: this.#network, threads: this.#threads };
     const tracker = new Tracker(await this.#compose(this.config), { store, clock, metrics, logger, ...own });
     await tracker.start();
     this.#tracker = tracker;

@@ -15,6 +15,8 @@ export interface WorkerStart {
   owner: number;
   /** The worker's number, from 1. A replacement has the same number. Worker 1 does the work that happens once for all. */
   number: number;
+  /** How many workers there are. */
+  workers: number;
   /** Whether the worker logs its start; the lines of all workers would be the same. */
   logsStartup: boolean;
   /** The last publication of each topic. */

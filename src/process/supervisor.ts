@@ -194,6 +194,7 @@ export class Supervisor implements Host, Profiler {
       memory: store?.memory,
       owner,
       number: index + 1,
+      workers: this.#count,
       logsStartup: owner === firstOwner,
       published: hub.topics.last,
       descriptors,

@@ -23,7 +23,8 @@ import {
 
 // One thread that serves clients, with its own sockets, hooks and counters, over the shared swarms.
 
-const { config, memory, owner, number, logsStartup, published, descriptors } = workerData as WorkerStart;
+const { config, memory, owner, number, workers, logsStartup, published, descriptors } =
+  workerData as WorkerStart;
 const logOutput = { dropped: 0 };
 const bus = new Bus({
   threads: [number],
@@ -66,7 +67,11 @@ const hub = new WorkerHub(isFirst, published, {
 });
 bus.serve(topicService, { deliver: (publication) => hub.deliver(publication) });
 const network = await openConfiguredNetwork(config, logger, descriptors);
-const host = new LocalHost({ config, store, clock, random, metrics, logger, hub, owner, bus }, network, true);
+const host = new LocalHost(
+  { config, store, clock, random, metrics, logger, hub, owner, bus },
+  network,
+  workers,
+);
 await host.start();
 hasStarted = true;
 bus.serve(workerService, {

@@ -45,8 +45,8 @@ export interface TrackerParts {
   network?: Network;
   /** Sees every request, besides the metrics. */
   observer?: Observer | undefined;
-  /** Whether other threads listen on the same addresses. */
-  shared?: boolean;
+  /** How many threads listen on the same addresses; default 1. */
+  threads?: number;
 }
 
 /** Time for all parts to stop after a failed start, in milliseconds. */
@@ -71,7 +71,7 @@ export class Tracker {
   readonly #givenUp = Promise.withResolvers<void>();
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
-    const { store, clock, metrics, logger, network = portableNetwork, shared = false } = parts;
+    const { store, clock, metrics, logger, network = portableNetwork, threads = 1 } = parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -93,8 +93,8 @@ export class Tracker {
       shortages.warn(shortage, { where: "network" }, shortage);
     };
     const shareable: FrontendDeps["network"] = {
-      listenStream: (options) => network.listenStream({ ...options, shared }),
-      bindDatagram: (options) => network.bindDatagram({ ...options, shared }),
+      listenStream: (options) => network.listenStream({ ...options, threads }),
+      bindDatagram: (options) => network.bindDatagram({ ...options, threads }),
     };
     this.#frontendDeps = { logic: this.#logic, clock, metrics, logger, onError, network: shareable };
   }

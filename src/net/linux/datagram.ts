@@ -25,6 +25,7 @@ import {
 import { getOption, type Libc, setOption } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
+import { Steering } from "./steering.ts";
 
 /** Datagrams that one call receives. */
 const batchSize = 64;
@@ -142,12 +143,11 @@ class MessageMemory {
  * Binds a UDP address through batched system calls. An IPv6 address accepts IPv6 only. Responses leave from the address
  * that the request was sent to, even if all addresses are bound.
  *
- * With `shared`, several sockets of this process and its threads may bind one address: the kernel spreads clients over
- * them. Rejects with an Error that names the address and the remedy.
+ * With `threads`, several sockets of this process and its threads may bind one address, see {@link Steering}. Rejects with an Error that names the address and the remedy.
  */
 export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDatagramSocket {
   const { libc } = poller;
-  const { receiveBuffer = defaultReceiveBuffer } = options;
+  const { receiveBuffer = defaultReceiveBuffer, threads = 1, handler } = options;
   const prepare = (fd: number, family: Family, address: Address) => {
     const isWildcard = isUnspecified(address);
     if (isWildcard && family === 4) setOption(libc, fd, Linux.SOL_IP, Linux.IP_PKTINFO, 1);
@@ -155,14 +155,10 @@ export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDat
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_RCVBUF, receiveBuffer);
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, sendBuffer);
   };
-  return openSocket(
-    libc,
-    "udp",
-    options,
-    prepare,
-    ({ fd, family, port, address }) =>
-      new LinuxDatagramSocket(poller, fd, family, port, address, options.handler),
-  );
+  return openSocket(libc, "udp", options, prepare, ({ fd, family, port, address }) => {
+    const steering = threads > 1 ? new Steering(libc, fd, threads) : undefined;
+    return new LinuxDatagramSocket(poller, fd, family, port, address, handler, steering);
+  });
 }
 
 /** Returns whether an address means all addresses of the machine. */
@@ -181,6 +177,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
   readonly #own: Address;
   readonly #memory: MessageMemory;
   readonly #handler: DatagramHandler;
+  readonly #steering: Steering | undefined;
   /** Memory for one response after its batch. */
   readonly #late: MessageMemory;
   #isClosed = false;
@@ -192,7 +189,9 @@ export class LinuxDatagramSocket implements DatagramSocket {
     port: number,
     own: Address,
     handler: DatagramHandler,
+    steering: Steering | undefined,
   ) {
+    this.#steering = steering;
     this.port = port;
     this.#own = own;
     this.#poller = poller;
@@ -228,6 +227,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
 
   /** Handles waiting datagrams, batch by batch; leaves the rest to the next turn after a few batches. */
   #read(): void {
+    this.#steering?.consider(this.#poller.lookedAt);
     const { batch, receive } = this.#memory;
     for (let i = 0; i < batchesPerTurn && !this.#isClosed; i++) {
       const count = this.#libc.recvmmsg(this.#fd, receive, batchSize, Linux.MSG_DONTWAIT, null);

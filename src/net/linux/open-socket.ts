@@ -7,7 +7,7 @@ import { type Libc, setOption, systemError } from "./libc.ts";
 interface Binding {
   host: string;
   port: number;
-  shared?: boolean;
+  threads?: number;
 }
 
 /** A bound socket. */
@@ -27,7 +27,7 @@ export interface OpenSocket {
 export function openSocket<T>(
   libc: Libc,
   scheme: "udp" | "http",
-  { host, port, shared }: Binding,
+  { host, port, threads = 1 }: Binding,
   prepare: (fd: number, family: Family, address: Address) => void,
   finish: (socket: OpenSocket) => T,
 ): T {
@@ -39,7 +39,7 @@ export function openSocket<T>(
   try {
     if (fd < 0) throw systemError(libc, "socket");
     if (family === 6) setOption(libc, fd, Linux.SOL_IPV6, Linux.IPV6_V6ONLY, 1);
-    if (shared) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
+    if (threads > 1) setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_REUSEPORT, 1);
     prepare(fd, family, address);
     const name = new Uint8Array(nameCapacity);
     const view = new DataView(name.buffer);

@@ -49,8 +49,8 @@ export class Poller {
   readonly #timerSpec: Uint8Array = new Uint8Array(32);
   readonly #timerView: DataView = new DataView(this.#timerSpec.buffer);
   readonly #ready: (Ready | undefined)[] = [];
-  /** When the poller last looked and found events. */
-  #lookedAt = 0;
+  /** When the poller last looked and found events, in milliseconds. */
+  lookedAt = 0;
   /** When the coalescing ends; 0 while the poller does not coalesce. */
   #dueAt = 0;
   /** Whether an event may end libuv's wait. */
@@ -122,8 +122,8 @@ export class Poller {
       this.#wait();
       return;
     }
-    const gap = now - this.#lookedAt;
-    this.#lookedAt = now;
+    const gap = now - this.lookedAt;
+    this.lookedAt = now;
     this.#assess(gap);
     for (let i = 0; i < count; i++) this.#ready[this.#epoll.data(i)]?.(this.#epoll.events(i));
     if (this.#isClosed) return;
@@ -157,7 +157,7 @@ export class Poller {
 
   /** Looks again when the bound has passed since the last look. */
   #coalesce(now: number): void {
-    this.#dueAt = this.#lookedAt + this.coalesceMs;
+    this.#dueAt = this.lookedAt + this.coalesceMs;
     const wait = this.#dueAt - now;
     if (wait <= 0) {
       this.#loop.soon(this.#turn);

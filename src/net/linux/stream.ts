@@ -32,7 +32,7 @@ const exhaustedPauseMs = 50;
  * other without waiting: the kernel hands over a connection when its first bytes arrive, and only a connection that
  * stays open after its first response is polled.
  *
- * With `shared`, several listeners may bind one address. Rejects with an Error that names the address.
+ * With `threads`, several listeners may bind one address. Rejects with an Error that names the address.
  */
 export function listenStream<State>(poller: Poller, options: StreamOptions<State>): StreamListener {
   const { libc } = poller;

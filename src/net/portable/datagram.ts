@@ -28,14 +28,14 @@ const sendQueue = 32;
  * Rejects with an Error that names the address and the remedy.
  */
 export async function bindDatagram(options: DatagramOptions): Promise<DatagramSocket> {
-  const { host, onError, shared = false } = options;
+  const { host, onError, threads = 1 } = options;
   const family: Family = host.includes(":") ? 6 : 4;
   const isWildcard = Address.parse(host).words.every((word) => word === 0);
   let { port } = options;
-  const sharing = shared ? "threads" : isWildcard ? "addresses" : "alone";
+  const sharing = threads > 1 ? "threads" : isWildcard ? "addresses" : "alone";
   let first: Socket;
   try {
-    if (isWildcard && !shared) {
+    if (isWildcard && threads === 1) {
       // Sockets can share a port only if all allow it, and would then share it with another tracker too.
       const probe = await open(family, host, port, "alone", onError);
       port = probe.address().port;

@@ -26,14 +26,14 @@ const socketOptions = {
  * Rejects with an Error that names the address and the remedy.
  */
 export async function listenStream<State>(options: StreamOptions<State>): Promise<StreamListener> {
-  const { host, port, tls, handler, maxHandshakes = defaultHandshakes } = options;
+  const { host, port, tls, threads = 1, handler, maxHandshakes = defaultHandshakes } = options;
   const accept = (socket: Socket) => serve(socket, handler);
   const handshakes = new Map<string, Socket>();
   const secure = tls && (await createSecureServer(tls, accept, handshakes, maxHandshakes));
   const server = secure?.server ?? createServer(socketOptions, accept);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(bindError(tls ? "https" : "http", host, port, error)));
-    server.listen({ host, port, backlog, ipv6Only: true, reusePort: options.shared === true }, resolve);
+    server.listen({ host, port, backlog, ipv6Only: true, reusePort: threads > 1 }, resolve);
   });
   server.removeAllListeners("error");
   server.on("error", options.onError);
