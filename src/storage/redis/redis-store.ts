@@ -46,7 +46,7 @@ export interface RedisStats {
 
 /** Maximum records of one batch: one or two milliseconds, in which Redis serves nothing else. */
 const maxBatch = 128;
-/** Maximum batches in progress to a single server; further requests gather in the next batch. */
+/** Maximum full batches in progress to a single server. A batch that is not full waits until none is in progress. */
 const maxBatchesUnderWay = 4;
 /** Maximum records that wait or are in progress. */
 const maxWaiting = 16_384;
@@ -92,7 +92,8 @@ async function pingAll(port: RedisPort): Promise<void> {
 
 /**
  * Keeps all swarms in Redis or Valkey, where any number of trackers share them. Responds later: the announces of one
- * turn of the event loop travel as one call of a script, see `script.ts`, and share one promise.
+ * turn of the event loop, or of the time in which a call is in progress, travel as one call of a script, see `script.ts`,
+ * and share one promise.
  *
  * While Redis does not respond in time, the store refuses waiting and new requests with {@link storageUnavailable}, or
  * serves them from a local {@link MemoryStore}. When it serves them, it keeps the last announce of each peer and
@@ -390,7 +391,8 @@ export class RedisStore implements PeerStore {
     const isCluster = this.#port?.isCluster === true;
     while (this.#full.length > 0 && (isCluster || this.#underWay.size < maxBatchesUnderWay))
       this.#send(this.#full.shift()!);
-    if (!isCluster && this.#underWay.size >= maxBatchesUnderWay) return;
+    // A call costs Redis as much as several announces, so the next ones gather until the response to the last.
+    if (!isCluster && this.#underWay.size > 0) return;
     const batches = [...this.#filling.values()];
     this.#filling.clear();
     for (const batch of batches) this.#send(batch);

@@ -81,6 +81,11 @@ class Bench {
   }
 }
 
+/** How many announces over IPv4 the call of a script brings. */
+function announcesIn(args: readonly RedisArgument[]): number {
+  return (args[3]!.length - batchHeadLength) / 36;
+}
+
 const never = new Promise<never>(() => undefined);
 const torrent = testInfoHash(1);
 
@@ -313,15 +318,50 @@ test("a reload takes max_clock_skew", async (t) => {
   store.stop();
 });
 
+test("announces gather while a call is in progress, and full batches do not wait", async (t) => {
+  const bench = new Bench(t);
+  const { store, tester } = bench;
+  await store.start();
+  const sent: number[] = [];
+  const replies: (() => void)[] = [];
+  bench.reply = (_, args) => {
+    const { promise, resolve } = Promise.withResolvers<Buffer>();
+    sent.push(announcesIn(args));
+    replies.push(() => resolve(emptyReply(announcesIn(args))));
+    return promise;
+  };
+  const announced: Promise<unknown>[] = [];
+  const announce = async (count: number): Promise<void> => {
+    for (let n = 0; n < count; n++)
+      announced.push(tester.announce(torrent, testPeer(4, announced.length + 1)));
+    await turn();
+  };
+  await announce(1);
+  for (let n = 0; n < 3; n++) await announce(5);
+  assert.deepEqual(sent, [1]);
+  await announce(120);
+  assert.deepEqual(sent, [1, 128], "a full batch goes at once");
+  replies.shift()!();
+  await bench.wait(0);
+  assert.deepEqual(sent, [1, 128]);
+  replies.shift()!();
+  await bench.wait(0);
+  assert.deepEqual(sent, [1, 128, 7]);
+  replies.shift()!();
+  await Promise.all(announced);
+  store.stop();
+});
+
 test("a torrent is removed after what was announced before, however much is under way", async (t) => {
   const bench = new Bench(t);
   const { store, tester, commands } = bench;
   await store.start();
-  const replies: PromiseWithResolvers<Buffer>[] = [];
-  bench.reply = (name) => {
+  const replies: (() => void)[] = [];
+  bench.reply = (name, args) => {
     if (name !== "EVALSHA") return 1;
-    replies.push(Promise.withResolvers());
-    return replies.at(-1)!.promise;
+    const { promise, resolve } = Promise.withResolvers<Buffer>();
+    replies.push(() => resolve(emptyReply(announcesIn(args))));
+    return promise;
   };
   const announced: Promise<unknown>[] = [];
   for (let n = 1; n <= 4; n++) {
@@ -331,7 +371,7 @@ test("a torrent is removed after what was announced before, however much is unde
   announced.push(tester.announce(torrent, testPeer(4, 5)));
   const removed = store.remove(torrent);
   while (replies.length > 0) {
-    replies.shift()!.resolve(emptyReplyBytes);
+    replies.shift()!();
     await bench.wait(0);
   }
   await Promise.all([...announced, removed]);
