@@ -45,7 +45,14 @@ for (const [what, admin, metricsAddr, errors, warnings] of [
     [/^admin: off on metrics_addr 10\.0\.0\.5/],
   ],
   ["the same behind a proxy", `  admin:\n    behind_proxy: true\n${tokens}`, "0.0.0.0:6880", [], []],
-  ["no listener at all", "  admin: {}\n", "", [], [/^admin: has no effect without addr or metrics_addr/]],
+  ["no listener at all, and nothing to serve", "  admin: {}\n", "", [], []],
+  [
+    "no listener at all",
+    `  admin:\n${tokens}`,
+    "",
+    [],
+    [/^admin\.tokens: have no effect without addr or metrics_addr/],
+  ],
   ["its own address", "  admin:\n    addr: 127.0.0.1:6881\n", "0.0.0.0:6880", [], []],
   [
     "its own address for the network, without anything",

@@ -126,7 +126,9 @@ export function checkAdmin(
     );
   }
   if (addr.length > 0) return;
-  if (metricsListen.length === 0) report.warning([], "has no effect without addr or metrics_addr");
+  // Without a configuration file the block is there and says nothing.
+  if (metricsListen.length === 0 && tokens.length > 0)
+    report.warning(["tokens"], "have no effect without addr or metrics_addr");
   const closed = metricsListen.find((address) => !mayServeAdmin(address, admin, false));
   if (closed !== undefined) {
     report.warning(
