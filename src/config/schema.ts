@@ -124,7 +124,7 @@ export const schema: Block<Config, unknown> = options({
   admin: adminOptions
     .optional()
     .describe(
-      "The admin API and the dashboard. Without a configuration file they are on; with a file only if this block is " +
+      "The admin API. Without a configuration file the API is on; with a file only if this block is " +
         "there, also without keys.",
     ),
   shutdown_timeout: duration(0)

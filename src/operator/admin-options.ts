@@ -58,7 +58,7 @@ const token: Block<AdminToken, unknown> = options({
 export const adminOptions: Block<AdminOptions, unknown> = options({
   addr: addresses({ restart: true })
     .default("")
-    .describe('Where the admin API and the dashboard are served; "" for `metrics_addr`.'),
+    .describe('Where the admin API is served; "" for `metrics_addr`.'),
   tls_cert_path: text({ restart: true }).default("").describe("Certificate chain for `addr`, as PEM."),
   tls_key_path: text({ restart: true }).default("").describe("Key of the certificate, as PEM."),
   behind_proxy: boolean()
@@ -68,7 +68,7 @@ export const adminOptions: Block<AdminOptions, unknown> = options({
     .map((names) => names.map((name) => name.toLowerCase()))
     .default([])
     .describe(
-      "Names under which browsers and tools may reach API, dashboard and profiles, besides `localhost` and the address of " +
+      "Names under which browsers and tools may reach the API and profiles, besides `localhost` and the address of " +
         "the listener: `tracker.internal`. Requests for other names are refused, so that no web page can use an operator's browser.",
     ),
   tokens: blocks(token, { maximum: 1000, name: "token" })

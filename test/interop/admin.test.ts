@@ -17,7 +17,7 @@ for (const workers of [1, 2]) {
   test(`a reload by the API: its result, and what waits for a restart, with ${workers} workers`, async (t) => {
     const config = { admin: { tokens }, workers, announce_interval: "30m" };
     const daemon = await Daemon.start(t, config);
-    const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
+    const { url } = await daemon.until(({ msg }) => msg === "serving admin API");
     const ask = async (method: string, path: string) => {
       const response = await fetch(`${url}/api/v1${path}`, {
         method,

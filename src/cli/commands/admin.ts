@@ -14,7 +14,7 @@ Usage: chihaya admin token [NAME] [--scopes LIST]
 configuration keeps only the hash of the token, so keep the token itself: nothing can print it again.
   --scopes LIST       what the token opens: read, peers:read, write, admin (default read), with commas between
 
-Use it as "Authorization: Bearer TOKEN", or type it into the dashboard.
+Use it as "Authorization: Bearer TOKEN".
 
 Exit codes: 0 printed, 2 wrong usage.
 `;
