@@ -220,6 +220,21 @@ async function optionsOf(): Promise<AdminOptions> {
   return { addr: [], tlsCertPath: "", tlsKeyPath: "", behindProxy: false, hosts: [], tokens };
 }
 
+test("a reload changes tokens, hosts and the proxy", async (t) => {
+  const { ask, admin } = await started(t);
+  const seen = async () => [
+    (await ask("GET", "/api/v1/stats", bearer("reader"))).status,
+    (await ask("GET", "/api/v1/stats", { host: "tracker.internal" })).status,
+    `${(await ask("POST", "/session", { "content-type": "application/json" }, '{"token":"root"}')).headers["set-cookie"]}`.split(
+      "=",
+    )[0],
+  ];
+  assert.deepEqual(await seen(), [200, 421, "chihaya"]);
+  const options = await optionsOf();
+  admin.take({ ...options, behindProxy: true, hosts: ["tracker.internal"], tokens: tokens.slice(1) });
+  assert.deepEqual(await seen(), [401, 200, "__Host-chihaya"]);
+});
+
 test("behind a proxy with TLS the cookie is for this host alone", async (t) => {
   const { ask } = await started(t, { behindProxy: true });
   const json = { "content-type": "application/json" };

@@ -319,6 +319,10 @@ const cases: Readonly<Record<string, Case>> = {
 /** Keys whose effect after a reload is shown by a test of its own: its file, and its name. */
 const elsewhere: Readonly<Record<string, readonly [file: string, name: string]>> = {
   shutdown_timeout: ["test/interop/reload.test.ts", "the time for a stop changes"],
+  network_coalesce: ["src/process/host.test.ts", "a reload changes how long requests wait for others"],
+  "admin.behind_proxy": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
+  "admin.hosts": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
+  "admin.tokens": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
   "http.tls_cert_path": ["test/interop/reload.test.ts", "a new certificate serves new connections"],
   "http.tls_key_path": ["test/interop/reload.test.ts", "a new certificate serves new connections"],
   "http.write_timeout": [
@@ -352,6 +356,7 @@ const keys = allKeys().filter(([, { isObsolete }]) => !isObsolete);
 /** Other values for the keys that need a restart, where their kind alone does not say one. */
 const others: Readonly<Record<string, string>> = {
   metrics_addr: "127.0.0.1:1",
+  "admin.addr": "127.0.0.1:1",
   profiling_hosts: "tracker.internal",
   "http.addr": "127.0.0.1:1",
   "http.https_addr": "127.0.0.1:2",
@@ -399,7 +404,19 @@ describe("a reload", () => {
       const paths = { tls_cert_path: join(directory, "cert.pem"), tls_key_path: join(directory, "key.pem") };
       writeFileSync(paths.tls_cert_path, certificates[0].cert);
       writeFileSync(paths.tls_key_path, certificates[0].key);
-      const tls = { "http.tls_cert_path": paths.tls_cert_path, "http.tls_key_path": paths.tls_key_path };
+      const copies = {
+        tls_cert_path: join(directory, "cert2.pem"),
+        tls_key_path: join(directory, "key2.pem"),
+      };
+      writeFileSync(copies.tls_cert_path, certificates[0].cert);
+      writeFileSync(copies.tls_key_path, certificates[0].key);
+      const tls = {
+        "http.tls_cert_path": paths.tls_cert_path,
+        "http.tls_key_path": paths.tls_key_path,
+        "admin.addr": "127.0.0.1:8",
+        "admin.tls_cert_path": paths.tls_cert_path,
+        "admin.tls_key_path": paths.tls_key_path,
+      };
       const { "storage.config.max_peers": _, ...rest } = common;
       const start: Values = { ...rest, ...tls, "http.https_addr": "127.0.0.1:9", ...store };
       const all = (values: Values) => {
@@ -409,7 +426,12 @@ describe("a reload", () => {
         assert.ok(loaded.ok);
         return loaded;
       };
-      const to = key === "redis: redis_ca_path" ? paths.tls_cert_path : otherValue(key, value);
+      const copied: Values = {
+        "admin.tls_cert_path": copies.tls_cert_path,
+        "admin.tls_key_path": copies.tls_key_path,
+        "redis: redis_ca_path": paths.tls_cert_path,
+      };
+      const to = copied[key] ?? otherValue(key, value);
       const running = all(start).config;
       const next = all({ ...start, [path]: to });
       const settled = settle(running, next.config, next.restartMarks);
