@@ -146,7 +146,7 @@ export const schema: Block<Config, unknown> = options({
     .default("1ms")
     .describe(
       "How long a request may wait for others that the same wake-up of a thread serves, while requests come often. Saves " +
-        "most of the CPU time at 2,000 to 60,000 requests a second. `0` serves every request at once. Only with `network: linux`.",
+        "more than half of the CPU time at 5,000 to 60,000 requests a second. `0` serves every request at once. Only with `network: linux`.",
     ),
   external_ip: externalIp
     .default({})
