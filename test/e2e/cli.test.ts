@@ -93,7 +93,10 @@ describe("the commands without one", () => {
     t.after(() => server.close());
     const { port } = server.address() as AddressInfo;
     const { code, out } = await chihaya("e2e", `--httpaddr=http://127.0.0.1:${port}/announce`, "--udpaddr=");
-    assert.match(out, /^FAILED {2}http:\/\/127\.0\.0\.1:\d+\/announce: the response to the first announce should .* none\n$/);
+    assert.match(
+      out,
+      /^FAILED {2}http:\/\/127\.0\.0\.1:\d+\/announce: the response to the first announce should .* none\n$/,
+    );
     assert.equal(code, 1);
   });
 
