@@ -1,4 +1,4 @@
-import { type AnyBlock, Block } from "../options/index.ts";
+import { renderBlock, renderKind } from "../options/json-schema.ts";
 import { type AnyValue, optionalBlocks, outline } from "./outline.ts";
 import { UseList, UseValue } from "./uses.ts";
 
@@ -9,7 +9,7 @@ const mayBeEmpty = [...optionalBlocks, "frontends", "prehooks", "posthooks"];
 
 /** Renders the JSON Schema (draft 2020-12) of a configuration file, for editors. */
 export function renderJsonSchema(): string {
-  const tracker = renderBlock(outline);
+  const tracker = renderBlock(outline, renderValue);
   const properties = tracker.properties as Record<string, Json>;
   for (const key of mayBeEmpty) properties[key]!.type = [properties[key]!.type, "null"];
   return `${JSON.stringify(
@@ -26,37 +26,25 @@ export function renderJsonSchema(): string {
   )}\n`;
 }
 
-function renderBlock({ fields }: AnyBlock): Json {
-  const required = [...fields].filter(([, value]) => !value.mayBeMissing).map(([key]) => key);
-  return {
-    type: "object",
-    properties: Object.fromEntries([...fields].map(([key, value]) => [key, renderValue(value)])),
-    ...(required.length > 0 && { required }),
-    additionalProperties: false,
-  };
-}
-
 function renderValue(value: AnyValue): Json {
   const { description, byDefault, facts } = value;
   return {
     ...(description !== "" && { description }),
     ...(byDefault !== undefined && { default: typed(byDefault, facts.json.type) }),
-    ...renderKind(value),
+    ...renderAnyKind(value),
   };
 }
 
-function renderKind(value: AnyValue): Json {
-  if (value instanceof Block) return renderBlock(value);
+function renderAnyKind(value: AnyValue): Json {
   if (value instanceof UseValue) return renderUse(value);
   if (value instanceof UseList) return { type: "array", items: renderUse(value.item) };
-  const { item } = value as { item?: AnyBlock };
-  return { ...value.facts.json, ...(item && { items: renderBlock(item) }) };
+  return renderKind(value, renderValue);
 }
 
 /** Renders the choice between the built-ins, each with its own `name`, and a module. */
 function renderUse({ variants, ofModule, definitions }: UseValue<unknown>): Json {
   const builtIn = [...variants].map(([name, block]) => {
-    const json = renderBlock(block);
+    const json = renderBlock(block, renderValue);
     const properties = json.properties as Record<string, Json>;
     const { enum: _, ...first } = properties.name!;
     const isDefault = first.default === name;
@@ -70,7 +58,7 @@ function renderUse({ variants, ofModule, definitions }: UseValue<unknown>): Json
       required: isDefault ? required : ["name", ...required],
     };
   });
-  return { oneOf: [...builtIn, renderBlock(ofModule)] };
+  return { oneOf: [...builtIn, renderBlock(ofModule, renderValue)] };
 }
 
 /** Converts a default that was given as text to the type of its value. */

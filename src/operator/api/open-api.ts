@@ -1,4 +1,5 @@
 import type { AnyBlock, Value } from "../../options/index.ts";
+import { renderBlock, renderKind } from "../../options/json-schema.ts";
 import { apiBase } from "./api.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { problemShape } from "./problem.ts";
@@ -59,7 +60,7 @@ function describeOperation(endpoint: Endpoint): Json {
   ];
   const content =
     body !== undefined
-      ? { "application/json": { schema: describeBlock(body as AnyBlock) } }
+      ? { "application/json": { schema: renderBlock(body as AnyBlock, describeProperty) } }
       : stream !== undefined
         ? { [stream]: { schema: { type: "string" } } }
         : undefined;
@@ -110,26 +111,13 @@ function describeParameter(name: string, value: Value<unknown, unknown>): Json {
     in: "query",
     required: !value.mayBeMissing,
     ...(value.description !== "" && { description: value.description }),
-    schema: describeValue(value),
+    schema: renderKind(value, describeProperty),
   };
 }
 
-function describeBlock({ fields }: AnyBlock): Json {
-  const required = [...fields].filter(([, value]) => !value.mayBeMissing).map(([key]) => key);
+function describeProperty(value: Value<unknown, unknown>): Record<string, unknown> {
   return {
-    type: "object",
-    properties: Object.fromEntries([...fields].map(([key, value]) => [key, describeProperty(value)])),
-    ...(required.length > 0 && { required }),
-    additionalProperties: false,
+    ...(value.description !== "" && { description: value.description }),
+    ...renderKind(value, describeProperty),
   };
-}
-
-function describeProperty(value: Value<unknown, unknown>): Json {
-  return { ...(value.description !== "" && { description: value.description }), ...describeValue(value) };
-}
-
-function describeValue(value: Value<unknown, unknown>): Json {
-  if ("fields" in value) return describeBlock(value as AnyBlock);
-  const { item } = value as { item?: AnyBlock };
-  return { ...value.facts.json, ...(item && { items: describeBlock(item) }) };
 }
