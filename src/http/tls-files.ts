@@ -57,6 +57,26 @@ export function readTlsFiles(certPath: string, keyPath: string): TlsFiles | TlsP
   ];
 }
 
+/** Where problems of the two files are reported, by their keys. */
+interface TlsReport {
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  error(path: readonly [TlsProblem["key"]], message: string): void;
+  warning(path: readonly [TlsProblem["key"]], message: string): void;
+}
+
+/** Reads a certificate and its key, and reports what is wrong with them. @returns undefined if they cannot be used */
+export function checkTlsFiles(certPath: string, keyPath: string, report: TlsReport): TlsFiles | undefined {
+  const files = readTlsFiles(certPath, keyPath);
+  if (Array.isArray(files)) {
+    for (const { key, message } of files) report.error([key], message);
+    return undefined;
+  }
+  const validity = validityProblem(files.cert.toString(), report.now);
+  if (validity !== undefined) report.warning(["tls_cert_path"], `${certPath}${validity}`);
+  return files;
+}
+
 const dayMs = 86_400_000;
 /** A certificate that ends this soon should have been renewed by now: the usual tools do it 30 days before. */
 const soonMs = 14 * dayMs;

@@ -1,4 +1,4 @@
-import { readTlsFiles, validityProblem } from "../http/tls-files.ts";
+import { checkTlsFiles } from "../http/tls-files.ts";
 import { Address } from "../ip/address.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { TlsFiles } from "../net/stream.ts";
@@ -104,13 +104,8 @@ export function checkAdmin(
   if (tlsCertPath !== "" && addr.length === 0)
     report.error(["tls_cert_path"], "needs addr: metrics_addr has no TLS");
   if (tlsCertPath !== "" && tlsKeyPath !== "") {
-    const files = readTlsFiles(tlsCertPath, tlsKeyPath);
-    if (Array.isArray(files)) for (const { key, message } of files) report.error([key], message);
-    else {
-      admin.tls = files;
-      const validity = validityProblem(files.cert.toString(), report.now);
-      if (validity !== undefined) report.warning(["tls_cert_path"], `${tlsCertPath}${validity}`);
-    }
+    const files = checkTlsFiles(tlsCertPath, tlsKeyPath, report);
+    if (files !== undefined) admin.tls = files;
   }
   const names = tokens.map(({ name }) => name);
   for (const [index, name] of names.entries()) {

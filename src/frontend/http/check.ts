@@ -1,4 +1,4 @@
-import { readTlsFiles, validityProblem } from "../../http/tls-files.ts";
+import { checkTlsFiles } from "../../http/tls-files.ts";
 import type { CheckReport } from "../../options/index.ts";
 import { validateRoutes } from "../../protocol/router.ts";
 import { checkCommonOptions } from "../common-options.ts";
@@ -45,13 +45,6 @@ function checkTls(http: HttpOptions, report: CheckReport, given: Readonly<Record
     const message = "must specify https_addr when using tls_cert_path and tls_key_path";
     report.error([cert ? "tls_cert_path" : "tls_key_path"], message);
   } else if (cert && key) {
-    const files = readTlsFiles(cert, key);
-    if (Array.isArray(files)) {
-      for (const problem of files) report.error([problem.key], problem.message);
-      return;
-    }
-    http.tls = files;
-    const validity = validityProblem(files.cert.toString(), report.now);
-    if (validity !== undefined) report.warning(["tls_cert_path"], `${cert}${validity}`);
+    http.tls = checkTlsFiles(cert, key, report);
   }
 }
