@@ -1,8 +1,8 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { Address } from "../ip/address.ts";
 import { latin1 } from "../lib/latin1.ts";
 import type { StreamHandler } from "../net/stream.ts";
 import { chunked, type HttpRequest, type RequestRules } from "../protocol/http/request-reader.ts";
+import { findToken, readBearerToken } from "./bearer-token.ts";
 import type { Call } from "./call.ts";
 import { acceptsGzip, gzipBytes, gzipStream } from "./gzip.ts";
 import type { HttpHandler, RefusalStatus, RequestSource, WholeResponse } from "./handler.ts";
@@ -199,14 +199,9 @@ function fits(pattern: string, path: string): boolean {
   return pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
 }
 
-/** Whether a request has one of the tokens; takes the same time for every wrong token. */
 function hasToken({ headers }: RouteRequest, tokens: readonly Uint8Array[]): boolean {
-  const [, token] = /^bearer +([^ ,]+)$/i.exec(headers.get("authorization") ?? "") ?? [];
-  if (token === undefined) return false;
-  const hash = createHash("sha256").update(token, "latin1").digest();
-  let isFound = false;
-  for (const known of tokens) if (timingSafeEqual(hash, known)) isFound = true;
-  return isFound;
+  const token = readBearerToken(headers);
+  return token !== undefined && findToken(token, tokens) >= 0;
 }
 
 async function upgrade(call: Call, { headers, upgrade: heir }: UpgradeResponse): Promise<void> {

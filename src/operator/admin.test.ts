@@ -235,6 +235,21 @@ test("a reload changes tokens, hosts and the proxy", async (t) => {
   assert.deepEqual(await seen(), [401, 200, "__Host-chihaya"]);
 });
 
+test("a session has no more than its token after a reload", async (t) => {
+  const { ask, admin } = await started(t);
+  const { headers } = await ask(
+    "POST",
+    "/session",
+    { "content-type": "application/json" },
+    '{"token":"root"}',
+  );
+  const cookie = headers["set-cookie"]![0]!.split(";")[0]!;
+  const reload = () => ask("POST", "/api/v1/reload", { cookie, "x-requested-with": "chihaya" });
+  assert.equal((await reload()).status, 200);
+  admin.take({ ...(await optionsOf()), tokens: [{ ...tokens[2], scopes: ["read"] }] });
+  assert.equal((await reload()).status, 403);
+});
+
 test("behind a proxy with TLS the cookie is for this host alone", async (t) => {
   const { ask } = await started(t, { behindProxy: true });
   const json = { "content-type": "application/json" };
@@ -299,7 +314,7 @@ test("sixteen clients listen to events, and one that leaves makes room", async (
   assert.equal((await ask("GET", "/api/v1/events")).status, 503);
   const next = once(all[1]!.response, "data");
   clock.seconds += 1;
-  await admin.tick();
+  await admin.sample();
   assert.match(`${(await next)[0]}`, /^event: stats\n/);
   all[0]!.asked.destroy();
   for (let status = 503; status === 503; ) {

@@ -7,6 +7,7 @@ import { Access, type ListenerFacts, type Principal } from "./api/access.ts";
 import type { Api } from "./api/api.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
 import type { StatsDeps } from "./api/endpoints/stats.ts";
+import { parseJson, requireJson } from "./api/json-body.ts";
 import { Problem } from "./api/problem.ts";
 import { Sampler, type SamplerDeps } from "./api/sampler.ts";
 import { isLoopback, refuseForeign } from "./guard.ts";
@@ -64,9 +65,9 @@ export class Admin {
     this.#sampler.stop();
   }
 
-  /** Reads the metrics if a sample is due, as the timer does each second. */
-  tick(): Promise<void> {
-    return this.#sampler.tick();
+  /** Reads the metrics, as the timer does. */
+  async sample(): Promise<void> {
+    await this.#sampler.read();
   }
 
   /** Takes other options. */
@@ -82,7 +83,7 @@ export class Admin {
       methods,
       maxBody,
       handle: async (request) => {
-        const response = this.#refuse(request, listener) ?? (await handle(request, this.#factsOf(listener)));
+        const response = await this.#guard(request, listener, handle).catch(toResponse);
         return { ...response, headers: { ...securityHeaders, ...response.headers } };
       },
     });
@@ -107,14 +108,14 @@ export class Admin {
       this.access.require(this.access.identify(request, facts), scope);
       return undefined;
     } catch (error) {
-      if (error instanceof Problem) return error.toResponse();
-      throw error;
+      return toResponse(error);
     }
   }
 
-  #refuse(request: RouteRequest, { bound }: AdminListener): RouteResponse | undefined {
-    const refusal = refuseForeign(request, { bound: bound?.host, hosts: this.#options.hosts });
-    return refusal && new Problem(refusal.status, refusal.detail).toResponse();
+  async #guard(request: RouteRequest, listener: AdminListener, handle: Handle): Promise<RouteResponse> {
+    const refusal = refuseForeign(request, { bound: listener.bound?.host, hosts: this.#options.hosts });
+    if (refusal !== undefined) throw new Problem(refusal.status, refusal.detail);
+    return handle(request, this.#factsOf(listener));
   }
 
   #factsOf({ bound, hasTls }: AdminListener): ListenerFacts {
@@ -134,21 +135,22 @@ export class Admin {
 
   /** The session of a browser: POST begins one with a token, DELETE ends it, GET says whose it is. */
   async #session(request: RouteRequest, facts: ListenerFacts): Promise<RouteResponse> {
-    try {
-      if (request.method === "POST") {
-        const { principal, cookie } = this.access.open(await readToken(request), request, facts);
-        return { ...describe(principal), headers: { "set-cookie": cookie } };
-      }
-      if (request.method === "DELETE")
-        return { status: 204, headers: { "set-cookie": this.access.close(request, facts) } };
-      if (request.method === "GET" || request.method === "HEAD")
-        return describe(this.access.identify(request, facts));
-      return new Problem(405, "", { headers: { allow: "GET, HEAD, POST, DELETE" } }).toResponse();
-    } catch (error) {
-      if (error instanceof Problem) return error.toResponse();
-      throw error;
+    if (request.method === "POST") {
+      const { principal, cookie } = this.access.open(await readToken(request), request, facts);
+      return { ...describe(principal), headers: { "set-cookie": cookie } };
     }
+    if (request.method === "DELETE")
+      return { status: 204, headers: { "set-cookie": this.access.close(request, facts) } };
+    if (request.method === "GET" || request.method === "HEAD")
+      return describe(this.access.identify(request, facts));
+    throw new Problem(405, "", { headers: { allow: "GET, HEAD, POST, DELETE" } });
   }
+}
+
+/** Returns the response to a problem. @throws any other error again */
+function toResponse(error: unknown): RouteResponse {
+  if (error instanceof Problem) return error.toResponse();
+  throw error;
 }
 
 type Handle = (request: RouteRequest, facts: ListenerFacts) => Promise<RouteResponse>;
@@ -163,14 +165,8 @@ function describe({ name, scopes }: Principal): RouteResponse {
 
 /** Reads `{"token": "..."}`. */
 async function readToken({ body, headers }: RouteRequest): Promise<string> {
-  // A form of another site cannot send this type.
-  if (!/^application\/json\s*(;|$)/i.test(headers.get("content-type") ?? ""))
-    throw new Problem(415, "the body must be application/json");
-  try {
-    const { token } = JSON.parse(Buffer.from(await body.bytes()).toString()) as { token?: unknown };
-    if (typeof token === "string") return token;
-  } catch (error) {
-    if (!(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error;
-  }
+  requireJson(headers);
+  const given = parseJson(await body.bytes()) as { token?: unknown } | null;
+  if (typeof given?.token === "string") return given.token;
   throw new Problem(400, 'expected {"token": "..."}');
 }

@@ -67,7 +67,8 @@ const counters = {
 
 /**
  * A listener for operators: `/metrics`, `/livez`, `/readyz`, `/version` and, where allowed, profiles, the admin API and the
- * dashboard. Metrics and health have no authentication, so the listener belongs on a private address. A client that goes away, or never reads, harms nothing.
+ * dashboard. Metrics and health have no authentication, so the listener belongs on a private address. A client that goes
+ * away, or never reads, harms nothing.
  */
 export class OperatorServer {
   readonly #options: OperatorServerOptions;

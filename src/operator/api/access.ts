@@ -1,4 +1,5 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { findToken, hashToken as hashBytes, readBearerToken } from "../../http/bearer-token.ts";
 import type { RouteRequest } from "../../http/routes.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { isLoopback } from "../guard.ts";
@@ -45,8 +46,8 @@ interface KnownToken {
 }
 
 interface Session {
-  readonly principal: Principal;
-  readonly tokenHash: string;
+  /** The hash of the token that began the session. */
+  readonly hash: Buffer;
   readonly until: number;
 }
 
@@ -65,15 +66,12 @@ export class Access {
     this.take(tokens);
   }
 
-  /** Takes other tokens; sessions of tokens that are gone end. */
+  /** Takes other tokens. A session has what its token opens now, and nothing once the token is gone. */
   take(tokens: readonly AdminToken[]): void {
     this.#tokens = tokens.map(({ name, hash, scopes: given }) => ({
       hash: Buffer.from(hash.slice("sha256:".length), "hex"),
       principal: { name, scopes: new Set(given.flatMap((scope) => implied[scope])) },
     }));
-    for (const [id, { tokenHash }] of this.#sessions) {
-      if (!this.#tokens.some(({ hash }) => hash.toString("hex") === tokenHash)) this.#sessions.delete(id);
-    }
   }
 
   get hasTokens(): boolean {
@@ -82,18 +80,16 @@ export class Access {
 
   /** Finds out who sent a request. @throws Problem for wrong credentials */
   identify(request: RouteRequest, listener: ListenerFacts): Principal {
-    const authorization = request.headers.get("authorization");
-    if (authorization !== undefined) {
-      const [, token] = /^bearer +([^ ,]+)$/i.exec(authorization) ?? [];
-      return this.#check(token, request).principal;
+    if (request.headers.has("authorization")) {
+      return this.#check(readBearerToken(request.headers), request).principal;
     }
     if (listener.isTrusted) return { name: "socket", scopes: new Set(scopes) };
-    const session = this.#session(request, listener);
-    if (session !== undefined) {
+    const principal = this.#findSession(request, listener);
+    if (principal !== undefined) {
       if (!isSafe(request) && !request.headers.has("x-requested-with")) {
         throw new Problem(403, "a change by a session needs the header X-Requested-With");
       }
-      return session.principal;
+      return principal;
     }
     const isLocal =
       listener.isLoopback && isLoopback(request.client.toString()) && !isForwarded(request.headers);
@@ -122,7 +118,7 @@ export class Access {
     const id = randomBytes(32).toString("base64url");
     if (this.#sessions.size >= maxSessions) this.#sessions.delete(this.#sessions.keys().next().value!);
     const until = this.#clock.seconds + sessionLifetime;
-    this.#sessions.set(hashId(id), { principal, tokenHash: hash.toString("hex"), until });
+    this.#sessions.set(hashId(id), { hash, until });
     return { principal, cookie: writeCookie(id, sessionLifetime, listener) };
   }
 
@@ -133,10 +129,11 @@ export class Access {
     return writeCookie("", 0, listener);
   }
 
-  #session(request: RouteRequest, listener: ListenerFacts): Session | undefined {
+  #findSession(request: RouteRequest, listener: ListenerFacts): Principal | undefined {
     const id = readCookie(request, listener);
     const session = id === undefined ? undefined : this.#sessions.get(hashId(id));
-    return session !== undefined && session.until > this.#clock.seconds ? session : undefined;
+    if (session === undefined || session.until <= this.#clock.seconds) return undefined;
+    return this.#tokens.find(({ hash }) => hash.equals(session.hash))?.principal;
   }
 
   #check(token: string | undefined, { client: address }: RouteRequest): KnownToken {
@@ -148,11 +145,8 @@ export class Access {
         headers: { "retry-after": `${Math.ceil(failed.until - now)}` },
       });
     }
-    const hash = createHash("sha256")
-      .update(token ?? "", "latin1")
-      .digest();
-    let found: KnownToken | undefined;
-    for (const known of this.#tokens) if (timingSafeEqual(hash, known.hash)) found = known;
+    const hashes = this.#tokens.map(({ hash }) => hash);
+    const found = this.#tokens[findToken(token ?? "", hashes)];
     if (token !== undefined && found !== undefined) return found;
     if (this.#failures.size >= maxFailing) this.#failures.delete(this.#failures.keys().next().value!);
     if (failed !== undefined && failed.until > now) failed.count++;
@@ -165,7 +159,7 @@ export class Access {
 
 /** Hashes a token as the configuration keeps it. */
 export function hashToken(token: string): string {
-  return `sha256:${createHash("sha256").update(token, "latin1").digest("hex")}`;
+  return `sha256:${hashBytes(token).toString("hex")}`;
 }
 
 /** Makes a token of 32 random bytes. */

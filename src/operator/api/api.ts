@@ -4,6 +4,7 @@ import type { Logger } from "../../observability/logger.ts";
 import type { Path } from "../../options/index.ts";
 import type { Access, ListenerFacts, Principal } from "./access.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { parseJson, requireJson } from "./json-body.ts";
 import { type Fault, Problem } from "./problem.ts";
 
 /** Where the API begins. */
@@ -117,16 +118,8 @@ async function readBody(
   received.limit = body === undefined ? 0 : maxJson;
   const bytes = await received.bytes();
   if (body === undefined) return undefined;
-  const [type] = (headers.get("content-type") ?? "").split(";");
-  if (bytes.length > 0 && type!.trim().toLowerCase() !== "application/json")
-    throw new Problem(415, "the body must be application/json");
-  let value: unknown;
-  try {
-    value = bytes.length === 0 ? {} : JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw new Problem(400, "the body is no JSON");
-  }
-  const result = body.validate(value, "yaml");
+  if (bytes.length > 0) requireJson(headers);
+  const result = body.validate(bytes.length === 0 ? {} : parseJson(bytes), "yaml");
   if (result.issues === undefined) return result.value;
   throw refused(result.issues as readonly { path: Path; message: string }[], (path) =>
     path.map((step) => `/${`${step}`.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""),

@@ -24,6 +24,8 @@ interface Reading {
 export interface SamplerDeps {
   readonly clock: Clock;
   scrape(): Promise<readonly FamilySnapshot[]>;
+  /** Takes the error of a reading by the timer. */
+  onError(error: Error): void;
 }
 
 /**
@@ -38,14 +40,15 @@ export class Sampler {
   #readings: Reading[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isReading = false;
-  #lastAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: SamplerDeps) {
     this.#deps = deps;
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => void this.tick(), livePeriod * 1000).unref();
+    this.stop();
+    const period = this.#watchers.size > 0 ? livePeriod : idlePeriod;
+    this.#timer = setInterval(() => this.read().catch(this.#deps.onError), period * 1000).unref();
   }
 
   stop(): void {
@@ -56,17 +59,14 @@ export class Sampler {
   /** Calls `watcher` with each sample, once a second. @returns how to end that */
   watch(watcher: (totals: Totals) => void): () => void {
     this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
+    if (this.#watchers.size === 1) this.#adapt();
+    return () => {
+      this.#watchers.delete(watcher);
+      if (this.#watchers.size === 0) this.#adapt();
+    };
   }
 
-  /** Reads the metrics if a sample is due. The timer calls this each second, and tests call it at will. */
-  async tick(): Promise<void> {
-    const now = Math.floor(this.#deps.clock.seconds);
-    const period = this.#watchers.size > 0 ? livePeriod : idlePeriod;
-    if (now - this.#lastAt >= period) await this.read();
-  }
-
-  /** Reads the metrics now. Resolves with the totals; while another reading is under way, with those before it. */
+  /** Reads the metrics now; the timer calls this too. Resolves with the totals; while another reading is under way, with those before it. */
   async read(): Promise<Totals> {
     const newest = this.#readings.at(-1);
     if (this.#isReading && newest !== undefined) return newest.totals;
@@ -81,7 +81,6 @@ export class Sampler {
         while (this.#readings.length > 1 && at - this.#readings[1]!.at >= latencyPeriod)
           this.#readings.shift();
       }
-      this.#lastAt = at;
       for (const watcher of this.#watchers) watcher(totals);
       return totals;
     } finally {
@@ -96,6 +95,11 @@ export class Sampler {
     const recent = first && last ? difference(last.durations, first.durations) : undefined;
     const of = (q: number) => (recent ? (quantile(q, recent) ?? null) : null);
     return { p50: of(0.5), p90: of(0.9), p99: of(0.99) };
+  }
+
+  /** Lets the timer follow the watchers. */
+  #adapt(): void {
+    if (this.#timer !== undefined) this.start();
   }
 }
 

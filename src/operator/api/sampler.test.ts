@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Sampler } from "./sampler.ts";
+
+test("the metrics are read every ten seconds, and every second while somebody watches", (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  let scrapes = 0;
+  const sampler = new Sampler({
+    clock: { seconds: 0, unixSeconds: 0 },
+    async scrape() {
+      scrapes++;
+      return [];
+    },
+    onError: (error) => assert.fail(error),
+  });
+  const readings = (seconds: number) => {
+    scrapes = 0;
+    t.mock.timers.tick(seconds * 1000);
+    return scrapes;
+  };
+  sampler.watch(() => {})();
+  assert.equal(readings(30), 0, "not before the start");
+  sampler.start();
+  assert.equal(readings(30), 3);
+  const unwatch = [sampler.watch(() => {}), sampler.watch(() => {})];
+  assert.equal(readings(30), 30);
+  unwatch[0]!();
+  assert.equal(readings(30), 30, "the other watches on");
+  unwatch[1]!();
+  assert.equal(readings(30), 3);
+  sampler.stop();
+  assert.equal(readings(30), 0);
+});
+
+test("a reading of the timer that fails is reported", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const errors: Error[] = [];
+  const failure = new Error("on purpose");
+  const sampler = new Sampler({
+    clock: { seconds: 0, unixSeconds: 0 },
+    scrape: () => Promise.reject(failure),
+    onError: (error) => void errors.push(error),
+  });
+  sampler.start();
+  t.mock.timers.tick(10_000);
+  await new Promise(setImmediate);
+  assert.deepEqual(errors, [failure]);
+  sampler.stop();
+});
