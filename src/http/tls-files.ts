@@ -65,7 +65,7 @@ interface TlsReport {
   warning(path: readonly [TlsProblem["key"]], message: string): void;
 }
 
-/** Reads a certificate and its key, and reports what is wrong with them. @returns undefined if they cannot be used */
+/** Reads a certificate and its key, and reports their problems. @returns undefined if they cannot be used */
 export function checkTlsFiles(certPath: string, keyPath: string, report: TlsReport): TlsFiles | undefined {
   const files = readTlsFiles(certPath, keyPath);
   if (Array.isArray(files)) {

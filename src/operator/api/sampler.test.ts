@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Sampler } from "./sampler.ts";
 
-test("the metrics are read every ten seconds, and every second while somebody watches", (t) => {
+test("the metrics are read every ten seconds, and every second with a viewer", (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   let scrapes = 0;
   const sampler = new Sampler({
