@@ -22,13 +22,8 @@ import { MemoryStore } from "./storage/memory/memory-store.ts";
 import { createHookWithDeadline } from "./tracker/compose.ts";
 import { LocalHub } from "./tracker/share-hub.ts";
 
-export {
-  type AnnounceAnswer,
-  type AnnounceParameters,
-  announce,
-  type SwarmCounts,
-  scrape,
-} from "./client/tracker-client.ts";
+export type { AnnounceAnswer, AnnounceParameters, SwarmCounts } from "./client/exchange.ts";
+export { announce, scrape } from "./client/tracker-client.ts";
 
 /** Where the hook stands, and what bounds it. */
 export interface HookTestSettings {

@@ -1,4 +1,4 @@
-import { Address } from "../ip/address.ts";
+import { Address, type Family } from "../ip/address.ts";
 import { AnnounceEvent } from "./event.ts";
 import { infoHashLength, peerIdLength, toHex } from "./info-hash.ts";
 import { Params } from "./params.ts";
@@ -108,6 +108,11 @@ export class AnnounceResponse {
   constructor(peers4: PeerList, peers6: PeerList) {
     this.peers4 = peers4;
     this.peers6 = peers6;
+  }
+
+  /** Returns the list of a family. */
+  peersOf(family: Family): PeerList {
+    return family === 4 ? this.peers4 : this.peers6;
   }
 
   /** Starts a response: no counts, no peers, the given intervals. Keeps the limits and places of the lists. */

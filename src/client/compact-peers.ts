@@ -1,6 +1,6 @@
 import { compactLength } from "../bittorrent/peer-list.ts";
 import { type Family, formatIPv4, formatIPv6 } from "../ip/address.ts";
-import type { AnswerPeer } from "./tracker-client.ts";
+import type { AnswerPeer } from "./exchange.ts";
 
 /**
  * Reads compact peers (BEP 23, BEP 7, BEP 15): address 4 or 16 bytes, port 2, and so on.

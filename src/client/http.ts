@@ -5,14 +5,8 @@ import { peerIdLength } from "../bittorrent/info-hash.ts";
 import { type Family, formatIPv4, formatIPv6 } from "../ip/address.ts";
 import { type Bencode, decodeBencode } from "../protocol/bencode/decode.ts";
 import { compactPeers } from "./compact-peers.ts";
+import type { AnnounceAnswer, AnnounceParameters, AnswerPeer, SwarmCounts, Transport } from "./exchange.ts";
 import { scrapeUrl } from "./scrape-url.ts";
-import type {
-  AnnounceAnswer,
-  AnnounceParameters,
-  AnswerPeer,
-  SwarmCounts,
-  Transport,
-} from "./tracker-client.ts";
 import { TrackerError } from "./tracker-error.ts";
 
 const maxRedirects = 5;

@@ -10,7 +10,7 @@ import {
   type UdpResponse,
 } from "../protocol/udp/client.ts";
 import { compactPeers } from "./compact-peers.ts";
-import type { AnnounceAnswer, AnnounceParameters, SwarmCounts, Transport } from "./tracker-client.ts";
+import type { AnnounceAnswer, AnnounceParameters, SwarmCounts, Transport } from "./exchange.ts";
 import { TrackerError } from "./tracker-error.ts";
 
 /** Retransmissions double their distance up to the eighth (BEP 15): 15 s to 64 min. */

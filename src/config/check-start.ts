@@ -1,7 +1,7 @@
 import type { LocalityOptions } from "../hooks/locality/create-locality.ts";
 import { readMmdb } from "../hooks/locality/read-mmdb.ts";
 import { Pace } from "../middleware/access-list/pace.ts";
-import { openNetwork } from "../net/network.ts";
+import { openNetwork } from "../net/open-network.ts";
 import type { Config } from "./config.ts";
 import type { Diagnostics, Path } from "./diagnostics.ts";
 import { locate, type TreeMapping } from "./tree.ts";

@@ -3,6 +3,11 @@ import { hashKeys, hashWords } from "../lib/keyed-hash.ts";
 /** An address family by its IP version. IPv4-mapped IPv6 addresses count as 4 everywhere. */
 export type Family = 4 | 6;
 
+/** The other family of each. */
+export const otherFamily = { 4: 6, 6: 4 } as const;
+/** Bytes of an address. */
+export const addressLength = { 4: 4, 6: 16 } as const;
+
 /** The number of key words that {@link Address.hashNetwork} reads. */
 export const networkKeys: number = hashKeys(2);
 

@@ -1,4 +1,4 @@
-import { Address, type Family, parseAddress } from "./address.ts";
+import { Address, addressLength, type Family, parseAddress } from "./address.ts";
 
 /** Words of one network in the table: its address and its mask. */
 const stride = 8;
@@ -88,7 +88,7 @@ export function parseNetwork(text: string): Network {
       cause,
     });
   }
-  const bits = address.family === 4 ? 32 : 128;
+  const bits = 8 * addressLength[address.family];
   // The first 96 bits of an IPv4-mapped prefix are the mapping.
   const mapped = address.family === 4 && host.includes(":") ? 96 : 0;
   let prefix = bits;

@@ -60,10 +60,7 @@ function announceBoth(
   step: Step,
 ): void | Promise<void> {
   const { address, otherAddress, port } = request;
-  const finish = () => {
-    const list = otherAddress.family === 4 ? response.peers4 : response.peers6;
-    list.remove(otherAddress, port);
-  };
+  const finish = () => response.peersOf(otherAddress.family).remove(otherAddress, port);
   const main = (): void | Promise<void> => {
     const waiting = announce(request, response, step);
     return waiting === undefined ? finish() : waiting.then(finish);

@@ -113,7 +113,7 @@ for (const { name, open, skip } of await listEngines()) {
       const script = `
       import { createSocket } from "node:dgram";
       import { once } from "node:events";
-      import { openNetwork } from ${JSON.stringify(new URL("./network.ts", import.meta.url).href)};
+      import { openNetwork } from ${JSON.stringify(new URL("./open-network.ts", import.meta.url).href)};
       const network = await openNetwork("${name}", console.error);
       const handler = {
         handleBatch(socket, batch) {

@@ -119,7 +119,7 @@ async function listenWithFewDescriptors(
     "--input-type=module",
     "-e",
     echo,
-    new URL("network.ts", import.meta.url).href,
+    new URL("open-network.ts", import.meta.url).href,
     engine,
     goes,
   ];

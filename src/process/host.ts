@@ -1,6 +1,7 @@
 import type { Config } from "../config/config.ts";
 import type { Clock, Random } from "../lib/clock.ts";
-import { type Network, openNetwork } from "../net/network.ts";
+import type { Network } from "../net/network.ts";
+import { openNetwork } from "../net/open-network.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { ComponentState } from "../operator/health.ts";

@@ -5,7 +5,8 @@ import { get } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { type AnnounceAnswer, announce } from "../../src/client/tracker-client.ts";
+import type { AnnounceAnswer } from "../../src/client/exchange.ts";
+import { announce } from "../../src/client/tracker-client.ts";
 import { Daemon, main, Program, temporaryDirectory, toYaml } from "../support/daemon.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../support/redis-server.ts";
 

@@ -5,12 +5,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
-import {
-  type AnnounceAnswer,
-  type AnnounceParameters,
-  announce,
-  scrape,
-} from "../../src/client/tracker-client.ts";
+import type { AnnounceAnswer, AnnounceParameters } from "../../src/client/exchange.ts";
+import { announce, scrape } from "../../src/client/tracker-client.ts";
 import { certificates } from "../fixtures/certificates.ts";
 import { announceQuery, infoHashHex, RawClient } from "../fixtures/http-server.ts";
 import { Daemon, temporaryDirectory } from "../support/daemon.ts";

@@ -77,6 +77,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "options/",
     "protocol/",
     "net/network.ts",
+    "net/open-network.ts",
     "net/stream.ts",
     "frontend/",
     "storage/",
@@ -259,3 +260,42 @@ test("every import of src follows an arrow", () => {
   const found = files.sort().flatMap((file) => forbiddenImports(file, readFileSync(`src/${file}`, "utf8")));
   assert.deepEqual(found, []);
 });
+
+test("no file of src imports itself through others", () => {
+  const files = globSync("**/*.ts", { cwd: "src" }).filter((file) => !file.endsWith(".test.ts"));
+  const imports = new Map(
+    files.map((file) => [file, importsOf(file, readFileSync(`src/${file}`, "utf8")).sort()]),
+  );
+  assert.deepEqual(circles(imports), []);
+});
+
+test("a circle is found", () => {
+  const imports = { "a.ts": ["b.ts"], "b.ts": ["c.ts"], "c.ts": ["b.ts"] };
+  assert.deepEqual(circles(new Map(Object.entries(imports))), ["b.ts > c.ts > b.ts"]);
+  assert.deepEqual(importsOf("x/a.ts", 'import type { B } from "../y/b.ts";\nawait import("./c.ts");'), [
+    "y/b.ts",
+    "x/c.ts",
+  ]);
+});
+
+/** Files below `src` that a file imports, types included. */
+function importsOf(file: string, source: string): string[] {
+  return [...source.matchAll(statement)]
+    .map(([, from, bare, dynamic]) => (from ?? bare ?? dynamic)!)
+    .filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => posix.join(posix.dirname(file), specifier));
+}
+
+function circles(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    const at = path.indexOf(file);
+    if (at >= 0) found.push([...path.slice(at), file].join(" > "));
+    if (at >= 0 || done.has(file)) return;
+    for (const next of imports.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of [...imports.keys()].sort()) visit(file, []);
+  return found;
+}

@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { peerIdLength, toHex } from "../../bittorrent/info-hash.ts";
-import { type AnnounceAnswer, announce } from "../../client/tracker-client.ts";
+import type { AnnounceAnswer } from "../../client/exchange.ts";
+import { announce } from "../../client/tracker-client.ts";
 import { legible } from "../../lib/legible.ts";
 import {
   clientFlags,

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { toHex } from "../../bittorrent/info-hash.ts";
-import { type SwarmCounts, scrape } from "../../client/tracker-client.ts";
+import type { SwarmCounts } from "../../client/exchange.ts";
+import { scrape } from "../../client/tracker-client.ts";
 import {
   clientFlags,
   clientFlagsHelp,

@@ -84,7 +84,7 @@ export class Locality {
     step: Step,
     next: AnnounceStep | undefined,
   ): void {
-    const list = request.address.family === 4 ? response.peers4 : response.peers6;
+    const list = response.peersOf(request.address.family);
     // Neighbours have no peer ids. An announce that is not applied may name another role than the swarm has. A lone
     // announcer got itself from the store.
     const canChange = step === Step.both && !list.hasPeerIds;
@@ -209,7 +209,7 @@ export class Locality {
     if (full === undefined || countCandidates(request, response) <= full.candidates) return;
     const { family } = request.address;
     if (request.numWant > roomOf(this.#more.peers6)) this.#more = createResponse(request.numWant);
-    const more = family === 4 ? this.#more.peers4 : this.#more.peers6;
+    const more = this.#more.peersOf(family);
     for (let time = 0; time < moreTries && this.#size < length; time++) {
       this.#more.reset(0, 0);
       this.#more.peers4.limit = this.#more.peers6.limit = 0;

@@ -1,7 +1,7 @@
 import { AnnounceRequest, AnnounceResponse, Counter } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
-import { Address } from "../../ip/address.ts";
+import { Address, otherFamily } from "../../ip/address.ts";
 import { hashKeys, hashWords } from "../../lib/keyed-hash.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
@@ -61,8 +61,9 @@ export class NeighbourhoodSwarms {
   announce(from: AnnounceRequest, count: number, step: Step): void {
     if (count > roomOf(this.#response.peers6)) this.#response = createResponse(count);
     const response = this.#response;
-    const [own, other] =
-      from.address.family === 4 ? [response.peers4, response.peers6] : [response.peers6, response.peers4];
+    const { family } = from.address;
+    const own = response.peersOf(family);
+    const other = response.peersOf(otherFamily[family]);
     this.list = own;
     this.seeders = 0;
     this.isFull = false;

@@ -1,4 +1,4 @@
-import type { Address, Family } from "../../ip/address.ts";
+import { type Address, addressLength, type Family } from "../../ip/address.ts";
 
 /** Numbers of the Linux kernel's interface, the same on x64 and arm64. */
 export const Linux = {
@@ -92,7 +92,7 @@ export function writeSocketAddress(
   for (let i = 0; i < nameLength; i++) view.setUint8(at + i, 0);
   view.setUint16(at, domain, true);
   view.setUint16(at + portAt, port);
-  const length = family === 4 ? 4 : 16;
+  const length = addressLength[family];
   for (let i = 0; i < length; i++) view.setUint8(at + addressAt + i, address.bytes[i]!);
 }
 

@@ -2,7 +2,7 @@ import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announc
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
-import { type Address, formatIPv6 } from "../../ip/address.ts";
+import { type Address, addressLength, formatIPv6 } from "../../ip/address.ts";
 import { ascii, digitCount, put, putBefore, putNumber, putNumberBefore } from "./byte-writer.ts";
 import { commonFields, encodeText, finishResponse, type ResponseBuffer } from "./response-buffer.ts";
 
@@ -100,7 +100,7 @@ function putCountsBefore(
   at = putNumberBefore(bytes, at, response.incomplete);
   at = putBefore(bytes, at, key.incomplete);
   if (externalIp !== undefined) {
-    const length = externalIp.family === 4 ? 4 : 16;
+    const length = addressLength[externalIp.family];
     at -= length;
     for (let i = 0; i < length; i++) bytes[at + i] = externalIp.bytes[i]!;
     at = putBefore(bytes, at, length === 4 ? key.externalIp4 : key.externalIp6);

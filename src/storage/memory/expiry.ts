@@ -81,7 +81,7 @@ export class Expiry {
     const before = this.#removed;
     let finished = false;
     for (;;) {
-      const swarms = this.#family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+      const swarms = this.#torrents.of(this.#family);
       const record = this.#torrents.record(torrent, swarms);
       const position = Math.min(this.#position, record === 0 ? -1 : swarms.total(record) - 1);
       const count = Math.min(position + 1, Math.max(this.#units, 1));

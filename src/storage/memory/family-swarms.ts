@@ -1,22 +1,22 @@
 import { copy20 } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { Random } from "../../lib/clock.ts";
-import { BlockAllocator } from "./allocator.ts";
+import { openFamilyBlocks } from "./family-blocks.ts";
 import {
   Big,
   Control,
   Count,
   Counted,
+  familyLayouts,
   hasPassed,
   leafWords,
+  locate,
   Meta,
   pagePeers,
-  peerWords,
   type StoreMemory,
-  Stripe,
 } from "./layout.ts";
-import { locate, PeerBlocks } from "./peer-blocks.ts";
-import { PeerIndex } from "./peer-index.ts";
+import type { PeerBlocks } from "./peer-blocks.ts";
+import type { PeerIndex } from "./peer-index.ts";
 import { reverseBits } from "./reverse-bits.ts";
 import type { TorrentTable } from "./torrent-table.ts";
 
@@ -81,24 +81,23 @@ export class FamilySwarms {
   ) {
     this.family = family;
     this.#records = records;
-    this.#peers = new Int32Array(family === 4 ? memory.peers4 : memory.peers6);
     this.#control = table.control;
     this.#table = table;
     this.#stripes = table.stripes;
-    this.#counts = family === 4 ? Stripe.counts4 : Stripe.counts6;
-    this.#stride = peerWords(family, memory.peerIds);
-    this.#meta = family === 4 ? 1 : 4;
-    this.#idAt = memory.peerIds ? this.#meta + 1 : 0;
-    const allocator = new BlockAllocator(
-      this.#peers,
-      new Int32Array(family === 4 ? memory.pages4 : memory.pages6),
-      this.#control,
-      family === 4 ? 0 : 1,
-      this.#stride,
+    this.#counts = familyLayouts[family].counts;
+    const { peers, stride, addressWords, index, blocks } = openFamilyBlocks(
+      memory,
+      family,
+      table.control,
+      records,
       owner,
     );
-    this.#index = new PeerIndex(this.#peers, this.#control, this.#stride, this.#meta, allocator);
-    this.#blocks = new PeerBlocks(records, this.#peers, this.#stride, allocator, this.#index);
+    this.#peers = peers;
+    this.#stride = stride;
+    this.#meta = addressWords;
+    this.#idAt = memory.peerIds ? addressWords + 1 : 0;
+    this.#index = index;
+    this.#blocks = blocks;
     this.#random = Int32Array.of(random.next() | 1);
   }
 

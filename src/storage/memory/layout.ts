@@ -1,3 +1,4 @@
+import type { Family } from "../../ip/address.ts";
 import { drawKeys } from "../../lib/keyed-hash.ts";
 
 /**
@@ -116,6 +117,20 @@ export const Stripe = { lock: 0, torrents: 1, counts4: 2, counts6: 5 } as const;
 /** Word offsets in the counts of a family. */
 export const Count = { seeders: 0, leechers: 1, swarms: 2 } as const;
 
+/** What differs between the families: words of an address, counts in a stripe, part of the control block, memory. */
+export const familyLayouts: Readonly<Record<Family, FamilyLayout>> = {
+  4: { addressWords: 1, counts: Stripe.counts4, arena: 0, peers: "peers4", pages: "pages4" },
+  6: { addressWords: 4, counts: Stripe.counts6, arena: 1, peers: "peers6", pages: "pages6" },
+};
+
+interface FamilyLayout {
+  readonly addressWords: number;
+  readonly counts: number;
+  readonly arena: 0 | 1;
+  readonly peers: "peers4" | "peers6";
+  readonly pages: "pages4" | "pages6";
+}
+
 /** Word offsets in the control block. */
 export const Control = {
   buckets: 0,
@@ -150,24 +165,38 @@ export const ControlFamily = {
   partial: 17,
 } as const;
 
+/** log2 of the peers of a page. */
+const pageShift: number = 31 - Math.clz32(pagePeers);
+/** log2 of the words of a list of pages. */
+export const listShift: number = 31 - Math.clz32(listWords);
+
+/** Returns the offset of a peer in a swarm of many pages. @param header  see {@link Big} */
+export function locate(words: Int32Array, header: number, position: number, stride: number): number {
+  const page = position >>> pageShift;
+  let at = header + Big.first;
+  if (words[header + Big.levels] === 1) at += page;
+  else at = words[at + (page >>> listShift)]! + (page & (listWords - 1));
+  return words[at]! + (position & (pagePeers - 1)) * stride;
+}
+
 /** The maximum number of peers: offsets into the biggest arena, IPv6 with peer ids, must fit in 31 bits. */
 export const mostPeers = 80_000_000;
 
 /** Returns the words of a peer of a family. */
-export function peerWords(family: 4 | 6, peerIds: boolean): number {
-  return (family === 4 ? 2 : 5) + (peerIds ? 5 : 0);
+export function peerWords(family: Family, peerIds: boolean): number {
+  return familyLayouts[family].addressWords + 1 + (peerIds ? 5 : 0);
 }
 
 /**
  * Returns the words of an arena. A block may be half empty, or more after peers leave; an index needs up to two words
  * per peer.
  */
-export function arenaWords(family: 4 | 6, maxPeers: number, peerIds: boolean): number {
+export function arenaWords(family: Family, maxPeers: number, peerIds: boolean): number {
   return (peerWords(family, peerIds) + 2) * maxPeers * 2 + 65_536;
 }
 
 /** Returns the words of the table of an arena's pages. */
-function pageTableWords(family: 4 | 6, maxPeers: number, peerIds: boolean): number {
+function pageTableWords(family: Family, maxPeers: number, peerIds: boolean): number {
   const pageWords = peerWords(family, peerIds) * pagePeers;
   return Math.ceil(arenaWords(family, maxPeers, peerIds) / pageWords) * Page.words;
 }

@@ -262,7 +262,7 @@ export class MemoryRecords implements Records {
     key.peerId = this.#peerIdWords;
     const hash = this.#hash(peer.infoHash);
     const { table } = this.#torrents;
-    const swarms = peer.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+    const swarms = this.#torrents.of(peer.address.family);
     const age = Math.floor(peer.age / this.#memory.tickSeconds);
     const partial = peer.partial && !peer.seeder;
     table.lock(hash);

@@ -1,6 +1,7 @@
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
+import { otherFamily } from "../../ip/address.ts";
 import type { Clock, Random } from "../../lib/clock.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
@@ -110,7 +111,7 @@ export class MemoryStore implements PeerStore {
     key.port = (request.port >>> 8) | ((request.port & 0xff) << 8);
     key.peerId = request.peerIdWords;
     key.isSeeder = request.isSeeder;
-    const own = request.address.family === 4 ? this.#torrents.swarms4 : this.#torrents.swarms6;
+    const own = this.#torrents.of(request.address.family);
 
     const table = this.#table;
     const hash = table.hash(request.infoHashWords, 0);
@@ -354,7 +355,7 @@ export class MemoryStore implements PeerStore {
     const seeder = this.#key.isSeeder;
     const record = this.#torrents.record(torrent, own);
     const total = record === 0 ? 0 : own.total(record);
-    const other = own.family === 4 ? this.#torrents.swarms6 : this.#torrents.swarms4;
+    const other = this.#torrents.of(otherFamily[own.family]);
     const otherRecord = this.#torrents.record(torrent, other);
     const others = otherRecord === 0 ? 0 : other.total(otherRecord);
     let seeders = total === 0 ? 0 : own.seeders(record);
@@ -365,8 +366,8 @@ export class MemoryStore implements PeerStore {
     const { numWant } = request;
     if (numWant === 0 || request.event === AnnounceEvent.stopped) return;
 
-    const ownList = own.family === 4 ? response.peers4 : response.peers6;
-    const otherList = own.family === 4 ? response.peers6 : response.peers4;
+    const ownList = response.peersOf(own.family);
+    const otherList = response.peersOf(other.family);
     let left = numWant;
     if (total > 0) left -= own.select(record, seeder, self, left, ownList);
     if (left > 0 && otherList.limit > 0 && others > 0) {

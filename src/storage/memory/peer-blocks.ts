@@ -1,27 +1,16 @@
 import { type BlockAllocator, blockPeers, classFor, pageClass } from "./allocator.ts";
-import { Big, Counted, headerOffsets, listWords, pagePeers, Swarm } from "./layout.ts";
+import { Big, Counted, headerOffsets, listShift, listWords, locate, pagePeers, Swarm } from "./layout.ts";
 import type { PeerIndex } from "./peer-index.ts";
 
 /** The layout of a small swarm's counts in its record: the class, then the counts, 9 bits each. */
 const countBits = 9;
 const firstCount = 5;
 const classMask = 31;
-const pageShift = 31 - Math.clz32(pagePeers);
-const listShift = 31 - Math.clz32(listWords);
 /** The number of peers at which a swarm gets an index, and below which scanning is faster. */
 const indexFrom = 2 * pagePeers;
 const indexUpTo = pagePeers;
 /** A swarm or header that would fill less than this share of the next smaller block moves there. */
 const spare = 0.75;
-
-/** Returns the offset of a peer in a swarm of many pages. @param header  see {@link Big} */
-export function locate(words: Int32Array, header: number, position: number, stride: number): number {
-  const page = position >>> pageShift;
-  let at = header + Big.first;
-  if (words[header + Big.levels] === 1) at += page;
-  else at = words[at + (page >>> listShift)]! + (page & (listWords - 1));
-  return words[at]! + (position & (pagePeers - 1)) * stride;
-}
 
 /**
  * The blocks of the swarms of one family, and their counts: one block for a small swarm; for a swarm of more than

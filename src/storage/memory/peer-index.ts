@@ -1,7 +1,6 @@
 import { hashWords } from "../../lib/keyed-hash.ts";
 import { type BlockAllocator, classFor } from "./allocator.ts";
-import { Big, Control, leafWords, Meta, nodeWords } from "./layout.ts";
-import { locate } from "./peer-blocks.ts";
+import { Big, Control, leafWords, locate, Meta, nodeWords } from "./layout.ts";
 
 /** The offset of the endpoint keys among the keys of the control block. */
 const endpointKeys = Control.keys + 24;

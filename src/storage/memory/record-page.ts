@@ -2,7 +2,7 @@ import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { Address, type Family } from "../../ip/address.ts";
 import type { PeerRecord, RecordPage, TorrentRecord } from "../records.ts";
 import type { SwarmPart } from "./family-swarms.ts";
-import { Meta, peerWords, ticksSince } from "./layout.ts";
+import { familyLayouts, Meta, peerWords, ticksSince } from "./layout.ts";
 
 /** Words of a torrent in a page: the infohash, then the counts of {@link TorrentRecord}. */
 const torrentLength = 11;
@@ -128,7 +128,7 @@ function* readPeers(
     const count = words[at + 6]!;
     const seeders = words[at + 7]!;
     at += partHead;
-    const addressWords = family === 4 ? 1 : 4;
+    const { addressWords } = familyLayouts[family];
     const stride = peerWords(family, peerIds);
     address.family = family;
     address.words.fill(0);

@@ -1,10 +1,9 @@
-import { BlockAllocator } from "./allocator.ts";
+import { type FamilyBlocks, openFamilyBlocks } from "./family-blocks.ts";
 import {
   Control,
   Count,
   Counted,
   Meta,
-  peerWords,
   record6Words,
   type StoreMemory,
   Stripe,
@@ -15,8 +14,7 @@ import {
   torrentWords,
 } from "./layout.ts";
 import { ownerOf, unlock, wakeAll } from "./lock.ts";
-import { PeerBlocks } from "./peer-blocks.ts";
-import { PeerIndex } from "./peer-index.ts";
+import type { PeerBlocks } from "./peer-blocks.ts";
 import { TorrentTable } from "./torrent-table.ts";
 
 /**
@@ -45,7 +43,8 @@ export function releaseLocks(memory: StoreMemory, owner: number): number {
     wakeAll(stripes, at + Stripe.lock);
   }
   if (ownerOf(control, Control.allocatorLock) === owner) {
-    for (const family of [4, 6] as const) blocksOf(memory, control, family).allocator.rebuild();
+    for (const family of [4, 6] as const)
+      openFamilyBlocks(memory, family, control, control, 0).allocator.rebuild(); // which needs no records
   }
   // Any other interrupted operation under these two locks leaves consistent lists.
   for (const at of [Control.allocatorLock, Control.growLock]) {
@@ -59,8 +58,8 @@ function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): v
   const table = new TorrentTable(memory, 0);
   const { torrents, control } = table;
   const records6 = new Int32Array(memory.records6);
-  const swarms4 = blocksOf(memory, control, 4, torrents);
-  const swarms6 = blocksOf(memory, control, 6, records6);
+  const swarms4 = openFamilyBlocks(memory, 4, control, torrents, 0);
+  const swarms6 = openFamilyBlocks(memory, 6, control, records6, 0);
   const at = stripe * stripeStride;
   const recorded = stripes.slice(at, at + stripeStride);
   stripes.fill(0, at + Stripe.torrents, at + stripeStride);
@@ -104,34 +103,8 @@ function count(stripes: Int32Array, at: number, blocks: PeerBlocks, record: numb
   stripes[at + Count.swarms]! += 1;
 }
 
-/** The parts that a repair needs of a family's swarms. */
-interface Swarms {
-  readonly peers: Int32Array;
-  readonly stride: number;
-  readonly meta: number;
-  readonly allocator: BlockAllocator;
-  readonly index: PeerIndex;
-  readonly blocks: PeerBlocks;
-}
-
-function blocksOf(
-  memory: StoreMemory,
-  control: Int32Array,
-  family: 4 | 6,
-  records: Int32Array = control,
-): Swarms {
-  const peers = new Int32Array(family === 4 ? memory.peers4 : memory.peers6);
-  const pages = new Int32Array(family === 4 ? memory.pages4 : memory.pages6);
-  const stride = peerWords(family, memory.peerIds);
-  const meta = family === 4 ? 1 : 4;
-  const allocator = new BlockAllocator(peers, pages, control, family === 4 ? 0 : 1, stride, 0);
-  const index = new PeerIndex(peers, control, stride, meta, allocator);
-  const blocks = new PeerBlocks(records, peers, stride, allocator, index);
-  return { peers, stride, meta, allocator, index, blocks };
-}
-
 /** Rewrites a swarm's peers: each endpoint once, seeders first, with matching counts and index. */
-function mendSwarm({ peers, stride, meta, index, blocks }: Swarms, record: number): void {
+function mendSwarm({ peers, stride, addressWords: meta, index, blocks }: FamilyBlocks, record: number): void {
   const total = Math.min(blocks.count(record, Counted.total), blocks.capacity(record));
   const seeders = blocks.count(record, Counted.seeders);
   const seen = new Set<string>();

@@ -1,3 +1,4 @@
+import type { Family } from "../../ip/address.ts";
 import type { Random } from "../../lib/clock.ts";
 import { RecordAllocator } from "./allocator.ts";
 import { FamilySwarms } from "./family-swarms.ts";
@@ -43,6 +44,10 @@ export class TorrentSwarms {
     );
     this.swarms4 = new FamilySwarms(4, memory, this.table, this.#torrents, random, owner);
     this.swarms6 = new FamilySwarms(6, memory, this.table, records6, random, owner);
+  }
+
+  of(family: Family): FamilySwarms {
+    return family === 4 ? this.swarms4 : this.swarms6;
   }
 
   /** Returns the offset of a family's record of a torrent; 0 if the torrent has no IPv6 swarm. */

@@ -2,7 +2,7 @@ import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announc
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
-import type { Family } from "../../ip/address.ts";
+import { type Family, otherFamily } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { Step } from "../peer-store.ts";
 import { metaLength } from "./script.ts";
@@ -94,8 +94,8 @@ export class Batch {
 
   addAnnounce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void {
     const { family } = request.address;
-    const own = family === 4 ? response.peers4 : response.peers6;
-    const other = family === 4 ? response.peers6 : response.peers4;
+    const own = response.peersOf(family);
+    const other = response.peersOf(otherFamily[family]);
     const at = this.#begin(step, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
     this.#bytes[at + 3] = request.event;
@@ -214,7 +214,7 @@ export class Batch {
     const peersAt = at + responseHeadLength;
     const family = this.#bytes[entry.at + 1] as Family;
     const ownEnd = peersAt + own * (compactLength[family] + this.#idLength);
-    const end = ownEnd + other * (compactLength[family === 4 ? 6 : 4] + this.#idLength);
+    const end = ownEnd + other * (compactLength[otherFamily[family]] + this.#idLength);
     if (response === undefined) return end;
     const [seeders4, seeders6] = [view.getUint32(at + 8), view.getUint32(at + 16)];
     const complete = seeders4 + seeders6;
@@ -229,12 +229,12 @@ export class Batch {
     entry.response.complete = complete;
     entry.response.incomplete = incomplete;
     entry.response.snatches = snatches;
-    const { peers4, peers6 } = entry.response;
-    const ownList = family === 4 ? peers4 : peers6;
+    const ownList = entry.response.peersOf(family);
+    const otherList = entry.response.peersOf(otherFamily[family]);
     const { isSeeder } = entry.request;
     const [seeders, otherSeeders] = family === 4 ? [seeders4, seeders6] : [seeders6, seeders4];
     this.#fill(ownList, reply, peersAt, own, isSeeder ? 0 : seeders);
-    this.#fill(family === 4 ? peers6 : peers4, reply, ownEnd, other, isSeeder ? 0 : otherSeeders);
+    this.#fill(otherList, reply, ownEnd, other, isSeeder ? 0 : otherSeeders);
     if (reply[at + metaLength + 4] === 1 && ownList.limit > 0) {
       // The only peer of its swarm: the record holds endpoint and peer id in the form of a response.
       this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1, 0);
