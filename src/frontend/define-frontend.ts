@@ -1,3 +1,4 @@
+import type { Route } from "../http/routes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { TrackerLogic } from "../middleware/logic.ts";
 import type { Network } from "../net/network.ts";
@@ -23,6 +24,8 @@ export interface FrontendDeps {
    * never reach the logic, with an error or a reason.
    */
   readonly requests: RequestReporter;
+  /** Resources that a frontend which speaks HTTP also serves, beside announces. */
+  readonly routes: readonly Route[];
   /** Logs what an operator should know about the setup; not for single requests. */
   readonly logger: Logger;
   /** Logs and counts an error that no request has caused, such as an error of a socket, and any unexpected error. */

@@ -104,11 +104,14 @@ export class WaitingRequests<E extends Exchange> {
     return this.#drained.promise;
   }
 
-  /** Gives up all requests that still wait. @param end  gets each of them */
-  giveUp(end: (exchange: E) => void): void {
+  /**
+   * Gives up requests that still wait.
+   * @param end    called with each of them
+   * @param which  selects them; default: all
+   */
+  giveUp(end: (exchange: E) => void, which: (exchange: E) => boolean = () => true): void {
     this.#exchanges.forEach((exchange) => {
-      this.#exchanges.remove(exchange);
-      end(exchange as E);
+      if (which(exchange as E) && this.remove(exchange as E)) end(exchange as E);
     });
   }
 }

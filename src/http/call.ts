@@ -7,6 +7,9 @@ import { RequestBody } from "./request-body.ts";
 const pieceLength = 16 * 1024;
 const continueResponse = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
 
+/** Why nobody needs the response of a call: the connection is gone, or the handler took too long. */
+export type Abandonment = "gone" | "late";
+
 /** The connection of a call. */
 export interface CallOwner {
   write(bytes: Uint8Array, start: number, end: number): void;
@@ -32,6 +35,8 @@ export class Call {
   /** Whether the client waits for "100 Continue" before it sends the body. */
   #awaitsContinue: boolean;
   readonly #abort: AbortController = new AbortController();
+  readonly #abandoned: PromiseWithResolvers<Abandonment> = Promise.withResolvers();
+  #hasSent = false;
   #isGone = false;
   #wake: (() => void) | undefined;
 
@@ -48,7 +53,17 @@ export class Call {
     });
   }
 
-  /** Aborted when the connection is gone, or when the client has shut down its sending side. */
+  /** Settles when the connection is gone, or when the handler has taken too long. */
+  get abandoned(): Promise<Abandonment> {
+    return this.#abandoned.promise;
+  }
+
+  /** Whether a part of the response has been sent. */
+  get hasSent(): boolean {
+    return this.#hasSent;
+  }
+
+  /** Aborted when the connection is gone, when the client has shut down its sending side, or when the handler has taken too long. */
   get gone(): AbortSignal {
     return this.#abort.signal;
   }
@@ -64,6 +79,7 @@ export class Call {
    * @returns false if the connection is gone
    */
   async send(bytes: Uint8Array): Promise<boolean> {
+    this.#hasSent = true;
     for (let at = 0; at < bytes.length && !this.#isGone; at += pieceLength) {
       this.#owner.write(bytes, at, Math.min(bytes.length, at + pieceLength));
       while (this.#owner.pending > 0 && !this.#isGone) {
@@ -97,9 +113,16 @@ export class Call {
     this.#abort.abort();
   }
 
+  /** Called by the connection when the handler has taken too long. */
+  expire(): void {
+    this.#abandoned.resolve("late");
+    this.#abort.abort();
+  }
+
   /** Called by the connection when it is gone. */
   closed(): void {
     this.#isGone = true;
+    this.#abandoned.resolve("gone");
     this.ended();
     this.drained();
   }

@@ -36,6 +36,8 @@ const maxPending = 16 * 1024;
  * large part of its buffer is free again.
  */
 const streamTimeout = 120;
+/** Time in seconds, from the head of a request, for its body to arrive and for the handler to begin the response. */
+const responseTimeout = 300;
 
 /** Counters of a server's connections. */
 export interface ConnectionCounters {
@@ -123,6 +125,10 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
   #own: Uint8Array | undefined;
   #paused = false;
   #waiting = false;
+  /** When the head of the pending request had arrived. */
+  #waitingSince = 0;
+  /** Whether the pending request is a HEAD. */
+  #isHeadPending = false;
   #turnDue = false;
   #ended = false;
   /** Since when the client has had bytes to receive; undefined if it has received all. */
@@ -225,7 +231,9 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (this.#pendingSince !== undefined && seconds - this.#pendingSince > patience) {
       this.turnAway("timeout", true);
     } else if (this.#call?.isBodyDue) {
-      if (age > readTimeout) this.#loseBody(this.#call);
+      if (age > readTimeout || this.#isLate) this.#loseBody(this.#call);
+    } else if (this.#phase === "stalled") {
+      if (this.#isLate) this.#giveUp();
     } else if (this.#phase === "closing") {
       if (age > writeTimeout) this.destroy(true);
     } else if (this.#phase === "reading") {
@@ -254,6 +262,21 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
   #loseBody(call: Call): void {
     this.#shared.counters.closed.timeout.inc();
     call.body.fail(new HttpError(408, "the body took too long"));
+  }
+
+  /** Whether the handler has waited too long, for the body or by itself. */
+  get #isLate(): boolean {
+    return this.#waiting && this.#shared.clock.seconds - this.#waitingSince > responseTimeout;
+  }
+
+  /** Responds to a request whose handler has not begun a response. */
+  #giveUp(): void {
+    if (this.#call !== undefined) {
+      if (!this.#call.hasSent) this.#call.expire();
+      return;
+    }
+    this.#shared.handler.gaveUp(this);
+    this.#respondAndClose(503, this.#isHeadPending);
   }
 
   /** Reads requests from `bytes[at..end)`; the first begins at `at`. */
@@ -371,6 +394,8 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
       return;
     }
     this.#waiting = true;
+    this.#waitingSince = this.#shared.clock.seconds;
+    this.#isHeadPending = request.method === Method.head;
     void response
       .then((late) => {
         this.#waiting = false;
@@ -429,10 +454,13 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
 
   /** Refuses an unreadable request and closes the connection, because the start of the next request is unknown. */
   #refuse(status: RefusalStatus, reason: Rejection, isHead = false): void {
-    const { handler } = this.#shared;
     this.#fresh = false;
-    handler.rejected(reason);
-    this.#write(handler.refuse(status, isHead), true);
+    this.#shared.handler.rejected(reason);
+    this.#respondAndClose(status, isHead);
+  }
+
+  #respondAndClose(status: RefusalStatus, isHead: boolean): void {
+    this.#write(this.#shared.handler.refuse(status, isHead), true);
     this.close(true);
   }
 

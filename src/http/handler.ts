@@ -8,8 +8,8 @@ export type ClosingReason = "malformed" | "timeout" | "limit";
 /** Why the server rejects a request by itself. */
 export type Rejection = ClosingReason | "too_large" | "method" | "version";
 
-/** The statuses of responses to unreadable requests. */
-export type RefusalStatus = 400 | 405 | 408 | 431 | 505;
+/** The statuses of responses by the server itself: to unreadable requests, and 503 if the handler took too long. */
+export type RefusalStatus = 400 | 405 | 408 | 431 | 503 | 505;
 
 /** A complete response in memory. A handler reuses it for one request after the other. */
 export interface WholeResponse {
@@ -68,4 +68,6 @@ export interface HttpHandler<Response extends WholeResponse = WholeResponse> {
    * request has arrived.
    */
   rejected(reason: Rejection): void;
+  /** Called when the request of a connection has waited too long for its promise. The server responds by itself, and closes. */
+  gaveUp(source: RequestSource): void;
 }

@@ -117,7 +117,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
   #keep(bytes: Uint8Array, start: number, end: number): void {
     if (start === end || this.#error !== undefined) return;
     this.#received += end - start;
-    this.#unread.push(bytes.slice(start, end));
+    this.#unread.push(Uint8Array.prototype.slice.call(bytes, start, end)); // a Buffer's own slice is no copy
     this.#unreadLength += end - start;
     this.#checkLimit();
     this.#notify();

@@ -11,7 +11,7 @@ import type { Connection, StreamHandler } from "../net/stream.ts";
 import { HttpError } from "./http-error.ts";
 import { HttpServer } from "./http-server.ts";
 import type { HttpServerOptions } from "./options.ts";
-import { type Route, Routes } from "./routes.ts";
+import { type Route, type RouteRequest, type RouteResponse, Routes } from "./routes.ts";
 
 const uncounted = { inc(): void {} };
 const closed = {
@@ -580,4 +580,109 @@ test("where all connections are busy the oldest makes room, if the server is to 
   }
   assert.match((await ask(t, port, head("GET /get HTTP/1.1"))).text, /got$/);
   await busy[0]!.toEnd();
+});
+
+const late = 301;
+
+test("a handler that never responds gets 503 after five minutes, and its late response is dropped", async (t) => {
+  const begun = Promise.withResolvers<AbortSignal>();
+  const response = Promise.withResolvers<RouteResponse>();
+  const { state, stream } = countedStream(2, 3);
+  const handle = ({ gone }: RouteRequest) => {
+    begun.resolve(gone);
+    return response.promise;
+  };
+  const { port, clock, server, errors } = await start(t, [{ path: "/hang", handle }, get]);
+  const client = new Client(t, port);
+  client.send(`${head("GET /hang HTTP/1.1")}${head("GET /get HTTP/1.1")}`);
+  const gone = await begun.promise;
+  clock.seconds += late - 1;
+  server.sweep();
+  assert.equal(gone.aborted, false);
+  clock.seconds += 1;
+  server.sweep();
+  assert.equal(gone.aborted, true);
+  const text = await client.toEnd();
+  assert.match(
+    text,
+    /^HTTP\/1\.1 503 Service Unavailable\r\n.*connection: close.*\r\n\r\nthe handler took too long\n$/s,
+  );
+  response.resolve({ status: 200, body: stream() });
+  client.socket.destroy();
+  while (server.open > 0) await turn();
+  assert.deepEqual([errors, state.asked], [[], 0]);
+});
+
+test("a response that has begun may take longer than five minutes", async (t) => {
+  const gate = Promise.withResolvers<void>();
+  async function* slow(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from("begun");
+    await gate.promise;
+    yield Buffer.from("done");
+  }
+  const { port, clock, server } = await start(t, [
+    { path: "/s", handle: () => ({ status: 200, body: slow() }) },
+  ]);
+  const client = new Client(t, port);
+  client.send(head("GET /s HTTP/1.1"));
+  await client.until(/begun/);
+  clock.seconds += 10 * late;
+  server.sweep();
+  gate.resolve();
+  await client.until(/done\r\n0\r\n\r\n$/);
+});
+
+test("a body that arrives byte by byte has five minutes in all", async (t) => {
+  for (const framing of ["Content-Length: 1000", "Transfer-Encoding: chunked"]) {
+    let wake = (): void => {};
+    const slow: Route = {
+      path: "/slow",
+      methods: ["POST"],
+      maxBody: 1000,
+      async handle({ body }) {
+        for await (const _ of body) wake();
+        return { status: 200 };
+      },
+    };
+    const { port, clock, server, errors } = await start(t, [slow]);
+    const client = new Client(t, port);
+    client.send(head("POST /slow HTTP/1.1", framing));
+    for (let i = 0; i < 75; i++) {
+      const received = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      client.send(framing.includes("chunked") ? "1\r\na\r\n" : "a");
+      await received;
+      clock.seconds += 4;
+      server.sweep();
+    }
+    assert.equal(client.text, "");
+    clock.seconds += 1;
+    server.sweep();
+    const text = await client.toEnd();
+    assert.match(text, /^HTTP\/1\.1 408 Request Timeout.*\r\n\r\nthe body took too long\n$/s, framing);
+    assert.deepEqual(errors, []);
+  }
+});
+
+test("a handler that ignores a body that never comes gets 503 too", async (t) => {
+  const begun = Promise.withResolvers<void>();
+  const ignore: Route = {
+    path: "/ignore",
+    methods: ["POST"],
+    maxBody: 100,
+    handle() {
+      begun.resolve();
+      return new Promise(() => {});
+    },
+  };
+  const { port, clock, server } = await start(t, [ignore]);
+  const client = new Client(t, port);
+  client.send(head("POST /ignore HTTP/1.1", "Content-Length: 10"));
+  await begun.promise;
+  for (const seconds of [late, 1]) {
+    clock.seconds += seconds;
+    server.sweep(); // first the body fails
+  }
+  assert.match(await client.toEnd(), /^HTTP\/1\.1 503 /);
 });

@@ -95,11 +95,14 @@ export class Routes implements HttpHandler<never> {
   readonly rules: RequestRules = { needsHost: false, takesBodies: true };
   readonly #routes: readonly Route[];
   readonly #onError: (error: Error) => void;
+  /** Whether a route takes another method than GET. */
+  readonly takesBodies: boolean;
 
   /** @param onError  called for unexpected errors of routes, and for errors in the middle of a response */
   constructor(routes: readonly Route[], onError: (error: Error) => void) {
     this.#routes = [...routes].sort((a, b) => b.path.length - a.path.length);
     this.#onError = onError;
+    this.takesBodies = routes.some(({ methods = ["GET"] }) => methods.some((method) => method !== "GET"));
   }
 
   respond(
@@ -108,10 +111,30 @@ export class Routes implements HttpHandler<never> {
     source: RequestSource,
     keepAlive: boolean,
   ): Promise<undefined> {
+    return this.serve(bytes, head, source, keepAlive).then(() => undefined);
+  }
+
+  /** Whether a route has the path of a request, with any method. */
+  has(bytes: Uint8Array, head: HttpRequest): boolean {
+    const path = latin1(bytes, head.targetStart, head.pathEnd);
+    return this.#routes.some((route) => fits(route.path, path));
+  }
+
+  /**
+   * As {@link respond}.
+   * @param client  set to the client of the request
+   * @returns the status of the response; or the reason if no response has been sent as a whole
+   */
+  serve(
+    bytes: Uint8Array,
+    head: HttpRequest,
+    source: RequestSource,
+    keepAlive: boolean,
+    client: Address = new Address(),
+  ): Promise<Status | 101 | "gone" | "failed"> {
     const headers = parseHeaders(latin1(bytes, head.headersStart, head.headersEnd));
     const expectsContinue = head.minor === 1 && headers.get("expect")?.toLowerCase() === "100-continue";
     const call = source.begin(head, expectsContinue);
-    const client = new Address();
     const isNamed = source.resolveClient(bytes, head, client);
     const targetStart = bytes.lastIndexOf(0x20, head.targetStart - 1) + 1;
     const request: RouteRequest = {
@@ -132,6 +155,8 @@ export class Routes implements HttpHandler<never> {
 
   rejected(): void {}
 
+  gaveUp(): void {}
+
   refuse(status: RefusalStatus, isHead: boolean): WholeResponse {
     const response = status === 405 ? plain(405, undefined, { allow: "GET, HEAD" }) : plain(status);
     const body = Buffer.from(response.body as string);
@@ -147,17 +172,29 @@ export class Routes implements HttpHandler<never> {
     bodyLength: number,
     keepAlive: boolean,
     isChunkable: boolean,
-  ): Promise<undefined> {
+  ): Promise<Status | 101 | "gone" | "failed"> {
     await undefined; // the connection first adds bytes of the body that arrived together with the head
     try {
-      const response = refusal ?? (await this.#handle(request, bodyLength));
-      if ("upgrade" in response) await upgrade(call, response);
-      else await send(call, request, response, keepAlive, isChunkable);
+      const handled = refusal ?? this.#handle(request, bodyLength);
+      const response = await Promise.race([handled, call.abandoned]);
+      if (typeof response === "string") void discard(handled);
+      if (response === "gone") return "gone";
+      if (response === "late") {
+        await send(call, request, plain(503, "the handler took too long"), false, isChunkable);
+        return 503;
+      }
+      if ("upgrade" in response) {
+        await upgrade(call, response);
+        return 101;
+      }
+      await send(call, request, response, keepAlive, isChunkable);
+      return response.status;
     } catch (error) {
-      if (!call.gone.aborted) this.#onError(error as Error);
+      const isGone = call.gone.aborted;
+      if (!isGone) this.#onError(error as Error);
       call.destroy();
+      return isGone ? "gone" : "failed";
     }
-    return undefined;
   }
 
   async #handle(request: RouteRequest, bodyLength: number): Promise<RouteResponse | UpgradeResponse> {
@@ -193,6 +230,14 @@ export class Routes implements HttpHandler<never> {
     if (allowed.size === 0 && wanted === "GET") return plain(404);
     return plain(405, undefined, { allow: [...allowed].join(", ") || "GET, HEAD" });
   }
+}
+
+/** Ends the body of a response that comes too late. */
+async function discard(handled: RouteResponse | Promise<RouteResponse | UpgradeResponse>): Promise<void> {
+  const late = await Promise.resolve(handled).catch(() => undefined);
+  const body = late && "body" in late ? late.body : undefined;
+  if (typeof body === "object" && Symbol.asyncIterator in body)
+    await Promise.resolve(body[Symbol.asyncIterator]().return?.()).catch(() => undefined);
 }
 
 function fits(pattern: string, path: string): boolean {

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { ExternalIp, type ExternalIpOptions } from "../bittorrent/external-ip.ts";
 import { builtIn, type FrontendBlocks, type FrontendInputs, optionsOf } from "../frontend/built-in.ts";
 import { allDefaultsOf, type FrontendDefinition, type FrontendUse } from "../frontend/define-frontend.ts";
+import type { Route } from "../http/routes.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { type Clock, createRandom, type Random } from "../lib/clock.ts";
 import type { HookDefinition } from "../middleware/define-hook.ts";
@@ -40,6 +41,8 @@ export interface CreateTrackerOptions extends FrontendInputs {
   minInterval?: number;
   /** The address under which peers in the tracker's own network are stored. Default: their own address. */
   externalIp?: ExternalIpOptions;
+  /** Resources that HTTP serves beside announces, on the same addresses. */
+  routes?: readonly Route[];
   /** Your own frontends, as `useFrontend(definition, options)`. */
   frontends?: readonly FrontendUse[];
   /** Default: a {@link MemoryStore} of up to a million peers. The tracker starts and stops the store. */
@@ -183,7 +186,7 @@ export class EmbeddedTracker {
 
   async #start(): Promise<void> {
     if (this.#tracker) throw new Error("the tracker has been started before");
-    const { network: choice = "portable", logger = silentLogger, observer } = this.#options;
+    const { network: choice = "portable", logger = silentLogger, observer, routes } = this.#options;
     const network = await openNetwork(choice, ({ message }) => {
       logger.info({ reason: message }, "using the portable network engine");
     });
@@ -195,7 +198,7 @@ export class EmbeddedTracker {
       const blocks = await blocksOf(this.#options);
       const settings = await this.#compose(this.#options, blocks);
       const { store, metrics } = this;
-      this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network, observer });
+      this.#tracker = new Tracker(settings, { store, clock, metrics, logger, network, observer, routes });
       this.#blocks = blocks;
       await this.#tracker.start();
     } catch (error) {

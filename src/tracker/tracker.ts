@@ -7,6 +7,7 @@ import {
   type FrontendUse,
 } from "../frontend/define-frontend.ts";
 import type { Frontend } from "../frontend/frontend.ts";
+import type { Route } from "../http/routes.ts";
 import { aborted } from "../lib/aborted.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
@@ -45,6 +46,8 @@ export interface TrackerParts {
   network?: Network;
   /** Sees every request, besides the metrics. */
   observer?: Observer | undefined;
+  /** Resources that HTTP serves beside announces. */
+  routes?: readonly Route[] | undefined;
   /** How many threads listen on the same addresses; default 1. */
   threads?: number;
 }
@@ -71,7 +74,7 @@ export class Tracker {
   readonly #givenUp = Promise.withResolvers<void>();
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
-    const { store, clock, metrics, logger, network = portableNetwork, threads = 1 } = parts;
+    const { store, clock, metrics, logger, network = portableNetwork, threads = 1, routes = [] } = parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -96,7 +99,7 @@ export class Tracker {
       listenStream: (options) => network.listenStream({ ...options, threads }),
       bindDatagram: (options) => network.bindDatagram({ ...options, threads }),
     };
-    this.#frontendDeps = { logic: this.#logic, clock, metrics, logger, onError, network: shareable };
+    this.#frontendDeps = { logic: this.#logic, clock, metrics, routes, logger, onError, network: shareable };
   }
 
   /** The URLs of all listeners. */

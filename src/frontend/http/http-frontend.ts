@@ -1,4 +1,5 @@
 import { HttpServer } from "../../http/http-server.ts";
+import type { Routes } from "../../http/routes.ts";
 import { aborted } from "../../lib/aborted.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
@@ -18,6 +19,8 @@ export interface HttpDependencies {
   metrics: Metrics;
   /** Without it, nobody observes the requests. */
   requests?: RequestReporter;
+  /** Handles requests that are neither announces nor scrapes. */
+  routes?: Routes | undefined;
   /** Called for errors that a listener reports by itself. */
   onError: (error: Error) => void;
   /** Called if `::` is not bound because the system has no IPv6. */
@@ -34,9 +37,18 @@ export class HttpFrontend implements Frontend {
 
   /** @throws RangeError for an invalid route or trusted network */
   constructor(options: HttpOptions, dependencies: HttpDependencies) {
-    const { logic, metrics, requests, clock, onError, onMissing, listen = listenStream } = dependencies;
+    const {
+      logic,
+      metrics,
+      requests,
+      routes,
+      clock,
+      onError,
+      onMissing,
+      listen = listenStream,
+    } = dependencies;
     const counters = createConnectionCounters(metrics, () => this.#server.open);
-    this.#responder = new Responder(createSettings(options), logic, requests);
+    this.#responder = new Responder(createSettings(options), logic, requests, routes);
     this.#server = new HttpServer(options, {
       handler: this.#responder,
       clock,

@@ -107,10 +107,12 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
   // Listeners stay open until a restart, so they keep their certificate even if the new options name none.
   keepsUnset: ["tls"],
   check: checkHttp,
-  create: async (options, { network, logger, ...deps }) => {
+  create: async (options, { network, logger, routes: given, ...deps }) => {
     const { HttpFrontend } = await import("./http-frontend.ts");
+    const { Routes } = given.length > 0 ? await import("../../http/routes.ts") : {};
+    const routes = Routes && new Routes(given, (error) => deps.onError(error));
     const { listenStream: listen } = network;
-    return new HttpFrontend(options, { ...deps, listen, onMissing: warnOfMissing(logger) });
+    return new HttpFrontend(options, { ...deps, routes, listen, onMissing: warnOfMissing(logger) });
   },
 });
 

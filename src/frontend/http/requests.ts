@@ -10,6 +10,8 @@ export const rejected = {
    * The reasons of the server, and:
    * - `not_found`: a path without a route
    * - `failed`: the tracker itself failed
+   * - `refused`: a route has refused the request
+   * - `gone`: the client of a route has gone away
    * - `stopping`: the request still waited when the time to stop was over
    */
   reasons: [
@@ -21,12 +23,15 @@ export const rejected = {
     "limit",
     "not_found",
     "failed",
+    "refused",
+    "gone",
     "stopping",
   ],
 } as const;
 
 /** Describes the requests of the HTTP frontend. */
 export const httpRequests: RequestKinds = {
+  actions: ["route"],
   unreadable: {
     "invalid-infohash": both,
     "invalid-ip": both,

@@ -1,13 +1,16 @@
 import type { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
 import type { HttpHandler, RefusalStatus, Rejection, RequestSource } from "../../http/handler.ts";
-import type { Address } from "../../ip/address.ts";
+import type { Routes } from "../../http/routes.ts";
+import { Address } from "../../ip/address.ts";
 import type { Networks } from "../../ip/networks.ts";
 import type { LogicResult, TrackerLogic } from "../../middleware/logic.ts";
 import type { RequestReporter } from "../../observability/observer.ts";
 import { type AnnounceExtras, parseAnnounceQuery } from "../../protocol/http/announce-query.ts";
-import { invalidIp, invalidPort, unparsableIp } from "../../protocol/http/errors.ts";
+import { invalidIp, invalidPort, noInfoHash, unparsableIp } from "../../protocol/http/errors.ts";
 import {
+  findHeader,
+  HeaderValue,
   type HttpRequest,
   Method,
   type RequestRules,
@@ -25,18 +28,37 @@ import { ExchangePool, WaitingRequests } from "../exchange.ts";
 import { HttpExchange } from "./exchange.ts";
 import type { HttpSettings } from "./settings.ts";
 
-/** Responds to announces and scrapes, and to requests that are neither. */
+/** A request that a route handles. */
+interface Routed {
+  startedMs: number;
+}
+
+const headerValue = new HeaderValue();
+
+/** Responds to announces and scrapes, has routes respond to other requests, and refuses the rest. */
 export class Responder implements HttpHandler<HttpExchange> {
-  readonly rules: RequestRules = trackerRules;
+  readonly rules: RequestRules;
+  readonly #routes: Routes | undefined;
+  readonly #routed = new Set<Routed>();
   readonly #logic: TrackerLogic;
   readonly #requests: RequestReporter | undefined;
   #settings: HttpSettings;
   #exchanges: ExchangePool<HttpExchange>;
   readonly #waiting = new WaitingRequests<HttpExchange>();
 
-  /** @param requests  without it, requests are reported to nobody */
-  constructor(settings: HttpSettings, logic: TrackerLogic, requests: RequestReporter | undefined) {
+  /**
+   * @param requests  without it, requests are reported to nobody
+   * @param routes    handles all requests that are neither announces nor scrapes, if it has their paths
+   */
+  constructor(
+    settings: HttpSettings,
+    logic: TrackerLogic,
+    requests: RequestReporter | undefined,
+    routes: Routes | undefined,
+  ) {
     this.#settings = settings;
+    this.#routes = routes;
+    this.rules = { ...trackerRules, takesBodies: routes?.takesBodies ?? false };
     this.#logic = logic;
     this.#requests = requests;
     this.#exchanges = createPool(settings);
@@ -61,7 +83,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     request: HttpRequest,
     source: RequestSource,
     keepAlive: boolean,
-  ): HttpExchange | Promise<HttpExchange> {
+  ): HttpExchange | Promise<HttpExchange | undefined> {
     const pool = this.#exchanges;
     const exchange = pool.current;
     exchange.startedMs = this.#requests?.begin(this.#settings.options.requestTiming) ?? 0;
@@ -70,7 +92,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     exchange.error = undefined;
     exchange.isHead = request.method === Method.head;
     exchange.keepAlive = keepAlive;
-    let later: void | Promise<HttpExchange>;
+    let later: void | Promise<HttpExchange | undefined>;
     try {
       later = this.#respond(exchange, bytes, request, source);
     } catch (error) {
@@ -78,6 +100,7 @@ export class Responder implements HttpHandler<HttpExchange> {
       throw error;
     }
     if (later === undefined) return exchange;
+    if (exchange.list === undefined) return later; // a route has the request, and the exchange is free
     pool.leaveCurrent();
     exchange.pool = pool;
     return later;
@@ -112,6 +135,16 @@ export class Responder implements HttpHandler<HttpExchange> {
   /** Gives up the requests that still wait: their connections are closed. */
   giveUp(): void {
     this.#waiting.giveUp((exchange) => this.#end(exchange, "stopping"));
+    for (const { startedMs } of this.#routed)
+      this.#requests?.end(startedMs, "route", undefined, undefined, "stopping");
+    this.#routed.clear();
+  }
+
+  gaveUp(source: RequestSource): void {
+    this.#waiting.giveUp(
+      (exchange) => this.#end(exchange, "timeout"),
+      (exchange) => exchange.source === source,
+    );
   }
 
   /** @returns undefined if the response is written; otherwise a promise, and the request keeps the exchange */
@@ -120,17 +153,14 @@ export class Responder implements HttpHandler<HttpExchange> {
     bytes: Uint8Array,
     request: HttpRequest,
     source: RequestSource,
-  ): void | Promise<HttpExchange> {
+  ): void | Promise<HttpExchange | undefined> {
     const { keepAlive, out } = exchange;
-    if (request.method === Method.options) {
-      writeStatus(out, 200, keepAlive);
-      this.#end(exchange);
-      return;
-    }
+    if (request.method > Method.head) return this.#respondToOther(exchange, bytes, request, source);
     const route = this.#settings.router.match(bytes, request.targetStart, request.pathEnd);
     if (route === undefined) {
+      if (this.#routes?.has(bytes, request)) return this.#serve(exchange, bytes, request, source);
       // A request with a query may be an announce to a wrong path, so it gets the 404. An absolute target may have no path.
-      if (request.pathEnd - request.targetStart <= 1 && request.queryStart === request.targetEnd) {
+      if (isRoot(request) && request.queryStart === request.targetEnd) {
         writeStatus(out, 200, keepAlive);
         this.#end(exchange);
         return;
@@ -144,12 +174,59 @@ export class Responder implements HttpHandler<HttpExchange> {
       route.action === "announce"
         ? this.#announce(exchange, bytes, request, route, source)
         : this.#scrape(exchange, bytes, request, route, source);
+    if (result === noInfoHash && this.#isForRoute(exchange, bytes, request))
+      return this.#serve(exchange, bytes, request, source);
     if (result === undefined || result instanceof ClientError) {
       this.#write(exchange, result);
       this.#end(exchange);
       return;
     }
+    exchange.source = source;
     return this.#respondLater(exchange, result);
+  }
+
+  /** Responds to a request that is neither GET nor HEAD. */
+  #respondToOther(
+    exchange: HttpExchange,
+    bytes: Uint8Array,
+    request: HttpRequest,
+    source: RequestSource,
+  ): void | Promise<undefined> {
+    const isHealthCheck = request.method === Method.options && isRoot(request);
+    if (this.#routes?.takesBodies && !(isHealthCheck && !this.#routes.has(bytes, request)))
+      return this.#serve(exchange, bytes, request, source);
+    writeStatus(exchange.out, 200, exchange.keepAlive);
+    this.#end(exchange);
+  }
+
+  /**
+   * Whether a route has a request without an infohash to the path of announces or scrapes: a scrape of everything, or an upgrade.
+   * Other announces without an infohash are mistakes of clients, which need the error.
+   */
+  #isForRoute({ action }: HttpExchange, bytes: Uint8Array, request: HttpRequest): boolean {
+    if (this.#routes === undefined) return false;
+    const { headersEnd } = request;
+    const isUpgrade = () => findHeader(bytes, request, "upgrade", headersEnd, headerValue);
+    return (action === "scrape" || isUpgrade()) && this.#routes.has(bytes, request);
+  }
+
+  /** Has the routes respond to a request. */
+  async #serve(
+    { startedMs, keepAlive }: HttpExchange,
+    bytes: Uint8Array,
+    request: HttpRequest,
+    source: RequestSource,
+  ): Promise<undefined> {
+    const routed: Routed = { startedMs };
+    this.#routed.add(routed);
+    const client = new Address();
+    let reason: string | undefined = "failed";
+    try {
+      reason = reasonOf(await this.#routes!.serve(bytes, request, source, keepAlive, client));
+    } finally {
+      const isWaiting = this.#routed.delete(routed);
+      if (isWaiting) this.#requests?.end(startedMs, "route", client.family, undefined, reason);
+    }
   }
 
   #announce(
@@ -238,6 +315,22 @@ export class Responder implements HttpHandler<HttpExchange> {
       writeScrapeResponse(out, exchange.scrapeRequest, exchange.scrapeResponse, keepAlive);
     }
   }
+}
+
+/** Whether the path of a request is `/` or empty. */
+function isRoot({ targetStart, pathEnd }: HttpRequest): boolean {
+  return pathEnd - targetStart <= 1;
+}
+
+/** Returns why a route has refused a request; undefined for a success. */
+function reasonOf(status: number | "gone" | "failed"): string | undefined {
+  if (typeof status === "string") return status;
+  if (status < 400) return undefined;
+  if (status === 404) return "not_found";
+  if (status === 405) return "method";
+  if (status === 408 || status === 503) return "timeout";
+  if (status === 413) return "too_large";
+  return status < 500 ? "refused" : "failed";
 }
 
 function createPool({ options }: HttpSettings): ExchangePool<HttpExchange> {

@@ -221,6 +221,7 @@ const reasons = {
   405: "Method Not Allowed",
   408: "Request Timeout",
   431: "Request Header Fields Too Large",
+  503: "Service Unavailable",
   505: "HTTP Version Not Supported",
 } as const;
 
