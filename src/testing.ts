@@ -55,7 +55,7 @@ export interface TestAnnounce {
   route?: Readonly<Record<string, string>>;
 }
 
-/** The answer to an announce; where it was refused, only `refusal` counts. */
+/** The response to an announce. After a refusal, only `refusal` counts. */
 export interface TestAnnounceAnswer {
   /** Why it was refused, or undefined. */
   refusal: ClientError | undefined;
@@ -133,7 +133,7 @@ export class HookTester {
     for (const each of [this.hook, ...this.#before]) await each.stop?.();
   }
 
-  /** Has the hook, and the store behind it, answer an announce. */
+  /** Sends an announce through the hook and the store. */
   async announce(announce: TestAnnounce = {}): Promise<TestAnnounceAnswer> {
     const request = createAnnounce(announce);
     const response = new AnnounceResponse(
@@ -150,7 +150,7 @@ export class HookTester {
     return { refusal, complete, incomplete, snatches, ...intervals, warning, peers, context };
   }
 
-  /** Has them answer a scrape. */
+  /** Sends a scrape through the hook and the store. */
   async scrape(
     infoHashes: readonly string[] = [anInfoHash],
     { address = "192.0.2.1", url = "/scrape", route }: Pick<TestAnnounce, "address" | "url" | "route"> = {},
@@ -171,7 +171,7 @@ export class HookTester {
     return { refusal, torrents };
   }
 
-  /** Waits for posthooks that answer later. */
+  /** Waits for asynchronous posthooks. */
   async drained(): Promise<void> {
     await this.#logic.drained();
   }

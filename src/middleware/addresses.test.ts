@@ -13,7 +13,7 @@ import { type LogicSettings, TrackerLogic } from "./logic.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
 
-/** A logic over the plain store, which answers at once or later. */
+/** A logic over the plain store, which responds synchronously or asynchronously. */
 class Bench {
   readonly store: MapStore;
   readonly logic: TrackerLogic;
@@ -74,7 +74,7 @@ function names({ family, bytes, view, count }: PeerList): string[] {
 }
 
 for (const isLater of [false, true]) {
-  describe(`a store that answers ${isLater ? "later" : "at once"}`, () => {
+  describe(`a store that responds ${isLater ? "asynchronously" : "synchronously"}`, () => {
     test("a peer with addresses of both families is in both swarms, and is not listed to itself", async () => {
       const bench = new Bench(isLater);
       await bench.announce("192.0.2.9", 9);

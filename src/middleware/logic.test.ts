@@ -173,7 +173,7 @@ for (const kind of kinds) {
       assert.deepEqual(bench.log, ["a", "b", storeStep]);
     });
 
-    test("a store that waits delays the answer", async () => {
+    test("a store that waits delays the response", async () => {
       const { promise, resolve } = Promise.withResolvers<void>();
       const bench = new Bench({}, () => promise);
       const outcome = bench.handle(kind);

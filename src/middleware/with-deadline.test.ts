@@ -9,7 +9,7 @@ import { withDeadline } from "./with-deadline.ts";
 
 const refused = new ClientError("not today");
 
-/** A limited hook whose answers the test gives; `limits` are 2 s and 3 requests. */
+/** A hook with limits of 2 s and 3 requests, whose results the test supplies. */
 function setUp(metrics = new Metrics(), timeout = 2) {
   const asked: { context: RequestContext; answer: PromiseWithResolvers<HookResult> }[] = [];
   const hook: Hook = {
@@ -35,7 +35,7 @@ function setUp(metrics = new Metrics(), timeout = 2) {
 }
 
 describe("a hook with limits", () => {
-  test("an answer in time is the hook's, whichever it is", async (t) => {
+  test("a result within the deadline is passed on", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { announce, asked, metric } = setUp();
     const answers = [announce(), announce(), announce()];
@@ -105,7 +105,7 @@ describe("a hook with limits", () => {
     assert.equal(one.metric("chihaya_hook_requests_in_flight"), 2);
   });
 
-  test("100,000 requests that hang, fail or are answered too late leave nothing behind", async (t) => {
+  test("100,000 requests that hang, fail or end too late leave nothing behind", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { announce, asked, metric } = setUp();
     let refusals = 0;

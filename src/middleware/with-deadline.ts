@@ -36,7 +36,7 @@ export function withDeadline(hook: Hook, limits: HookLimits, metrics: Metrics): 
     hook: name,
   });
 
-  async function wait(answer: Promise<HookResult>, context: RequestContext): Promise<HookResult> {
+  async function wait(result: Promise<HookResult>, context: RequestContext): Promise<HookResult> {
     inFlight++;
     waiting.inc();
     let timer: NodeJS.Timeout | undefined;
@@ -47,9 +47,9 @@ export function withDeadline(hook: Hook, limits: HookLimits, metrics: Metrics): 
         resolve(timedOut);
       }, timeoutMs);
     });
-    answer.catch(() => undefined); // a failure after the deadline is ignored
+    result.catch(() => undefined); // a failure after the deadline is ignored
     try {
-      return await Promise.race([answer, late]);
+      return await Promise.race([result, late]);
     } finally {
       clearTimeout(timer);
       inFlight--;

@@ -19,7 +19,7 @@ function options({ clock, peerLifetime, capacity }: ConformanceEnvironment): Map
   return { clock, peerLifetime, random: createRandom(1), ...(capacity === undefined ? {} : { capacity }) };
 }
 
-/** A store that answers later, each announce after those before it. */
+/** A store that responds asynchronously, to one announce after the other. */
 class LateStore extends MapStore {
   #last: Promise<unknown> = Promise.resolve();
 
@@ -44,10 +44,14 @@ storeConformance("map store", (environment) => new MapStore(options(environment)
   peerIds: true,
   capacity: true,
 });
-storeConformance("map store that answers later", (environment) => new LateStore(options(environment)), {
-  peerIds: true,
-  capacity: true,
-});
+storeConformance(
+  "map store that responds asynchronously",
+  (environment) => new LateStore(options(environment)),
+  {
+    peerIds: true,
+    capacity: true,
+  },
+);
 
 /** Edits the peers that a store has of the announcer's family, after every announce. */
 function afterApply(edit: (store: MapStore, request: AnnounceRequest) => void) {
@@ -69,7 +73,7 @@ function beforeApply(edit: (request: AnnounceRequest, store: MapStore) => void) 
   };
 }
 
-/** Changes an answer after it has been filled. */
+/** Changes a response after the store has filled it. */
 function afterSelect(edit: (...args: [...Parameters<MapStore["announce"]>, MapStore]) => void) {
   return class extends MapStore {
     override announce(...args: Parameters<MapStore["announce"]>): void {
@@ -270,7 +274,7 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       super({ ...given, peerLifetime: given.peerLifetime - 1 });
     }
   },
-  "a full store answers and counts what it refuses": class extends MapStore {
+  "a full store responds, and counts the peers that it refuses": class extends MapStore {
     constructor({ capacity = 0, ...given }: MapStoreOptions) {
       super({ ...given, capacity: capacity + 1 });
     }

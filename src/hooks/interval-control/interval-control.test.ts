@@ -68,7 +68,7 @@ describe("interval control", () => {
     assert.equal(ask({}, { incomplete: 5000 }).response.minInterval, 900);
   });
 
-  test("a store that answers later is waited for", async () => {
+  test("waits for a store that responds asynchronously", async () => {
     const { waiting, response } = ask({}, { incomplete: 100 }, true);
     assert.equal(response.interval, 1800);
     await waiting;

@@ -106,7 +106,7 @@ describe("interval variation", () => {
     assert.deepEqual(added(options, infoHash, peerId), [seconds, 0]);
   });
 
-  test("a hook that is used again gives the same answer again", () => {
+  test("a second call of the hook gives the same interval", () => {
     const hook = createIntervalVariation({ modifyResponseProbability: 0.5, maxIncreaseDelta: 1000 });
     const twice = [0, 1].map(() =>
       vectors.map(([infoHash, peerId]) => {

@@ -41,7 +41,7 @@ const ed = await createIssuerKey("ed", "EdDSA");
 /** An issuer that serves its keys, as long as it is up. */
 class Issuer {
   keys: object[] = [rsa.jwk, ec.jwk, ed.jwk];
-  /** Answers instead of the keys. */
+  /** The response in the place of the keys. */
   answer: (() => Response | Promise<Response>) | undefined;
   fetches = 0;
 
@@ -246,7 +246,7 @@ describe("what tokens allow", () => {
 });
 
 describe("tokens that are known", () => {
-  test("are answered at once, for their infohash", async (t) => {
+  test("are decided at once, for their infohash", async (t) => {
     const { hook, metrics } = await start(t);
     const token = await signToken(rsa, claims);
     const refusals = [announce(hook, token), announce(hook, token, otherInfoHash), announce(hook, token)];
@@ -442,7 +442,7 @@ describe("the issuer's keys", () => {
     assert.equal(await announce(hook, await signToken(rsa, claims)), undefined);
   });
 
-  test("an issuer that does not answer is not waited for", async (t) => {
+  test("the tracker does not wait for an issuer without a response", async (t) => {
     const issuer = new Issuer();
     issuer.answer = () => new Promise(() => undefined);
     const starting = start(t, { issuer, workers: 2 });
@@ -458,9 +458,9 @@ describe("the issuer's keys", () => {
     ["another document", () => Response.json([])],
     ["no keys", () => Response.json({ keys: [] })],
     ["no key that can be used", () => Response.json({ keys: [null, 7, {}, { kid: "x" }, ec.jwk] })],
-    ["too long an answer", () => Response.json({ keys: [nextRsa.jwk], x: "x".repeat(maxKeySetLength) })],
+    ["too many bytes", () => Response.json({ keys: [nextRsa.jwk], x: "x".repeat(maxKeySetLength) })],
   ] as const) {
-    test(`an answer with ${what} leaves the keys as they are`, async (t) => {
+    test(`a response with ${what} does not change the keys`, async (t) => {
       const { hook, issuer, metrics } = await start(t);
       issuer.answer = answer;
       assert.equal(await announce(hook, await signToken(nextRsa, claims)), invalidJwt);

@@ -50,7 +50,7 @@ function decorate(store: PeerStore, environment: ConformanceEnvironment, setup: 
   return { store: decorated, counts, near };
 }
 
-/** A store that answers later, each announce after those before it. */
+/** A store that responds asynchronously, to one announce after the other. */
 class LateStore extends MapStore {
   #last: Promise<unknown> = Promise.resolve();
 
@@ -80,7 +80,7 @@ for (const [name, setup] of Object.entries({
   );
 }
 storeConformance(
-  "locality around a store that answers later",
+  "locality around a store that responds asynchronously",
   (environment) =>
     decorate(mapStore(environment, LateStore), environment, { levels: groups(), order: "seeders-first" })
       .store,
@@ -91,7 +91,7 @@ for (const [name, levels] of [
   ["one level", () => [new PrefixLevel("rack", 28, 124)]],
   ["two levels", groups],
 ] as const) {
-  test(`random announces are answered as by the model, ${name}`, async () => {
+  test(`responses to random announces are those of the model, ${name}`, async () => {
     const environment = createEnvironment();
     const { store } = decorate(mapStore(environment), environment, {
       levels: levels(),

@@ -409,7 +409,7 @@ describe("lists from files", () => {
 });
 
 describe("lists from URLs", () => {
-  /** Serves what `answer` makes. */
+  /** Serves the responses that `answer` makes. */
   async function serve(t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void) {
     const server = createServer(answer).listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -420,7 +420,7 @@ describe("lists from URLs", () => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/list?key=secret`;
   }
 
-  test("asked again with what the answer was known by; a failure keeps the list", async (t) => {
+  test("requests again with the validators of the last response; a failure keeps the list", async (t) => {
     const bench = new Bench(t);
     const seen: string[] = [];
     let now: { etag: string; body: string; status?: number; cut?: boolean } = { etag: '"1"', body: names(1) };
@@ -516,7 +516,7 @@ describe("lists from URLs", () => {
     });
   }
 
-  test("one that does not answer is given up when the hook stops", async (t) => {
+  test("a request without a response ends when the hook stops", async (t) => {
     const bench = new Bench(t);
     let asked = () => {};
     const isAsked = new Promise<void>((resolve) => {

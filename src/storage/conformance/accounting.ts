@@ -26,8 +26,8 @@ export const accountingGroups: readonly ConformanceGroup[] = [
 
       const other = otherFamily(family);
       assert.equal((await tester.scrapeOne(torrent, other)).snatches, 2, "they belong to both families");
-      const answer = await tester.announce(torrent, testPeer(other, 1), { event: completed });
-      assert.equal(answer.snatches, 3, "both families add to them");
+      const response = await tester.announce(torrent, testPeer(other, 1), { event: completed });
+      assert.equal(response.snatches, 3, "both families add to them");
       assert.equal((await tester.scrapeOne(testInfoHash(6), family)).snatches, 0, "not of another torrent");
     },
   },
@@ -88,8 +88,8 @@ export const accountingGroups: readonly ConformanceGroup[] = [
         "refreshed peers stay, and no peer of the other family",
       );
       await tester.expectCounts(testInfoHash(6), family, 0, 0, "the other torrent");
-      const answer = await tester.announce(torrent, testPeer(family, 3));
-      assert.deepEqual(answer.peers, [endpoint(testPeer(family, 2))], "they are listed no more");
+      const response = await tester.announce(torrent, testPeer(family, 3));
+      assert.deepEqual(response.peers, [endpoint(testPeer(family, 2))], "they are listed no more");
       assert.equal((await tester.statistics()).swarms, 1, "empty swarms are gone");
       tester.advance(lifetime + 60);
       assert.equal(await tester.expire(), 2, "in the end all of them");
@@ -116,7 +116,7 @@ export const accountingGroups: readonly ConformanceGroup[] = [
     },
   },
   {
-    name: "a full store answers and counts what it refuses",
+    name: "a full store responds, and counts the peers that it refuses",
     needs: "capacity",
     async run(tester, family) {
       const capacity = tester.environment.capacity!;
@@ -124,9 +124,9 @@ export const accountingGroups: readonly ConformanceGroup[] = [
       await tester.expectCounts(torrent, family, 0, capacity, "as many as fit");
       assert.equal((await tester.statistics()).refused, 0, "none is refused before that");
       for (let n = 1; n <= 3; n++) {
-        const answer = await tester.announce(torrent, testPeer(family, capacity + n));
-        assert.deepEqual([answer.complete, answer.incomplete], [0, capacity], "it is not counted");
-        assert.equal(answer.peers.length, Math.min(50, capacity), "it gets peers");
+        const response = await tester.announce(torrent, testPeer(family, capacity + n));
+        assert.deepEqual([response.complete, response.incomplete], [0, capacity], "it is not counted");
+        assert.equal(response.peers.length, Math.min(50, capacity), "it gets peers");
         assert.equal((await tester.statistics()).refused, n, "refused");
       }
       await tester.announce(testInfoHash(6), testPeer(family, 1));
@@ -165,9 +165,9 @@ export const accountingGroups: readonly ConformanceGroup[] = [
       await tester.store.remove(torrent);
       await tester.store.remove(testInfoHash(7));
       assert.equal((await tester.statistics()).swarms, 1, "what is not there is no error");
-      const answer = await tester.announce(torrent, testPeer(family, 2));
-      assert.deepEqual([answer.incomplete, answer.snatches], [1, 0], "it can begin anew");
-      assert.deepEqual(answer.peers, [endpoint(testPeer(family, 2))]);
+      const response = await tester.announce(torrent, testPeer(family, 2));
+      assert.deepEqual([response.incomplete, response.snatches], [1, 0], "it can begin anew");
+      assert.deepEqual(response.peers, [endpoint(testPeer(family, 2))]);
     },
   },
   {

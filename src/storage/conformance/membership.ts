@@ -9,18 +9,18 @@ const { stopped, completed } = AnnounceEvent;
 
 /**
  * Who is in a swarm, and as what. The first ten are the assertion groups of Chihaya's storage tests
- * (storage/storage_tests.go), told in announces: where Chihaya's store answers "resource does not exist", the
+ * (storage/storage_tests.go), told in announces: where Chihaya's store returns "resource does not exist", the
  * announce step has nothing to say and leaves everything as it is.
  */
 export const membershipGroups: readonly ConformanceGroup[] = [
   {
     name: "removing from an unknown swarm is no error and creates nothing",
     async run(tester, family) {
-      const answer = await tester.announce(torrent, testPeer(family, 1), { event: stopped });
+      const response = await tester.announce(torrent, testPeer(family, 1), { event: stopped });
       assert.deepEqual(
-        answer,
+        response,
         { complete: 0, incomplete: 0, snatches: 0, peers: [], seeders: 0, others: [], peerIds: undefined },
-        "the answer",
+        "the response",
       );
       assert.equal((await tester.statistics()).swarms, 0, "swarms");
       assert.deepEqual(await tester.swarms(), [], "listed swarms");
@@ -37,8 +37,8 @@ export const membershipGroups: readonly ConformanceGroup[] = [
   {
     name: "a leecher is only a leecher",
     async run(tester, family) {
-      const answer = await tester.announce(torrent, testPeer(family, 1));
-      assert.deepEqual([answer.complete, answer.incomplete], [0, 1], "counts of the answer");
+      const response = await tester.announce(torrent, testPeer(family, 1));
+      assert.deepEqual([response.complete, response.incomplete], [0, 1], "counts of the response");
       await tester.expectCounts(torrent, family, 0, 1, "scrape");
       await tester.announce(torrent, testPeer(family, 2), { event: stopped });
       await tester.expectCounts(torrent, family, 0, 1, "scrape after a stranger has stopped");
@@ -64,10 +64,10 @@ export const membershipGroups: readonly ConformanceGroup[] = [
       await tester.announce(torrent, dummy, seeding);
       await tester.announce(torrent, peer);
       const parting = await tester.announce(torrent, peer, { event: stopped });
-      assert.deepEqual([parting.complete, parting.incomplete], [1, 0], "counts of its last answer");
+      assert.deepEqual([parting.complete, parting.incomplete], [1, 0], "counts of its last response");
       await tester.announce(torrent, testPeer(family, 3));
-      const answer = await tester.announce(torrent, dummy, seeding);
-      assert.deepEqual(answer.peers, [endpoint(testPeer(family, 3))]);
+      const response = await tester.announce(torrent, dummy, seeding);
+      assert.deepEqual(response.peers, [endpoint(testPeer(family, 3))]);
       await tester.expectCounts(torrent, family, 1, 1, "scrape");
     },
   },
@@ -77,9 +77,9 @@ export const membershipGroups: readonly ConformanceGroup[] = [
       const [dummy, peer] = [testPeer(family, 1), testPeer(family, 2)];
       await tester.announce(torrent, dummy);
       await tester.announce(torrent, peer, seeding);
-      const answer = await tester.announce(torrent, dummy);
-      assert.deepEqual(answer.peers, [endpoint(peer)]);
-      assert.deepEqual([answer.complete, answer.incomplete], [1, 1], "counts of the answer");
+      const response = await tester.announce(torrent, dummy);
+      assert.deepEqual(response.peers, [endpoint(peer)]);
+      assert.deepEqual([response.complete, response.incomplete], [1, 1], "counts of the response");
       await tester.expectCounts(torrent, family, 1, 1, "scrape");
     },
   },
@@ -91,9 +91,9 @@ export const membershipGroups: readonly ConformanceGroup[] = [
       await tester.announce(torrent, peer, seeding);
       await tester.announce(torrent, testPeer(family, 3), seeding);
       const parting = await tester.announce(torrent, peer, { event: stopped, left: 0n });
-      assert.deepEqual([parting.complete, parting.incomplete], [1, 1], "counts of its last answer");
-      const answer = await tester.announce(torrent, dummy);
-      assert.deepEqual(answer.peers, [endpoint(testPeer(family, 3))]);
+      assert.deepEqual([parting.complete, parting.incomplete], [1, 1], "counts of its last response");
+      const response = await tester.announce(torrent, dummy);
+      assert.deepEqual(response.peers, [endpoint(testPeer(family, 3))]);
       await tester.expectCounts(torrent, family, 1, 1, "scrape");
     },
   },
@@ -103,8 +103,8 @@ export const membershipGroups: readonly ConformanceGroup[] = [
       const [dummy, peer] = [testPeer(family, 1), testPeer(family, 2)];
       await tester.announce(torrent, dummy);
       await tester.announce(torrent, peer);
-      const answer = await tester.announce(torrent, peer, { event: completed, left: 7n });
-      assert.deepEqual([answer.complete, answer.incomplete], [1, 1], "counts, whatever is left");
+      const response = await tester.announce(torrent, peer, { event: completed, left: 7n });
+      assert.deepEqual([response.complete, response.incomplete], [1, 1], "counts, whatever is left");
       assert.deepEqual((await tester.announce(torrent, dummy)).peers, [endpoint(peer)], "to a leecher");
       const asSeeder = await tester.announce(torrent, testPeer(family, 3), seeding);
       assert.deepEqual(asSeeder.peers, [endpoint(dummy)], "it is not among the leechers");
@@ -121,8 +121,12 @@ export const membershipGroups: readonly ConformanceGroup[] = [
         await tester.expectCounts(torrent, family, 1, 0, `after removal ${time + 1} of the leecher`);
       }
       for (let time = 0; time < 2; time++) {
-        const answer = await tester.announce(torrent, seeder, { event: stopped, left: 0n });
-        assert.deepEqual([answer.complete, answer.incomplete], [0, 0], `removal ${time + 1} of the seeder`);
+        const response = await tester.announce(torrent, seeder, { event: stopped, left: 0n });
+        assert.deepEqual(
+          [response.complete, response.incomplete],
+          [0, 0],
+          `removal ${time + 1} of the seeder`,
+        );
       }
       assert.deepEqual(await tester.scrapeOne(torrent, family), nothing);
       const { seeders, leechers, peers4, peers6 } = await tester.statistics();
@@ -184,9 +188,9 @@ export const membershipGroups: readonly ConformanceGroup[] = [
         { left: 0n, seeds: 1 },
       ];
       for (const { left, seeds } of roles) {
-        const answer = await tester.announce(torrent, peer, { left });
-        assert.deepEqual([answer.complete, answer.incomplete], [seeds, 2 - seeds], `left is ${left}`);
-        assert.deepEqual(answer.peers, [endpoint(watcher)], `its list, left is ${left}`);
+        const response = await tester.announce(torrent, peer, { left });
+        assert.deepEqual([response.complete, response.incomplete], [seeds, 2 - seeds], `left is ${left}`);
+        assert.deepEqual(response.peers, [endpoint(watcher)], `its list, left is ${left}`);
         assert.deepEqual((await tester.announce(torrent, watcher)).peers, [endpoint(peer)], "listed once");
         await tester.expectCounts(torrent, family, seeds, 2 - seeds, `scrape, left is ${left}`);
       }
@@ -198,8 +202,8 @@ export const membershipGroups: readonly ConformanceGroup[] = [
     name: "a stranger that completes is a seeder",
     async run(tester, family) {
       const peer = testPeer(family, 1);
-      const answer = await tester.announce(torrent, peer, { event: completed, left: 100n });
-      assert.deepEqual([answer.complete, answer.incomplete, answer.snatches], [1, 0, 1]);
+      const response = await tester.announce(torrent, peer, { event: completed, left: 100n });
+      assert.deepEqual([response.complete, response.incomplete, response.snatches], [1, 0, 1]);
       assert.deepEqual((await tester.announce(torrent, testPeer(family, 2))).peers, [endpoint(peer)]);
     },
   },
@@ -216,10 +220,10 @@ export const membershipGroups: readonly ConformanceGroup[] = [
         const row = await tester.scrapeOne(torrent, each);
         assert.deepEqual(row, { complete: 1, incomplete: 2, snatches: 0, partial: 1 }, `over IPv${each}`);
       }
-      const answer = await tester.announce(torrent, testPeer(family, 2));
-      assert.deepEqual([answer.complete, answer.incomplete], [1, 3], "the peers of both families count");
-      assert.deepEqual(answer.peers, [endpoint(peer)]);
-      assert.deepEqual(answer.others, [], "no peers of the other family where its list has no room");
+      const response = await tester.announce(torrent, testPeer(family, 2));
+      assert.deepEqual([response.complete, response.incomplete], [1, 3], "the peers of both families count");
+      assert.deepEqual(response.peers, [endpoint(peer)]);
+      assert.deepEqual(response.others, [], "no peers of the other family where its list has no room");
       const silent = await tester.announce(torrent, testPeer(family, 2), { numWant: 0 });
       assert.deepEqual([silent.complete, silent.incomplete], [1, 3], "also where no peers are asked for");
       const stranger = await tester.announce(torrent, testPeer(family, 3), { step: 2 });
@@ -250,8 +254,8 @@ export const membershipGroups: readonly ConformanceGroup[] = [
         infoHashes.push(infoHash);
       }
       for (const [n, infoHash] of infoHashes.entries()) {
-        const answer = await tester.announce(infoHash, testPeer(family, n + 1));
-        assert.deepEqual(answer.peers, [endpoint(testPeer(family, n + 1))], `alone in torrent ${n}`);
+        const response = await tester.announce(infoHash, testPeer(family, n + 1));
+        assert.deepEqual(response.peers, [endpoint(testPeer(family, n + 1))], `alone in torrent ${n}`);
       }
       for (const row of await tester.scrape(infoHashes, family)) assert.equal(row.incomplete, 1);
       assert.equal((await tester.statistics()).swarms, infoHashes.length);
@@ -298,16 +302,16 @@ export const membershipGroups: readonly ConformanceGroup[] = [
     name: "announces at the same time are applied one after the other",
     async run(tester, family) {
       const count = 20;
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         Array.from({ length: count }, (_, n) => tester.announce(torrent, testPeer(family, n + 1))),
       );
-      const seen = answers.map((answer) => answer.incomplete).sort((a, b) => a - b);
+      const seen = responses.map((response) => response.incomplete).sort((a, b) => a - b);
       assert.deepEqual(
         seen,
         Array.from({ length: count }, (_, n) => n + 1),
         "each sees itself and all that came before it",
       );
-      for (const { peers, incomplete } of answers) assert.equal(peers.length, Math.max(1, incomplete - 1));
+      for (const { peers, incomplete } of responses) assert.equal(peers.length, Math.max(1, incomplete - 1));
     },
   },
 ];

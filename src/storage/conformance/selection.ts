@@ -85,9 +85,9 @@ export const selectionGroups: readonly ConformanceGroup[] = [
     async run(tester, family) {
       const peer = testPeer(family, 1);
       for (const options of [{}, {}, seeding, { numWant: 1, left: 0n }]) {
-        const answer = await tester.announce(torrent, peer, options);
-        assert.deepEqual(answer.peers, [endpoint(peer)]);
-        assert.equal(answer.complete + answer.incomplete, 1, "it is counted once");
+        const response = await tester.announce(torrent, peer, options);
+        assert.deepEqual(response.peers, [endpoint(peer)]);
+        assert.equal(response.complete + response.incomplete, 1, "it is counted once");
       }
       await tester.announce(torrent, testPeer(family, 2), seeding);
       assert.deepEqual((await tester.announce(torrent, peer, seeding)).peers, [], "one seeder of two");
@@ -111,9 +111,9 @@ export const selectionGroups: readonly ConformanceGroup[] = [
       const { seeders, leechers } = await fill(tester, family, 1, 4, 6);
       const watcher = testPeer(family, 5); // the first leecher
       for (const numWant of [2, 4, 7, 9]) {
-        const answer = await tester.announce(torrent, watcher, { numWant });
-        const { peers } = answer;
-        assert.ok([0, Math.min(numWant, 4)].includes(answer.seeders), `numwant ${numWant}: seeders`);
+        const response = await tester.announce(torrent, watcher, { numWant });
+        const { peers } = response;
+        assert.ok([0, Math.min(numWant, 4)].includes(response.seeders), `numwant ${numWant}: seeders`);
         assertSubset(peers.slice(0, 4), seeders, `numwant ${numWant}: the first four`);
         assertSubset(peers.slice(4), leechers.slice(1), `numwant ${numWant}: the rest`);
         assert.equal(peers.length, numWant);
@@ -211,15 +211,19 @@ export const selectionGroups: readonly ConformanceGroup[] = [
       const step = Step.select;
       await fill(tester, family, 1, 1, 2);
       const stranger = await tester.announce(torrent, testPeer(family, 9), { step });
-      assert.deepEqual([stranger.complete, stranger.incomplete, stranger.peers.length], [1, 2, 3], "answer");
+      assert.deepEqual(
+        [stranger.complete, stranger.incomplete, stranger.peers.length],
+        [1, 2, 3],
+        "response",
+      );
       for (const options of [
         { event: AnnounceEvent.stopped },
         { event: AnnounceEvent.completed },
         { event: AnnounceEvent.paused },
         seeding,
       ]) {
-        const answer = await tester.announce(torrent, testPeer(family, 2), { ...options, step });
-        assert.deepEqual([answer.complete, answer.incomplete, answer.snatches], [1, 2, 0]);
+        const response = await tester.announce(torrent, testPeer(family, 2), { ...options, step });
+        assert.deepEqual([response.complete, response.incomplete, response.snatches], [1, 2, 0]);
       }
       assert.deepEqual(await tester.scrapeOne(torrent, family), {
         complete: 1,
@@ -240,8 +244,8 @@ export const selectionGroups: readonly ConformanceGroup[] = [
     async run(tester, family) {
       const step = Step.apply;
       await fill(tester, family, 1, 1, 1);
-      const answer = await tester.announce(torrent, testPeer(family, 5), { step, otherLimit: 5 });
-      assert.deepEqual(answer, { ...presetCounts, peers: [], seeders: 0, others: [], peerIds: undefined });
+      const response = await tester.announce(torrent, testPeer(family, 5), { step, otherLimit: 5 });
+      assert.deepEqual(response, { ...presetCounts, peers: [], seeders: 0, others: [], peerIds: undefined });
       await tester.expectCounts(torrent, family, 1, 2, "it is applied");
       await tester.announce(torrent, testPeer(family, 5), { step, event: AnnounceEvent.completed });
       await tester.expectCounts(torrent, family, 2, 1, "completed is applied");

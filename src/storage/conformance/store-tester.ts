@@ -39,8 +39,8 @@ export interface AnnounceOptions {
   wantPeerIds?: boolean;
 }
 
-/** An answer with its peers as text, see {@link endpoint}. */
-export interface Answer {
+/** A response with its peers as text, see {@link endpoint}. */
+export interface TesterResponse {
   complete: number;
   incomplete: number;
   snatches: number;
@@ -88,7 +88,7 @@ export function otherFamily(family: Family): Family {
   return family === 4 ? 6 : 4;
 }
 
-/** `address:port`, as an {@link Answer} lists a peer. */
+/** `address:port`, as an {@link TesterResponse} lists a peer. */
 export function endpoint(peer: TestPeer): string {
   return `${peer.address}:${peer.port}`;
 }
@@ -125,8 +125,8 @@ function readList(list: PeerList): string[] {
 }
 
 /**
- * Speaks to one store as the tracker does. Whatever the store was given is overwritten as soon as it has
- * answered, since a tracker does the same.
+ * Speaks to one store as the tracker does. The tester overwrites request and response as soon as the store has
+ * responded, as a tracker does.
  */
 export class StoreTester {
   readonly store: PeerStore;
@@ -143,7 +143,11 @@ export class StoreTester {
     this.environment.clock.unixSeconds += seconds;
   }
 
-  async announce(infoHash: Uint8Array, peer: TestPeer, options: AnnounceOptions = {}): Promise<Answer> {
+  async announce(
+    infoHash: Uint8Array,
+    peer: TestPeer,
+    options: AnnounceOptions = {},
+  ): Promise<TesterResponse> {
     const { numWant = 50, step = Step.both, wantPeerIds = false } = options;
     const family = peer.address.family;
     const request = new AnnounceRequest();

@@ -170,13 +170,13 @@ export class ClusterConnection implements RedisPort {
     const views: string[] = [];
     const asked = ready();
     const agreed = Promise.withResolvers<void>();
-    const answers = asked.map(async (address) => {
+    const replies = asked.map(async (address) => {
       const reply = this.#servers.get(address)!.send(["CLUSTER", "SLOTS"]);
       const view = viewIn((await withTimeout(this.#options.readTimeoutMs, reply)) as SlotRange[], address);
       views.push(view);
       if (views.filter((other) => other === view).length > asked.length / 2) agreed.resolve();
     });
-    await Promise.race([Promise.allSettled(answers), agreed.promise]);
+    await Promise.race([Promise.allSettled(replies), agreed.promise]);
     if (views.length === 0 || this.#isClosed) return;
     this.#owners = [];
     for (const range of mostCommon(views).split(",")) {
