@@ -3,8 +3,8 @@ import { type Family, formatIPv4, formatIPv6 } from "../ip/address.ts";
 import type { AnswerPeer } from "./exchange.ts";
 
 /**
- * Reads compact peers (BEP 23, BEP 7, BEP 15): address 4 or 16 bytes, port 2, and so on.
- * @returns undefined when the length is no multiple of a peer's
+ * Reads compact peers (BEP 23, BEP 7, BEP 15). Each has an address of 4 or 16 bytes and a port of 2 bytes.
+ * @returns undefined if the length is not a multiple of the length of a peer
  */
 export function compactPeers(bytes: Uint8Array, family: Family): AnswerPeer[] | undefined {
   const stride = compactLength[family];

@@ -127,7 +127,7 @@ describe("announce over HTTP", () => {
       { kind: "refused", message: "no entry", retryIn: "5" },
     ],
     ["another status", { status: 404, body: "not here" }, { kind: "malformed", message: /404/ }],
-    ["no bencode", { body: "<html>" }, { kind: "malformed" }],
+    ["a body that is not bencoded", { body: "<html>" }, { kind: "malformed" }],
     ["no dictionary", { body: "le" }, { kind: "malformed" }],
     ["no interval", { body: "d5:peers0:e" }, { kind: "malformed", message: /interval/ }],
     ["half a peer", { body: "d8:intervali1e5:peers5:aaaaae" }, { kind: "malformed" }],

@@ -10,7 +10,7 @@ import { scrapeUrl } from "./scrape-url.ts";
 import { TrackerError } from "./tracker-error.ts";
 
 const maxRedirects = 5;
-/** Bytes; an answer of 1,000 peers that are not compact has a tenth of it. */
+/** Maximum length of a response in bytes. A response with 1,000 peers that are not compact has a tenth of it. */
 const maxBodyLength = 1 << 20;
 
 type Dictionary = Map<string, Bencode>;
@@ -61,8 +61,8 @@ export async function scrapeOverHttp(
 }
 
 /**
- * Percent-encodes bytes for a query: all but the unreserved characters of RFC 3986. Byte by byte, as an infohash is
- * not text: `URLSearchParams` would encode it as UTF-8.
+ * Percent-encodes bytes for a query, except the unreserved characters of RFC 3986. `URLSearchParams` would encode an
+ * infohash as text in UTF-8.
  */
 function percentEncode(bytes: Uint8Array): string {
   let text = "";
@@ -75,7 +75,7 @@ function percentEncode(bytes: Uint8Array): string {
   return text;
 }
 
-/** Asks `url` with `query` after its own, and gives the dictionary that it answers. */
+/** Sends a GET request with `query` appended to the query of `url`. @returns the dictionary of the response */
 async function ask(url: URL, query: readonly string[], transport: Transport): Promise<Dictionary> {
   let target = new URL(url);
   target.hash = "";
@@ -84,7 +84,7 @@ async function ask(url: URL, query: readonly string[], transport: Transport): Pr
     const { status, location, body } = await get(target, path, transport);
     if (status >= 300 && status < 400 && location !== undefined) {
       if (redirects === maxRedirects) throw malformed(`more than ${maxRedirects} redirects`);
-      if (!URL.canParse(location, target.href)) throw malformed("a redirect to no URL");
+      if (!URL.canParse(location, target.href)) throw malformed("a redirect to an invalid URL");
       target = new URL(location, target);
       if (target.protocol !== "http:" && target.protocol !== "https:") {
         throw malformed(`a redirect to ${target.protocol}`);
@@ -96,37 +96,37 @@ async function ask(url: URL, query: readonly string[], transport: Transport): Pr
   }
 }
 
-/** Refusals come with any status, mostly 200; their reason says more than the status does. */
+/** Decodes a response. A refusal may have any status, so its reason takes precedence over the status. */
 function readDictionary(status: number, body: Uint8Array): Dictionary {
-  let answer: Bencode | undefined;
+  let response: Bencode | undefined;
   let cause: unknown;
   try {
-    answer = decodeBencode(body);
+    response = decodeBencode(body);
   } catch (error) {
     cause = error;
   }
-  if (answer instanceof Map) {
-    const reason = text(answer, "failure reason");
+  if (response instanceof Map) {
+    const reason = text(response, "failure reason");
     if (reason !== undefined) {
-      const retry = answer.get("retry in");
-      const retryIn = typeof retry === "number" ? String(retry) : text(answer, "retry in");
+      const retry = response.get("retry in");
+      const retryIn = typeof retry === "number" ? String(retry) : text(response, "retry in");
       throw new TrackerError("refused", reason, retryIn === undefined ? {} : { retryIn });
     }
   }
   if (status !== 200) throw malformed(`HTTP status ${status}`);
-  if (cause !== undefined) throw malformed("no bencode", cause);
-  if (!(answer instanceof Map)) throw malformed("not a dictionary");
-  return answer;
+  if (cause !== undefined) throw malformed("not bencoded", cause);
+  if (!(response instanceof Map)) throw malformed("not a dictionary");
+  return response;
 }
 
-interface HttpAnswer {
+interface HttpResponse {
   status: number;
   location: string | undefined;
   body: Uint8Array;
 }
 
-function get(url: URL, path: string, transport: Transport): Promise<HttpAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+function get(url: URL, path: string, transport: Transport): Promise<HttpResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
   const fail = (error: Error) =>
     reject(
       error instanceof TrackerError
@@ -177,29 +177,29 @@ function basicAuthorization(url: URL): string {
   return `Basic ${Buffer.from(credentials).toString("base64")}`;
 }
 
-/** Several addresses that all failed come as an AggregateError without a message of its own. */
+/** Describes an error. If several addresses have failed, the error is an AggregateError without a message. */
 function describe(error: Error): string {
   return error instanceof AggregateError
     ? error.errors.map((each: Error) => each.message).join("; ")
     : error.message;
 }
 
-function readAnnounce(answer: Dictionary): AnnounceAnswer {
-  const interval = count(answer, "interval");
+function readAnnounce(response: Dictionary): AnnounceAnswer {
+  const interval = count(response, "interval");
   if (interval === undefined) throw malformed('"interval" is missing');
   const result: AnnounceAnswer = {
     interval,
-    peers: [...readPeers(answer.get("peers"), 4), ...readPeers(answer.get("peers6"), 6)],
+    peers: [...readPeers(response.get("peers"), 4), ...readPeers(response.get("peers6"), 6)],
   };
-  const minInterval = count(answer, "min interval");
+  const minInterval = count(response, "min interval");
   if (minInterval !== undefined) result.minInterval = minInterval;
-  const complete = count(answer, "complete");
+  const complete = count(response, "complete");
   if (complete !== undefined) result.complete = complete;
-  const incomplete = count(answer, "incomplete");
+  const incomplete = count(response, "incomplete");
   if (incomplete !== undefined) result.incomplete = incomplete;
-  const warning = text(answer, "warning message");
+  const warning = text(response, "warning message");
   if (warning !== undefined) result.warning = warning;
-  const externalIp = answer.get("external ip");
+  const externalIp = response.get("external ip");
   if (externalIp instanceof Uint8Array && externalIp.length === 4)
     result.externalIp = formatIPv4(externalIp, 0);
   if (externalIp instanceof Uint8Array && externalIp.length === 16)
@@ -207,7 +207,7 @@ function readAnnounce(answer: Dictionary): AnnounceAnswer {
   return result;
 }
 
-/** Reads either form of a list of peers: compact (BEP 23, BEP 7), or a list of dictionaries (BEP 3). */
+/** Reads a list of peers: compact (BEP 23, BEP 7), or a list of dictionaries (BEP 3). */
 function readPeers(value: Bencode | undefined, family: Family): AnswerPeer[] {
   if (value === undefined) return [];
   if (value instanceof Uint8Array) {
@@ -239,5 +239,5 @@ function text(dictionary: Dictionary, key: string): string | undefined {
 }
 
 function malformed(what: string, cause?: unknown): TrackerError {
-  return new TrackerError("malformed", `malformed answer: ${what}`, cause === undefined ? {} : { cause });
+  return new TrackerError("malformed", `malformed response: ${what}`, cause === undefined ? {} : { cause });
 }

@@ -1,9 +1,9 @@
 import { TrackerError } from "./tracker-error.ts";
 
 /**
- * Derives the scrape URL from an announce URL (BEP 48): in the last part of the path, `announce` at its start becomes
- * `scrape`; the query stays. A URL that is a scrape URL already is taken as it is.
- * @throws TrackerError where the last part starts with neither: such a tracker cannot be scraped
+ * Derives the scrape URL from an announce URL (BEP 48): replaces `announce` at the start of the last part of the path by
+ * `scrape`, and keeps the query. Returns a scrape URL unchanged.
+ * @throws TrackerError if the last part starts with neither word: such a tracker cannot be scraped
  */
 export function scrapeUrl(announceUrl: URL): URL {
   const slash = announceUrl.pathname.lastIndexOf("/");
@@ -14,7 +14,7 @@ export function scrapeUrl(announceUrl: URL): URL {
   } else if (!last.startsWith("scrape")) {
     throw new TrackerError(
       "unsupported",
-      `${announceUrl}: cannot be scraped, as the last part of its path does not start with "announce" (BEP 48)`,
+      `${announceUrl}: cannot be scraped, because the last part of its path does not start with "announce" (BEP 48)`,
     );
   }
   return url;

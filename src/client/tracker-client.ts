@@ -1,6 +1,6 @@
 /**
- * A client for trackers over HTTP, HTTPS and UDP. It serves the command line and the tests: clarity goes before
- * speed, and nothing is kept between two requests.
+ * A client for trackers over HTTP, HTTPS and UDP, for the command line and the tests. The code favours clarity over speed,
+ * and keeps no state between two requests.
  */
 
 import type { Family } from "../ip/address.ts";
@@ -9,27 +9,27 @@ import { announceOverHttp, scrapeOverHttp } from "./http.ts";
 import { TrackerError } from "./tracker-error.ts";
 import { announceOverUdp, scrapeOverUdp } from "./udp.ts";
 
-/** How a tracker is asked. */
+/** Options of a request. */
 export interface ClientOptions {
-  /** Until when there must be an answer, in milliseconds, name lookup and retransmissions included; default 15,000. */
+  /** Time limit in milliseconds, including name lookup and retransmissions; default 15,000. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** The IP version to use where the URL has a name; absent takes the first address that works. */
+  /** IP version to use if the URL has a host name; default: the first address that works. */
   family?: Family;
-  /** Certificate authorities in PEM to trust instead of the usual ones, for `https:`. */
+  /** Certificate authorities in PEM that replace the default ones, for `https:`. */
   ca?: string | Uint8Array;
-  /** Milliseconds before the first retransmission over UDP, doubled for each further one; BEP 15's 15,000 unless told. */
+  /** Milliseconds before the first retransmission over UDP, doubled for each further one; default 15,000 (BEP 15). */
   retransmitMs?: number;
 }
 
-/** Infohashes in one scrape request; Chihaya answers the first 50 unless it is configured otherwise. */
+/** Maximum number of infohashes in one scrape request: by default Chihaya responds for the first 50. */
 const scrapeBatch = 50;
 
 /**
  * Announces to the tracker at `url` (`http:`, `https:` or `udp:`).
  *
- * Path and query of a `udp:` URL are sent as URL data (BEP 41).
- * @throws TrackerError for whatever goes wrong; the reason of `signal` when it is aborted
+ * Sends the path and the query of a `udp:` URL as URL data (BEP 41).
+ * @throws TrackerError if the request fails; the reason of `signal` if it is aborted
  */
 export function announce(
   url: string | URL,
@@ -37,7 +37,7 @@ export function announce(
   options: ClientOptions = {},
 ): Promise<AnnounceAnswer> {
   const target = parseUrl(url);
-  return within(options, (transport) =>
+  return withTimeLimit(options, (transport) =>
     target.protocol === "udp:"
       ? announceOverUdp(target, parameters, transport)
       : announceOverHttp(target, parameters, transport),
@@ -47,10 +47,10 @@ export function announce(
 /**
  * Scrapes the tracker whose announce URL is `url`; the scrape URL is derived as BEP 48 says.
  *
- * Asks in batches of 50, one after the other, within one time limit.
+ * Sends batches of 50 infohashes, one after the other, within one time limit.
  * @param infoHashes  20 bytes each
- * @returns the counts in the order of `infoHashes`, undefined where the tracker did not answer for one
- * @throws TrackerError for whatever goes wrong; the reason of `signal` when it is aborted
+ * @returns the counts in the order of `infoHashes`; undefined for an infohash that the response omits
+ * @throws TrackerError if a request fails; the reason of `signal` if it is aborted
  */
 export function scrape(
   url: string | URL,
@@ -58,7 +58,7 @@ export function scrape(
   options: ClientOptions = {},
 ): Promise<(SwarmCounts | undefined)[]> {
   const target = parseUrl(url);
-  return within(options, async (transport) => {
+  return withTimeLimit(options, async (transport) => {
     const counts: (SwarmCounts | undefined)[] = [];
     for (let i = 0; i < infoHashes.length; i += scrapeBatch) {
       const batch = infoHashes.slice(i, i + scrapeBatch);
@@ -83,8 +83,11 @@ function parseUrl(url: string | URL): URL {
   }
 }
 
-/** Runs `request` under the options' time limit, and says so where that was what ended it. */
-async function within<T>(options: ClientOptions, request: (transport: Transport) => Promise<T>): Promise<T> {
+/** Runs `request` within the time limit of the options. An expired limit becomes a TrackerError. */
+async function withTimeLimit<T>(
+  options: ClientOptions,
+  request: (transport: Transport) => Promise<T>,
+): Promise<T> {
   const { timeoutMs = 15_000, signal: caller, family, ca, retransmitMs = 15_000 } = options;
   caller?.throwIfAborted();
   const limit = new AbortController();

@@ -4,10 +4,10 @@
  */
 export type TrackerErrorKind = "refused" | "unreachable" | "timeout" | "malformed" | "unsupported";
 
-/** An announce or a scrape that failed. Where the tracker refused it, the message is the tracker's own reason. */
+/** A failed announce or scrape. If the tracker refused the request, the message is the tracker's reason. */
 export class TrackerError extends Error {
   readonly kind: TrackerErrorKind;
-  /** The tracker's `retry in` (BEP 31): minutes or `never`, as it was sent. */
+  /** The tracker's `retry in` (BEP 31) as it was sent: minutes or `never`. */
   readonly retryIn: string | undefined;
 
   constructor(kind: TrackerErrorKind, message: string, options: { retryIn?: string; cause?: unknown } = {}) {

@@ -13,12 +13,12 @@ import { compactPeers } from "./compact-peers.ts";
 import type { AnnounceAnswer, AnnounceParameters, SwarmCounts, Transport } from "./exchange.ts";
 import { TrackerError } from "./tracker-error.ts";
 
-/** Retransmissions double their distance up to the eighth (BEP 15): 15 s to 64 min. */
+/** The time between two retransmissions doubles up to eight times (BEP 15): from 15 s to 64 min. */
 const maxDoublings = 8;
 /** Milliseconds for which a client may use a connection id (BEP 15). */
 const connectionLifetimeMs = 60_000;
 
-/** Announces over UDP (BEP 15); the peers are of the family of the tracker's address. */
+/** Announces over UDP (BEP 15). The peers have the family of the tracker's address. */
 export async function announceOverUdp(
   url: URL,
   parameters: AnnounceParameters,
@@ -34,7 +34,7 @@ export async function announceOverUdp(
   } = parameters;
   const { infoHash, peerId, port } = parameters;
   const urlData = url.pathname + url.search;
-  const { answer, family } = await exchange(url, transport, "announce", (connectionId, transactionId) =>
+  const { response, family } = await exchange(url, transport, "announce", (connectionId, transactionId) =>
     createAnnounceRequest({
       connectionId,
       transactionId,
@@ -51,10 +51,10 @@ export async function announceOverUdp(
     }),
   );
   return {
-    interval: answer.interval,
-    complete: answer.seeders,
-    incomplete: answer.leechers,
-    peers: compactPeers(answer.peers, family)!,
+    interval: response.interval,
+    complete: response.seeders,
+    incomplete: response.leechers,
+    peers: compactPeers(response.peers, family)!,
   };
 }
 
@@ -64,11 +64,11 @@ export async function scrapeOverUdp(
   infoHashes: readonly Uint8Array[],
   transport: Transport,
 ): Promise<(SwarmCounts | undefined)[]> {
-  const { answer } = await exchange(url, transport, "scrape", (connectionId, transactionId) =>
+  const { response } = await exchange(url, transport, "scrape", (connectionId, transactionId) =>
     createScrapeRequest(connectionId, transactionId, infoHashes),
   );
   return infoHashes.map((_, i) => {
-    const row = answer.rows[i];
+    const row = response.rows[i];
     return row && { complete: row.seeders, incomplete: row.leechers, downloaded: row.completed };
   });
 }
@@ -76,15 +76,15 @@ export async function scrapeOverUdp(
 type ResponseTo<A extends UdpResponse["action"]> = Extract<UdpResponse, { action: A }>;
 
 /**
- * Connects, sends the request that `create` makes, and gives its answer. Until then each packet is sent again as BEP
- * 15 says, after 15 s, 30 s, 60 s and so on, with a new connection id where the old one is over its minute.
+ * Connects, sends the request of `create`, and returns the response. Sends each packet again after 15 s, 30 s, 60 s and so
+ * on, as BEP 15 says, with a new connection id if the old one has expired.
  */
 async function exchange<A extends "announce" | "scrape">(
   url: URL,
   transport: Transport,
   action: A,
   create: (connectionId: bigint, transactionId: number) => Uint8Array,
-): Promise<{ answer: ResponseTo<A>; family: 4 | 6 }> {
+): Promise<{ response: ResponseTo<A>; family: 4 | 6 }> {
   const { signal } = transport;
   const { address, family } = await resolve(url, transport);
   const { promise, resolve: succeed, reject } = Promise.withResolvers<ResponseTo<A>>();
@@ -104,17 +104,17 @@ async function exchange<A extends "announce" | "scrape">(
   };
   socket.on("error", unreachable);
   socket.on("message", (message) => {
-    const answer = parseResponse(message, family);
-    if (answer === undefined || answer.transactionId !== transactionId) return; // late, or for another request
-    if (answer.action === "error") {
-      reject(new TrackerError("refused", answer.message));
-    } else if (answer.action === "connect" && !connection) {
-      connection = { id: answer.connectionId, since: performance.now() };
+    const response = parseResponse(message, family);
+    if (response === undefined || response.transactionId !== transactionId) return; // late, or for another request
+    if (response.action === "error") {
+      reject(new TrackerError("refused", response.message));
+    } else if (response.action === "connect" && !connection) {
+      connection = { id: response.connectionId, since: performance.now() };
       attempts = 0;
       clearTimeout(timer);
       send();
-    } else if (answer.action === action) {
-      succeed(answer as ResponseTo<A>);
+    } else if (response.action === action) {
+      succeed(response as ResponseTo<A>);
     }
   });
   const abort = () => reject(signal.reason);
@@ -123,7 +123,7 @@ async function exchange<A extends "announce" | "scrape">(
     signal.throwIfAborted();
     await connect(socket, Number(url.port), address, promise);
     send();
-    return { answer: await promise, family };
+    return { response: await promise, family };
   } finally {
     signal.removeEventListener("abort", abort);
     clearTimeout(timer);
@@ -146,7 +146,7 @@ async function resolve(url: URL, transport: Transport): Promise<{ address: strin
   const { signal } = transport;
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort); // a lookup cannot be aborted itself
+  signal.addEventListener("abort", abort); // a lookup cannot be aborted
   try {
     const found = await Promise.race([lookup(host, { family: transport.family ?? 0 }), aborted]);
     return { address: found.address, family: found.family === 6 ? 6 : 4 };

@@ -73,8 +73,8 @@ export function run(args: string[]): Promise<number> {
         ? {}
         : { numWant: parseNumber("--numwant", values.numwant, -1, 2 ** 31 - 1) }),
     };
-    const answer = await announce(url, parameters, parseClientFlags(values));
-    print(`${values.json ? JSON.stringify(toJson(answer), null, 2) : toText(answer)}\n`);
+    const response = await announce(url, parameters, parseClientFlags(values));
+    print(`${values.json ? JSON.stringify(toJson(response), null, 2) : toText(response)}\n`);
     return ExitCode.ok;
   });
 }
@@ -95,22 +95,22 @@ function parseBytes(flag: string, text: string): bigint {
   return BigInt(text);
 }
 
-function toJson(answer: AnnounceAnswer): object {
-  const peers = answer.peers.map(({ peerId, ...peer }) =>
+function toJson(response: AnnounceAnswer): object {
+  const peers = response.peers.map(({ peerId, ...peer }) =>
     peerId ? { ...peer, peerId: toHex(peerId) } : peer,
   );
-  return { ...answer, peers };
+  return { ...response, peers };
 }
 
-function toText(answer: AnnounceAnswer): string {
-  const minimum = answer.minInterval === undefined ? "" : ` (not before ${answer.minInterval} s)`;
-  const lines = [`interval  ${answer.interval} s${minimum}`];
-  if (answer.complete !== undefined) lines.push(`seeders   ${answer.complete}`);
-  if (answer.incomplete !== undefined) lines.push(`leechers  ${answer.incomplete}`);
-  if (answer.externalIp !== undefined) lines.push(`you are   ${answer.externalIp}`);
-  if (answer.warning !== undefined) lines.push(`warning   ${legible(answer.warning)}`);
-  lines.push(`peers     ${answer.peers.length}`);
-  for (const { ip, port, peerId } of answer.peers) {
+function toText(response: AnnounceAnswer): string {
+  const minimum = response.minInterval === undefined ? "" : ` (not before ${response.minInterval} s)`;
+  const lines = [`interval  ${response.interval} s${minimum}`];
+  if (response.complete !== undefined) lines.push(`seeders   ${response.complete}`);
+  if (response.incomplete !== undefined) lines.push(`leechers  ${response.incomplete}`);
+  if (response.externalIp !== undefined) lines.push(`you are   ${response.externalIp}`);
+  if (response.warning !== undefined) lines.push(`warning   ${legible(response.warning)}`);
+  lines.push(`peers     ${response.peers.length}`);
+  for (const { ip, port, peerId } of response.peers) {
     const host = ip.includes(":") ? `[${legible(ip)}]` : legible(ip);
     lines.push(`  ${host}:${port}${peerId ? ` ${toHex(peerId)}` : ""}`);
   }
