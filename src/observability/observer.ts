@@ -38,9 +38,9 @@ export interface EndedRequest {
    * Each frontend has a closed set of them. Undefined if the client got a response.
    */
   readonly reason: string | undefined;
-  /** `performance.now()` at the beginning; 0 if nobody asked for times. */
+  /** `performance.now()` at the beginning; 0 if requests are not timed. */
   readonly startedMs: number;
-  /** The duration in milliseconds; 0 if nobody asked for times. */
+  /** The duration in milliseconds; 0 if requests are not timed. */
   readonly milliseconds: number;
 }
 
@@ -76,7 +76,7 @@ export class RequestReporter {
   /**
    * Reports that a request begins.
    * @param isTimed  whether the options of the frontend ask for times; an observer can ask for them too
-   * @returns `performance.now()`, for {@link end}; 0 if nobody asks for times
+   * @returns `performance.now()`, for {@link end}; 0 if requests are not timed
    */
   begin(isTimed = false): number {
     const startedMs = isTimed || this.#isTimed ? performance.now() : 0;

@@ -17,9 +17,9 @@ import {
 import { isLoopback } from "./guard.ts";
 import { type AdminToken, scopes } from "./scopes.ts";
 
-/** What the block `admin` describes. */
+/** The options of the admin API and the dashboard. */
 export interface AdminOptions {
-  /** Where API and dashboard are served; empty for `metrics_addr`. */
+  /** Addresses of API and dashboard; empty means `metrics_addr`. */
   readonly addr: readonly ListenAddress[];
   readonly tlsCertPath: string;
   readonly tlsKeyPath: string;
@@ -54,7 +54,7 @@ const token: Block<AdminToken, unknown> = options({
     ),
 });
 
-/** The block `admin`. */
+/** Describes the block `admin`. */
 export const adminOptions: Block<AdminOptions, unknown> = options({
   addr: addresses({ restart: true })
     .default("")

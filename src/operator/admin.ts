@@ -13,7 +13,7 @@ import { Sampler, type SamplerDeps } from "./api/sampler.ts";
 import { isLoopback, refuseForeign } from "./guard.ts";
 import type { Scope } from "./scopes.ts";
 
-/** What the admin API needs of the process. */
+/** The parts of the process that the admin API uses. */
 export interface AdminDeps extends SamplerDeps, ControlDeps, Pick<StatsDeps, "version" | "workers"> {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -29,7 +29,7 @@ export interface AdminListener {
 
 const methods: readonly RouteMethod[] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/** What every response of API and dashboard says to browsers. */
+/** Security headers of every response of API and dashboard. */
 const securityHeaders: Readonly<Record<string, string>> = {
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
@@ -70,13 +70,13 @@ export class Admin {
     await this.#sampler.read();
   }
 
-  /** Takes other options. */
+  /** Applies the options of a reload. */
   take(options: AdminOptions): void {
     this.#options = options;
     this.access.take(options.tokens);
   }
 
-  /** Makes the routes of a listener. */
+  /** Creates the routes of a listener. */
   routes(listener: AdminListener): Route[] {
     const guarded = (path: string, maxBody: number, handle: Handle): Route => ({
       path,
@@ -100,7 +100,7 @@ export class Admin {
     return this.#options.hosts;
   }
 
-  /** Where there are tokens, returns the response to a request that lacks one with the scope. */
+  /** If tokens are configured, refuses a request without a token of the scope. @returns the response to a refused request */
   refuseWithout(scope: Scope, request: RouteRequest): RouteResponse | undefined {
     if (!this.access.hasTokens) return undefined;
     try {
@@ -133,7 +133,7 @@ export class Admin {
     return this.#api;
   }
 
-  /** The session of a browser: POST begins one with a token, DELETE ends it, GET says whose it is. */
+  /** Handles the session of a browser: POST starts a session with a token, DELETE ends it, GET returns its owner. */
   async #session(request: RouteRequest, facts: ListenerFacts): Promise<RouteResponse> {
     if (request.method === "POST") {
       const { principal, cookie } = this.access.open(await readToken(request), request, facts);

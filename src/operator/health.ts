@@ -1,13 +1,13 @@
 import type { Route, RouteResponse } from "../http/routes.ts";
 import type { EventLoopLag } from "../observability/event-loop-lag.ts";
 
-/** Whether a component is ready, or why it is not, or what is to be said although it is. */
+/** The state of a component: ready, not ready for a reason, or ready with a remark. */
 export type ComponentState = boolean | string | { readyBut: string };
 
 /** The states of the components, by their names. */
 export type Readiness = Record<string, ComponentState>;
 
-/** Makes `/livez`, `/readyz` and `/version`. @param version  the tracker's */
+/** Creates `/livez`, `/readyz` and `/version`. @param version  the version of the tracker */
 export function healthRoutes(
   version: string,
   lag: EventLoopLag,
@@ -20,7 +20,7 @@ export function healthRoutes(
   ];
 }
 
-/** The response itself says that the process is alive. The lag is that since the last look. */
+/** Renders the response of `/livez`, which shows that the process is alive, with the delays of the event loop since the last request. */
 function describeLife(lag: EventLoopLag): RouteResponse {
   return json(200, { status: "alive", uptimeSeconds: process.uptime(), eventLoopLagSeconds: lag.take() });
 }

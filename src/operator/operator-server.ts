@@ -33,7 +33,7 @@ export interface OperatorServerOptions {
 export interface OperatorServerDeps {
   metrics: { scrape(): Promise<readonly FamilySnapshot[]> };
   isReady(): Readiness | Promise<Readiness>;
-  /** How bytes reach the kernel. */
+  /** Opens a listener. */
   network: Pick<Network, "listenStream">;
   clock: Clock;
   logger?: Logger;
@@ -43,7 +43,7 @@ export interface OperatorServerDeps {
   admin?: Admin | undefined;
 }
 
-/** One request a connection. When there are too many connections the oldest goes: a look at the health has to get through. */
+/** Each connection serves one request. At the limit, the oldest connection is closed, so that a health check always gets through. */
 const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   readTimeout: 10,
   writeTimeout: 75,
@@ -58,7 +58,7 @@ const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   maxHeaderBytes: 8192,
 };
 
-/** Nothing is counted here: the counters are for the tracker's own clients. */
+/** Counts nothing: the counters are for BitTorrent clients. */
 const uncounted = { inc(): void {} };
 const counters = {
   accepted: uncounted,
@@ -67,8 +67,8 @@ const counters = {
 
 /**
  * A listener for operators: `/metrics`, `/livez`, `/readyz`, `/version` and, where allowed, profiles, the admin API and the
- * dashboard. Metrics and health have no authentication, so the listener belongs on a private address. A client that goes
- * away, or never reads, harms nothing.
+ * dashboard. Metrics and health have no authentication, so the listener belongs on a private address. A client that
+ * disconnects, or that does not read, affects no other client.
  */
 export class OperatorServer {
   readonly #options: OperatorServerOptions;
@@ -91,7 +91,7 @@ export class OperatorServer {
     return this.#server?.urls()[0] ?? "";
   }
 
-  /** What the listener serves, in words: a line each. */
+  /** Describes what the listener serves, for log lines. */
   get contents(): string[] {
     const { isAdminOnly } = this.#options;
     return [

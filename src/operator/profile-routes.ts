@@ -7,8 +7,8 @@ import type { Profiler } from "./profiles.ts";
 const longestProfile = 60;
 
 /**
- * Makes `/debug/profile/cpu` and `/debug/profile/heap`. One profile is recorded at a time: a second one would be a profile of the
- * first.
+ * Creates `/debug/profile/cpu` and `/debug/profile/heap`. Records one profile at a time, because a second profile would
+ * measure the recording of the first.
  * @param refuse  returns a response for a request that gets no profile
  */
 export function profileRoutes(

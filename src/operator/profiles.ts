@@ -4,7 +4,7 @@ import { getHeapSnapshot } from "node:v8";
 
 /** Takes profiles of the threads of a process: 0 is the main thread, its workers count from 1. */
 export interface Profiler {
-  /** Workers that there are. */
+  /** Number of workers. */
   readonly workers: number;
   /**
    * Resolves with the content of a `.cpuprofile` file.
@@ -23,12 +23,12 @@ export const mainProfiler: Profiler = {
 };
 
 /**
- * Records what the thread's CPU time is spent on.
- * @param signal  ends it early, with a rejection
+ * Records a CPU profile of the thread.
+ * @param signal  aborts the recording; the promise then rejects
  * @returns the content of a `.cpuprofile` file
  */
 export async function profileCpu(seconds: number, signal: AbortSignal): Promise<string> {
-  const { Session } = await import("node:inspector/promises"); // not kept in memory for a tracker that is never asked
+  const { Session } = await import("node:inspector/promises"); // loaded only when a profile is requested, to save memory
   const session = new Session();
   session.connect();
   try {

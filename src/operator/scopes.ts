@@ -1,4 +1,4 @@
-/** What a token of the admin API opens. */
+/** The scopes that a token of the admin API can have. */
 export const scopes = ["read", "peers:read", "write", "admin"] as const;
 export type Scope = (typeof scopes)[number];
 

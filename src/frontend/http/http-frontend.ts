@@ -17,7 +17,7 @@ export interface HttpDependencies {
   logic: TrackerLogic;
   clock: Clock;
   metrics: Metrics;
-  /** Without it, nobody observes the requests. */
+  /** Reports requests to the observers; without it, requests are not reported. */
   requests?: RequestReporter;
   /** Handles requests that are neither announces nor scrapes. */
   routes?: Routes | undefined;

@@ -47,7 +47,7 @@ export class Responder implements HttpHandler<HttpExchange> {
   readonly #waiting = new WaitingRequests<HttpExchange>();
 
   /**
-   * @param requests  without it, requests are reported to nobody
+   * @param requests  reports requests to the observers; without it, requests are not reported
    * @param routes    handles all requests that are neither announces nor scrapes, if it has their paths
    */
   constructor(

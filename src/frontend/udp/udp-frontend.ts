@@ -16,7 +16,7 @@ import { UdpHandler } from "./udp-handler.ts";
 export interface UdpFrontendDeps {
   logic: TrackerLogic;
   clock: Clock;
-  /** Without it, nobody observes the requests. */
+  /** Reports requests to the observers; without it, requests are not reported. */
   requests?: RequestReporter;
   /** Called for errors of the sockets and for unexpected errors. */
   onError: (error: Error) => void;

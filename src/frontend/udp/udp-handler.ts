@@ -29,7 +29,7 @@ export interface UdpHandlerDeps {
   logic: TrackerLogic;
   clock: Clock;
   ids: ConnectionIds;
-  /** Without it, requests are reported to nobody. */
+  /** Reports requests to the observers; without it, requests are not reported. */
   requests?: RequestReporter | undefined;
   onError: (error: Error) => void;
 }

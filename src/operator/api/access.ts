@@ -6,7 +6,7 @@ import { isLoopback } from "../guard.ts";
 import { type AdminToken, type Scope, scopes } from "../scopes.ts";
 import { Problem } from "./problem.ts";
 
-/** The scopes that come with another. */
+/** The scopes that each scope includes. */
 const implied: Readonly<Record<Scope, readonly Scope[]>> = {
   read: ["read"],
   "peers:read": ["read", "peers:read"],
@@ -14,14 +14,14 @@ const implied: Readonly<Record<Scope, readonly Scope[]>> = {
   admin: scopes,
 };
 
-/** Who sent a request. */
+/** The sender of a request. */
 export interface Principal {
   /** The name of the token; `anonymous` without one, `socket` over the unix socket. */
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** What is known of the listener that a request came by. */
+/** Facts about the listener of a request. */
 export interface ListenerFacts {
   /** Whether only programs of this machine reach the listener. */
   readonly isLoopback: boolean;
@@ -31,12 +31,12 @@ export interface ListenerFacts {
   readonly isSecure: boolean;
 }
 
-/** Failures that one client may have in a minute, and the minute. */
+/** Maximum number of failures of a client in a period, and the period (a minute). */
 const maxFailures = 10;
 const failurePeriod = 60;
-/** Clients whose failures are counted. */
+/** Maximum number of clients whose failures are counted. */
 const maxFailing = 10_000;
-/** Seconds that a session lasts, and the most sessions. */
+/** Lifetime of a session in seconds, and maximum number of sessions. */
 const sessionLifetime = 12 * 3600;
 const maxSessions = 1000;
 
@@ -66,7 +66,7 @@ export class Access {
     this.take(tokens);
   }
 
-  /** Takes other tokens. A session has what its token opens now, and nothing once the token is gone. */
+  /** Sets the tokens. A session keeps the scopes that its token has now; the session of a removed token ends. */
   take(tokens: readonly AdminToken[]): void {
     this.#tokens = tokens.map(({ name, hash, scopes: given }) => ({
       hash: Buffer.from(hash.slice("sha256:".length), "hex"),
@@ -171,7 +171,7 @@ function isSafe({ method }: RouteRequest): boolean {
   return method === "GET" || method === "HEAD";
 }
 
-/** Returns whether something says that a proxy stands between. */
+/** Whether a header shows that a proxy has forwarded the request. */
 function isForwarded(headers: RouteRequest["headers"]): boolean {
   for (const name of headers.keys()) if (/^(forwarded|via|x-real-ip|x-forwarded-.*)$/.test(name)) return true;
   return false;

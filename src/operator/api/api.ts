@@ -7,16 +7,16 @@ import type { Endpoint } from "./endpoint.ts";
 import { parseJson, requireJson } from "./json-body.ts";
 import { type Fault, Problem } from "./problem.ts";
 
-/** Where the API begins. */
+/** The path below which the API is served. */
 export const apiBase = "/api/v1";
 
-/** Bytes of a body of JSON. */
+/** Maximum length of a JSON body in bytes. */
 const maxJson = 1024 * 1024;
 
 export interface ApiDeps {
   readonly access: Access;
   readonly logger: Logger;
-  /** Takes what an endpoint throws that is no Problem. */
+  /** Called for errors of endpoints that are not a Problem. */
   onError(error: Error): void;
 }
 

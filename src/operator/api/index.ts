@@ -4,10 +4,10 @@ import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
 import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
 import { describeApi } from "./open-api.ts";
 
-/** What the endpoints need. */
+/** The collaborators of the endpoints. */
 export interface EndpointDeps extends StatsDeps, ControlDeps {}
 
-/** Makes all endpoints, with that of their description. */
+/** Creates all endpoints, including the endpoint of the OpenAPI document. */
 export function createEndpoints(deps: EndpointDeps): Endpoint[] {
   const endpoints = [...statsEndpoints(deps), ...controlEndpoints(deps)];
   const description: Endpoint = endpoint({
@@ -20,7 +20,7 @@ export function createEndpoints(deps: EndpointDeps): Endpoint[] {
   return [...endpoints, description];
 }
 
-/** Makes the admin API. */
+/** Creates the admin API. */
 export function createApi(deps: EndpointDeps & ApiDeps): Api {
   return new Api(createEndpoints(deps), deps);
 }

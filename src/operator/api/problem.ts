@@ -2,7 +2,7 @@ import type { RouteResponse } from "../../http/routes.ts";
 import { type Status, statusTexts } from "../../http/status.ts";
 import { count, list, object, optional, type Shape, string, type TypeOf } from "./shape.ts";
 
-/** One thing that is wrong with a request. */
+/** One problem with a request. */
 export interface Fault {
   /** JSON Pointer into the body, or `?name` for a parameter of the query, or `{name}` for a part of the path. */
   readonly at: string;

@@ -56,7 +56,7 @@ export class Sampler {
     this.#timer = undefined;
   }
 
-  /** Calls `watcher` with each sample, once a second. @returns how to end that */
+  /** Calls `watcher` with a sample each second. @returns a function that stops the calls */
   watch(watcher: (totals: Totals) => void): () => void {
     this.#watchers.add(watcher);
     if (this.#watchers.size === 1) this.#adapt();
@@ -66,7 +66,7 @@ export class Sampler {
     };
   }
 
-  /** Reads the metrics now; the timer calls this too. Resolves with the totals; while another reading is under way, with those before it. */
+  /** Reads the metrics now and returns the totals. The timer calls this too. During another reading, returns the totals of the reading before. */
   async read(): Promise<Totals> {
     const newest = this.#readings.at(-1);
     if (this.#isReading && newest !== undefined) return newest.totals;

@@ -2,7 +2,7 @@ import { type Endpoint, endpoint } from "../endpoint.ts";
 import { Problem } from "../problem.ts";
 import { boolean, list, nullable, object, optional, type Shape, string } from "../shape.ts";
 
-/** One thing that is wrong with a configuration. */
+/** One problem with a configuration. */
 export interface ReloadDiagnostic {
   readonly message: string;
   /** The file, with line and column. */
