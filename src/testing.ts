@@ -22,7 +22,7 @@ import { MemoryStore } from "./storage/memory/memory-store.ts";
 import { createHookWithDeadline } from "./tracker/compose.ts";
 import { LocalHub } from "./tracker/share-hub.ts";
 
-export type { AnnounceAnswer, AnnounceParameters, SwarmCounts } from "./client/exchange.ts";
+export type { AnnounceParameters, AnnounceResult, SwarmCounts } from "./client/exchange.ts";
 export { announce, scrape } from "./client/tracker-client.ts";
 
 /** Where the hook stands, and what bounds it. */
@@ -56,7 +56,7 @@ export interface TestAnnounce {
 }
 
 /** The response to an announce. After a refusal, only `refusal` counts. */
-export interface TestAnnounceAnswer {
+export interface TestAnnounceResult {
   /** Why it was refused, or undefined. */
   refusal: ClientError | undefined;
   complete: number;
@@ -70,7 +70,7 @@ export interface TestAnnounceAnswer {
   context: RequestContext;
 }
 
-export interface TestScrapeAnswer {
+export interface TestScrapeResult {
   refusal: ClientError | undefined;
   /** A row for each infohash. */
   torrents: { complete: number; incomplete: number; snatches: number }[];
@@ -134,7 +134,7 @@ export class HookTester {
   }
 
   /** Sends an announce through the hook and the store. */
-  async announce(announce: TestAnnounce = {}): Promise<TestAnnounceAnswer> {
+  async announce(announce: TestAnnounce = {}): Promise<TestAnnounceResult> {
     const request = createAnnounce(announce);
     const response = new AnnounceResponse(
       new PeerList(4, new Uint8Array(room * compactLength[4])),
@@ -154,7 +154,7 @@ export class HookTester {
   async scrape(
     infoHashes: readonly string[] = [anInfoHash],
     { address = "192.0.2.1", url = "/scrape", route }: Pick<TestAnnounce, "address" | "url" | "route"> = {},
-  ): Promise<TestScrapeAnswer> {
+  ): Promise<TestScrapeResult> {
     const request = new ScrapeRequest(infoHashes.length);
     for (const infoHash of infoHashes) request.add(bytesOf(infoHash), 0);
     request.address.copyFrom(Address.parse(address));

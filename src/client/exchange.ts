@@ -23,8 +23,8 @@ export interface AnnounceParameters {
   compact?: boolean;
 }
 
-/** One peer of an answer. */
-export interface AnswerPeer {
+/** One peer in a response to an announce. */
+export interface ReturnedPeer {
   /** IP address, without brackets; a host name where a tracker lists one (BEP 3 allows it). */
   ip: string;
   port: number;
@@ -32,8 +32,8 @@ export interface AnswerPeer {
   peerId?: Uint8Array;
 }
 
-/** A tracker's answer to an announce. What it did not send is absent. */
-export interface AnnounceAnswer {
+/** A response to an announce. A field that the tracker did not send is absent. */
+export interface AnnounceResult {
   /** Seconds. */
   interval: number;
   /** Seconds. */
@@ -43,13 +43,13 @@ export interface AnnounceAnswer {
   /** Leechers. */
   incomplete?: number;
   /** IPv4 first, each family in the tracker's order. */
-  peers: AnswerPeer[];
+  peers: ReturnedPeer[];
   warning?: string;
   /** The client's address as the tracker sees it (BEP 24). */
   externalIp?: string;
 }
 
-/** The counts of one swarm in an answer to a scrape. What the tracker did not send is absent. */
+/** The counts of one swarm in a response to a scrape. A field that the tracker did not send is absent. */
 export interface SwarmCounts {
   /** Seeders. */
   complete: number;

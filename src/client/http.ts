@@ -5,7 +5,7 @@ import { peerIdLength } from "../bittorrent/info-hash.ts";
 import { type Family, formatIPv4, formatIPv6 } from "../ip/address.ts";
 import { type Bencode, decodeBencode } from "../protocol/bencode/decode.ts";
 import { compactPeers } from "./compact-peers.ts";
-import type { AnnounceAnswer, AnnounceParameters, AnswerPeer, SwarmCounts, Transport } from "./exchange.ts";
+import type { AnnounceParameters, AnnounceResult, ReturnedPeer, SwarmCounts, Transport } from "./exchange.ts";
 import { scrapeUrl } from "./scrape-url.ts";
 import { TrackerError } from "./tracker-error.ts";
 
@@ -20,7 +20,7 @@ export async function announceOverHttp(
   url: URL,
   parameters: AnnounceParameters,
   transport: Transport,
-): Promise<AnnounceAnswer> {
+): Promise<AnnounceResult> {
   const { event = 0, uploaded = 0n, downloaded = 0n, numWant, key, compact = true } = parameters;
   const query = [
     `info_hash=${percentEncode(parameters.infoHash)}`,
@@ -184,10 +184,10 @@ function describe(error: Error): string {
     : error.message;
 }
 
-function readAnnounce(response: Dictionary): AnnounceAnswer {
+function readAnnounce(response: Dictionary): AnnounceResult {
   const interval = count(response, "interval");
   if (interval === undefined) throw malformed('"interval" is missing');
-  const result: AnnounceAnswer = {
+  const result: AnnounceResult = {
     interval,
     peers: [...readPeers(response.get("peers"), 4), ...readPeers(response.get("peers6"), 6)],
   };
@@ -208,7 +208,7 @@ function readAnnounce(response: Dictionary): AnnounceAnswer {
 }
 
 /** Reads a list of peers: compact (BEP 23, BEP 7), or a list of dictionaries (BEP 3). */
-function readPeers(value: Bencode | undefined, family: Family): AnswerPeer[] {
+function readPeers(value: Bencode | undefined, family: Family): ReturnedPeer[] {
   if (value === undefined) return [];
   if (value instanceof Uint8Array) {
     const peers = compactPeers(value, family);

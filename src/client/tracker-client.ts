@@ -4,7 +4,7 @@
  */
 
 import type { Family } from "../ip/address.ts";
-import type { AnnounceAnswer, AnnounceParameters, SwarmCounts, Transport } from "./exchange.ts";
+import type { AnnounceParameters, AnnounceResult, SwarmCounts, Transport } from "./exchange.ts";
 import { announceOverHttp, scrapeOverHttp } from "./http.ts";
 import { TrackerError } from "./tracker-error.ts";
 import { announceOverUdp, scrapeOverUdp } from "./udp.ts";
@@ -35,7 +35,7 @@ export function announce(
   url: string | URL,
   parameters: AnnounceParameters,
   options: ClientOptions = {},
-): Promise<AnnounceAnswer> {
+): Promise<AnnounceResult> {
   const target = parseUrl(url);
   return withTimeLimit(options, (transport) =>
     target.protocol === "udp:"

@@ -10,7 +10,7 @@ import {
   type UdpResponse,
 } from "../protocol/udp/client.ts";
 import { compactPeers } from "./compact-peers.ts";
-import type { AnnounceAnswer, AnnounceParameters, SwarmCounts, Transport } from "./exchange.ts";
+import type { AnnounceParameters, AnnounceResult, SwarmCounts, Transport } from "./exchange.ts";
 import { TrackerError } from "./tracker-error.ts";
 
 /** The time between two retransmissions doubles up to eight times (BEP 15): from 15 s to 64 min. */
@@ -23,7 +23,7 @@ export async function announceOverUdp(
   url: URL,
   parameters: AnnounceParameters,
   transport: Transport,
-): Promise<AnnounceAnswer> {
+): Promise<AnnounceResult> {
   const {
     event = AnnounceEvent.none,
     uploaded = 0n,

@@ -58,7 +58,7 @@ const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   maxHeaderBytes: 8192,
 };
 
-/** Counts nothing: the counters are for BitTorrent clients. */
+/** Adds to no counter: the counters are for BitTorrent clients. */
 const uncounted = { inc(): void {} };
 const counters = {
   accepted: uncounted,

@@ -5,14 +5,14 @@ import { get } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import type { AnnounceAnswer } from "../../src/client/exchange.ts";
+import type { AnnounceResult } from "../../src/client/exchange.ts";
 import { announce } from "../../src/client/tracker-client.ts";
 import { Daemon, main, Program, temporaryDirectory, toYaml } from "../support/daemon.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../support/redis-server.ts";
 
 const infoHash = Buffer.from("swarms in the engine");
 
-function announceFrom(daemon: Daemon, port: number, scheme: "http" | "udp" = "udp"): Promise<AnnounceAnswer> {
+function announceFrom(daemon: Daemon, port: number, scheme: "http" | "udp" = "udp"): Promise<AnnounceResult> {
   const peerId = Buffer.from(`-TR3000-${String(port).padStart(12, "0")}`);
   return announce(`${daemon.url(scheme)}/announce`, { infoHash, peerId, port, left: 1n });
 }

@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
-import type { AnnounceAnswer, AnnounceParameters } from "../../src/client/exchange.ts";
+import type { AnnounceParameters, AnnounceResult } from "../../src/client/exchange.ts";
 import { announce, scrape } from "../../src/client/tracker-client.ts";
 import { certificates } from "../fixtures/certificates.ts";
 import { announceQuery, infoHashHex, RawClient } from "../fixtures/http-server.ts";
@@ -17,7 +17,7 @@ function announceFrom(
   daemon: Daemon,
   port: number,
   more: Partial<AnnounceParameters> = {},
-): Promise<AnnounceAnswer> {
+): Promise<AnnounceResult> {
   const peerId = Buffer.from(`-TR3000-${String(port).padStart(12, "0")}`);
   return announce(`${daemon.url(port % 2 ? "udp" : "http")}/announce`, {
     infoHash,

@@ -5,9 +5,9 @@ import type { Family } from "../../src/ip/address.ts";
 import { createRandom } from "../../src/lib/clock.ts";
 import {
   type AnnounceOptions,
-  type Answer,
   type ConformanceEnvironment,
   StoreTester,
+  type TesterResponse,
   testInfoHash,
   testPeer,
 } from "../../src/storage/conformance/store-tester.ts";
@@ -68,7 +68,7 @@ export async function compareWithModel(
         assert.ok(member, `${name} is listed and not a member`);
         return member.seeder ? "seeder" : "leecher";
       });
-    const shape = ({ peers, others, seeders, ...counts }: Answer) => {
+    const shape = ({ peers, others, seeders, ...counts }: TesterResponse) => {
       assert.equal(new Set(peers).size, peers.length, "a peer is listed twice");
       assert.equal(new Set(others).size, others.length, "a peer of the other family is listed twice");
       // A peer with another stored role than the announced one is not in the list, though a store may count it.

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { peerIdLength, toHex } from "../../bittorrent/info-hash.ts";
-import type { AnnounceAnswer } from "../../client/exchange.ts";
+import type { AnnounceResult } from "../../client/exchange.ts";
 import { announce } from "../../client/tracker-client.ts";
 import { legible } from "../../lib/legible.ts";
 import {
@@ -95,14 +95,14 @@ function parseBytes(flag: string, text: string): bigint {
   return BigInt(text);
 }
 
-function toJson(response: AnnounceAnswer): object {
+function toJson(response: AnnounceResult): object {
   const peers = response.peers.map(({ peerId, ...peer }) =>
     peerId ? { ...peer, peerId: toHex(peerId) } : peer,
   );
   return { ...response, peers };
 }
 
-function toText(response: AnnounceAnswer): string {
+function toText(response: AnnounceResult): string {
   const minimum = response.minInterval === undefined ? "" : ` (not before ${response.minInterval} s)`;
   const lines = [`interval  ${response.interval} s${minimum}`];
   if (response.complete !== undefined) lines.push(`seeders   ${response.complete}`);
