@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { isAbsolute } from "node:path";
 import { cannotRead } from "../lib/file-errors.ts";
 import { readText } from "../lib/read-text.ts";
@@ -12,6 +13,7 @@ import { migrate } from "./legacy-keys.ts";
 import { checkModules, locateModules } from "./modules.ts";
 import { leaves, optionalBlocks, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
+import { renderEffective } from "./render.ts";
 import { restartMarks } from "./restart-marks.ts";
 import { schema } from "./schema.ts";
 import type { RestartMark } from "./settle.ts";
@@ -30,7 +32,15 @@ export interface LoadOptions {
 
 /** A valid configuration, or all errors in it. */
 export type LoadResult =
-  | { ok: true; config: Config; document: Plain; warnings: Diagnostic[]; restartMarks: RestartMark[] }
+  | {
+      ok: true;
+      config: Config;
+      document: Plain;
+      /** Identifies the settings; secrets, and the contents of other files, do not change it. */
+      hash: string;
+      warnings: Diagnostic[];
+      restartMarks: RestartMark[];
+    }
   | { ok: false; errors: Diagnostic[]; warnings: Diagnostic[] };
 
 /** The state of loading a configuration. Without `config`, loading failed. */
@@ -69,7 +79,8 @@ function finish({ diagnostics, document, config, modules }: Loading): LoadResult
   if (config === undefined || document === undefined || diagnostics.hasErrors) {
     return { ok: false, errors: diagnostics.list("error"), warnings };
   }
-  return { ok: true, config, document, warnings, restartMarks: restartMarks(config, modules) };
+  const hash = createHash("sha256").update(renderEffective(document)).digest("hex").slice(0, 16);
+  return { ok: true, config, document, hash, warnings, restartMarks: restartMarks(config, modules) };
 }
 
 function load({ file, env, set = [], now = Date.now() }: LoadOptions): Loading {

@@ -30,6 +30,18 @@ size_bytes_count{of="x"} 4
   );
 });
 
+test("an empty histogram has all buckets, except that of an error", () => {
+  const metrics = new Metrics();
+  metrics.histogram("a_seconds", "", [1], { error: "" });
+  metrics.histogram("a_seconds", "", [1], { error: "too late" });
+  const buckets = renderPrometheus(metrics.snapshot()).match(/^a_seconds_bucket.*$/gm);
+  assert.deepEqual(buckets, [
+    'a_seconds_bucket{error="",le="1"} 0',
+    'a_seconds_bucket{error="",le="+Inf"} 0',
+    'a_seconds_bucket{error="too late",le="+Inf"} 0',
+  ]);
+});
+
 test("backslashes and line feeds are escaped, quotation marks in label values only", () => {
   const metrics = new Metrics();
   metrics.counter("a_total", 'C:\\ "x"\ny', { path: 'C:\\ "x"\ny' });

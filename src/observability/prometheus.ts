@@ -5,8 +5,9 @@ export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
  * Renders a snapshot in Prometheus' text exposition format 0.0.4, in the order of the snapshot. Omits families without
- * series. Renders an empty histogram with its last bucket, sum and count only, because most series of response times belong
- * to errors that never occur.
+ * series. Renders an empty histogram of an error with its last bucket, sum and count only, because most series of response
+ * times belong to errors that never occur. All other histograms have all buckets from the start: if a bucket appeared with
+ * its first observation, `rate` would miss that observation, and `histogram_quantile` would be too high.
  */
 export function renderPrometheus(snapshot: readonly FamilySnapshot[]): string {
   let text = "";
@@ -19,8 +20,8 @@ export function renderPrometheus(snapshot: readonly FamilySnapshot[]): string {
         continue;
       }
       let count = 0;
-      const isEmpty = values.slice(0, -1).every((value) => value === 0);
-      for (let i = isEmpty ? buckets.length : 0; i <= buckets.length; i++) {
+      const isShort = (labels.error ?? "") !== "" && values.slice(0, -1).every((value) => value === 0);
+      for (let i = isShort ? buckets.length : 0; i <= buckets.length; i++) {
         count += values[i]!;
         const le = i < buckets.length ? numberText(buckets[i]!) : "+Inf";
         text += `${name}_bucket${labelText({ ...labels, le })} ${count}\n`;

@@ -23,10 +23,11 @@ import { mainProfiler } from "../operator/profiles.ts";
 import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
+import { ConfigMetrics } from "./config-metrics.ts";
 import { limitConnections, readDescriptorLimit } from "./descriptor-limit.ts";
 import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { handleSignals } from "./signals.ts";
-import { Supervisor } from "./supervisor.ts";
+import { countRestarts, Supervisor } from "./supervisor.ts";
 import { version } from "./version.ts";
 
 /** The options of the command line. Each reload reads the configuration again with them. */
@@ -64,8 +65,9 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     const metrics = new Metrics();
     registerLogMetrics(metrics, output);
     const host = await createHost(config, network, { clock, metrics, logger });
-    const { document } = loaded;
-    const daemon = new Daemon(options, config, { clock, metrics, logger, network, host, document });
+    const { document, hash } = loaded;
+    const parts = { clock, metrics, logger, network, host, document };
+    const daemon = new Daemon(options, config, parts, new ConfigMetrics(metrics, clock, hash));
     await daemon.start();
     code = await daemon.untilStopped();
   } catch (error) {
@@ -147,6 +149,7 @@ async function createHost(
   own: Omit<DaemonParts, "network" | "host" | "document">,
 ): Promise<Host> {
   const random = createRandom(randomInt(1, 2 ** 31));
+  countRestarts(own.metrics);
   const hub = new LocalHub({ clock: own.clock, random });
   const parts = { ...own, config, random, hub, isFirst: true, owner: 1 };
   const workers = countWorkers(config);
@@ -165,6 +168,7 @@ class Daemon {
   readonly #host: Host;
   /** What stands in the configuration that is running, without defaults. */
   #document: Plain;
+  readonly #configMetrics: ConfigMetrics;
   readonly #admin: Admin | undefined;
   readonly #servers: OperatorServer[];
   readonly #stopMetrics: () => void;
@@ -178,7 +182,7 @@ class Daemon {
   /** Those who wait for the result of that reload. */
   #waiting: PromiseWithResolvers<ReloadReport>[] = [];
 
-  constructor(options: DaemonOptions, config: Config, parts: DaemonParts) {
+  constructor(options: DaemonOptions, config: Config, parts: DaemonParts, configMetrics: ConfigMetrics) {
     const { clock, metrics, logger, network, host, document } = parts;
     this.#options = options;
     this.#clock = clock;
@@ -186,6 +190,7 @@ class Daemon {
     this.#network = network;
     this.#host = host;
     this.#document = document;
+    this.#configMetrics = configMetrics;
     this.#admin = config.admin && this.#createAdmin(config.admin);
     this.#servers = this.#createServers(config);
     this.#stopMetrics = registerProcessMetrics(metrics, version);
@@ -350,6 +355,7 @@ class Daemon {
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
         this.#logger.info(fields, "configuration reloaded");
         this.#document = loaded.document;
+        this.#configMetrics.applied(loaded.hash, needsRestart.length);
         if (config.admin) this.#admin?.take(config.admin);
         logWarnings(this.#logger, loaded.warnings);
         return {
@@ -362,8 +368,10 @@ class Daemon {
       for (const error of loaded.errors) {
         this.#logger.error(whereabouts(error), `configuration not reloaded: ${error.message}`);
       }
+      this.#configMetrics.refused();
       return refused(loaded.errors.map(toReport));
     } catch (error) {
+      this.#configMetrics.refused();
       logFailure(this.#logger, "configuration not reloaded", error);
       return refused([{ message: error instanceof Error ? error.message : `${error}` }]);
     }

@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts";
 import { type Libc, loadLibc } from "../net/linux/libc.ts";
 import { isShortage } from "../net/shortage.ts";
-import { type Counter, type FamilySnapshot, mergeSnapshots } from "../observability/metrics.ts";
+import { type Counter, type FamilySnapshot, type Metrics, mergeSnapshots } from "../observability/metrics.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
 import type { ComponentState } from "../operator/health.ts";
 import { mainProfiler, type Profiler } from "../operator/profiles.ts";
@@ -24,6 +24,11 @@ interface SupervisorParts extends Omit<HostParts, "store"> {
 const firstOwner = 2;
 /** A worker that dies within this time of its start is replaced only after the same time, in milliseconds. */
 const restartPauseMs = 1000;
+
+/** Registers the counter of restarts. A process without worker threads shows it too, so that alerts find it everywhere. */
+export function countRestarts(metrics: Metrics): Counter {
+  return metrics.counter("chihaya_worker_restarts_total", "Worker threads that died and were replaced");
+}
 
 /**
  * The tracker in worker threads. Each worker has its own sockets on the same addresses, its own hooks and counters. All workers
@@ -56,10 +61,7 @@ export class Supervisor implements Host, Profiler {
     this.#count = count;
     this.#createWorker = create;
     this.#shortages = new RateLimitedLog(parts.logger, parts.clock, oncePerMinute);
-    this.#restarts = parts.metrics.counter(
-      "chihaya_worker_restarts_total",
-      "Worker threads that died and were replaced",
-    );
+    this.#restarts = countRestarts(parts.metrics);
     this.config = parts.config;
     this.bus = new Bus({
       threads: [mainThread],

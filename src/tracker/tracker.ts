@@ -78,8 +78,7 @@ export class Tracker {
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
-    const places = ["network", "storage", ...(parts.observer ? ["observer"] : [])];
-    for (const where of places) failureCounter(metrics, where);
+    for (const where of ["network", "storage", "observer"]) failureCounter(metrics, where);
     this.#declareFailures(settings);
     const report = (where: string, error: unknown) => {
       failureCounter(metrics, where).inc();

@@ -16,6 +16,7 @@ import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
 import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
 import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
+import { ConfigMetrics } from "../../src/process/config-metrics.ts";
 import { Supervisor } from "../../src/process/supervisor.ts";
 import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
 import { composeSettings, hookDeps } from "../../src/tracker/compose.ts";
@@ -82,6 +83,7 @@ before(async () => {
   for (const hook of hooks) await hook.start?.();
   const asynchronous = withDeadline({ name: "later" }, { timeout: 1, maxInFlight: 1 }, metrics);
   const settings = { ...composed, postHooks: [failing, asynchronous] };
+  new ConfigMetrics(metrics, clock, "hash");
   new Supervisor({ ...parts, store: undefined }, 2);
   const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });
   await tracker.start();

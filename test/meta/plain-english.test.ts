@@ -41,7 +41,7 @@ const files = globSync([
   "docs/*.md",
   "src/**/*.{ts,md}",
   "examples/*/*.{ts,md,yaml}",
-  "deploy/*",
+  "deploy/{Dockerfile,**/*.*}",
   "chihaya.example.yaml",
 ]).sort();
 

@@ -1,0 +1,86 @@
+/** Every series that the rules for Prometheus ask for is there from the start, so that an alert sees the first failure. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { certificates } from "../fixtures/certificates.ts";
+import { Daemon, type DaemonSettings, temporaryDirectory } from "../support/daemon.ts";
+import {
+  notFound,
+  parseMetrics,
+  readRules,
+  type SampleLine,
+  type Selector,
+  selectorsOf,
+} from "../support/promql.ts";
+import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
+
+const memory = { name: "memory", config: { max_peers: 1000 } };
+const rules = readRules();
+const asked = rules.flatMap(({ expr }) => selectorsOf(expr));
+/** Metrics of parts that a tracker may not have. */
+const optional = /^chihaya_(access_list|hook|jwt|redis|tls)_/;
+/** What hooks and Redis alone have of other metrics: failures of hooks, and texts of errors. */
+const optionalSeries =
+  /^chihaya_failures_total .*"!~"|error=(access list|request timed out|tracker storage|unapproved request)/;
+
+/** Returns the series of a tracker that has just started, and those that the rules record from them. */
+async function scrape(daemon: Daemon): Promise<SampleLine[]> {
+  const lines = parseMetrics(await (await fetch(`${daemon.url("metrics")}/metrics`)).text());
+  const recorded = lines
+    .filter(({ name }) => /_milliseconds_count$|_rejected_total$|_dropped_datagrams_total$/.test(name))
+    .map(({ labels, value }) => {
+      const error = labels.error ?? labels.reason ?? "";
+      return { name: "chihaya:requests:rate5m", labels: { error }, value };
+    });
+  return [...lines, ...recorded];
+}
+
+function missing(selectors: readonly Selector[], lines: readonly SampleLine[]): string[] {
+  return [...new Set(selectors.flatMap((selector) => notFound(selector, lines)))];
+}
+
+for (const workers of [1, 2]) {
+  test(`a tracker with ${workers} worker(s) and no hooks has every series that does not belong to a hook, TLS or Redis`, async (t) => {
+    const lines = await scrape(await Daemon.start(t, { workers, storage: memory }));
+    const selectors = asked.filter(({ name }) => !optional.test(name));
+    assert.deepEqual(
+      missing(selectors, lines).filter((text) => !optionalSeries.test(text)),
+      [],
+    );
+    const counters = new Set(selectors.map(({ name }) => name).filter((name) => name.endsWith("_total")));
+    const counted = lines.filter(({ name, value }) => counters.has(name) && value !== 0);
+    assert.deepEqual(counted, []);
+  });
+}
+
+async function settingsWithHooks(folder: string): Promise<DaemonSettings> {
+  const [{ cert, key }] = certificates;
+  for (const [name, text] of [
+    ["cert.pem", cert],
+    ["key.pem", key],
+    ["list.txt", "aa".repeat(20)],
+  ] as const) {
+    writeFileSync(join(folder, name), text);
+  }
+  const tls = { tls_cert_path: join(folder, "cert.pem"), tls_key_path: join(folder, "key.pem") };
+  return {
+    storage: memory,
+    http: { https_addr: "127.0.0.1:0", ...tls },
+    prehooks: [
+      { name: "torrent approval", options: { whitelist_from: [join(folder, "list.txt")] } },
+      { name: "jwt", options: { issuer: "a", audience: "b", jwk_set_url: "http://127.0.0.1:1/keys" } },
+    ],
+    posthooks: [{ module: join(import.meta.dirname, "../fixtures/probe-hook.ts") }],
+  };
+}
+
+test("every series of the rules is there for a tracker with all parts", { skip: withoutRedis }, async (t) => {
+  const redis = await startRedisServer();
+  t.after(() => redis.stop());
+  const withHooks = await Daemon.start(t, await settingsWithHooks(temporaryDirectory(t)));
+  const storage = { name: "redis", config: { redis_broker: redis.url } };
+  const withRedis = await Daemon.start(t, { storage });
+  const lines = [...(await scrape(withHooks)), ...(await scrape(withRedis))];
+  assert.deepEqual(missing(asked, lines), []);
+});

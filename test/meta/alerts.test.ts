@@ -1,0 +1,57 @@
+/** Keeps the rules for Prometheus true: their syntax, their tests, and the section of the operator's guide for each alert. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { readRules } from "../support/promql.ts";
+
+const alerts = readRules().filter(({ alert }) => alert !== undefined);
+const tests = readFileSync("deploy/prometheus/rules.test.yaml", "utf8");
+const guide = readFileSync("docs/operations.md", "utf8");
+
+function promtool(...args: string[]): string {
+  return execFileSync("promtool", args, { cwd: "deploy/prometheus", encoding: "utf8" });
+}
+
+/** False, or the reason to skip. With CHIHAYA_REQUIRE_CLIENTS=1, the tests fail instead if promtool is missing. */
+function withoutPromtool(): string | false {
+  if (process.env.CHIHAYA_REQUIRE_CLIENTS === "1") return false;
+  try {
+    promtool("--version");
+    return false;
+  } catch {
+    return "promtool is not installed (apt install prometheus)";
+  }
+}
+
+describe("promtool", { skip: withoutPromtool() }, () => {
+  test("accepts the rules", () => {
+    promtool("check", "rules", "rules.yaml");
+  });
+
+  test("sees each alert fire with its fault, and none for a healthy tracker", () => {
+    promtool("test", "rules", "rules.test.yaml");
+  });
+});
+
+describe("alerts", () => {
+  assert.ok(alerts.length >= 20);
+  for (const { alert, labels, annotations } of alerts) {
+    test(`${alert} says what happened, and what to do`, () => {
+      assert.ok(["critical", "warning", "info"].includes(labels?.severity ?? ""));
+      assert.deepEqual(Object.keys(annotations ?? {}), ["summary", "description", "runbook"]);
+      assert.match(annotations!.summary!, /\{\{ \$labels\.instance \}\}/);
+      assert.equal(annotations!.runbook, `docs/operations.md#${alert!.toLowerCase()}`);
+      assert.ok(guide.includes(`\n### ${alert}\n`), `docs/operations.md has no section ${alert}`);
+    });
+
+    test(`${alert} has a test in which it fires`, () => {
+      assert.ok(tests.includes(`{alertname="${alert}", alertstate="firing"}`));
+    });
+  }
+
+  test("the operator's guide has no section of an alert that does not exist", () => {
+    const sections = [...guide.matchAll(/^### (Chihaya[A-Z]\w+)$/gm)].map(([, name]) => name);
+    assert.deepEqual(sections.sort(), alerts.map(({ alert }) => alert).sort());
+  });
+});
