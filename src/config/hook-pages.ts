@@ -58,5 +58,5 @@ function renderErrors({ errors = [] }: HookDefinition, docs: string): string {
     ({ code, message, retryIn }) =>
       `| [\`${code}\`](${docs}errors.md#${code}) | \`${message}\` | ${retryIn ?? "as usual"} |`,
   );
-  return `| code | text for the client | retry in |\n|---|---|---|\n${rows.join("\n")}`;
+  return `| code | text for the client | retry in (minutes) |\n|---|---|---|\n${rows.join("\n")}`;
 }

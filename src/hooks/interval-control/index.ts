@@ -21,7 +21,9 @@ export const intervalControl: HookDefinition<
         ),
       jitter: duration(0, { whole: true })
         .default("0s")
-        .describe("Maximum time to add; a peer of a torrent always gets the same."),
+        .describe(
+          "Maximum time to add to the interval, so that peers return at different times. The added time follows from infohash and peer id, so a peer gets the same time at each announce.",
+        ),
       jitter_by: removed("all of `jitter` is used for swarms of every size"),
     },
     {

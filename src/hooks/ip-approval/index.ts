@@ -22,7 +22,9 @@ export const ipApproval: HookDefinition<
   options: options({
     whitelist: networks()
       .default([])
-      .describe("Networks to allow; if there are any, an address in no network is refused."),
+      .describe(
+        "Networks to allow. If this list is not empty, an address in no network of either list is refused.",
+      ),
     blacklist: networks().default([]).describe("Networks to refuse."),
     ...listKeys,
   }),
