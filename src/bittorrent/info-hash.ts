@@ -34,6 +34,34 @@ export function parseInfoHash(text: string): Uint8Array | undefined {
   return bytes;
 }
 
+/**
+ * Parses an infohash as people have it: 40 hexadecimal digits; 32 characters of base32, as in old magnet links; or the 64
+ * digits of a hash of version 2 (BEP 52), also behind `1220` as in new magnet links, of which clients announce the first 40.
+ * @returns 20 fresh bytes, or undefined for any other text
+ */
+export function parseAnyInfoHash(text: string): Uint8Array | undefined {
+  if (/^[a-z2-7]{32}$/i.test(text)) return parseBase32(text);
+  if (!/^[\da-f]*$/i.test(text)) return undefined;
+  if (text.length === longInfoHashDigits + 4 && text.startsWith("1220")) text = text.slice(4);
+  return parseInfoHash(text.length === longInfoHashDigits ? text.slice(0, 2 * infoHashLength) : text);
+}
+
+/** Parses 32 characters of base32 (RFC 4648). */
+function parseBase32(text: string): Uint8Array {
+  const bytes = new Uint8Array(infoHashLength);
+  let bits = 0;
+  let count = 0;
+  let at = 0;
+  for (const letter of text.toLowerCase()) {
+    bits = ((bits << 5) | "abcdefghijklmnopqrstuvwxyz234567".indexOf(letter)) & 0xfff;
+    count += 5;
+    if (count < 8) continue;
+    count -= 8;
+    bytes[at++] = bits >>> count;
+  }
+  return bytes;
+}
+
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**

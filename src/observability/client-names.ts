@@ -33,38 +33,31 @@ const prefixNames = `
 
 const dash = 0x2d;
 
-/**
- * Counts announces by client software, as peer ids name it by convention (BEP 20). The labels are the names of the tables
- * above and `other`.
- */
-export class ClientCounter {
+/** Names client software, as peer ids name it by convention (BEP 20). The names are those of the tables above and `other`. */
+export class ClientNames {
   /** Index into the names by two characters of seven bits; 0 is `other`. */
   readonly #azureus: Uint8Array = new Uint8Array(128 * 128);
   readonly #shadow: Uint8Array = new Uint8Array(128);
   /** Prefixes by their first byte. */
   readonly #prefixes: { text: string; name: number }[][] = Array.from({ length: 256 }, () => []);
-  readonly #names: string[] = ["other"];
-  readonly #counters: readonly Counter[];
+  readonly names: string[] = ["other"];
 
-  constructor(metrics: Metrics) {
+  constructor() {
     for (const [code, name] of parseTable(azureusNames)) {
       this.#azureus[code.charCodeAt(0) * 128 + code.charCodeAt(1)] = this.#index(name);
     }
     for (const [code, name] of parseTable(shadowNames)) this.#shadow[code.charCodeAt(0)] = this.#index(name);
     for (const [text, name] of parseTable(prefixNames))
       this.#prefixes[text.charCodeAt(0)]!.push({ text, name: this.#index(name) });
-    const help = "Announces by client software, as the peer id names it";
-    this.#counters = this.#names.map((client) =>
-      metrics.counter("chihaya_announces_by_client_total", help, { client }),
-    );
   }
 
-  /** Counts an announce. Never allocates. @param peerId  20 bytes, any value */
-  count(peerId: Uint8Array): void {
-    this.#counters[this.#identify(peerId)]!.inc();
+  /** Returns the name of the client. @param peerId  20 bytes, any value */
+  identify(peerId: Uint8Array): string {
+    return this.names[this.indexOf(peerId)]!;
   }
 
-  #identify(peerId: Uint8Array): number {
+  /** Returns the index of the client in {@link names}. Never allocates. */
+  indexOf(peerId: Uint8Array): number {
     const first = peerId[0]!;
     if (first === dash) {
       const a = peerId[1]!;
@@ -81,8 +74,26 @@ export class ClientCounter {
   }
 
   #index(name: string): number {
-    const index = this.#names.indexOf(name);
-    return index === -1 ? this.#names.push(name) - 1 : index;
+    const index = this.names.indexOf(name);
+    return index === -1 ? this.names.push(name) - 1 : index;
+  }
+}
+
+/** Counts announces by client software. The labels are the names of {@link ClientNames}. */
+export class ClientCounter {
+  readonly #names = new ClientNames();
+  readonly #counters: readonly Counter[];
+
+  constructor(metrics: Metrics) {
+    const help = "Announces by client software, as the peer id names it";
+    this.#counters = this.#names.names.map((client) =>
+      metrics.counter("chihaya_announces_by_client_total", help, { client }),
+    );
+  }
+
+  /** Counts an announce. Never allocates. @param peerId  20 bytes, any value */
+  count(peerId: Uint8Array): void {
+    this.#counters[this.#names.indexOf(peerId)]!.inc();
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { endpointKey, MapRecords, MapStore, type MapStoreOptions } from "../../test/support/map-store.ts";
 import type { AnnounceRequest } from "../bittorrent/announce.ts";
 import { AnnounceEvent } from "../bittorrent/event.ts";
@@ -31,7 +32,7 @@ class LateStore extends MapStore {
 
   override async remove(infoHash: Uint8Array): Promise<void> {
     await this.#last;
-    super.remove(infoHash);
+    await super.remove(infoHash);
   }
 
   override async scrape(...args: Parameters<MapStore["scrape"]>): Promise<void> {
@@ -286,6 +287,12 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       torrent?.peers[6].clear();
     }
   },
+  "a big torrent is removed while others announce": class extends MapStore {
+    override async remove(): Promise<void> {
+      await setImmediate();
+      this.torrents.clear();
+    }
+  },
   "statistics count what is stored": class extends MapStore {
     override statistics() {
       const statistics = super.statistics();
@@ -309,6 +316,13 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
     class extends MapRecords {
       override torrentRecord(...[name, { peers, snatches }]: Parameters<MapRecords["torrentRecord"]>) {
         return super.torrentRecord(name, { peers: { ...peers, 6: new Map() }, snatches });
+      }
+    },
+  ),
+  "torrents are found by their infohashes": withRecords(
+    class extends MapRecords {
+      override find() {
+        return this.torrents().torrents;
       }
     },
   ),

@@ -74,7 +74,8 @@ export interface PeerStore {
   scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void>;
 
   /**
-   * Removes a torrent: its peers of both families and its snatches. An unknown infohash is no error.
+   * Removes a torrent: its peers of both families and its snatches. An unknown infohash is no error. A big swarm goes in
+   * steps, between which the event loop serves others; a peer that announces again meanwhile may stay.
    * @param infoHash  20 bytes; the store keeps them until its promise settles
    */
   remove(infoHash: Uint8Array): void | Promise<void>;

@@ -92,6 +92,13 @@ export interface Records {
   torrents(cursor?: string): RecordPage | Promise<RecordPage>;
 
   /**
+   * Finds torrents by their infohashes, as one step.
+   * @param infoHashes  20 bytes each; the caller bounds their number
+   * @returns the torrents that have peers or snatches, in the order of `infoHashes`; valid as long as a {@link RecordPage}
+   */
+  find(infoHashes: readonly Uint8Array[]): Iterable<TorrentRecord> | Promise<Iterable<TorrentRecord>>;
+
+  /**
    * Visits the peers of one torrent.
    * @returns a page with some peers, and on the first step with the torrent if it exists
    * @throws RangeError if the cursor is not from this store

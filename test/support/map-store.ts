@@ -245,6 +245,13 @@ export class MapRecords implements Records {
     );
   }
 
+  find(infoHashes: readonly Uint8Array[]): Iterable<TorrentRecord> | Promise<Iterable<TorrentRecord>> {
+    return infoHashes.flatMap((infoHash) => {
+      const torrent = this.store.torrents.get(toHex(infoHash));
+      return torrent === undefined ? [] : this.torrentRecord(toHex(infoHash), torrent)[1]!;
+    });
+  }
+
   peers(infoHash: Uint8Array, cursor?: string): RecordPage {
     const torrent = this.store.torrents.get(toHex(infoHash));
     return this.page(torrent ? this.all(toHex(infoHash), torrent) : [], cursor);

@@ -171,6 +171,21 @@ export const accountingGroups: readonly ConformanceGroup[] = [
     },
   },
   {
+    name: "a big torrent is removed while others announce",
+    async run(tester, family) {
+      for (let n = 1; n <= 3000; n++) await tester.announce(torrent, testPeer(family, n));
+      const removals = [tester.store.remove(torrent), tester.store.remove(torrent)];
+      for (let n = 1; n <= 20; n++) {
+        const answer = await tester.announce(testInfoHash(6), testPeer(family, n));
+        assert.equal(answer.incomplete, n, "the others get their responses");
+      }
+      await Promise.all(removals);
+      await tester.expectCounts(torrent, family, 0, 0, "the torrent is gone");
+      const { swarms, leechers } = await tester.statistics();
+      assert.deepEqual([swarms, leechers], [1, 20], "and the others stay");
+    },
+  },
+  {
     name: "statistics count what is stored",
     async run(tester, family) {
       const other = otherFamily(family);

@@ -147,6 +147,39 @@ export const recordGroups: readonly ConformanceGroup[] = [
     },
   },
   {
+    name: "torrents are found by their infohashes",
+    ofRecords: true,
+    async run(tester, family) {
+      const find = async (...infoHashes: Uint8Array[]) => {
+        const given = infoHashes.map((infoHash) => Buffer.from(infoHash));
+        const found = await recordsOf(tester).find(given);
+        for (const bytes of given) bytes.fill(0xa5);
+        return Array.from(found, ({ infoHash, ...counts }) => ({ infoHash: toHex(infoHash), ...counts }));
+      };
+      for (let n = 1; n <= 30; n++)
+        await tester.announce(testInfoHash(n), testPeer(family, n), n % 2 ? {} : seeding);
+      await tester.announce(testInfoHash(3), testPeer(otherFamily(family), 1), { event: completed });
+      await tester.announce(testInfoHash(4), testPeer(family, 4), { event: stopped });
+      const [peers4, peers6] = [1, 1];
+      assert.deepEqual(await find(testInfoHash(99), testInfoHash(3)), [
+        {
+          infoHash: toHex(testInfoHash(3)),
+          seeders: 1,
+          leechers: 1,
+          partial: 0,
+          snatches: 1,
+          peers4,
+          peers6,
+        },
+      ]);
+      const all = await find(...Array.from({ length: 30 }, (_, n) => testInfoHash(30 - n)));
+      const hashes = all.map(({ infoHash }) => Buffer.from(infoHash, "hex").toString());
+      const expected = Array.from({ length: 30 }, (_, n) => 30 - n).filter((n) => n !== 4);
+      assert.deepEqual(hashes.map(Number), expected, "in the order of the request, without the empty one");
+      assert.deepEqual(await find(), []);
+    },
+  },
+  {
     name: "records list peers with what the store knows of them",
     ofRecords: true,
     async run(tester, family) {

@@ -8,6 +8,7 @@ import {
   type RecordPage,
   type Records,
   type ReplayResult,
+  type TorrentRecord,
 } from "../records.ts";
 import { type FamilySwarms, PeerKey, type SwarmPart } from "./family-swarms.ts";
 import { Control, type StoreMemory, ticksSince, timeRange, torrentWords } from "./layout.ts";
@@ -85,17 +86,30 @@ export class MemoryRecords implements Records {
     return this.#walk(cursor, true);
   }
 
+  find(infoHashes: readonly Uint8Array[]): Iterable<TorrentRecord> {
+    const { table } = this.#torrents;
+    const at = createPosition();
+    this.#page.begin();
+    for (const infoHash of infoHashes) {
+      const hash = this.#hash(infoHash);
+      table.lock(hash);
+      const id = table.find(this.#infoHashWords, 0, hash);
+      if (id !== 0) this.#visitTorrent(id, at, false);
+      table.unlock(hash);
+    }
+    return this.#finish(undefined).torrents;
+  }
+
   peers(infoHash: Uint8Array, cursor?: string): RecordPage {
     const { table } = this.#torrents;
-    const at: Position = { from: 0, infoHash: undefined, family: 4, part: 0 };
+    const at = createPosition();
     if (cursor !== undefined) {
       const [, family, part] = this.#parse(cursor, /^([46])\.([0-9a-f]{1,8})$/);
       at.family = Number(family) as Family;
       at.part = Number.parseInt(part!, 16);
     }
-    copy20(infoHash, 0, this.#infoHash);
+    const hash = this.#hash(infoHash);
     const words = this.#infoHashWords;
-    const hash = table.hash(words, 0);
     this.#page.begin();
     for (;;) {
       table.lock(hash);
@@ -215,7 +229,7 @@ export class MemoryRecords implements Records {
   }
 
   #position(cursor: string | undefined): Position {
-    const at: Position = { from: 0, infoHash: undefined, family: 4, part: 0 };
+    const at = createPosition();
     if (cursor === undefined) return at;
     const pattern = /^(?:([0-9a-f]{1,8})|([0-9a-f]{40})\.([46])\.([0-9a-f]{1,8}))$/;
     const [, from, infoHash, family, part] = this.#parse(cursor, pattern);
@@ -309,6 +323,10 @@ export class MemoryRecords implements Records {
   #isFull(): boolean {
     return this.#control[Control.peers]! >= this.#memory.maxPeers;
   }
+}
+
+function createPosition(): Position {
+  return { from: 0, infoHash: undefined, family: 4, part: 0 };
 }
 
 function begin(at: Position): void {

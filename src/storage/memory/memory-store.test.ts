@@ -241,6 +241,27 @@ describe("memory store", () => {
     assert.equal(store.expire(), 0);
   });
 
+  test("removes a big swarm in steps, between which the event loop has its turns", async () => {
+    const announcer = new Announcer();
+    const { store } = announcer;
+    for (let peer = 1; peer <= 9000; peer++) announcer.announce(1, peer);
+    announcer.announce(2, 1);
+    const removal = store.remove(new Uint8Array(new Int32Array(5).fill(1).buffer));
+    let isOver = false;
+    const left: number[] = [];
+    const count = (): void => {
+      left.push(store.statistics().leechers);
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    await removal;
+    isOver = true;
+    const steps = left.slice(1).map((leechers, i) => left[i]! - leechers);
+    assert.ok(Math.max(...steps) <= 1024, `${steps}`);
+    assert.equal(store.statistics().leechers, 1);
+    assert.deepEqual(checkMemory(store.memory), { torrents: 1, peers: 1 });
+  });
+
   test("keeps a torrent for its snatches one lifetime after its last peer", () => {
     const announcer = new Announcer();
     announcer.announce(1, 1, AnnounceEvent.completed);

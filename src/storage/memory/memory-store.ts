@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
@@ -60,7 +61,7 @@ function timeSpan({ peerLifetime, gcInterval }: MemoryStoreConfig): number {
 const expiryUnits = 8192;
 /** Milliseconds between two such steps. */
 const expiryPauseMs = 4;
-/** Peers that `remove` deletes under one lock, with their torrent. */
+/** Peers that one step of `remove` deletes under one lock: less than a millisecond. */
 const removedAtOnce = 1024;
 
 /**
@@ -185,25 +186,39 @@ export class MemoryStore implements PeerStore {
     }
   }
 
-  /** Removes in steps, so that no announce waits for the peers of a big swarm. */
-  remove(infoHash: Uint8Array): void {
+  /** Removes a small swarm at once, and a big one in steps with a turn of the event loop between them. */
+  remove(infoHash: Uint8Array): void | Promise<void> {
     const words = new Int32Array(Uint8Array.from(infoHash).buffer); // a Buffer's `slice` would not copy
+    if (!this.#removeSome(words)) return this.#removeRest(words);
+  }
+
+  async #removeRest(infoHashWords: Int32Array): Promise<void> {
+    do await setImmediate();
+    while (!this.#removeSome(infoHashWords));
+  }
+
+  /** Removes some peers of a torrent, or the rest of it. @returns whether the torrent is gone */
+  #removeSome(infoHashWords: Int32Array): boolean {
     const table = this.#table;
-    const hash = table.hash(words, 0);
-    let left: number;
-    do {
-      left = removedAtOnce;
-      table.lock(hash);
-      const torrent = table.find(words, 0, hash);
-      for (const swarms of [this.#torrents.swarms4, this.#torrents.swarms6]) {
-        const record = torrent === 0 ? 0 : this.#torrents.record(torrent, swarms);
-        if (record === 0) continue;
-        for (; left > 0 && swarms.total(record) > 0; left--) swarms.remove(record, swarms.total(record) - 1);
-      }
-      if (torrent !== 0) this.#torrents.settle(torrent, this.#tick);
-      if (torrent !== 0 && this.#torrents.isEmpty(torrent)) table.remove(torrent, hash);
-      table.unlock(hash);
-    } while (left === 0);
+    const hash = table.hash(infoHashWords, 0);
+    table.lock(hash);
+    const torrent = table.find(infoHashWords, 0, hash);
+    const isGone = torrent === 0 || this.#removePeers(torrent);
+    if (torrent !== 0 && isGone) table.remove(torrent, hash);
+    table.unlock(hash);
+    return isGone;
+  }
+
+  /** Removes up to {@link removedAtOnce} peers. @returns whether the torrent has none left */
+  #removePeers(torrent: number): boolean {
+    let left = removedAtOnce;
+    for (const swarms of [this.#torrents.swarms4, this.#torrents.swarms6]) {
+      const record = this.#torrents.record(torrent, swarms);
+      if (record === 0) continue;
+      for (; left > 0 && swarms.total(record) > 0; left--) swarms.remove(record, swarms.total(record) - 1);
+    }
+    this.#torrents.settle(torrent, this.#tick);
+    return this.#torrents.isEmpty(torrent);
   }
 
   get capacity(): number {

@@ -91,6 +91,11 @@ export class RedisRecords implements Records {
     return { torrents, peers: [], next: afterScan(nodes.length, Number(node), found.next) };
   }
 
+  async find(infoHashes: readonly Uint8Array[]): Promise<TorrentRecord[]> {
+    const found = await this.#readMetas(infoHashes.map((infoHash) => Buffer.from(infoHash)));
+    return found.map(readMeta).filter(isWorthListing);
+  }
+
   async peers(infoHash: Uint8Array, cursor?: string): Promise<RecordPage> {
     const [, cells, cell] = parse(cursor, "1.0", /^(\d+)\.(\d+)$/);
     checkCell(cursor, cells!, cell!);
