@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { type TestContext, test } from "node:test";
+import { MapStore } from "../../test/support/map-store.ts";
+import { createRandom } from "../lib/clock.ts";
 import { portableNetwork } from "../net/network.ts";
 import { type LogFields, silentLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -11,6 +13,7 @@ import { hashToken } from "./api/access.ts";
 import type { ReloadReport } from "./api/endpoints/control.ts";
 import { OperatorServer } from "./operator-server.ts";
 import type { AdminToken, Scope } from "./scopes.ts";
+import { SwarmReader } from "./swarms/swarm-reader.ts";
 
 const tokenOf = (name: string, ...scopes: Scope[]): AdminToken => ({ name, hash: hashToken(name), scopes });
 const tokens = [tokenOf("reader", "read"), tokenOf("writer", "write"), tokenOf("root", "admin")] as const;
@@ -43,6 +46,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
     scrape: () => metrics.scrape(),
     reload: async () => report,
     describeConfig: async () => ({ file: null, yaml: "chihaya:\n" }),
+    swarms: new SwarmReader(new MapStore({ clock, random: createRandom(1), peerLifetime: 1800 })),
     onError: (error) => assert.fail(error),
   });
   const server = new OperatorServer(

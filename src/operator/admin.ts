@@ -7,6 +7,7 @@ import { Access, type ListenerFacts, type Principal } from "./api/access.ts";
 import type { Api } from "./api/api.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
 import type { StatsDeps } from "./api/endpoints/stats.ts";
+import type { TorrentDeps } from "./api/endpoints/torrents.ts";
 import { parseJson, requireJson } from "./api/json-body.ts";
 import { Problem } from "./api/problem.ts";
 import { Sampler, type SamplerDeps } from "./api/sampler.ts";
@@ -14,7 +15,11 @@ import { isLoopback, refuseForeign } from "./guard.ts";
 import type { Scope } from "./scopes.ts";
 
 /** The parts of the process that the admin API uses. */
-export interface AdminDeps extends SamplerDeps, ControlDeps, Pick<StatsDeps, "version" | "workers"> {
+export interface AdminDeps
+  extends SamplerDeps,
+    ControlDeps,
+    Pick<StatsDeps, "version" | "workers">,
+    Pick<TorrentDeps, "swarms"> {
   readonly clock: Clock;
   readonly logger: Logger;
   onError(error: Error): void;

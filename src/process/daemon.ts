@@ -28,6 +28,7 @@ import { limitConnections, readDescriptorLimit } from "./descriptor-limit.ts";
 import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { handleSignals } from "./signals.ts";
 import { countRestarts, Supervisor } from "./supervisor.ts";
+import { createSwarms } from "./swarm-service.ts";
 import { version } from "./version.ts";
 
 /** The options of the command line. Each reload reads the configuration again with them. */
@@ -205,6 +206,7 @@ class Daemon {
       scrape: () => this.#host.scrape(),
       reload: () => this.#requestReload(),
       describeConfig: () => this.#describeConfig(),
+      swarms: createSwarms(this.#host.bus),
       onError: (err) => this.#logger.error({ err }, "admin API"),
     });
   }

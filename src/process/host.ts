@@ -11,6 +11,7 @@ import { readStoreOptions } from "../tracker/create-store.ts";
 import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
 import { Bus, mainThread } from "./bus.ts";
+import { serveSwarms } from "./swarm-service.ts";
 
 /** The tracker of the process, in this thread or in worker threads. */
 export interface Host {
@@ -87,6 +88,7 @@ export class LocalHost implements Host {
     this.#parts = parts;
     this.config = parts.config;
     this.bus = parts.bus ?? createLocalBus(parts.logger);
+    serveSwarms(this.bus, parts.store);
     this.#network = network;
     network.setCoalesce(parts.config.networkCoalesce);
     this.#threads = threads;

@@ -2,6 +2,7 @@ import type { Config } from "../config/config.ts";
 import type { LogFields, Logger } from "../observability/logger.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
 import type { ComponentState } from "../operator/health.ts";
+import type { SwarmMethods } from "../operator/swarms/swarm-methods.ts";
 import type { ProcessHub, Publication } from "../tracker/share-hub.ts";
 import { defineService, type Service } from "./bus.ts";
 
@@ -58,6 +59,8 @@ interface TopicMethods {
 }
 
 export const workerService: Service<WorkerMethods> = defineService("worker");
+/** What operators see and change in the store; served by each worker from the beginning of its start. */
+export const swarmService: Service<SwarmMethods> = defineService("swarms");
 export const supervisorService: Service<SupervisorMethods> = defineService("supervisor");
 /** What the hooks of all workers share; served by the main thread. */
 export const hubService: Service<ProcessHub> = defineService("hub");

@@ -44,7 +44,17 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/",
   ],
   observability: ["lib/", "ip/", "bittorrent/", "net/descriptor-limit.ts", "storage/peer-store.ts"],
-  operator: ["lib/", "ip/", "options/", "net/", "http/", "observability/"],
+  operator: [
+    "lib/",
+    "ip/",
+    "bittorrent/",
+    "options/",
+    "net/",
+    "http/",
+    "observability/",
+    "storage/peer-store.ts",
+    "storage/records.ts",
+  ],
   frontend: [
     "lib/",
     "ip/",

@@ -2,14 +2,15 @@ import { Api, type ApiDeps } from "./api.ts";
 import { type Endpoint, endpoint } from "./endpoint.ts";
 import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
 import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
+import { type TorrentDeps, torrentEndpoints } from "./endpoints/torrents.ts";
 import { describeApi } from "./open-api.ts";
 
 /** The collaborators of the endpoints. */
-export interface EndpointDeps extends StatsDeps, ControlDeps {}
+export interface EndpointDeps extends StatsDeps, ControlDeps, TorrentDeps {}
 
 /** Creates all endpoints, including the endpoint of the OpenAPI document. */
 export function createEndpoints(deps: EndpointDeps): Endpoint[] {
-  const endpoints = [...statsEndpoints(deps), ...controlEndpoints(deps)];
+  const endpoints = [...statsEndpoints(deps), ...torrentEndpoints(deps), ...controlEndpoints(deps)];
   const description: Endpoint = endpoint({
     method: "GET",
     path: "/openapi.json",
