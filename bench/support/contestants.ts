@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { announce } from "../../src/client/tracker-client.ts";
 import { Population, type PopulationShape } from "../../src/load/population.ts";
@@ -84,23 +84,120 @@ ${storage}
   };
 }
 
-/** Debian's package of opentracker, which is built to serve only the torrents of a whitelist. */
-export const opentracker: Contestant = {
-  name: "opentracker",
+/** Creates a contestant from a program that is not part of this project. */
+type ForeignContestant = (name: string, program: string) => Contestant;
+
+/** opentracker as Debian builds it, which serves only the torrents of its whitelist. */
+const opentracker: ForeignContestant = (name, program) => ({
+  name,
   workloads: ["udp", "http-close"],
   isTracker: true,
-  ...missingUnless(["/usr/bin/opentracker", "/usr/sbin/opentracker"].some(existsSync), "is not installed"),
   async start(directory, shape) {
     const ports = await findPorts();
     const whitelist = `whitelist-${ports.udp}`;
     writeFileSync(join(directory, whitelist), infoHashes(shape));
-    chmodSync(directory, 0o755); // opentracker changes to the user nobody
+    chmodSync(directory, 0o755); // opentracker becomes nobody
     const address = ["-i", "127.0.0.1", "-p", `${ports.udp}`, "-P", `${ports.udp}`];
-    const command = ["opentracker", ...address, "-d", directory, "-u", "nobody", "-w", whitelist];
+    const command = [program, ...address, "-d", directory, "-u", "nobody", "-w", whitelist];
     const server = new Server(command, { ...ports, http: ports.udp }, directory, 1);
     return server.ready(() => answers(ports, shape));
   },
+});
+
+/** aquatic over UDP, with its own default configuration except for the address. */
+const aquatic: ForeignContestant = (name, program) => ({
+  name,
+  workloads: ["udp"],
+  isTracker: true,
+  async start(directory, shape) {
+    const ports = await findPorts();
+    const file = join(directory, `aquatic-${ports.udp}.toml`);
+    const defaults = execFileSync(program, ["-p"], { encoding: "utf8" });
+    const config = defaults
+      .replace(/^(address(?:_ipv4)? = )".*"$/m, `$1"127.0.0.1:${ports.udp}"`)
+      .replace(/^use_ipv6 = true$/m, "use_ipv6 = false");
+    writeFileSync(file, config);
+    return new Server([program, "-c", file], ports, directory, 1).ready(() => answers(ports, shape));
+  },
+});
+
+/** Chihaya, the tracker in Go, on one processor. */
+const chihayaInGo: ForeignContestant = (name, program) => ({
+  name,
+  workloads: ["udp", "http-keep-alive", "http-close"],
+  isTracker: true,
+  async start(directory, shape) {
+    const ports = await findPorts();
+    const file = join(directory, `chihaya-in-go-${ports.udp}.yaml`);
+    writeFileSync(
+      file,
+      `chihaya:
+  announce_interval: 30m
+  min_announce_interval: 15m
+  metrics_addr: "127.0.0.1:${ports.metrics}"
+  http:
+    addr: "127.0.0.1:${ports.http}"
+    read_timeout: 5s
+    write_timeout: 5s
+    enable_keepalive: true
+    idle_timeout: 30s
+    announce_routes: ["/announce"]
+    max_numwant: 100
+    default_numwant: 50
+  udp:
+    addr: "127.0.0.1:${ports.udp}"
+    max_clock_skew: 10s
+    private_key: "a key for the benchmark"
+    max_numwant: 100
+    default_numwant: 50
+  storage:
+    name: memory
+    config:
+      gc_interval: 3m
+      peer_lifetime: 31m
+      shard_count: 1024
+      prometheus_reporting_interval: 1s
+`,
+    );
+    return new Server([program, "--config", file], ports, directory, 1).ready(() => answers(ports, shape));
+  },
+});
+
+/** By the first word of a contestant's name; `program` is what to look for in PATH. */
+const foreign: Readonly<Record<string, { create: ForeignContestant; program?: string }>> = {
+  opentracker: { create: opentracker, program: "opentracker" },
+  aquatic: { create: aquatic, program: "aquatic_udp" },
+  "chihaya-go": { create: chihayaInGo },
 };
+
+/**
+ * Lists the other trackers that can run here: those of `--peer NAME=PROGRAM`, and those in PATH.
+ * @param given  such as `aquatic=/opt/aquatic_udp`; the first word of NAME says which tracker it is
+ */
+export function findForeign(given: readonly string[]): Contestant[] {
+  const flags = given.map((text) => {
+    const at = text.indexOf("=");
+    const [name, program] = [text.slice(0, at), text.slice(at + 1)];
+    const known = foreign[name.split(/[ ,]/)[0]!];
+    if (at < 1 || known === undefined) {
+      throw new Error(`--peer ${text}: expected NAME=PROGRAM, and NAME one of ${Object.keys(foreign)}`);
+    }
+    return known.create(name, program);
+  });
+  const found = Object.entries(foreign).flatMap(([name, { create, program }]) => {
+    if (program === undefined || flags.some((flag) => flag.name === name)) return [];
+    const path = findProgram(program);
+    if (path === undefined) console.error(`${name}: not found; --peer ${name}=PROGRAM adds it`);
+    return path === undefined ? [] : [create(name, path)];
+  });
+  return [...found, ...flags];
+}
+
+/** Searches PATH, and the directories of programs for the administrator. */
+function findProgram(name: string): string | undefined {
+  const directories = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/bin"];
+  return directories.map((directory) => join(directory, name)).find(existsSync);
+}
 
 /** The JavaScript tracker that most programs on Node.js use. */
 export const bittorrentTracker: Contestant = {

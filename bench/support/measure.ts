@@ -18,7 +18,7 @@ export interface Figures {
   lost: number;
   errors: number;
   /** Latencies of a run at a fixed rate. */
-  latency?: LatencySummary & { rate: number };
+  latency?: LatencySummary;
 }
 
 /** Further options of a load; see the generators. */
@@ -54,7 +54,7 @@ export function measure(server: Server, load: Load, seconds: number, rate?: numb
     peersPerAnswer: result.peersPerAnswer,
     lost: result.lost,
     errors: result.errors,
-    ...(rate === undefined ? {} : { latency: { rate, ...result.latency.summary() } }),
+    ...(rate === undefined ? {} : { latency: result.latency.summary() }),
   };
 }
 

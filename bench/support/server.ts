@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -65,10 +65,13 @@ export class Server {
     throw new Error(`the server does not start: ${readFileSync(this.#log, "utf8").slice(-1000)}`);
   }
 
-  /** Returns the CPU time (user and system) of all threads in milliseconds, in steps of 10 ms. */
+  /** Milliseconds of processor time, user and system, of all threads that run. */
   cpuMs(): number {
-    const fields = readFileSync(`/proc/${this.pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 10;
+    const tasks = `/proc/${this.pid}/task`;
+    const nanoseconds = readdirSync(tasks).map((task) =>
+      Number(readFileSync(`${tasks}/${task}/schedstat`, "latin1").split(" ")[0]),
+    );
+    return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e6;
   }
 
   /** Returns the resident memory in MiB. */
