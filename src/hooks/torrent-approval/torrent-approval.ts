@@ -69,12 +69,12 @@ function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
     const [from, others, fromWords] = kind === "whitelist" ? [before, after, old] : [after, before, next];
     if (fromWords === undefined) return undefined;
     let gone = 0;
-    for (let at = from.next(0); at >= 0; at = from.next(at + width)) {
+    for (let at = from.start; at < from.end; at += width) {
       if (!others.has(fromWords, at)) gone++;
       await pace.step();
     }
     const infoHashes = new Int32Array(gone * width); // a copy, because the memory will be written again
-    for (let at = from.next(0), to = 0; at >= 0; at = from.next(at + width)) {
+    for (let at = from.start, to = 0; at < from.end; at += width) {
       if (!others.has(fromWords, at)) for (let i = 0; i < width; i++) infoHashes[to++] = fromWords[at + i]!;
       await pace.step();
     }

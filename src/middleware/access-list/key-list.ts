@@ -3,9 +3,6 @@ import type { ListCollector, ListFormat } from "./list-format.ts";
 
 /** Keys in one block. */
 const blockKeys = 16_384;
-/** Words that one step clears, or keys that one step adds. */
-const clearWords = 65_536;
-const addKeys = 512;
 
 /**
  * Writes the key of an entry into `out`, which is zero.
@@ -25,7 +22,7 @@ class KeyCollector implements ListCollector {
   size = 0;
   readonly #width: number;
   readonly #parse: ParseKey;
-  readonly #blocks: Int32Array[] = [];
+  readonly #blocks: Int32Array<ArrayBuffer>[] = [];
   readonly #key: Int32Array;
   readonly #keyBytes: Uint8Array;
 
@@ -46,15 +43,9 @@ class KeyCollector implements ListCollector {
     return undefined;
   }
 
-  *write(words: Int32Array): Iterable<void> {
-    const set = new HashSet(this.#width, words);
-    const { used } = set;
-    for (let at = set.head; at < used; at += clearWords)
-      yield void words.fill(0, at, Math.min(at + clearWords, used));
-    set.begin(this.size);
-    for (let n = 0; n < this.size; n++) {
-      set.add(this.#blocks[Math.floor(n / blockKeys)]!, (n % blockKeys) * this.#width);
-      if (n % addKeys === 0) yield;
-    }
+  *write(words: Int32Array): Generator<void> {
+    yield* new HashSet(this.#width, words).write(this.#blocks, this.size);
+    // Frees the memory now: the garbage collector of an idle thread may not run for hours.
+    for (const block of this.#blocks.splice(0)) block.buffer.transfer(0);
   }
 }
