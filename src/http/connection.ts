@@ -44,6 +44,9 @@ export interface ConnectionCounters {
   readonly accepted: { inc(): void };
   /** Connections without a request that the server has closed. */
   readonly closed: Readonly<Record<ClosingReason, { inc(): void }>>;
+  /** Bytes of requests and responses; not those of a connection that another handler has taken over. */
+  readonly received: { inc(bytes: number): void };
+  readonly sent: { inc(bytes: number): void };
 }
 
 /** The state that all connections of a server share. */
@@ -159,6 +162,11 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
 
   /** Handles received bytes. */
   received(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#phase !== "upgraded") this.#shared.counters.received.inc(end - start);
+    this.#receive(bytes, start, end);
+  }
+
+  #receive(bytes: Uint8Array, start: number, end: number): void {
     try {
       if (this.#phase === "idle") this.#read(bytes, start, end);
       else if (this.#phase === "reading") this.#readMore(bytes, start, end);
@@ -376,6 +384,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (this.#isOver) return;
     this.#since = this.#shared.clock.seconds;
     this.#connection.write(bytes, start, end);
+    this.#shared.counters.sent.inc(end - start);
     if (this.#connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;
   }
 
@@ -442,7 +451,9 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
 
   #write({ out, isHead }: WholeResponse, isLast: boolean): void {
     const connection = this.#connection;
-    connection.write(out.bytes, out.start, isHead ? out.headEnd : out.end, isLast);
+    const end = isHead ? out.headEnd : out.end;
+    connection.write(out.bytes, out.start, end, isLast);
+    this.#shared.counters.sent.inc(end - out.start);
     if (connection.pending > 0) this.#pendingSince ??= this.#shared.clock.seconds;
   }
 
@@ -487,7 +498,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#own = rest;
     this.#enter("idle");
     if (rest === undefined) this.#settle();
-    else this.received(rest, 0, rest.length);
+    else this.#receive(rest, 0, rest.length);
     this.#own = undefined;
     if (this.#rest === undefined && this.#call?.body.isFull !== true) this.#resume();
   }

@@ -5,11 +5,12 @@ import { LinkedList } from "../lib/linked-list.ts";
 import { bindAll } from "../net/bind-all.ts";
 import { formatUrl } from "../net/bind-error.ts";
 import type { Network } from "../net/network.ts";
-import type { Connection, StreamHandler, StreamListener } from "../net/stream.ts";
+import type { Connection, StreamHandler, StreamListener, TlsFiles } from "../net/stream.ts";
 import { type ConnectionCounters, HttpConnection, type Shared } from "./connection.ts";
 import { ConnectionCounts } from "./connection-counts.ts";
 import type { HttpHandler } from "./handler.ts";
 import { createServerSettings, type HttpServerOptions } from "./options.ts";
+import { chainExpiry } from "./tls-files.ts";
 
 const sweepMs = 1000;
 /** Maximum number of concurrent TLS handshakes of a listener; at most a quarter of the connections. */
@@ -40,6 +41,8 @@ export class HttpServer {
   readonly #shared: Shared;
   #bound: Bound[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** The certificate whose expiry is known. */
+  #dated: { tls: TlsFiles; expiry: number } | undefined;
   #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   /** Set while `stop` waits for the last connection. */
@@ -71,6 +74,14 @@ export class HttpServer {
   start(): Promise<void> {
     this.#started ??= this.#start();
     return this.#started;
+  }
+
+  /** Returns when the first certificate of the chain expires, in seconds since 1970. @throws Error without a certificate */
+  certificateExpiry(): number {
+    const { tls } = this.#shared.settings.options;
+    if (tls === undefined) throw new Error("no certificate");
+    if (this.#dated?.tls !== tls) this.#dated = { tls, expiry: chainExpiry(tls) };
+    return this.#dated.expiry;
   }
 
   /** Returns the bound addresses as URLs. */

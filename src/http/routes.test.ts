@@ -57,7 +57,7 @@ async function start(
     {
       handler: new Routes(routes, onError),
       clock,
-      counters: { accepted: uncounted, closed },
+      counters: { accepted: uncounted, received: uncounted, sent: uncounted, closed },
       listen: (given) => network.listenStream(given),
       onError,
     },

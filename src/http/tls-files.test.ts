@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { readTlsFiles } from "./tls-files.ts";
+import { chainExpiry, readTlsFiles } from "./tls-files.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "chihaya-tls-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -65,5 +65,23 @@ for (const [cert, key, problem, message] of [
     assert.equal(problems.length, 1);
     assert.equal(problems[0]?.key, problem);
     assert.match(problems[0]?.message ?? "", message);
+  });
+}
+
+openssl("req", "-x509", "-key", "ec.key", "-out", "short.pem", "-subj", "/CN=short.test", "-days", "2");
+writeFileSync(
+  path("short-chain.pem"),
+  ["rsa.pem", "short.pem"].map((name) => readFileSync(path(name))).join("\n"),
+);
+
+for (const [file, days] of [
+  ["rsa.pem", 90],
+  ["trusted.pem", 90],
+  ["short.pem", 2],
+  ["short-chain.pem", 2],
+] as const) {
+  test(`${file} expires in ${days} days`, () => {
+    const expiry = chainExpiry({ cert: readFileSync(path(file)), key: "" });
+    assert.equal(Math.round((expiry - Date.now() / 1000) / 86_400), days);
   });
 }

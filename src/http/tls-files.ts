@@ -87,9 +87,8 @@ const soonMs = 14 * dayMs;
  * @returns undefined where all is well
  */
 export function validityProblem(chain: string, now: number): string | undefined {
-  const certificates = chain.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
-  const problems = certificates.map((pem, index) => {
-    const { validFrom, validTo } = new X509Certificate(pem);
+  const certificates = splitChain(chain);
+  const problems = certificates.map(({ validFrom, validTo }, index) => {
     const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
     const name = certificates.length === 1 ? "the certificate" : `certificate ${index + 1}`;
     if (now >= to) return `${name} expired on ${day(to)}, and clients refuse it; renew it`;
@@ -100,6 +99,17 @@ export function validityProblem(chain: string, now: number): string | undefined 
   });
   const problem = problems.find((one) => one !== undefined);
   return problem && `: ${problem}`;
+}
+
+/** Returns when the first certificate of a chain expires, in seconds since 1970. */
+export function chainExpiry({ cert }: TlsFiles): number {
+  return Math.min(...splitChain(cert.toString()).map(({ validTo }) => Date.parse(validTo))) / 1000;
+}
+
+function splitChain(chain: string): X509Certificate[] {
+  const certificates =
+    chain.match(/-----BEGIN (TRUSTED )?CERTIFICATE-----.*?-----END \1CERTIFICATE-----/gs) ?? [];
+  return certificates.map((pem) => new X509Certificate(pem));
 }
 
 function day(time: number): string {

@@ -67,6 +67,17 @@ async function ask(from: string, to: string, port: number, bytes: Uint8Array) {
   };
 }
 
+/** Sends more datagrams in one turn than a receive buffer has room for. @returns their number */
+async function flood(port: number): Promise<number> {
+  const socket = createSocket("udp4");
+  opened.push({ close: () => socket.close() });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const bytes = new Uint8Array(1400);
+  for (let i = 0; i < 1000; i++) socket.send(bytes, port, "127.0.0.1");
+  return 1000;
+}
+
 const hello = new TextEncoder().encode("hello");
 
 for (const { name, open, skip } of await listEngines()) {
@@ -75,6 +86,24 @@ for (const { name, open, skip } of await listEngines()) {
       network = await open();
     });
     after(() => network.close());
+
+    test("datagrams that do not fit into the receive buffer are counted", async (t) => {
+      const handler = new Echo();
+      const options = { host: "127.0.0.1", port: 0, receiveBuffer: 65_536, onError: assert.fail };
+      const socket = await network.bindDatagram({ ...options, handler });
+      opened.push(socket);
+      if (name === "portable") {
+        assert.throws(() => socket.countDrops(), /node:dgram does not count them/);
+        return;
+      }
+      assert.equal(socket.countDrops(), 0);
+      const sent = await flood(socket.port);
+      for (let seen = -1; seen < handler.seen.length; await nextTurn()) seen = handler.seen.length;
+      t.diagnostic(`${socket.countDrops()} of ${sent}`);
+      assert.ok(socket.countDrops() > 0);
+      await socket.close();
+      assert.ok(socket.countDrops() > 0, "a closed socket keeps its count");
+    });
 
     for (const [host, from] of [
       ["127.0.0.1", "127.0.0.1"],

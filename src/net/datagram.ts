@@ -70,6 +70,12 @@ export interface DatagramSocket {
   /** Bytes of the receive buffer that the system has granted. */
   readonly receiveBuffer: number;
   /**
+   * Returns the number of datagrams that the kernel has dropped before they could be read, nearly always because the receive
+   * buffer was full.
+   * @throws Error if that is unknown
+   */
+  countDrops(): number;
+  /**
    * Returns a function that sends a response to the sender of request `slot` after its batch, from the address that the
    * request was sent to. Call this only within `handleBatch`. The function does nothing once the socket is closed.
    */

@@ -78,7 +78,7 @@ test("what comes and goes is counted by all together", () => {
   other.inc();
   one.inc(-1);
   assert.deepEqual(metrics.snapshot()[0], {
-    ...{ name: "g", help: "", kind: "gauge", buckets: [] },
+    ...{ name: "g", help: "", kind: "gauge", merge: "sum", buckets: [] },
     series: [{ labels: {}, values: [1] }],
   });
 });
@@ -147,4 +147,15 @@ test("snapshots of several threads add up", () => {
     ],
   );
   assert.deepEqual(threads[0]?.snapshot().find(({ name }) => name === "h")?.series[0]?.values, [1, 0, 0.5]);
+});
+
+test("of a gauge that all threads have in common, the smallest value counts", () => {
+  const snapshots = [20, 10, 30].map((value) => {
+    const metrics = new Metrics();
+    metrics.gauge("expiry_seconds", "", () => value, { of: "x" }, "min");
+    return metrics.snapshot();
+  });
+  assert.deepEqual(mergeSnapshots(structuredClone(snapshots))[0]?.series, [
+    { labels: { of: "x" }, values: [10] },
+  ]);
 });

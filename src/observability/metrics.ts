@@ -13,6 +13,9 @@ export interface Histogram {
 
 export type MetricKind = "counter" | "gauge" | "histogram";
 
+/** How the values of several threads become one: `min` is for gauges of what all threads have in common. */
+export type Merge = "sum" | "min";
+
 /** One time series at one moment. Plain data that threads can send to each other. */
 interface SeriesSnapshot {
   labels: Labels;
@@ -25,6 +28,7 @@ export interface FamilySnapshot {
   name: string;
   help: string;
   kind: MetricKind;
+  merge: Merge;
   /** Upper bounds of a histogram without +Inf; otherwise empty. */
   buckets: readonly number[];
   series: SeriesSnapshot[];
@@ -44,6 +48,7 @@ interface Family {
   name: string;
   help: string;
   kind: MetricKind;
+  merge: Merge;
   buckets: readonly number[];
   series: Map<string, Series>;
 }
@@ -99,11 +104,18 @@ export class Metrics {
   /**
    * Registers a gauge that is read. A series with several readers has the value of the newest one that does not throw; if
    * all throw, the series is omitted.
-   * @param read  called at each scrape
+   * @param read   called at each scrape
+   * @param merge  how the values of several threads become one
    * @returns a function that removes the reader
    */
-  gauge(name: string, help: string, read: () => number, labels: Labels = {}): () => void {
-    return addReader(this.#series(name, help, "gauge", [], labels, 0), read);
+  gauge(
+    name: string,
+    help: string,
+    read: () => number,
+    labels: Labels = {},
+    merge: Merge = "sum",
+  ): () => void {
+    return addReader(this.#series(name, help, "gauge", [], labels, 0, merge), read);
   }
 
   /** Registers a counter that is read as {@link Metrics.gauge} is. @returns a function that removes the reader */
@@ -133,10 +145,11 @@ export class Metrics {
 
   /** Returns every series with its present value, sorted by name and then by labels. */
   snapshot(): FamilySnapshot[] {
-    return [...this.#families.values()].sort(byName).map(({ name, help, kind, buckets, series }) => ({
+    return [...this.#families.values()].sort(byName).map(({ name, help, kind, merge, buckets, series }) => ({
       name,
       help,
       kind,
+      merge,
       buckets,
       series: [...series]
         .sort(([a], [b]) => compare(a, b))
@@ -175,11 +188,12 @@ export class Metrics {
     buckets: readonly number[],
     labels: Labels,
     slots: number,
+    merge: Merge = "sum",
   ): Series {
     let family = this.#families.get(name);
     if (!family) {
       if (!/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name)) throw new Error(`not the name of a metric: ${name}`);
-      family = { name, help, kind, buckets, series: new Map() };
+      family = { name, help, kind, merge, buckets, series: new Map() };
       this.#families.set(name, family);
     } else if (family.kind !== kind) {
       throw new Error(`metric ${name} is a ${family.kind} already, not a ${kind}`);
@@ -213,7 +227,7 @@ function addReader({ readers }: Series, read: () => number): () => void {
   };
 }
 
-/** Sums the series of the same name and labels over several threads. */
+/** Merges the series of the same name and labels of several threads, see {@link Merge}. */
 export function mergeSnapshots(snapshots: readonly (readonly FamilySnapshot[])[]): FamilySnapshot[] {
   const families = new Map<string, { family: FamilySnapshot; series: Map<string, SeriesSnapshot> }>();
   for (const family of snapshots.flat()) {
@@ -224,8 +238,12 @@ export function mergeSnapshots(snapshots: readonly (readonly FamilySnapshot[])[]
     }
     for (const { labels, values } of family.series) {
       const key = seriesKey(labels);
-      const sum = merged.series.get(key)?.values;
-      merged.series.set(key, { labels, values: sum ? sum.map((value, i) => value + values[i]!) : values });
+      const other = merged.series.get(key)?.values;
+      const both = family.merge === "min" ? Math.min : add;
+      merged.series.set(key, {
+        labels,
+        values: other ? other.map((value, i) => both(value, values[i]!)) : values,
+      });
     }
   }
   return [...families.values()]
@@ -234,6 +252,10 @@ export function mergeSnapshots(snapshots: readonly (readonly FamilySnapshot[])[]
       series: [...series].sort(([a], [b]) => compare(a, b)).map(([, one]) => one),
     }))
     .sort(byName);
+}
+
+function add(a: number, b: number): number {
+  return a + b;
 }
 
 /** Returns the same key for the same labels in any order. */

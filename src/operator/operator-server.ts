@@ -62,6 +62,8 @@ const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
 const uncounted = { inc(): void {} };
 const counters = {
   accepted: uncounted,
+  received: uncounted,
+  sent: uncounted,
   closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
 };
 
@@ -98,6 +100,12 @@ export class OperatorServer {
       ...(isAdminOnly ? [] : ["metrics and health"]),
       ...(this.#deps.admin === undefined ? [] : ["admin API"]),
     ];
+  }
+
+  /** Returns when the certificate expires, in seconds since 1970. @throws Error without one */
+  certificateExpiry(): number {
+    if (this.#server === undefined) throw new Error("not listening");
+    return this.#server.certificateExpiry();
   }
 
   /** Rejects with a message that names the address if it cannot be bound. Idempotent. */

@@ -10,6 +10,7 @@ import { createRandom } from "../lib/clock.ts";
 import { loadLibc } from "../net/linux/libc.ts";
 import { releaseProgramPages } from "../net/linux/program-pages.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
+import { registerCertificates } from "../observability/certificate-metrics.ts";
 import { openLogOutput, registerLogMetrics } from "../observability/log-output.ts";
 import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
@@ -169,6 +170,7 @@ class Daemon {
   readonly #host: Host;
   /** What stands in the configuration that is running, without defaults. */
   #document: Plain;
+  readonly #metrics: Metrics;
   readonly #configMetrics: ConfigMetrics;
   readonly #admin: Admin | undefined;
   readonly #servers: OperatorServer[];
@@ -191,6 +193,7 @@ class Daemon {
     this.#network = network;
     this.#host = host;
     this.#document = document;
+    this.#metrics = metrics;
     this.#configMetrics = configMetrics;
     this.#admin = config.admin && this.#createAdmin(config.admin);
     this.#servers = this.#createServers(config);
@@ -245,6 +248,7 @@ class Daemon {
     try {
       for (const server of this.#servers) {
         await server.start();
+        registerCertificates(this.#metrics, [server.url], () => server.certificateExpiry());
         for (const content of server.contents) this.#logger.info({ url: server.url }, `serving ${content}`);
       }
       this.#admin?.start();

@@ -82,6 +82,8 @@ export class BodiesTarget implements FuzzTarget {
       clock: { seconds: 1000, unixSeconds: 1_700_000_000 },
       counters: {
         accepted: uncounted,
+        received: uncounted,
+        sent: uncounted,
         closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
       },
       listen: ((options: { handler: StreamHandler<HttpConnection> }) => {

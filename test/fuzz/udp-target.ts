@@ -74,6 +74,10 @@ class FuzzSocket implements DatagramSocket {
     this.#late = (source, bytes) => late(this, source, bytes);
   }
 
+  countDrops(): number {
+    return 0;
+  }
+
   replyPath(slot: number): SendResponse {
     const source = this.from[slot]!;
     return (bytes, start, end) => this.#late(source, bytes.slice(start, end));

@@ -33,7 +33,12 @@ async function scrape(daemon: Daemon): Promise<SampleLine[]> {
       const error = labels.error ?? labels.reason ?? "";
       return { name: "chihaya:requests:rate5m", labels: { error }, value };
     });
-  return [...lines, ...recorded];
+  // Node.js's own sockets do not count what the kernel drops.
+  const isPortable =
+    process.env.CHIHAYA_NETWORK === "portable" ||
+    daemon.lines.some(({ msg }) => msg === "using the portable network engine");
+  const drops = { name: "chihaya_udp_kernel_drops_total", labels: {}, value: 0 };
+  return [...lines, ...recorded, ...(isPortable ? [drops] : [])];
 }
 
 function missing(selectors: readonly Selector[], lines: readonly SampleLine[]): string[] {

@@ -64,6 +64,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "http/",
     "middleware/hook.ts",
     "middleware/logic.ts",
+    "observability/certificate-metrics.ts",
     "observability/logger.ts",
     "observability/metrics.ts",
     "observability/observer.ts",

@@ -49,6 +49,7 @@ export class UdpInProcess {
     const socket: DatagramSocket = {
       port: 6969,
       receiveBuffer: 8 << 20,
+      countDrops: () => 0,
       replyPath: () => (bytes, start, end) => inProcess?.onSend(bytes.slice(start, end)),
       close: () => Promise.resolve(),
     };

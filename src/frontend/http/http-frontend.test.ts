@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { certificates } from "../../../test/fixtures/certificates.ts";
@@ -184,11 +185,22 @@ test("TLS alone is enough, and a reload changes its certificate for new connecti
     return socket.getPeerCertificate().subject.CN;
   };
   const options = { ...httpOptions, listenTls: [{ host: "127.0.0.1", port: 0 }], maxNumWant: 1 };
+  const expiry = () => {
+    const [line] =
+      renderPrometheus(server.metrics.snapshot()).match(/^chihaya_tls_certificate_expiry.*$/m) ?? [];
+    return line?.replace(/\d+"/, 'PORT"');
+  };
+  const dated = ({ cert }: { cert: string | Uint8Array }) =>
+    `chihaya_tls_certificate_expiry_timestamp_seconds{listener="https://127.0.0.1:PORT"} ${
+      Date.parse(new X509Certificate(cert).validTo) / 1000
+    }`;
   assert.equal(await subject(), "first.test");
+  assert.equal(expiry(), dated(certificates[0]));
   assert.throws(() => server.frontend.prepare({ ...options, tls: { cert: "nonsense", key: "nonsense" } }));
   assert.equal(await subject(), "first.test");
   server.frontend.prepare({ ...options, tls: certificates[1] })();
   assert.equal(await subject(), "second.test");
+  assert.equal(expiry(), dated(certificates[1]));
 });
 
 test("an address that is taken stops the start, and nothing stays bound", async (t) => {
@@ -286,4 +298,28 @@ test("responses are counted by action, family and error, the rest by reason", as
   ]) {
     assert.ok(text.includes(`${line}\n`), `${line}\n${text}`);
   }
+});
+
+test("the bytes of requests and responses are counted once, however they arrive", async (t) => {
+  const { metrics, store, port } = await startHttpServer(t, "127.0.0.1");
+  const counted = (what: string) =>
+    metrics.snapshot().find(({ name }) => name === `chihaya_${what}_bytes_total`)?.series[0]?.values[0];
+  assert.deepEqual([counted("received"), counted("sent")], [0, 0]);
+  const gate = Promise.withResolvers<void>();
+  store.gate = gate.promise;
+  // The second request waits until the first has its response, and is read again then.
+  const request = `GET /announce?${announceQuery()} HTTP/1.1\r\nHost: t\r\n\r\n`;
+  const socket = connect(port(), "127.0.0.1").setEncoding("latin1");
+  t.after(() => socket.destroy());
+  let responses = "";
+  socket.on("data", (text: string) => {
+    responses += text;
+  });
+  socket.write(request + request.slice(0, 9));
+  while (counted("received") !== request.length + 9) await new Promise((resolve) => setImmediate(resolve));
+  gate.resolve();
+  socket.write(`${request.slice(9).replace("HTTP/1.1", "HTTP/1.0")}`);
+  await once(socket, "close");
+  assert.equal(responses.match(/HTTP\/1\.1 200/g)?.length, 2);
+  assert.deepEqual([counted("received"), counted("sent")], [2 * request.length, responses.length]);
 });

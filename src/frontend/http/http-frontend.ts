@@ -4,6 +4,7 @@ import { aborted } from "../../lib/aborted.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
 import { listenStream } from "../../net/portable/stream.ts";
+import { registerCertificates } from "../../observability/certificate-metrics.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import type { RequestReporter } from "../../observability/observer.ts";
 import type { Frontend } from "../frontend.ts";
@@ -34,6 +35,7 @@ export class HttpFrontend implements Frontend {
   readonly name = "http";
   readonly #server: HttpServer;
   readonly #responder: Responder;
+  readonly #metrics: Metrics;
 
   /** @throws RangeError for an invalid route or trusted network */
   constructor(options: HttpOptions, dependencies: HttpDependencies) {
@@ -47,6 +49,7 @@ export class HttpFrontend implements Frontend {
       onMissing,
       listen = listenStream,
     } = dependencies;
+    this.#metrics = metrics;
     const counters = createConnectionCounters(metrics, () => this.#server.open);
     this.#responder = new Responder(createSettings(options), logic, requests, routes);
     this.#server = new HttpServer(options, {
@@ -59,8 +62,10 @@ export class HttpFrontend implements Frontend {
     });
   }
 
-  start(): Promise<void> {
-    return this.#server.start();
+  async start(): Promise<void> {
+    const server = this.#server;
+    await server.start();
+    registerCertificates(this.#metrics, server.urls(), () => server.certificateExpiry());
   }
 
   urls(): string[] {

@@ -1,5 +1,6 @@
 import type { ConnectionCounters } from "../../http/connection.ts";
 import type { Counter, Metrics } from "../../observability/metrics.ts";
+import { countTraffic } from "../traffic.ts";
 import { rejected } from "./requests.ts";
 
 /** Registers what is counted of connections. An observer counts the requests. */
@@ -14,6 +15,7 @@ export function createConnectionCounters(
       "chihaya_http_connections_accepted_total",
       "HTTP connections that were accepted",
     ),
+    ...countTraffic(metrics, "http"),
     closed: { limit: closed("limit"), malformed: closed("malformed"), timeout: closed("timeout") },
   };
 }

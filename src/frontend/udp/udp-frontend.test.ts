@@ -445,6 +445,7 @@ describe("the UDP frontend", () => {
         return {
           port: socket.port,
           receiveBuffer: socket.receiveBuffer,
+          countDrops: () => 0,
           replyPath: () => () => {},
           close: () => {
             closed.push(socket.port);

@@ -6,9 +6,11 @@ import { bindAll } from "../../net/bind-all.ts";
 import { formatUrl } from "../../net/bind-error.ts";
 import { type DatagramOptions, type DatagramSocket, defaultReceiveBuffer } from "../../net/datagram.ts";
 import { bindDatagram } from "../../net/portable/datagram.ts";
+import type { Metrics } from "../../observability/metrics.ts";
 import type { RequestReporter } from "../../observability/observer.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
 import type { Frontend } from "../frontend.ts";
+import { countKernelDrops, countTraffic } from "../traffic.ts";
 import type { UdpOptions } from "./options.ts";
 import { UdpHandler } from "./udp-handler.ts";
 
@@ -18,6 +20,8 @@ export interface UdpFrontendDeps {
   clock: Clock;
   /** Reports requests to the observers; without it, requests are not reported. */
   requests?: RequestReporter;
+  /** Registers the counters of bytes and drops; without it, they are not counted. */
+  metrics?: Metrics;
   /** Called for errors of the sockets and for unexpected errors. */
   onError: (error: Error) => void;
   /** Called if `::` is not bound because the system has no IPv6. */
@@ -54,7 +58,8 @@ export class UdpFrontend implements Frontend {
     this.#options = options;
     this.#deps = deps;
     this.#ids = new ConnectionIds(deriveKey(options.privateKey), options.maxClockSkew);
-    this.#handler = new UdpHandler(options, { ...deps, ids: this.#ids });
+    const traffic = deps.metrics && countTraffic(deps.metrics, "udp");
+    this.#handler = new UdpHandler(options, { ...deps, ids: this.#ids, traffic });
   }
 
   start(): Promise<void> {
@@ -81,7 +86,7 @@ export class UdpFrontend implements Frontend {
   }
 
   async #bindAll(): Promise<void> {
-    const { bind = bindDatagram, onError, onMissing } = this.#deps;
+    const { bind = bindDatagram, metrics, onError, onMissing } = this.#deps;
     const { listen, receiveBuffer = defaultReceiveBuffer } = this.#options;
     this.#bound = await bindAll(
       listen,
@@ -92,6 +97,8 @@ export class UdpFrontend implements Frontend {
       ({ socket }) => socket.close(),
       onMissing,
     );
+    for (const { url, socket } of this.#bound)
+      if (metrics) countKernelDrops(metrics, url, () => socket.countDrops());
     const granted = Math.min(...this.#bound.map(({ socket }) => socket.receiveBuffer));
     if (granted < receiveBuffer) this.#deps.onSmallBuffer?.(granted, receiveBuffer);
   }

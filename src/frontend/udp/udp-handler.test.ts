@@ -20,6 +20,7 @@ import {
   parseResponse,
 } from "../../protocol/udp/client.ts";
 import { ConnectionIds } from "../../protocol/udp/connection-id.ts";
+import { countTraffic } from "../traffic.ts";
 import { udp } from "./index.ts";
 import type { UdpOptions } from "./options.ts";
 import { UdpHandler } from "./udp-handler.ts";
@@ -55,6 +56,7 @@ function setUp(
     ids,
     onError,
     requests: reporterOf(udp, metrics, setup.observer),
+    traffic: countTraffic(metrics, "udp"),
   });
   const batch = new DatagramBatch(
     capacity,
@@ -65,6 +67,7 @@ function setUp(
   const socket: DatagramSocket = {
     port: 6969,
     receiveBuffer: 8 << 20,
+    countDrops: () => 0,
     replyPath: () => (bytes, start, end) => late.push(bytes.slice(start, end)),
     close: () => Promise.resolve(),
   };
@@ -611,4 +614,24 @@ describe("an observer of UDP", () => {
     await new Promise(setImmediate);
     assert.deepEqual(observer.take(), []);
   });
+});
+
+test("the bytes of datagrams and responses are counted, also those of dropped datagrams and late responses", async () => {
+  const later: Hook = { name: "later", handleScrape: () => Promise.resolve(undefined) };
+  const { handle, handler, idOf, metrics, late } = setUp({ preHooks: [later] });
+  const connectionId = idOf("192.0.2.1");
+  const [connected, dropped, announced] = handle([
+    { packet: connect },
+    { packet: new Uint8Array(5) },
+    { packet: announce(connectionId) },
+  ]);
+  assert.equal(dropped, undefined);
+  const scrape = createScrapeRequest(connectionId, 7, [infoHash]);
+  handle([{ packet: scrape }]);
+  await handler.drained();
+  const counted = Object.fromEntries(
+    metrics.snapshot().flatMap(({ name, series }) => series.map(({ values }) => [name, values[0]])),
+  );
+  assert.equal(counted.chihaya_received_bytes_total, 16 + 5 + announce(connectionId).length + scrape.length);
+  assert.equal(counted.chihaya_sent_bytes_total, connected!.length + announced!.length + late[0]!.length);
 });

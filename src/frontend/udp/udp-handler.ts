@@ -20,6 +20,7 @@ import {
 import { type AnnounceRules, parseAnnounce, parseScrape } from "../../protocol/udp/parse.ts";
 import { writeAnnounce, writeConnect, writeError, writeScrape } from "../../protocol/udp/write.ts";
 import { ExchangePool, WaitingRequests } from "../exchange.ts";
+import type { Traffic } from "../traffic.ts";
 import { ErrorLimiter } from "./error-limiter.ts";
 import { UdpExchange } from "./exchange.ts";
 import type { UdpOptions } from "./options.ts";
@@ -31,6 +32,8 @@ export interface UdpHandlerDeps {
   ids: ConnectionIds;
   /** Reports requests to the observers; without it, requests are not reported. */
   requests?: RequestReporter | undefined;
+  /** Counts bytes; without it, they are not counted. */
+  traffic?: Traffic | undefined;
   onError: (error: Error) => void;
 }
 
@@ -72,7 +75,10 @@ export class UdpHandler implements DatagramHandler {
   }
 
   handleBatch(socket: DatagramSocket, batch: DatagramBatch, count: number, family: Family): void {
-    const { hasPostHooks } = this.#deps.logic;
+    const { traffic, logic } = this.#deps;
+    const { hasPostHooks } = logic;
+    let received = 0;
+    let sent = 0;
     for (let slot = 0; slot < count; slot++) {
       const startedMs = this.#requests?.begin(this.#options.requestTiming) ?? 0;
       try {
@@ -81,7 +87,11 @@ export class UdpHandler implements DatagramHandler {
         batch.outLength[slot] = this.#drop("failed", startedMs);
         this.#deps.onError(error as Error);
       }
+      received += batch.length[slot]!;
+      sent += batch.outLength[slot]!;
     }
+    traffic?.received.inc(received);
+    traffic?.sent.inc(sent);
   }
 
   afterBatch(): void {
@@ -239,6 +249,7 @@ export class UdpHandler implements DatagramHandler {
         ? writeError(bytes, view, 0, transactionId, refusal, maxResponseLength[family])
         : this.#write(view, 0, exchange);
       send(bytes, 0, end);
+      this.#deps.traffic?.sent.inc(end);
       if (isWaiting) this.#requests?.end(exchange.startedMs, exchange.action, family, refusal);
       isWaiting = false;
       if (!refusal) exchange.runPostHooks(this.#deps.logic);

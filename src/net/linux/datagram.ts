@@ -22,7 +22,7 @@ import {
   writeName,
   writePart,
 } from "./abi.ts";
-import { getOption, type Libc, setOption } from "./libc.ts";
+import { getOption, type Libc, setOption, systemError } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
 import { Steering } from "./steering.ts";
@@ -161,6 +161,15 @@ export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDat
   });
 }
 
+/** Reads the drops of a socket (Linux 4.12 and later). */
+function readDrops(libc: Libc, fd: number): number {
+  const memory = new Uint32Array(Linux.SK_MEMINFO_VARS);
+  const length = new Uint8Array(new Uint32Array([memory.byteLength]).buffer);
+  if (libc.getsockopt(fd, Linux.SOL_SOCKET, Linux.SO_MEMINFO, new Uint8Array(memory.buffer), length) < 0)
+    throw systemError(libc, "getsockopt");
+  return memory[Linux.SK_MEMINFO_DROPS]!;
+}
+
 /** Returns whether an address means all addresses of the machine. */
 function isUnspecified(address: Address): boolean {
   return address.words.every((word) => word === 0);
@@ -181,6 +190,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
   /** Memory for one response after its batch. */
   readonly #late: MessageMemory;
   #isClosed = false;
+  #drops = 0;
 
   constructor(
     poller: Poller,
@@ -204,6 +214,11 @@ export class LinuxDatagramSocket implements DatagramSocket {
     this.#late = new MessageMemory(this.#libc, family, isUnspecified(own), 1);
     this.#handler = handler;
     poller.add(fd, Linux.EPOLLIN, () => this.#read());
+  }
+
+  countDrops(): number {
+    if (!this.#isClosed) this.#drops = readDrops(this.#libc, this.#fd);
+    return this.#drops;
   }
 
   replyPath(slot: number): SendResponse {

@@ -144,6 +144,10 @@ class BoundSocket implements DatagramSocket {
     return process.platform === "linux" ? size / 2 : size; // Linux counts its own bookkeeping too
   }
 
+  countDrops(): number {
+    throw new Error("node:dgram does not count them");
+  }
+
   replyPath(): SendResponse {
     return this.#binding.replyPath(this);
   }
