@@ -24,9 +24,9 @@ export class HttpExchange extends Exchange implements WholeResponse {
   /** Why the request was refused. */
   error: ClientError | undefined;
   /** Whether only the head of the response is sent. */
+  isHead = false;
   /** The connection of a request that waits. */
   source: RequestSource | undefined;
-  isHead = false;
   /** Whether the connection stays open after the response. */
   keepAlive = false;
   /** Pool that the exchange returns to after its response; undefined unless its request has waited. */
