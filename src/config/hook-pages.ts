@@ -56,7 +56,7 @@ function renderErrors({ errors = [] }: HookDefinition, docs: string): string {
   if (errors.length === 0) return "None of its own.";
   const rows = errors.map(
     ({ code, message, retryIn }) =>
-      `| [\`${code}\`](${docs}errors.md#${code}) | \`${message}\` | ${retryIn ?? "as usual"} |`,
+      `| [\`${code}\`](${docs}errors.md#${code}) | \`${message}\` | ${retryIn ?? "after the usual interval"} |`,
   );
   return `| code | text for the client | retry in (minutes) |\n|---|---|---|\n${rows.join("\n")}`;
 }

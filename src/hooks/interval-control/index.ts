@@ -11,8 +11,12 @@ export const intervalControl: HookDefinition<
   description: "Sets the interval by the size of the swarm: short for small ones, long for big ones.",
   options: options(
     {
-      shortest: duration(1, { whole: true }).describe("Interval of a swarm with `few_peers` or fewer."),
-      longest: duration(1, { whole: true }).describe("Interval of a swarm with `many_peers` or more."),
+      shortest: duration(1, { whole: true }).describe(
+        "Interval of a swarm with `few_peers` or fewer, unless all of them are seeders.",
+      ),
+      longest: duration(1, { whole: true }).describe(
+        "Interval of a swarm with `many_peers` or more, unless all of them are seeders.",
+      ),
       few_peers: integer(1, 1_000_000_000).default(10).describe("Largest size of a small swarm, in peers."),
       many_peers: integer(2, 1_000_000_000)
         .default(1000)

@@ -15,7 +15,7 @@ export const intervalVariation: HookDefinition<
   options: options(
     {
       modify_response_probability: number({ above: 0, maximum: 1, reason: invalidProbability }).describe(
-        "Share of the announces with a longer interval: above 0, at most 1.",
+        "Share of the peers that get a longer interval: above 0, at most 1.",
       ),
       max_increase_delta: integer(1, 86_400, { reason: "invalid max_increase_delta" }).describe(
         "Maximum seconds to add to the interval.",

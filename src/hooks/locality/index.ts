@@ -81,12 +81,12 @@ export const locality: HookDefinition<
   description: "Lists peers of the announcer's own neighbourhood first; see [locality](locality.md).",
   options: options({
     levels: blocks(level, { minimum: 1, maximum: 8, name: "level" }).describe(
-      "The levels, from near to far. Each level has `ipv4` and `ipv6`, or `networks`, or `asn`, or `country`: see docs/locality.md. A level may also have a `name` for metrics.",
+      "The levels, from near to far. Each level has `ipv4` and `ipv6`, or `networks`, or `asn`, or `country`, which are described in `docs/locality.md`. A level may also have a `name` for metrics.",
     ),
     remote_quota: number({ minimum: 0, maximum: 0.9 })
       .default(0.2)
       .describe(
-        "Share of each list that the nearest level leaves for peers from farther away. The next level leaves the same share of what it got, and so on.",
+        "Share of the list that is kept free for peers from beyond the nearest level. The next level keeps the same share of those places free for peers from beyond itself, and so on.",
       ),
     order: choice(["near-first", "seeders-first"])
       .default("near-first")
