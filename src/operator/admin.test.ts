@@ -313,7 +313,10 @@ test("sixteen clients listen to events, and one that leaves makes room", async (
   const all = await Promise.all(Array.from({ length: 16 }, listen));
   for (const { response, first } of all) {
     assert.equal(response.headers["content-type"], "text/event-stream");
-    assert.match(first, /^event: stats\ndata: \{"version":"1.2.3".*\}\n\n$/);
+    assert.match(
+      first,
+      /^event: stats\ndata: \{"version":"1.2.3".*\}\n\nevent: sample\ndata: \{"end":\d+,"step":1,"series":\{.*\}\}\n\n$/,
+    );
   }
   assert.equal((await ask("GET", "/api/v1/events")).status, 503);
   const next = once(all[1]!.response, "data");

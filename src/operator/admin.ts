@@ -11,6 +11,7 @@ import type { TorrentDeps } from "./api/endpoints/torrents.ts";
 import { parseJson, requireJson } from "./api/json-body.ts";
 import { Problem } from "./api/problem.ts";
 import { Sampler, type SamplerDeps } from "./api/sampler.ts";
+import type { Dashboard } from "./dashboard.ts";
 import { isLoopback, refuseForeign } from "./guard.ts";
 import type { Scope } from "./scopes.ts";
 
@@ -54,6 +55,7 @@ export class Admin {
   readonly #sampler: Sampler;
   #options: AdminOptions;
   #api: Promise<Api> | undefined;
+  #dashboard: Promise<Dashboard> | undefined;
 
   constructor(options: AdminOptions, deps: AdminDeps) {
     this.#options = options;
@@ -97,6 +99,9 @@ export class Admin {
         (await this.#loadApi()).respond(request, facts),
       ),
       guarded("/session", 64 * 1024, (request, facts) => this.#session(request, facts)),
+      ...["/", "/assets/*", "/licenses.txt"].map((path) =>
+        guarded(path, 0, async (request) => (await this.#loadDashboard()).respond(request)),
+      ),
     ];
   }
 
@@ -136,6 +141,11 @@ export class Admin {
       createApi({ ...this.#deps, sampler: this.#sampler, access: this.access }),
     );
     return this.#api;
+  }
+
+  #loadDashboard(): Promise<Dashboard> {
+    this.#dashboard ??= import("./dashboard.ts").then(({ Dashboard }) => Dashboard.load());
+    return this.#dashboard;
   }
 
   /** Handles the session of a browser: POST starts a session with a token, DELETE ends it, GET returns its owner. */

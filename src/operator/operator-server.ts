@@ -98,7 +98,7 @@ export class OperatorServer {
     const { isAdminOnly } = this.#options;
     return [
       ...(isAdminOnly ? [] : ["metrics and health"]),
-      ...(this.#deps.admin === undefined ? [] : ["admin API"]),
+      ...(this.#deps.admin === undefined ? [] : ["dashboard and admin API"]),
     ];
   }
 

@@ -1,10 +1,17 @@
-/** Files that follow from the configuration's schema are what `npm run gen` would write. */
+/** Files that follow from other files are what `npm run gen` would write. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 
 test("the description of the admin API is up to date", () => {
   const { status, stderr } = spawnSync(process.execPath, ["src/operator/api/generate.ts", "--check"], {
+    encoding: "utf8",
+  });
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+});
+
+test("the built dashboard is up to date", () => {
+  const { status, stderr } = spawnSync(process.execPath, ["dashboard/build.ts", "--check"], {
     encoding: "utf8",
   });
   assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });

@@ -4,13 +4,13 @@ import { globSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { test } from "node:test";
 
-const files = globSync("{src,test,bench,examples}/**/*.ts")
+const files = globSync(["{src,test,bench,examples}/**/*.ts", "dashboard/{*,src/**/*}.{ts,tsx}"])
   .filter((file) => !file.includes("node_modules/"))
   .sort();
 
 test("files are named in kebab-case", () => {
   assert.ok(files.length > 20);
-  const others = files.filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.d)?\.ts$/.test(basename(file)));
+  const others = files.filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.d)?\.tsx?$/.test(basename(file)));
   assert.deepEqual(others, []);
 });
 

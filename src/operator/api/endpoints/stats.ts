@@ -145,6 +145,16 @@ export function describeStats(totals: Totals, { version, sampler, workers }: Sta
   };
 }
 
+/** Writes a server-sent event. */
+function writeEvent(name: string, data: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** Seconds since 1970. */
+function unixNow(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
 /** Clients that may listen to events at once. */
 const maxListeners = 16;
 
@@ -172,7 +182,8 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
         }
         const stats = describeStats(newest, deps);
         newest = undefined;
-        yield Buffer.from(`event: stats\ndata: ${JSON.stringify(stats)}\n\n`);
+        const sample = { end: unixNow(), ...sampler.history.read(1, 1) };
+        yield Buffer.from(writeEvent("stats", stats) + writeEvent("sample", sample));
       }
     } finally {
       unwatch();
@@ -210,14 +221,15 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
       handle: ({ query: { window, step, limit } }) => {
         const { history } = sampler;
         const read = history.read(window, Math.max(step, Math.ceil(window / limit)));
-        return { ...read, end: Math.floor(Date.now() / 1000) };
+        return { ...read, end: unixNow() };
       },
     }),
     endpoint({
       method: "GET",
       path: "/events",
       scope: "read",
-      summary: "The object of /stats each second, as server-sent events",
+      summary:
+        "Server-sent events: each second `stats` with the object of /stats, and `sample` with the newest second of /stats/history",
       streams: "text/event-stream",
       problems: [503],
       handle: ({ request }) => {

@@ -1,0 +1,280 @@
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { legible } from "../../src/lib/legible.ts";
+import { formatDuration, formatMilliseconds, formatNumber } from "../../src/lib/quantities.ts";
+import { type Principal, read, type Series, type Stats, send } from "./api.ts";
+import { Chart } from "./chart.tsx";
+import { Clients } from "./clients.tsx";
+import { Errors } from "./errors.tsx";
+import { type Connection, followStats } from "./feed.ts";
+import { append, type Columns, noColumns, sum, toColumns } from "./history.ts";
+import { Lists } from "./lists.tsx";
+import { compare, type Entry } from "./log.ts";
+import { Overview } from "./overview.tsx";
+import { SignIn } from "./session.tsx";
+import { applyTheme, storedTheme, type Theme, themes } from "./theme.ts";
+import { Hollow, Tile } from "./tile.tsx";
+import { Torrents } from "./torrents.tsx";
+import { windows } from "./windows.ts";
+import { Workers } from "./workers.tsx";
+
+const shortest = windows[0];
+/** Seconds over which the rates of errors are given. */
+const errorPeriod = 10;
+const maxEntries = 200;
+
+const states: Readonly<Record<Connection, string>> = {
+  connecting: "Connecting …",
+  live: "Live",
+  polling: "Every 2 s",
+  lost: "Connection lost",
+  locked: "Sign in needed",
+};
+
+/** The whole page. */
+export function App() {
+  const [connection, setConnection] = useState<Connection>("connecting");
+  const [recentStats, setRecentStats] = useState<readonly Stats[]>([]);
+  const [live, setLive] = useState<Columns>(noColumns);
+  const [past, setPast] = useState<Columns>(noColumns);
+  const [window, setWindow] = useState(shortest);
+  const [entries, setEntries] = useState<readonly Entry[]>([]);
+  const [principal, setPrincipal] = useState<Principal>({ name: "anonymous", scopes: [] });
+  const [signInReason, setSignInReason] = useState("");
+  const [theme, setTheme] = useState<Theme>(storedTheme);
+  const [systemTheme, setSystemTheme] = useState("");
+  const stats = recentStats.at(-1);
+
+  const note = useCallback((entry: Omit<Entry, "at">) => {
+    setEntries((before) => [{ ...entry, at: Date.now() }, ...before].slice(0, maxEntries));
+  }, []);
+
+  const loadLive = useCallback(() => {
+    read<Series>(`/stats/history?window=${shortest.seconds}s&step=${shortest.step}`).then(
+      (series) => setLive(toColumns(series)),
+      () => undefined, // the connection says so
+    );
+  }, []);
+
+  // The numbers, from the tracker's events. Another principal begins again.
+  const last = useRef<Stats>(undefined);
+  useEffect(() => {
+    let previous: Connection = "connecting";
+    return followStats({
+      onStats(next) {
+        if (last.current !== undefined) for (const entry of compare(last.current, next)) note(entry);
+        last.current = next;
+        setRecentStats((before) =>
+          [...before.filter(({ uptime_seconds }) => uptime_seconds < next.uptime_seconds), next].slice(
+            -errorPeriod - 1,
+          ),
+        );
+      },
+      onSample: (sample) => setLive((before) => append(before, sample, shortest.seconds)),
+      onConnection(next) {
+        if (next === previous) return;
+        if (next === "lost") note({ level: "error", text: "The tracker does not respond." });
+        if (previous === "lost" && next !== "locked")
+          note({ level: "info", text: "The tracker responds again." });
+        if (next === "live" || next === "polling") loadLive();
+        if (next === "locked") setSignInReason("The tracker shows its numbers only to holders of a token.");
+        previous = next;
+        setConnection(next);
+      },
+    });
+  }, [principal.name]);
+
+  useEffect(() => {
+    send<Principal>("GET", "/session").then(setPrincipal, () => undefined);
+    const media = matchMedia("(prefers-color-scheme: dark)");
+    const onChange = () => setSystemTheme(media.matches ? "dark" : "light");
+    onChange();
+    media.addEventListener("change", onChange);
+    return () => media.removeEventListener("change", onChange);
+  }, []);
+
+  // Longer windows are read from the history.
+  const isConnected = connection === "live" || connection === "polling";
+  useEffect(() => {
+    if (window.refresh === 0 || !isConnected) return;
+    let isOver = false;
+    const load = () => {
+      if (document.hidden) return;
+      read<Series>(`/stats/history?window=${window.seconds}s&step=${window.step}`).then(
+        (series) => !isOver && setPast(toColumns(series)),
+        () => undefined,
+      );
+    };
+    load();
+    const timer = setInterval(load, window.refresh * 1000);
+    return () => {
+      isOver = true;
+      clearInterval(timer);
+    };
+  }, [window, isConnected]);
+
+  const columns = window.refresh === 0 ? live : past;
+  const { times, series } = columns;
+  const colors = theme === "system" ? systemTheme : theme;
+  const chart = { times, seconds: window.seconds, theme: colors };
+  const isTimed = stats === undefined || stats.latency_ms.p99 !== null;
+
+  function choose(next: Theme): void {
+    applyTheme(next);
+    setTheme(next);
+  }
+
+  async function signOut(): Promise<void> {
+    await send("DELETE", "/session").catch(() => undefined);
+    setPrincipal(await send<Principal>("GET", "/session").catch(() => ({ name: "anonymous", scopes: [] })));
+  }
+
+  const steering = {
+    mayWrite: principal.scopes.includes("write"),
+    requestSignIn: setSignInReason,
+    note,
+  };
+  const isSignedIn = principal.name !== "anonymous" && principal.name !== "socket";
+  return (
+    <>
+      <header class="top">
+        <h1>chihaya</h1>
+        <span class="muted facts">
+          {stats === undefined
+            ? ""
+            : `${legible(stats.version)} · up ${formatDuration(stats.uptime_seconds)}`}
+        </span>
+        <span class={`state ${connection}`} role="status">
+          <i aria-hidden="true" />
+          {states[connection]}
+        </span>
+        <span class="grow" />
+        <fieldset class="choice" aria-label="Time shown by the charts">
+          {windows.map((one) => (
+            <button
+              type="button"
+              key={one.label}
+              aria-pressed={one === window}
+              onClick={() => setWindow(one)}
+            >
+              {one.label}
+            </button>
+          ))}
+        </fieldset>
+        <label class="theme">
+          <span class="hidden">Colours</span>
+          <select value={theme} onChange={(event) => choose(event.currentTarget.value as Theme)}>
+            {themes.map((one) => (
+              <option value={one} key={one}>
+                {one}
+              </option>
+            ))}
+          </select>
+        </label>
+        {isSignedIn ? (
+          <button
+            type="button"
+            onClick={() => void signOut()}
+            title={`Signed in as ${legible(principal.name)}`}
+          >
+            Sign out
+          </button>
+        ) : (
+          <button
+            type="button"
+            onClick={() =>
+              setSignInReason("Changes, and whole addresses of peers, need a token with the scope.")
+            }
+          >
+            Sign in
+          </button>
+        )}
+      </header>
+      <main class={connection === "lost" ? "old" : undefined}>
+        <Overview stats={stats} live={live} columns={columns} />
+        <Tile title="Requests by protocol" size="s6">
+          <Chart
+            {...chart}
+            name="Requests a second by protocol"
+            format={(value) => `${formatNumber(value)}/s`}
+            empty="No requests in this time."
+            lines={[
+              { label: "UDP announces", values: series.udp_announces ?? [], color: 1, isFilled: true },
+              { label: "HTTP announces", values: series.http_announces ?? [], color: 2, isFilled: true },
+              { label: "Scrapes", values: sum(series.udp_scrapes, series.http_scrapes), color: 3 },
+              { label: "Connects", values: series.udp_connects ?? [], color: 6, isDashed: true },
+            ]}
+          />
+        </Tile>
+        <Tile title="Peers and torrents" size="s6">
+          <Chart
+            {...chart}
+            name="Peers and torrents"
+            format={formatNumber}
+            empty="The store gives no counts."
+            lines={[
+              { label: "Seeders", values: series.seeders ?? [], color: 2, isFilled: true },
+              { label: "Leechers", values: series.leechers ?? [], color: 1, isFilled: true },
+              { label: "Torrents", values: series.torrents ?? [], color: 4 },
+            ]}
+          />
+        </Tile>
+        <Tile title="Latency" size="s6">
+          <Chart
+            {...chart}
+            name="Latency"
+            format={formatMilliseconds}
+            empty={
+              isTimed
+                ? "No timed requests in this time."
+                : "Set enable_request_timing: true for http and udp, and reload, to see response times."
+            }
+            lines={[
+              { label: "p99", values: series.latency_p99_ms ?? [], color: 4 },
+              { label: "p50", values: series.latency_p50_ms ?? [], color: 1 },
+              { label: "Loop lag p99", values: series.loop_lag_ms ?? [], color: 6, isDashed: true },
+            ]}
+          />
+        </Tile>
+        <Tile title="Errors and drops" size="s6">
+          <Chart
+            {...chart}
+            name="Error responses and drops a second"
+            format={(value) => `${formatNumber(value)}/s`}
+            empty="No numbers in this time."
+            lines={[
+              { label: "Error responses", values: series.errors ?? [], color: 5, isFilled: true },
+              { label: "Dropped or rejected", values: series.dropped ?? [], color: 3 },
+            ]}
+          />
+        </Tile>
+        <Torrents {...steering} />
+        <Errors stats={stats} before={recentStats[0]} />
+        <Lists />
+        <Workers />
+        <Clients />
+        <Tile title="Events" size="s12">
+          {entries.length === 0 ? (
+            <Hollow>Nothing happened since you opened this page.</Hollow>
+          ) : (
+            <ol class="log scroll">
+              {entries.map(({ at, level, text }) => (
+                <li key={`${at} ${text}`} class={level}>
+                  <time>{new Date(at).toLocaleTimeString("en-GB")}</time>
+                  <span>{legible(text)}</span>
+                </li>
+              ))}
+            </ol>
+          )}
+        </Tile>
+      </main>
+      <footer class="muted">
+        <a href="/api/v1/openapi.json">API</a> · <a href="/metrics">Metrics</a> ·{" "}
+        <a href="/readyz">Readiness</a> · <a href="/api/v1/config">Configuration</a> ·{" "}
+        <a href="/licenses.txt">Licenses</a>
+      </footer>
+      {signInReason !== "" && (
+        <SignIn reason={signInReason} onClose={() => setSignInReason("")} onPrincipal={setPrincipal} />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,142 @@
+import type { ComponentChildren } from "preact";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatMilliseconds,
+  formatNumber,
+  formatShare,
+} from "../../src/lib/quantities.ts";
+import type { Stats } from "./api.ts";
+import { type Columns, newest, secondsUntilFull, sum } from "./history.ts";
+
+/** Values of the last ten seconds are averaged: single seconds jump too much to be read. */
+function recent(values: readonly (number | null)[] | undefined): number | null {
+  const known = (values ?? []).slice(-10).filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((total, value) => total + value, 0) / known.length;
+}
+
+/** The numbers that an operator looks at first. */
+export function Overview(props: {
+  readonly stats: Stats | undefined;
+  readonly live: Columns;
+  readonly columns: Columns;
+}) {
+  const { stats, live, columns } = props;
+  const { series } = live;
+  const seeders = stats?.seeders ?? null;
+  const leechers = stats?.leechers ?? null;
+  const peers = seeders === null || leechers === null ? null : seeders + leechers;
+  const udp = recent(series.udp_announces);
+  const http = recent(series.http_announces);
+  const errors = recent(series.errors);
+  const requests = recent(
+    sum(
+      series.udp_announces,
+      series.udp_scrapes,
+      series.udp_connects,
+      series.http_announces,
+      series.http_scrapes,
+    ),
+  );
+  const share = errors !== null && requests !== null && requests > 0 ? errors / requests : null;
+  const { used = null, capacity = null, refused = 0 } = stats?.store ?? {};
+  const fill = used !== null && capacity !== null && capacity > 0 ? used / capacity : null;
+  const latency = stats?.latency_ms;
+  const isTimed = latency === undefined || latency.p99 !== null || stats?.rates["60"].requests === 0;
+  const untilFull = secondsUntilFull(columns);
+  return (
+    <dl class="overview" aria-label="Now">
+      <Figure
+        name="Announces"
+        id="announces"
+        value={formatNumber(udp === null || http === null ? null : udp + http)}
+        unit="/s"
+      >
+        UDP <b>{formatNumber(udp)}</b> · HTTP <b>{formatNumber(http)}</b>
+      </Figure>
+      <Figure name="Peers" id="peers" value={formatCount(peers)}>
+        <Exact id="seeders" value={seeders} /> seeders · <Exact id="leechers" value={leechers} /> leechers
+      </Figure>
+      <Figure name="Torrents" id="torrents" value={formatCount(stats?.torrents)}>
+        peers: IPv4 <Exact id="ipv4" value={stats?.peers.ipv4} /> · IPv6{" "}
+        <Exact id="ipv6" value={stats?.peers.ipv6} />
+      </Figure>
+      <Figure name="Latency p99" id="p99" value={formatMilliseconds(latency?.p99)}>
+        {isTimed ? (
+          <>
+            p50 <b>{formatMilliseconds(latency?.p50)}</b> · p90 <b>{formatMilliseconds(latency?.p90)}</b>
+          </>
+        ) : (
+          <>off: set enable_request_timing</>
+        )}
+      </Figure>
+      <Figure
+        name="Errors"
+        id="errors"
+        value={formatNumber(errors)}
+        unit="/s"
+        isBad={share !== null && share > 0.05}
+      >
+        {share === null ? "" : `${formatShare(share)} of requests · `}
+        <Exact id="errors-total" value={stats?.error_responses} /> in all
+      </Figure>
+      <Figure
+        name="Store"
+        id="fill"
+        value={fill === null ? formatCount(used) : formatShare(fill)}
+        isBad={fill !== null && fill > 0.9}
+      >
+        {fill !== null && (
+          <meter class="bar" min={0} max={1} high={0.9} value={fill} aria-label="Store fill" />
+        )}
+        <Exact id="used" value={used} />
+        {capacity === null ? " peers, no limit" : ` of ${formatNumber(capacity)}`}
+        {refused > 0 && (
+          <>
+            {" "}
+            · <em>{formatCount(refused)} refused</em>
+          </>
+        )}
+        {untilFull !== undefined && fill !== null && <> · full in {formatDuration(untilFull)}</>}
+      </Figure>
+      <Figure name="CPU" id="cpu" value={formatNumber(recent(series.cpu))} unit=" cores">
+        memory <b>{formatBytes(stats?.process.resident_bytes)}</b>
+      </Figure>
+      <Figure
+        name="Workers"
+        id="workers"
+        value={formatCount(stats?.workers)}
+        isBad={(stats?.process.worker_restarts ?? 0) > 0}
+      >
+        <Exact id="restarts" value={stats?.process.worker_restarts} /> restarts · loop lag{" "}
+        <b>{formatMilliseconds(newest(series.loop_lag_ms))}</b>
+      </Figure>
+    </dl>
+  );
+}
+
+function Figure(props: {
+  readonly name: string;
+  readonly id: string;
+  readonly value: string;
+  readonly unit?: string;
+  readonly isBad?: boolean;
+  readonly children: ComponentChildren;
+}) {
+  const { name, id, value, unit = "", isBad = false, children } = props;
+  return (
+    <div class={isBad ? "bad" : undefined}>
+      <dt>{name}</dt>
+      <dd class="big">
+        <span data-figure={id}>{value}</span>
+        <small>{unit}</small>
+      </dd>
+      <dd class="small">{children}</dd>
+    </div>
+  );
+}
+
+function Exact({ id, value }: { readonly id: string; readonly value: number | null | undefined }) {
+  return <b data-figure={id}>{formatCount(value)}</b>;
+}
