@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { copy20, parseInfoHash, toHex } from "./info-hash.ts";
+import { copy20, parseAnyInfoHash, parseInfoHash, toHex } from "./info-hash.ts";
 
 test("an infohash parses back from its text, in either case", () => {
   fc.assert(
@@ -35,4 +35,32 @@ test("exactly twenty bytes are copied", () => {
   const to = new Uint8Array(30);
   copy20(from, 3, to, 4);
   assert.deepEqual([...to], [0, 0, 0, 0, ...from.subarray(3, 23), 0, 0, 0, 0, 0, 0]);
+});
+
+test("an infohash as people have it: hexadecimal, base32, or a hash of version 2", () => {
+  const hex = "d984f67af9917b214cd8b6048ab5624c7df6a07a";
+  const long = `${hex}1234567890abcdef12345678`;
+  for (const text of [
+    hex,
+    hex.toUpperCase(),
+    "3GCPM6XZSF5SCTGYWYCIVNLCJR67NID2", // by `base32` of coreutils
+    "3gcpm6xzsf5sctgywycivnlcjr67nid2",
+    long,
+    `1220${long}`,
+  ])
+    assert.equal(toHex(parseAnyInfoHash(text)!), hex, text);
+  for (const text of [
+    "",
+    hex.slice(1),
+    `${hex}0`,
+    "3GCPM6XZSF5SCTGYWYCIVNLCJR67NID1",
+    "3GCPM6XZSF5SCTGYWYCIVNLCJR67NID",
+    `${long.slice(1)}g`,
+    `1221${long}`,
+    `1220${hex}`,
+    `${hex}\n`,
+    "\u0130".repeat(32),
+    "\u212a".repeat(32),
+  ])
+    assert.equal(parseAnyInfoHash(text), undefined, text);
 });

@@ -46,6 +46,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
     scrape: () => metrics.scrape(),
     reload: async () => report,
     describeConfig: async () => ({ file: null, yaml: "chihaya:\n" }),
+    describeWorkers: async () => [{ number: 1, state: "serving", components: {}, restarts: 0 }],
     swarms: new SwarmReader(new MapStore({ clock, random: createRandom(1), peerLifetime: 1800 })),
     onError: (error) => assert.fail(error),
   });

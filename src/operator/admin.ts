@@ -8,6 +8,7 @@ import type { Api } from "./api/api.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
 import type { StatsDeps } from "./api/endpoints/stats.ts";
 import type { TorrentDeps } from "./api/endpoints/torrents.ts";
+import type { WorkerDeps } from "./api/endpoints/workers.ts";
 import { parseJson, requireJson } from "./api/json-body.ts";
 import { Problem } from "./api/problem.ts";
 import { Sampler, type SamplerDeps } from "./api/sampler.ts";
@@ -20,6 +21,7 @@ export interface AdminDeps
   extends SamplerDeps,
     ControlDeps,
     Pick<StatsDeps, "version" | "workers">,
+    Pick<WorkerDeps, "describeWorkers">,
     Pick<TorrentDeps, "swarms"> {
   readonly clock: Clock;
   readonly logger: Logger;

@@ -34,7 +34,8 @@ function describeReadiness(readiness: Readiness): RouteResponse {
   });
 }
 
-function describeState(state: ComponentState): string {
+/** Describes the state of a component in words. */
+export function describeState(state: ComponentState): string {
   if (typeof state === "object") return `ready, but ${state.readyBut}`;
   return typeof state === "string" ? state : state ? "ready" : "not ready";
 }

@@ -209,6 +209,7 @@ class Daemon {
       scrape: () => this.#host.scrape(),
       reload: () => this.#requestReload(),
       describeConfig: () => this.#describeConfig(),
+      describeWorkers: () => this.#host.describeWorkers(),
       swarms: createSwarms(this.#host.bus),
       onError: (err) => this.#logger.error({ err }, "admin API"),
     });

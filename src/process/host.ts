@@ -4,6 +4,7 @@ import type { Network } from "../net/network.ts";
 import { openNetwork } from "../net/open-network.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
+import type { WorkerState } from "../operator/api/endpoints/workers.ts";
 import type { ComponentState } from "../operator/health.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { composeSettings } from "../tracker/compose.ts";
@@ -11,7 +12,9 @@ import { readStoreOptions } from "../tracker/create-store.ts";
 import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
 import { Bus, mainThread } from "./bus.ts";
+import type { ThreadState } from "./services.ts";
 import { serveSwarms } from "./swarm-service.ts";
+import { ThreadMeter } from "./thread-meter.ts";
 
 /** The tracker of the process, in this thread or in worker threads. */
 export interface Host {
@@ -25,6 +28,8 @@ export interface Host {
   urls(): string[];
   readonly isServing: boolean;
   readiness(): Promise<Record<string, ComponentState>>;
+  /** Describes all threads that serve clients. */
+  describeWorkers(): Promise<readonly WorkerState[]>;
   /** Takes a configuration that `settle` has made for the running one. Rejects if a part refuses, and changes nothing then. */
   reload(config: Config): Promise<void>;
   /** @param deadline  seconds for requests in progress */
@@ -80,6 +85,7 @@ export class LocalHost implements Host {
   readonly #parts: LocalParts;
   readonly #network: Network;
   #tracker: Tracker | undefined;
+  readonly #meter = new ThreadMeter();
   /** How many threads listen on the same addresses. */
   readonly #threads: number;
 
@@ -113,6 +119,16 @@ export class LocalHost implements Host {
   async readiness(): Promise<Record<string, ComponentState>> {
     const tracker = this.isServing || "not serving";
     return { tracker, ...this.#storageReadiness(), ...this.#tracker?.readiness() };
+  }
+
+  /** Describes this thread. */
+  async describe(): Promise<ThreadState> {
+    return { components: await this.readiness(), ...this.#meter.read() };
+  }
+
+  async describeWorkers(): Promise<readonly WorkerState[]> {
+    const state = this.isServing ? "serving" : "starting";
+    return [{ number: 1, state, ...(await this.describe()), restarts: 0 }];
   }
 
   /** A store that serves from local memory while Redis is away counts as ready, because clients get responses. */

@@ -26,6 +26,14 @@ export interface WorkerStart {
   descriptors: Uint8Array | undefined;
 }
 
+/** The state of a thread that serves clients. */
+export interface ThreadState {
+  components: Record<string, ComponentState>;
+  /** The share of a core that the thread uses; undefined if the system does not say. */
+  cpu: number | undefined;
+  uptimeSeconds: number;
+}
+
 /** Served by each worker once it serves clients. */
 interface WorkerMethods {
   /** Takes a configuration, or rejects and changes nothing. */
@@ -33,6 +41,7 @@ interface WorkerMethods {
   scrape(): Promise<readonly FamilySnapshot[]>;
   /** Returns true for each part that is ready, and the reason for each other part. */
   readiness(): Promise<Record<string, ComponentState>>;
+  describe(): Promise<ThreadState>;
   /** Returns the content of a `.cpuprofile` file. */
   profileCpu(seconds: number): Promise<string>;
   /** Stops within `deadline` seconds. The response is the end of the thread. */

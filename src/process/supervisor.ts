@@ -5,6 +5,7 @@ import { type Libc, loadLibc } from "../net/linux/libc.ts";
 import { isShortage } from "../net/shortage.ts";
 import { type Counter, type FamilySnapshot, type Metrics, mergeSnapshots } from "../observability/metrics.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
+import type { WorkerState } from "../operator/api/endpoints/workers.ts";
 import type { ComponentState } from "../operator/health.ts";
 import { mainProfiler, type Profiler } from "../operator/profiles.ts";
 import type { SharedStore } from "../storage/define-store.ts";
@@ -43,6 +44,8 @@ export class Supervisor implements Host, Profiler {
   readonly #count: number;
   readonly #createWorker: CreateWorker;
   readonly #restarts: Counter;
+  /** Restarts by worker. */
+  readonly #restartsOf: number[] = [];
   readonly #members: WorkerThread[] = [];
   /** Defined where the workers may use the native engine. */
   #libc: Libc | undefined;
@@ -127,6 +130,11 @@ export class Supervisor implements Host, Profiler {
         ]),
       ),
     );
+  }
+
+  async describeWorkers(): Promise<readonly WorkerState[]> {
+    const states = await Promise.all(this.#members.map((member) => member.describe()));
+    return states.map((state, i) => ({ ...state, restarts: this.#restartsOf[i] ?? 0 }));
   }
 
   async reload(config: Config): Promise<void> {
@@ -216,6 +224,7 @@ export class Supervisor implements Host, Profiler {
       for (const memory of hub.memories) repaired += releaseLocks(memory, member.owner);
       if (this.#state !== "started") return;
       this.#restarts.inc();
+      this.#restartsOf[index] = (this.#restartsOf[index] ?? 0) + 1;
       logger.error({ worker: index + 1, err: error, repaired }, "a worker died; starting another");
       const age = performance.now() - began;
       if (age < restartPauseMs) await new Promise((resolve) => setTimeout(resolve, restartPauseMs));

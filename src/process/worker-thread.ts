@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { Worker } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
+import type { WorkerState } from "../operator/api/endpoints/workers.ts";
 import type { ComponentState } from "../operator/health.ts";
 import { type Bus, isGone } from "./bus.ts";
 import { type WorkerStart, workerService } from "./services.ts";
@@ -94,6 +95,18 @@ export class WorkerThread {
       return await this.#bus.call(this.number, workerService, "readiness", undefined, { timeoutMs });
     } catch {
       return { tracker: "does not respond" };
+    }
+  }
+
+  /** Returns the state for operators. */
+  async describe(): Promise<Omit<WorkerState, "restarts">> {
+    const { number } = this;
+    if (!this.isServing) return { number, state: "starting", components: {} };
+    try {
+      const state = await this.#bus.call(number, workerService, "describe", undefined, { timeoutMs });
+      return { number, state: "serving", ...state };
+    } catch {
+      return { number, state: this.isServing ? "unresponsive" : "starting", components: {} };
     }
   }
 

@@ -78,6 +78,7 @@ bus.serve(workerService, {
   reload: (next) => host.reload(next),
   scrape: () => host.scrape(),
   readiness: () => host.readiness(),
+  describe: () => host.describe(),
   profileCpu: (seconds, { signal }) => profileCpu(seconds, signal),
   async stop(deadline) {
     await host.stop(deadline);

@@ -14,7 +14,7 @@ interface TorrentReply {
   info_hash: string;
   peers: number;
   seeders: number;
-  snatches: number;
+  completed: number;
 }
 
 interface Reply {
@@ -23,9 +23,9 @@ interface Reply {
   next: string | null;
   detail: string;
   errors: { at: string }[];
-  workers: { number: number; state: string }[];
+  workers: { worker: number; state: string; cpu: number | null; loop_lag_ms: number | null }[];
   known: boolean;
-  clients: { name: string; announces: number; peers: number | null }[];
+  clients: { name: string; announces: number; peers: number | null; versions: object }[];
 }
 
 interface Tracker {
@@ -41,7 +41,7 @@ interface Tracker {
 
 async function start(t: TestContext, settings: Record<string, unknown>): Promise<Tracker> {
   const daemon = await Daemon.start(t, { admin: { tokens }, http: { allow_ip_spoofing: true }, ...settings });
-  const { url } = await daemon.until(({ msg }) => msg === "serving admin API");
+  const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
   return {
     daemon,
     async ask(method, path, { token = "secret", body } = {}) {
@@ -114,7 +114,7 @@ for (const [store, workers] of [
     );
 
     const one = await ask("GET", `/torrents/${hashOf("a3")}`, { token: "read" });
-    assert.deepEqual([one.status, one.body.peers, one.body.seeders, one.body.snatches], [200, 3, 1, 1]);
+    assert.deepEqual([one.status, one.body.peers, one.body.seeders, one.body.completed], [200, 3, 1, 1]);
     const query = await ask("POST", "/torrents/query", {
       body: { info_hashes: [hashOf("a2"), hashOf("c"), hashOf("b")] },
     });
@@ -142,6 +142,20 @@ for (const [store, workers] of [
       [...whole].sort(),
       Array.from({ length: 9 }, (_, n) => `198.51.0.${n + 1}:${1001 + n} 2d7142343532302d`),
     );
+
+    const { body: found } = await ask("GET", "/clients");
+    const [qBittorrent, ...others] = found.clients;
+    assert.deepEqual([found.known, qBittorrent?.name, others], [true, "qBittorrent", []]);
+    assert.deepEqual(
+      [qBittorrent!.announces, qBittorrent!.peers, qBittorrent!.versions],
+      [46, 46, { 4520: 46 }],
+    );
+    const { body: threads } = await ask("GET", "/workers");
+    assert.deepEqual(
+      threads.workers.map(({ worker, state }) => [worker, state]),
+      Array.from({ length: workers }, (_, i) => [i + 1, "serving"]),
+    );
+    for (const { loop_lag_ms } of threads.workers) assert.ok(loop_lag_ms !== null);
 
     assert.equal((await ask("DELETE", `/torrents/${hashOf("a9")}`, { token: "read" })).status, 403);
     const removed = await ask("DELETE", `/torrents/${hashOf("a9")}`);

@@ -1,16 +1,24 @@
 import { Api, type ApiDeps } from "./api.ts";
 import { type Endpoint, endpoint } from "./endpoint.ts";
+import { type ClientDeps, clientEndpoints } from "./endpoints/clients.ts";
 import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
 import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
 import { type TorrentDeps, torrentEndpoints } from "./endpoints/torrents.ts";
+import { type WorkerDeps, workerEndpoints } from "./endpoints/workers.ts";
 import { describeApi } from "./open-api.ts";
 
 /** The collaborators of the endpoints. */
-export interface EndpointDeps extends StatsDeps, ControlDeps, TorrentDeps {}
+export interface EndpointDeps extends StatsDeps, ControlDeps, TorrentDeps, ClientDeps, WorkerDeps {}
 
 /** Creates all endpoints, including the endpoint of the OpenAPI document. */
 export function createEndpoints(deps: EndpointDeps): Endpoint[] {
-  const endpoints = [...statsEndpoints(deps), ...torrentEndpoints(deps), ...controlEndpoints(deps)];
+  const endpoints = [
+    ...statsEndpoints(deps),
+    ...torrentEndpoints(deps),
+    ...clientEndpoints(deps),
+    ...workerEndpoints(deps),
+    ...controlEndpoints(deps),
+  ];
   const description: Endpoint = endpoint({
     method: "GET",
     path: "/openapi.json",

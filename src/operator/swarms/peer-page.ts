@@ -50,17 +50,22 @@ export function cutPage(step: RecordPage, place: Place, query: PeersQuery, names
   const { keys, limit, isWhole } = query;
   const end = step.next ?? null;
   const after = place.after !== null && place.end === end ? place.after : -1;
+  const orders: number[] = [];
+  for (const peer of step.peers) {
+    const order = orderOf(peer, keys);
+    if (order > after) orders.push(order);
+  }
+  orders.sort((a, b) => a - b);
+  // Peers of the same order come together: the cursor could not name a place between them.
+  const last = orders[Math.min(limit, orders.length) - 1] ?? after;
   const rows: { order: number; row: PeerRow }[] = [];
   for (const peer of step.peers) {
     const order = orderOf(peer, keys);
-    if (order > after) rows.push({ order, row: describePeer(peer, isWhole, names) });
+    if (order > after && order <= last) rows.push({ order, row: describePeer(peer, isWhole, names) });
   }
-  rows.sort((a, b) => a.order - b.order);
-  let count = Math.min(limit, rows.length);
-  while (count < rows.length && rows[count]!.order === rows[count - 1]!.order) count++;
-  const peers = rows.slice(0, count).map(({ row }) => row);
-  if (count < rows.length)
-    return { peers, next: writePlace({ from: place.from, end, after: rows[count - 1]!.order }) };
+  const peers = rows.sort((a, b) => a.order - b.order).map(({ row }) => row);
+  if (peers.length < orders.length)
+    return { peers, next: writePlace({ from: place.from, end, after: last }) };
   return { peers, next: end === null ? undefined : writePlace({ ...start, from: end }) };
 }
 

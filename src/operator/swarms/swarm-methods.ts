@@ -1,8 +1,7 @@
 import type { TorrentRecord } from "../../storage/records.ts";
 
 /** The counts by which torrents are sorted. */
-export const torrentOrders = ["peers", "seeders", "leechers", "snatches"] as const;
-export type TorrentOrder = (typeof torrentOrders)[number];
+export type TorrentOrder = "peers" | "seeders" | "leechers" | "snatches";
 
 /** The counts of one torrent; the infohash in hexadecimal. */
 export interface TorrentCounts extends Omit<TorrentRecord, "infoHash"> {

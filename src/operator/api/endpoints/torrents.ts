@@ -3,13 +3,7 @@ import type { Clock } from "../../../lib/clock.ts";
 import { drawKeys } from "../../../lib/keyed-hash.ts";
 import { choice, integer, list as listOption, options, text } from "../../../options/index.ts";
 import { peerOrderKeys } from "../../swarms/peer-page.ts";
-import {
-  type PeerRow,
-  type SwarmMethods,
-  type TopPosition,
-  type TorrentCounts,
-  torrentOrders,
-} from "../../swarms/swarm-methods.ts";
+import type { PeerRow, SwarmMethods, TopPosition, TorrentCounts } from "../../swarms/swarm-methods.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { Problem } from "../problem.ts";
 import { boolean, count, list, nullable, number, object, optional, type Shape, string } from "../shape.ts";
@@ -28,7 +22,7 @@ interface Torrent {
   readonly seeders: number;
   readonly leechers: number;
   readonly partial: number;
-  readonly snatches: number;
+  readonly completed: number;
   readonly peers_ipv4: number;
   readonly peers_ipv6: number;
 }
@@ -39,7 +33,7 @@ const torrentShape: Shape<Torrent> = object({
   seeders: count(),
   leechers: count(),
   partial: count("Leechers that have paused (BEP 21)."),
-  snatches: count("Completed downloads."),
+  completed: count("Completed downloads."),
   peers_ipv4: count(),
   peers_ipv6: count(),
 });
@@ -83,7 +77,9 @@ export function torrentEndpoints({ clock, swarms }: TorrentDeps): Endpoint[] {
       scope: "read",
       summary: "Torrents, those with the largest counts first",
       query: options({
-        sort: choice(torrentOrders).default("peers").describe("The count to sort by."),
+        sort: choice(["peers", "seeders", "leechers", "completed"])
+          .default("peers")
+          .describe("The count to sort by."),
         limit: integer(1, mostListed).default("100").describe("The most torrents of a page."),
         cursor: cursorOption,
         info_hash: text()
@@ -99,8 +95,9 @@ export function torrentEndpoints({ clock, swarms }: TorrentDeps): Endpoint[] {
         age_seconds: number("Since the torrents were counted, 10 at most."),
       }),
       problems: [501, 503],
-      async handle({ query: { sort: order, limit, cursor, infoHash, minPeers } }) {
-        const after = cursor === "" ? undefined : readCursor(cursor, order);
+      async handle({ query: { sort, limit, cursor, infoHash, minPeers } }) {
+        const order = sort === "completed" ? "snatches" : sort;
+        const after = cursor === "" ? undefined : readCursor(cursor, sort);
         const whole = parseAnyInfoHash(infoHash);
         if (whole !== undefined) {
           const found = await ask(swarms.find([whole]));
@@ -112,7 +109,7 @@ export function torrentEndpoints({ clock, swarms }: TorrentDeps): Endpoint[] {
         const page = await ask(lists.read({ order, minPeers, prefix, after, limit }));
         return {
           torrents: page.torrents.map(describe),
-          next: page.next === undefined ? null : `${order}.${page.next.value}.${page.next.infoHash}`,
+          next: page.next === undefined ? null : `${sort}.${page.next.value}.${page.next.infoHash}`,
           age_seconds: page.age,
         };
       },
@@ -244,11 +241,12 @@ export async function ask<T>(result: Promise<T>): Promise<T> {
   }
 }
 
-function describe({ infoHash, peers4, peers6, ...counts }: TorrentCounts): Torrent {
+function describe({ infoHash, peers4, peers6, snatches, ...counts }: TorrentCounts): Torrent {
   return {
     info_hash: infoHash,
     peers: peers4 + peers6,
     ...counts,
+    completed: snatches,
     peers_ipv4: peers4,
     peers_ipv6: peers6,
   };
