@@ -14,6 +14,11 @@ export interface Network {
    * portable network ignores it.
    */
   setCoalesce(seconds: number): void;
+  /**
+   * Notes that this thread runs, so that others know when it hangs. A worker calls this about once a second.
+   * @param seconds  of a clock that all threads share
+   */
+  beat(seconds: number): void;
   /** Releases resources that the sockets shared. Close the sockets first. Idempotent. */
   close(): void;
 }
@@ -27,5 +32,6 @@ export const portableNetwork: Network = {
   bindDatagram,
   listenStream,
   setCoalesce() {},
+  beat() {},
   close() {},
 };

@@ -1,5 +1,6 @@
 import type { Config } from "../config/config.ts";
 import type { Clock, Random } from "../lib/clock.ts";
+import type { NetworkMemory } from "../net/linux/network.ts";
 import type { Network } from "../net/network.ts";
 import { openNetwork } from "../net/open-network.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -61,11 +62,11 @@ interface LocalParts extends Omit<HostParts, "hub"> {
 export async function openConfiguredNetwork(
   config: Config,
   logger: Logger,
-  descriptors?: Uint8Array,
+  memory?: NetworkMemory,
 ): Promise<Network> {
   const onFallback = ({ message }: Error) =>
     logger.info({ reason: message }, "using the portable network engine");
-  return openNetwork(config.network, onFallback, descriptors);
+  return openNetwork(config.network, onFallback, memory);
 }
 
 /** Creates the bus of a process without worker threads. */

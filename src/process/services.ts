@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import type { NetworkMemory } from "../net/linux/network.ts";
 import type { LogFields, Logger } from "../observability/logger.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
 import type { ComponentState } from "../operator/health.ts";
@@ -22,8 +23,8 @@ export interface WorkerStart {
   logsStartup: boolean;
   /** The last publication of each topic. */
   published: ReadonlyMap<string, unknown>;
-  /** Where the worker's network notes its open descriptors; undefined where the native engine does not run. */
-  descriptors: Uint8Array | undefined;
+  /** For the worker's network; undefined where the native engine does not run. */
+  network: NetworkMemory | undefined;
 }
 
 /** The state of a thread that serves clients. */

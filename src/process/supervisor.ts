@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type { Config } from "../config/config.ts";
 import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts";
 import { type Libc, loadLibc } from "../net/linux/libc.ts";
+import { createBeats } from "../net/linux/liveness.ts";
 import { isShortage } from "../net/shortage.ts";
 import { type Counter, type FamilySnapshot, type Metrics, mergeSnapshots } from "../observability/metrics.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
@@ -47,6 +48,8 @@ export class Supervisor implements Host, Profiler {
   /** Restarts by worker. */
   readonly #restartsOf: number[] = [];
   readonly #members: WorkerThread[] = [];
+  /** When each worker last ran. */
+  readonly #beats: Int32Array;
   /** Defined where the workers may use the native engine. */
   #libc: Libc | undefined;
   /** The counters of workers that have ended. */
@@ -62,6 +65,7 @@ export class Supervisor implements Host, Profiler {
   constructor(parts: SupervisorParts, count: number, create: CreateWorker = createWorker) {
     this.#parts = parts;
     this.#count = count;
+    this.#beats = createBeats(count);
     this.#createWorker = create;
     this.#shortages = new RateLimitedLog(parts.logger, parts.clock, oncePerMinute);
     this.#restarts = countRestarts(parts.metrics);
@@ -198,7 +202,7 @@ export class Supervisor implements Host, Profiler {
     const { store, hub } = this.#parts;
     const libc = this.#libc;
     const owner = this.#owners++;
-    const descriptors = libc && createDescriptors();
+    const network = libc && { descriptors: createDescriptors(), beats: this.#beats, thread: index };
     const start: WorkerStart = {
       config: this.config,
       memory: store?.memory,
@@ -207,10 +211,15 @@ export class Supervisor implements Host, Profiler {
       workers: this.#count,
       logsStartup: owner === firstOwner,
       published: hub.topics.last,
-      descriptors,
+      network,
     };
     const worker = this.#createWorker(start);
-    if (libc && descriptors) worker.once("exit", () => closeDescriptors(libc, descriptors));
+    if (libc && network) {
+      worker.once("exit", () => {
+        closeDescriptors(libc, network.descriptors);
+        this.#beats[index] = 0;
+      });
+    }
     return new WorkerThread(worker, start, this.bus);
   }
 

@@ -23,8 +23,7 @@ import {
 
 // One thread that serves clients, with its own sockets, hooks and counters, over the shared swarms.
 
-const { config, memory, owner, number, workers, logsStartup, published, descriptors } =
-  workerData as WorkerStart;
+const { config, memory, owner, number, workers, logsStartup, published } = workerData as WorkerStart;
 const logOutput = { dropped: 0 };
 const bus = new Bus({
   threads: [number],
@@ -66,7 +65,9 @@ const hub = new WorkerHub(isFirst, published, {
   publish: (publication) => bus.notify(mainThread, hubService, "publish", publication),
 });
 bus.serve(topicService, { deliver: (publication) => hub.deliver(publication) });
-const network = await openConfiguredNetwork(config, logger, descriptors);
+const network = await openConfiguredNetwork(config, logger, (workerData as WorkerStart).network);
+network.beat(clock.seconds);
+clock.onTick = (seconds) => network.beat(seconds);
 const host = new LocalHost(
   { config, store, clock, random, metrics, logger, hub, owner, bus },
   network,

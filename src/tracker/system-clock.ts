@@ -7,6 +7,8 @@ import type { Clock } from "../lib/clock.ts";
 export class SystemClock implements Clock {
   seconds = 0;
   unixSeconds = 0;
+  /** Called after each update. */
+  onTick: ((seconds: number) => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor() {
@@ -33,5 +35,6 @@ export class SystemClock implements Clock {
   #tick(): void {
     this.seconds = process.hrtime()[0];
     this.unixSeconds = Math.floor(Date.now() / 1000);
+    this.onTick?.(this.seconds);
   }
 }

@@ -23,6 +23,7 @@ import {
   writePart,
 } from "./abi.ts";
 import { getOption, type Libc, setOption, systemError } from "./libc.ts";
+import type { Liveness } from "./liveness.ts";
 import { openSocket } from "./open-socket.ts";
 import type { Poller } from "./poller.ts";
 import { Steering } from "./steering.ts";
@@ -145,7 +146,11 @@ class MessageMemory {
  *
  * With `threads`, several sockets of this process and its threads may bind one address, see {@link Steering}. Rejects with an Error that names the address and the remedy.
  */
-export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDatagramSocket {
+export function bindDatagram(
+  poller: Poller,
+  options: DatagramOptions,
+  liveness?: Liveness,
+): LinuxDatagramSocket {
   const { libc } = poller;
   const { receiveBuffer = defaultReceiveBuffer, threads = 1, handler } = options;
   const prepare = (fd: number, family: Family, address: Address) => {
@@ -156,7 +161,7 @@ export function bindDatagram(poller: Poller, options: DatagramOptions): LinuxDat
     setOption(libc, fd, Linux.SOL_SOCKET, Linux.SO_SNDBUF, sendBuffer);
   };
   return openSocket(libc, "udp", options, prepare, ({ fd, family, port, address }) => {
-    const steering = threads > 1 ? new Steering(libc, fd, threads) : undefined;
+    const steering = threads > 1 ? new Steering(libc, fd, threads, liveness) : undefined;
     return new LinuxDatagramSocket(poller, fd, family, port, address, handler, steering);
   });
 }
@@ -234,6 +239,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
   close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
+      this.#steering?.close();
       this.#poller.remove(this.#fd);
       this.#libc.close(this.#fd);
     }

@@ -7,6 +7,7 @@ import { Linux } from "./abi.ts";
 import { bindDatagram } from "./datagram.ts";
 import { EventLoop } from "./event-loop.ts";
 import { type Libc, loadLibc } from "./libc.ts";
+import { createBeats, Liveness } from "./liveness.ts";
 import { Poller } from "./poller.ts";
 import { Steering } from "./steering.ts";
 
@@ -15,6 +16,9 @@ const skip = (await listEngines()).find(({ name }) => name === "linux")!.skip;
 /** Decides every quarter of a second about shares of time, and notes the programs for the kernel. */
 class Decisions {
   readonly programs: ("first" | "all")[] = [];
+  /** The seconds in which the threads last ran; the first is this thread. */
+  readonly beats = createBeats(2);
+  readonly #liveness = new Liveness(this.beats, 0);
   #share = 0;
   #now = 0;
   readonly #steering: Steering;
@@ -32,7 +36,13 @@ class Decisions {
         return 0;
       },
     };
-    this.#steering = new Steering(libc as Libc, 3, threads, () => this.#share);
+    this.#steering = new Steering(libc as Libc, 3, threads, this.#liveness, () => this.#share);
+  }
+
+  /** Lets a second pass in this thread. */
+  beat(seconds: number): this {
+    this.#liveness.beat(seconds);
+    return this;
   }
 
   after(milliseconds: number, share: number): this {
@@ -63,6 +73,24 @@ test("the kernel gets a program at most four times a second, and seldom when not
   const idle = new Decisions(2);
   for (let i = 0; i < 10_000; i++) idle.after(1, 0.1);
   assert.equal(idle.programs.length, 2);
+});
+
+test("while a thread hangs, all threads receive datagrams", () => {
+  const decisions = new Decisions(2);
+  decisions.beats[1] = 100;
+  decisions.after(250, 0.1).beat(101).beat(102);
+  assert.deepEqual(decisions.programs, ["first"]);
+  decisions.beat(103).beat(104).after(250, 0.1);
+  assert.deepEqual(decisions.programs, ["first", "all", "all"]);
+  decisions.beats[1] = 105;
+  decisions.beat(105).after(250, 0.1);
+  assert.deepEqual(decisions.programs, ["first", "all", "all", "first"]);
+});
+
+test("a thread that has ended, or has not begun, does not hang", () => {
+  const decisions = new Decisions(2);
+  decisions.after(250, 0.1).beat(1000);
+  assert.deepEqual(decisions.programs, ["first"]);
 });
 
 /** Binds an address twice, as two threads would. */
@@ -100,7 +128,7 @@ async function bindTwice(t: TestContext) {
 test("the kernel follows the decision", { skip }, async (t) => {
   const { libc, fd, port, received } = await bindTwice(t);
   let share = 0.1;
-  const steering = new Steering(libc, fd, 2, () => share);
+  const steering = new Steering(libc, fd, 2, new Liveness(), () => share);
   const clients = Array.from({ length: 64 }, () => createSocket("udp4"));
   t.after(() => {
     for (const client of clients) client.close();

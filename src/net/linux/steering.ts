@@ -1,5 +1,6 @@
 import { Linux } from "./abi.ts";
 import type { Libc } from "./libc.ts";
+import { Liveness } from "./liveness.ts";
 
 /** How often to decide, in milliseconds. */
 const everyMs = 250;
@@ -17,11 +18,14 @@ type Target = "first" | "all";
  * Steers the datagrams of an address that several threads share. With little to do, one thread receives all of them, so that the
  * threads do not each wake up for a share of the datagrams. Each thread decides for itself, from its own work; the last decision
  * holds. A decision takes effect for the next datagram.
+ *
+ * A thread that hangs must not receive all datagrams. So while one does, the other threads steer to all.
  */
 export class Steering {
   readonly #libc: Libc;
   readonly #fd: number;
   readonly #threads: number;
+  readonly #liveness: Liveness;
   readonly #utilization: () => number;
   /** A `struct sock_filter`: return the number of a socket. */
   readonly #filter: Uint8Array = new Uint8Array(8);
@@ -33,15 +37,28 @@ export class Steering {
   #repeated = 0;
 
   /** @param utilization  returns the share of time that this thread has worked since the last call */
-  constructor(libc: Libc, fd: number, threads: number, utilization: () => number = createUtilization()) {
+  constructor(
+    libc: Libc,
+    fd: number,
+    threads: number,
+    liveness: Liveness = new Liveness(),
+    utilization: () => number = createUtilization(),
+  ) {
     this.#libc = libc;
     this.#fd = fd;
     this.#threads = threads;
+    this.#liveness = liveness;
     this.#utilization = utilization;
     this.#filterView.setUint16(0, Linux.BPF_RET_K, true);
     const view = new DataView(this.#program.buffer);
     view.setUint16(0, 1, true);
     view.setBigUint64(8, libc.address(this.#filter), true);
+    liveness.onHang.add(this.#spread);
+  }
+
+  /** Close before the socket. */
+  close(): void {
+    this.#liveness.onHang.delete(this.#spread);
   }
 
   /** Decides if the last decision is long ago. @param now  in milliseconds */
@@ -50,8 +67,11 @@ export class Steering {
     this.#decidedAt = now;
     const share = this.#utilization();
     if (share > much) this.#steer("all");
-    else if (share * this.#threads < little) this.#steer("first");
+    else if (share * this.#threads < little && !this.#liveness.someHangs) this.#steer("first");
   }
+
+  /** Another thread may have steered to the first since, even the thread that hangs. */
+  readonly #spread = (): void => this.#steer("all");
 
   #steer(target: Target): void {
     // Another thread may have decided since. A thread with much to do must be sure of help.
