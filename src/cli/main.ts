@@ -11,6 +11,14 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "list the errors of a configuration",
     load: () => import("./commands/check-config.ts"),
   },
+  reload: {
+    summary: "reload the configuration of a running tracker, and print the result",
+    load: () => import("./commands/reload.ts"),
+  },
+  health: {
+    summary: "ask a running tracker whether it is ready",
+    load: () => import("./commands/health.ts"),
+  },
   config: {
     summary: "print the effective or the default configuration",
     load: () => import("./commands/config.ts"),

@@ -65,6 +65,7 @@ test("without a file, both frontends and the admin API run with the defaults", (
       tlsKeyPath: "",
       behindProxy: false,
       hosts: [],
+      socket: "auto",
       tokens: [],
     },
     shutdownTimeout: 10,

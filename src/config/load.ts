@@ -63,6 +63,16 @@ export function loadConfig(options: LoadOptions): LoadResult {
   return finish(load(options));
 }
 
+/**
+ * Loads what can be read of a configuration, for commands that look for a running tracker. Wrong values are replaced by
+ * their defaults.
+ * @returns no `config` if the file cannot be read or parsed
+ */
+export function loadUnchecked(options: LoadOptions): { config?: Config | undefined; errors: Diagnostic[] } {
+  const { config, diagnostics } = load(options);
+  return { config, errors: diagnostics.list("error") };
+}
+
 /** Loads a configuration as {@link loadConfig} does, imports its modules to check their options, and checks the other needs of a start. */
 export async function loadConfigAndModules(options: LoadOptions): Promise<LoadResult> {
   const loading = load(options);

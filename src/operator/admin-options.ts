@@ -1,6 +1,7 @@
 import { checkTlsFiles } from "../http/tls-files.ts";
 import { Address } from "../ip/address.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
+import { checkSocketPath, runtimeSocket } from "../net/socket-path.ts";
 import type { TlsFiles } from "../net/stream.ts";
 import {
   addresses,
@@ -28,6 +29,8 @@ export interface AdminOptions {
   /** Names and addresses of the listener besides the bound address and `localhost`, in lower case. */
   readonly hosts: readonly string[];
   readonly tokens: readonly AdminToken[];
+  /** Path of the unix socket; `auto` for the one in `RUNTIME_DIRECTORY`; empty for none. */
+  readonly socket: string;
   /** The content of the files, which the check of the configuration reads. */
   tls?: TlsFiles | undefined;
 }
@@ -71,12 +74,37 @@ export const adminOptions: Block<AdminOptions, unknown> = options({
       "Names under which browsers and tools may reach the API and profiles, besides `localhost` and the address of " +
         "the listener: `tracker.internal`. Requests for other names are refused, so that no web page can use an operator's browser.",
     ),
+  socket: text({ restart: true, check: checkSocketPath })
+    .default("auto")
+    .describe(
+      "Path of a unix socket with the whole API, for the user of the tracker and root. `chihaya reload` uses the socket. `auto` " +
+        'is `chihaya.sock` in the directory that systemd names in `RUNTIME_DIRECTORY`, if there is one; "" is none.',
+    ),
   tokens: blocks(token, { maximum: 1000, name: "token" })
     .default([] as never)
     .describe(
       "Who may use the API. Without a token, programs on this machine may read; changes always need a token.",
     ),
 });
+
+/** Options without the block `admin`: API and dashboard are on the unix socket alone. */
+export const socketOnly: AdminOptions = {
+  addr: [],
+  tlsCertPath: "",
+  tlsKeyPath: "",
+  behindProxy: false,
+  hosts: [],
+  tokens: [],
+  socket: "auto",
+};
+
+/** Returns the path of the unix socket; undefined if there is none. @param env  as in `process.env` */
+export function socketPathOf(
+  { socket }: Pick<AdminOptions, "socket">,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  return socket === "auto" ? runtimeSocket(env) : socket || undefined;
+}
 
 /** Returns whether a listener may serve API and dashboard. */
 export function mayServeAdmin(

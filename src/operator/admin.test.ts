@@ -17,7 +17,14 @@ import { SwarmReader } from "./swarms/swarm-reader.ts";
 
 const tokenOf = (name: string, ...scopes: Scope[]): AdminToken => ({ name, hash: hashToken(name), scopes });
 const tokens = [tokenOf("reader", "read"), tokenOf("writer", "write"), tokenOf("root", "admin")] as const;
-const reloaded: ReloadReport = { reloaded: true, needs_restart: ["workers"], warnings: [], errors: [] };
+const reloaded: ReloadReport = {
+  file: "/etc/chihaya.yaml",
+  reloaded: true,
+  applied: ["announce_interval"],
+  needs_restart: ["workers"],
+  warnings: [],
+  errors: [],
+};
 
 async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
   const options: AdminOptions = {
@@ -26,6 +33,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
     tlsKeyPath: "",
     behindProxy: false,
     hosts: [],
+    socket: "",
     tokens,
     ...given,
   };
@@ -222,7 +230,7 @@ test("a session of a browser", async (t) => {
 });
 
 async function optionsOf(): Promise<AdminOptions> {
-  return { addr: [], tlsCertPath: "", tlsKeyPath: "", behindProxy: false, hosts: [], tokens };
+  return { addr: [], tlsCertPath: "", tlsKeyPath: "", behindProxy: false, hosts: [], socket: "", tokens };
 }
 
 test("a reload changes tokens, hosts and the proxy", async (t) => {
@@ -273,7 +281,7 @@ test("a reload answers with its result, and leaves a line of who asked", async (
   });
   const refused = await ask("POST", "/api/v1/reload", bearer("root"));
   assert.equal(refused.status, 409);
-  assert.deepEqual(JSON.parse(refused.body).errors, [{ at: "a.yaml:1:2", detail: "no such key" }]);
+  assert.deepEqual(JSON.parse(refused.body).errors, [{ at: "a.yaml:1:2", detail: "x: no such key" }]);
   assert.deepEqual(
     lines.map(({ who, from, method, path, reloaded }) => ({ who, from, method, path, reloaded })),
     [true, false].map((reloaded) => ({

@@ -6,6 +6,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Network } from "../net/network.ts";
 import { describeShortage } from "../net/shortage.ts";
 import type { TlsFiles } from "../net/stream.ts";
+import { listenUnix } from "../net/unix-socket.ts";
 import { EventLoopLag } from "../observability/event-loop-lag.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
@@ -17,7 +18,8 @@ import { profileRoutes, refuseProfile } from "./profile-routes.ts";
 import { mainProfiler, type Profiler } from "./profiles.ts";
 
 export interface OperatorServerOptions {
-  listen: ListenAddress;
+  /** An address, or the path of a unix socket, which only its owner may open: every client has all rights. */
+  listen: ListenAddress | { readonly path: string };
   /** Serves HTTPS. */
   tls?: TlsFiles | undefined;
   /** Whether only the admin API and the dashboard are served, without metrics, health and profiles. */
@@ -58,6 +60,9 @@ const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   maxHeaderBytes: 8192,
 };
 
+/** Stands in for the address of a unix socket. */
+const noAddress: ListenAddress = { host: "127.0.0.1", port: 0 };
+
 /** Adds to no counter: the counters are for BitTorrent clients. */
 const uncounted = { inc(): void {} };
 const counters = {
@@ -88,14 +93,21 @@ export class OperatorServer {
     this.#shortages = new RateLimitedLog(logger, clock, oncePerMinute);
   }
 
-  /** `http://127.0.0.1:6880`; "" while it does not listen. */
+  /** `http://127.0.0.1:6880`, or `unix:/run/chihaya/chihaya.sock`; "" while it does not listen. */
   get url(): string {
+    const { listen } = this.#options;
+    if (this.#server !== undefined && "path" in listen) return `unix:${listen.path}`;
     return this.#server?.urls()[0] ?? "";
+  }
+
+  get isSocket(): boolean {
+    return "path" in this.#options.listen;
   }
 
   /** Describes what the listener serves, for log lines. */
   get contents(): string[] {
     const { isAdminOnly } = this.#options;
+    if (this.isSocket) return ["admin API"];
     return [
       ...(isAdminOnly ? [] : ["metrics and health"]),
       ...(this.#deps.admin === undefined ? [] : ["dashboard and admin API"]),
@@ -113,14 +125,18 @@ export class OperatorServer {
     if (this.#server === undefined) {
       const { clock, network } = this.#deps;
       const { listen, tls } = this.#options;
-      const addresses = tls ? { listen: [], listenTls: [listen], tls } : { listen: [listen], listenTls: [] };
+      const address = "path" in listen ? noAddress : listen;
+      const addresses = tls
+        ? { listen: [], listenTls: [address], tls }
+        : { listen: [address], listenTls: [] };
       const server = new HttpServer(
         { ...serverOptions, ...addresses },
         {
           handler: new Routes(this.#routes(), (err) => this.#log.error("answer", { err }, this.#name)),
           clock,
           counters,
-          listen: (options) => network.listenStream(options),
+          listen: (options) =>
+            "path" in listen ? listenUnix({ ...options, path: listen.path }) : network.listenStream(options),
           onError: (error) => this.#warn(error),
         },
       );
@@ -141,10 +157,11 @@ export class OperatorServer {
   #routes(): Route[] {
     const { version, profiling, profilingHosts = [], listen, tls, isAdminOnly } = this.#options;
     const { metrics, isReady, profiler = mainProfiler, admin } = this.#deps;
-    const adminRoutes = admin?.routes({ bound: listen, hasTls: tls !== undefined }) ?? [];
+    const bound = "path" in listen ? undefined : listen;
+    const adminRoutes = admin?.routes({ bound, hasTls: tls !== undefined }) ?? [];
     if (isAdminOnly) return adminRoutes;
     const refuse = (request: RouteRequest) =>
-      refuseProfile(request, { bound: listen.host, hosts: profilingHosts }, admin);
+      bound && refuseProfile(request, { bound: bound.host, hosts: profilingHosts }, admin);
     return [
       {
         path: "/metrics",

@@ -1,10 +1,11 @@
 import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
+import { changedKeys, covers } from "../config/changed-keys.ts";
 import type { Config } from "../config/config.ts";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
 import type { LoadOptions, LoadResult } from "../config/load.ts";
 import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
-import { settle } from "../config/settle.ts";
+import { type RestartMark, settle } from "../config/settle.ts";
 import type { Plain } from "../config/tree.ts";
 import { createRandom } from "../lib/clock.ts";
 import { loadLibc } from "../net/linux/libc.ts";
@@ -17,7 +18,7 @@ import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
 import { Admin } from "../operator/admin.ts";
-import { type AdminOptions, mayServeAdmin } from "../operator/admin-options.ts";
+import { type AdminOptions, mayServeAdmin, socketOnly, socketPathOf } from "../operator/admin-options.ts";
 import type { ReloadDiagnostic, ReloadReport, RunningConfig } from "../operator/api/endpoints/control.ts";
 import { OperatorServer } from "../operator/operator-server.ts";
 import { mainProfiler } from "../operator/profiles.ts";
@@ -113,6 +114,11 @@ function toReport(diagnostic: Diagnostic): ReloadDiagnostic {
   return { message: diagnostic.message, ...whereabouts(diagnostic) };
 }
 
+/** Returns whether a reload never changes the value of a key. */
+function isFixed(marks: readonly RestartMark[], key: string): boolean {
+  return marks.some(({ name, identity }) => name !== "" && identity === undefined && covers(name, key));
+}
+
 function whereabouts({ source, line, column, path }: Diagnostic): { at: string; path: string } {
   return { at: line === undefined ? source : `${source}:${line}:${column}`, path };
 }
@@ -195,8 +201,10 @@ class Daemon {
     this.#document = document;
     this.#metrics = metrics;
     this.#configMetrics = configMetrics;
-    this.#admin = config.admin && this.#createAdmin(config.admin);
-    this.#servers = this.#createServers(config);
+    const socket = socketPathOf(config.admin ?? socketOnly, options.env);
+    if (config.admin !== undefined || socket !== undefined)
+      this.#admin = this.#createAdmin(config.admin ?? socketOnly);
+    this.#servers = this.#createServers(config, socket);
     this.#stopMetrics = registerProcessMetrics(metrics, version);
   }
 
@@ -215,7 +223,10 @@ class Daemon {
     });
   }
 
-  #createServers({ metricsListen, profiling, profilingHosts, admin }: Config): OperatorServer[] {
+  #createServers(
+    { metricsListen, profiling, profilingHosts, admin }: Config,
+    socket: string | undefined,
+  ): OperatorServer[] {
     const host = this.#host;
     const deps = {
       metrics: host,
@@ -239,6 +250,14 @@ class Daemon {
             { ...deps, admin: this.#admin },
           ),
       ),
+      ...(socket === undefined
+        ? []
+        : [
+            new OperatorServer(
+              { listen: { path: socket }, profiling, version },
+              { ...deps, admin: this.#admin },
+            ),
+          ]),
     ];
   }
 
@@ -248,11 +267,11 @@ class Daemon {
     this.#clock.start();
     try {
       for (const server of this.#servers) {
-        await server.start();
+        if (!(await this.#startServer(server))) continue;
         registerCertificates(this.#metrics, [server.url], () => server.certificateExpiry());
         for (const content of server.contents) this.#logger.info({ url: server.url }, `serving ${content}`);
       }
-      this.#admin?.start();
+      if (this.#host.config.admin !== undefined) this.#admin?.start();
       await this.#host.start();
     } catch (error) {
       await this.#stopServers();
@@ -262,6 +281,19 @@ class Daemon {
     for (const url of this.#host.urls()) this.#logger.info({ url }, "serving");
     void this.#reloadAsWanted();
     setTimeout(() => void this.#releaseProgramPages(), settledMs).unref();
+  }
+
+  /** Starts a listener. A socket that nobody asked for may fail, with a warning. @returns whether it listens */
+  async #startServer(server: OperatorServer): Promise<boolean> {
+    try {
+      await server.start();
+      return true;
+    } catch (error) {
+      const { socket } = this.#host.config.admin ?? socketOnly;
+      if (!server.isSocket || socket !== "auto") throw error;
+      this.#logger.warn({}, `${(error as Error).message}; "chihaya reload" cannot reach this tracker`);
+      return false;
+    }
   }
 
   /** Gives back what only the start needed. Where the system refuses, the process only stays as large as it is. */
@@ -345,8 +377,11 @@ class Daemon {
 
   /** Reads and validates first; what is wrong changes nothing. */
   async #reload(signal: NodeJS.Signals | "admin"): Promise<ReloadReport> {
+    const file = this.#options.file ?? null;
     const refused = (errors: ReloadDiagnostic[]): ReloadReport => ({
+      file,
       reloaded: false,
+      applied: [],
       needs_restart: [],
       warnings: [],
       errors,
@@ -361,12 +396,17 @@ class Daemon {
         await this.#host.reload(withinDescriptors(config, countWorkers(config), this.#logger));
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
         this.#logger.info(fields, "configuration reloaded");
+        const applied = changedKeys(this.#document, loaded.document).filter(
+          (key) => !needsRestart.some((name) => covers(name, key)) && !isFixed(loaded.restartMarks, key),
+        );
         this.#document = loaded.document;
         this.#configMetrics.applied(loaded.hash, needsRestart.length);
         if (config.admin) this.#admin?.take(config.admin);
         logWarnings(this.#logger, loaded.warnings);
         return {
+          file,
           reloaded: true,
+          applied,
           needs_restart: needsRestart,
           warnings: loaded.warnings.map(toReport),
           errors: [],

@@ -32,7 +32,14 @@ for (const workers of [1, 2]) {
     const done = await ask("POST", "/reload");
     assert.deepEqual(done, {
       status: 200,
-      body: { reloaded: true, needs_restart: ["workers"], warnings: [], errors: [] },
+      body: {
+        file: daemon.file,
+        reloaded: true,
+        applied: ["announce_interval"],
+        needs_restart: ["workers"],
+        warnings: [],
+        errors: [],
+      },
     });
     assert.match((await ask("GET", "/config")).body.yaml, /announce_interval: "20m"/);
 

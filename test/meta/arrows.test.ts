@@ -128,6 +128,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "ip/",
     "bittorrent/",
     "protocol/bencode/",
+    "options/addresses.ts",
+    "net/socket-path.ts",
     "hooks/jwt/",
     "observability/",
     "config/",

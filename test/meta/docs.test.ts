@@ -127,11 +127,11 @@ describe("commands in documents", () => {
   };
 
   const unit = readFileSync("deploy/chihaya.service", "utf8");
-  const services = [...unit.matchAll(/^ExecStart\w*=\S+ \S+\/cli\/main\.js (.*)$/gm)].map(([, args]) => ({
+  const services = [...unit.matchAll(/^Exec\w+=\S+ \S+\/cli\/main\.js (.*)$/gm)].map(([, args]) => ({
     line: `chihaya ${args}`,
     at: "deploy/chihaya.service",
   }));
-  assert.equal(services.length, 2);
+  assert.equal(services.length, 3);
 
   const calls = [...lines, ...spans, ...services]
     .map(({ line, at }) => ({ line: line.replace(/\s+#.*$/, ""), at }))

@@ -15,7 +15,8 @@ Usage: chihaya [serve] [OPTIONS]
   --json           log JSON, one object a line
   --nocolors       log without colours
 
-Signals: SIGINT and SIGTERM stop the tracker; a second one stops it at once. SIGHUP and SIGUSR1 reload the configuration.
+Signals: SIGINT and SIGTERM stop the tracker; a second one stops it at once. SIGHUP and SIGUSR1 reload the configuration;
+"chihaya reload" does so too, and prints the result.
 
 Exit codes: 0 stopped, 1 failed to start or stopped at once, 2 wrong usage, 78 invalid configuration.
 `;

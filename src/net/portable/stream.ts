@@ -11,13 +11,14 @@ const handshakeTimeoutMs = 10_000;
 /** TLS handshakes in progress at once. The handler cannot limit them, because they are not connections yet. */
 const defaultHandshakes = 1024;
 
-const socketOptions = {
+/** Options of the sockets of all listeners. */
+export const socketOptions = {
   // A client may shut down its sending side and still wait for its response.
   allowHalfOpen: true,
   noDelay: true,
   // The smallest mark: a paused socket stops reading at once.
   highWaterMark: 1,
-};
+} as const;
 
 /**
  * Binds a TCP address through node:net or, with `options.tls`, node:tls. An IPv6 address accepts IPv6 only, so
@@ -27,7 +28,12 @@ const socketOptions = {
  */
 export async function listenStream<State>(options: StreamOptions<State>): Promise<StreamListener> {
   const { host, port, tls, threads = 1, handler, maxHandshakes = defaultHandshakes } = options;
-  const accept = (socket: Socket) => serve(socket, handler);
+  const accept = (socket: Socket) => {
+    const remote = new Address();
+    // Undefined if the client has disconnected already.
+    if (parseAddressText(socket.remoteAddress ?? "", remote)) acceptSocket(socket, handler, remote);
+    else socket.on("error", () => {}).destroy();
+  };
   const handshakes = new Map<string, Socket>();
   const secure = tls && (await createSecureServer(tls, accept, handshakes, maxHandshakes));
   const server = secure?.server ?? createServer(socketOptions, accept);
@@ -105,16 +111,10 @@ function tlsOptions(tls: TlsFiles): SecureContextOptions {
   return { cert: pem(tls.cert), key: pem(tls.key), minVersion: "TLSv1.2" };
 }
 
-/** Connects a socket to its handler. */
-function serve<State>(socket: Socket, handler: StreamHandler<State>): void {
+/** Connects an accepted socket to its handler. @param remote  the client's address, which the connection keeps */
+export function acceptSocket<State>(socket: Socket, handler: StreamHandler<State>, remote: Address): void {
   // Resets and broken pipes are the other side's business; the event "close" follows.
   socket.on("error", () => {});
-  const remote = new Address();
-  // Undefined if the client has disconnected already.
-  if (!parseAddressText(socket.remoteAddress ?? "", remote)) {
-    socket.destroy();
-    return;
-  }
   const connection = new SocketConnection(socket, remote, socket.remotePort ?? 0, () =>
     handler.drained(state),
   );

@@ -13,8 +13,12 @@ export interface ReloadDiagnostic {
 
 /** The result of a reload. */
 export interface ReloadReport {
+  /** The file that was read; null for built-in defaults. */
+  readonly file: string | null;
   /** Whether the tracker runs with the new configuration. */
   readonly reloaded: boolean;
+  /** Changed keys whose new values are in use now. */
+  readonly applied: readonly string[];
   /** Keys whose new values wait for a restart. */
   readonly needs_restart: readonly string[];
   readonly warnings: readonly ReloadDiagnostic[];
@@ -31,7 +35,9 @@ const diagnostics = list(
 );
 
 const reportShape: Shape<ReloadReport> = object({
+  file: nullable(string("The file that was read; null for built-in defaults.")),
   reloaded: boolean("Whether the tracker runs with the new configuration."),
+  applied: list(string(), "Changed keys whose new values are in use now."),
   needs_restart: list(string(), "Keys whose new values wait for a restart."),
   warnings: diagnostics,
   errors: diagnostics,
@@ -78,7 +84,10 @@ export function controlEndpoints({ reload, describeConfig }: ControlDeps): Endpo
         audit({ reloaded: report.reloaded, needsRestart: report.needs_restart });
         if (!report.reloaded) {
           throw new Problem(409, "the configuration was refused", {
-            faults: report.errors.map(({ path, at, message }) => ({ at: at ?? path ?? "", detail: message })),
+            faults: report.errors.map(({ path = "", at = "", message }) => ({
+              at: at || path,
+              detail: at === "" || path === "" ? message : `${path}: ${message}`,
+            })),
           });
         }
         return report;
