@@ -1,14 +1,13 @@
-import { isatty } from "node:tty";
 import { pino } from "pino";
 import { escapeUnits, unprintable } from "../lib/legible.ts";
+import { type LogFormat, type LogTarget, type Priority, withPriority } from "./log-target.ts";
 import type { Logger } from "./logger.ts";
 
 /** The logging flags of the command line. */
 export interface LoggingOptions {
   /** Whether debug lines are written. */
   debug: boolean;
-  /** Whether each line is a JSON object instead of text. */
-  json: boolean;
+  format: LogFormat;
   /** Whether text has colours, if standard error is a terminal. */
   colors: boolean;
 }
@@ -27,8 +26,19 @@ function escapeBeyondJson(line: string): string {
  * Creates the logger of a process. Control characters are escaped, also in errors and their causes, so that logged text
  * cannot forge lines or drive a terminal.
  */
-export async function createLogger(options: LoggingOptions, out: LogDestination): Promise<Logger> {
-  const format = options.json ? undefined : await loadFormat(options.colors && isatty(2));
+export async function createLogger(
+  options: LoggingOptions,
+  out: LogDestination,
+  target: LogTarget,
+): Promise<Logger> {
+  const isText =
+    options.format === "auto" ? target.isTerminal || target.isJournal : options.format === "pretty";
+  const format = isText ? await loadFormat(options.colors && target.isTerminal, target.isJournal) : undefined;
+  const write = (line: string): void => {
+    const text = escapeBeyondJson(format ? format(line) : line);
+    const level = target.isJournal ? /^\{"level":"(\w+)"/.exec(line)?.[1] : undefined;
+    out.write(level === undefined ? text : withPriority(text, level as Priority));
+  };
   const logger: Logger = pino(
     {
       level: options.debug ? "debug" : "info",
@@ -37,17 +47,18 @@ export async function createLogger(options: LoggingOptions, out: LogDestination)
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (error) => describeError(error, 0) },
     },
-    { write: (line: string) => void out.write(escapeBeyondJson(format ? format(line) : line)) },
+    { write },
   );
   return logger;
 }
 
-/** Loads the formatter that turns JSON lines into text. */
-async function loadFormat(colorize: boolean): Promise<(line: string) => string> {
+/** Loads the formatter that turns JSON lines into text. @param isTimed  whether the reader notes the times itself */
+async function loadFormat(colorize: boolean, isTimed: boolean): Promise<(line: string) => string> {
   const { default: pretty } = await import("pino-pretty");
   return pretty.prettyFactory({
     colorize,
     singleLine: true,
+    ...(isTimed && { ignore: "time" }),
     translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
     // pino-pretty writes fields as JSON, but does not escape the message.
     messageFormat: (log, key) => String(log[key] ?? "").replace(/[\u0000-\u001f]/g, escapeUnits),

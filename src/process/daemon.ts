@@ -13,6 +13,7 @@ import { releaseProgramPages } from "../net/linux/program-pages.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
 import { registerCertificates } from "../observability/certificate-metrics.ts";
 import { openLogOutput, registerLogMetrics } from "../observability/log-output.ts";
+import { findLogTarget, withPriority } from "../observability/log-target.ts";
 import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -51,11 +52,13 @@ const sameSignalMs = 100;
  */
 export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Promise<number> {
   const output = openLogOutput();
+  const target = findLogTarget(options.env);
   if (!loaded.ok) {
-    output.write(formatDiagnostics(loaded.errors));
+    const text = formatDiagnostics(loaded.errors);
+    output.write(target.isJournal ? withPriority(text, "error") : text);
     return 78;
   }
-  const logger = await createLogger(options.logging, output);
+  const logger = await createLogger(options.logging, output, target);
   const source = options.file ?? "built-in defaults";
   logger.info({ version, node: process.version, config: source }, "starting chihaya");
   logWarnings(logger, loaded.warnings);

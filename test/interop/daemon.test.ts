@@ -1,7 +1,8 @@
 /** The command line as its users run it: start, stop, exit codes. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, globSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -153,6 +154,9 @@ for (const [args, code, stdout, stderr] of [
   [["constructor"], 2, /^$/, /^chihaya: unknown command "constructor"/],
   [["config", "--nonsense"], 2, /^$/, /^chihaya: Unknown option '--nonsense'/],
   [["scrape"], 2, /^$/, /^chihaya scrape: /],
+  [["--log-format", "xml"], 2, /^$/, /^chihaya: --log-format: xml is not one of auto, json, pretty\n$/],
+  [["--log-format"], 2, /^$/, /^chihaya: Option '--log-format <value>' argument missing/],
+  [["--log-format", "pretty", "--json"], 2, /^$/, /^chihaya: --log-format: excludes --json\n$/],
   [["--config", "/nowhere/chihaya.yaml"], 78, /^$/, /^\/nowhere\/chihaya\.yaml: no such file\n$/],
   [["--set", "http.adr=:6969"], 78, /^$/, /did you mean/],
 ] as const) {
@@ -164,7 +168,7 @@ for (const [args, code, stdout, stderr] of [
   });
 }
 
-test("the log is for people unless JSON is asked for, and says more with --debug", async (t) => {
+test("the log is JSON where no terminal reads it, text on demand, and says more with --debug", async (t) => {
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   t.after(() => taken.close());
@@ -179,17 +183,54 @@ test("the log is for people unless JSON is asked for, and says more with --debug
     "--set",
     "http.max_connections=100",
   ];
-  const quiet = run(t, ...flags);
+  const auto = run(t, ...flags);
+  assert.deepEqual(await auto.ended, { code: 1, signal: null });
+  assert.deepEqual([auto.lines[0]!.msg, auto.lines.at(-1)!.level], ["starting chihaya", "error"]);
+  assert.equal(auto.stderr.trimEnd().split("\n").length, auto.lines.length, "nothing but JSON");
+  const quiet = run(t, ...flags, "--log-format", "pretty");
   assert.deepEqual(await quiet.ended, { code: 1, signal: null });
   assert.match(
     quiet.stderr,
     /^\[.*\] INFO: starting chihaya .*\n(?:\[.*\] WARN: .*\n)?\[.*\] ERROR: failed to start: .*in use.*\n$/,
   );
   assert.match(quiet.stderr, /"config":"built-in defaults"/);
-  const loud = run(t, ...flags, "--debug", "--nocolors");
+  const loud = run(t, ...flags, "--debug", "--nocolors", "--log-format=pretty");
   assert.deepEqual(await loud.ended, { code: 1, signal: null });
   assert.match(loud.stderr, /DEBUG: failed to start[\s\S]*EADDRINUSE/);
   assert.ok(!loud.stderr.includes("\u001b"));
+});
+
+test("the journal gets priorities, also of what is wrong with the configuration", async (t) => {
+  const directory = temporaryDirectory(t);
+  const log = join(directory, "log");
+  const file = join(directory, "chihaya.yaml");
+  /** Runs the tracker with a file as its standard error, as if the journal read that file. */
+  const logTo = async (text: string, ...flags: string[]) => {
+    writeFileSync(file, text);
+    const fd = openSync(log, "w");
+    const { dev, ino } = fstatSync(fd);
+    const env = { PATH: process.env.PATH!, JOURNAL_STREAM: `${dev}:${ino}` };
+    const child = spawn(process.execPath, [main, "--config", file, ...flags], {
+      stdio: ["ignore", "ignore", fd],
+      env,
+    });
+    await once(child, "exit");
+    closeSync(fd);
+    return readFileSync(log, "utf8").trimEnd().split("\n");
+  };
+  const wrong = await logTo("chihaya:\n  http:\n    addr: nonsense\n");
+  assert.match(wrong[0]!, /^<3>.*chihaya\.yaml:3:11: http\.addr: /);
+  for (const line of wrong) assert.match(line, /^<3>/);
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.after(() => taken.close());
+  const { port } = taken.address() as { port: number };
+  const inUse = toYaml({ http: { addr: `127.0.0.1:${port}` } });
+  const text = await logTo(inUse);
+  assert.match(text[0]!, /^<6>INFO: starting chihaya /);
+  assert.match(text.at(-1)!, /^<3>ERROR: failed to start: .*in use/);
+  const json = await logTo(inUse, "--json");
+  assert.equal(JSON.parse(json.at(-1)!.replace("<3>", "")).level, "error");
 });
 
 test("npm start runs the tracker, and hands it the signal to stop", async (t) => {

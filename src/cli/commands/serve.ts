@@ -2,7 +2,10 @@ import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { loadConfigInChildProcess } from "../../config/load-in-child-process.ts";
 import { findConfigFile } from "../../config/source.ts";
+import { logFormats } from "../../observability/log-target.ts";
 import type { DaemonOptions } from "../../process/daemon.ts";
+import { ExitCode } from "../command.ts";
+import { complain } from "../terminal.ts";
 
 export const help = `Runs the tracker until a signal stops it.
 
@@ -12,7 +15,10 @@ Usage: chihaya [serve] [OPTIONS]
                    if it exists, else the built-in defaults)
   --set PATH=VALUE overrides one setting, such as --set http.addr=127.0.0.1:7000; repeatable
   --debug          also log debug lines
-  --json           log JSON, one object a line
+  --log-format FORMAT
+                   auto (text for a terminal and for the journal of systemd, else JSON), json (one object a line) or
+                   pretty (text); default auto
+  --json           the same as --log-format json
   --nocolors       log without colours
 
 Signals: SIGINT and SIGTERM stop the tracker; a second one stops it at once. SIGHUP and SIGUSR1 reload the configuration;
@@ -35,14 +41,22 @@ export async function run(args: string[]): Promise<number> {
       set: { type: "string", multiple: true },
       debug: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
+      "log-format": { type: "string" },
       nocolors: { type: "boolean", default: false },
     },
   });
+  const given = values["log-format"];
+  const format = logFormats.find((name) => name === (values.json ? "json" : (given ?? "auto")));
+  if (format === undefined || (values.json && given !== undefined && given !== "json")) {
+    const problem = values.json ? "excludes --json" : `${given} is not one of ${logFormats.join(", ")}`;
+    complain(`chihaya: --log-format: ${problem}\n`);
+    return ExitCode.usage;
+  }
   const options: DaemonOptions = {
     file: findConfigFile(values.config, process.env),
     set: values.set ?? [],
     env: process.env,
-    logging: { debug: values.debug, json: values.json, colors: !values.nocolors },
+    logging: { debug: values.debug, format, colors: !values.nocolors },
   };
   setFlagsFromString(smallYoungGeneration);
   // Both take long, and the child process that loads the configuration works in parallel.
