@@ -2,15 +2,29 @@ import type { LocalityOptions } from "../hooks/locality/create-locality.ts";
 import { readMmdb } from "../hooks/locality/read-mmdb.ts";
 import { Pace } from "../middleware/access-list/pace.ts";
 import { openNetwork } from "../net/open-network.ts";
+import { findPublic } from "./checks.ts";
 import type { Config } from "./config.ts";
+import { countWorkers } from "./count-workers.ts";
+import { limitConnections, readDescriptorLimit } from "./descriptor-limit.ts";
 import type { Diagnostics, Path } from "./diagnostics.ts";
 import { locate, type TreeMapping } from "./tree.ts";
 
 /**
- * Reports what would stop a start although all files and packages exist: a system without the Linux network, or an
+ * Warns if the limit of open files is too low for the connections, and of metrics on a public address. Reports what would stop a start although all files and packages exist: a system without the Linux network, or an
  * unreadable database of `locality`.
  */
 export async function checkStart(config: Config, root: TreeMapping, diagnostics: Diagnostics): Promise<void> {
+  const warn = (path: Path, message: string) => diagnostics.warning(locate(root, path), path, message);
+  const { warning } = limitConnections(config, countWorkers(config), readDescriptorLimit());
+  if (warning !== undefined) warn(["http", "max_connections"], warning);
+  const open = findPublic(config.metricsListen);
+  if (open !== undefined) {
+    const remedy = "set metrics_addr to 127.0.0.1 or a private address, or close the port in the firewall";
+    warn(
+      ["metrics_addr"],
+      `every client that reaches ${open.host} can read the metrics, because they need no token; ${remedy}`,
+    );
+  }
   const report = (path: Path, message: string) => diagnostics.error(locate(root, path), path, message);
   if (config.network === "linux") {
     try {

@@ -27,8 +27,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   if (config.profiling && config.metricsListen.length === 0) {
     report.warning(["profiling"], "has no effect without metrics_addr");
   }
-  const local = Networks.parse(localNetworks);
-  const open = config.metricsListen.find(({ host }) => !local.contains(Address.parse(host)));
+  const open = findPublic(config.metricsListen);
   if (config.profiling && open !== undefined) {
     report.warning(
       ["profiling"],
@@ -43,6 +42,12 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
       `${JSON.stringify(hook.name)} has an effect only among the prehooks`,
     );
   }
+}
+
+/** Returns the first address that other networks may reach. */
+export function findPublic(addresses: readonly ListenAddress[]): ListenAddress | undefined {
+  const local = Networks.parse(localNetworks);
+  return addresses.find(({ host }) => !local.contains(Address.parse(host)));
 }
 
 function checkIntervals(config: Config, document: Record<string, Plain>, report: CheckReport): void {

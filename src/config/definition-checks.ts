@@ -53,8 +53,9 @@ export function checkNeeds(
   from: string,
   report: Pick<CheckReport, "error" | "warning">,
 ): void {
-  if (definition.options instanceof Block)
-    checkFiles(definition.options, options as Record<string, unknown>, [...at, optionsKey], report);
+  visitFiles(definition, options, [...at, optionsKey], (file, facts, own, path) =>
+    checkFile(facts, file, own, path, report),
+  );
   for (const name of definition.packages?.(options as never) ?? []) {
     if (isInstalled(name, from)) continue;
     const remedy = from === import.meta.url ? installRemedy(name) : `install it with "npm install ${name}"`;
@@ -71,11 +72,32 @@ function isInstalled(name: string, from: string): boolean {
   }
 }
 
-function checkFiles(
+/** Lists the files that the options of one definition name. */
+export function filesOf(definition: Checkable, options: unknown): string[] {
+  const files: string[] = [];
+  visitFiles(definition, options, [], (file, { isFile }) => {
+    if (isFile?.(file) !== false) files.push(file);
+  });
+  return files;
+}
+
+/** Receives the value of a file, with the options around it and its place. */
+type VisitFile = (
+  file: string,
+  facts: FileFacts,
+  options: Readonly<Record<string, unknown>>,
+  at: Path,
+) => void;
+
+function visitFiles({ options: block }: Checkable, options: unknown, at: Path, visit: VisitFile): void {
+  if (block instanceof Block) visitBlock(block, options as Record<string, unknown>, at, visit);
+}
+
+function visitBlock(
   { fields }: AnyBlock,
   options: Readonly<Record<string, unknown>>,
   at: Path,
-  report: Pick<CheckReport, "error" | "warning">,
+  visit: VisitFile,
 ): void {
   for (const [key, value] of fields) {
     const given = options[value.programName ?? toCamel(key)];
@@ -83,9 +105,8 @@ function checkFiles(
     for (const [below, item] of itemsOf(given)) {
       const path = [...at, key, ...below];
       const block = (value as Value<unknown> & { item?: AnyBlock }).item;
-      if (block !== undefined) checkFiles(block, item as Record<string, unknown>, path, report);
-      else if (value.facts.file !== undefined)
-        checkFile(value.facts.file, item as string, options, path, report);
+      if (block !== undefined) visitBlock(block, item as Record<string, unknown>, path, visit);
+      else if (value.facts.file !== undefined) visit(item as string, value.facts.file, options, path);
     }
   }
 }

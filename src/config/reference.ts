@@ -71,6 +71,13 @@ defaults:
 the tracker cannot run with the file, and with 0 if there are only warnings. A missing file that the configuration names
 is an error, but a missing list of an approval hook is a warning. \`--json\` prints the result for programs.
 
+\`chihaya check-config FILE --connect\` also tries the servers, URLs and files that the configuration names: Redis, the URLs of
+lists and of the keys of \`jwt\`, certificates, databases. The command prints each, and exits with 1 if one cannot be used.
+
+The check and each start of the tracker warn of what is legal but likely wrong: a certificate that has expired or will within
+14 days, \`metrics_addr\` on a public address, an admin API that is off because of that, a limit of open files below
+\`max_connections\`, a \`peer_lifetime\` below the interval.
+
 \`chihaya config\` prints the effective configuration. The output masks secrets, the user and the query of every URL, and
 options of your own hooks whose names look like secrets.
 

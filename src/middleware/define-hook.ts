@@ -1,5 +1,6 @@
 import type { ClientError } from "../bittorrent/client-error.ts";
 import type { Clock, Random } from "../lib/clock.ts";
+import type { Probe, ProbeDeps } from "../lib/probe.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -48,6 +49,8 @@ export interface HookDefinition<Options = unknown, Input = unknown> {
   readonly errors?: readonly ClientError[];
   /** Packages that these options need; a check of the config looks for them. */
   packages?(options: Options): readonly string[];
+  /** Lists what these options connect to. `chihaya check-config --connect` tries each. */
+  probes?(options: Options, deps: ProbeDeps): readonly Probe[];
   /** Returns the longest interval that these options can cause; a check compares the peer lifetime with this interval. */
   changesInterval?(options: Options): IntervalChange;
   /** Creates one hook, in each worker and again at each reload. An error stops the start, or refuses the reload. */

@@ -1,7 +1,8 @@
 import { randomInt } from "node:crypto";
-import { availableParallelism } from "node:os";
 import { changedKeys, covers } from "../config/changed-keys.ts";
 import type { Config } from "../config/config.ts";
+import { countWorkers } from "../config/count-workers.ts";
+import { limitConnections, readDescriptorLimit } from "../config/descriptor-limit.ts";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostics.ts";
 import type { LoadOptions, LoadResult } from "../config/load.ts";
 import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
@@ -27,7 +28,6 @@ import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
 import { ConfigMetrics } from "./config-metrics.ts";
-import { limitConnections, readDescriptorLimit } from "./descriptor-limit.ts";
 import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { handleSignals } from "./signals.ts";
 import { countRestarts, Supervisor } from "./supervisor.ts";
@@ -65,7 +65,7 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
   let network: Network | undefined;
   let code = 1;
   try {
-    const config = withinDescriptors(loaded.config, countWorkers(loaded.config), logger);
+    const config = withinDescriptors(loaded.config);
     network = await openMainNetwork(config, logger);
     const clock = new SystemClock();
     const metrics = new Metrics();
@@ -102,11 +102,9 @@ function endForCertain(code: number, logger: Logger): void {
   }, lingerMs).unref();
 }
 
-/** Lowers `max_connections` to what the limit of open files allows, with a warning. */
-function withinDescriptors(config: Config, workers: number, logger: Logger): Config {
-  const limited = limitConnections(config, workers, readDescriptorLimit());
-  if (limited.warning !== undefined) logger.warn({}, limited.warning);
-  return limited.config;
+/** Lowers `max_connections` to what the limit of open files allows. The check of the configuration has warned of it. */
+function withinDescriptors(config: Config): Config {
+  return limitConnections(config, countWorkers(config), readDescriptorLimit()).config;
 }
 
 function logWarnings(logger: Logger, warnings: readonly Diagnostic[]): void {
@@ -130,13 +128,6 @@ function whereabouts({ source, line, column, path }: Diagnostic): { at: string; 
 function logFailure(logger: Logger, what: string, error: unknown): void {
   logger.error({}, `${what}: ${error instanceof Error ? error.message : error}`);
   logger.debug({ err: error }, what);
-}
-
-/** The maximum number of workers of `auto`. With more workers the kernel is busier than the workers. */
-const maxAutoWorkers = 8;
-
-function countWorkers({ workers }: Config): number {
-  return workers === "auto" ? Math.min(availableParallelism(), maxAutoWorkers) : workers;
 }
 
 /** Opens the network of the main thread. Where workers serve the clients, the portable one is enough. */
@@ -396,7 +387,7 @@ class Daemon {
       if (!this.#host.isServing) return stopped;
       if (loaded.ok) {
         const { config, needsRestart } = settle(this.#host.config, loaded.config, loaded.restartMarks);
-        await this.#host.reload(withinDescriptors(config, countWorkers(config), this.#logger));
+        await this.#host.reload(withinDescriptors(config));
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
         this.#logger.info(fields, "configuration reloaded");
         const applied = changedKeys(this.#document, loaded.document).filter(

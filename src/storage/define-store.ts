@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../lib/clock.ts";
+import type { Probe, ProbeDeps } from "../lib/probe.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { duration, type MayBeMissing, options, type Value } from "../options/index.ts";
@@ -44,6 +45,8 @@ export interface StoreDefinition<Options = unknown, Input = unknown> {
   readonly options?: OptionsSchema<Options, Input>;
   /** Packages that these options need; a check of the config looks for them. */
   packages?(options: Options): readonly string[];
+  /** Lists what these options connect to. `chihaya check-config --connect` tries each. */
+  probes?(options: Options, deps: ProbeDeps): readonly Probe[];
   /** Creates the store of one thread. An error stops the start. */
   create(options: Options, deps: StoreDeps): PeerStore | Promise<PeerStore>;
   /**

@@ -1,5 +1,7 @@
 import { clientIdLength, clientIdStart } from "../../bittorrent/client-id.ts";
 import { approveKeys, type KeyApproval } from "../../middleware/access-list/key-approval.ts";
+import { keyListFormat } from "../../middleware/access-list/key-list.ts";
+import type { ListFormat } from "../../middleware/access-list/list-format.ts";
 import type { ApprovalOptions } from "../../middleware/access-list/list-options.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
@@ -11,6 +13,9 @@ const approval: KeyApproval = {
   parse: parseEntry,
   refusal: unapprovedClient,
 };
+
+/** The format of the lists. */
+export const format: ListFormat = keyListFormat(approval.width, approval.parse);
 
 /**
  * Creates the prehook `client approval`: allows announces by the client id in the peer id, version digits included.

@@ -6,6 +6,7 @@ import {
   listKeys,
   listNotLoaded,
 } from "../../middleware/access-list/list-options.ts";
+import { probeLists } from "../../middleware/access-list/probe-lists.ts";
 import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
 import { list, options } from "../../options/index.ts";
 import { unapprovedClient } from "./errors.ts";
@@ -39,5 +40,6 @@ export const clientApproval: HookDefinition<
   ),
   example: { whitelist: ["TR4100", "qB5120"] },
   errors: [unapprovedClient, listNotLoaded],
+  probes: (options) => probeLists(options, async () => (await import("./client-approval.ts")).format),
   create: async (options, deps) => (await import("./client-approval.ts")).createClientApproval(options, deps),
 });

@@ -4,6 +4,7 @@ import {
   listKeys,
   listNotLoaded,
 } from "../../middleware/access-list/list-options.ts";
+import { probeLists } from "../../middleware/access-list/probe-lists.ts";
 import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
 import { networks, options } from "../../options/index.ts";
 import { unapprovedAddress } from "./errors.ts";
@@ -30,5 +31,6 @@ export const ipApproval: HookDefinition<
   }),
   example: { whitelist: ["192.0.2.7"], blacklist: ["192.0.2.0/24", "2001:db8::/32"] },
   errors: [unapprovedAddress, listNotLoaded],
+  probes: (options) => probeLists(options, async () => (await import("./ip-approval.ts")).format),
   create: async (options, deps) => (await import("./ip-approval.ts")).createIpApproval(options, deps),
 });

@@ -81,7 +81,8 @@ function createHook(check: (address: Address) => ClientError | undefined): Hook 
   };
 }
 
-const format: ListFormat = {
+/** The format of the lists. */
+export const format: ListFormat = {
   words: (entries) => PrefixMap.words(entries),
   collect: () => new NetworkCollector(),
 };

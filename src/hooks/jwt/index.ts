@@ -12,7 +12,7 @@ import {
   text,
 } from "../../options/index.ts";
 import { invalidJwt, missingJwt, unverifiableJwt } from "./errors.ts";
-import type { JwtOptions } from "./options.ts";
+import { type JwtOptions, sourceName } from "./options.ts";
 import { maxKeySetLength, parseKeySet } from "./read-key-set.ts";
 
 const algorithms = ["RS256", "ES256", "EdDSA"] as const;
@@ -89,5 +89,15 @@ export const jwt: HookDefinition<
     jwk_set_update_interval: "5m",
   },
   errors: [missingJwt, invalidJwt, unverifiableJwt],
+  probes: (options) => [
+    {
+      name: sourceName(options),
+      run: async (signal) => {
+        const { readUsableKeys } = await import("./issuer-keys.ts");
+        const keys = await readUsableKeys(options, signal, { fetch });
+        return keys.length === 1 ? "1 key" : `${keys.length} keys`;
+      },
+    },
+  ],
   create: async (options, deps) => (await import("./jwt.ts")).createJwt(options, deps),
 });

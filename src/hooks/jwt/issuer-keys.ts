@@ -1,7 +1,7 @@
 import type { JWK } from "jose";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Counter } from "../../observability/metrics.ts";
-import type { JwtOptions } from "./options.ts";
+import { type JwtOptions, sourceName } from "./options.ts";
 import { fetchKeySet, type KeySetSources, readKeySet } from "./read-key-set.ts";
 import { createSigningKey, type SigningKey } from "./signing-key.ts";
 import { withoutKid } from "./verify-token.ts";
@@ -57,7 +57,7 @@ export class IssuerKeys {
     this.#sources = sources;
     const { jwkSetUrl = "", jwkSetFile = "" } = options;
     this.#source = jwkSetUrl || jwkSetFile;
-    this.#name = jwkSetUrl.replace(/[?#].*/s, "") || jwkSetFile;
+    this.#name = sourceName(options);
     this.#changed = changed;
     const fetches = (result: "ok" | "failed") =>
       deps.metrics.counter("chihaya_jwt_key_fetches_total", "Fetches of the issuer's keys, by result", {
@@ -180,29 +180,9 @@ export class IssuerKeys {
     return isFetched;
   }
 
-  /** Reads the usable keys. @throws Error if there are none */
-  async #read(): Promise<JWK[]> {
-    const { jwkSetFile, algorithms } = this.#options;
+  #read(): Promise<JWK[]> {
     const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(fetchMs)]);
-    const found = jwkSetFile
-      ? await readKeySet(jwkSetFile)
-      : await fetchKeySet(this.#source, signal, this.#sources);
-    const usable: JWK[] = [];
-    const reasons: string[] = [];
-    for (const jwk of found) {
-      try {
-        await createSigningKey(jwk, algorithms);
-        usable.push(jwk);
-      } catch (error) {
-        reasons.push(`${typeof jwk.kid === "string" ? jwk.kid : "one"} ${(error as Error).message}`);
-      }
-    }
-    const named = usable.filter(({ kid = withoutKid }) => kid !== withoutKid);
-    const nameless = usable.length - named.length;
-    if (nameless === 1) return usable;
-    if (named.length > 0) return named;
-    if (nameless > 1) reasons.push(`${nameless} have no kid, which only one may have`);
-    throw new Error(`no key can be used: ${reasons.length > 0 ? reasons.join("; ") : "there is none"}`);
+    return readUsableKeys(this.#options, signal, this.#sources);
   }
 
   #take(published: Published): void {
@@ -248,4 +228,29 @@ export class IssuerKeys {
 function explain(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;
+}
+
+/** Reads the usable keys of a file or URL. @throws Error if there are none */
+export async function readUsableKeys(
+  { jwkSetUrl = "", jwkSetFile, algorithms }: Pick<JwtOptions, "jwkSetUrl" | "jwkSetFile" | "algorithms">,
+  signal: AbortSignal,
+  sources: KeySetSources,
+): Promise<JWK[]> {
+  const found = jwkSetFile ? await readKeySet(jwkSetFile) : await fetchKeySet(jwkSetUrl, signal, sources);
+  const usable: JWK[] = [];
+  const reasons: string[] = [];
+  for (const jwk of found) {
+    try {
+      await createSigningKey(jwk, algorithms);
+      usable.push(jwk);
+    } catch (error) {
+      reasons.push(`${typeof jwk.kid === "string" ? jwk.kid : "one"} ${(error as Error).message}`);
+    }
+  }
+  const named = usable.filter(({ kid = withoutKid }) => kid !== withoutKid);
+  const nameless = usable.length - named.length;
+  if (nameless === 1) return usable;
+  if (named.length > 0) return named;
+  if (nameless > 1) reasons.push(`${nameless} have no kid, which only one may have`);
+  throw new Error(`no key can be used: ${reasons.length > 0 ? reasons.join("; ") : "there is none"}`);
 }

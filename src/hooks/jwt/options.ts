@@ -24,3 +24,11 @@ export interface JwtOptions {
   /** Number of valid tokens in the cache. */
   cacheSize: number;
 }
+
+/** Returns the source of keys for messages: a path, or a URL without secrets. */
+export function sourceName({
+  jwkSetUrl = "",
+  jwkSetFile = "",
+}: Pick<JwtOptions, "jwkSetUrl" | "jwkSetFile">): string {
+  return jwkSetUrl.replace(/[?#].*/s, "") || jwkSetFile;
+}

@@ -6,6 +6,7 @@ import {
   listKeys,
   listNotLoaded,
 } from "../../middleware/access-list/list-options.ts";
+import { probeLists } from "../../middleware/access-list/probe-lists.ts";
 import { defineHook, type HookDefinition, type WithDefaults } from "../../middleware/define-hook.ts";
 import { list, options } from "../../options/index.ts";
 import { unapprovedTorrent } from "./errors.ts";
@@ -40,6 +41,7 @@ export const torrentApproval: HookDefinition<
   ),
   example: { blacklist: ["0123456789abcdef0123456789abcdef01234567"] },
   errors: [unapprovedTorrent, listNotLoaded],
+  probes: (options) => probeLists(options, async () => (await import("./torrent-approval.ts")).format),
   create: async (options, deps) =>
     (await import("./torrent-approval.ts")).createTorrentApproval(options, deps),
 });

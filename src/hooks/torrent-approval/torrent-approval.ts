@@ -2,7 +2,8 @@ import { infoHashLength, longInfoHashDigits, longInfoHashRemedy } from "../../bi
 import { hexDigit } from "../../ip/address.ts";
 import { HashSet } from "../../lib/hash-set.ts";
 import { approveKeys, type KeyApproval } from "../../middleware/access-list/key-approval.ts";
-import type { ListKind } from "../../middleware/access-list/list-format.ts";
+import { keyListFormat } from "../../middleware/access-list/key-list.ts";
+import type { ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
 import type { ApprovalOptions } from "../../middleware/access-list/list-options.ts";
 import type { SwapListener } from "../../middleware/access-list/shared-list.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
@@ -15,6 +16,9 @@ const approval: KeyApproval = {
   parse: parseEntry,
   refusal: unapprovedTorrent,
 };
+
+/** The format of the lists. */
+export const format: ListFormat = keyListFormat(approval.width, approval.parse);
 
 /**
  * Creates the prehook `torrent approval`: allows announces by infohash, and shows refused torrents as unknown in

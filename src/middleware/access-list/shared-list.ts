@@ -328,7 +328,8 @@ export type SwapListener = (
   signal: AbortSignal,
 ) => Promise<(() => Promise<void>) | undefined>;
 
-function sourcesOf({ whitelistFrom, blacklistFrom, fetchInterval }: ListOptions): Source[] {
+/** Lists the sources of the options. */
+export function sourcesOf({ whitelistFrom, blacklistFrom, fetchInterval }: ListOptions): Source[] {
   const create = (kind: ListKind) => (location: string) => ({
     kind,
     source: /^https?:\/\//i.test(location)

@@ -1,7 +1,7 @@
 import { boolean, choice, duration, integer, list, options, removed, text } from "../../options/index.ts";
 import { defineStore, lifetimeKeys, reportingInterval, type StoreDefinition } from "../define-store.ts";
 import { authorities } from "./authorities.ts";
-import { type Broker, checkBroker, type RedisStoreConfig, readBroker } from "./config.ts";
+import { type Broker, checkBroker, type RedisStoreConfig, readBroker, withoutSecrets } from "./config.ts";
 
 /** Returns the parts that all servers of one store must share. */
 function commonPart({ isTls, username, password, database }: Broker): string {
@@ -91,5 +91,11 @@ export const redis: StoreDefinition<RedisStoreConfig> = defineStore({
     },
   ),
   packages: () => ["@redis/client"],
+  probes: (options, { clock }) => [
+    {
+      name: options.broker.map(withoutSecrets).join(", "),
+      run: async () => (await import("./try-redis.ts")).tryRedis(options, clock),
+    },
+  ],
   create: async (options, deps) => (await import("./create-redis-store.ts")).createRedisStore(options, deps),
 });

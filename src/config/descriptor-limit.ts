@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Config } from "../config/config.ts";
+import type { Config } from "./config.ts";
 
 /** Descriptors for everything but clients: metrics, files, reloads, the store; and those that each worker needs. */
 const reserved = 128;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Config } from "../config/config.ts";
-import { loadConfig } from "../config/load.ts";
+import type { Config } from "./config.ts";
 import { limitConnections, readDescriptorLimit } from "./descriptor-limit.ts";
+import { loadConfig } from "./load.ts";
 
 function configOf(...set: string[]): Config {
   const loaded = loadConfig({ env: {}, set });
