@@ -1,7 +1,8 @@
 import { readdirSync, statSync } from "node:fs";
-import { constants, PerformanceObserver, performance } from "node:perf_hooks";
+import { constants, PerformanceObserver } from "node:perf_hooks";
 import { readDescriptorLimit } from "../net/descriptor-limit.ts";
 import { EventLoopLag, type Lag } from "./event-loop-lag.ts";
+import { EventLoopUse } from "./event-loop-utilization.ts";
 import type { Histogram, Labels, Metrics } from "./metrics.ts";
 
 const gcKinds: ReadonlyMap<number, string> = new Map([
@@ -72,15 +73,13 @@ function registerProcess(metrics: Metrics): void {
 function registerEventLoop(metrics: Metrics, labels: Labels): EventLoopLag {
   const monitor = new EventLoopLag();
   let lag: Lag = { mean: 0, p50: 0, p99: 0, max: 0 };
-  let before = performance.eventLoopUtilization();
+  const use = new EventLoopUse();
   let utilization = 0;
   metrics.beforeScrape(() => {
-    lag = monitor.take();
-    const now = performance.eventLoopUtilization();
-    utilization = performance.eventLoopUtilization(now, before).utilization;
-    before = now;
+    lag = monitor.read();
+    utilization = use.read();
   });
-  const since = "since the last scrape";
+  const when = "in the last minute";
   const gauges: [name: string, help: string, read: () => number][] = [
     ["lag_mean_seconds", "Mean delay of the event loop", () => lag.mean],
     ["lag_p50_seconds", "Median delay of the event loop", () => lag.p50],
@@ -89,7 +88,7 @@ function registerEventLoop(metrics: Metrics, labels: Labels): EventLoopLag {
     ["utilization_ratio", "Share of time that the event loop was busy", () => utilization],
   ];
   for (const [name, help, read] of gauges) {
-    metrics.gauge(`nodejs_eventloop_${name}`, `${help} ${since}`, read, labels);
+    metrics.gauge(`nodejs_eventloop_${name}`, `${help} ${when}`, read, labels);
   }
   return monitor;
 }

@@ -20,9 +20,9 @@ export function healthRoutes(
   ];
 }
 
-/** Renders the response of `/livez`, which shows that the process is alive, with the delays of the event loop since the last request. */
+/** Renders the response of `/livez`, which shows that the process is alive, with the delays of the event loop of the last minute. */
 function describeLife(lag: EventLoopLag): RouteResponse {
-  return json(200, { status: "alive", uptimeSeconds: process.uptime(), eventLoopLagSeconds: lag.take() });
+  return json(200, { status: "alive", uptimeSeconds: process.uptime(), eventLoopLagSeconds: lag.read() });
 }
 
 function describeReadiness(readiness: Readiness): RouteResponse {

@@ -143,7 +143,7 @@ export class OperatorServer {
       await server.start();
       this.#server = server;
     }
-    this.#lag.take();
+    this.#lag.read();
   }
 
   /** Closes the listener and all its connections. Idempotent. */

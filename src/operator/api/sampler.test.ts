@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Metrics } from "../../observability/metrics.ts";
 import { Sampler } from "./sampler.ts";
 
 test("the metrics are read every ten seconds, and every second with a viewer", (t) => {
@@ -30,6 +31,24 @@ test("the metrics are read every ten seconds, and every second with a viewer", (
   assert.equal(readings(30), 3);
   sampler.stop();
   assert.equal(readings(30), 0);
+});
+
+test("the delay of the event loop is that of the slowest thread", async () => {
+  const metrics = new Metrics();
+  for (const [worker, lag] of [
+    ["1", 0.001],
+    ["2", 0.05],
+    ["3", 0.002],
+  ] as const)
+    metrics.gauge("nodejs_eventloop_lag_p99_seconds", "", () => lag, { worker });
+  const clock = { seconds: 0, unixSeconds: 0 };
+  const sampler = new Sampler({
+    clock,
+    scrape: () => metrics.scrape(),
+    onError: (error) => assert.fail(error),
+  });
+  for (clock.seconds = 0; clock.seconds < 3; clock.seconds++) await sampler.read();
+  assert.deepEqual(sampler.history.read(2, 1, ["loop_lag_ms"]).series.loop_lag_ms, [50, 50]);
 });
 
 test("a reading of the timer that fails is reported", async (t) => {

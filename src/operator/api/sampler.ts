@@ -134,7 +134,7 @@ function toSample(before: Reading, { at, totals, durations }: Reading): Sample {
     latency_p99_ms: quantile(0.99, recent) ?? Number.NaN,
     cpu: rate((one) => one.sum("process_cpu_seconds_total")),
     memory_bytes: gauge("process_resident_memory_bytes"),
-    loop_lag_ms: gauge("nodejs_eventloop_lag_p99_seconds") * 1000,
+    loop_lag_ms: (totals.largest("nodejs_eventloop_lag_p99_seconds") ?? Number.NaN) * 1000,
   };
 }
 

@@ -21,6 +21,12 @@ export class Totals {
     return first === undefined ? undefined : rest.reduce((sum, { count }) => sum + count, first.count);
   }
 
+  /** Returns the largest value of a gauge's series, or undefined if there is no such series. */
+  largest(name: string): number | undefined {
+    const counts = this.#matching(name, {}).map(({ count }) => count);
+    return counts.length === 0 ? undefined : Math.max(...counts);
+  }
+
   /** Adds up the series of a name by the value of a label. */
   by(name: string, label: string): Record<string, number> {
     const sums: Record<string, number> = {};
