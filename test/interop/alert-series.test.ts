@@ -1,13 +1,15 @@
-/** Every series that the rules for Prometheus ask for is there from the start, so that an alert sees the first failure. */
+/** Every series that the alerts and the dashboard for Grafana ask for is there from the start, so that an alert sees the first failure. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { certificates } from "../fixtures/certificates.ts";
 import { Daemon, type DaemonSettings, temporaryDirectory } from "../support/daemon.ts";
+import { createIssuerKey } from "../support/jwt-issuer.ts";
 import {
   notFound,
   parseMetrics,
+  readDashboardQueries,
   readRules,
   type SampleLine,
   type Selector,
@@ -17,7 +19,8 @@ import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
 
 const memory = { name: "memory", config: { max_peers: 1000 } };
 const rules = readRules();
-const asked = rules.flatMap(({ expr }) => selectorsOf(expr));
+const queries = [...rules.map(({ expr }) => expr), ...readDashboardQueries()];
+const asked = queries.flatMap(selectorsOf);
 /** Metrics of parts that a tracker may not have. */
 const optional = /^chihaya_(access_list|hook|jwt|redis|tls)_/;
 /** What hooks and Redis alone have of other metrics: failures of hooks, and texts of errors. */
@@ -53,7 +56,9 @@ for (const workers of [1, 2]) {
       missing(selectors, lines).filter((text) => !optionalSeries.test(text)),
       [],
     );
-    const counters = new Set(selectors.map(({ name }) => name).filter((name) => name.endsWith("_total")));
+    const counters = new Set(
+      selectors.map(({ name }) => name).filter((name) => /^chihaya_.*_total$/.test(name)),
+    );
     const counted = lines.filter(({ name, value }) => counters.has(name) && value !== 0);
     assert.deepEqual(counted, []);
   });
@@ -61,10 +66,12 @@ for (const workers of [1, 2]) {
 
 async function settingsWithHooks(folder: string): Promise<DaemonSettings> {
   const [{ cert, key }] = certificates;
+  const { jwk } = await createIssuerKey("a");
   for (const [name, text] of [
     ["cert.pem", cert],
     ["key.pem", key],
     ["list.txt", "aa".repeat(20)],
+    ["keys.json", JSON.stringify({ keys: [jwk] })],
   ] as const) {
     writeFileSync(join(folder, name), text);
   }
@@ -74,13 +81,15 @@ async function settingsWithHooks(folder: string): Promise<DaemonSettings> {
     http: { https_addr: "127.0.0.1:0", ...tls },
     prehooks: [
       { name: "torrent approval", options: { whitelist_from: [join(folder, "list.txt")] } },
-      { name: "jwt", options: { issuer: "a", audience: "b", jwk_set_url: "http://127.0.0.1:1/keys" } },
+      { name: "jwt", options: { issuer: "a", audience: "b", jwk_set_file: join(folder, "keys.json") } },
     ],
     posthooks: [{ module: join(import.meta.dirname, "../fixtures/probe-hook.ts") }],
   };
 }
 
-test("every series of the rules is there for a tracker with all parts", { skip: withoutRedis }, async (t) => {
+test("every series of the rules and the dashboard is there for a tracker with all parts", {
+  skip: withoutRedis,
+}, async (t) => {
   const redis = await startRedisServer();
   t.after(() => redis.stop());
   const withHooks = await Daemon.start(t, await settingsWithHooks(temporaryDirectory(t)));

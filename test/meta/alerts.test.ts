@@ -1,9 +1,11 @@
 /** Keeps the rules for Prometheus true: their syntax, their tests, and the section of the operator's guide for each alert. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { readRules } from "../support/promql.ts";
+import { readDashboardQueries, readRules } from "../support/promql.ts";
 
 const alerts = readRules().filter(({ alert }) => alert !== undefined);
 const tests = readFileSync("deploy/prometheus/rules.test.yaml", "utf8");
@@ -25,8 +27,21 @@ function withoutPromtool(): string | false {
 }
 
 describe("promtool", { skip: withoutPromtool() }, () => {
-  test("accepts the rules", () => {
+  test("accepts the rules and the configuration", () => {
     promtool("check", "rules", "rules.yaml");
+    promtool("check", "config", "prometheus.yaml");
+  });
+
+  test("accepts the queries of the dashboard for Grafana", (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "chihaya-queries-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const rules = readDashboardQueries().map((expr, i) => ({
+      record: `query:${i}`,
+      expr: expr.replaceAll("$__rate_interval", "1m"),
+    }));
+    const file = join(folder, "queries.yaml");
+    writeFileSync(file, JSON.stringify({ groups: [{ name: "queries", rules }] }));
+    promtool("check", "rules", file);
   });
 
   test("sees each alert fire with its fault, and none for a healthy tracker", () => {

@@ -10,6 +10,13 @@ test("the description of the admin API is up to date", () => {
   assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
 });
 
+test("the dashboard for Grafana is up to date", () => {
+  const { status, stderr } = spawnSync(process.execPath, ["deploy/grafana/generate.ts", "--check"], {
+    encoding: "utf8",
+  });
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+});
+
 test("the built dashboard is up to date", () => {
   const { status, stderr } = spawnSync(process.execPath, ["dashboard/build.ts", "--check"], {
     encoding: "utf8",

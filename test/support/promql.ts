@@ -17,6 +17,14 @@ export function readRules(): Rule[] {
   return file.groups.flatMap(({ rules }) => rules);
 }
 
+/** Reads the queries of all panels of the dashboard for Grafana. */
+export function readDashboardQueries(): string[] {
+  const { panels } = JSON.parse(readFileSync("deploy/grafana/chihaya.json", "utf8")) as {
+    panels: { targets?: { expr: string }[] }[];
+  };
+  return panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+}
+
 /** The part of a query that selects series of the tracker. */
 export interface Selector {
   name: string;
