@@ -4,6 +4,8 @@
  */
 export type ClientErrorCode =
   | "bad-connection-id"
+  | "banned-address"
+  | "banned-torrent"
   | "hook"
   | "hook-timeout"
   | "internal"

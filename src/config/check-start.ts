@@ -1,6 +1,6 @@
 import type { LocalityOptions } from "../hooks/locality/create-locality.ts";
 import { readMmdb } from "../hooks/locality/read-mmdb.ts";
-import { Pace } from "../middleware/access-list/pace.ts";
+import { Pace } from "../lib/pace.ts";
 import { openNetwork } from "../net/open-network.ts";
 import { findPublic } from "./checks.ts";
 import type { Config } from "./config.ts";

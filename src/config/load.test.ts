@@ -67,6 +67,7 @@ test("without a file, both frontends and the admin API run with the defaults", (
       hosts: [],
       socket: "auto",
       tokens: [],
+      state: "",
     },
     shutdownTimeout: 10,
     workers: "auto",

@@ -1,3 +1,5 @@
+import { statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { checkTlsFiles } from "../http/tls-files.ts";
 import { Address } from "../ip/address.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
@@ -31,6 +33,8 @@ export interface AdminOptions {
   readonly tokens: readonly AdminToken[];
   /** Path of the unix socket; `auto` for the one in `RUNTIME_DIRECTORY`; empty for none. */
   readonly socket: string;
+  /** The file that keeps what the API has changed; empty for none. */
+  readonly state: string;
   /** The content of the files, which the check of the configuration reads. */
   tls?: TlsFiles | undefined;
 }
@@ -85,6 +89,12 @@ export const adminOptions: Block<AdminOptions, unknown> = options({
     .describe(
       "Who may use the API. Without a token, programs on this machine may read; changes always need a token.",
     ),
+  state: text({ restart: true })
+    .default("")
+    .describe(
+      'The file that keeps what the API has changed, such as bans; "" forgets the changes at the end of the process. ' +
+        "The tracker creates the file, and must be able to write to its directory.",
+    ),
 });
 
 /** Options without the block `admin`: API and dashboard are on the unix socket alone. */
@@ -95,6 +105,7 @@ export const socketOnly: AdminOptions = {
   behindProxy: false,
   hosts: [],
   tokens: [],
+  state: "",
   socket: "auto",
 };
 
@@ -135,6 +146,7 @@ export function checkAdmin(
     const files = checkTlsFiles(tlsCertPath, tlsKeyPath, report);
     if (files !== undefined) admin.tls = files;
   }
+  checkStatePath(admin.state, report);
   const names = tokens.map(({ name }) => name);
   for (const [index, name] of names.entries()) {
     if (names.indexOf(name) < index)
@@ -158,5 +170,18 @@ export function checkAdmin(
       [],
       `off on metrics_addr ${closed.host}, which is not of this machine alone; give tokens and behind_proxy: true, or an addr of its own`,
     );
+  }
+}
+
+/** Checks what can be checked without reading the file, which may be large. */
+function checkStatePath(path: string, report: CheckReport): void {
+  if (path === "") return;
+  const folder = dirname(resolve(path));
+  const kind = (at: string) => statSync(at, { throwIfNoEntry: false });
+  try {
+    if (kind(folder)?.isDirectory() !== true) report.warning(["state"], `there is no directory ${folder}`);
+    else if (kind(path)?.isFile() === false) report.error(["state"], `${resolve(path)} is not a file`);
+  } catch (error) {
+    report.error(["state"], `cannot use ${resolve(path)}: ${(error as Error).message}`);
   }
 }

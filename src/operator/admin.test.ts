@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { type TestContext, test } from "node:test";
+import { createAdminState } from "../../test/support/admin-state.ts";
 import { MapStore } from "../../test/support/map-store.ts";
 import { createRandom } from "../lib/clock.ts";
 import { portableNetwork } from "../net/network.ts";
@@ -35,6 +36,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
     hosts: [],
     socket: "",
     tokens,
+    state: "",
     ...given,
   };
   const metrics = new Metrics();
@@ -46,6 +48,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
   const clock = { seconds: 1000, unixSeconds: 0 };
   const lines: LogFields[] = [];
   let report = reloaded;
+  const { state } = await createAdminState({ clock, metrics });
   const admin = new Admin(options, {
     version: "1.2.3",
     clock,
@@ -56,6 +59,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
     describeConfig: async () => ({ file: null, yaml: "chihaya:\n" }),
     describeWorkers: async () => [{ number: 1, state: "serving", components: {}, restarts: 0 }],
     swarms: new SwarmReader(new MapStore({ clock, random: createRandom(1), peerLifetime: 1800 })),
+    state,
     onError: (error) => assert.fail(error),
   });
   const server = new OperatorServer(
@@ -230,7 +234,16 @@ test("a session of a browser", async (t) => {
 });
 
 async function optionsOf(): Promise<AdminOptions> {
-  return { addr: [], tlsCertPath: "", tlsKeyPath: "", behindProxy: false, hosts: [], socket: "", tokens };
+  return {
+    addr: [],
+    tlsCertPath: "",
+    tlsKeyPath: "",
+    behindProxy: false,
+    hosts: [],
+    socket: "",
+    tokens,
+    state: "",
+  };
 }
 
 test("a reload changes tokens, hosts and the proxy", async (t) => {

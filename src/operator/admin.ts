@@ -5,6 +5,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { AdminOptions } from "./admin-options.ts";
 import { Access, type ListenerFacts, type Principal } from "./api/access.ts";
 import type { Api } from "./api/api.ts";
+import type { BanDeps } from "./api/endpoints/bans.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
 import type { StatsDeps } from "./api/endpoints/stats.ts";
 import type { TorrentDeps } from "./api/endpoints/torrents.ts";
@@ -22,7 +23,8 @@ export interface AdminDeps
     ControlDeps,
     Pick<StatsDeps, "version" | "workers">,
     Pick<WorkerDeps, "describeWorkers">,
-    Pick<TorrentDeps, "swarms"> {
+    Pick<TorrentDeps, "swarms">,
+    Pick<BanDeps, "state"> {
   readonly clock: Clock;
   readonly logger: Logger;
   onError(error: Error): void;

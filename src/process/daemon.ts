@@ -9,6 +9,7 @@ import { loadConfigInChildProcess } from "../config/load-in-child-process.ts";
 import { type RestartMark, settle } from "../config/settle.ts";
 import type { Plain } from "../config/tree.ts";
 import { createRandom } from "../lib/clock.ts";
+import { BanMemory } from "../middleware/bans/ban-memory.ts";
 import { loadLibc } from "../net/linux/libc.ts";
 import { releaseProgramPages } from "../net/linux/program-pages.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
@@ -24,11 +25,12 @@ import { type AdminOptions, mayServeAdmin, socketOnly, socketPathOf } from "../o
 import type { ReloadDiagnostic, ReloadReport, RunningConfig } from "../operator/api/endpoints/control.ts";
 import { OperatorServer } from "../operator/operator-server.ts";
 import { mainProfiler } from "../operator/profiles.ts";
+import type { AdminState } from "../operator/state/admin-state.ts";
 import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
 import { ConfigMetrics } from "./config-metrics.ts";
-import { type Host, LocalHost, openConfiguredNetwork } from "./host.ts";
+import { type Host, type HostParts, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { handleSignals } from "./signals.ts";
 import { countRestarts, Supervisor } from "./supervisor.ts";
 import { createSwarms } from "./swarm-service.ts";
@@ -70,9 +72,12 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     const clock = new SystemClock();
     const metrics = new Metrics();
     registerLogMetrics(metrics, output);
-    const host = await createHost(config, network, { clock, metrics, logger });
+    const random = createRandom(randomInt(1, 2 ** 31));
+    const hub = new LocalHub({ clock, random });
+    const host = await createHost(config, network, { clock, random, metrics, logger, hub });
+    const state = await openState(config.admin ?? socketOnly, hub, { clock, metrics, logger });
     const { document, hash } = loaded;
-    const parts = { clock, metrics, logger, network, host, document };
+    const parts = { clock, metrics, logger, network, host, document, state };
     const daemon = new Daemon(options, config, parts, new ConfigMetrics(metrics, clock, hash));
     await daemon.start();
     code = await daemon.untilStopped();
@@ -142,18 +147,28 @@ interface DaemonParts {
   network: Network;
   host: Host;
   document: Plain;
+  state: AdminState;
+}
+
+/** Opens the changes that operators have made with the admin API. */
+async function openState(
+  { state: path }: AdminOptions,
+  hub: LocalHub,
+  deps: Pick<DaemonParts, "clock" | "metrics" | "logger">,
+): Promise<AdminState> {
+  const { AdminState } = await import("../operator/state/admin-state.ts");
+  const memory = await BanMemory.open((name, bytes) => hub.buffer(name, bytes));
+  return new AdminState(path, { ...deps, memory });
 }
 
 /** Creates the tracker in this thread, or the supervisor of the workers. */
 async function createHost(
   config: Config,
   network: Network,
-  own: Omit<DaemonParts, "network" | "host" | "document">,
+  own: Pick<HostParts, "clock" | "random" | "metrics" | "logger" | "hub">,
 ): Promise<Host> {
-  const random = createRandom(randomInt(1, 2 ** 31));
   countRestarts(own.metrics);
-  const hub = new LocalHub({ clock: own.clock, random });
-  const parts = { ...own, config, random, hub, isFirst: true, owner: 1 };
+  const parts = { ...own, config, isFirst: true, owner: 1 };
   const workers = countWorkers(config);
   const { storage } = config;
   if (workers > 1) {
@@ -172,6 +187,7 @@ class Daemon {
   #document: Plain;
   readonly #metrics: Metrics;
   readonly #configMetrics: ConfigMetrics;
+  readonly #state: AdminState;
   readonly #admin: Admin | undefined;
   readonly #servers: OperatorServer[];
   readonly #stopMetrics: () => void;
@@ -186,7 +202,7 @@ class Daemon {
   #waiting: PromiseWithResolvers<ReloadReport>[] = [];
 
   constructor(options: DaemonOptions, config: Config, parts: DaemonParts, configMetrics: ConfigMetrics) {
-    const { clock, metrics, logger, network, host, document } = parts;
+    const { clock, metrics, logger, network, host, document, state } = parts;
     this.#options = options;
     this.#clock = clock;
     this.#logger = logger;
@@ -195,14 +211,15 @@ class Daemon {
     this.#document = document;
     this.#metrics = metrics;
     this.#configMetrics = configMetrics;
+    this.#state = state;
     const socket = socketPathOf(config.admin ?? socketOnly, options.env);
     if (config.admin !== undefined || socket !== undefined)
-      this.#admin = this.#createAdmin(config.admin ?? socketOnly);
+      this.#admin = this.#createAdmin(config.admin ?? socketOnly, state);
     this.#servers = this.#createServers(config, socket);
     this.#stopMetrics = registerProcessMetrics(metrics, version);
   }
 
-  #createAdmin(options: AdminOptions): Admin {
+  #createAdmin(options: AdminOptions, state: AdminState): Admin {
     return new Admin(options, {
       version,
       clock: this.#clock,
@@ -213,6 +230,7 @@ class Daemon {
       describeConfig: () => this.#describeConfig(),
       describeWorkers: () => this.#host.describeWorkers(),
       swarms: createSwarms(this.#host.bus),
+      state,
       onError: (err) => this.#logger.error({ err }, "admin API"),
     });
   }
@@ -260,6 +278,7 @@ class Daemon {
     handleSignals({ stop: this.#onStop, reload: this.#onReload });
     this.#clock.start();
     try {
+      await this.#state.start();
       for (const server of this.#servers) {
         if (!(await this.#startServer(server))) continue;
         registerCertificates(this.#metrics, [server.url], () => server.certificateExpiry());
@@ -364,6 +383,7 @@ class Daemon {
   async #stopServers(): Promise<void> {
     this.#admin?.stop();
     await Promise.all(this.#servers.map((server) => server.stop()));
+    await this.#state.stop();
     this.#network.close();
     this.#stopMetrics();
     this.#clock.stop();

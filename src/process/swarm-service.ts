@@ -47,7 +47,18 @@ export function createSwarms(bus: Bus): SwarmMethods {
     peers: (query) => ask((worker) => bus.call(worker, swarmService, "peers", query, { timeoutMs })),
     sampleClients: (peers) =>
       ask((worker) => bus.call(worker, swarmService, "sampleClients", peers, { timeoutMs: passMs })),
-    remove: (infoHash) =>
-      ask((worker) => bus.call(worker, swarmService, "remove", infoHash, { timeoutMs: passMs })),
+    remove: (infoHash) => removeEverywhere(bus, infoHash),
   };
+}
+
+/**
+ * Has every worker remove a torrent. Each does so after the announces that it has begun, so once the workers refuse the
+ * torrent, no announce brings a peer back.
+ */
+async function removeEverywhere(bus: Bus, infoHash: Uint8Array): Promise<void> {
+  const results = [...(await bus.callAll(swarmService, "remove", infoHash, { timeoutMs: passMs })).values()];
+  for (const result of results)
+    if (result.status === "rejected" && !isGone(result.reason)) throw result.reason;
+  if (results.every(({ status }) => status === "rejected"))
+    throw new BusError("gone", "no worker is running");
 }

@@ -31,6 +31,7 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
   const { findFrontends } = await import("../config/frontends.ts");
   const frontends = await findFrontends(config);
   const used = new Map<string, number>();
+  const bans = await openBans(parts.hub);
   const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], (hook) =>
     createHook(hook, parts, used),
   );
@@ -38,10 +39,17 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
     interval: config.announceInterval,
     minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
     externalIp: new ExternalIp(config.externalIp),
-    preHooks,
+    preHooks: [bans, ...preHooks],
     postHooks,
     frontends,
   };
+}
+
+/** Creates the hook that enforces what the admin API bans. */
+async function openBans(hub: ShareHub): Promise<Hook> {
+  const { BanMemory } = await import("../middleware/bans/ban-memory.ts");
+  const { createBanHook } = await import("../middleware/bans/ban-hook.ts");
+  return createBanHook(await BanMemory.open((name, bytes) => hub.buffer(name, bytes)));
 }
 
 /**

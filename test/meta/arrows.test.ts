@@ -51,6 +51,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "options/",
     "net/",
     "http/",
+    "middleware/bans/ban-memory.ts",
     "observability/",
     "storage/peer-store.ts",
     "storage/records.ts",

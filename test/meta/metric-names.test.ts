@@ -25,6 +25,7 @@ import { composeSettings, hookDeps } from "../../src/tracker/compose.ts";
 import { createStore } from "../../src/tracker/create-store.ts";
 import { LocalHub } from "../../src/tracker/share-hub.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
+import { createAdminState } from "../support/admin-state.ts";
 import { approvalOptions } from "../support/approval.ts";
 
 let families: FamilySnapshot[] = [];
@@ -88,6 +89,7 @@ before(async () => {
   countKernelDrops(metrics, "udp://127.0.0.1:6969", () => 0);
   registerCertificates(metrics, ["https://127.0.0.1:443"], () => 0);
   new ConfigMetrics(metrics, clock, "hash");
+  await createAdminState({ metrics });
   new Supervisor({ ...parts, store: undefined }, 2);
   const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });
   await tracker.start();

@@ -2,6 +2,7 @@ import type { ClientError } from "../../bittorrent/client-error.ts";
 import { Address } from "../../ip/address.ts";
 import { parseNetwork, readNetwork } from "../../ip/networks.ts";
 import { noPrefix, PrefixMap, PrefixMapBuilder } from "../../ip/prefix-map.ts";
+import { PrefixMapReader } from "../../ip/prefix-map-reader.ts";
 import { lifetime } from "../../middleware/access-list/key-approval.ts";
 import type { ListCollector, ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
 import {
@@ -30,8 +31,7 @@ export async function createIpApproval(options: ApprovalOptions, deps: HookDeps)
     ...blacklist.map((text) => ({ kind: "blacklist" as const, text })),
   ];
   const hasWhitelist = whitelist.length + whitelistFrom.length > 0;
-  const judge = (map: PrefixMap, address: Address) => {
-    const value = map.find(address);
+  const judge = (value: number) => {
     const passes = value === noPrefix ? !hasWhitelist : value === values.whitelist;
     return passes ? undefined : unapprovedAddress;
   };
@@ -42,7 +42,7 @@ export async function createIpApproval(options: ApprovalOptions, deps: HookDeps)
       networks.add(bytes, 0, bytes.length, kind);
     }
     const map = networks.build();
-    return createHook((address) => judge(map, address));
+    return createHook((address) => judge(map.find(address)));
   }
 
   // A different name for a different meaning: a reload must not change the list that the old hook still uses.
@@ -51,24 +51,10 @@ export async function createIpApproval(options: ApprovalOptions, deps: HookDeps)
   const list = await SharedList.create(parts, deps);
   const { memory } = list;
   const withoutList = onFailure === "allow" ? undefined : listNotLoaded;
-  let map = new PrefixMap({ ranges4: nothing, ranges6: nothing });
-  let mapped = 0;
-  const check = (address: Address) => {
-    for (;;) {
-      const { generation } = memory;
-      if (generation === 0) return withoutList;
-      if (mapped !== generation) {
-        map = PrefixMap.in(memory.halves[(generation & 1) as 0 | 1]);
-        mapped = generation;
-      }
-      const result = judge(map, address);
-      if (memory.generation === generation) return result;
-    }
-  };
+  const networks = new PrefixMapReader(memory);
+  const check = (address: Address) => (memory.generation === 0 ? withoutList : judge(networks.find(address)));
   return { ...createHook(check), ...lifetime(list) };
 }
-
-const nothing = { starts: new Int32Array(0), values: new Int32Array(0), index: new Int32Array(0) };
 
 function createHook(check: (address: Address) => ClientError | undefined): Hook {
   return {

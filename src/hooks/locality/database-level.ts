@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { PrefixMap } from "../../ip/prefix-map.ts";
 import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
-import { Pace } from "../../middleware/access-list/pace.ts";
+import { Pace } from "../../lib/pace.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import { NetworksLevel } from "./level.ts";
 import { type MmdbField, readMmdb } from "./read-mmdb.ts";

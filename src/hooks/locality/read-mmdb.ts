@@ -3,7 +3,7 @@ import { Address, type Family } from "../../ip/address.ts";
 import { PrefixMapBuilder } from "../../ip/prefix-map.ts";
 import { installRemedy } from "../../lib/install-remedy.ts";
 import { openFile } from "../../lib/open-file.ts";
-import type { Pace } from "../../middleware/access-list/pace.ts";
+import type { Pace } from "../../lib/pace.ts";
 
 /** The field of a database that a level uses. */
 export type MmdbField = "asn" | "country";

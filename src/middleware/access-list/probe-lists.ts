@@ -1,6 +1,6 @@
+import { Pace } from "../../lib/pace.ts";
 import type { Probe } from "../../lib/probe.ts";
 import type { ListFormat } from "./list-format.ts";
-import { Pace } from "./pace.ts";
 import { readList } from "./read-list.ts";
 import { type ListOptions, sourcesOf } from "./shared-list.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Pace } from "./pace.ts";
+import { Pace } from "../../lib/pace.ts";
 import { ListError, readList } from "./read-list.ts";
 
 /** Reads a list in chunks of so many bytes. @returns its entries, or `line: what is wrong` */

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import type { Pace } from "./pace.ts";
+import type { Pace } from "../../lib/pace.ts";
 
 /** Reports an error in the contents of a list. */
 export class ListError extends Error {

@@ -1,9 +1,9 @@
 import { DoubleBuffer } from "../../lib/double-buffer.ts";
+import { Pace } from "../../lib/pace.ts";
 import { withTimeout } from "../../lib/with-timeout.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { ListCollector, ListFormat, ListKind } from "./list-format.ts";
 import { FileSource, type ListSource, type OpenList, type SourceState, UrlSource } from "./list-source.ts";
-import { Pace } from "./pace.ts";
 import { ListError, readList } from "./read-list.ts";
 
 /** Sources of lists, and how often to check them. */

@@ -1,5 +1,6 @@
 import { Api, type ApiDeps } from "./api.ts";
 import { type Endpoint, endpoint } from "./endpoint.ts";
+import { type BanDeps, banEndpoints } from "./endpoints/bans.ts";
 import { type ClientDeps, clientEndpoints } from "./endpoints/clients.ts";
 import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
 import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
@@ -8,7 +9,7 @@ import { type WorkerDeps, workerEndpoints } from "./endpoints/workers.ts";
 import { describeApi } from "./open-api.ts";
 
 /** The collaborators of the endpoints. */
-export interface EndpointDeps extends StatsDeps, ControlDeps, TorrentDeps, ClientDeps, WorkerDeps {}
+export interface EndpointDeps extends StatsDeps, ControlDeps, TorrentDeps, ClientDeps, WorkerDeps, BanDeps {}
 
 /** Creates all endpoints, including the endpoint of the OpenAPI document. */
 export function createEndpoints(deps: EndpointDeps): Endpoint[] {
@@ -17,6 +18,7 @@ export function createEndpoints(deps: EndpointDeps): Endpoint[] {
     ...torrentEndpoints(deps),
     ...clientEndpoints(deps),
     ...workerEndpoints(deps),
+    ...banEndpoints(deps),
     ...controlEndpoints(deps),
   ];
   const description: Endpoint = endpoint({

@@ -189,7 +189,8 @@ async function findOne(swarms: SwarmMethods, infoHash: Uint8Array): Promise<Torr
   return found;
 }
 
-function readParameter({ info_hash: given }: Readonly<Record<string, string>>): Uint8Array {
+/** Reads the infohash in a path. @throws Problem */
+export function readParameter({ info_hash: given }: Readonly<Record<string, string>>): Uint8Array {
   return readInfoHash("{info_hash}", given!);
 }
 
