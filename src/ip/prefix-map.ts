@@ -10,7 +10,7 @@ export const noPrefix = -1;
  * including, `starts[i + 1]`. A start is one word (IPv4) or four (IPv6), the most significant first, with the sign bit
  * flipped so that signed words compare as unsigned.
  */
-interface Ranges {
+export interface Ranges {
   readonly starts: Int32Array;
   readonly values: Int32Array;
   /**
@@ -63,6 +63,12 @@ export class PrefixMap {
     const ranges4 = { starts: take(count4), values: take(count4), index: take(index4) };
     const ranges6 = { starts: take(4 * count6), values: take(count6), index: take(index6) };
     return new PrefixMap({ ranges4, ranges6 });
+  }
+
+  /** Returns how many of the words a map uses that {@link PrefixMapBuilder.write} wrote. */
+  static used(words: Int32Array): number {
+    const [count4, index4, count6, index6] = words as unknown as [number, number, number, number];
+    return head + 2 * count4 + index4 + 5 * count6 + index6;
   }
 
   /** Returns the words of memory that a map of `networks` networks needs at most. */

@@ -92,7 +92,7 @@ export const adminOptions: Block<AdminOptions, unknown> = options({
   state: text({ restart: true })
     .default("")
     .describe(
-      'The file that keeps what the API has changed, such as bans; "" forgets the changes at the end of the process. ' +
+      'The file that keeps what the API has changed, such as bans and entries of lists; "" forgets the changes at the end of the process. ' +
         "The tracker creates the file, and must be able to write to its directory.",
     ),
 });

@@ -26,6 +26,7 @@ import type { ReloadDiagnostic, ReloadReport, RunningConfig } from "../operator/
 import { OperatorServer } from "../operator/operator-server.ts";
 import { mainProfiler } from "../operator/profiles.ts";
 import type { AdminState } from "../operator/state/admin-state.ts";
+import { describeLists } from "../tracker/access-lists.ts";
 import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
@@ -77,7 +78,7 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     const host = await createHost(config, network, { clock, random, metrics, logger, hub });
     const state = await openState(config.admin ?? socketOnly, hub, { clock, metrics, logger });
     const { document, hash } = loaded;
-    const parts = { clock, metrics, logger, network, host, document, state };
+    const parts = { clock, metrics, logger, network, host, hub, document, state };
     const daemon = new Daemon(options, config, parts, new ConfigMetrics(metrics, clock, hash));
     await daemon.start();
     code = await daemon.untilStopped();
@@ -146,6 +147,7 @@ interface DaemonParts {
   logger: Logger;
   network: Network;
   host: Host;
+  hub: LocalHub;
   document: Plain;
   state: AdminState;
 }
@@ -183,6 +185,7 @@ class Daemon {
   readonly #network: Network;
   readonly #clock: SystemClock;
   readonly #host: Host;
+  readonly #hub: LocalHub;
   /** What stands in the configuration that is running, without defaults. */
   #document: Plain;
   readonly #metrics: Metrics;
@@ -202,12 +205,13 @@ class Daemon {
   #waiting: PromiseWithResolvers<ReloadReport>[] = [];
 
   constructor(options: DaemonOptions, config: Config, parts: DaemonParts, configMetrics: ConfigMetrics) {
-    const { clock, metrics, logger, network, host, document, state } = parts;
+    const { clock, metrics, logger, network, host, hub, document, state } = parts;
     this.#options = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#network = network;
     this.#host = host;
+    this.#hub = hub;
     this.#document = document;
     this.#metrics = metrics;
     this.#configMetrics = configMetrics;
@@ -279,6 +283,7 @@ class Daemon {
     this.#clock.start();
     try {
       await this.#state.start();
+      await this.#takeLists(this.#host.config);
       for (const server of this.#servers) {
         if (!(await this.#startServer(server))) continue;
         registerCertificates(this.#metrics, [server.url], () => server.certificateExpiry());
@@ -306,6 +311,22 @@ class Daemon {
       if (!server.isSocket || socket !== "auto") throw error;
       this.#logger.warn({}, `${(error as Error).message}; "chihaya reload" cannot reach this tracker`);
       return false;
+    }
+  }
+
+  /** Makes the operators' edits of the lists of a configuration effective, before hooks use them. */
+  async #takeLists(config: Config): Promise<void> {
+    await this.#state.edits.take(await describeLists(config, this.#hub));
+  }
+
+  async #reloadHost(config: Config): Promise<void> {
+    const { config: before } = this.#host;
+    await this.#takeLists(config);
+    try {
+      await this.#host.reload(config);
+    } catch (error) {
+      await this.#takeLists(before);
+      throw error;
     }
   }
 
@@ -407,7 +428,7 @@ class Daemon {
       if (!this.#host.isServing) return stopped;
       if (loaded.ok) {
         const { config, needsRestart } = settle(this.#host.config, loaded.config, loaded.restartMarks);
-        await this.#host.reload(withinDescriptors(config));
+        await this.#reloadHost(withinDescriptors(config));
         const fields = needsRestart.length > 0 ? { signal, needsRestart } : { signal };
         this.#logger.info(fields, "configuration reloaded");
         const applied = changedKeys(this.#document, loaded.document).filter(

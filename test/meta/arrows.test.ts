@@ -51,6 +51,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "options/",
     "net/",
     "http/",
+    "middleware/access-list/editable-list.ts",
+    "middleware/access-list/list-edits.ts",
     "middleware/bans/ban-memory.ts",
     "observability/",
     "storage/peer-store.ts",

@@ -78,9 +78,9 @@ export async function startAdmin(
     const [response] = (await once(asked, "response")) as [IncomingMessage];
     let text = "";
     for await (const chunk of response.setEncoding("utf8")) text += chunk;
-    const isJson = /json$/.test(`${response.headers["content-type"]}`);
+    const isJson = /^application\/(problem\+)?json$/.test(`${response.headers["content-type"]}`);
     const { statusCode: status = 0, headers } = response;
-    return { status, headers, text, body: isJson ? JSON.parse(text) : undefined };
+    return { status, headers, text, body: isJson && text !== "" ? JSON.parse(text) : undefined };
   };
   return { ask, lines };
 }

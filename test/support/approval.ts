@@ -16,7 +16,9 @@ export function approvalOptions(given: Partial<ApprovalOptions>): ApprovalOption
 type Entries = Partial<Pick<ApprovalOptions, "whitelist" | "blacklist">>;
 
 /** The collaborators of a hook without files and URLs. */
-const noDeps = {} as HookDeps;
+const noDeps = {
+  shared: { buffer: async (_name: string, bytes: number) => new SharedArrayBuffer(bytes) },
+} as HookDeps;
 
 /** Creates a hook whose list is in the config. */
 export const approveClients = (entries: Entries): Promise<Hook> =>

@@ -7,7 +7,7 @@ import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedClient } from "./errors.ts";
 
-const approval: KeyApproval = {
+export const approval: KeyApproval = {
   name: "client approval",
   width: 2,
   parse: parseEntry,

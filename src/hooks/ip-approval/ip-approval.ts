@@ -4,6 +4,7 @@ import { parseNetwork, readNetwork } from "../../ip/networks.ts";
 import { noPrefix, PrefixMap, PrefixMapBuilder } from "../../ip/prefix-map.ts";
 import { PrefixMapReader } from "../../ip/prefix-map-reader.ts";
 import { lifetime } from "../../middleware/access-list/key-approval.ts";
+import { editsName, NetworkEdits, networkValue } from "../../middleware/access-list/list-edits.ts";
 import type { ListCollector, ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
 import {
   type ApprovalOptions,
@@ -16,8 +17,19 @@ import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedAddress } from "./errors.ts";
 
 const name = "ip approval";
-/** The values of networks in the map. */
-const values = { whitelist: 1, blacklist: 0 } as const;
+
+/** Returns whether a network of this value lets its addresses pass. */
+function passesBy(value: number): boolean {
+  return (value & 1) === 1;
+}
+
+/**
+ * Returns the name of the memory of the lists. A different name for a different meaning: a reload must not change the
+ * list that the old hook still uses.
+ */
+export function networksName({ whitelist, whitelistFrom }: ApprovalOptions): string {
+  return whitelist.length + whitelistFrom.length > 0 ? "networks, whitelisted" : "networks";
+}
 
 /**
  * Creates the prehook `ip approval`: allows announces and scrapes by source address. The longest prefix that contains
@@ -31,8 +43,9 @@ export async function createIpApproval(options: ApprovalOptions, deps: HookDeps)
     ...blacklist.map((text) => ({ kind: "blacklist" as const, text })),
   ];
   const hasWhitelist = whitelist.length + whitelistFrom.length > 0;
+  const edits = new NetworkEdits(await deps.shared.buffer(editsName("networks"), NetworkEdits.bytes()));
   const judge = (value: number) => {
-    const passes = value === noPrefix ? !hasWhitelist : value === values.whitelist;
+    const passes = value === noPrefix ? !hasWhitelist : passesBy(value);
     return passes ? undefined : unapprovedAddress;
   };
   if (!hasSources(options)) {
@@ -42,17 +55,18 @@ export async function createIpApproval(options: ApprovalOptions, deps: HookDeps)
       networks.add(bytes, 0, bytes.length, kind);
     }
     const map = networks.build();
-    return createHook((address) => judge(map.find(address)));
+    return createHook((address) => judge(edits.decide(address, map.find(address))));
   }
 
-  // A different name for a different meaning: a reload must not change the list that the old hook still uses.
-  const named = hasWhitelist ? "networks, whitelisted" : "networks";
-  const parts = { name, memory: named, format, options, fixed };
+  const parts = { name, memory: networksName(options), format, options, fixed };
   const list = await SharedList.create(parts, deps);
   const { memory } = list;
   const withoutList = onFailure === "allow" ? undefined : listNotLoaded;
   const networks = new PrefixMapReader(memory);
-  const check = (address: Address) => (memory.generation === 0 ? withoutList : judge(networks.find(address)));
+  const check = (address: Address) => {
+    const value = edits.decide(address, networks.find(address));
+    return value === noPrefix && memory.generation === 0 ? withoutList : judge(value);
+  };
   return { ...createHook(check), ...lifetime(list) };
 }
 
@@ -92,7 +106,7 @@ class NetworkCollector implements ListCollector {
     while (to < end && !isEnd(bytes[to]!)) to++;
     const simple = readNetwork(bytes, start, to, this.#address);
     if (simple >= 0) {
-      this.#builder.add(this.#address, simple, values[kind]);
+      this.#builder.add(this.#address, simple, networkValue(simple, kind === "whitelist"));
       return undefined;
     }
     const text = Buffer.from(bytes.subarray(start, to)).toString("latin1");
@@ -101,7 +115,7 @@ class NetworkCollector implements ListCollector {
       return "not a network; write 10.0.0.0/8 or 2001:db8::/32";
     try {
       const { address, prefix } = parseNetwork(text);
-      this.#builder.add(address, prefix, values[kind]);
+      this.#builder.add(address, prefix, networkValue(prefix, kind === "whitelist"));
       return undefined;
     } catch (error) {
       return (error as Error).message;

@@ -1,7 +1,7 @@
 import { infoHashLength, longInfoHashDigits, longInfoHashRemedy } from "../../bittorrent/info-hash.ts";
 import { hexDigit } from "../../ip/address.ts";
 import { HashSet } from "../../lib/hash-set.ts";
-import { approveKeys, type KeyApproval } from "../../middleware/access-list/key-approval.ts";
+import { approveKeys, type KeyApproval, type KeyCheck } from "../../middleware/access-list/key-approval.ts";
 import { keyListFormat } from "../../middleware/access-list/key-list.ts";
 import type { ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
 import type { ApprovalOptions } from "../../middleware/access-list/list-options.ts";
@@ -10,7 +10,7 @@ import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
 import { unapprovedTorrent } from "./errors.ts";
 
-const approval: KeyApproval = {
+export const approval: KeyApproval = {
   name: "torrent approval",
   width: infoHashLength / 4,
   parse: parseEntry,
@@ -26,7 +26,9 @@ export const format: ListFormat = keyListFormat(approval.width, approval.parse);
  * at once.
  */
 export async function createTorrentApproval(options: ApprovalOptions, deps: HookDeps): Promise<Hook> {
-  const { check, list } = await approveKeys(approval, options, deps, (kind) => remover(kind, deps));
+  const { check, list } = await approveKeys(approval, options, deps, (kind, isRefused) =>
+    remover(kind, isRefused, deps),
+  );
   return {
     ...list,
     name: approval.name,
@@ -65,7 +67,7 @@ function notAnInfoHash(bytes: Uint8Array, start: number, end: number): string {
  * Removes the torrents that have left the whitelist, or joined the blacklist. A torrent that cannot be removed expires,
  * because no announce can refresh it.
  */
-function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
+function remover(kind: ListKind, check: KeyCheck, { store, logger }: HookDeps): SwapListener {
   const { width } = approval;
   return async (old, next, pace, signal) => {
     const before = new HashSet(width, old ?? new Int32Array(HashSet.words(width, 0)));
@@ -86,6 +88,7 @@ function remover(kind: ListKind, { store, logger }: HookDeps): SwapListener {
       let failed = 0;
       let reason: unknown;
       for (let n = 0; n < gone && !signal.aborted; n++) {
+        if (check(infoHashes, n * width) === undefined) continue; // an operator's edit approves the torrent
         try {
           await store.remove(new Uint8Array(infoHashes.buffer, n * infoHashLength, infoHashLength));
         } catch (error) {

@@ -3,6 +3,7 @@ import { HashSet } from "../../lib/hash-set.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { Hook } from "../hook.ts";
 import { keyListFormat, type ParseKey } from "./key-list.ts";
+import { editsName, KeyEdits } from "./list-edits.ts";
 import type { ListKind } from "./list-format.ts";
 import { type ApprovalOptions, hasSources, listNotLoaded } from "./list-options.ts";
 import { SharedList, type SwapListener } from "./shared-list.ts";
@@ -28,6 +29,11 @@ export interface KeyApproval {
   refusal: ClientError;
 }
 
+/** Returns which list a hook has that has only one. */
+export function keyListKind({ whitelist, whitelistFrom }: ApprovalOptions): ListKind {
+  return whitelist.length + whitelistFrom.length > 0 ? "whitelist" : "blacklist";
+}
+
 /** The check of a hook's lists, and the methods of the hook that keep the lists up to date. */
 interface KeyLists {
   readonly check: KeyCheck;
@@ -42,12 +48,14 @@ export async function approveKeys(
   { name, width, parse, refusal }: KeyApproval,
   options: ApprovalOptions,
   deps: HookDeps,
-  onSwap?: (kind: ListKind) => SwapListener,
+  onSwap?: (kind: ListKind, check: KeyCheck) => SwapListener,
 ): Promise<KeyLists> {
-  const isWhitelist = options.whitelist.length + options.whitelistFrom.length > 0;
-  const kind = isWhitelist ? "whitelist" : "blacklist";
+  const kind = keyListKind(options);
+  const isWhitelist = kind === "whitelist";
   const entries = options[kind];
   const format = keyListFormat(width, parse);
+  const edits = new KeyEdits(await deps.shared.buffer(editsName(kind), KeyEdits.bytes(width)), width);
+  const refusedForNow = untilListChanges(refusal);
   if (!hasSources(options)) {
     const list = format.collect();
     for (const text of entries) {
@@ -57,21 +65,27 @@ export async function approveKeys(
     const words = new Int32Array(format.words(entries.length));
     for (const _ of list.write(words));
     const set = new HashSet(width, words);
-    return { check: (from, at) => (set.has(from, at) === isWhitelist ? undefined : refusal), list: {} };
+    const check: KeyCheck = (from, at) => {
+      const edited = edits.find(from, at);
+      if (edited !== undefined) return edited === isWhitelist ? undefined : refusedForNow;
+      return set.has(from, at) === isWhitelist ? undefined : refusal;
+    };
+    return { check, list: {} };
   }
   const list = await SharedList.create(
     {
       ...{ name, memory: kind, options, format },
       fixed: entries.map((text) => ({ kind, text })),
-      ...(onSwap && { onSwap: onSwap(kind) }),
+      ...(onSwap && { onSwap: onSwap(kind, (words, at) => check(words, at)) }),
     },
     deps,
   );
   const { memory } = list;
   const sets = [new HashSet(width, memory.halves[0]), new HashSet(width, memory.halves[1])] as const;
   const withoutList = options.onFailure === "allow" ? undefined : listNotLoaded;
-  const refusedForNow = untilListChanges(refusal);
   const check: KeyCheck = (words, at) => {
+    const edited = edits.find(words, at);
+    if (edited !== undefined) return edited === isWhitelist ? undefined : refusedForNow;
     for (;;) {
       const { generation } = memory;
       if (generation === 0) return withoutList;

@@ -3,13 +3,21 @@ import { type Endpoint, endpoint } from "./endpoint.ts";
 import { type BanDeps, banEndpoints } from "./endpoints/bans.ts";
 import { type ClientDeps, clientEndpoints } from "./endpoints/clients.ts";
 import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
+import { type ListDeps, listEndpoints } from "./endpoints/lists.ts";
 import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
 import { type TorrentDeps, torrentEndpoints } from "./endpoints/torrents.ts";
 import { type WorkerDeps, workerEndpoints } from "./endpoints/workers.ts";
 import { describeApi } from "./open-api.ts";
 
 /** The collaborators of the endpoints. */
-export interface EndpointDeps extends StatsDeps, ControlDeps, TorrentDeps, ClientDeps, WorkerDeps, BanDeps {}
+export interface EndpointDeps
+  extends StatsDeps,
+    ControlDeps,
+    TorrentDeps,
+    ClientDeps,
+    WorkerDeps,
+    BanDeps,
+    ListDeps {}
 
 /** Creates all endpoints, including the endpoint of the OpenAPI document. */
 export function createEndpoints(deps: EndpointDeps): Endpoint[] {
@@ -19,6 +27,7 @@ export function createEndpoints(deps: EndpointDeps): Endpoint[] {
     ...clientEndpoints(deps),
     ...workerEndpoints(deps),
     ...banEndpoints(deps),
+    ...listEndpoints(deps),
     ...controlEndpoints(deps),
   ];
   const description: Endpoint = endpoint({

@@ -1,9 +1,11 @@
 import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
 import { parseNetwork } from "../../ip/networks.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { maxEdits } from "../../middleware/access-list/list-edits.ts";
 import { type BanMemory, maxBans } from "../../middleware/bans/ban-memory.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Metrics } from "../../observability/metrics.ts";
+import { ListEdits } from "../lists/list-edits.ts";
 import { type Ban, type BanEntry, BanList, writeNetworks, writeTorrents } from "./ban-list.ts";
 import { StateFile, type StateRecord } from "./state-file.ts";
 
@@ -20,7 +22,7 @@ export interface AdminStateDeps {
 }
 
 /**
- * What operators have changed with the admin API, and the configuration does not say: bans. Kept in `admin.state`, or only in
+ * What operators have changed with the admin API, and the configuration does not say: bans, and edits of access lists. Kept in `admin.state`, or only in
  * memory.
  *
  * A change takes effect before it is written, and also if the file cannot be written: the log says so, and the file is tried
@@ -29,6 +31,8 @@ export interface AdminStateDeps {
 export class AdminState {
   readonly networks: BanList;
   readonly torrents: BanList;
+  /** Entries that were added to lists of access hooks, or removed from them. */
+  readonly edits: ListEdits = new ListEdits();
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #file: StateFile | undefined;
@@ -63,9 +67,9 @@ export class AdminState {
     await this.#file?.idle();
   }
 
-  /** Makes a change of a list effective in all workers, and keeps it. @returns whether it outlives the process */
-  async commit(list: BanList): Promise<boolean> {
-    await list.apply();
+  /** Makes a change effective in all workers, and keeps it. @returns whether it outlives the process */
+  async commit(changed: Pick<BanList, "apply">): Promise<boolean> {
+    await changed.apply();
     const isKept = await this.#save();
     this.#watch();
     return isKept;
@@ -74,6 +78,7 @@ export class AdminState {
   /** Removes bans that have ended, and tries an unwritable file again. The timer calls this. */
   async check(): Promise<void> {
     for (const list of [this.networks, this.torrents]) await list.expire();
+    if (this.edits.waitsForFiles) await this.edits.settle();
     if (this.#isUnsaved && this.#clock.seconds >= this.#retryAt) await this.#save();
     this.#watch();
   }
@@ -100,6 +105,7 @@ export class AdminState {
   #watch(): void {
     const waits =
       this.#isUnsaved ||
+      this.edits.waitsForFiles ||
       Math.min(this.networks.nextExpiry, this.torrents.nextExpiry) < Number.POSITIVE_INFINITY;
     if (waits === (this.#timer !== undefined)) return;
     clearInterval(this.#timer);
@@ -109,11 +115,24 @@ export class AdminState {
   *#records(): Iterable<StateRecord> {
     for (const entry of this.networks.values()) yield { network: entry.target, ...describe(entry) };
     for (const entry of this.torrents.values()) yield { info_hash: entry.target, ...describe(entry) };
+    for (const { list, entry, edit } of this.edits.values()) {
+      const { isListed: listed, since, by } = edit;
+      yield { list, entry, listed, since: formatTime(since), by };
+    }
   }
 
   /** Takes a record of the file. @returns its problem */
   #take(record: StateRecord): string | undefined {
-    const { network, info_hash } = record;
+    const { network, info_hash, list, entry, listed } = record;
+    if (list !== undefined) {
+      if (typeof list !== "string" || typeof entry !== "string" || typeof listed !== "boolean")
+        return "an edit of a list needs the texts list and entry, and listed";
+      if (!this.edits.hasRoom(list, 1)) return `more than ${maxEdits} edits of one list`;
+      const by = typeof record["by"] === "string" ? record["by"] : "";
+      const since = parseTime(record["since"]) ?? 0;
+      this.edits.set(list, entry, { isListed: listed, since, by, isInFile: false });
+      return undefined;
+    }
     const ban = readBan(record);
     if (typeof ban === "string") return ban;
     if (typeof network === "string") {

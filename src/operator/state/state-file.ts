@@ -164,7 +164,7 @@ async function stampOf(path: string): Promise<string | undefined> {
 }
 
 /** Makes a rename last. Ignores errors, because some file systems cannot do that for a directory. */
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, constants.O_RDONLY).catch(() => undefined);
   await directory?.sync().catch(() => undefined);
   await directory?.close();

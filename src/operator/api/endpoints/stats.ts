@@ -165,6 +165,7 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
 
   async function* follow(gone: AbortSignal): AsyncGenerator<Uint8Array> {
     let newest: Totals | undefined = await sampler.read();
+    listeners++; // not before: a stream that is never read, as of HEAD, never ends
     let wake = (): void => undefined;
     const unwatch = sampler.watch((totals) => {
       newest = totals;
@@ -234,7 +235,6 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
       problems: [503],
       handle: ({ request }) => {
         if (listeners >= maxListeners) throw new Problem(503, `${maxListeners} clients listen already`);
-        listeners++;
         return follow(request.gone);
       },
     }),
