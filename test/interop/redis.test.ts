@@ -129,3 +129,23 @@ test("serving on: nobody is refused, from the start on, and probes are told", {
   assert.equal((await announceFrom(daemon, 1003)).incomplete, 3);
   assert.equal((await readyz(daemon)).components.storage, "ready");
 });
+
+test("check-config --connect tries Redis, and leaves nothing in it", { skip: withoutRedis }, async (t) => {
+  const server = await startServer(t, ["--requirepass", "secret"]);
+  const file = join(temporaryDirectory(t), "chihaya.yaml");
+  const connect = async (redis_broker: string) => {
+    writeFileSync(file, toYaml(over({ url: redis_broker })));
+    const program = new Program(t, process.execPath, [main, "check-config", file, "--connect"]);
+    const { code } = await program.ended;
+    return { code, tried: program.stdout.split("\n")[1]! };
+  };
+  const url = `redis://:secret@127.0.0.1:${server.port}/0`;
+  const right = await connect(url);
+  assert.match(right.tried, /^ok {6}storage: redis:\/\/.*: ready$/);
+  assert.equal(right.code, 0);
+  assert.equal((await server.cli("-a", "secret", "dbsize")).trim().split("\n").at(-1), "0");
+  const wrong = await connect(url.replace("secret", "mistake"));
+  assert.match(wrong.tried, /^failed {2}storage: redis:.*WRONGPASS/);
+  assert.equal(wrong.code, 1);
+  assert.doesNotMatch(right.tried + wrong.tried, /secret|mistake/);
+});
