@@ -23,10 +23,9 @@ export const commonOptions: {
 } = {
   enable_request_timing: boolean()
     .as("requestTiming")
-    .default(false)
+    .default(true)
     .describe(
-      "Whether the tracker measures response times. This costs up to half a microsecond per request. If false, the " +
-        "histogram counts each response as 0.",
+      "Whether the tracker measures response times. If false, the histogram counts each response as 0.",
     ),
   max_numwant: integer(1, mostNumWant)
     .as("maxNumWant")

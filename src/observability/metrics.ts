@@ -9,6 +9,8 @@ export interface Counter {
 /** Counts observations by size. */
 export interface Histogram {
   observe(value: number): void;
+  /** Observes the first number of an array, without an allocation: a fraction as an argument may be allocated. */
+  observeFirst(values: Float64Array): void;
 }
 
 export type MetricKind = "counter" | "gauge" | "histogram";
@@ -91,12 +93,19 @@ export class Metrics {
     const { slot } = this.#series(name, help, "histogram", buckets, labels, buckets.length + 2);
     const slots = this.#slots;
     const count = buckets.length;
+    const observeFirst = (values: Float64Array): void => {
+      const value = values[0]!;
+      let bucket = 0;
+      while (bucket < count && value > buckets[bucket]!) bucket++;
+      slots[slot + bucket] = slots[slot + bucket]! + 1;
+      slots[slot + count + 1] = slots[slot + count + 1]! + value;
+    };
+    const observed = new Float64Array(1);
     return {
+      observeFirst,
       observe(value) {
-        let bucket = 0;
-        while (bucket < count && value > buckets[bucket]!) bucket++;
-        slots[slot + bucket] = slots[slot + bucket]! + 1;
-        slots[slot + count + 1] = slots[slot + count + 1]! + value;
+        observed[0] = value;
+        observeFirst(observed);
       },
     };
   }

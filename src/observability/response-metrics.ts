@@ -50,6 +50,7 @@ export class ResponseMetrics implements Observer {
   readonly #successes: ByAction = new Map();
   readonly #failures = new Map<string, ByAction>();
   readonly #hookErrors = new Set<string>();
+  readonly #milliseconds = new Float64Array(1);
   readonly #unanswered = new Map<string, Counter>();
 
   /**
@@ -95,8 +96,11 @@ export class ResponseMetrics implements Observer {
   /** Counts a request. Allocates only for new labels. */
   requestEnded({ action, family, error, reason, milliseconds }: EndedRequest): void {
     if (reason !== undefined) this.#count(reason).inc();
-    if (error !== undefined) this.#histogram(action, family, this.#errorLabel(error)).observe(milliseconds);
-    else if (reason === undefined && action !== "") this.#histogram(action, family, "").observe(milliseconds);
+    this.#milliseconds[0] = milliseconds;
+    if (error !== undefined)
+      this.#histogram(action, family, this.#errorLabel(error)).observeFirst(this.#milliseconds);
+    else if (reason === undefined && action !== "")
+      this.#histogram(action, family, "").observeFirst(this.#milliseconds);
   }
 
   #count(reason: string): Counter {

@@ -321,9 +321,13 @@ test("an observer that fails harms no request", async (t) => {
   assert.match(await tracker.renderMetrics(), /^chihaya_failures_total\{where="observer"\} 4$/m);
 });
 
-test("times are taken for an observer that wants them, and only then", async (t) => {
+test("times are taken for an observer that wants them, whatever the options say", async (t) => {
   for (const isTimed of [false, true]) {
-    const { udp, http, observer, tracker } = await start(t, { observer: new RecordingObserver(isTimed) });
+    const { udp, http, observer, tracker } = await start(t, {
+      observer: new RecordingObserver(isTimed),
+      http: { listen, requestTiming: false },
+      udp: { listen, requestTiming: false },
+    });
     const client = await udp();
     await http().get("/");
     const before = performance.now();
@@ -341,7 +345,7 @@ test("times are taken for an observer that wants them, and only then", async (t)
 });
 
 test("over UDP the clock is not read for a request that nobody times", async (t) => {
-  const { udp } = await start(t, {});
+  const { udp } = await start(t, { udp: { listen, requestTiming: false } });
   const client = await udp();
   const id = await client.connect();
   const now = t.mock.method(performance, "now");

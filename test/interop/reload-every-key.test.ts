@@ -192,8 +192,10 @@ const spoofedUdp: Case["probe"] = async (running) => {
 const forwarded: Case["probe"] = (running) => running.listed({}, "X-Real-Ip: 192.0.2.9\r\n");
 const timed = (protocol: string): Case["probe"] => {
   return async (running) => {
+    const sum = () => running.sum(`chihaya_${protocol}_response_duration_milliseconds`);
+    const before = await sum();
     await (protocol === "http" ? announced(running) : running.announceUdp());
-    return (await running.sum(`chihaya_${protocol}_response_duration_milliseconds`)) > 0;
+    return (await sum()) > before;
   };
 };
 const lives = (seconds: number): Case["probe"] => {
@@ -228,7 +230,7 @@ const cases: Readonly<Record<string, Case>> = {
     to: "false",
     probe: async (running) => (await running.http().get(`/announce?${query()}`)).head,
   },
-  "http.enable_request_timing": { to: "true", probe: timed("http") },
+  "http.enable_request_timing": { to: "false", probe: timed("http") },
   "http.announce_routes": { to: "/x", probe: (running) => running.get(`/x?${query()}`) },
   "http.scrape_routes": { to: "/x", probe: (running) => running.get(`/x?info_hash=${"a".repeat(20)}`) },
   "http.allow_ip_spoofing": { to: "true", probe: spoofed },
@@ -278,7 +280,7 @@ const cases: Readonly<Record<string, Case>> = {
       return (await running.announceUdp({ connectionId })).includes("bad connection");
     },
   },
-  "udp.enable_request_timing": { to: "true", probe: timed("udp") },
+  "udp.enable_request_timing": { to: "false", probe: timed("udp") },
   "udp.allow_ip_spoofing": { to: "true", probe: spoofedUdp },
   "udp.ip_spoofing_from": {
     with: { "udp.allow_ip_spoofing": "true" },

@@ -43,14 +43,13 @@ export class UdpExchange extends Exchange {
   #response: DataView<ArrayBuffer> | undefined;
 
   /** Prepares the exchange for the next request. */
-  begin(action: number, transactionId: number, family: Family, source: Address, startedMs: number): void {
+  begin(action: number, transactionId: number, family: Family, source: Address): void {
     this.packetAction = action;
     this.action = action === Action.scrape ? "scrape" : "announce";
     this.transactionId = transactionId;
     this.family = family;
     this.countedFamily = undefined;
     this.source.copyFrom(source);
-    this.startedMs = startedMs;
   }
 
   /** The peers of the response. */

@@ -635,3 +635,34 @@ test("the bytes of datagrams and responses are counted, also those of dropped da
   assert.equal(counted.chihaya_received_bytes_total, 16 + 5 + announce(connectionId).length + scrape.length);
   assert.equal(counted.chihaya_sent_bytes_total, connected!.length + announced!.length + late[0]!.length);
 });
+
+test("the requests of a batch end together, after their responses; a late response has a time of its own", async () => {
+  const observer = new RecordingObserver(true);
+  const later: Hook = { name: "later", handleScrape: () => Promise.resolve(undefined) };
+  const { handler, batch, socket, idOf, handle } = setUp({ preHooks: [later], observer });
+  handle([{ packet: connect }]);
+  const begun = observer.times[0]!.startedMs;
+  assert.ok(begun > 0);
+  observer.take();
+  observer.times.length = 0;
+
+  const connectionId = idOf("192.0.2.1");
+  const packets = [connect, announce(connectionId), createScrapeRequest(connectionId, 7, [infoHash])];
+  for (const [slot, packet] of packets.entries()) {
+    batch.bytes.set(packet, batch.inAt(slot));
+    batch.length[slot] = packet.length;
+    batch.address[slot]!.copyFrom(Address.parse("192.0.2.1"));
+    batch.port[slot] = 1234;
+  }
+  handler.handleBatch(socket, batch, packets.length, 4);
+  assert.deepEqual(observer.ended, []);
+  handler.afterBatch();
+  assert.deepEqual(observer.ended, ["udp connect 4 - -", "udp announce 4 - -"]);
+  const [first, second] = observer.times;
+  assert.deepEqual(first, second);
+  assert.ok(first!.milliseconds > 0);
+  await handler.drained();
+  assert.deepEqual(observer.ended.slice(2), ["udp scrape 4 - -"]);
+  assert.equal(observer.times[2]!.startedMs, first!.startedMs);
+  assert.ok(observer.times[2]!.milliseconds > first!.milliseconds);
+});

@@ -79,6 +79,7 @@ export class UdpHandler implements DatagramHandler {
     const { hasPostHooks } = logic;
     let received = 0;
     let sent = 0;
+    this.#requests?.beginBatch(this.#options.requestTiming);
     for (let slot = 0; slot < count; slot++) {
       const startedMs = this.#requests?.begin(this.#options.requestTiming) ?? 0;
       try {
@@ -95,6 +96,7 @@ export class UdpHandler implements DatagramHandler {
   }
 
   afterBatch(): void {
+    this.#requests?.endBatch();
     const count = this.#respondedCount;
     this.#respondedCount = 0;
     for (let i = 0; i < count; i++) {
@@ -168,7 +170,7 @@ export class UdpHandler implements DatagramHandler {
     const index = hasPostHooks ? slot : 0;
     this.#exchanges[index] ??= this.#pool.take();
     const exchange = this.#exchanges[index];
-    exchange.begin(action, transactionId, family, source, startedMs);
+    exchange.begin(action, transactionId, family, source);
     const result =
       action === Action.scrape
         ? this.#scrape(batch, at, length, exchange)
@@ -186,6 +188,7 @@ export class UdpHandler implements DatagramHandler {
       return end;
     }
     this.#exchanges[index] = this.#pool.take();
+    exchange.startedMs = this.#requests?.postpone(startedMs) ?? 0;
     void this.#respondLater(socket.replyPath(slot), exchange, exchange.detach(), result);
     return 0;
   }

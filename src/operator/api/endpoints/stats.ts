@@ -74,7 +74,7 @@ const statsShape: Shape<Stats> = object({
   ),
   latency_ms: object(
     { p50: nullable(number()), p90: nullable(number()), p99: nullable(number()) },
-    "Of the last minute; null unless `enable_request_timing` is set.",
+    "Of the last minute; null if `enable_request_timing` is false.",
   ),
   store: object({
     used: nullable(count("Peers.")),
