@@ -205,7 +205,11 @@ for (const [what, content, message] of [
   ],
   ["no infohash", `${head}{"info_hash":"xyz"}\n${end}`, /:2: neither a network nor an infohash/],
   ["an unknown record", `${head}{"toString":1}\n${end}`, /:2: neither a network nor an infohash/],
-  ["a wrong time", `${head}{"network":"::1","until":"soon"}\n${end}`, /:2: "until" must be a time/],
+  [
+    "a wrong time",
+    `${head}{"network":"::1","until":"soon"}\n${end}`,
+    /:2: "since" and "until" must be seconds since 1970/,
+  ],
   ["lines behind the end", `${head}${end}${end}`, /:3: there are lines behind the end/],
 ] as const) {
   test(`a file with ${what} stops the start and is left unchanged`, async (t) => {

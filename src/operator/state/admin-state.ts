@@ -1,5 +1,6 @@
 import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
-import { parseNetwork } from "../../ip/networks.ts";
+import { Address } from "../../ip/address.ts";
+import { parseNetwork, readNetwork } from "../../ip/networks.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { maxEdits } from "../../middleware/access-list/list-edits.ts";
 import { type BanMemory, maxBans } from "../../middleware/bans/ban-memory.ts";
@@ -117,7 +118,7 @@ export class AdminState {
     for (const entry of this.torrents.values()) yield { info_hash: entry.target, ...describe(entry) };
     for (const { list, entry, edit } of this.edits.values()) {
       const { isListed: listed, since, by } = edit;
-      yield { list, entry, listed, since: formatTime(since), by };
+      yield { list, entry, listed, since, by };
     }
   }
 
@@ -129,7 +130,7 @@ export class AdminState {
         return "an edit of a list needs the texts list and entry, and listed";
       if (!this.edits.hasRoom(list, 1)) return `more than ${maxEdits} edits of one list`;
       const by = typeof record["by"] === "string" ? record["by"] : "";
-      const since = parseTime(record["since"]) ?? 0;
+      const since = isTime(record["since"]) ? record["since"] : 0;
       this.edits.set(list, entry, { isListed: listed, since, by, isInFile: false });
       return undefined;
     }
@@ -155,6 +156,10 @@ export class AdminState {
 
 /** Returns the only spelling of a network: `192.0.2.0/24`, with the prefix also for one address. */
 export function canonicalNetwork(text: string): { network: string } | { problem: string } {
+  const bytes = Buffer.from(text);
+  const address = new Address();
+  const simple = readNetwork(bytes, 0, bytes.length, address);
+  if (simple >= 0) return { network: `${address}/${simple}` };
   try {
     const { address, prefix } = parseNetwork(text);
     return { network: `${address}/${prefix}` };
@@ -164,14 +169,19 @@ export function canonicalNetwork(text: string): { network: string } | { problem:
 }
 
 function describe({ until, reason, since, by }: BanEntry): StateRecord {
-  return { ...(until !== undefined && { until: formatTime(until) }), reason, since: formatTime(since), by };
+  return { ...(until !== undefined && { until }), reason, since, by };
 }
 
-function readBan({ until, reason = "", since, by = "" }: StateRecord): Ban | string {
+/** @returns the ban, or the problem of the record */
+function readBan({ until, reason = "", since = 0, by = "" }: StateRecord): Ban | string {
   if (typeof reason !== "string" || typeof by !== "string") return "the reason and the name must be texts";
-  const end = until === undefined ? undefined : parseTime(until);
-  if (until !== undefined && end === undefined) return '"until" must be a time such as 2026-12-31T00:00:00Z';
-  return { until: end, reason, by, since: parseTime(since) ?? 0 };
+  if (!isTime(since) || !(until === undefined || isTime(until)))
+    return '"since" and "until" must be seconds since 1970';
+  return { until, reason, by, since };
+}
+
+function isTime(value: unknown): value is number {
+  return Number.isSafeInteger(value);
 }
 
 /** Formats seconds since 1970 by RFC 3339. */
@@ -180,8 +190,7 @@ export function formatTime(seconds: number): string {
 }
 
 /** Parses a time of RFC 3339. @returns seconds since 1970, or undefined */
-export function parseTime(text: unknown): number | undefined {
-  if (typeof text !== "string") return undefined;
+export function parseTime(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text)) return undefined;
   const milliseconds = Date.parse(text);
   return Number.isNaN(milliseconds) ? undefined : Math.ceil(milliseconds / 1000);

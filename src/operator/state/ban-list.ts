@@ -1,6 +1,6 @@
 import { parseInfoHash } from "../../bittorrent/info-hash.ts";
 import { Address } from "../../ip/address.ts";
-import { parseNetwork } from "../../ip/networks.ts";
+import { readNetwork } from "../../ip/networks.ts";
 import { PrefixMapBuilder } from "../../ip/prefix-map.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { DoubleBuffer } from "../../lib/double-buffer.ts";
@@ -37,9 +37,10 @@ const stepSize = 512;
 /** Writes networks as a {@link PrefixMap}. */
 export function* writeNetworks(targets: readonly string[], words: Int32Array): Iterable<void> {
   const builder = new PrefixMapBuilder();
+  const address = new Address();
   for (const [n, target] of targets.entries()) {
-    const { address, prefix } = parseNetwork(target);
-    builder.add(address, prefix, 0);
+    const bytes = Buffer.from(target);
+    builder.add(address, readNetwork(bytes, 0, bytes.length, address), 0);
     if (n % stepSize === 0) yield;
   }
   yield* builder.write(words);
