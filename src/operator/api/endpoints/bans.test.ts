@@ -213,6 +213,29 @@ test("hostile input is refused with its place", async (t) => {
   );
 });
 
+test("many bans at once: all or none", async (t) => {
+  const { ask, state, isBanned, lines } = await started(t);
+  const bans = Array.from({ length: 600 }, (_, n) => ({ network: `10.0.${n >> 8}.${n & 255}`, until: "1h" }));
+  const done = await ask("POST", "/bans", { bans });
+  assert.deepEqual([done.status, done.body], [200, { banned: 600, persisted: false }]);
+  assert.deepEqual([isBanned("10.0.2.87"), isBanned("10.0.2.88")], [true, false]);
+  assert.equal(lines.length, 1);
+  for (const [body, at] of [
+    [{ bans: [{ network: "10.1.0.1" }, { network: "10.1.0.1/8" }] }, "/bans/1/network"],
+    [{ bans: [{ network: "10.1.0.1", until: "soon" }] }, "/bans/0/until"],
+    [{ bans: [{ network: "10.1.0.1", reason: "\n" }] }, "/bans/0/reason"],
+    [{ bans: [{ reason: "x" }] }, "/bans/0/network"],
+    [{ bans: [] }, "/bans"],
+    [{ bans: Array.from({ length: 10_001 }, () => ({ network: "10.1.0.1" })) }, "/bans"],
+    [{}, "/bans"],
+  ] as const) {
+    const reply = await ask("POST", "/bans", body);
+    assert.deepEqual([reply.status, reply.body.errors?.[0]?.at], [400, at], reply.text.slice(0, 200));
+  }
+  assert.equal((await ask("POST", "/bans", { bans }, "read")).status, 403);
+  assert.equal(state.networks.size, 600);
+});
+
 test("more bans than there is room for are refused", async (t) => {
   const { ask, state } = await started(t);
   t.mock.getter(state.networks, "isFull", () => true);

@@ -5,7 +5,7 @@ import type { Clock } from "../../../lib/clock.ts";
 import { parseDuration } from "../../../lib/duration.ts";
 import { unprintable } from "../../../lib/legible.ts";
 import { maxBans } from "../../../middleware/bans/ban-memory.ts";
-import { type Block, choice, integer, options, text } from "../../../options/index.ts";
+import { type Block, blocks, choice, integer, options, text } from "../../../options/index.ts";
 import { type AdminState, canonicalNetwork, formatTime, parseTime } from "../../state/admin-state.ts";
 import { type BanEntry, type BanList, networksAround } from "../../state/ban-list.ts";
 import { maskAddress } from "../../swarms/peer-page.ts";
@@ -41,15 +41,19 @@ function checkReason(reason: string): string | undefined {
   return isPlain ? undefined : "expected text without control characters";
 }
 
+/** The most bans of one request. */
+const maxAtOnce = 10_000;
+
 /** What a ban says besides its target. */
-const banBody: Block<{ until: string; reason: string }, unknown> = options({
+const banFields = {
   until: text()
     .default("")
     .describe('When the ban ends: a time of RFC 3339, or a duration from now such as "24h"; "" for never.'),
   reason: text({ check: checkReason })
     .default("")
     .describe(`Why, for operators: up to ${maxReason} characters.`),
-});
+};
+const banBody: Block<{ until: string; reason: string }, unknown> = options(banFields);
 
 const banShape: Shape<BanView> = object({
   network: optional(string("In CIDR notation, of a ban of addresses.")),
@@ -75,7 +79,7 @@ export function banEndpoints(deps: BanDeps): Endpoint[] {
     if (before === undefined && bans.isFull)
       throw new Problem(409, `there are ${maxBans} bans already; remove some`);
     const { unixSeconds: now } = clock;
-    const until = readEnd(call.body.until, now);
+    const until = readEnd("/until", call.body.until, now);
     const by = call.principal.name;
     const entry = bans.set(target, { until, reason: call.body.reason, since: before?.since ?? now, by });
     const isKept = await state.commit(bans);
@@ -144,6 +148,39 @@ export function banEndpoints(deps: BanDeps): Endpoint[] {
           bans: page.map((entry) => view(bans === networks, entry)),
           next: hasMore ? page.at(-1)!.number : null,
         };
+      },
+    }),
+    endpoint({
+      method: "POST",
+      path: "/bans",
+      scope: "write",
+      summary: `Ban up to ${maxAtOnce} networks at once`,
+      body: options({
+        bans: blocks(options({ network: text().describe("An address, or CIDR notation."), ...banFields }), {
+          minimum: 1,
+          maximum: maxAtOnce,
+          name: "ban",
+        }),
+      }),
+      response: object({ banned: count("Networks that were banned, or whose ban was changed."), persisted }),
+      problems: [409],
+      async handle({ body, principal, audit }) {
+        const { state, clock } = deps;
+        const { networks } = state;
+        const { unixSeconds: now } = clock;
+        const bans = new Map<string, { until: number | undefined; reason: string }>();
+        for (const [n, { network, until, reason }] of body.bans.entries()) {
+          const read = canonicalNetwork(network);
+          if ("problem" in read) throw refuse(`/bans/${n}/network`, read.problem);
+          bans.set(read.network, { until: readEnd(`/bans/${n}/until`, until, now), reason });
+        }
+        if (networks.size + bans.size > maxBans)
+          throw new Problem(409, `there is room for ${maxBans} bans, and there are ${networks.size}`);
+        for (const [network, ban] of bans)
+          networks.set(network, { ...ban, since: networks.get(network)?.since ?? now, by: principal.name });
+        const isKept = await state.commit(networks);
+        audit({ banned: bans.size, first: [...bans.keys()].slice(0, 10), persisted: isKept });
+        return { banned: bans.size, persisted: isKept };
       },
     }),
     endpoint({
@@ -252,13 +289,13 @@ function readAddress(given: string): Address {
 }
 
 /** @returns seconds since 1970, or undefined for never */
-function readEnd(until: string, now: number): number | undefined {
+function readEnd(at: string, until: string, now: number): number | undefined {
   if (until === "") return undefined;
   const seconds = parseDuration(until);
   const end = seconds === undefined ? parseTime(until) : Math.ceil(now + seconds);
   if (end === undefined || end > latest)
-    throw refuse("/until", 'expected a time such as "2026-12-31T00:00:00Z", or a duration such as "24h"');
-  if (end <= now) throw refuse("/until", "expected a time to come");
+    throw refuse(at, 'expected a time such as "2026-12-31T00:00:00Z", or a duration such as "24h"');
+  if (end <= now) throw refuse(at, "expected a time to come");
   return end;
 }
 
