@@ -246,20 +246,23 @@ export class LinuxDatagramSocket implements DatagramSocket {
     return Promise.resolve();
   }
 
-  /** Handles waiting datagrams, batch by batch; leaves the rest to the next turn after a few batches. */
-  #read(): void {
+  /** Handles waiting datagrams, batch by batch; leaves the rest to the next turn after a few batches. @returns how many datagrams */
+  #read(): number {
     this.#steering?.consider(this.#poller.lookedAt);
     const { batch, receive } = this.#memory;
+    let total = 0;
     for (let i = 0; i < batchesPerTurn && !this.#isClosed; i++) {
       const count = this.#libc.recvmmsg(this.#fd, receive, batchSize, Linux.MSG_DONTWAIT, null);
-      if (count <= 0) return;
+      if (count <= 0) break;
+      total += count;
       this.#memory.received(count, this.#own, this.port);
       this.#handler.handleBatch(this, batch, count, this.#family);
       this.#memory.respond(count);
       this.#sendResponses(count);
       this.#handler.afterBatch();
-      if (count < batchSize) return;
+      if (count < batchSize) break;
     }
+    return total;
   }
 
   /**

@@ -115,12 +115,14 @@ class Simulation {
     while (this.others[0]! <= this.now) this.otherWaits.push(this.now - this.others.shift()!);
   }
 
-  #serve(): void {
-    for (let i = 0; i < requestsPerLook && this.#isReadable; i++) {
+  #serve(): number {
+    let served = 0;
+    for (; served < requestsPerLook && this.#isReadable; served++) {
       this.waits.push(this.now - this.requests[this.#next++]!);
       this.now += this.#workMs;
       this.onServed();
     }
+    return served;
   }
 }
 
@@ -180,6 +182,31 @@ for (const clients of [1, 8, 64]) {
     simulation.waits.length = 0;
     simulation.run(1500);
     assert.ok(simulation.waits.length > 150_000, `${simulation.waits.length} served in a second`);
+  });
+}
+
+/** Returns how many requests are served in ten seconds, of clients that send their next request some time after a response. */
+function servedInClosedLoop(clients: number, pauseMs: number, coalesceMs: number): number {
+  const simulation = new Simulation(coalesceMs);
+  simulation.requests = Array.from({ length: clients }, () => 0);
+  simulation.onServed = () => simulation.requests.push(simulation.now + pauseMs);
+  simulation.run(10_000);
+  return simulation.waits.length;
+}
+
+for (const [clients, pauseMs] of [
+  [1, 0.03],
+  [1, 0.1],
+  [1, 0.4],
+  [4, 0.1],
+  [8, 0.3],
+  [16, 0.3],
+  [64, 1],
+] as const) {
+  test(`with ${clients} clients that wait ${pauseMs} ms after each response, coalescing loses no rate`, () => {
+    const rate = servedInClosedLoop(clients, pauseMs, 1);
+    const without = servedInClosedLoop(clients, pauseMs, 0);
+    assert.ok(rate > 0.9 * without, `${rate} served, ${without} without coalescing`);
   });
 }
 

@@ -20,11 +20,23 @@ const busyWeight = 1 / 4;
 /** After so many coalesced looks, the poller stops to coalesce for {@link trialLooks} looks, to see whether it is busy. */
 const maxCoalesced = 128;
 const trialLooks = 4;
+/** After so many coalesced looks, the poller compares the rate of requests with the rate before. */
+const comparedLooks = 32;
+/** The weight of one look in the mean rate of requests without coalescing. */
+const rateWeight = 1 / 32;
+/**
+ * A rate that is less than this share of the rate without coalescing: the clients send their next request after the
+ * response, so coalescing only holds them up.
+ */
+const slowedShare = 0.75;
+/** For so many looks the poller does not coalesce then; the number doubles each time in a row. */
+const minPause = 64;
+const maxPause = 16_384;
 /** By how much the timer may seem to expire early, because the clock has another resolution. */
 const clockErrorMs = 0.05;
 
-/** Called with the events of a descriptor. Must not throw. */
-export type Ready = (events: number) => void;
+/** Called with the events of a descriptor; returns how many requests it has taken, about. Must not throw. */
+export type Ready = (events: number) => number;
 
 /** The part of {@link EventLoop} that the poller uses. */
 export type PollerLoop = Pick<EventLoop, "add" | "modify" | "remove" | "soon" | "afterWait" | "close">;
@@ -36,7 +48,8 @@ export type PollerLoop = Pick<EventLoop, "add" | "modify" | "remove" | "soon" | 
  * - While there is much work: the poller looks (asks the kernel without waiting) once in each turn of the event loop.
  * - Without work: libuv's wait ends with the first event of a descriptor.
  * - In between, when events come often but one by one: the poller coalesces. It ignores its descriptors until a timer
- *   has expired, a bounded time after the last look. To wake a thread costs more than to serve several requests.
+ *   has expired, a bounded time after the last look. To wake a thread costs more than to serve several requests. If fewer
+ *   requests come then than before, the clients wait for responses, and the poller stops to coalesce for a while.
  */
 export class Poller {
   readonly libc: Libc;
@@ -62,6 +75,15 @@ export class Poller {
   #doneAt = 0;
   /** Coalesced looks since the last one that was not. */
   #coalesced = 0;
+  /** Mean requests of a look, and mean milliseconds from one look to the next, without coalescing. */
+  #requests = 0;
+  #interval = 0;
+  /** Requests since the coalescing began, and when it began. */
+  #coalescedRequests = 0;
+  #coalescedSince = 0;
+  /** For how many looks the poller will not coalesce, and how long the next such pause is. */
+  #paused = 0;
+  #pause = minPause;
   #isClosed = false;
 
   /** @param now  returns milliseconds */
@@ -125,19 +147,29 @@ export class Poller {
     const gap = now - this.lookedAt;
     this.lookedAt = now;
     this.#assess(gap);
-    for (let i = 0; i < count; i++) this.#ready[this.#epoll.data(i)]?.(this.#epoll.events(i));
+    let requests = 0;
+    for (let i = 0; i < count; i++) {
+      requests += this.#ready[this.#epoll.data(i)]?.(this.#epoll.events(i)) ?? 0;
+    }
     if (this.#isClosed) return;
     const done = this.#now();
     const work = done - now;
     if (this.#dueAt > 0) {
       if (++this.#coalesced >= maxCoalesced) this.#credit = enoughCredit - trialLooks;
+      this.#coalescedRequests += requests;
+      if (this.#coalesced === comparedLooks) this.#compare(now);
     } else {
       this.#coalesced = 0;
+      this.#coalescedRequests = 0;
+      this.#coalescedSince = now;
+      if (this.#paused > 0) this.#paused--;
+      this.#requests += (requests - this.#requests) * rateWeight;
+      this.#interval += (Math.min(gap, 2 * this.coalesceMs) - this.#interval) * rateWeight;
       this.#busy += (work / (done - this.#doneAt) - this.#busy) * busyWeight;
     }
     this.#doneAt = done;
     this.#dueAt = 0;
-    if (this.#credit >= enoughCredit && this.#busy < busyShare) this.#coalesce(done);
+    if (this.#credit >= enoughCredit && this.#busy < busyShare && this.#paused === 0) this.#coalesce(done);
     // Events that come as fast as they are served have come meanwhile.
     else if (work * 4 > gap) this.#loop.soon(this.#turn);
     else this.#wait();
@@ -147,6 +179,18 @@ export class Poller {
   #assess(gap: number): void {
     const limit = this.coalesceMs * (this.#dueAt > 0 ? soonCoalesced : soon);
     this.#credit = gap <= limit ? Math.min(this.#credit + 1, maxCredit) : Math.max(this.#credit - 1, 0);
+  }
+
+  /** Compares the rate of requests since the coalescing began with the rate before. */
+  #compare(now: number): void {
+    const share =
+      (this.#coalescedRequests * this.#interval) / ((now - this.#coalescedSince) * this.#requests);
+    if (!(share < slowedShare)) {
+      this.#pause = minPause;
+      return;
+    }
+    this.#paused = this.#pause;
+    this.#pause = Math.min(2 * this.#pause, maxPause);
   }
 
   /** Looks again after the next event. */

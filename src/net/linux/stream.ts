@@ -100,20 +100,24 @@ class Listener<State> implements StreamListener {
     return Promise.resolve();
   }
 
-  #accept(): void {
+  /** @returns how many connections */
+  #accept(): number {
     const { libc, addresses } = this.#shared;
     const flags = Linux.SOCK_NONBLOCK | Linux.SOCK_CLOEXEC;
+    let accepted = 0;
     for (let i = 0; i < acceptsPerTurn && !this.#isClosed; i++) {
       this.#name[nameCapacity] = nameCapacity;
       const fd = libc.accept4(this.#fd, this.#nameAt, this.#nameAt + nameCapacity, flags);
       if (fd < 0) {
         if (this.#refused(libc.errno())) continue;
-        return;
+        break;
       }
+      accepted++;
       const remote = addresses.pop() ?? new Address();
       readSocketAddress(this.#name, 0, this.#family, remote);
       new LinuxConnection(this.#shared, fd, remote, this.#nameView.getUint16(portAt)).begin();
     }
+    return accepted;
   }
 
   /**
@@ -215,15 +219,16 @@ class LinuxConnection<State> implements Connection {
     this.#close();
   }
 
-  #ready(events: number): void {
+  #ready(events: number): number {
     // A read after the end would only repeat the end, but the kernel would report the reset forever.
     if (this.#ended && (events & (Linux.EPOLLERR | Linux.EPOLLHUP)) !== 0) {
       this.#close();
-      return;
+      return 0;
     }
     if ((events & Linux.EPOLLOUT) !== 0) this.#flush();
     if (this.#fd >= 0 && (events & ~Linux.EPOLLOUT) !== 0) this.#read();
     this.#poll();
+    return 1;
   }
 
   #read(): void {
