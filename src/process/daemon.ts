@@ -298,7 +298,7 @@ class Daemon {
     this.#hasStarted = true;
     for (const url of this.#host.urls()) this.#logger.info({ url }, "serving");
     void this.#reloadAsWanted();
-    setTimeout(() => void this.#releaseProgramPages(), settledMs).unref();
+    setTimeout(() => void this.#releaseMemory(), settledMs).unref();
   }
 
   /** Starts a listener. A socket that nobody asked for may fail, with a warning. @returns whether it listens */
@@ -331,12 +331,14 @@ class Daemon {
   }
 
   /** Gives back what only the start needed. Where the system refuses, the process only stays as large as it is. */
-  async #releaseProgramPages(): Promise<void> {
+  async #releaseMemory(): Promise<void> {
     if (this.#host.config.network === "portable") return;
     try {
-      await releaseProgramPages(await loadLibc());
+      const libc = await loadLibc();
+      libc.malloc_trim(0);
+      await releaseProgramPages(libc);
     } catch (error) {
-      this.#logger.debug({ err: error }, "program pages not released");
+      this.#logger.debug({ err: error }, "memory of the start not released");
     }
   }
 

@@ -39,6 +39,8 @@ export interface Libc {
   timerfd_settime(fd: number, flags: number, time: Memory, before: Memory): number;
   /** `address` is an address of memory. */
   madvise(address: number, length: number, advice: number): number;
+  /** Gives the unused memory of malloc back to the system. Does nothing with a C library that cannot, such as musl. */
+  malloc_trim(pad: number): number;
   /** Returns the address of memory. */
   address(memory: Uint8Array): bigint;
   errno(): number;
@@ -81,6 +83,12 @@ export async function loadLibc(): Promise<Libc> {
     throw new Error(message, { cause });
   });
   const library = koffi.load(null);
+  let trim = (_pad: number): number => 0;
+  try {
+    trim = library.func("int malloc_trim(size_t pad)");
+  } catch {
+    // not in this C library
+  }
   const sendAt = library.func("intptr_t send(int fd, uintptr_t bytes, size_t length, int flags)");
   const flags = Linux.MSG_DONTWAIT | Linux.MSG_NOSIGNAL;
   // A subarray per response would be garbage; responses nearly always come from the same memory.
@@ -117,6 +125,7 @@ export async function loadLibc(): Promise<Libc> {
     timerfd_create: library.func("int timerfd_create(int clock, int flags)"),
     timerfd_settime: library.func("int timerfd_settime(int fd, int flags, void *time, void *before)"),
     madvise: library.func("int madvise(uintptr_t address, size_t length, int advice)"),
+    malloc_trim: trim,
     address: (memory) => koffi.address(memory),
     errno: () => koffi.errno(),
   };
