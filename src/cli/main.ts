@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import "./check-node.ts";
+import { version } from "../lib/version.ts";
 import { catchSignals } from "../process/signals.ts";
-import { version } from "../process/version.ts";
 import { type Command, ExitCode } from "./command.ts";
 import { complain, print } from "./terminal.ts";
 

@@ -1,11 +1,11 @@
 import { renderBlock, renderKind } from "../options/json-schema.ts";
-import { type AnyValue, optionalBlocks, outline } from "./outline.ts";
+import { type AnyValue, isOptional, outline } from "./outline.ts";
 import { UseList, UseValue } from "./uses.ts";
 
 type Json = Record<string, unknown>;
 
 /** Keys that may have no value. */
-const mayBeEmpty = [...optionalBlocks, "frontends", "prehooks", "posthooks"];
+const mayBeEmpty = ["frontends", "prehooks", "posthooks"];
 
 /** Renders the JSON Schema (draft 2020-12) of a configuration file, for editors. */
 export function renderJsonSchema(): string {
@@ -32,6 +32,7 @@ function renderValue(value: AnyValue): Json {
     ...(description !== "" && { description }),
     ...(byDefault !== undefined && { default: typed(byDefault, facts.json.type) }),
     ...renderAnyKind(value),
+    ...(isOptional(value) && { type: ["object", "null"] }),
   };
 }
 

@@ -11,7 +11,7 @@ import { applyEnvironment, applySets, type Environment, interpolate } from "./en
 import { explainIssue } from "./explain.ts";
 import { migrate } from "./legacy-keys.ts";
 import { checkModules, locateModules } from "./modules.ts";
-import { leaves, optionalBlocks, secretKeys } from "./outline.ts";
+import { leaves, optionalBlocks, optionalPaths, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
 import { renderEffective } from "./render.ts";
 import { restartMarks } from "./restart-marks.ts";
@@ -139,8 +139,9 @@ function openDocument(file: string, text: string, diagnostics: Diagnostics): Tre
   const root = findTop(tree, diagnostics);
   if (root === undefined) return undefined;
   // A block without keys (all of them commented out) has the defaults.
-  for (const key of optionalBlocks) {
-    const entry = root.entries.get(key);
+  for (const path of optionalPaths) {
+    const block = find(root, path.slice(0, -1));
+    const entry = block?.kind === "mapping" ? block.entries.get(path.at(-1)!) : undefined;
     if (entry?.value.kind === "scalar" && entry.value.text === undefined)
       entry.value = emptyMapping(entry.keyAt);
   }

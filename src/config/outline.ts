@@ -17,6 +17,22 @@ export const optionalBlocks: readonly string[] = [...outline.fields]
   .filter(([, value]) => value instanceof Block && value.byDefault === undefined)
   .map(([key]) => key);
 
+/** Paths of all blocks that are off without their key, also of those inside of other blocks. */
+export const optionalPaths: readonly (readonly string[])[] = findOptional(outline, []);
+
+function findOptional(block: AnyBlock, path: readonly string[]): (readonly string[])[] {
+  return [...block.fields].flatMap(([key, value]) => {
+    if (!(value instanceof Block)) return [];
+    const at = [...path, key];
+    return [...(value.byDefault === undefined ? [at] : []), ...findOptional(value, at)];
+  });
+}
+
+/** Whether the block is off without its key. */
+export function isOptional(value: AnyValue): boolean {
+  return value instanceof Block && value.byDefault === undefined;
+}
+
 /** A value that is not a block, outside lists of hooks and frontends. */
 export interface Leaf {
   path: readonly string[];

@@ -25,6 +25,7 @@ export function renderReference(): string {
       [...config.fields].filter(([, { isObsolete, facts }]) => isObsolete && facts.kind !== ""),
     ),
   );
+  const opentracker = (byKey("http") as AnyBlock).fields.get("opentracker") as AnyBlock;
   const hooks = (byKey("prehooks") as UseList<unknown>).item.definitions;
   return `# Configuration
 
@@ -127,6 +128,12 @@ Each of the \`tokens\`:
 ${table(((byKey("admin") as AnyBlock).fields.get("tokens") as unknown as { item: AnyBlock }).item)}
 
 ${builtIn.map(({ name }) => `## \`chihaya.${name}\`\n\n${byKey(name).description}\n\n${table(byKey(name) as AnyBlock)}`).join("\n\n")}
+
+## \`chihaya.http.opentracker\`
+
+${opentracker.description} [migrating-from-opentracker.md](migrating-from-opentracker.md) describes the pages.
+
+${table(opentracker)}
 
 ## \`chihaya.frontends\`
 

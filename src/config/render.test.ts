@@ -56,11 +56,33 @@ test("the other store of the example file works when its comments are removed", 
 });
 
 test("the hooks of the example file work when their comments are removed", () => {
-  const { config } = load(renderExample().replace(/^ {4}# (?=- name:| {2})/gm, "    "));
+  const [others, hooks] = renderExample().split(/^(?= {2}prehooks:)/m) as [string, string];
+  const { config } = load(others + hooks.replace(/^ {4}# (?=- name:| {2})/gm, "    "));
   assert.deepEqual(
     config.preHooks.map(({ name }) => name),
     Object.values(builtInHooks).map(({ name }) => name),
   );
+});
+
+test("a block that is off in the example file works when its comments are removed", () => {
+  assert.equal(load(renderExample()).config.http?.opentracker, undefined);
+  const text = renderExample().replace(/^ {4}# # Statistics.*?(?=^$)/ms, (off) =>
+    off.replace(/^ {4}# /gm, "    "),
+  );
+  const { config } = load(text);
+  assert.deepEqual(config.http?.opentracker, {
+    ...{ statsPath: "/stats", statsFrom: ["127.0.0.0/8", "::1"] },
+    ...{ fullScrape: false, redirectUrl: "" },
+  });
+  assert.deepEqual(
+    load("chihaya:\n  http:\n    opentracker:\n").config.http?.opentracker,
+    config.http?.opentracker,
+  );
+  assert.match(
+    renderEffective({ http: { opentracker: {} } }),
+    /^ {4}opentracker:\n {6}stats_path: "\/stats"\n/m,
+  );
+  assert.doesNotMatch(renderEffective({ http: {} }), /opentracker/);
 });
 
 test("an effective configuration, loaded again, is the same", () => {

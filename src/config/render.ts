@@ -1,6 +1,6 @@
 import { maskUrl } from "../lib/mask-url.ts";
 import type { Facts } from "../options/index.ts";
-import { type Field, fieldsOf, optionalBlocks, outline, valueAt } from "./outline.ts";
+import { type Field, fieldsOf, isOptional, optionalBlocks, outline, valueAt } from "./outline.ts";
 import type { Plain } from "./tree.ts";
 import { UseList, UseValue } from "./uses.ts";
 
@@ -78,7 +78,10 @@ function renderExampleField([key, value]: Field, indent: string): string {
   const fields = fieldsOf(value, undefined);
   if (fields === undefined)
     return `${head}${indent}${key}: ${inline(value.byDefault as Plain, value.facts.json.type)}\n`;
-  const below = fields.map((inner) => renderExampleField(inner, `${indent}  `));
+  const below = fields.map((inner) => {
+    const text = renderExampleField(inner, `${indent}  `);
+    return isOptional(inner[1]) && indent !== "" ? commentedOut(text, `${indent}  `) : text;
+  });
   const others = value instanceof UseValue ? [...value.variants].slice(1) : [];
   const variants = others.map(([name, variant]) => renderVariant(key, name, [...variant.fields], indent));
   return `${head}${indent}${key}:\n${below.join("")}${variants.join("")}`;
@@ -90,7 +93,11 @@ function renderVariant(key: string, name: string, fields: readonly Field[], inde
     .filter(([inner]) => inner !== "name")
     .map((field) => renderExampleField(field, `${indent}  `));
   const text = `${indent}${key}:\n${indent}  name: ${inline(name)}\n${below.join("")}`;
-  return `\n${text.replace(new RegExp(`^${indent}`, "gm"), `${indent}# `)}`;
+  return `\n${commentedOut(text, indent)}`;
+}
+
+function commentedOut(text: string, indent: string): string {
+  return text.replace(new RegExp(`^${indent}`, "gm"), `${indent}# `);
 }
 
 /**
@@ -116,6 +123,10 @@ function renderField([key, field]: Field, document: Plain, path: readonly string
   if (fields === undefined)
     return `${indent}${key}: ${inline(masked(value, field.facts), field.facts.json.type)}\n`;
   return `${indent}${key}:\n${fields
+    .filter(
+      ([inner, one]) =>
+        !isOptional(one) || (value as { [key: string]: Plain } | undefined)?.[inner] !== undefined,
+    )
     .map((inner) => renderField(inner, document, [...path, inner[0]]))
     .join("")}`;
 }

@@ -3,11 +3,12 @@ import type { Clock } from "../lib/clock.ts";
 import type { TrackerLogic } from "../middleware/logic.ts";
 import type { Network } from "../net/network.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { Metrics } from "../observability/metrics.ts";
+import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { RequestReporter } from "../observability/observer.ts";
 import type { RequestKinds } from "../observability/response-metrics.ts";
 import type { CheckReport } from "../options/index.ts";
 import type { OptionsSchema } from "../options/schema.ts";
+import type { PeerStore } from "../storage/peer-store.ts";
 import type { Frontend } from "./frontend.ts";
 
 /** The collaborators of a frontend. */
@@ -16,8 +17,12 @@ export interface FrontendDeps {
   readonly logic: TrackerLogic;
   /** Coarse time, as fields. */
   readonly clock: Clock;
+  /** The swarms, for pages about all of them. Announces and scrapes go through `logic`. */
+  readonly store: PeerStore;
   /** Registers the frontend's own metrics; the tracker sums them over the workers. */
   readonly metrics: Metrics;
+  /** Returns the metrics of all threads. */
+  scrape(): Promise<readonly FamilySnapshot[]>;
   /**
    * Reports each request of the frontend, from its beginning to its end, to the metrics and to the program's observer:
    * `const startedMs = requests.begin()`, later `requests.end(startedMs, "announce", 4)`. A frontend also reports requests that

@@ -4,7 +4,7 @@ import type { StreamHandler } from "../net/stream.ts";
 import { chunked, type HttpRequest, type RequestRules } from "../protocol/http/request-reader.ts";
 import { findToken, readBearerToken } from "./bearer-token.ts";
 import type { Call } from "./call.ts";
-import { acceptsGzip, gzipBytes, gzipStream } from "./gzip.ts";
+import { acceptsGzip, acceptsZstd, type Coding, compressStream, gzipBytes, hasZstd } from "./gzip.ts";
 import type { HttpHandler, RefusalStatus, RequestSource, WholeResponse } from "./handler.ts";
 import { HttpError } from "./http-error.ts";
 import type { RequestBody } from "./request-body.ts";
@@ -45,6 +45,8 @@ export interface RouteResponse {
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** Whether to compress the body if the client accepts gzip. Not for streams whose chunks must arrive at once. */
   readonly gzip?: boolean;
+  /** Whether a stream may be compressed by zstd if the client accepts that, rather than by gzip. */
+  readonly zstd?: boolean;
 }
 
 /** A response after which the connection uses another protocol. */
@@ -286,11 +288,13 @@ async function send(
     return;
   }
 
-  if (isGzip) fields["content-encoding"] = "gzip";
+  const isZstd = response.zstd === true && acceptsZstd(headers.get("accept-encoding")) && (await hasZstd());
+  const coding: Coding | undefined = isZstd ? "zstd" : isGzip ? "gzip" : undefined;
+  if (coding !== undefined) fields["content-encoding"] = coding;
   if (isChunkable) fields["transfer-encoding"] = "chunked";
   call.keepAlive = mayKeepAlive && isChunkable && call.body.isComplete;
   const head = writeHead(response, fields, call.keepAlive);
-  const stream = isGzip ? gzipStream(content) : content;
+  const stream = coding === undefined ? content : compressStream(content, coding);
   if (isHead || isEmpty) {
     await content[Symbol.asyncIterator]().return?.();
     await call.send(head);

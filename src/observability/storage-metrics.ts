@@ -19,7 +19,7 @@ export function registerStorageMetrics(
       statistics = undefined;
     }
   });
-  const read = (what: keyof StoreStatistics) => (): number => {
+  const read = (what: Exclude<keyof StoreStatistics, "torrents">) => (): number => {
     if (statistics === undefined) throw new Error("no statistics of the store yet");
     return statistics[what];
   };

@@ -21,14 +21,22 @@ type Camel<Key extends string> = Key extends `${infer Head}_${infer Tail}`
 /** The name of a key in a program. */
 type NameOf<Field, Key> = Field extends Named<infer Name> ? Name : Camel<Key & string>;
 
-/** The options that a description produces. */
+/** What a value produces. */
+type Produced<Field> = Field extends Value<infer T, infer _> ? T : never;
+
+/** The options that a description produces; one that may be undefined is then missing. */
 export type OutputOf<F extends Fields> = {
-  [Key in keyof F as F[Key] extends WithoutOutput ? never : NameOf<F[Key], Key>]: F[Key] extends Value<
-    infer T,
-    infer _
-  >
-    ? T
-    : never;
+  [Key in keyof F as F[Key] extends WithoutOutput
+    ? never
+    : undefined extends Produced<F[Key]>
+      ? never
+      : NameOf<F[Key], Key>]: Produced<F[Key]>;
+} & {
+  [Key in keyof F as F[Key] extends WithoutOutput
+    ? never
+    : undefined extends Produced<F[Key]>
+      ? NameOf<F[Key], Key>
+      : never]?: Produced<F[Key]>;
 };
 
 /** The options that a program passes: an option with a default may be omitted. */

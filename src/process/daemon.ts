@@ -10,6 +10,7 @@ import { type RestartMark, settle } from "../config/settle.ts";
 import type { Plain } from "../config/tree.ts";
 import { createRandom } from "../lib/clock.ts";
 import { BanMemory } from "../middleware/bans/ban-memory.ts";
+import { version } from "../lib/version.ts";
 import { loadLibc } from "../net/linux/libc.ts";
 import { releaseProgramPages } from "../net/linux/program-pages.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
@@ -35,7 +36,6 @@ import { type Host, type HostParts, LocalHost, openConfiguredNetwork } from "./h
 import { handleSignals } from "./signals.ts";
 import { countRestarts, Supervisor } from "./supervisor.ts";
 import { createSwarms } from "./swarm-service.ts";
-import { version } from "./version.ts";
 
 /** The options of the command line. Each reload reads the configuration again with them. */
 export interface DaemonOptions extends LoadOptions {

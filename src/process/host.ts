@@ -56,6 +56,8 @@ interface LocalParts extends Omit<HostParts, "hub"> {
   owner: number;
   /** Of a worker. */
   bus?: Bus;
+  /** Returns the metrics of all threads, in a worker. */
+  scrapeAll?: () => Promise<readonly FamilySnapshot[]>;
 }
 
 /** Opens the network of a configuration. Logs the reason if only the portable one is possible. */
@@ -102,8 +104,8 @@ export class LocalHost implements Host {
   }
 
   async start(): Promise<void> {
-    const { store, clock, metrics, logger } = this.#parts;
-    const own = { network: this.#network, threads: this.#threads };
+    const { store, clock, metrics, logger, scrapeAll } = this.#parts;
+    const own = { network: this.#network, threads: this.#threads, scrape: scrapeAll };
     const tracker = new Tracker(await this.#compose(this.config), { store, clock, metrics, logger, ...own });
     await tracker.start();
     this.#tracker = tracker;

@@ -54,6 +54,8 @@ interface SupervisorMethods {
   /** A worker serves clients at these URLs. */
   started(urls: string[]): void;
   log(line: LogLine): void;
+  /** Returns the metrics of all threads. */
+  scrape(): Promise<readonly FamilySnapshot[]>;
 }
 
 /** One line for the log of the process. */

@@ -83,6 +83,7 @@ export class Supervisor implements Host, Profiler {
     this.bus.serve(supervisorService, {
       started: (urls, { from }) => this.#members.find(({ number }) => number === from)?.markStarted(urls),
       log: (line) => this.#log(line),
+      scrape: () => this.scrape(),
     });
     this.bus.serve(hubService, {
       buffer: ({ name, bytes }) => hub.buffer(name, bytes),

@@ -68,8 +68,9 @@ bus.serve(topicService, { deliver: (publication) => hub.deliver(publication) });
 const network = await openConfiguredNetwork(config, logger, (workerData as WorkerStart).network);
 network.beat(clock.seconds);
 clock.onTick = (seconds) => network.beat(seconds);
+const scrapeAll = () => bus.call(mainThread, supervisorService, "scrape", undefined);
 const host = new LocalHost(
-  { config, store, clock, random, metrics, logger, hub, owner, bus },
+  { config, store, clock, random, metrics, logger, hub, owner, bus, scrapeAll },
   network,
   workers,
 );

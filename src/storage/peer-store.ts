@@ -8,6 +8,8 @@ export type Step = (typeof Step)[keyof typeof Step];
 
 /** The present contents of a store. A torrent with swarms of both families counts twice, as in Chihaya. */
 export interface StoreStatistics {
+  /** Torrents with peers or snatches, each once; undefined if the store does not count them. */
+  torrents?: number;
   swarms: number;
   seeders: number;
   leechers: number;

@@ -1,3 +1,4 @@
+import { AnnounceEvent } from "../bittorrent/event.ts";
 import type { ExternalIp } from "../bittorrent/external-ip.ts";
 import { builtIn } from "../frontend/built-in.ts";
 import {
@@ -18,7 +19,7 @@ import { type Network, portableNetwork } from "../net/network.ts";
 import { describeShortage } from "../net/shortage.ts";
 import { ClientCounter } from "../observability/client-names.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { Counter, Metrics } from "../observability/metrics.ts";
+import type { Counter, FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import { type Observer, RequestReporter } from "../observability/observer.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
 import { ResponseMetrics } from "../observability/response-metrics.ts";
@@ -50,6 +51,8 @@ export interface TrackerParts {
   routes?: readonly Route[] | undefined;
   /** How many threads listen on the same addresses; default 1. */
   threads?: number;
+  /** Returns the metrics of all threads; by default those of `metrics`. */
+  scrape?: (() => Promise<readonly FamilySnapshot[]>) | undefined;
 }
 
 /** Time for all parts to stop after a failed start, in milliseconds. */
@@ -75,6 +78,7 @@ export class Tracker {
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger, network = portableNetwork, threads = 1, routes = [] } = parts;
+    const { scrape = () => metrics.scrape() } = parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -86,7 +90,14 @@ export class Tracker {
     };
     this.#report = report;
     const clients = new ClientCounter(metrics);
-    this.#logic = new TrackerLogic(store, settings, report, ({ peerId }) => clients.count(peerId));
+    const completed = metrics.counter(
+      "chihaya_completed_announces_total",
+      "Announces with the event completed",
+    );
+    this.#logic = new TrackerLogic(store, settings, report, ({ peerId, event, isSeeder }) => {
+      clients.count(peerId);
+      if (event === AnnounceEvent.completed && isSeeder) completed.inc();
+    });
     const shortages = new RateLimitedLog(logger, clock, oncePerMinute);
     const onError = (error: Error) => {
       const shortage = describeShortage(error);
@@ -98,7 +109,8 @@ export class Tracker {
       listenStream: (options) => network.listenStream({ ...options, threads }),
       bindDatagram: (options) => network.bindDatagram({ ...options, threads }),
     };
-    this.#frontendDeps = { logic: this.#logic, clock, metrics, routes, logger, onError, network: shareable };
+    const shared = { store, clock, metrics, scrape, routes, logger, onError };
+    this.#frontendDeps = { ...shared, logic: this.#logic, network: shareable };
   }
 
   /** The URLs of all listeners. */

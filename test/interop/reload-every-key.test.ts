@@ -271,6 +271,30 @@ const cases: Readonly<Record<string, Case>> = {
     probe: async (running) =>
       (await running.http().get(`/announce?${query()}`, `X: ${"x".repeat(600)}\r\n`)).status,
   },
+  "http.opentracker.stats_path": {
+    with: { "http.opentracker.full_scrape": "false" },
+    to: "/figures",
+    probe: (running) => running.get("/figures"),
+  },
+  "http.opentracker.stats_from": {
+    with: { "http.opentracker.full_scrape": "false" },
+    to: "10.0.0.0/8",
+    probe: (running) => running.get("/stats"),
+  },
+  "http.opentracker.full_scrape": {
+    with: { "http.opentracker.full_scrape": "false" },
+    to: "true",
+    async probe(running) {
+      const client = running.http();
+      client.send("GET /scrape HTTP/1.0\r\n\r\n");
+      return client.readToEnd();
+    },
+  },
+  "http.opentracker.redirect_url": {
+    with: { "http.opentracker.full_scrape": "false" },
+    to: "https://example.org/",
+    probe: (running) => running.get("/"),
+  },
   "udp.max_clock_skew": {
     to: "1m",
     async probe(running) {

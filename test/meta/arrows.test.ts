@@ -65,6 +65,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "protocol/",
     "net/",
     "http/",
+    "storage/peer-store.ts",
+    "storage/records.ts",
     "middleware/hook.ts",
     "middleware/logic.ts",
     "observability/certificate-metrics.ts",

@@ -33,7 +33,10 @@ let families: FamilySnapshot[] = [];
 /** Runs a tracker for as long as it takes to register what it registers only when it happens. */
 before(async () => {
   const clock = { seconds: 1, unixSeconds: 1 };
-  const loaded = loadConfig({ env: {}, set: ["http.addr=127.0.0.1:0", "udp.addr=127.0.0.1:0"] });
+  const loaded = loadConfig({
+    env: {},
+    set: ["http.addr=127.0.0.1:0", "udp.addr=127.0.0.1:0", "http.opentracker.full_scrape=true"],
+  });
   assert.ok(loaded.ok);
   const metrics = new Metrics();
   const stopProcessMetrics = registerProcessMetrics(metrics, "0");

@@ -84,7 +84,9 @@ export async function compareWithModel(
     for (const family of [4, 6] as const) {
       assert.deepEqual(await real.scrape(infoHashes, family), await twin.scrape(infoHashes, family));
     }
-    assert.deepEqual(await real.statistics(), await twin.statistics());
+    // A torrent without peers counts as long as the store remembers its snatches.
+    const { torrents: _, ...statistics } = await real.statistics();
+    assert.deepEqual(statistics, await twin.statistics());
     const members = async (tester: StoreTester) =>
       (await tester.swarms()).filter(({ summary }) => summary.seeders + summary.leechers > 0);
     assert.deepEqual(

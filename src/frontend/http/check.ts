@@ -1,7 +1,8 @@
 import { checkTlsFiles } from "../../http/tls-files.ts";
 import type { CheckReport } from "../../options/index.ts";
-import { validateRoutes } from "../../protocol/router.ts";
+import { Router, validateRoutes } from "../../protocol/router.ts";
 import { checkCommonOptions } from "../common-options.ts";
+import { type OpentrackerOptions, withDefaults } from "./opentracker/options.ts";
 import type { HttpOptions } from "./options.ts";
 
 /**
@@ -20,6 +21,8 @@ export function checkHttp(
   for (const { action, index, message } of validateRoutes(http.announceRoutes, http.scrapeRoutes)) {
     report.error([`${action}_routes`, index], message);
   }
+  if (http.opentracker !== undefined && report.isReadable(["opentracker"]))
+    checkPages(http, withDefaults(http.opentracker), report);
   if (!report.isReadable(["trusted_proxies"])) return;
   if (http.trustedProxies.length === 0) {
     const remedy = "has no effect without trusted_proxies; list the addresses of your proxies there";
@@ -27,6 +30,29 @@ export function checkHttp(
     if (http.proxyProtocol) report.warning(["proxy_protocol"], remedy);
   } else if (http.realIpHeader === "" && !http.proxyProtocol && report.isReadable([])) {
     report.warning(["trusted_proxies"], "has no effect without real_ip_header or proxy_protocol");
+  }
+}
+
+/** An announce or a scrape is looked up first, so a page on such a path would be out of reach. */
+function checkPages(
+  { announceRoutes, scrapeRoutes }: HttpOptions,
+  { statsPath }: OpentrackerOptions,
+  report: CheckReport,
+): void {
+  let router: Router;
+  try {
+    router = new Router(announceRoutes, scrapeRoutes);
+  } catch {
+    return; // a route is invalid, which is reported elsewhere
+  }
+  for (const path of [statsPath, `${statsPath}.json`]) {
+    const bytes = new TextEncoder().encode(path);
+    const route = router.match(bytes, 0, bytes.length);
+    if (route !== undefined)
+      report.error(
+        ["opentracker", "stats_path"],
+        `${path} is a path of ${route.action}s; choose another one`,
+      );
   }
 }
 

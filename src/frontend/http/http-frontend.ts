@@ -20,8 +20,8 @@ export interface HttpDependencies {
   metrics: Metrics;
   /** Reports requests to the observers; without it, requests are not reported. */
   requests?: RequestReporter;
-  /** Handles requests that are neither announces nor scrapes. */
-  routes?: Routes | undefined;
+  /** Creates what handles requests that are neither announces nor scrapes, at the start and at each reload. */
+  createRoutes?: ((options: HttpOptions) => Routes | undefined) | undefined;
   /** Called for errors that a listener reports by itself. */
   onError: (error: Error) => void;
   /** Called if `::` is not bound because the system has no IPv6. */
@@ -36,6 +36,7 @@ export class HttpFrontend implements Frontend {
   readonly #server: HttpServer;
   readonly #responder: Responder;
   readonly #metrics: Metrics;
+  readonly #createRoutes: (options: HttpOptions) => Routes | undefined;
 
   /** @throws RangeError for an invalid route or trusted network */
   constructor(options: HttpOptions, dependencies: HttpDependencies) {
@@ -43,7 +44,7 @@ export class HttpFrontend implements Frontend {
       logic,
       metrics,
       requests,
-      routes,
+      createRoutes = () => undefined,
       clock,
       onError,
       onMissing,
@@ -51,7 +52,8 @@ export class HttpFrontend implements Frontend {
     } = dependencies;
     this.#metrics = metrics;
     const counters = createConnectionCounters(metrics, () => this.#server.open);
-    this.#responder = new Responder(createSettings(options), logic, requests, routes);
+    this.#createRoutes = createRoutes;
+    this.#responder = new Responder(createSettings(options, createRoutes(options)), logic, requests);
     this.#server = new HttpServer(options, {
       handler: this.#responder,
       clock,
@@ -85,7 +87,7 @@ export class HttpFrontend implements Frontend {
    * @throws RangeError for an invalid route or trusted network, Error for an invalid certificate or key
    */
   prepare(options: HttpOptions): () => void {
-    const settings = createSettings(options);
+    const settings = createSettings(options, this.#createRoutes(options));
     const update = this.#server.prepare(options);
     return () => {
       update();

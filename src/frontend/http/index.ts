@@ -3,6 +3,7 @@ import { addresses, boolean, duration, integer, list, networks, options, text } 
 import { commonOptions, defaultAddresses } from "../common-options.ts";
 import { defaultsOf, defineFrontend, type FrontendDefinition, warnOfMissing } from "../define-frontend.ts";
 import { checkHttp } from "./check.ts";
+import { opentrackerOptions } from "./opentracker/options.ts";
 import type { HttpOptions } from "./options.ts";
 import { httpRequests } from "./requests.ts";
 
@@ -98,6 +99,12 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
     max_header_bytes: integer(512, 65_536)
       .default(16_384)
       .describe("Maximum length of request line and headers together, in bytes."),
+    opentracker: opentrackerOptions
+      .optional()
+      .describe(
+        "Statistics, full scrapes and more for users of opentracker and bittorrent-tracker, on the addresses of announces. " +
+          "Without the block they are off.",
+      ),
   }),
   listens: [
     { key: "addr", option: "listen", transport: "tcp" },
@@ -107,12 +114,14 @@ export const http: FrontendDefinition<HttpOptions, Partial<HttpOptions>> = defin
   // Listeners stay open until a restart, so they keep their certificate even if the new options name none.
   keepsUnset: ["tls"],
   check: checkHttp,
-  create: async (options, { network, logger, routes: given, ...deps }) => {
+  create: async (options, deps) => {
+    const { network, logger, routes } = deps;
     const { HttpFrontend } = await import("./http-frontend.ts");
-    const { Routes } = given.length > 0 ? await import("../../http/routes.ts") : {};
-    const routes = Routes && new Routes(given, (error) => deps.onError(error));
+    const hasRoutes = routes.length > 0 || options.opentracker !== undefined;
+    const { createRoutesOf } = hasRoutes ? await import("./routes-of.ts") : {};
+    const createRoutes = await createRoutesOf?.(options, deps);
     const { listenStream: listen } = network;
-    return new HttpFrontend(options, { ...deps, routes, listen, onMissing: warnOfMissing(logger) });
+    return new HttpFrontend(options, { ...deps, createRoutes, listen, onMissing: warnOfMissing(logger) });
   },
 });
 

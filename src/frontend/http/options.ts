@@ -1,5 +1,7 @@
 import type { HttpServerOptions } from "../../http/options.ts";
 
+import type { OpentrackerOptions } from "./opentracker/options.ts";
+
 /** The options of the HTTP frontend. A reload cannot change `listen` and `listenTls`. */
 export interface HttpOptions extends HttpServerOptions {
   /** Whether responses are timed; if not, the histogram counts them as 0 ms. */
@@ -14,4 +16,6 @@ export interface HttpOptions extends HttpServerOptions {
   maxNumWant: number;
   defaultNumWant: number;
   maxScrapeInfoHashes: number;
+  /** Statistics and lists of all torrents; undefined if they are off. */
+  opentracker?: Partial<OpentrackerOptions> | undefined;
 }

@@ -38,7 +38,6 @@ const headerValue = new HeaderValue();
 /** Responds to announces and scrapes, has routes respond to other requests, and refuses the rest. */
 export class Responder implements HttpHandler<HttpExchange> {
   readonly rules: RequestRules;
-  readonly #routes: Routes | undefined;
   readonly #routed = new Set<Routed>();
   readonly #logic: TrackerLogic;
   readonly #requests: RequestReporter | undefined;
@@ -48,17 +47,10 @@ export class Responder implements HttpHandler<HttpExchange> {
 
   /**
    * @param requests  reports requests to the observers; without it, requests are not reported
-   * @param routes    handles all requests that are neither announces nor scrapes, if it has their paths
    */
-  constructor(
-    settings: HttpSettings,
-    logic: TrackerLogic,
-    requests: RequestReporter | undefined,
-    routes: Routes | undefined,
-  ) {
+  constructor(settings: HttpSettings, logic: TrackerLogic, requests: RequestReporter | undefined) {
     this.#settings = settings;
-    this.#routes = routes;
-    this.rules = { ...trackerRules, takesBodies: routes?.takesBodies ?? false };
+    this.rules = { ...trackerRules, takesBodies: settings.routes?.takesBodies ?? false };
     this.#logic = logic;
     this.#requests = requests;
     this.#exchanges = createPool(settings);
@@ -66,6 +58,10 @@ export class Responder implements HttpHandler<HttpExchange> {
 
   get settings(): HttpSettings {
     return this.#settings;
+  }
+
+  get #routes(): Routes | undefined {
+    return this.#settings.routes;
   }
 
   /** Sets the settings of all later requests. */

@@ -232,6 +232,7 @@ export class MemoryStore implements PeerStore {
     const leechers4 = this.#sum(counts4 + Count.leechers);
     const leechers6 = this.#sum(counts6 + Count.leechers);
     return {
+      torrents: Atomics.load(this.#control, Control.torrents),
       swarms: this.#sum(counts4 + Count.swarms) + this.#sum(counts6 + Count.swarms),
       seeders: seeders4 + seeders6,
       leechers: leechers4 + leechers6,

@@ -225,8 +225,9 @@ export class RedisStore implements PeerStore {
     }
     const totals =
       this.#totals === undefined || this.#totals.keys < fewKeys ? await this.#counting : undefined;
-    const { keys: _, ...counts } = totals ?? this.#totals ?? { keys: 0, ...this.#localTotals() };
-    return { ...counts, refused: this.#refused };
+    const known = totals ?? this.#totals;
+    const { keys, ...counts } = known ?? { keys: undefined, ...this.#localTotals() };
+    return { ...counts, ...(keys !== undefined && { torrents: keys }), refused: this.#refused };
   }
 
   async *swarms(): AsyncGenerator<SwarmSummary> {
