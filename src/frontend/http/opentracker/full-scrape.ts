@@ -124,44 +124,35 @@ export async function* listTorrents(
 }
 
 /**
- * Copies a page, sorted by the first bytes of the infohashes. The order of a walk follows from the secret hash of the store,
- * which a reader could learn from it.
+ * Copies a page, sorted by infohash. The order of a walk follows from the secret hash of the store, which a reader could
+ * learn from it.
  */
 function collect({ torrents }: Pick<RecordPage, "torrents">): Torrents {
-  const infoHashes: number[] = [];
+  const found: number[] = [];
   const counts: number[] = [];
   for (const { infoHash, seeders, leechers, snatches } of torrents) {
-    for (let i = 0; i < infoHashLength; i++) infoHashes.push(infoHash[i]!);
+    for (let i = 0; i < infoHashLength; i++) found.push(infoHash[i]!);
     counts.push(seeders, leechers, snatches);
   }
+  const bytes = Uint8Array.from(found);
   const count = counts.length / 3;
-  const keys = new Float64Array(count);
-  for (let i = 0; i < count; i++) {
-    const at = i * infoHashLength;
-    const first = infoHashes[at]! * 2 ** 24 + infoHashes[at + 1]! * 2 ** 16 + infoHashes[at + 2]! * 2 ** 8;
-    keys[i] = (first + infoHashes[at + 3]!) * maxPage + i;
-  }
-  keys.sort();
-  const sorted = {
-    count,
-    infoHashes: new Uint8Array(count * infoHashLength),
-    seeders: new Int32Array(count),
-    leechers: new Int32Array(count),
-    snatches: new Int32Array(count),
-  };
-  for (let i = 0; i < count; i++) {
-    const from = keys[i]! % maxPage;
-    for (let byte = 0; byte < infoHashLength; byte++)
-      sorted.infoHashes[i * infoHashLength + byte] = infoHashes[from * infoHashLength + byte]!;
-    sorted.seeders[i] = counts[3 * from]!;
-    sorted.leechers[i] = counts[3 * from + 1]!;
-    sorted.snatches[i] = counts[3 * from + 2]!;
-  }
-  return sorted;
+  const order = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) =>
+    compare(bytes, a * infoHashLength, b * infoHashLength),
+  );
+  const infoHashes = new Uint8Array(bytes.length);
+  order.forEach((from, i) => {
+    copy(infoHashes, i * infoHashLength, bytes, from * infoHashLength);
+  });
+  const column = (index: number) => Int32Array.from(order, (from) => counts[3 * from + index]!);
+  return { count, infoHashes, seeders: column(0), leechers: column(1), snatches: column(2) };
 }
 
-/** More torrents than a page has: the 32 bits of a key and the index fit into a number. */
-const maxPage = 2 ** 20;
+/** Compares two infohashes. */
+function compare(bytes: Uint8Array, a: number, b: number): number {
+  let i = 0;
+  while (i < infoHashLength - 1 && bytes[a + i] === bytes[b + i]) i++;
+  return bytes[a + i]! - bytes[b + i]!;
+}
 
 function writeHex(out: Buffer, at: number, bytes: Uint8Array, start: number): number {
   for (let i = start; i < start + infoHashLength; i++) {
@@ -175,7 +166,7 @@ function writeCounts(out: Buffer, at: number, counts: readonly number[]): number
   return at + out.write(`:${counts.join(":")}\n`, at, "latin1");
 }
 
-function copy(out: Buffer, at: number, bytes: Uint8Array, start: number): number {
+function copy(out: Uint8Array, at: number, bytes: Uint8Array, start: number): number {
   for (let i = 0; i < infoHashLength; i++) out[at + i] = bytes[start + i]!;
   return at + infoHashLength;
 }

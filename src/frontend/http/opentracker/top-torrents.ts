@@ -30,11 +30,17 @@ export async function rankTorrents(records: Pick<Records, "torrents">): Promise<
   return { byPeers, bySeeders };
 }
 
-/** Adds a torrent to a ranking if it is among the first. */
+/** Adds a torrent to a ranking if it is among the first. Of torrents with the same count, the smaller infohash is first. */
 function rank(ranking: Ranked[], count: number, infoHash: Uint8Array): void {
-  if (count === 0 || (ranking.length === most && count <= ranking[most - 1]!.count)) return;
+  if (count === 0 || (ranking.length === most && count < ranking[most - 1]!.count)) return;
+  const torrent = { count, infoHash: toHex(infoHash) };
   let at = ranking.length;
-  while (at > 0 && ranking[at - 1]!.count < count) at--;
-  ranking.splice(at, 0, { count, infoHash: toHex(infoHash) });
+  while (at > 0 && isBefore(torrent, ranking[at - 1]!)) at--;
+  if (at === most) return;
+  ranking.splice(at, 0, torrent);
   if (ranking.length > most) ranking.pop();
+}
+
+function isBefore(one: Ranked, other: Ranked): boolean {
+  return one.count > other.count || (one.count === other.count && one.infoHash < other.infoHash);
 }
