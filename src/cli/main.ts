@@ -41,6 +41,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "import the swarms that Chihaya has in Redis",
     load: () => import("./commands/import-redis.ts"),
   },
+  "import-config": {
+    summary: "translate the configuration of opentracker or bittorrent-tracker",
+    load: () => import("./commands/import-config.ts"),
+  },
   bench: {
     summary: "measure how many announces per second your tracker can serve",
     load: () => import("./commands/bench.ts"),

@@ -39,7 +39,13 @@ async function startOpentracker(t: TestContext): Promise<Contestant> {
   writeFileSync(join(directory, "whitelist"), infoHashes.map((one) => `${one.toString("hex")}\n`).join(""));
   const port = await findFreePort();
   const place = ["-i", "127.0.0.1", "-p", `${port}`, "-P", `${port}`, "-d", directory];
-  const running = startProcess("opentracker", "opentracker", [...place, "-w", "whitelist", "-A", "127.0.0.1"]);
+  const running = startProcess("opentracker", "opentracker", [
+    ...place,
+    "-w",
+    "whitelist",
+    "-A",
+    "127.0.0.1",
+  ]);
   t.after(() => running.stop());
   await waitUntil("opentracker listens", () => {
     if (running.ended !== undefined) throw new Error(`opentracker has ended: ${running.output()}`);
@@ -78,7 +84,7 @@ async function get(t: TestContext, { http }: Contestant, target: string): Promis
   };
 }
 
-const escape = (infoHash: Uint8Array) =>
+const percentEncode = (infoHash: Uint8Array) =>
   [...infoHash].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
 
 /** Makes the same requests to a tracker. The torrents at the front have the most peers. */
@@ -87,7 +93,7 @@ async function announceAll(t: TestContext, contestant: Contestant): Promise<void
     get(
       t,
       contestant,
-      `/announce?info_hash=${escape(infoHash)}&peer_id=-TR3000-${`${port}`.padStart(12, "0")}&port=${port}` +
+      `/announce?info_hash=${percentEncode(infoHash)}&peer_id=-TR3000-${`${port}`.padStart(12, "0")}&port=${port}` +
         `&uploaded=0&downloaded=0&left=${left}&compact=1${event === "" ? "" : `&event=${event}`}`,
     );
   let port = 1000;
@@ -97,7 +103,11 @@ async function announceAll(t: TestContext, contestant: Contestant): Promise<void
     if (index % 5 === 0) await announce(infoHash, port++, 0, "completed");
   }
   await announce(infoHashes[0]!, 1000, 0, "stopped");
-  await get(t, contestant, `/scrape?info_hash=${escape(infoHashes[0]!)}&info_hash=${escape(infoHashes[9]!)}`);
+  await get(
+    t,
+    contestant,
+    `/scrape?info_hash=${percentEncode(infoHashes[0]!)}&info_hash=${percentEncode(infoHashes[9]!)}`,
+  );
   const client = await UdpClient.open(4, contestant.udp);
   t.after(() => client.close());
   const connectionId = await client.connect();
@@ -188,7 +198,15 @@ test("an exporter for Prometheus and Munin's plugin read the statistics", async 
 
   // mhwest13/OpenTracker-Munin-Plugin looks for the version, and takes one line for each value.
   assert.equal((await get(t, ours, "/stats?mode=version")).status, 200);
-  for (const [mode, values] of Object.entries({ conn: 2, peer: 2, scrp: 2, syncs: 2, tcp4: 2, udp4: 2, torr: 1 })) {
+  for (const [mode, values] of Object.entries({
+    conn: 2,
+    peer: 2,
+    scrp: 2,
+    syncs: 2,
+    tcp4: 2,
+    udp4: 2,
+    torr: 1,
+  })) {
     const { status, body } = await get(t, ours, `/stats?mode=${mode}`);
     assert.equal(status, 200);
     for (const value of body.split("\n").slice(0, values)) assert.match(value, /^\d+$/, mode);

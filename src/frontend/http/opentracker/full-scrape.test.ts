@@ -76,7 +76,9 @@ test("the format url escapes the bytes that opentracker escapes", async () => {
 });
 
 test("a page is sorted by its infohashes, which hides the order of the walk", async () => {
-  const alike = Array.from({ length: 30 }, (_, i) => torrent(Buffer.alloc(20, `torrent ${(i * 7) % 30} `), 0, 1, 0));
+  const alike = Array.from({ length: 30 }, (_, i) =>
+    torrent(Buffer.alloc(20, `torrent ${(i * 7) % 30} `), 0, 1, 0),
+  );
   for (const torrents of [everyByte.slice(0, 12).reverse(), alike]) {
     const lines = (await list(formats.get("txt")!, torrents)).trim().split("\n");
     assert.deepEqual(lines, [...lines].sort());
