@@ -26,6 +26,7 @@ export function renderReference(): string {
     ),
   );
   const opentracker = (byKey("http") as AnyBlock).fields.get("opentracker") as AnyBlock;
+  const liveSync = opentracker.fields.get("livesync") as AnyBlock;
   const hooks = (byKey("prehooks") as UseList<unknown>).item.definitions;
   return `# Configuration
 
@@ -134,6 +135,12 @@ ${builtIn.map(({ name }) => `## \`chihaya.${name}\`\n\n${byKey(name).description
 ${opentracker.description} [migrating-from-opentracker.md](migrating-from-opentracker.md) describes the pages.
 
 ${table(opentracker)}
+
+## \`chihaya.http.opentracker.livesync\`
+
+${liveSync.description} [migrating-from-opentracker.md](migrating-from-opentracker.md#live-sync) says more.
+
+${table(liveSync)}
 
 ## \`chihaya.frontends\`
 

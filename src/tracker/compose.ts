@@ -1,5 +1,6 @@
 import { ExternalIp } from "../bittorrent/external-ip.ts";
 import type { Config, HookConfig } from "../config/config.ts";
+import type { HttpOptions } from "../frontend/http/options.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
 import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
@@ -8,6 +9,7 @@ import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
+import type { PeerStore } from "../storage/peer-store.ts";
 import { findDefinition } from "./find-definition.ts";
 import { createSharedState, type ShareHub, type ThreadParts } from "./share-hub.ts";
 import type { TrackerSettings } from "./tracker.ts";
@@ -17,7 +19,7 @@ export interface ComposeParts extends ThreadParts {
   metrics: Metrics;
   logger: Logger;
   hub: ShareHub;
-  store: HookDeps["store"];
+  store: PeerStore;
   /** How long that store keeps peers. Without it, the default of the built-in stores. */
   lifetime?: HookDeps["lifetime"];
 }
@@ -32,6 +34,7 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
   const frontends = await findFrontends(config);
   const used = new Map<string, number>();
   const bans = await openBans(parts.hub);
+  const liveSync = await createLiveSync(config.http, parts);
   const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], (hook) =>
     createHook(hook, parts, used),
   );
@@ -41,6 +44,8 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
     externalIp: new ExternalIp(config.externalIp),
     preHooks: [bans, ...preHooks],
     postHooks,
+    preHooks,
+    postHooks: [...postHooks, ...liveSync],
     frontends,
   };
 }
@@ -50,6 +55,16 @@ async function openBans(hub: ShareHub): Promise<Hook> {
   const { BanMemory } = await import("../middleware/bans/ban-memory.ts");
   const { createBanHook } = await import("../middleware/bans/ban-hook.ts");
   return createBanHook(await BanMemory.open((name, bytes) => hub.buffer(name, bytes)));
+/** Creates the posthook of `http.opentracker.livesync`, not started; none without that block. @throws RangeError for wrong options */
+export async function createLiveSync(
+  http: Pick<HttpOptions, "opentracker"> | undefined,
+  { hub, ...parts }: Pick<ComposeParts, "clock" | "metrics" | "logger" | "hub" | "store">,
+): Promise<Hook[]> {
+  const options = http?.opentracker?.livesync;
+  if (options === undefined) return [];
+  const { LiveSync } = await import("../storage/live-sync/live-sync.ts");
+  const identity = new Int32Array(await hub.buffer("live sync/identity", 4));
+  return [new LiveSync(options, { ...parts, isFirst: hub.isFirst, identity })];
 }
 
 /**

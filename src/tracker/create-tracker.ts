@@ -18,7 +18,7 @@ import { registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { readOptions } from "../options/schema.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
-import { createHooks, createHookWithDeadline } from "./compose.ts";
+import { createHooks, createHookWithDeadline, createLiveSync } from "./compose.ts";
 import { LocalHub, type ThreadParts } from "./share-hub.ts";
 import { SystemClock } from "./system-clock.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
@@ -265,6 +265,10 @@ export class EmbeddedTracker {
   async #compose(options: CreateTrackerOptions, blocks: Blocks): Promise<TrackerSettings> {
     const { interval = intervals.interval, minInterval = intervals.minInterval } = options;
     const used = new Map<string, number>();
+    const { metrics, store } = this;
+    const { logger = silentLogger } = this.#options;
+    const parts = { clock: this.#thread.clock, metrics, logger, hub: this.#hub, store };
+    const liveSync = await createLiveSync(blocks.http, parts);
     const [preHooks, postHooks] = await createHooks(
       [options.preHooks ?? [], options.postHooks ?? []],
       async (hook) => ("definition" in hook ? this.#createHook(hook, used) : hook),
@@ -274,7 +278,7 @@ export class EmbeddedTracker {
       minInterval: Math.min(minInterval, interval),
       externalIp: options.externalIp && new ExternalIp(options.externalIp),
       preHooks,
-      postHooks,
+      postHooks: [...postHooks, ...liveSync],
       frontends: usesOf(blocks),
     };
   }

@@ -342,6 +342,11 @@ const cases: Readonly<Record<string, Case>> = {
   },
 };
 
+const liveSyncReload = [
+  "src/storage/live-sync/live-sync.test.ts",
+  "a reload changes the group, the interface, the nodes and the ttl",
+] as const;
+
 /** Keys whose effect after a reload is shown by a test of its own: its file, and its name. */
 const elsewhere: Readonly<Record<string, readonly [file: string, name: string]>> = {
   shutdown_timeout: ["test/interop/reload.test.ts", "the time for a stop changes"],
@@ -349,6 +354,10 @@ const elsewhere: Readonly<Record<string, readonly [file: string, name: string]>>
   "admin.behind_proxy": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
   "admin.hosts": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
   "admin.tokens": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
+  "http.opentracker.livesync.group": liveSyncReload,
+  "http.opentracker.livesync.interface": liveSyncReload,
+  "http.opentracker.livesync.nodes": liveSyncReload,
+  "http.opentracker.livesync.ttl": liveSyncReload,
   "http.tls_cert_path": ["test/interop/reload.test.ts", "a new certificate serves new connections"],
   "http.tls_key_path": ["test/interop/reload.test.ts", "a new certificate serves new connections"],
   "http.write_timeout": [

@@ -65,6 +65,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "protocol/",
     "net/",
     "http/",
+    "storage/live-sync/options.ts",
     "storage/peer-store.ts",
     "storage/records.ts",
     "middleware/hook.ts",

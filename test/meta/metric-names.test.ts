@@ -35,7 +35,14 @@ before(async () => {
   const clock = { seconds: 1, unixSeconds: 1 };
   const loaded = loadConfig({
     env: {},
-    set: ["http.addr=127.0.0.1:0", "udp.addr=127.0.0.1:0", "http.opentracker.full_scrape=true"],
+    set: [
+      "http.addr=127.0.0.1:0",
+      "udp.addr=127.0.0.1:0",
+      "http.opentracker.full_scrape=true",
+      "http.opentracker.livesync.group=239.255.69.71:9696",
+      "http.opentracker.livesync.interface=127.0.0.1",
+      "http.opentracker.livesync.nodes=127.0.0.1",
+    ],
   });
   assert.ok(loaded.ok);
   const metrics = new Metrics();

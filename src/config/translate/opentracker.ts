@@ -3,7 +3,10 @@ import { parseNetwork } from "../../ip/networks.ts";
 import type { Translation, TranslationNote } from "./translation.ts";
 
 /** opentracker's port of lines without one. */
-const port = 6969;
+const defaultPort = 6969;
+/** The multicast group and the port of opentracker's live sync. */
+const liveSyncGroup = "224.0.23.5";
+const liveSyncPort = 9696;
 
 /** What the lines that were read so far say. */
 interface State {
@@ -13,6 +16,9 @@ interface State {
   readonly proxies: string[];
   readonly whitelist: string[];
   readonly blacklist: string[];
+  readonly nodes: string[];
+  /** Address and port of `livesync.cluster.listen`. */
+  cluster: string | undefined;
   statsPath: string | undefined;
   redirect: string | undefined;
   rootDirectory: string | undefined;
@@ -42,6 +48,11 @@ const keys: Readonly<Record<string, Take>> = {
     state.statsPath = `/${value.replace(/^\/+/, "")}`;
     return undefined;
   },
+  "livesync.cluster.node_ip": (state, value) => push(state.nodes, toNetwork(value), notANetwork),
+  "livesync.cluster.listen": (state, value) => {
+    state.cluster = toAddress(value, liveSyncPort);
+    return state.cluster === undefined ? notAnAddress : undefined;
+  },
   "tracker.redirect_url": (state, value) => {
     state.redirect = value;
     return undefined;
@@ -66,8 +77,8 @@ const notANetwork = "not an address or a network: expected 192.0.2.1 or 192.0.2.
 export function translateOpentracker(text: string, file: string): Translation {
   const notes: TranslationNote[] = [];
   const state: State = {
-    ...{ tcp: [], udp: [], stats: [], proxies: [], whitelist: [], blacklist: [] },
-    ...{ statsPath: undefined, redirect: undefined, rootDirectory: undefined },
+    ...{ tcp: [], udp: [], stats: [], proxies: [], whitelist: [], blacklist: [], nodes: [] },
+    ...{ cluster: undefined, statsPath: undefined, redirect: undefined, rootDirectory: undefined },
   };
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();
@@ -82,7 +93,8 @@ export function translateOpentracker(text: string, file: string): Translation {
 }
 
 function toSettings(state: State, notes: TranslationNote[], file: string): Record<string, unknown> {
-  const { tcp, udp, stats, proxies, whitelist, blacklist, statsPath, redirect, rootDirectory } = state;
+  const { tcp, udp, stats, proxies, whitelist, blacklist, nodes, cluster } = state;
+  const { statsPath, redirect, rootDirectory } = state;
   const isDefault = tcp.length + udp.length === 0;
   const note = (reason: string): void => void notes.push({ at: file, reason });
   if (stats.length === 0)
@@ -100,6 +112,7 @@ function toSettings(state: State, notes: TranslationNote[], file: string): Recor
       ...(stats.length > 0 && { stats_from: stats }),
       full_scrape: true,
       ...(redirect !== undefined && { redirect_url: redirect }),
+      ...(nodes.length > 0 && { livesync: toLiveSync(nodes, cluster) }),
     },
   };
   const from = (paths: readonly string[]) => paths.map((path) => resolvePath(path, rootDirectory));
@@ -114,6 +127,13 @@ function toSettings(state: State, notes: TranslationNote[], file: string): Recor
   };
 }
 
+/** opentracker has the group in its code, and joins it on the interface of the address. */
+function toLiveSync(nodes: readonly string[], cluster: string | undefined): Record<string, unknown> {
+  const [, host, port = liveSyncPort] = /^(.*):(\d+)$/.exec(cluster ?? "") ?? [];
+  const local = host !== undefined && host !== "0.0.0.0" && !host.startsWith("[");
+  return { group: `${liveSyncGroup}:${port}`, ...(local && { interface: host }), nodes };
+}
+
 function resolvePath(path: string, rootDirectory: string | undefined): string {
   return rootDirectory === undefined || isAbsolute(path) ? path : join(rootDirectory, path);
 }
@@ -125,7 +145,7 @@ function push(list: string[], value: string | undefined, problem: string): strin
 }
 
 /** Returns an address with port and brackets: `192.0.2.1` is `192.0.2.1:6969`. */
-function toAddress(value: string): string | undefined {
+function toAddress(value: string, port: number = defaultPort): string | undefined {
   const [, bracketed, bare, given] =
     /^(?:\[([\da-f:.]+)\]|([\d.]+|[\da-f:]*::?[\da-f:.]*?))(?::(\d+))?$/i.exec(value) ?? [];
   const host = bracketed ?? bare;

@@ -39,6 +39,9 @@ test("every line of an opentracker configuration is translated, or named with a 
     "tracker.user nobody",
     "tracker.redirect_url https://example.org/",
     "batchsync.cluster.admin_ip 10.1.1.1",
+    "livesync.cluster.node_ip 192.0.2.4",
+    "livesync.cluster.node_ip 192.0.2.5",
+    "livesync.cluster.listen 192.0.2.1",
   );
   assert.deepEqual(translation.settings, {
     http: {
@@ -50,6 +53,11 @@ test("every line of an opentracker configuration is translated, or named with a 
         stats_from: ["192.0.2.0/24", "2001:db8::1"],
         full_scrape: true,
         redirect_url: "https://example.org/",
+        livesync: {
+          group: "224.0.23.5:9696",
+          interface: "192.0.2.1",
+          nodes: ["192.0.2.4", "192.0.2.5"],
+        },
       },
     },
     udp: { addr: ["0.0.0.0:6969", "[2001:db8::1]:6970", "[2001:db8::2]:6969"] },

@@ -77,6 +77,8 @@ export function readFigures(
   const mismatches = textsOf((code) => code === "bad-connection-id");
   const successes = (name: string, wanted: string) =>
     count(name, ({ action, error }) => action === wanted && error === "");
+  const exchanged = (wanted: string) =>
+    count("chihaya_livesync_peers_total", ({ direction }) => direction === wanted);
   const responded = (wanted: string) => count(responses.name, ({ status }) => status === wanted);
   return {
     trackerId,
@@ -99,7 +101,7 @@ export function readFigures(
         count(udp, ({ error }) => mismatches.has(error!)) +
         count(dropped, ({ reason }) => reason === "unverified"),
     },
-    syncs: { received: 0, sent: 0 },
+    syncs: { received: exchanged("received"), sent: exchanged("sent") },
     fullScrapes: { count: count(fullScrapes.name), bytes: count(fullScrapeBytes.name) },
     errors: {
       redirects: responded("302"),

@@ -1,4 +1,5 @@
 import { type Block, boolean, networks, options, text } from "../../../options/index.ts";
+import { type LiveSyncOptions, liveSyncOptions } from "../../../storage/live-sync/options.ts";
 
 /** The options of the pages that users of opentracker know. */
 export interface OpentrackerOptions {
@@ -10,6 +11,8 @@ export interface OpentrackerOptions {
   readonly fullScrape: boolean;
   /** Where `/` leads to; "" for a line of text. */
   readonly redirectUrl: string;
+  /** Exchanges peers with other trackers; undefined if that is off. */
+  readonly livesync?: LiveSyncOptions | undefined;
 }
 
 function checkPath(path: string): string | undefined {
@@ -50,6 +53,11 @@ export const opentrackerOptions: Block<Partial<OpentrackerOptions>, Partial<Open
   redirect_url: text({ check: checkRedirect })
     .default("")
     .describe('URL that `/` redirects browsers to; "" for a line of text.'),
+  livesync: liveSyncOptions
+    .optional()
+    .describe(
+      "Exchanges peers with other trackers in the same network, by opentracker's live sync. Without the block it is off.",
+    ),
 });
 
 /** Returns the options of a program with the defaults of omitted ones. */
