@@ -27,7 +27,7 @@ function recordsOf(...pages: TorrentRecord[][]) {
 }
 
 async function list(format: ScrapeFormat, ...pages: TorrentRecord[][]): Promise<string> {
-  const chunks: Buffer[] = [];
+  const chunks: Uint8Array[] = [];
   for await (const chunk of listTorrents(recordsOf(...pages), format, 29_930_887)) chunks.push(chunk);
   return Buffer.concat(chunks).toString("latin1");
 }

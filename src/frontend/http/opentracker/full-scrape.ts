@@ -1,4 +1,6 @@
+import { setImmediate } from "node:timers/promises";
 import { infoHashLength } from "../../../bittorrent/info-hash.ts";
+import { ascii, put, putNumber } from "../../../protocol/http/byte-writer.ts";
 import { type RecordPage, type Records, walk } from "../../../storage/records.ts";
 
 /** A form in which all torrents are listed. */
@@ -9,42 +11,68 @@ export interface ScrapeFormat {
   /** Maximum length of a record in bytes. */
   readonly maxLength: number;
   /** Writes a record. @returns the offset after its last byte */
-  write(out: Buffer, at: number, torrents: Torrents, index: number, minutes: number): number;
+  write(out: Uint8Array, at: number, torrents: Torrents, index: number, minutes: number): number;
 }
 
 /** The torrents of a page, in the order of their infohashes. */
 interface Torrents {
   readonly count: number;
   readonly infoHashes: Uint8Array;
-  readonly seeders: Int32Array;
-  readonly leechers: Int32Array;
-  readonly snatches: Int32Array;
+  /** Seeders, leechers and snatches of each torrent. */
+  readonly counts: Int32Array;
 }
 
 /** Maximum length of a count. */
 const digits = 10;
+const colon = 0x3a;
+const newline = 0x0a;
 const text = "text/plain";
 const binary = "application/octet-stream";
-const hex = Buffer.from("0123456789ABCDEF");
-/** Bytes that stand for themselves in the format `url`. */
-const isLiteral = new Uint8Array(256);
-for (const character of "$-./=_~") isLiteral[character.charCodeAt(0)] = 1;
-for (let i = 0; i < 256; i++) if (/[0-9A-Za-z]/.test(String.fromCharCode(i))) isLiteral[i] = 1;
+const hexDigits = ascii("0123456789ABCDEF");
+/** What the format `url` writes for each byte. */
+const percentEncoded: readonly Uint8Array[] = Array.from({ length: 256 }, (_, byte) =>
+  ascii(
+    /[0-9A-Za-z$./=_~-]/.test(String.fromCharCode(byte))
+      ? String.fromCharCode(byte)
+      : `%${byte.toString(16).padStart(2, "0")}`,
+  ),
+);
+const key = {
+  infoHash: ascii("20:"),
+  complete: ascii("d8:completei"),
+  downloaded: ascii("e10:downloadedi"),
+  incomplete: ascii("e10:incompletei"),
+  end: ascii("ee"),
+} as const;
 
-/** Writes `HEX:seeders:leechers` and more counts. */
-function lines(...counts: ("seeders" | "leechers" | "snatches" | "minutes")[]): ScrapeFormat {
+function putCount(out: Uint8Array, at: number, count: number): number {
+  out[at] = colon;
+  return putNumber(out, at + 1, count);
+}
+
+function putEnd(out: Uint8Array, at: number): number {
+  out[at] = newline;
+  return at + 1;
+}
+
+/** Lines of `HEX:seeders:leechers`, or with the snatches, or `HEX:minute:snatches`. */
+function hexLines(kind: "peers" | "all" | "dump"): ScrapeFormat {
   return {
     type: text,
     header: "",
     footer: "",
-    maxLength: 2 * infoHashLength + counts.length * (digits + 1) + 1,
-    write(out, at, torrents, index, minutes) {
-      at = writeHex(out, at, torrents.infoHashes, index * infoHashLength);
-      return writeCounts(
-        out,
-        at,
-        counts.map((count) => (count === "minutes" ? minutes : torrents[count][index]!)),
-      );
+    maxLength: 2 * infoHashLength + 3 * (digits + 1) + 1,
+    write(out, at, { infoHashes, counts }, index, minutes) {
+      const start = index * infoHashLength;
+      for (let i = start; i < start + infoHashLength; i++) {
+        out[at++] = hexDigits[infoHashes[i]! >> 4]!;
+        out[at++] = hexDigits[infoHashes[i]! & 15]!;
+      }
+      const isDump = kind === "dump";
+      at = putCount(out, at, isDump ? minutes : counts[3 * index]!);
+      if (!isDump) at = putCount(out, at, counts[3 * index + 1]!);
+      if (kind !== "peers") at = putCount(out, at, counts[3 * index + 2]!);
+      return putEnd(out, at);
     },
   };
 }
@@ -53,12 +81,14 @@ const bencoded: ScrapeFormat = {
   type: binary,
   header: "d5:filesd",
   footer: "ee",
-  maxLength: 3 + infoHashLength + 45 + 3 * digits,
-  write(out, at, { infoHashes, seeders, leechers, snatches }, index) {
-    at += out.write("20:", at, "latin1");
+  maxLength: infoHashLength + 3 * digits + Object.values(key).reduce((sum, { length }) => sum + length, 0),
+  write(out, at, { infoHashes, counts }, index) {
+    at = put(out, at, key.infoHash);
     at = copy(out, at, infoHashes, index * infoHashLength);
-    const counts = `d8:completei${seeders[index]}e10:downloadedi${snatches[index]}e10:incompletei${leechers[index]}ee`;
-    return at + out.write(counts, at, "latin1");
+    at = putNumber(out, put(out, at, key.complete), counts[3 * index]!);
+    at = putNumber(out, put(out, at, key.downloaded), counts[3 * index + 2]!);
+    at = putNumber(out, put(out, at, key.incomplete), counts[3 * index + 1]!);
+    return put(out, at, key.end);
   },
 };
 
@@ -67,10 +97,12 @@ const packed: ScrapeFormat = {
   header: "",
   footer: "",
   maxLength: infoHashLength + 8,
-  write(out, at, { infoHashes, seeders, leechers }, index) {
+  write(out, at, { infoHashes, counts }, index) {
     at = copy(out, at, infoHashes, index * infoHashLength);
-    at = out.writeUInt32BE(seeders[index]!, at);
-    return out.writeUInt32BE(leechers[index]!, at);
+    for (let i = 3 * index; i < 3 * index + 2; i++) {
+      for (let shift = 24; shift >= 0; shift -= 8) out[at++] = counts[i]! >>> shift;
+    }
+    return at;
   },
 };
 
@@ -79,14 +111,11 @@ const percent: ScrapeFormat = {
   header: "",
   footer: "",
   maxLength: 3 * infoHashLength + 2 * (digits + 1) + 1,
-  write(out, at, { infoHashes, seeders, leechers }, index) {
+  write(out, at, { infoHashes, counts }, index) {
     const start = index * infoHashLength;
-    for (let i = start; i < start + infoHashLength; i++) {
-      const byte = infoHashes[i]!;
-      if (isLiteral[byte] === 1) out[at++] = byte;
-      else at += out.write(`%${byte < 16 ? "0" : ""}${byte.toString(16)}`, at, "latin1");
-    }
-    return writeCounts(out, at, [seeders[index]!, leechers[index]!]);
+    for (let i = start; i < start + infoHashLength; i++) at = put(out, at, percentEncoded[infoHashes[i]!]!);
+    at = putCount(out, at, counts[3 * index]!);
+    return putEnd(out, putCount(out, at, counts[3 * index + 1]!));
   },
 };
 
@@ -94,13 +123,13 @@ const percent: ScrapeFormat = {
 export const formats: ReadonlyMap<string, ScrapeFormat> = new Map([
   ["ben", bencoded],
   ["bin", packed],
-  ["txt", lines("seeders", "leechers")],
-  ["txtp", lines("seeders", "leechers", "snatches")],
+  ["txt", hexLines("peers")],
+  ["txtp", hexLines("all")],
   ["url", percent],
 ]);
 
 /** opentracker's `mode=statedump`: the minute (since 1970) of the torrent, and its snatches. */
-export const stateDump: ScrapeFormat = lines("minutes", "snatches");
+export const stateDump: ScrapeFormat = hexLines("dump");
 
 /**
  * Lists all torrents of a store, a page of the walk at a time. Reading a chunk makes one step of the walk.
@@ -110,60 +139,84 @@ export async function* listTorrents(
   records: Pick<Records, "torrents">,
   { header, footer, maxLength, write }: ScrapeFormat,
   minutes: number,
-): AsyncGenerator<Buffer, void, void> {
-  if (header !== "") yield Buffer.from(header);
+): AsyncGenerator<Uint8Array, void, void> {
+  if (header !== "") yield ascii(header);
   for await (const page of walk((cursor) => records.torrents(cursor))) {
     const torrents = collect(page);
     if (torrents.count === 0) continue;
-    const out = Buffer.allocUnsafeSlow(torrents.count * maxLength);
+    await setImmediate(); // separates the step of the walk from the writing
+    const out = new Uint8Array(torrents.count * maxLength);
     let end = 0;
     for (let i = 0; i < torrents.count; i++) end = write(out, end, torrents, i, minutes);
     yield out.subarray(0, end);
   }
-  if (footer !== "") yield Buffer.from(footer);
+  if (footer !== "") yield ascii(footer);
 }
+
+/** Torrents that a page has at first room for. */
+const usualPage = 2048;
 
 /**
  * Copies a page, sorted by infohash. The order of a walk follows from the secret hash of the store, which a reader could
  * learn from it.
  */
 function collect({ torrents }: Pick<RecordPage, "torrents">): Torrents {
-  const found: number[] = [];
-  const counts: number[] = [];
+  let found = new Uint8Array(usualPage * infoHashLength);
+  let given = new Int32Array(usualPage * 3);
+  let count = 0;
   for (const { infoHash, seeders, leechers, snatches } of torrents) {
-    for (let i = 0; i < infoHashLength; i++) found.push(infoHash[i]!);
-    counts.push(seeders, leechers, snatches);
+    if (given.length === 3 * count) {
+      found = grown(found, new Uint8Array(2 * found.length));
+      given = grown(given, new Int32Array(2 * given.length));
+    }
+    copy(found, count * infoHashLength, infoHash, 0);
+    given[3 * count] = seeders;
+    given[3 * count + 1] = leechers;
+    given[3 * count + 2] = snatches;
+    count++;
   }
-  const bytes = Uint8Array.from(found);
-  const count = counts.length / 3;
-  const order = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) =>
-    compare(bytes, a * infoHashLength, b * infoHashLength),
-  );
-  const infoHashes = new Uint8Array(bytes.length);
-  order.forEach((from, i) => {
-    copy(infoHashes, i * infoHashLength, bytes, from * infoHashLength);
-  });
-  const column = (index: number) => Int32Array.from(order, (from) => counts[3 * from + index]!);
-  return { count, infoHashes, seeders: column(0), leechers: column(1), snatches: column(2) };
+  const order = sort(found, count);
+  const infoHashes = new Uint8Array(count * infoHashLength);
+  const counts = new Int32Array(count * 3);
+  for (let i = 0; i < count; i++) {
+    const from = order[i]!;
+    copy(infoHashes, i * infoHashLength, found, from * infoHashLength);
+    for (let column = 0; column < 3; column++) counts[3 * i + column] = given[3 * from + column]!;
+  }
+  return { count, infoHashes, counts };
 }
+
+/** Returns the indexes of infohashes in their order: by the first four bytes, and where these are equal, by all bytes. */
+function sort(infoHashes: Uint8Array, count: number): Uint32Array {
+  const view = new DataView(infoHashes.buffer);
+  const keys = new Float64Array(count);
+  for (let i = 0; i < count; i++) keys[i] = view.getUint32(i * infoHashLength) * indexRange + i;
+  keys.sort();
+  const order = Uint32Array.from(keys, (key) => key % indexRange);
+  const first = (i: number) => (i < count ? Math.floor(keys[i]! / indexRange) : -1);
+  for (let i = 0, end: number; i < count; i = end) {
+    for (end = i + 1; first(end) === first(i); ) end++;
+    if (end - i > 1)
+      order
+        .subarray(i, end)
+        .sort((one, other) => compare(infoHashes, one * infoHashLength, other * infoHashLength));
+  }
+  return order;
+}
+
+/** More torrents than a page has. 32 bits of an infohash and an index fit into a number. */
+const indexRange = 2 ** 20;
 
 /** Compares two infohashes. */
-function compare(bytes: Uint8Array, a: number, b: number): number {
+function compare(bytes: Uint8Array, one: number, other: number): number {
   let i = 0;
-  while (i < infoHashLength - 1 && bytes[a + i] === bytes[b + i]) i++;
-  return bytes[a + i]! - bytes[b + i]!;
+  while (i < infoHashLength - 1 && bytes[one + i] === bytes[other + i]) i++;
+  return bytes[one + i]! - bytes[other + i]!;
 }
 
-function writeHex(out: Buffer, at: number, bytes: Uint8Array, start: number): number {
-  for (let i = start; i < start + infoHashLength; i++) {
-    out[at++] = hex[bytes[i]! >> 4]!;
-    out[at++] = hex[bytes[i]! & 15]!;
-  }
-  return at;
-}
-
-function writeCounts(out: Buffer, at: number, counts: readonly number[]): number {
-  return at + out.write(`:${counts.join(":")}\n`, at, "latin1");
+function grown<Words extends Uint8Array | Int32Array>(from: Words, to: Words): Words {
+  to.set(from);
+  return to;
 }
 
 function copy(out: Uint8Array, at: number, bytes: Uint8Array, start: number): number {
