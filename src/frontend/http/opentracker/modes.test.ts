@@ -100,8 +100,8 @@ test("mode=everything has opentracker's elements, in its order and with its inde
 });
 
 test("the rankings are opentracker's", () => {
-  const first = { count: 3, infoHash: "ab".repeat(20) };
-  const second = { count: 1, infoHash: "00".repeat(20) };
+  const first = { count: 3, infoHash: Buffer.alloc(20, 0xab) };
+  const second = { count: 1, infoHash: Buffer.alloc(20) };
   assert.equal(
     writeTop(10, { byPeers: [first, second], bySeeders: [first] }),
     `Top 10 torrents by peers:\n\t3\t${"AB".repeat(20)}\n\t1\t${"00".repeat(20)}\nTop 10 torrents by seeds:\n\t3\t${"AB".repeat(20)}\n`,

@@ -1,3 +1,4 @@
+import { toHex } from "../../../bittorrent/info-hash.ts";
 import type { Figures } from "./figures.ts";
 import type { TopTorrents } from "./top-torrents.ts";
 
@@ -193,7 +194,7 @@ export function writeTop(amount: 10 | 100, { byPeers, bySeeders }: TopTorrents):
   const list = (title: string, torrents: TopTorrents["byPeers"]) =>
     `Top ${amount} torrents by ${title}:\n${torrents
       .slice(0, amount)
-      .map(({ count, infoHash }) => `\t${count}\t${infoHash.toUpperCase()}\n`)
+      .map(({ count, infoHash }) => `\t${count}\t${toHex(infoHash).toUpperCase()}\n`)
       .join("")}`;
   return list("peers", byPeers) + list("seeds", bySeeders);
 }

@@ -1,11 +1,10 @@
-import { toHex } from "../../../bittorrent/info-hash.ts";
+import { infoHashLength } from "../../../bittorrent/info-hash.ts";
 import { type Records, walk } from "../../../storage/records.ts";
 
 /** A torrent of a ranking. */
 interface Ranked {
   readonly count: number;
-  /** Lower-case hexadecimal. */
-  readonly infoHash: string;
+  readonly infoHash: Uint8Array;
 }
 
 /** The torrents with the most peers and with the most seeders; the first has the most. */
@@ -32,15 +31,17 @@ export async function rankTorrents(records: Pick<Records, "torrents">): Promise<
 
 /** Adds a torrent to a ranking if it is among the first. Of torrents with the same count, the smaller infohash is first. */
 function rank(ranking: Ranked[], count: number, infoHash: Uint8Array): void {
-  if (count === 0 || (ranking.length === most && count < ranking[most - 1]!.count)) return;
-  const torrent = { count, infoHash: toHex(infoHash) };
+  if (count === 0) return;
   let at = ranking.length;
-  while (at > 0 && isBefore(torrent, ranking[at - 1]!)) at--;
+  while (at > 0 && isBefore(count, infoHash, ranking[at - 1]!)) at--;
   if (at === most) return;
-  ranking.splice(at, 0, torrent);
+  ranking.splice(at, 0, { count, infoHash: Uint8Array.from(infoHash) });
   if (ranking.length > most) ranking.pop();
 }
 
-function isBefore(one: Ranked, other: Ranked): boolean {
-  return one.count > other.count || (one.count === other.count && one.infoHash < other.infoHash);
+function isBefore(count: number, infoHash: Uint8Array, other: Ranked): boolean {
+  if (count !== other.count) return count > other.count;
+  let i = 0;
+  while (i < infoHashLength - 1 && infoHash[i] === other.infoHash[i]) i++;
+  return infoHash[i]! < other.infoHash[i]!;
 }
