@@ -47,6 +47,11 @@ export class ScrapeRequest {
     this.#hidden[index] = 1;
   }
 
+  /** Undoes {@link hide}. */
+  show(index: number): void {
+    this.#hidden[index] = 0;
+  }
+
   isHidden(index: number): boolean {
     return this.#hidden[index] === 1;
   }

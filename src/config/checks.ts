@@ -34,6 +34,7 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
       `every client that reaches ${open.host} can read the memory of the process, with its keys; set metrics_addr to 127.0.0.1`,
     );
   }
+  checkPipes(config, report);
   if (config.admin) checkAdmin(config.admin, config.metricsListen, reportBelow(["admin"], report));
   for (const [index, hook] of config.postHooks.entries()) {
     if (hook.module !== undefined || !report.isReadable(["posthooks", index])) continue;
@@ -48,6 +49,18 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
 export function findPublic(addresses: readonly ListenAddress[]): ListenAddress | undefined {
   const local = Networks.parse(localNetworks);
   return addresses.find(({ host }) => !local.contains(Address.parse(host)));
+}
+
+/** The pipes change the list of a hook. */
+function checkPipes({ http, preHooks }: Config, report: CheckReport): void {
+  const { fifoAdd = "", fifoDelete = "" } = http?.opentracker ?? {};
+  if ((fifoAdd === "" && fifoDelete === "") || !report.isReadable(["prehooks"], ["http", "opentracker"]))
+    return;
+  if (preHooks.some(({ name, module }) => name === "torrent approval" && module === undefined)) return;
+  report.error(
+    ["http", "opentracker", fifoAdd === "" ? "fifo_delete" : "fifo_add"],
+    'needs the prehook "torrent approval", whose list it changes',
+  );
 }
 
 function checkIntervals(config: Config, document: Record<string, Plain>, report: CheckReport): void {

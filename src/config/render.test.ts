@@ -72,7 +72,7 @@ test("a block that is off in the example file works when its comments are remove
   const { config } = load(text);
   assert.deepEqual(config.http?.opentracker, {
     ...{ statsPath: "/stats", statsFrom: ["127.0.0.0/8", "::1"] },
-    ...{ fullScrape: false, redirectUrl: "" },
+    ...{ fullScrape: false, redirectUrl: "", fifoAdd: "", fifoDelete: "" },
   });
   assert.deepEqual(
     load("chihaya:\n  http:\n    opentracker:\n").config.http?.opentracker,

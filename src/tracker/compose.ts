@@ -1,7 +1,9 @@
 import { ExternalIp } from "../bittorrent/external-ip.ts";
 import type { Config, HookConfig } from "../config/config.ts";
+import { withDefaults } from "../frontend/http/opentracker/options.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
+import type { ApprovalOptions } from "../middleware/access-list/list-options.ts";
 import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { type HookLimits, withDeadline } from "../middleware/with-deadline.ts";
@@ -35,16 +37,27 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
   const used = new Map<string, number>();
   const bans = await openBans(parts.hub);
   const liveSync = await createLiveSync(config.http, parts);
-  const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], (hook) =>
-    createHook(hook, parts, used),
+  const pipes = withDefaults(config.http?.opentracker ?? {});
+  const approval = config.preHooks.find(
+    ({ name, module }) => name === "torrent approval" && module === undefined,
   );
+  const hasPipes = pipes.fifoAdd !== "" || pipes.fifoDelete !== "";
+  if (hasPipes && approval === undefined)
+    throw new Error(
+      'http.opentracker: fifo_add and fifo_delete need the prehook "torrent approval", whose list they change',
+    );
+  const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], async (use) => {
+    const hook = await createHook(use, parts, used);
+    if (!hasPipes || use !== approval) return hook;
+    const { withListPipes } = await import("./list-pipes/list-pipes.ts");
+    const { whitelist, whitelistFrom } = use.options as ApprovalOptions;
+    return withListPipes(hook, whitelist.length + whitelistFrom.length > 0, pipes, parts);
+  });
   return {
     interval: config.announceInterval,
     minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
     externalIp: new ExternalIp(config.externalIp),
     preHooks: [bans, ...preHooks],
-    postHooks,
-    preHooks,
     postHooks: [...postHooks, ...liveSync],
     frontends,
   };
@@ -55,6 +68,8 @@ async function openBans(hub: ShareHub): Promise<Hook> {
   const { BanMemory } = await import("../middleware/bans/ban-memory.ts");
   const { createBanHook } = await import("../middleware/bans/ban-hook.ts");
   return createBanHook(await BanMemory.open((name, bytes) => hub.buffer(name, bytes)));
+}
+
 /** Creates the posthook of `http.opentracker.livesync`, not started; none without that block. @throws RangeError for wrong options */
 export async function createLiveSync(
   http: Pick<HttpOptions, "opentracker"> | undefined,

@@ -354,6 +354,14 @@ const elsewhere: Readonly<Record<string, readonly [file: string, name: string]>>
   "admin.behind_proxy": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
   "admin.hosts": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
   "admin.tokens": ["src/operator/admin.test.ts", "a reload changes tokens, hosts and the proxy"],
+  "http.opentracker.fifo_add": [
+    "test/interop/list-pipes.test.ts",
+    "pipes add to a whitelist and delete from it, until a reload",
+  ],
+  "http.opentracker.fifo_delete": [
+    "test/interop/list-pipes.test.ts",
+    "pipes add to a whitelist and delete from it, until a reload",
+  ],
   "http.opentracker.livesync.group": liveSyncReload,
   "http.opentracker.livesync.interface": liveSyncReload,
   "http.opentracker.livesync.nodes": liveSyncReload,

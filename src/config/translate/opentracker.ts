@@ -19,6 +19,8 @@ interface State {
   readonly nodes: string[];
   /** Address and port of `livesync.cluster.listen`. */
   cluster: string | undefined;
+  fifoAdd: string | undefined;
+  fifoDelete: string | undefined;
   statsPath: string | undefined;
   redirect: string | undefined;
   rootDirectory: string | undefined;
@@ -46,6 +48,14 @@ const keys: Readonly<Record<string, Take>> = {
   "access.proxy": (state, value) => push(state.proxies, toNetwork(value), notANetwork),
   "access.stats_path": (state, value) => {
     state.statsPath = `/${value.replace(/^\/+/, "")}`;
+    return undefined;
+  },
+  "access.fifo_add": (state, value) => {
+    state.fifoAdd = value;
+    return undefined;
+  },
+  "access.fifo_delete": (state, value) => {
+    state.fifoDelete = value;
     return undefined;
   },
   "livesync.cluster.node_ip": (state, value) => push(state.nodes, toNetwork(value), notANetwork),
@@ -78,7 +88,14 @@ export function translateOpentracker(text: string, file: string): Translation {
   const notes: TranslationNote[] = [];
   const state: State = {
     ...{ tcp: [], udp: [], stats: [], proxies: [], whitelist: [], blacklist: [], nodes: [] },
-    ...{ cluster: undefined, statsPath: undefined, redirect: undefined, rootDirectory: undefined },
+    ...{
+      cluster: undefined,
+      fifoAdd: undefined,
+      fifoDelete: undefined,
+      statsPath: undefined,
+      redirect: undefined,
+      rootDirectory: undefined,
+    },
   };
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();
@@ -94,7 +111,8 @@ export function translateOpentracker(text: string, file: string): Translation {
 
 function toSettings(state: State, notes: TranslationNote[], file: string): Record<string, unknown> {
   const { tcp, udp, stats, proxies, whitelist, blacklist, nodes, cluster } = state;
-  const { statsPath, redirect, rootDirectory } = state;
+  const { statsPath, redirect, rootDirectory, fifoAdd, fifoDelete } = state;
+  const inRoot = (path: string) => resolvePath(path, rootDirectory);
   const isDefault = tcp.length + udp.length === 0;
   const note = (reason: string): void => void notes.push({ at: file, reason });
   if (stats.length === 0)
@@ -112,10 +130,12 @@ function toSettings(state: State, notes: TranslationNote[], file: string): Recor
       ...(stats.length > 0 && { stats_from: stats }),
       full_scrape: true,
       ...(redirect !== undefined && { redirect_url: redirect }),
+      ...(fifoAdd !== undefined && { fifo_add: inRoot(fifoAdd) }),
+      ...(fifoDelete !== undefined && { fifo_delete: inRoot(fifoDelete) }),
       ...(nodes.length > 0 && { livesync: toLiveSync(nodes, cluster) }),
     },
   };
-  const from = (paths: readonly string[]) => paths.map((path) => resolvePath(path, rootDirectory));
+  const from = (paths: readonly string[]) => paths.map(inRoot);
   const lists = {
     ...(whitelist.length > 0 && { whitelist_from: from(whitelist) }),
     ...(blacklist.length > 0 && { blacklist_from: from(blacklist) }),

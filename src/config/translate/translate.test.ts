@@ -39,6 +39,8 @@ test("every line of an opentracker configuration is translated, or named with a 
     "tracker.user nobody",
     "tracker.redirect_url https://example.org/",
     "batchsync.cluster.admin_ip 10.1.1.1",
+    "access.fifo_add add.fifo",
+    "access.fifo_delete /run/delete.fifo",
     "livesync.cluster.node_ip 192.0.2.4",
     "livesync.cluster.node_ip 192.0.2.5",
     "livesync.cluster.listen 192.0.2.1",
@@ -53,6 +55,8 @@ test("every line of an opentracker configuration is translated, or named with a 
         stats_from: ["192.0.2.0/24", "2001:db8::1"],
         full_scrape: true,
         redirect_url: "https://example.org/",
+        fifo_add: "/var/lib/opentracker/add.fifo",
+        fifo_delete: "/run/delete.fifo",
         livesync: {
           group: "224.0.23.5:9696",
           interface: "192.0.2.1",

@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import { checkTlsFiles } from "../../http/tls-files.ts";
 import type { CheckReport } from "../../options/index.ts";
 import { Router, validateRoutes } from "../../protocol/router.ts";
@@ -21,8 +22,11 @@ export function checkHttp(
   for (const { action, index, message } of validateRoutes(http.announceRoutes, http.scrapeRoutes)) {
     report.error([`${action}_routes`, index], message);
   }
-  if (http.opentracker !== undefined && report.isReadable(["opentracker"]))
-    checkPages(http, withDefaults(http.opentracker), report);
+  if (http.opentracker !== undefined && report.isReadable(["opentracker"])) {
+    const options = withDefaults(http.opentracker);
+    checkPages(http, options, report);
+    checkPipes(options, report);
+  }
   if (!report.isReadable(["trusted_proxies"])) return;
   if (http.trustedProxies.length === 0) {
     const remedy = "has no effect without trusted_proxies; list the addresses of your proxies there";
@@ -54,6 +58,23 @@ function checkPages(
         `${path} is a path of ${route.action}s; choose another one`,
       );
   }
+}
+
+/** A missing pipe is created at the start. */
+function checkPipes({ fifoAdd, fifoDelete }: OpentrackerOptions, report: CheckReport): void {
+  for (const [key, path] of [
+    ["fifo_add", fifoAdd],
+    ["fifo_delete", fifoDelete],
+  ] as const) {
+    const file = path === "" ? undefined : lstatSync(path, { throwIfNoEntry: false });
+    if (file !== undefined && !file.isFIFO())
+      report.error(
+        ["opentracker", key],
+        `${path} is no named pipe; remove the file, and the tracker creates the pipe`,
+      );
+  }
+  if (fifoAdd !== "" && fifoAdd === fifoDelete)
+    report.error(["opentracker", "fifo_delete"], "needs another pipe than fifo_add");
 }
 
 function checkTls(http: HttpOptions, report: CheckReport, given: Readonly<Record<string, unknown>>): void {

@@ -11,6 +11,9 @@ export interface OpentrackerOptions {
   readonly fullScrape: boolean;
   /** Where `/` leads to; "" for a line of text. */
   readonly redirectUrl: string;
+  /** Named pipes that change the list of the hook `torrent approval`; "" for none. */
+  readonly fifoAdd: string;
+  readonly fifoDelete: string;
   /** Exchanges peers with other trackers; undefined if that is off. */
   readonly livesync?: LiveSyncOptions | undefined;
 }
@@ -53,6 +56,15 @@ export const opentrackerOptions: Block<Partial<OpentrackerOptions>, Partial<Open
   redirect_url: text({ check: checkRedirect })
     .default("")
     .describe('URL that `/` redirects browsers to; "" for a line of text.'),
+  fifo_add: text()
+    .default("")
+    .describe(
+      "Named pipe of infohashes, one in a line, that are added to the list of the hook `torrent approval` until the next " +
+        "reload. The tracker creates a missing pipe.",
+    ),
+  fifo_delete: text()
+    .default("")
+    .describe("Named pipe of infohashes that are removed from the list of the hook `torrent approval`."),
   livesync: liveSyncOptions
     .optional()
     .describe(

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import * as zlib from "node:zlib";
 import { announceQuery, RawClient, type RawResponse } from "../../../../test/fixtures/http-server.ts";
+import { temporaryDirectory } from "../../../../test/support/daemon.ts";
 import { UdpClient } from "../../../../test/support/udp.ts";
+import { loadConfig } from "../../../config/load.ts";
 import { createRandom } from "../../../lib/clock.ts";
 import { createAnnounceRequest, createScrapeRequest } from "../../../protocol/udp/client.ts";
 import { MemoryStore } from "../../../storage/memory/memory-store.ts";
@@ -147,6 +151,21 @@ test("statistics are for the networks that may read them, by the address of the 
     const fields = address === undefined ? [] : [`X-Forwarded-For: ${address}`];
     for (const path of ["/stats", "/stats.json", "/stats?mode=tpbs&format=txt"])
       assert.equal((await get(path, ...fields)).status, status, `${address} ${path}`);
+  }
+});
+
+test("behind a proxy of the PROXY protocol, the address of the client decides too", async (t) => {
+  const proxied = { proxyProtocol: true, trustedProxies: ["127.0.0.1"], realIpHeader: "x-forwarded-for" };
+  const { port } = await start(t, { statsFrom: ["192.0.2.0/24", "127.0.0.0/8"] }, proxied);
+  for (const [header, status] of [
+    ["TCP4 192.0.2.7 192.0.2.1 1 2", 200],
+    ["TCP6 ::ffff:192.0.2.7 ::1 1 2", 200],
+    ["TCP4 198.51.100.7 192.0.2.1 1 2", 403],
+    ["TCP6 2001:db8::7 ::1 1 2", 403],
+  ] as const) {
+    const client = new RawClient(t, port);
+    client.send(`PROXY ${header}\r\nGET /stats HTTP/1.0\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n`);
+    assert.match(await client.readToEnd(), new RegExp(`^HTTP/1.1 ${status} `), header);
   }
 });
 
@@ -318,4 +337,46 @@ test("a reload changes the pages", async (t) => {
     assert.equal((await get(target)).status, status, target);
   await tracker.reload({ http: { listen, opentracker: { ...opentracker, statsFrom: ["192.0.2.1"] } } });
   assert.equal((await get("/b")).status, 403);
+});
+
+test("options that cannot work are refused, with their place and a remedy", (t) => {
+  const errorsOf = (opentracker: Record<string, unknown>, more: Record<string, unknown> = {}) => {
+    const file = join(temporaryDirectory(t), "chihaya.yaml");
+    writeFileSync(file, JSON.stringify({ chihaya: { http: { opentracker }, ...more } }));
+    const loaded = loadConfig({ file, env: {} });
+    return loaded.ok ? [] : loaded.errors.map(({ path, message }) => `${path}: ${message}`);
+  };
+  assert.deepEqual(errorsOf({ stats_path: "/a-b_c.d~e/f", redirect_url: "https://example.org/?a=b" }), []);
+  for (const [opentracker, expected] of [
+    [
+      { redirect_url: "https://example.org/\r\nSet-Cookie: a=b" },
+      /^http\.opentracker\.redirect_url: expected a URL/,
+    ],
+    [{ redirect_url: "https://example.org/ x" }, /redirect_url: expected a URL/],
+    [{ redirect_url: "javascript:alert(1)" }, /redirect_url: expected a URL/],
+    [{ redirect_url: "https://example.org/\u00fc" }, /redirect_url: expected a URL/],
+    [{ redirect_url: "example.org" }, /redirect_url: expected a URL/],
+    [{ stats_path: "stats" }, /stats_path: expected a path/],
+    [{ stats_path: "/" }, /stats_path: expected a path/],
+    [{ stats_path: "/a*" }, /stats_path: expected a path/],
+    [{ stats_path: "/stats?x" }, /stats_path: expected a path/],
+    [{ stats_path: "/announce" }, /stats_path: \/announce is a path of announces; choose another one/],
+    [{ stats_path: "/scrape" }, /stats_path: \/scrape is a path of scrapes/],
+    [{ stats_from: ["10.0.0.1/8"] }, /stats_from/],
+    [{ fifo_add: "/dev/null" }, /fifo_add: \/dev\/null is no named pipe; remove the file/],
+    [{ fifo_add: "/tmp/no-such-pipe" }, /fifo_add: needs the prehook "torrent approval"/],
+    [
+      { livesync: { group: "192.0.2.1:9", nodes: ["192.0.2.2"] } },
+      /livesync\.group: expected a multicast address/,
+    ],
+    [{ livesync: { group: "224.0.23.5:9" } }, /livesync\.nodes/],
+    [{ livesync: { group: "224.0.23.5:9", nodes: [] } }, /livesync\.nodes: needs the addresses/],
+    [
+      { livesync: { group: "[ff15::1]:9", nodes: ["fd00::1"], interface: "fd00::2" } },
+      /livesync\.interface: expected the name/,
+    ],
+  ] as const) {
+    const errors = errorsOf(opentracker);
+    assert.equal(errors.filter((error) => expected.test(error)).length, 1, `${expected}: ${errors}`);
+  }
 });
