@@ -64,12 +64,14 @@ class UnitTracker extends Program {
     return chihaya(["reload", ...flags], env);
   }
 
-  /** Reloads by a signal. @returns the lines about it */
-  async signal(): Promise<string[]> {
+  /** Reloads by a signal, after a number of reloads by the command. @returns its first `count` lines */
+  async signal(after: number, count: number): Promise<string[]> {
+    await this.until(() => this.lines.filter(({ msg }) => msg === "admin").length >= after);
     const from = this.lines.length;
+    const found = () => this.lines.slice(from).filter(({ msg }) => msg.startsWith("configuration "));
     this.child.kill("SIGHUP");
-    await this.until(({ msg }) => msg.startsWith("configuration "), from);
-    return this.lines.slice(from).map(({ at, msg }) => `${at}: ${msg}`);
+    await this.until(() => found().length >= count);
+    return found().map(({ at, msg }) => `${at}: ${msg}`);
   }
 }
 
@@ -105,7 +107,9 @@ for (const workers of [1, 3]) {
     const [head, ...faults] = refused.stderr.trimEnd().split("\n");
     assert.equal(head, "chihaya reload: the tracker goes on with the old configuration:");
     assert.equal(faults.length, 2, refused.stderr);
-    const byLog = (await tracker.signal()).map((line) => line.replace("configuration not reloaded: ", ""));
+    const byLog = (await tracker.signal(5, 2)).map((line) =>
+      line.replace("configuration not reloaded: ", ""),
+    );
     assert.deepEqual(
       faults.map((fault) => fault.replace(/(:\d+:\d+): [\w.]+: /, "$1: ")),
       byLog,
@@ -181,7 +185,7 @@ test("the socket of a killed tracker is replaced, and that of a living one is no
   const warning = await second.until(({ level, msg }) => level === "warn" && msg.includes("unix:"));
   assert.match(warning.msg, /another process listens there; .*"chihaya reload" cannot reach this tracker$/);
   assert.equal((await first.reload()).code, 0);
-  assert.ok(first.lines.some(({ msg }) => msg === "configuration reloaded"));
+  await first.until(({ msg }) => msg === "configuration reloaded");
   second.child.kill("SIGTERM");
   await second.ended;
   assert.ok(existsSync(first.socket), "the second one leaves it alone also when it stops");
@@ -194,6 +198,26 @@ test("the socket of a killed tracker is replaced, and that of a living one is no
   const third = new UnitTracker(t, directory);
   await third.serves();
   assert.equal((await third.reload()).code, 0);
+});
+
+test("a reload that systemd asks for waits for a tracker that is starting", async (t) => {
+  const directory = temporaryDirectory(t);
+  const file = join(directory, "chihaya.yaml");
+  writeFileSync(file, toYaml({}));
+  const env = { RUNTIME_DIRECTORY: directory, CHIHAYA_CONFIG: file, MAINPID: "1" };
+  const reload = chihaya(["reload"], env);
+  const tracker = new UnitTracker(t, directory);
+  assert.deepEqual(await reload, {
+    code: 0,
+    stdout: `${file}: reloaded\nno setting has changed\n`,
+    stderr: "",
+  });
+  await tracker.serves();
+  tracker.child.kill("SIGKILL");
+  await tracker.ended;
+  const gone = await chihaya(["reload", "--timeout", "1s"], env);
+  assert.equal(gone.code, 1);
+  assert.match(gone.stderr, /no tracker listens on/);
 });
 
 test("admin.socket: an explicit path, none, and one that cannot be used", async (t) => {

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { formatDiagnostics } from "../../config/diagnostics.ts";
 import { loadUnchecked } from "../../config/load.ts";
@@ -11,6 +12,10 @@ import { complain, print } from "../terminal.ts";
 
 /** The socket of the unit deploy/chihaya.service. */
 const unitSocket = "/run/chihaya/chihaya.sock";
+
+/** Longest time to wait for the socket of a starting tracker, and the pause between two tries, in milliseconds. */
+const startMs = 30_000;
+const retryMs = 100;
 
 /** The help of `chihaya reload`. */
 export const help: string = `Reloads the configuration of a running tracker, waits, and prints the result.
@@ -80,12 +85,18 @@ async function askFirst(
   const configured = config?.admin?.socket ?? "auto";
   const paths = [configured === "auto" ? "" : configured, runtimeSocket(process.env) ?? "", unitSocket];
   const sockets = [...new Set(paths)].filter((path) => path !== "");
-  for (const socket of sockets) {
-    try {
-      return { endpoint: { socket }, reply: await requestReload({ socket }, timeoutMs) };
-    } catch (error) {
-      if (!(error instanceof NoReply) || !error.isAbsent) throw error;
+  // systemd runs the command only while the main process runs, so the socket will come if the tracker is starting.
+  const until = performance.now() + (process.env.MAINPID ? Math.min(startMs, timeoutMs) : 0);
+  for (;;) {
+    for (const socket of sockets) {
+      try {
+        return { endpoint: { socket }, reply: await requestReload({ socket }, timeoutMs) };
+      } catch (error) {
+        if (!(error instanceof NoReply) || !error.isAbsent) throw error;
+      }
     }
+    if (performance.now() >= until) break;
+    await setTimeout(retryMs);
   }
   // Only a file without errors of syntax says where the tracker listens.
   if (config === undefined) complain(formatDiagnostics(errors));
