@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { legible } from "../../src/lib/legible.ts";
 import { formatDuration, formatMilliseconds, formatNumber } from "../../src/lib/quantities.ts";
 import { type Principal, read, type Series, type Stats, send } from "./api.ts";
+import { Bans } from "./bans.tsx";
 import { Chart } from "./chart.tsx";
 import { Clients } from "./clients.tsx";
 import { Errors } from "./errors.tsx";
@@ -29,6 +30,8 @@ const states: Readonly<Record<Connection, string>> = {
   lost: "Connection lost",
   locked: "Sign in needed",
 };
+
+const themeNames: Readonly<Record<Theme, string>> = { system: "Auto", light: "Light", dark: "Dark" };
 
 /** The whole page. */
 export function App() {
@@ -165,7 +168,7 @@ export function App() {
           <select value={theme} onChange={(event) => choose(event.currentTarget.value as Theme)}>
             {themes.map((one) => (
               <option value={one} key={one}>
-                {one}
+                {themeNames[one]}
               </option>
             ))}
           </select>
@@ -231,7 +234,6 @@ export function App() {
             lines={[
               { label: "p99", values: series.latency_p99_ms ?? [], color: 4 },
               { label: "p50", values: series.latency_p50_ms ?? [], color: 1 },
-              { label: "Loop lag p99", values: series.loop_lag_ms ?? [], color: 6, isDashed: true },
             ]}
           />
         </Tile>
@@ -249,10 +251,11 @@ export function App() {
         </Tile>
         <Torrents {...steering} />
         <Errors stats={stats} before={recentStats[0]} />
-        <Lists />
         <Workers />
+        <Lists />
         <Clients />
-        <Tile title="Events" size="s12">
+        <Bans {...steering} />
+        <Tile title="Events" size="s8">
           {entries.length === 0 ? (
             <Hollow>Nothing happened since you opened this page.</Hollow>
           ) : (

@@ -4,17 +4,24 @@ import { useResource } from "./resource.ts";
 import { Hollow, Loaded, Tile } from "./tile.tsx";
 
 interface Clients {
-  readonly clients: readonly { readonly name: string; readonly announces: number }[];
+  readonly clients: readonly {
+    readonly name: string;
+    readonly announces: number;
+    /** Null if the store does not keep peer ids. */
+    readonly peers: number | null;
+    readonly versions: Readonly<Record<string, number>>;
+  }[];
 }
 
 /** The client programs, as they name themselves. */
 export function Clients() {
   const { content, error } = useResource<Clients>("/clients", 10);
   return (
-    <Tile title="Clients" size="s6">
+    <Tile title="Clients" size="s4">
       <Loaded content={content} error={error}>
         {({ clients }) => {
           const total = clients.reduce((sum, { announces }) => sum + announces, 0);
+          const hasPeers = clients.some(({ peers }) => peers !== null);
           return clients.length === 0 ? (
             <Hollow>No announces yet. Clients appear by the name in their peer id.</Hollow>
           ) : (
@@ -23,19 +30,21 @@ export function Clients() {
                 <thead>
                   <tr>
                     <th>Client</th>
-                    <th class="n">Share</th>
+                    {hasPeers && <th class="n roomy">Peers sampled</th>}
                     <th class="n">Announces</th>
+                    <th class="n">Share</th>
                   </tr>
                 </thead>
                 <tbody>
-                  {clients.map(({ name, announces }) => (
+                  {clients.map(({ name, announces, peers, versions }) => (
                     <tr key={name}>
                       <td class="text">
-                        <meter class="under" min={0} max={total} value={announces} aria-hidden="true" />
-                        {legible(name)}
+                        <meter class="under" min={0} max={total || 1} value={announces} aria-hidden="true" />
+                        <span>{legible(name)}</span> <span class="muted">{describe(versions)}</span>
                       </td>
-                      <td class="n">{formatShare(announces / total)}</td>
+                      {hasPeers && <td class="n roomy">{formatCount(peers)}</td>}
                       <td class="n">{formatCount(announces)}</td>
+                      <td class="n">{formatShare(total === 0 ? null : announces / total)}</td>
                     </tr>
                   ))}
                 </tbody>
@@ -46,4 +55,12 @@ export function Clients() {
       </Loaded>
     </Tile>
   );
+}
+
+/** The most frequent versions. */
+function describe(versions: Readonly<Record<string, number>> = {}): string {
+  const names = Object.entries(versions)
+    .sort(([, a], [, b]) => b - a)
+    .map(([version]) => legible(version));
+  return names.slice(0, 3).join(", ") + (names.length > 3 ? " …" : "");
 }

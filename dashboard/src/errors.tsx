@@ -35,7 +35,7 @@ export function Errors({
     stats !== undefined && before !== undefined ? stats.uptime_seconds - before.uptime_seconds : 0;
   const most = rows[0]?.count ?? 1;
   return (
-    <Tile title="Errors by reason" size="s6">
+    <Tile title="Errors by reason" size="s4">
       {rows.length === 0 ? (
         <Hollow>
           {stats === undefined
@@ -43,7 +43,7 @@ export function Errors({
             : "None since the start. Refused and dropped requests appear here."}
         </Hollow>
       ) : (
-        <div class="scroll">
+        <div class="scroll tall">
           <table>
             <thead>
               <tr>

@@ -17,7 +17,7 @@ interface Lists {
 export function Lists() {
   const { content, error } = useResource<Lists>("/lists", 10);
   return (
-    <Tile title="Lists" size="s6">
+    <Tile title="Lists" size="s4">
       <Loaded content={content} error={error}>
         {({ lists }) =>
           lists.length === 0 ? (

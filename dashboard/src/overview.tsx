@@ -53,22 +53,44 @@ export function Overview(props: {
         value={formatNumber(udp === null || http === null ? null : udp + http)}
         unit="/s"
       >
-        UDP <b>{formatNumber(udp)}</b> · HTTP <b>{formatNumber(http)}</b>
+        <span>
+          UDP <b>{formatNumber(udp)}</b>
+        </span>
+        <span>
+          HTTP <b>{formatNumber(http)}</b>
+        </span>
       </Figure>
       <Figure name="Peers" id="peers" value={formatCount(peers)}>
-        <Exact id="seeders" value={seeders} /> seeders · <Exact id="leechers" value={leechers} /> leechers
+        <span>
+          <Exact id="seeders" value={seeders} /> seeders
+        </span>
+        <span>
+          <Exact id="leechers" value={leechers} /> leechers
+        </span>
       </Figure>
       <Figure name="Torrents" id="torrents" value={formatCount(stats?.torrents)}>
-        peers: IPv4 <Exact id="ipv4" value={stats?.peers.ipv4} /> · IPv6{" "}
-        <Exact id="ipv6" value={stats?.peers.ipv6} />
+        <span>
+          <Exact id="ipv4" value={stats?.peers.ipv4} /> peers IPv4
+        </span>
+        <span>
+          <Exact id="ipv6" value={stats?.peers.ipv6} /> peers IPv6
+        </span>
       </Figure>
-      <Figure name="Latency p99" id="p99" value={formatMilliseconds(latency?.p99)}>
+      <Figure name="Latency p99, 1 min" id="p99" value={formatMilliseconds(latency?.p99)}>
         {isTimed ? (
           <>
-            p50 <b>{formatMilliseconds(latency?.p50)}</b> · p90 <b>{formatMilliseconds(latency?.p90)}</b>
+            <span>
+              p90 <b>{formatMilliseconds(latency?.p90)}</b>
+            </span>
+            <span>
+              p50 <b>{formatMilliseconds(latency?.p50)}</b>
+            </span>
           </>
         ) : (
-          <>off: set enable_request_timing</>
+          <>
+            <span>not measured: set</span>
+            <span>enable_request_timing</span>
+          </>
         )}
       </Figure>
       <Figure
@@ -78,8 +100,12 @@ export function Overview(props: {
         unit="/s"
         isBad={share !== null && share > 0.05}
       >
-        {share === null ? "" : `${formatShare(share)} of requests · `}
-        <Exact id="errors-total" value={stats?.error_responses} /> in all
+        <span>
+          <b>{formatShare(share)}</b> of requests
+        </span>
+        <span>
+          <Exact id="errors-total" value={stats?.error_responses} /> in all
+        </span>
       </Figure>
       <Figure
         name="Store"
@@ -87,21 +113,34 @@ export function Overview(props: {
         value={fill === null ? formatCount(used) : formatShare(fill)}
         isBad={fill !== null && fill > 0.9}
       >
+        <span>
+          <Exact id="used" value={used} />
+          {capacity === null ? " peers" : ` of ${formatNumber(capacity)}`}
+        </span>
+        <span>
+          {refused > 0 ? (
+            <em>
+              <Exact id="refused" value={refused} /> refused
+            </em>
+          ) : untilFull !== undefined && fill !== null ? (
+            `full in about ${formatDuration(untilFull).replace(/^(\d+ \w+).*/, "$1")}`
+          ) : capacity === null ? (
+            "no limit"
+          ) : (
+            "none refused"
+          )}
+        </span>
         {fill !== null && (
-          <meter class="bar" min={0} max={1} high={0.9} value={fill} aria-label="Store fill" />
+          <meter class="bar" min={0} max={1} high={0.9} value={fill} aria-label="Fill of the store" />
         )}
-        <Exact id="used" value={used} />
-        {capacity === null ? " peers, no limit" : ` of ${formatNumber(capacity)}`}
-        {refused > 0 && (
-          <>
-            {" "}
-            · <em>{formatCount(refused)} refused</em>
-          </>
-        )}
-        {untilFull !== undefined && fill !== null && <> · full in {formatDuration(untilFull)}</>}
       </Figure>
       <Figure name="CPU" id="cpu" value={formatNumber(recent(series.cpu))} unit=" cores">
-        memory <b>{formatBytes(stats?.process.resident_bytes)}</b>
+        <span>
+          <b data-figure="memory">{formatBytes(stats?.process.resident_bytes)}</b> memory
+        </span>
+        <span>
+          <Exact id="connections" value={newest(series.http_connections)} /> connections
+        </span>
       </Figure>
       <Figure
         name="Workers"
@@ -109,8 +148,12 @@ export function Overview(props: {
         value={formatCount(stats?.workers)}
         isBad={(stats?.process.worker_restarts ?? 0) > 0}
       >
-        <Exact id="restarts" value={stats?.process.worker_restarts} /> restarts · loop lag{" "}
-        <b>{formatMilliseconds(newest(series.loop_lag_ms))}</b>
+        <span>
+          <Exact id="restarts" value={stats?.process.worker_restarts} /> restarts
+        </span>
+        <span title="99th percentile of the delay of the main thread's event loop">
+          <b>{formatMilliseconds(newest(series.loop_lag_ms))}</b> lag
+        </span>
       </Figure>
     </dl>
   );

@@ -1,5 +1,6 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { type ApiError, type Principal, send } from "./api.ts";
+import { Dialog } from "./dialog.tsx";
 
 /** A dialog that begins a session with a token. The token goes to the tracker once, and is not kept by the page. */
 export function SignIn(props: {
@@ -8,10 +9,8 @@ export function SignIn(props: {
   readonly onPrincipal: (principal: Principal) => void;
 }) {
   const { reason, onClose, onPrincipal } = props;
-  const dialog = useRef<HTMLDialogElement>(null);
   const [failure, setFailure] = useState("");
   const [isBusy, setBusy] = useState(false);
-  useEffect(() => dialog.current?.showModal(), []);
 
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
@@ -27,9 +26,8 @@ export function SignIn(props: {
   }
 
   return (
-    <dialog ref={dialog} onClose={onClose} aria-labelledby="sign-in">
+    <Dialog title="Sign in" onClose={onClose}>
       <form onSubmit={(event) => void submit(event)}>
-        <h2 id="sign-in">Sign in</h2>
         <p>{reason}</p>
         <label>
           Token
@@ -50,6 +48,6 @@ export function SignIn(props: {
           </button>
         </div>
       </form>
-    </dialog>
+    </Dialog>
   );
 }
