@@ -10,7 +10,7 @@ import { type Connection, followStats } from "./feed.ts";
 import { append, type Columns, noColumns, sum, toColumns } from "./history.ts";
 import { Lists } from "./lists.tsx";
 import { compare, type Entry } from "./log.ts";
-import { Overview } from "./overview.tsx";
+import { isTimingKnown, Overview } from "./overview.tsx";
 import { SignIn } from "./session.tsx";
 import { applyTheme, storedTheme, type Theme, themes } from "./theme.ts";
 import { Hollow, Tile } from "./tile.tsx";
@@ -119,7 +119,7 @@ export function App() {
   const { times, series } = columns;
   const colors = theme === "system" ? systemTheme : theme;
   const chart = { times, seconds: window.seconds, theme: colors };
-  const isTimed = stats === undefined || stats.latency_ms.p99 !== null;
+  const isTimed = stats === undefined || isTimingKnown(stats);
 
   function choose(next: Theme): void {
     applyTheme(next);

@@ -43,7 +43,9 @@ export function Clients() {
                         <span>{legible(name)}</span> <span class="muted">{describe(versions)}</span>
                       </td>
                       {hasPeers && <td class="n roomy">{formatCount(peers)}</td>}
-                      <td class="n">{formatCount(announces)}</td>
+                      <td class="n" data-announces>
+                        {formatCount(announces)}
+                      </td>
                       <td class="n">{formatShare(total === 0 ? null : announces / total)}</td>
                     </tr>
                   ))}
@@ -62,5 +64,5 @@ function describe(versions: Readonly<Record<string, number>> = {}): string {
   const names = Object.entries(versions)
     .sort(([, a], [, b]) => b - a)
     .map(([version]) => legible(version));
-  return names.slice(0, 3).join(", ") + (names.length > 3 ? " …" : "");
+  return names.slice(0, 2).join(", ") + (names.length > 2 ? " …" : "");
 }

@@ -16,6 +16,11 @@ function recent(values: readonly (number | null)[] | undefined): number | null {
   return known.length === 0 ? null : known.reduce((total, value) => total + value, 0) / known.length;
 }
 
+/** Returns whether latency is unknown only for want of requests, if at all. */
+export function isTimingKnown({ latency_ms: latency, rates }: Stats): boolean {
+  return latency.p99 !== null || rates["60"].requests === 0;
+}
+
 /** The numbers that an operator looks at first. */
 export function Overview(props: {
   readonly stats: Stats | undefined;
@@ -43,7 +48,7 @@ export function Overview(props: {
   const { used = null, capacity = null, refused = 0 } = stats?.store ?? {};
   const fill = used !== null && capacity !== null && capacity > 0 ? used / capacity : null;
   const latency = stats?.latency_ms;
-  const isTimed = latency === undefined || latency.p99 !== null || stats?.rates["60"].requests === 0;
+  const isTimed = stats === undefined || isTimingKnown(stats);
   const untilFull = secondsUntilFull(columns);
   return (
     <dl class="overview" aria-label="Now">

@@ -37,6 +37,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "make tokens for the admin API",
     load: () => import("./commands/admin.ts"),
   },
+  top: {
+    summary: "show what a running tracker does, in the terminal",
+    load: () => import("./commands/top.ts"),
+  },
   "import-redis": {
     summary: "import the swarms that Chihaya has in Redis",
     load: () => import("./commands/import-redis.ts"),

@@ -142,6 +142,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "storage/redis/config.ts",
     "operator/scopes.ts",
     "operator/api/access.ts",
+    "operator/api/endpoints/stats.ts",
     "process/",
     "client/",
     "load/",
