@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 import { legible } from "../../src/lib/legible.ts";
 import { formatDuration, formatMilliseconds, formatNumber } from "../../src/lib/quantities.ts";
 import { type Principal, read, type Series, type Stats, send } from "./api.ts";
@@ -6,14 +6,15 @@ import { Bans } from "./bans.tsx";
 import { Chart } from "./chart.tsx";
 import { Clients } from "./clients.tsx";
 import { Errors } from "./errors.tsx";
+import { Events } from "./events.tsx";
 import { type Connection, followStats } from "./feed.ts";
 import { append, type Columns, noColumns, sum, toColumns } from "./history.ts";
 import { Lists } from "./lists.tsx";
-import { compare, type Entry } from "./log.ts";
+import type { Entry } from "./log.ts";
 import { isTimingKnown, Overview } from "./overview.tsx";
 import { SignIn } from "./session.tsx";
 import { applyTheme, storedTheme, type Theme, themes } from "./theme.ts";
-import { Hollow, Tile } from "./tile.tsx";
+import { Tile } from "./tile.tsx";
 import { Torrents } from "./torrents.tsx";
 import { windows } from "./windows.ts";
 import { Workers } from "./workers.tsx";
@@ -21,7 +22,7 @@ import { Workers } from "./workers.tsx";
 const shortest = windows[0];
 /** Seconds over which the rates of errors are given. */
 const errorPeriod = 10;
-const maxEntries = 200;
+const maxEntries = 50;
 
 const states: Readonly<Record<Connection, string>> = {
   connecting: "Connecting …",
@@ -59,13 +60,10 @@ export function App() {
   }, []);
 
   // The numbers, from the tracker's events. Another principal begins again.
-  const last = useRef<Stats>(undefined);
   useEffect(() => {
     let previous: Connection = "connecting";
     return followStats({
       onStats(next) {
-        if (last.current !== undefined) for (const entry of compare(last.current, next)) note(entry);
-        last.current = next;
         setRecentStats((before) =>
           [...before.filter(({ uptime_seconds }) => uptime_seconds < next.uptime_seconds), next].slice(
             -errorPeriod - 1,
@@ -255,20 +253,7 @@ export function App() {
         <Lists />
         <Clients />
         <Bans {...steering} />
-        <Tile title="Events" size="s8">
-          {entries.length === 0 ? (
-            <Hollow>Nothing happened since you opened this page.</Hollow>
-          ) : (
-            <ol class="log scroll">
-              {entries.map(({ at, level, text }) => (
-                <li key={`${at} ${text}`} class={level}>
-                  <time>{new Date(at).toLocaleTimeString("en-GB")}</time>
-                  <span>{legible(text)}</span>
-                </li>
-              ))}
-            </ol>
-          )}
-        </Tile>
+        <Events own={entries} />
       </main>
       <footer class="muted">
         <a href="/api/v1/openapi.json">API</a> · <a href="/metrics">Metrics</a> ·{" "}

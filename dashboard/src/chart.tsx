@@ -106,7 +106,7 @@ function describe(
   return {
     width: Math.max(element.clientWidth, 100),
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: {
       y: false,

@@ -38,7 +38,7 @@ export function Clients() {
                 <tbody>
                   {clients.map(({ name, announces, peers, versions }) => (
                     <tr key={name}>
-                      <td class="text">
+                      <td class="text clip" title={describe(versions, 20)}>
                         <meter class="under" min={0} max={total || 1} value={announces} aria-hidden="true" />
                         <span>{legible(name)}</span> <span class="muted">{describe(versions)}</span>
                       </td>
@@ -60,9 +60,9 @@ export function Clients() {
 }
 
 /** The most frequent versions. */
-function describe(versions: Readonly<Record<string, number>> = {}): string {
+function describe(versions: Readonly<Record<string, number>> = {}, most = 3): string {
   const names = Object.entries(versions)
     .sort(([, a], [, b]) => b - a)
     .map(([version]) => legible(version));
-  return names.slice(0, 2).join(", ") + (names.length > 2 ? " …" : "");
+  return names.slice(0, most).join(", ") + (names.length > most ? " …" : "");
 }

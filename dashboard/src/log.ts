@@ -1,6 +1,3 @@
-import { formatCount, formatDuration } from "../../src/lib/quantities.ts";
-import type { Stats } from "./api.ts";
-
 /** Something that happened. */
 export interface Entry {
   /** Milliseconds since 1970. */
@@ -9,22 +6,29 @@ export interface Entry {
   readonly text: string;
 }
 
-/** Returns what happened between two states of the tracker. */
-export function compare(before: Stats, after: Stats): Omit<Entry, "at">[] {
-  if (after.uptime_seconds < before.uptime_seconds) {
-    const since = formatDuration(after.uptime_seconds);
-    return [{ level: "warn", text: `The tracker was started again ${since} ago, version ${after.version}.` }];
-  }
-  const found: Omit<Entry, "at">[] = [];
-  const restarts = after.process.worker_restarts - before.process.worker_restarts;
-  if (restarts > 0) found.push({ level: "error", text: `${restarts} worker(s) died and were replaced.` });
-  const refused = after.store.refused - before.store.refused;
-  if (refused > 0 && before.store.refused === 0)
-    found.push({ level: "error", text: `The store is full: ${formatCount(refused)} peers were refused.` });
-  const known = new Set(before.errors.map(({ protocol, error }) => `${protocol} ${error}`));
-  for (const { protocol, error } of after.errors) {
-    if (!known.has(`${protocol} ${error}`))
-      found.push({ level: "info", text: `First error response "${error}" over ${protocol.toUpperCase()}.` });
-  }
-  return found;
+/** Lines of the tracker's log, the newest first. */
+export interface LogLines {
+  readonly lines: readonly {
+    readonly time: string;
+    readonly level: Entry["level"];
+    readonly message: string;
+    readonly fields: Readonly<Record<string, unknown>>;
+  }[];
+}
+
+/** Joins the tracker's log with what the page itself has noticed, the newest first. */
+export function joinLog(log: LogLines | undefined, own: readonly Entry[]): Entry[] {
+  const lines = (log?.lines ?? []).map(({ time, level, message, fields }) => ({
+    at: Date.parse(time),
+    level,
+    text: `${message}${describe(fields)}`,
+  }));
+  return [...lines, ...own].sort((a, b) => b.at - a.at);
+}
+
+function describe(fields: Readonly<Record<string, unknown>>): string {
+  const shown = Object.entries(fields).map(
+    ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  return shown.length === 0 ? "" : `  ${shown.join("  ")}`;
 }

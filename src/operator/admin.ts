@@ -7,6 +7,7 @@ import { Access, type ListenerFacts, type Principal } from "./api/access.ts";
 import type { Api } from "./api/api.ts";
 import type { BanDeps } from "./api/endpoints/bans.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
+import type { LogDeps } from "./api/endpoints/log.ts";
 import type { StatsDeps } from "./api/endpoints/stats.ts";
 import type { TorrentDeps } from "./api/endpoints/torrents.ts";
 import type { WorkerDeps } from "./api/endpoints/workers.ts";
@@ -24,7 +25,8 @@ export interface AdminDeps
     Pick<StatsDeps, "version" | "workers">,
     Pick<WorkerDeps, "describeWorkers">,
     Pick<TorrentDeps, "swarms">,
-    Pick<BanDeps, "state"> {
+    Pick<BanDeps, "state">,
+    LogDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   onError(error: Error): void;

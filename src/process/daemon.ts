@@ -21,6 +21,7 @@ import type { Logger } from "../observability/logger.ts";
 import { createLogger, type LoggingOptions } from "../observability/logging.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { registerProcessMetrics } from "../observability/process-metrics.ts";
+import { RecentLog } from "../observability/recent-log.ts";
 import { Admin } from "../operator/admin.ts";
 import { type AdminOptions, mayServeAdmin, socketOnly, socketPathOf } from "../operator/admin-options.ts";
 import type { ReloadDiagnostic, ReloadReport, RunningConfig } from "../operator/api/endpoints/control.ts";
@@ -61,7 +62,7 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     output.write(target.isJournal ? withPriority(text, "error") : text);
     return 78;
   }
-  const logger = await createLogger(options.logging, output, target);
+  const logger = new RecentLog(await createLogger(options.logging, output, target));
   const source = options.file ?? "built-in defaults";
   logger.info({ version, node: process.version, config: source }, "starting chihaya");
   logWarnings(logger, loaded.warnings);
@@ -144,7 +145,7 @@ async function openMainNetwork(config: Config, logger: Logger): Promise<Network>
 interface DaemonParts {
   clock: SystemClock;
   metrics: Metrics;
-  logger: Logger;
+  logger: RecentLog;
   network: Network;
   host: Host;
   hub: LocalHub;
@@ -181,7 +182,7 @@ async function createHost(
 
 class Daemon {
   readonly #options: DaemonOptions;
-  readonly #logger: Logger;
+  readonly #logger: RecentLog;
   readonly #network: Network;
   readonly #clock: SystemClock;
   readonly #host: Host;
@@ -233,6 +234,7 @@ class Daemon {
       reload: () => this.#requestReload(),
       describeConfig: () => this.#describeConfig(),
       describeWorkers: () => this.#host.describeWorkers(),
+      recentLines: () => this.#logger.lines,
       swarms: createSwarms(this.#host.bus),
       state,
       onError: (err) => this.#logger.error({ err }, "admin API"),

@@ -4,6 +4,7 @@ import { type BanDeps, banEndpoints } from "./endpoints/bans.ts";
 import { type ClientDeps, clientEndpoints } from "./endpoints/clients.ts";
 import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
 import { type ListDeps, listEndpoints } from "./endpoints/lists.ts";
+import { type LogDeps, logEndpoints } from "./endpoints/log.ts";
 import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
 import { type TorrentDeps, torrentEndpoints } from "./endpoints/torrents.ts";
 import { type WorkerDeps, workerEndpoints } from "./endpoints/workers.ts";
@@ -17,7 +18,8 @@ export interface EndpointDeps
     ClientDeps,
     WorkerDeps,
     BanDeps,
-    ListDeps {}
+    ListDeps,
+    LogDeps {}
 
 /** Creates all endpoints, including the endpoint of the OpenAPI document. */
 export function createEndpoints(deps: EndpointDeps): Endpoint[] {
@@ -29,6 +31,7 @@ export function createEndpoints(deps: EndpointDeps): Endpoint[] {
     ...banEndpoints(deps),
     ...listEndpoints(deps),
     ...controlEndpoints(deps),
+    ...logEndpoints(deps),
   ];
   const description: Endpoint = endpoint({
     method: "GET",
