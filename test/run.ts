@@ -13,7 +13,7 @@ import { runTestFiles } from "./support/test-files.ts";
 const args = process.argv.slice(2);
 const flags = args.filter((arg) => arg.startsWith("--"));
 const given = args.filter((arg) => !arg.startsWith("--"));
-const patterns = given.length > 0 ? given : ["{src,test}/**/*.test.ts", "examples/*/*.test.ts"];
+const patterns = given.length > 0 ? given : ["{src,test,dashboard/src}/**/*.test.ts", "examples/*/*.test.ts"];
 const files = globSync(patterns).sort();
 if (files.length === 0) {
   console.error(`no test file matches ${patterns.join(" ")}`);
