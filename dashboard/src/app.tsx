@@ -62,8 +62,12 @@ export function App() {
   // The numbers, from the tracker's events. Another principal begins again.
   useEffect(() => {
     let previous: Connection = "connecting";
+    let version: string | undefined;
     return followStats({
       onStats(next) {
+        // Another version of the tracker has another version of this page.
+        if (version !== undefined && version !== next.version) location.reload();
+        version = next.version;
         setRecentStats((before) =>
           [...before.filter(({ uptime_seconds }) => uptime_seconds < next.uptime_seconds), next].slice(
             -errorPeriod - 1,
@@ -182,9 +186,7 @@ export function App() {
         ) : (
           <button
             type="button"
-            onClick={() =>
-              setSignInReason("Changes, and whole addresses of peers, need a token with the scope.")
-            }
+            onClick={() => setSignInReason("Changes, and whole addresses of peers, need a token.")}
           >
             Sign in
           </button>
