@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { legible } from "../../src/lib/legible.ts";
-import { formatDuration, formatMilliseconds, formatNumber } from "../../src/lib/quantities.ts";
+import { formatDuration, formatMilliseconds, formatNumber, formatRate } from "../../src/lib/quantities.ts";
 import { type Principal, read, type Series, type Stats, send } from "./api.ts";
 import { Bans } from "./bans.tsx";
 import { Chart } from "./chart.tsx";
@@ -198,7 +198,7 @@ export function App() {
           <Chart
             {...chart}
             name="Requests a second by protocol"
-            format={(value) => `${formatNumber(value)}/s`}
+            format={formatRate}
             empty="No requests in this time."
             lines={[
               { label: "UDP announces", values: series.udp_announces ?? [], color: 1, isFilled: true },
@@ -241,7 +241,7 @@ export function App() {
           <Chart
             {...chart}
             name="Error responses and drops a second"
-            format={(value) => `${formatNumber(value)}/s`}
+            format={formatRate}
             empty="No numbers in this time."
             lines={[
               { label: "Error responses", values: series.errors ?? [], color: 5, isFilled: true },

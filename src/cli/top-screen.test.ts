@@ -46,11 +46,11 @@ test("a screen has every part, with units", () => {
   assert.deepEqual(renderTop(stateOf(), plainStyle, "http://127.0.0.1:6880", 200, 50), [
     "chihaya 1.2.3  up 3 d 4 h  2 workers  http://127.0.0.1:6880",
     "",
-    "Announces  200/s   UDP 150/s   HTTP 50/s   scrapes –/s   connects –/s",
+    "Announces  200/s   UDP 150/s   HTTP 50/s   scrapes –   connects –",
     "Peers      10   4 seeders   6 leechers   IPv4 7   IPv6 3",
     "Torrents   3",
     "Latency    p50 12.3 µs   p90 500 µs   p99 1.50 ms   in the last minute",
-    "Errors     –/s   0 in all   dropped –/s",
+    "Errors     –   0 in all   dropped –",
     "Store      [#####---------------] 25 %   10 of 40   0 refused",
     "Process    0.50 cores   1 MiB   12 HTTP connections   0 restarts",
     "",

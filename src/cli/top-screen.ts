@@ -6,6 +6,7 @@ import {
   formatDuration,
   formatMilliseconds,
   formatNumber,
+  formatRate,
   formatShare,
 } from "../lib/quantities.ts";
 import type { Stats } from "../operator/api/endpoints/stats.ts";
@@ -82,8 +83,7 @@ export function renderTop(
   const add = (text: string, paint: (text: string) => string = same) => lines.push(paint(cut(text, width)));
   const row = (label: string, text: string, isBad = false) =>
     add(label.padEnd(labelWidth) + text, isBad ? style.bad : same);
-  const rate = (...names: readonly string[]) =>
-    `${formatNumber(sumOf(names.map((name) => mean(series[name]))))}/s`;
+  const rate = (...names: readonly string[]) => formatRate(sumOf(names.map((name) => mean(series[name]))));
 
   const { store, process } = stats;
   add(

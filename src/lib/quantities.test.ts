@@ -6,6 +6,7 @@ import {
   formatDuration,
   formatMilliseconds,
   formatNumber,
+  formatRate,
   formatShare,
 } from "./quantities.ts";
 
@@ -24,6 +25,8 @@ for (const [write, value, expected] of [
   [formatNumber, 20_431, "20.4 k"],
   [formatNumber, 1_234_567, "1.23 M"],
   [formatNumber, undefined, "–"],
+  [formatRate, 20_431, "20.4 k/s"],
+  [formatRate, null, "–"],
   [formatBytes, 512, "512 B"],
   [formatBytes, 1024, "1 KiB"],
   [formatBytes, 536_870_912, "512 MiB"],

@@ -1,5 +1,5 @@
 /** A number that is not known. */
-export const unknown = "–";
+const unknown = "–";
 
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
@@ -12,6 +12,11 @@ export function formatCount(value: number | null | undefined): string {
 export function formatNumber(value: number | null | undefined): string {
   if (!isKnown(value)) return unknown;
   return scale(value, 1000, ["", "k", "M", "G", "T"]);
+}
+
+/** Writes a number per second: `1.23 k/s`. */
+export function formatRate(value: number | null | undefined): string {
+  return isKnown(value) ? `${formatNumber(value)}/s` : unknown;
 }
 
 /** Writes bytes with a binary prefix: `1.23 GiB`. */
