@@ -66,7 +66,7 @@ ${Object.entries(commands)
 
 "chihaya COMMAND --help" shows the options of a command.
 Without a command and without a configuration file, chihaya runs a public tracker with the defaults: HTTP and UDP
-on port 6969, metrics and health on 127.0.0.1:6880.
+on port 6969; metrics, health and the dashboard on http://127.0.0.1:6880.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration or Node.js too old.
 `;
