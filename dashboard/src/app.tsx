@@ -252,7 +252,7 @@ export function App() {
         <Torrents {...steering} />
         <Errors stats={stats} before={recentStats[0]} />
         <Workers />
-        <Lists />
+        <Lists stats={stats} />
         <Clients />
         <Bans {...steering} />
         <Events own={entries} />

@@ -23,6 +23,7 @@ function stateOf(more: Partial<Stats> = {}): TopState {
       rates: { "1": rates, "10": rates, "60": rates, "900": rates },
       latency_ms: { p50: 0.0123, p90: 0.5, p99: 1.5 },
       store: { used: 10, capacity: 40, refused: 0 },
+      lists: [],
       process: { cpu_seconds: 1, resident_bytes: 1024 ** 2, open_files: 1, worker_restarts: 0 },
       ...more,
     },

@@ -1,11 +1,13 @@
 /** The dashboard of a running tracker, in a browser. */
 import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Page } from "playwright-core";
 import { announce, scrape } from "../../src/client/tracker-client.ts";
 import { hashToken } from "../../src/operator/api/access.ts";
 import { launch, skipReason as skip } from "../support/chromium.ts";
-import { Daemon } from "../support/daemon.ts";
+import { Daemon, temporaryDirectory } from "../support/daemon.ts";
 import { parseMetrics } from "../support/promql.ts";
 
 const token = "the-token-of-the-operator";
@@ -236,6 +238,28 @@ test("names that peers choose are text, without control characters", { skip }, a
     complaints.filter((text) => isUnexpected(text) && !text.includes("ERR_FAILED")),
     [],
   );
+});
+
+test("a list whose file has gone is named as failing, and the log says why", { skip }, async (t) => {
+  const list = join(temporaryDirectory(t), "networks.txt");
+  writeFileSync(list, "192.0.2.0/24\n198.51.100.0/24\n");
+  const options = { blacklist_from: [list], check_interval: "10ms" };
+  const daemon = await Daemon.start(t, { admin: {}, prehooks: [{ name: "ip approval", options }] });
+  const url = daemon.url("metrics");
+  const { open } = await launch(t);
+  const { page, complaints } = await open();
+  await untilLive(page, url);
+  const lists = page.getByRole("region", { name: "Lists" });
+  const row = lists.locator("tbody tr", { hasText: "ip approval" });
+  await row.getByText("2", { exact: true }).waitFor();
+  const metric = await readMetrics(url);
+  assert.equal(metric("chihaya_access_list_entries", { hook: "ip approval" }), 2);
+  assert.equal(await lists.getByText("failing").count(), 0);
+  rmSync(list);
+  await lists.getByText("1 failing").waitFor();
+  await row.getByText("1 source fails").waitFor();
+  await page.getByRole("region", { name: "Events" }).getByText("list not loaded").waitFor();
+  assert.deepEqual(complaints.filter(isUnexpected), []);
 });
 
 test("the page says when the tracker is gone, and when the tracker wants a token", { skip }, async (t) => {

@@ -13,6 +13,14 @@ export interface Rates {
   readonly errors: number;
 }
 
+/** The lists of a hook, from files and URLs. */
+interface ListStats {
+  readonly hook: string;
+  readonly entries: number;
+  readonly failing_sources: number;
+  readonly age_seconds: number | null;
+}
+
 /** The state of the tracker in one object. Null is unknown. */
 export interface Stats {
   readonly version: string;
@@ -38,6 +46,7 @@ export interface Stats {
     readonly capacity: number | null;
     readonly refused: number;
   };
+  readonly lists: readonly ListStats[];
   readonly process: {
     readonly cpu_seconds: number;
     readonly resident_bytes: number;
@@ -81,6 +90,15 @@ const statsShape: Shape<Stats> = object({
     capacity: nullable(count("Peers that fit; null if the store has no limit of its own.")),
     refused: count("Peers that did not fit."),
   }),
+  lists: list(
+    object({
+      hook: string(),
+      entries: count("Entries from files and URLs."),
+      failing_sources: count("Files and URLs whose list cannot be used; the log says why."),
+      age_seconds: nullable(number("Since the lists agreed with their sources; null if they never did.")),
+    }),
+    "The lists of each hook that has files or URLs.",
+  ),
   process: object({
     cpu_seconds: number(),
     resident_bytes: number(),
@@ -136,6 +154,7 @@ export function describeStats(totals: Totals, { version, sampler, workers }: Sta
       capacity: gauge("chihaya_storage_capacity_peers"),
       refused: totals.sum("chihaya_storage_refused_peers_total"),
     },
+    lists: describeLists(totals),
     process: {
       cpu_seconds: totals.sum("process_cpu_seconds_total"),
       resident_bytes: totals.sum("process_resident_memory_bytes"),
@@ -153,6 +172,17 @@ function writeEvent(name: string, data: object): string {
 /** Seconds since 1970. */
 function unixNow(): number {
   return Math.floor(Date.now() / 1000);
+}
+
+function describeLists(totals: Totals): ListStats[] {
+  const failing = totals.by("chihaya_access_list_failing_sources", "hook");
+  const successes = totals.by("chihaya_access_list_last_success_timestamp_seconds", "hook");
+  return Object.entries(totals.by("chihaya_access_list_entries", "hook")).map(([hook, entries]) => ({
+    hook,
+    entries,
+    failing_sources: failing[hook] ?? 0,
+    age_seconds: successes[hook] ? Math.max(0, unixNow() - successes[hook]) : null,
+  }));
 }
 
 /** Clients that may listen to events at once. */
