@@ -43,9 +43,7 @@ export function Clients() {
                         <span>{legible(name)}</span> <span class="muted">{describe(versions)}</span>
                       </td>
                       {hasPeers && <td class="n roomy">{formatCount(peers)}</td>}
-                      <td class="n" data-announces>
-                        {formatCount(announces)}
-                      </td>
+                      <td class="n">{formatCount(announces)}</td>
                       <td class="n">{formatShare(total === 0 ? null : announces / total)}</td>
                     </tr>
                   ))}
