@@ -8,10 +8,14 @@ import { Hollow, Tile } from "./tile.tsx";
 interface List {
   readonly name: string;
   readonly hook: string;
+  /** `whitelist` or `blacklist`. */
+  readonly kind: string;
   readonly size: number | null;
   readonly loaded: boolean;
   readonly files: readonly string[];
   readonly urls: readonly string[];
+  readonly configured: number;
+  readonly added: number;
 }
 
 /** A row: a list, or all lists of a hook. */
@@ -90,14 +94,18 @@ function rowsOf(lists: readonly List[] | undefined, hooks: Stats["lists"]): Row[
       isLoaded: true,
     }));
   }
-  return lists.map(({ name, hook, size, loaded, files, urls }) => {
+  // A hook has both kinds of lists, and mostly one of them is empty.
+  const used = lists.filter(
+    ({ files, urls, configured, added }) => files.length + urls.length + configured + added > 0,
+  );
+  return used.map(({ hook, kind, size, loaded, files, urls, added, configured }) => {
     const sources = [...files, ...urls];
     // The metrics are those of all lists of a hook.
     const own = sources.length === 0 ? undefined : hooks.find((one) => one.hook === hook);
     return {
-      name,
+      name: `${hook}: ${kind}`,
       sources,
-      entries: size ?? own?.entries ?? null,
+      entries: size ?? (own?.entries ?? 0) + configured + added,
       failing: own?.failing_sources ?? 0,
       age: own?.age_seconds ?? null,
       isLoaded: loaded,
