@@ -24,7 +24,7 @@ export const ipApproval: HookDefinition<
     whitelist: networks()
       .default([])
       .describe(
-        "Networks to allow. If this list is not empty, an address in no network of either list is refused.",
+        "Networks to allow. If there is a whitelist, here or in `whitelist_from`, an address in no network of either list is refused.",
       ),
     blacklist: networks().default([]).describe("Networks to refuse."),
     ...listKeys,

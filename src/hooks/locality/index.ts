@@ -86,7 +86,7 @@ export const locality: HookDefinition<
     remote_quota: number({ minimum: 0, maximum: 0.9 })
       .default(0.2)
       .describe(
-        "Share of the list that is kept free for peers from beyond the nearest level. The next level keeps the same share of those places free for peers from beyond itself, and so on.",
+        "Share of places that each level leaves to the levels after it. With 0.2, a list of 50 peers has 40 from the first level, 8 from the second, and 2 others.",
       ),
     order: choice(["near-first", "seeders-first"])
       .default("near-first")

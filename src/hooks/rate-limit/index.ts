@@ -15,7 +15,7 @@ export const rateLimit: HookDefinition<
     {
       rate: number({ above: 0 }).describe("Sustained requests per second of one address."),
       burst: integer(1, 1_000_000_000).describe(
-        "Requests that an address may send at once after a pause; at least `rate`.",
+        "Requests that an address may send at once after a pause. Must be at least `rate`.",
       ),
       addresses: integer(8, 100_000_000)
         .default(100_000)

@@ -46,7 +46,9 @@ export const listKeys: {
     .describe("Maximum number of entries from files and URLs; a longer list is not loaded."),
   on_failure: choice(["refuse", "allow"])
     .default("refuse")
-    .describe("Whether requests are refused or allowed until a list has been loaded."),
+    .describe(
+      "Whether the hook refuses or allows requests that it checks, until all its files and URLs have been loaded once.",
+    ),
 };
 
 /** Checks that there is a whitelist or a blacklist, not both. */
