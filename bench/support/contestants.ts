@@ -36,15 +36,27 @@ export interface OwnOptions {
   /** Further lines of the block `http`, indented by four spaces. */
   http?: string;
   storage?: string;
+  /** Lines of the block `storage` before its options; default the memory store. */
+  store?: string;
   /** Whether the tracker has a whitelist, which contains all torrents. */
   whitelist?: boolean;
   /** Path of the program from the root of the project. */
   main?: string;
 }
 
+const memoryStore = "    name: memory\n    config:";
+
 /** This tracker, run from a configuration file as in production. */
 export function chihaya(options: OwnOptions): Contestant {
-  const { network, workers, settings = "", http = "", storage = "", whitelist = false } = options;
+  const {
+    network,
+    workers,
+    settings = "",
+    http = "",
+    storage = "",
+    store = memoryStore,
+    whitelist = false,
+  } = options;
   const main = resolve(bench, "..", options.main ?? "src/cli/main.ts");
   const threads = workers === 1 ? "1 worker" : `${workers} workers`;
   const name = `chihaya, ${network}, ${threads}${whitelist ? ", whitelist" : ""}`;
@@ -72,8 +84,7 @@ ${http}
   udp:
     addr: "127.0.0.1:${ports.udp}"
   storage:
-    name: memory
-    config:
+${store}
       max_peers: 32000000
 ${storage}
 `,

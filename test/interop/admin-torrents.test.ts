@@ -123,6 +123,12 @@ for (const [store, workers] of [
       [2, 1],
     );
 
+    for (const list of [
+      `info_hash=${hashOf("a2")},${hashOf("b")}`,
+      `info_hash=${hashOf("a2")}&info_hash=${hashOf("b")}`,
+    ])
+      assert.equal((await ask("GET", `/torrents?${list}`)).body.torrents.length, 2);
+
     const masked = await ask("GET", `/torrents/${hashOf("a4")}/peers`, { token: "read" });
     assert.deepEqual(
       masked.body.peers.map(({ address, port, peer_id, client }) => [address, port, peer_id, client]),
@@ -172,6 +178,8 @@ for (const [store, workers] of [
 
     for (const path of [
       "/torrents/xyz",
+      `/torrents?info_hash=${hashOf("a")},b`,
+      `/torrents?info_hash=${"b".repeat(41)}`,
       `/torrents/${hashOf("a9")}0`,
       "/torrents?cursor=x",
       `/torrents/${hashOf("b")}/peers?cursor=x`,

@@ -85,9 +85,10 @@ function operationId(method: string, path: string): string {
 
 function describeResponses(endpoint: Endpoint): Json {
   const { status = 200, response, streams, problems = [], body, stream, path } = endpoint;
+  const string = { type: "string" };
   const content =
     streams !== undefined
-      ? { [streams]: { schema: { type: "string" } } }
+      ? { [streams]: { schema: string } }
       : { "application/json": { schema: response?.json ?? {} } };
   const further = [
     ...problems,
@@ -96,12 +97,15 @@ function describeResponses(endpoint: Endpoint): Json {
   ];
   const all: Record<number, string> = { ...commonProblems };
   for (const one of further) all[one] = furtherProblems[one]!;
+  // The HTTP server refuses these before the API sees the request.
+  const tooLong = { description: "The headers are too long.", content: { "text/plain": { schema: string } } };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   return {
     [status]: status === 204 ? { description: "Done." } : { description: "Done.", content },
     ...Object.fromEntries(
       Object.entries(all).map(([code, description]) => [code, { description, content: problem }]),
     ),
+    431: tooLong,
   };
 }
 

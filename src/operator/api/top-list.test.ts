@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { TopQuery, TorrentCounts } from "../swarms/swarm-methods.ts";
+import type { TorrentRecord } from "../../storage/records.ts";
+import { packTorrents } from "../swarms/packed-torrents.ts";
+import type { TopQuery } from "../swarms/swarm-methods.ts";
 import { TopLists } from "./top-list.ts";
 
 const query: TopQuery = { order: "seeders", minPeers: 0, prefix: "", after: undefined, limit: 100 };
 
-function torrent(n: number): TorrentCounts {
-  const infoHash = n.toString(16).padStart(40, "0");
+function hashOf(n: number): string {
+  return n.toString(16).padStart(40, "0");
+}
+
+function torrent(n: number): TorrentRecord {
+  const infoHash = Buffer.from(hashOf(n), "hex");
   return { infoHash, seeders: 5000 - n, leechers: 0, partial: 0, snatches: 0, peers4: 0, peers6: 0 };
 }
 
@@ -21,7 +27,11 @@ function startLists(count: number) {
     if (failure) throw failure;
     return queries.map(({ after, limit }) => {
       const from = after === undefined ? 0 : 5000 - after.value + 1;
-      return Array.from({ length: Math.min(limit, count - from) }, (_, i) => torrent(from + i));
+      const length = Math.min(limit, count - from);
+      return packTorrents(
+        Array.from({ length }, (_, i) => torrent(from + i)),
+        length,
+      );
     });
   };
   const fail = (error?: Error): void => {
@@ -48,7 +58,7 @@ test("one pass serves all pages of the first thousand for ten seconds", async ()
   }
   assert.deepEqual(
     seen,
-    Array.from({ length: 2500 }, (_, n) => torrent(n).infoHash),
+    Array.from({ length: 2500 }, (_, n) => hashOf(n)),
   );
   const before = passes.length;
   assert.equal((await lists.read(query)).age, 5 - 0.5);

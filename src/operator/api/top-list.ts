@@ -1,5 +1,11 @@
 import type { Clock } from "../../lib/clock.ts";
-import type { SwarmMethods, TopPosition, TopQuery, TorrentCounts } from "../swarms/swarm-methods.ts";
+import {
+  countTorrents,
+  type PackedTorrents,
+  readTorrent,
+  type TorrentCounts,
+} from "../swarms/packed-torrents.ts";
+import type { SwarmMethods, TopPosition, TopQuery } from "../swarms/swarm-methods.ts";
 import { countOf } from "../swarms/top-torrents.ts";
 
 /** Seconds for which a list is kept. */
@@ -14,12 +20,12 @@ interface Part {
   readonly query: TopQuery;
   /** When the list was ready; infinite before. */
   readyAt: number;
-  readonly torrents: Promise<readonly TorrentCounts[]>;
+  readonly torrents: Promise<PackedTorrents>;
 }
 
 interface Waiting {
   readonly query: TopQuery;
-  readonly result: PromiseWithResolvers<readonly TorrentCounts[]>;
+  readonly result: PromiseWithResolvers<PackedTorrents>;
 }
 
 /** What a page of a list has. */
@@ -73,21 +79,21 @@ export class TopLists {
     query: TopQuery,
   ): Promise<TopPage | undefined> {
     const { order, after, limit } = query;
-    const all = await torrents;
+    const list = await torrents;
     if (begin !== undefined && (after === undefined || compare(after, begin) < 0)) return undefined;
-    const positions = all.map((torrent) => positionOf(torrent, order));
-    const from = after === undefined ? 0 : positions.findIndex((position) => compare(position, after) > 0);
-    const start = from < 0 ? all.length : from;
-    const isLast = all.length < mostListed;
-    if (!isLast && start + limit > all.length) return undefined;
-    const page = all.slice(start, start + limit);
-    const hasMore = start + limit < all.length || !isLast;
-    const next = hasMore ? positions[start + page.length - 1] : undefined;
-    return { torrents: page, next, age: Math.max(0, this.#clock.seconds - readyAt) };
+    const count = countTorrents(list);
+    const start = after === undefined ? 0 : findAfter(list, order, after);
+    const isLast = count < mostListed;
+    if (!isLast && start + limit > count) return undefined;
+    const found: TorrentCounts[] = [];
+    for (let i = start; i < Math.min(count, start + limit); i++) found.push(readTorrent(list, i));
+    const hasMore = start + limit < count || !isLast;
+    const next = hasMore ? positionOf(found.at(-1)!, order) : undefined;
+    return { torrents: found, next, age: Math.max(0, this.#clock.seconds - readyAt) };
   }
 
-  #request(query: TopQuery): Promise<readonly TorrentCounts[]> {
-    const result = Promise.withResolvers<readonly TorrentCounts[]>();
+  #request(query: TopQuery): Promise<PackedTorrents> {
+    const result = Promise.withResolvers<PackedTorrents>();
     this.#waiting.push({ query, result });
     if (!this.#isPassing) void this.#pass();
     return result.promise;
@@ -111,6 +117,18 @@ export class TopLists {
 
 function isSameList(a: TopQuery, b: TopQuery): boolean {
   return a.order === b.order && a.minPeers === b.minPeers && a.prefix === b.prefix;
+}
+
+/** Returns the index of the first torrent after a place. */
+function findAfter(list: PackedTorrents, order: TopQuery["order"], after: TopPosition): number {
+  let from = 0;
+  let to = countTorrents(list);
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (compare(positionOf(readTorrent(list, middle), order), after) > 0) to = middle;
+    else from = middle + 1;
+  }
+  return from;
 }
 
 /** Compares two places in a list: the larger count comes first, then the smaller infohash. */

@@ -1,12 +1,7 @@
-import type { TorrentRecord } from "../../storage/records.ts";
+import type { PackedTorrents } from "./packed-torrents.ts";
 
 /** The counts by which torrents are sorted. */
 export type TorrentOrder = "peers" | "seeders" | "leechers" | "snatches";
-
-/** The counts of one torrent; the infohash in hexadecimal. */
-export interface TorrentCounts extends Omit<TorrentRecord, "infoHash"> {
-  readonly infoHash: string;
-}
 
 /** A place in a sorted list: behind this torrent. */
 export interface TopPosition {
@@ -80,9 +75,9 @@ export interface ClientSample {
  */
 export interface SwarmMethods {
   /** Finds torrents that have peers or snatches. @param infoHashes  20 bytes each, 1,000 at most */
-  find(infoHashes: readonly Uint8Array[]): Promise<TorrentCounts[]>;
+  find(infoHashes: readonly Uint8Array[]): Promise<PackedTorrents>;
   /** Visits all torrents once for all queries. @returns the torrents of each query, in order */
-  top(queries: readonly TopQuery[]): Promise<TorrentCounts[][]>;
+  top(queries: readonly TopQuery[]): Promise<PackedTorrents[]>;
   peers(query: PeersQuery): Promise<PeersPage>;
   /** Counts clients among the given number of peers, or a few more. */
   sampleClients(peers: number): Promise<ClientSample>;

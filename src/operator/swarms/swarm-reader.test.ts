@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { MapStore } from "../../../test/support/map-store.ts";
 import { Address } from "../../ip/address.ts";
 import { createRandom } from "../../lib/clock.ts";
-import { drawKeys } from "../../lib/keyed-hash.ts";
 import { MemoryStore } from "../../storage/memory/memory-store.ts";
 import type { PeerStore } from "../../storage/peer-store.ts";
 import { peerOrderKeys } from "./peer-page.ts";
@@ -11,7 +10,7 @@ import { SwarmReader } from "./swarm-reader.ts";
 
 const clock = { seconds: 10_000, unixSeconds: 0 };
 const infoHash = new Uint8Array(20).fill(7);
-const keys = drawKeys(peerOrderKeys);
+const keys = Int32Array.from({ length: peerOrderKeys }, (_, n) => Math.imul(n + 1, 0x9e3779b1));
 
 function memoryStore(peerIds = true): MemoryStore {
   const config = { gcInterval: 180, peerLifetime: 1800, maxPeers: 20_000, peerIds };
@@ -86,7 +85,7 @@ test("without the scope, addresses are networks, and cursors do not have them ei
     assert.match(address, /^(198\.51\.[01]\.0\/24|2001:db8::\/48)$/);
     assert.deepEqual([port, peerId, client], [undefined, undefined, "qBittorrent"]);
   }
-  assert.doesNotMatch(Buffer.from(page.next!, "base64url").toString(), /198|2001|51/);
+  assert.doesNotMatch(Buffer.from(page.next!, "base64url").toString(), /198\.|2001:/);
 });
 
 test("cursors of strangers are refused", async () => {

@@ -1,18 +1,18 @@
-import { toHex } from "../../bittorrent/info-hash.ts";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { ClientNames } from "../../observability/client-names.ts";
 import type { PeerStore } from "../../storage/peer-store.ts";
 import { type Records, walk } from "../../storage/records.ts";
 import { ClientSampler } from "./client-sample.ts";
+import { type PackedTorrents, packTorrents } from "./packed-torrents.ts";
 import { cutPage, readPlace } from "./peer-page.ts";
-import type {
-  ClientSample,
-  PeersPage,
-  PeersQuery,
-  SwarmMethods,
-  TopQuery,
-  TorrentCounts,
-} from "./swarm-methods.ts";
+import type { ClientSample, PeersPage, PeersQuery, SwarmMethods, TopQuery } from "./swarm-methods.ts";
 import { TopTorrents } from "./top-torrents.ts";
+
+/**
+ * Milliseconds between two steps of a pass, which take about as long. A busy thread has announces to serve meanwhile: without
+ * a pause, a pass would take all the time that they leave.
+ */
+const pauseMs = 1;
 
 /** Does what `SwarmMethods` describes, over the store of this thread. */
 export class SwarmReader implements SwarmMethods {
@@ -23,24 +23,25 @@ export class SwarmReader implements SwarmMethods {
     this.#store = store;
   }
 
-  find(infoHashes: readonly Uint8Array[]): Promise<TorrentCounts[]> {
-    return this.#ask(async () =>
-      Array.from(await this.#records.find(infoHashes), (record) => ({
-        ...record,
-        infoHash: toHex(record.infoHash),
-      })),
-    );
+  find(infoHashes: readonly Uint8Array[]): Promise<PackedTorrents> {
+    return this.#ask(async () => packTorrents(await this.#records.find(infoHashes), infoHashes.length));
   }
 
   /** @param signal  ends the pass */
-  top(queries: readonly TopQuery[], signal?: AbortSignal): Promise<TorrentCounts[][]> {
+  top(queries: readonly TopQuery[], signal?: AbortSignal): Promise<PackedTorrents[]> {
     return this.#ask(async () => {
       const tops = queries.map((query) => new TopTorrents(query));
       for await (const { torrents } of walk((cursor) => this.#records.torrents(cursor))) {
         signal?.throwIfAborted();
         for (const torrent of torrents) for (const top of tops) top.add(torrent);
+        await setTimeout(pauseMs);
       }
-      return tops.map((top) => top.finish());
+      const lists: PackedTorrents[] = [];
+      for (const top of tops) {
+        await setImmediate(); // the sorting of each list is a step of its own
+        lists.push(top.finish());
+      }
+      return lists;
     });
   }
 
@@ -61,6 +62,7 @@ export class SwarmReader implements SwarmMethods {
         signal?.throwIfAborted();
         for (const { peerId } of page.peers) if (peerId !== undefined) sampler.add(peerId);
         if (sampler.peers >= peers) break;
+        await setTimeout(pauseMs);
       }
       return sampler.finish();
     });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRandom } from "../../lib/clock.ts";
 import type { TorrentRecord } from "../../storage/records.ts";
+import { unpackTorrents } from "./packed-torrents.ts";
 import type { TopQuery } from "./swarm-methods.ts";
 import { TopTorrents } from "./top-torrents.ts";
 
@@ -25,7 +26,7 @@ function collect(records: readonly TorrentRecord[], changes: Partial<TopQuery>) 
     infoHash.set(record.infoHash);
     top.add(Object.assign(reused, record, { infoHash }));
   }
-  return top.finish();
+  return unpackTorrents(top.finish());
 }
 
 /** Sorts all of them. */

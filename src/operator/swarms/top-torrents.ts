@@ -1,10 +1,18 @@
-import { toHex } from "../../bittorrent/info-hash.ts";
 import type { TorrentRecord } from "../../storage/records.ts";
-import type { TopPosition, TopQuery, TorrentCounts, TorrentOrder } from "./swarm-methods.ts";
+import { type PackedTorrents, packTorrents } from "./packed-torrents.ts";
+import type { TopQuery, TorrentOrder } from "./swarm-methods.ts";
 
-interface Candidate {
+/** A record that may be among the wanted ones. */
+interface Candidate extends Omit<TorrentRecord, "infoHash"> {
   readonly value: number;
-  readonly record: TorrentRecord;
+  /** The infohash as Latin-1, which sorts like its bytes. */
+  readonly name: string;
+}
+
+/** A place in the list. */
+interface Place {
+  readonly value: number;
+  readonly name: string;
 }
 
 /** Returns the count by which an order sorts. */
@@ -18,18 +26,21 @@ export function countOf(record: Omit<TorrentRecord, "infoHash">, order: TorrentO
  */
 export class TopTorrents {
   readonly #query: TopQuery;
-  readonly #after: { value: number; infoHash: Uint8Array } | undefined;
+  readonly #after: Place | undefined;
   /** The prefix as whole bytes, and its last digit if their number is odd. */
   readonly #prefix: Uint8Array;
   readonly #lastDigit: number | undefined;
   #kept: Candidate[] = [];
   /** The last of the wanted number, once there are so many. */
-  #last: Candidate | undefined;
+  #last: Place | undefined;
 
   constructor(query: TopQuery) {
     const { prefix, after } = query;
     this.#query = query;
-    this.#after = after && parsePosition(after);
+    this.#after = after && {
+      value: after.value,
+      name: Buffer.from(after.infoHash, "hex").toString("latin1"),
+    };
     this.#prefix = Buffer.from(prefix.slice(0, prefix.length & ~1), "hex");
     this.#lastDigit = prefix.length % 2 === 1 ? Number.parseInt(prefix.at(-1)!, 16) : undefined;
   }
@@ -38,28 +49,31 @@ export class TopTorrents {
   add(record: TorrentRecord): void {
     const { order, minPeers, limit } = this.#query;
     const value = countOf(record, order);
-    if (this.#last !== undefined && value < this.#last.value) return;
-    if (record.seeders + record.leechers < minPeers || !this.#hasPrefix(record.infoHash)) return;
-    const after = this.#after;
-    if (after !== undefined && compare(value, record.infoHash, after.value, after.infoHash) <= 0) return;
     const last = this.#last;
-    if (last !== undefined && compare(value, record.infoHash, last.value, last.record.infoHash) >= 0) return;
-    this.#kept.push({ value, record: { ...record, infoHash: record.infoHash.slice() } });
+    const after = this.#after;
+    if ((last !== undefined && value < last.value) || (after !== undefined && value > after.value)) return;
+    if (record.seeders + record.leechers < minPeers || !this.#hasPrefix(record.infoHash)) return;
+    const { infoHash, seeders, leechers, partial, snatches, peers4, peers6 } = record;
+    const name = Buffer.from(infoHash.buffer, infoHash.byteOffset, infoHash.length).toString("latin1");
+    const candidate = { value, name, seeders, leechers, partial, snatches, peers4, peers6 };
+    if (after !== undefined && compare(candidate, after) <= 0) return;
+    if (last !== undefined && compare(candidate, last) >= 0) return;
+    this.#kept.push(candidate);
     if (this.#kept.length >= 2 * limit) this.#cut();
   }
 
   /** Returns the torrents, the largest first. */
-  finish(): TorrentCounts[] {
+  finish(): PackedTorrents {
     this.#cut();
-    return this.#kept.map(({ record }) => ({ ...record, infoHash: toHex(record.infoHash) }));
+    return packTorrents(readAll(this.#kept), this.#kept.length);
   }
 
   #cut(): void {
     const { limit } = this.#query;
-    this.#kept.sort((a, b) => compare(a.value, a.record.infoHash, b.value, b.record.infoHash));
     const seen = new Set<string>();
     this.#kept = this.#kept
-      .filter(({ record }) => seen.size < seen.add(Buffer.from(record.infoHash).toString("latin1")).size)
+      .sort(compare)
+      .filter(({ name }) => seen.size < seen.add(name).size)
       .slice(0, limit);
     this.#last = this.#kept[limit - 1];
   }
@@ -71,11 +85,11 @@ export class TopTorrents {
   }
 }
 
-function parsePosition({ value, infoHash }: TopPosition): { value: number; infoHash: Uint8Array } {
-  return { value, infoHash: Buffer.from(infoHash, "hex") };
+function* readAll(kept: readonly Candidate[]): Generator<TorrentRecord> {
+  for (const { name, ...record } of kept) yield { ...record, infoHash: Buffer.from(name, "latin1") };
 }
 
 /** Compares places in the list: a larger count comes first, then the smaller infohash. */
-function compare(value: number, infoHash: Uint8Array, otherValue: number, other: Uint8Array): number {
-  return otherValue - value || Buffer.compare(infoHash, other);
+function compare(a: Place, b: Place): number {
+  return b.value - a.value || (a.name < b.name ? -1 : Number(a.name > b.name));
 }

@@ -190,8 +190,9 @@ export class MemoryRecords implements Records {
       if (withPeers && !this.#fits(first)) return Pause.page;
       const seeders = swarms4.seeders(record4) + (total6 === 0 ? 0 : swarms6.seeders(record6));
       const partial = swarms4.partial(record4) + (total6 === 0 ? 0 : swarms6.partial(record6));
-      const counts = [seeders, total4 + total6 - seeders, partial, snatches, total4, total6];
-      this.#page.addTorrent(table.torrents, id * torrentWords, counts);
+      const leechers = total4 + total6 - seeders;
+      this.#page.addTorrent(table.torrents, id * torrentWords);
+      this.#page.setCounts(seeders, leechers, partial, snatches, total4, total6);
     }
     if (!withPeers) return Pause.none;
     if (at.family === 4) {

@@ -29,13 +29,31 @@ export class PageWriter {
     this.peers = 0;
   }
 
-  /** @param counts  the counts of {@link TorrentRecord}, in its order */
-  addTorrent(words: Int32Array, infoHashAt: number, counts: readonly number[]): void {
+  /** Adds a torrent; {@link setCounts} follows. */
+  addTorrent(words: Int32Array, infoHashAt: number): void {
     const at = this.#torrentsEnd;
     this.#torrentsEnd += torrentLength;
     this.#torrents = withRoom(this.#torrents, this.#torrentsEnd);
     for (let i = 0; i < 5; i++) this.#torrents[at + i] = words[infoHashAt + i]!;
-    for (let i = 0; i < counts.length; i++) this.#torrents[at + 5 + i] = counts[i]!;
+  }
+
+  /** Sets the counts of the last torrent, in the order of {@link TorrentRecord}. Without a list of them, which would be garbage. */
+  setCounts(
+    seeders: number,
+    leechers: number,
+    partial: number,
+    snatches: number,
+    peers4: number,
+    peers6: number,
+  ): void {
+    const torrents = this.#torrents;
+    const at = this.#torrentsEnd - 6;
+    torrents[at] = seeders;
+    torrents[at + 1] = leechers;
+    torrents[at + 2] = partial;
+    torrents[at + 3] = snatches;
+    torrents[at + 4] = peers4;
+    torrents[at + 5] = peers6;
   }
 
   /**

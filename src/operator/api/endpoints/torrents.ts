@@ -2,8 +2,9 @@ import { parseAnyInfoHash } from "../../../bittorrent/info-hash.ts";
 import type { Clock } from "../../../lib/clock.ts";
 import { drawKeys } from "../../../lib/keyed-hash.ts";
 import { choice, integer, list as listOption, options, text } from "../../../options/index.ts";
+import { type TorrentCounts, unpackTorrents } from "../../swarms/packed-torrents.ts";
 import { peerOrderKeys } from "../../swarms/peer-page.ts";
-import type { PeerRow, SwarmMethods, TopPosition, TorrentCounts } from "../../swarms/swarm-methods.ts";
+import type { PeerRow, SwarmMethods, TopPosition } from "../../swarms/swarm-methods.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { Problem } from "../problem.ts";
 import { boolean, count, list, nullable, number, object, optional, type Shape, string } from "../shape.ts";
@@ -14,6 +15,9 @@ export interface TorrentDeps {
   readonly clock: Clock;
   readonly swarms: SwarmMethods;
 }
+
+/** Infohashes that fit into a URL. */
+const mostInUrl = 100;
 
 /** A torrent in a response. */
 interface Torrent {
@@ -82,9 +86,12 @@ export function torrentEndpoints({ clock, swarms }: TorrentDeps): Endpoint[] {
           .describe("The count to sort by."),
         limit: integer(1, mostListed).default("100").describe("The most torrents of a page."),
         cursor: cursorOption,
-        info_hash: text()
+        info_hash: listOption()
           .default("")
-          .describe("A whole infohash, in hexadecimal or base32, or its first hexadecimal digits."),
+          .describe(
+            "A whole infohash, in hexadecimal or base32, or its first hexadecimal digits. " +
+              `Up to ${mostInUrl} whole infohashes; \`/torrents/query\` takes more.`,
+          ),
         min_peers: integer(0, 2 ** 31)
           .default("0")
           .describe("The fewest peers of a torrent."),
@@ -95,17 +102,16 @@ export function torrentEndpoints({ clock, swarms }: TorrentDeps): Endpoint[] {
         age_seconds: number("Since the torrents were counted, 10 at most."),
       }),
       problems: [501, 503],
-      async handle({ query: { sort, limit, cursor, infoHash, minPeers } }) {
+      async handle({ query: { sort, limit, cursor, infoHash: given, minPeers } }) {
         const order = sort === "completed" ? "snatches" : sort;
         const after = cursor === "" ? undefined : readCursor(cursor, sort);
-        const whole = parseAnyInfoHash(infoHash);
-        if (whole !== undefined) {
-          const found = await ask(swarms.find([whole]));
-          const torrents = found.map(describe).filter(({ peers }) => peers >= minPeers);
-          return { torrents, next: null, age_seconds: 0 };
+        const [first = "", ...more] = given;
+        if (more.length > 0 || parseAnyInfoHash(first) !== undefined) {
+          const found = await findAll(swarms, "?info_hash", given, mostInUrl);
+          return { torrents: found.filter(({ peers }) => peers >= minPeers), next: null, age_seconds: 0 };
         }
-        if (!/^[\da-f]{0,39}$/i.test(infoHash)) throw badInfoHash("?info_hash", infoHash);
-        const prefix = infoHash.toLowerCase();
+        if (!/^[\da-f]{0,39}$/i.test(first)) throw badInfoHash("?info_hash", first);
+        const prefix = first.toLowerCase();
         const page = await ask(lists.read({ order, minPeers, prefix, after, limit }));
         return {
           torrents: page.torrents.map(describe),
@@ -126,14 +132,9 @@ export function torrentEndpoints({ clock, swarms }: TorrentDeps): Endpoint[] {
         torrents: list(torrentShape, "In the order of the request, without unknown torrents."),
       }),
       problems: [501, 503],
-      async handle({ body: { infoHashes: texts } }) {
-        if (texts.length > mostListed) {
-          const detail = `at most ${mostListed} infohashes at once, got ${texts.length}`;
-          throw new Problem(400, detail, { faults: [{ at: "/info_hashes", detail }] });
-        }
-        const infoHashes = texts.map((one, i) => readInfoHash(`/info_hashes/${i}`, one));
-        return { torrents: (await ask(swarms.find(infoHashes))).map(describe) };
-      },
+      handle: async ({ body: { infoHashes } }) => ({
+        torrents: await findAll(swarms, "/info_hashes", infoHashes, mostListed),
+      }),
     }),
     endpoint({
       method: "GET",
@@ -183,8 +184,23 @@ export function torrentEndpoints({ clock, swarms }: TorrentDeps): Endpoint[] {
   ];
 }
 
+/** Finds torrents by whole infohashes. @param at  where the infohashes are in the request */
+async function findAll(
+  swarms: SwarmMethods,
+  at: string,
+  given: readonly string[],
+  most: number,
+): Promise<Torrent[]> {
+  if (given.length > most) {
+    const detail = `at most ${most} infohashes at once, got ${given.length}`;
+    throw new Problem(400, `${at}: ${detail}`, { faults: [{ at, detail }] });
+  }
+  const infoHashes = given.map((one, i) => readInfoHash(at.startsWith("/") ? `${at}/${i}` : at, one));
+  return unpackTorrents(await ask(swarms.find(infoHashes))).map(describe);
+}
+
 async function findOne(swarms: SwarmMethods, infoHash: Uint8Array): Promise<TorrentCounts> {
-  const [found] = await ask(swarms.find([infoHash]));
+  const [found] = unpackTorrents(await ask(swarms.find([infoHash])));
   if (found === undefined) throw new Problem(404, "no peer has announced this torrent");
   return found;
 }
