@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { type AccountedAnnounce, Sessions } from "./sessions.ts";
+
+const { none, started, completed, stopped } = AnnounceEvent;
+const limits = { maxRate: 1.25e9, maxGap: 3900, idle: 21 * 86_400 };
+const start = 1_800_000_000;
+
+function announce(fields: Partial<AccountedAnnounce> = {}): AccountedAnnounce {
+  const defaults = { seconds: start, user: 1, torrent: 7, peerId: "-XX0001-123456789012", event: none };
+  return { ...defaults, uploaded: 0, downloaded: 0, left: 1000, ...fields };
+}
+
+/** One announce of a row: the value of `uploaded`, and the event. Announces are half an hour apart. */
+type Step = readonly [uploaded: number, event?: AnnounceEvent, options?: { sameTime?: boolean }];
+
+/** The rows of clients as they are. The credits of each row add up to what the client has moved, or to less. */
+const rows: readonly { name: string; steps: readonly Step[]; credits: readonly number[] }[] = [
+  {
+    name: "a run from its start to its end",
+    steps: [[0, started], [100], [250], [400, stopped]],
+    credits: [0, 100, 150, 150],
+  },
+  {
+    name: "each announce over IPv4 and IPv6",
+    steps: [[100], [100, none, { sameTime: true }], [300], [300, none, { sameTime: true }]],
+    credits: [0, 0, 200, 0],
+  },
+  {
+    name: "an announce that overtakes another",
+    steps: [[100], [300], [290, none, { sameTime: true }], [400]],
+    credits: [0, 200, 0, 100],
+  },
+  { name: "a new run", steps: [[1000], [0, started], [50], [80]], credits: [0, 0, 50, 30] },
+  { name: "a new run without started", steps: [[1000], [10], [50], [80]], credits: [0, 0, 40, 30] },
+  {
+    name: "two copies of a client with one peer id",
+    steps: [[1000], [10], [1010], [20], [1020], [30]],
+    credits: [0, 0, 10, 0, 10, 0],
+  },
+  {
+    name: "a started that is repeated until it gets through",
+    steps: [[0, started], [100], [100, started], [200]],
+    credits: [0, 100, 0, 100],
+  },
+  {
+    name: "a repeated started with a higher value",
+    steps: [[0, started], [100], [150, started], [200]],
+    credits: [0, 100, 50, 50],
+  },
+  {
+    name: "the end of a run that arrives again after the next start",
+    steps: [
+      [500],
+      [500, stopped],
+      [0, started, { sameTime: true }],
+      [500, stopped, { sameTime: true }],
+      [20],
+    ],
+    credits: [0, 0, 0, 0, 20],
+  },
+  { name: "a session that continues after a day offline", steps: [[100], [700]], credits: [0, 600] },
+];
+
+for (const { name, steps, credits } of rows) {
+  test(`credits ${name}`, () => {
+    const sessions = new Sessions(limits);
+    let seconds = start;
+    const given = steps.map(([uploaded, event = none, { sameTime = false } = {}], index) => {
+      if (index > 0 && !sameTime) seconds += 1800;
+      return sessions.apply(announce({ seconds, uploaded, event })).uploaded;
+    });
+    assert.deepEqual(given, credits);
+  });
+}
+
+test("each counter is judged by itself: a lower one costs the other nothing", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ uploaded: 10, downloaded: 5_228_289_362 }));
+  // libtorrent's `downloaded` falls when a download ends.
+  const after = sessions.apply(
+    announce({ seconds: start + 1800, event: completed, uploaded: 20, downloaded: 5_228_224_536, left: 0 }),
+  );
+  assert.deepEqual([after.uploaded, after.downloaded], [10, 0]);
+});
+
+test("clients of other users and of other torrents are other sessions", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ uploaded: 100 }));
+  const others = [{ user: 2 }, { torrent: 8 }, { peerId: "-XX0001-210987654321" }];
+  for (const other of others) assert.equal(sessions.apply(announce({ uploaded: 900, ...other })).uploaded, 0);
+  assert.equal(sessions.apply(announce({ seconds: start + 1, uploaded: 130 })).uploaded, 30);
+  assert.equal(sessions.size, 4);
+});
+
+test("a claim beyond the highest rate is told apart, and credited with nothing", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce());
+  const lie = sessions.apply(announce({ seconds: start + 10, uploaded: 1.25e10 + 1, downloaded: 1.25e10 }));
+  assert.deepEqual([lie.uploaded, lie.excessUploaded], [0, 1.25e10 + 1]);
+  assert.deepEqual([lie.downloaded, lie.excessDownloaded], [1.25e10, 0]);
+  assert.equal(sessions.apply(announce({ seconds: start + 20, uploaded: 1.25e10 + 5 })).uploaded, 4);
+});
+
+test("the end of a run is a duplicate for ten minutes, and only with the same counters", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ uploaded: 5 }));
+  sessions.apply(announce({ seconds: start + 60, uploaded: 8, event: stopped }));
+  const again = (seconds: number, uploaded: number) =>
+    sessions.apply(announce({ seconds: start + seconds, uploaded, event: stopped }));
+  assert.equal(again(660, 8).isDuplicate, true);
+  assert.equal(again(661, 8).isDuplicate, false);
+  assert.equal(again(662, 9).uploaded, 1);
+});
+
+test("a run that moved nothing ends once and again without harm", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ event: started }));
+  for (let i = 0; i < 2; i++) assert.equal(sessions.apply(announce({ event: stopped })).isDuplicate, false);
+});
+
+test("a snatch needs a run that had bytes left, and that downloaded", () => {
+  const snatch = (...steps: Partial<AccountedAnnounce>[]) => {
+    const sessions = new Sessions(limits);
+    return steps.map((step, i) => sessions.apply(announce({ seconds: start + i, ...step })).isSnatch);
+  };
+  const done = { event: completed, left: 0, downloaded: 1000 };
+  assert.deepEqual(snatch({ event: started }, done), [false, true]);
+  assert.deepEqual(snatch({ event: started }, done, done), [false, true, false], "over both families");
+  assert.deepEqual(snatch(done), [false], "first sight");
+  assert.deepEqual(snatch({ left: 0 }, done), [false, false], "a seeder");
+  assert.deepEqual(snatch({}, { ...done, downloaded: 0 }), [false, false], "nothing was downloaded");
+  assert.deepEqual(snatch({}, { left: 0, downloaded: 1000 }), [false, false], "without the event");
+  const again = [{ event: started, left: 1000, downloaded: 0 }, { ...done, uploaded: 5 }];
+  assert.deepEqual(snatch({ event: started }, done, ...again), [false, true, false, true], "another run");
+});
+
+test("time of seeding counts once for a user with two clients", () => {
+  const sessions = new Sessions(limits);
+  const seed = (seconds: number, peerId: string, event: AnnounceEvent = none) =>
+    sessions.apply(announce({ seconds: start + seconds, peerId, event, left: 0 })).seedSeconds;
+  const [a, b] = ["-XX0001-aaaaaaaaaaaa", "-XX0001-bbbbbbbbbbbb"];
+  const counted = [seed(0, a), seed(600, b), seed(1800, a), seed(2400, b), seed(3000, a, stopped)];
+  assert.deepEqual(counted, [0, 0, 1800, 600, 600]);
+});
+
+test("time counts only between announces of an active session, and not over long silence", () => {
+  const sessions = new Sessions(limits);
+  const at = (seconds: number, fields: Partial<AccountedAnnounce> = {}) => {
+    const { seedSeconds, leechSeconds } = sessions.apply(announce({ seconds: start + seconds, ...fields }));
+    return [seedSeconds, leechSeconds];
+  };
+  assert.deepEqual(at(0), [0, 0]);
+  assert.deepEqual(at(100, { left: 0 }), [0, 100], "downloaded until it had all");
+  assert.deepEqual(at(4001, { left: 0 }), [0, 0], "a gap above the longest");
+  assert.deepEqual(at(4101, { left: 0, event: stopped }), [100, 0]);
+  assert.deepEqual(at(4201, { left: 0, event: started }), [0, 0], "it was stopped");
+});
+
+test("a session is forgotten when it was idle for too long, and its next announce is a first one", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ uploaded: 100 }));
+  sessions.apply(announce({ user: 2, seconds: start + 10 }));
+  sessions.expire(start + limits.idle);
+  assert.equal(sessions.size, 2);
+  sessions.expire(start + limits.idle + 1);
+  assert.equal(sessions.size, 1);
+  assert.equal(sessions.apply(announce({ seconds: start + limits.idle + 2, uploaded: 900 })).uploaded, 0);
+});
+
+test("a checkpoint continues where the sessions were", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ uploaded: 1000, left: 0 }));
+  sessions.apply(announce({ seconds: start + 60, uploaded: 10, left: 0 }));
+  sessions.apply(announce({ seconds: start + 61, user: 2, uploaded: 5, event: stopped }));
+  const restored = new Sessions(limits);
+  for (const row of JSON.parse(JSON.stringify([...sessions.rows()]))) restored.restore(row);
+  const next = [
+    announce({ seconds: start + 120, uploaded: 50, left: 0 }),
+    announce({ seconds: start + 121, user: 2, uploaded: 5, event: stopped }),
+    announce({ seconds: start + 122, user: 2, uploaded: 9, event: started }),
+  ];
+  for (const step of next) assert.deepEqual({ ...restored.apply(step) }, { ...sessions.apply(step) });
+  restored.expire(start + limits.idle + 125);
+  assert.equal(restored.size, 0);
+});

@@ -1,0 +1,284 @@
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+
+/** One accepted announce of a user, as the accountant gets it. */
+export interface AccountedAnnounce {
+  /** Seconds since 1970. */
+  seconds: number;
+  user: number;
+  /** Both infohashes of a hybrid torrent have one number. */
+  torrent: number;
+  /** 20 bytes as Latin-1. */
+  peerId: string;
+  event: AnnounceEvent;
+  /** Bytes since the client started the torrent, by the client itself. */
+  uploaded: number;
+  downloaded: number;
+  /** Bytes; 0 makes a seeder. */
+  left: number;
+}
+
+/** What one announce adds. The accountant reuses it: copy what must outlive the call. */
+export interface Addition {
+  /** Bytes to credit, before any factor of a torrent or a user. */
+  uploaded: number;
+  downloaded: number;
+  /** Bytes that the client claims beyond the credited ones, at a rate that no client reaches. */
+  excessUploaded: number;
+  excessDownloaded: number;
+  /** Seconds for which the user has seeded the torrent, each second once, however many clients the user has. */
+  seedSeconds: number;
+  /** Seconds for which the user has downloaded the torrent, by the same rule. */
+  leechSeconds: number;
+  /** Whether a run of the client has downloaded the torrent to its end. */
+  isSnatch: boolean;
+  /** Whether the announce repeats the end of a run that has ended already; it changes nothing. */
+  isDuplicate: boolean;
+}
+
+/** Bounds of the rules. */
+export interface SessionLimits {
+  /** Bytes per second; an announce that claims more is credited with nothing. */
+  maxRate: number;
+  /** Longest time in seconds between two announces that counts as seeding or downloading. */
+  maxGap: number;
+  /** Seconds after the last announce for which a session is kept. */
+  idle: number;
+}
+
+/** Seconds after the end of a run in which its last announce may arrive again, from the client's other address. */
+const duplicateWindow = 600;
+
+const none = -1;
+
+/** The counters of one client of a user for one torrent. Byte counts are numbers up to 2^53. */
+interface Session {
+  /** The highest credited value of each counter. */
+  uploadedMark: number;
+  downloadedMark: number;
+  /** A value below the mark that waits for confirmation; {@link none} without one. */
+  uploadedLow: number;
+  downloadedLow: number;
+  /** The last values of the previous run, and when that run ended; {@link none} without one. */
+  previousUploaded: number;
+  previousDownloaded: number;
+  previousEnd: number;
+  /** When the last announce arrived. */
+  lastSeconds: number;
+  isActive: boolean;
+  isSeeder: boolean;
+  /** Whether this run was seen with bytes left. */
+  wasIncomplete: boolean;
+}
+
+/**
+ * The sessions of all users: what each client has been credited with. A client's counters grow from the start of its run, so
+ * the difference between two announces is what it has moved between them. The rules keep the sum of all credits at or below
+ * what clients have moved, whatever is lost, repeated or reordered on the way:
+ *
+ * - The first announce of a session credits nothing, and a higher value credits the difference.
+ * - A lower value with `started` is a new run, and credits nothing.
+ * - Another lower value waits: if the next value is not below it, the client did begin anew, and the difference to the lower
+ *   value is credited. Otherwise the lower value was a late or foreign announce, and is forgotten.
+ * - Each counter is judged by itself.
+ * - The last announce of an ended run may arrive again within ten minutes, and changes nothing.
+ *
+ * A session is a user, a torrent and a peer id: addresses and the `key` of clients change.
+ */
+export class Sessions {
+  readonly #limits: SessionLimits;
+  /** By user, torrent and peer id. Ordered by the time of the last announce. */
+  readonly #sessions = new Map<string, Session>();
+  /** Until when seeding and downloading of a user and a torrent are counted. */
+  readonly #counted = new Map<string, { seedUntil: number; leechUntil: number; sessions: number }>();
+  readonly #addition: Addition = {
+    ...{
+      uploaded: 0,
+      downloaded: 0,
+      excessUploaded: 0,
+      excessDownloaded: 0,
+      seedSeconds: 0,
+      leechSeconds: 0,
+    },
+    ...{ isSnatch: false, isDuplicate: false },
+  };
+
+  constructor(limits: SessionLimits) {
+    this.#limits = limits;
+  }
+
+  /** Number of sessions. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /**
+   * Applies an announce. Announces arrive in the order in which workers received them; those of one client may be reordered.
+   * @returns what the announce adds, valid until the next call
+   */
+  apply(announce: AccountedAnnounce): Readonly<Addition> {
+    const addition = this.#addition;
+    addition.uploaded = addition.downloaded = addition.excessUploaded = addition.excessDownloaded = 0;
+    addition.seedSeconds = addition.leechSeconds = 0;
+    addition.isSnatch = addition.isDuplicate = false;
+    const pair = `${announce.user} ${announce.torrent}`;
+    const key = `${pair} ${announce.peerId}`;
+    const session = this.#sessions.get(key);
+    if (session === undefined) {
+      this.#add(pair, key, announce);
+      return addition;
+    }
+    if (isDuplicate(session, announce)) {
+      addition.isDuplicate = true;
+      return addition;
+    }
+    this.#count(session, announce);
+    this.#spend(pair, session, announce);
+    const wasIncomplete = session.wasIncomplete;
+    const isStopped = announce.event === AnnounceEvent.stopped;
+    addition.isSnatch =
+      announce.event === AnnounceEvent.completed &&
+      announce.left === 0 &&
+      wasIncomplete &&
+      announce.downloaded > 0;
+    if (announce.left > 0) session.wasIncomplete = true;
+    else if (addition.isSnatch) session.wasIncomplete = false;
+    if (isStopped) endRun(session, announce.seconds);
+    session.isActive = !isStopped;
+    session.isSeeder = announce.left === 0;
+    session.lastSeconds = Math.max(session.lastSeconds, announce.seconds);
+    this.#sessions.delete(key);
+    this.#sessions.set(key, session);
+    return addition;
+  }
+
+  /** Forgets sessions without an announce for the time `idle` of the limits. @param now  seconds since 1970 */
+  expire(now: number): void {
+    for (const [key, { lastSeconds }] of this.#sessions) {
+      if (now - lastSeconds <= this.#limits.idle) return;
+      this.#sessions.delete(key);
+      const pair = pairOf(key);
+      const counted = this.#counted.get(pair);
+      if (counted !== undefined && --counted.sessions === 0) this.#counted.delete(pair);
+    }
+  }
+
+  /** Lists all sessions as rows for a checkpoint, the least recent first. */
+  *rows(): Generator<SessionRow> {
+    for (const [key, session] of this.#sessions) {
+      const { seedUntil, leechUntil } = this.#counted.get(pairOf(key))!;
+      yield { key, session, seedUntil, leechUntil };
+    }
+  }
+
+  /** Adds a session from a checkpoint. Call it with the rows in their order, before the first announce. */
+  restore({ key, session, seedUntil, leechUntil }: SessionRow): void {
+    this.#sessions.set(key, session);
+    const counted = this.#countedOf(pairOf(key));
+    counted.seedUntil = seedUntil;
+    counted.leechUntil = leechUntil;
+    counted.sessions++;
+  }
+
+  #add(pair: string, key: string, { seconds, event, uploaded, downloaded, left }: AccountedAnnounce): void {
+    const session: Session = {
+      ...{ uploadedMark: uploaded, downloadedMark: downloaded, uploadedLow: none, downloadedLow: none },
+      ...{ previousUploaded: none, previousDownloaded: none, previousEnd: 0 },
+      ...{ lastSeconds: seconds, isActive: true, isSeeder: left === 0, wasIncomplete: left > 0 },
+    };
+    if (event === AnnounceEvent.stopped) {
+      session.isActive = false;
+      endRun(session, seconds);
+    }
+    this.#sessions.set(key, session);
+    this.#countedOf(pair).sessions++;
+  }
+
+  #countedOf(pair: string): { seedUntil: number; leechUntil: number; sessions: number } {
+    let counted = this.#counted.get(pair);
+    if (counted === undefined) {
+      counted = { seedUntil: 0, leechUntil: 0, sessions: 0 };
+      this.#counted.set(pair, counted);
+    }
+    return counted;
+  }
+
+  /** Moves the marks, and credits what lies between them and the new values. */
+  #count(session: Session, { seconds, event, uploaded, downloaded }: AccountedAnnounce): void {
+    const addition = this.#addition;
+    const isStarted = event === AnnounceEvent.started;
+    if (isStarted && (uploaded < session.uploadedMark || downloaded < session.downloadedMark)) {
+      endRun(session, seconds);
+      session.wasIncomplete = false;
+    }
+    const limit = this.#limits.maxRate * Math.max(1, seconds - session.lastSeconds);
+    const up = credit(session.uploadedMark, session.uploadedLow, uploaded, isStarted);
+    session.uploadedLow = credited.low;
+    session.uploadedMark = credited.mark;
+    if (up > limit) addition.excessUploaded = up;
+    else addition.uploaded = up;
+    const down = credit(session.downloadedMark, session.downloadedLow, downloaded, isStarted);
+    session.downloadedLow = credited.low;
+    session.downloadedMark = credited.mark;
+    if (down > limit) addition.excessDownloaded = down;
+    else addition.downloaded = down;
+  }
+
+  /** Counts the time since the previous announce of the session, unless another session of the user has counted it. */
+  #spend(pair: string, session: Session, { seconds, left }: AccountedAnnounce): void {
+    const from = session.lastSeconds;
+    if (!session.isActive || seconds <= from || seconds - from > this.#limits.maxGap) return;
+    const counted = this.#countedOf(pair);
+    if (session.isSeeder && left === 0) {
+      this.#addition.seedSeconds = Math.max(0, seconds - Math.max(from, counted.seedUntil));
+      counted.seedUntil = Math.max(seconds, counted.seedUntil);
+    } else if (!session.isSeeder) {
+      this.#addition.leechSeconds = Math.max(0, seconds - Math.max(from, counted.leechUntil));
+      counted.leechUntil = Math.max(seconds, counted.leechUntil);
+    }
+  }
+}
+
+/** A session in a checkpoint. */
+export interface SessionRow {
+  key: string;
+  session: Session;
+  seedUntil: number;
+  leechUntil: number;
+}
+
+/** Returns user and torrent of the key of a session. */
+function pairOf(key: string): string {
+  return key.slice(0, key.indexOf(" ", key.indexOf(" ") + 1));
+}
+
+/** The mark and the pending lower value after {@link credit}. */
+const credited = { mark: 0, low: none };
+
+/** Judges one counter. Leaves the new mark and the new lower value in {@link credited}. @returns the bytes to credit */
+function credit(mark: number, low: number, value: number, isStarted: boolean): number {
+  credited.low = none;
+  credited.mark = value;
+  if (value >= mark) return value - mark;
+  if (isStarted) return 0;
+  if (low !== none && value >= low) return value - low;
+  credited.low = value;
+  credited.mark = mark;
+  return 0;
+}
+
+function endRun(session: Session, seconds: number): void {
+  session.previousUploaded = session.uploadedMark;
+  session.previousDownloaded = session.downloadedMark;
+  session.previousEnd = seconds;
+}
+
+/** Whether an announce is the last one of the previous run again. A run that moved nothing has nothing to protect. */
+function isDuplicate(session: Session, { seconds, event, uploaded, downloaded }: AccountedAnnounce): boolean {
+  return (
+    event !== AnnounceEvent.started &&
+    session.previousUploaded === uploaded &&
+    session.previousDownloaded === downloaded &&
+    uploaded + downloaded > 0 &&
+    seconds - session.previousEnd <= duplicateWindow
+  );
+}
