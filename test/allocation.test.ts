@@ -2,13 +2,18 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { AnnounceRequest, AnnounceResponse } from "../src/bittorrent/announce.ts";
+import { PeerList } from "../src/bittorrent/peer-list.ts";
 import { createIntervalVariation } from "../src/hooks/interval-variation/interval-variation.ts";
 import type { Family } from "../src/ip/address.ts";
 import { createRandom } from "../src/lib/clock.ts";
-import type { Hook } from "../src/middleware/hook.ts";
+import { type Hook, RequestContext } from "../src/middleware/hook.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
 import { ClientCounter } from "../src/observability/client-names.ts";
 import { Metrics } from "../src/observability/metrics.ts";
+import { Directory } from "../src/private/directory.ts";
+import { createPrivateHook } from "../src/private/private-hook.ts";
+import { createAccountingMemory, Ring } from "../src/private/ring.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
 import { approveClients, approveTorrents } from "./support/approval.ts";
 import { heapGrowth } from "./support/heap-growth.ts";
@@ -34,6 +39,48 @@ const hooks: Hook[] = [
   await approveTorrents({ blacklist: ["00".repeat(20)] }),
   createIntervalVariation({ modifyResponseProbability: 0.5, maxIncreaseDelta: 60 }),
 ];
+
+test("a million announces of a private tracker leave nothing behind", () => {
+  const { rings, signal } = createAccountingMemory(1);
+  const memory = { ring: rings[0]!, signal };
+  const directory = Directory.create(1000, 1000);
+  const passkey = (n: number) => `${n}`.padStart(32, "0");
+  const infoHash = (n: number) => Buffer.from(`${n}`.padStart(20, "0"));
+  for (let n = 1; n <= 1000; n++) {
+    directory.putUser({ id: n, passkey: passkey(n), isEnabled: true, canLeech: true, isHidden: false });
+    directory.putTorrent({ id: n, infoHashes: [infoHash(n)], up: 100, down: 100 });
+  }
+  const subscribe = (_: string, listener: (value: unknown) => void) => {
+    listener(directory.memory);
+    return () => undefined;
+  };
+  const clock = { seconds: 1000, unixSeconds: 1_700_000_000 };
+  const hook = createPrivateHook(memory, { clock, metrics: new Metrics(), shared: { subscribe } });
+  hook.start!();
+  const accountant = new Ring(memory);
+  const requests = Array.from({ length: 1000 }, (_, n) => {
+    const request = new AnnounceRequest();
+    request.infoHash.set(infoHash(n + 1));
+    const path = Buffer.from(`/announce/${passkey(n + 1)}`);
+    request.params.set(path, 0, path.length, path.length);
+    return request;
+  });
+  const response = new AnnounceResponse(
+    new PeerList(4, new Uint8Array(0)),
+    new PeerList(6, new Uint8Array(0)),
+  );
+  const context = new RequestContext();
+  let n = 0;
+  let refused = 0;
+  const announce = () => {
+    if (hook.handleAnnounce!(requests[n++ % 1000]!, response, context) !== undefined) refused++;
+    if (n % 10_000 === 0) accountant.release(10_000);
+  };
+  heapGrowth(announces / 5, announce);
+  const grown = heapGrowth(announces, announce);
+  assert.equal(refused, 0);
+  assert.ok(grown < limit, `the heap has grown by ${grown} bytes an announce`);
+});
 
 describe("a million UDP announces leave nothing behind", () => {
   const cases: { name: string; family: Family; preHooks: Hook[]; postHooks: Hook[] }[] = [

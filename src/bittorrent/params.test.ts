@@ -156,3 +156,27 @@ describe("params", () => {
     }
   });
 });
+
+describe("a segment of letters and digits", () => {
+  for (const [target, found] of [
+    ["/abcd/announce", "abcd"],
+    ["/announce/abcd", "abcd"],
+    ["/announce/AB09/", "AB09"],
+    ["/announce/abcd?x=y", "abcd"],
+    ["/abcd/efgh", "abcd"],
+    ["/abc/announce", undefined],
+    ["/abcde/announce", undefined],
+    ["/ab-d/announce", undefined],
+    ["/a%62d/x", undefined],
+    ["/x?/abcd/", undefined],
+    ["/", undefined],
+    ["", undefined],
+  ] as const) {
+    test(`of four characters in ${target}: ${found}`, () => {
+      const out = new Uint8Array(4);
+      const { params } = paramsOf(target);
+      assert.equal(params.copySegment(out), found !== undefined);
+      if (found !== undefined) assert.equal(Buffer.from(out).toString(), found);
+    });
+  }
+});

@@ -73,6 +73,26 @@ export class Params {
     return latin1(this.#bytes, this.#pathStart, this.#pathEnd);
   }
 
+  /**
+   * Copies the first segment of the path that consists of `out.length` letters and digits. Never allocates.
+   * @returns whether there is such a segment
+   */
+  copySegment(out: Uint8Array): boolean {
+    const bytes = this.#bytes;
+    const { length } = out;
+    for (let at = this.#pathStart; at + length < this.#pathEnd; at++) {
+      if (bytes[at] !== slash) continue;
+      let read = 0;
+      while (read < length && isAlphanumeric(bytes[at + 1 + read]!)) {
+        out[read] = bytes[at + 1 + read]!;
+        read++;
+      }
+      const end = at + 1 + length;
+      if (read === length && (end === this.#pathEnd || bytes[end] === slash)) return true;
+    }
+    return false;
+  }
+
   /** The raw query, without the `?`. */
   get query(): string {
     this.#query ??= latin1(this.#bytes, this.#pathEnd + 1, this.#queryEnd);
@@ -103,9 +123,15 @@ export class Params {
   }
 }
 
+const slash = 0x2f;
 const equalsSign = 0x3d;
 const percent = 0x25;
 const plus = 0x2b;
+
+function isAlphanumeric(byte: number): boolean {
+  const letter = byte | 0x20;
+  return (byte >= 0x30 && byte <= 0x39) || (letter >= 0x61 && letter <= 0x7a);
+}
 
 /** @returns the end of the name of the pair `query[at..end)` if the name is `name`, else -1 */
 function matchName(query: string, at: number, end: number, name: string): number {

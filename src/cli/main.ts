@@ -41,6 +41,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "show what a running tracker does, in the terminal",
     load: () => import("./commands/top.ts"),
   },
+  private: {
+    summary: "make a private tracker, and manage its users and torrents",
+    load: () => import("./commands/private.ts"),
+  },
   "import-redis": {
     summary: "import the swarms that Chihaya has in Redis",
     load: () => import("./commands/import-redis.ts"),

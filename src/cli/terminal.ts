@@ -5,6 +5,11 @@ export function print(text: string): void {
   process.stdout.write(legibleLines(text));
 }
 
+/** Writes bytes to standard output as they are, for a file or another program. */
+export function printBytes(bytes: Uint8Array): void {
+  process.stdout.write(bytes);
+}
+
 /** Writes to standard error, without control characters that a terminal would obey. */
 export function complain(text: string): void {
   process.stderr.write(legibleLines(text));

@@ -7,6 +7,14 @@ import { encodeBencode } from "../protocol/bencode/encode.ts";
 export interface TorrentFile {
   /** 20 bytes: the SHA-1 of `info`, or, for a torrent of version 2 only, the first 20 bytes of the SHA-256. */
   readonly infoHash: Uint8Array;
+  /** 20 bytes: the SHA-1 of `info`; undefined for a torrent of version 2 only. */
+  readonly infoHashV1: Uint8Array | undefined;
+  /** 32 bytes: the SHA-256 of `info`; undefined for a torrent of version 1 only. */
+  readonly infoHashV2: Uint8Array | undefined;
+  /** The name that the torrent suggests; undefined if it is not valid UTF-8. */
+  readonly name: string | undefined;
+  /** Whether clients find peers by the tracker alone (BEP 27). */
+  readonly isPrivate: boolean;
   /** The encoded value of each key. */
   readonly entries: ReadonlyMap<string, Buffer>;
 }
@@ -29,9 +37,13 @@ export function parseTorrentFile(file: Buffer): TorrentFile {
     );
     at = valueEnd;
   }
-  const hash = createHash(info.has("pieces") ? "sha1" : "sha256");
-  const infoHash = hash.update(entries.get("info")!).digest().subarray(0, infoHashLength);
-  return { infoHash, entries };
+  const digest = (algorithm: string) => createHash(algorithm).update(entries.get("info")!).digest();
+  const infoHashV1 = info.has("pieces") ? digest("sha1") : undefined;
+  const infoHashV2 =
+    Number(info.get("meta version") ?? 1) === 2 || !infoHashV1 ? digest("sha256") : undefined;
+  const infoHash = infoHashV1 ?? infoHashV2!.subarray(0, infoHashLength);
+  const isPrivate = Number(info.get("private") ?? 0) === 1;
+  return { infoHash, infoHashV1, infoHashV2, name: readName(info.get("name")), isPrivate, entries };
 }
 
 /** Encodes the file with `announce` as its only tracker. */
@@ -43,6 +55,15 @@ export function withAnnounce(torrent: TorrentFile, announce: string): Buffer {
   sorted.sort((a, b) => a.key.compare(b.key));
   const parts = sorted.flatMap(({ key, value }) => [Buffer.from(encodeBencode(key)), value]);
   return Buffer.concat([Buffer.from("d"), ...parts, Buffer.from("e")]);
+}
+
+function readName(name: unknown): string | undefined {
+  if (!(name instanceof Uint8Array)) return undefined;
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(name);
+  } catch {
+    return undefined;
+  }
 }
 
 const letter = { d: 0x64, e: 0x65, i: 0x69, l: 0x6c, colon: 0x3a } as const;

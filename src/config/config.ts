@@ -3,6 +3,7 @@ import type { FrontendBlocks } from "../frontend/built-in.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { NetworkChoice } from "../net/network.ts";
 import type { AdminOptions } from "../operator/admin-options.ts";
+import type { PrivateOptions } from "../private/options.ts";
 
 /** A checked configuration, with defaults filled in. Durations are seconds. Each built-in frontend has a block of its name. */
 export interface Config extends FrontendBlocks {
@@ -24,6 +25,8 @@ export interface Config extends FrontendBlocks {
   externalIp: ExternalIpOptions;
   /** Undefined if the admin API and the dashboard are off. */
   admin?: AdminOptions | undefined;
+  /** Undefined for a public tracker. */
+  private?: PrivateOptions | undefined;
   /** Third-party frontends. */
   frontends: readonly ModuleFrontendConfig[];
   storage: StorageConfig;

@@ -11,7 +11,7 @@ import { applyEnvironment, applySets, type Environment, interpolate } from "./en
 import { explainIssue } from "./explain.ts";
 import { migrate } from "./legacy-keys.ts";
 import { checkModules, locateModules } from "./modules.ts";
-import { leaves, optionalBlocks, optionalPaths, secretKeys } from "./outline.ts";
+import { defaultBlocks, leaves, optionalPaths, secretKeys } from "./outline.ts";
 import { parseTree } from "./parse-tree.ts";
 import { renderEffective } from "./render.ts";
 import { restartMarks } from "./restart-marks.ts";
@@ -124,11 +124,11 @@ function readFile(path: string): { text: string } | { problem: string } {
   return read.text.includes("\n") ? read : { text: read.text.replaceAll("\r", "\n") };
 }
 
-/** Returns the configuration without a file: every block that is off without its key. */
+/** Returns the configuration without a file: every block that is off without its key, and that needs no values. */
 function defaults(source: string): TreeMapping {
   const at: Origin = { source, offset: -1 };
   const root = emptyMapping(at);
-  for (const name of optionalBlocks) root.entries.set(name, { keyAt: at, value: emptyMapping(at) });
+  for (const name of defaultBlocks) root.entries.set(name, { keyAt: at, value: emptyMapping(at) });
   return root;
 }
 

@@ -24,14 +24,21 @@ function findOptional(block: AnyBlock, path: readonly string[]): (readonly strin
   return [...block.fields].flatMap(([key, value]) => {
     if (!(value instanceof Block)) return [];
     const at = [...path, key];
-    return [...(value.byDefault === undefined ? [at] : []), ...findOptional(value, at)];
+    return [...(isOptional(value) ? [at] : []), ...findOptional(value, at)];
   });
 }
 
 /** Whether the block is off without its key. */
 export function isOptional(value: AnyValue): boolean {
-  return value instanceof Block && value.byDefault === undefined;
+  return value instanceof Block && value.byDefault === undefined && value.mayBeMissing;
 }
+
+/** The blocks of {@link optionalBlocks} whose keys all have defaults. A tracker without a configuration file has these blocks. */
+export const defaultBlocks: readonly string[] = optionalBlocks.filter((key) =>
+  [...(outline.fields.get(key) as AnyBlock).fields.values()].every(
+    ({ mayBeMissing, byDefault }) => mayBeMissing || byDefault !== undefined,
+  ),
+);
 
 /** A value that is not a block, outside lists of hooks and frontends. */
 export interface Leaf {

@@ -128,6 +128,16 @@ Each of the \`tokens\`:
 
 ${table(((byKey("admin") as AnyBlock).fields.get("tokens") as unknown as { item: AnyBlock }).item)}
 
+## \`chihaya.private\`
+
+${byKey("private").description.replace("`docs/private.md`", "[private.md](private.md)")}
+
+${table(byKey("private") as AnyBlock)}
+
+The block \`journal\`: ${(byKey("private") as AnyBlock).fields.get("journal")!.description}
+
+${table((byKey("private") as AnyBlock).fields.get("journal") as AnyBlock)}
+
 ${builtIn.map(({ name }) => `## \`chihaya.${name}\`\n\n${byKey(name).description}\n\n${table(byKey(name) as AnyBlock)}`).join("\n\n")}
 
 ## \`chihaya.http.opentracker\`

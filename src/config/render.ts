@@ -1,6 +1,14 @@
 import { maskUrl } from "../lib/mask-url.ts";
 import type { Facts } from "../options/index.ts";
-import { type Field, fieldsOf, isOptional, optionalBlocks, outline, valueAt } from "./outline.ts";
+import {
+  defaultBlocks,
+  type Field,
+  fieldsOf,
+  isOptional,
+  optionalBlocks,
+  outline,
+  valueAt,
+} from "./outline.ts";
 import type { Plain } from "./tree.ts";
 import { UseList, UseValue } from "./uses.ts";
 
@@ -84,7 +92,13 @@ function renderExampleField([key, value]: Field, indent: string): string {
   });
   const others = value instanceof UseValue ? [...value.variants].slice(1) : [];
   const variants = others.map(([name, variant]) => renderVariant(key, name, [...variant.fields], indent));
-  return `${head}${indent}${key}:\n${below.join("")}${variants.join("")}`;
+  const text = `${indent}${key}:\n${below.join("")}${variants.join("")}`;
+  const needsValues = optionalBlocks.includes(key) && !defaultBlocks.includes(key);
+  return head + (needsValues ? commentedOut(text, indent) : text);
+}
+
+function commentedOut(text: string, indent: string): string {
+  return text.replace(new RegExp(`^${indent}(?=.)`, "gm"), `${indent}# `);
 }
 
 /** Renders another variant of a block, commented out. */
@@ -94,10 +108,6 @@ function renderVariant(key: string, name: string, fields: readonly Field[], inde
     .map((field) => renderExampleField(field, `${indent}  `));
   const text = `${indent}${key}:\n${indent}  name: ${inline(name)}\n${below.join("")}`;
   return `\n${commentedOut(text, indent)}`;
-}
-
-function commentedOut(text: string, indent: string): string {
-  return text.replace(new RegExp(`^${indent}`, "gm"), `${indent}# `);
 }
 
 /**

@@ -19,6 +19,7 @@ import {
   text,
   type Value,
 } from "../options/index.ts";
+import { privateOptions } from "../private/options.ts";
 import * as builtInStores from "../storage/index.ts";
 import type { Config, HookConfig, ModuleFrontendConfig, StorageConfig } from "./config.ts";
 import { moduleField, UseList, UseValue } from "./uses.ts";
@@ -126,6 +127,12 @@ export const schema: Block<Config, unknown> = options({
     .describe(
       "The admin API. Without a configuration file the API is on; with a file only if this block is " +
         "there, also without keys.",
+    ),
+  private: privateOptions
+    .optional()
+    .describe(
+      "Makes a private tracker: announces need the passkey of a user and a torrent of the site, and traffic is credited. " +
+        "See `docs/private.md`. Without this block the tracker is public.",
     ),
   shutdown_timeout: duration(0)
     .default("10s")

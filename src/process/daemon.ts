@@ -28,10 +28,12 @@ import type { ReloadDiagnostic, ReloadReport, RunningConfig } from "../operator/
 import { OperatorServer } from "../operator/operator-server.ts";
 import { mainProfiler } from "../operator/profiles.ts";
 import type { AdminState } from "../operator/state/admin-state.ts";
+import type { AccountingMemory } from "../private/thread-memory.ts";
 import { describeLists } from "../tracker/access-lists.ts";
 import { createSharedStore, createStore } from "../tracker/create-store.ts";
 import { LocalHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
+import type { AccountantThread } from "./accountant-thread.ts";
 import { ConfigMetrics } from "./config-metrics.ts";
 import { type Host, type HostParts, LocalHost, openConfiguredNetwork } from "./host.ts";
 import { handleSignals } from "./signals.ts";
@@ -76,10 +78,12 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     registerLogMetrics(metrics, output);
     const random = createRandom(randomInt(1, 2 ** 31));
     const hub = new LocalHub({ clock, random });
-    const host = await createHost(config, network, { clock, random, metrics, logger, hub });
+    const accounting = await createAccounting(config);
+    const host = await createHost(config, network, { clock, random, metrics, logger, hub, accounting });
+    const accountant = accounting && (await createAccountant(config, host, accounting, { metrics, logger }));
     const state = await openState(config.admin ?? socketOnly, hub, { clock, metrics, logger });
     const { document, hash } = loaded;
-    const parts = { clock, metrics, logger, network, host, hub, document, state };
+    const parts = { clock, metrics, logger, network, host, hub, document, state, accountant };
     const daemon = new Daemon(options, config, parts, new ConfigMetrics(metrics, clock, hash));
     await daemon.start();
     code = await daemon.untilStopped();
@@ -151,6 +155,8 @@ interface DaemonParts {
   hub: LocalHub;
   document: Plain;
   state: AdminState;
+  /** Of a private tracker. */
+  accountant: AccountantThread | undefined;
 }
 
 /** Opens the changes that operators have made with the admin API. */
@@ -168,7 +174,7 @@ async function openState(
 async function createHost(
   config: Config,
   network: Network,
-  own: Pick<HostParts, "clock" | "random" | "metrics" | "logger" | "hub">,
+  own: Pick<HostParts, "clock" | "random" | "metrics" | "logger" | "hub" | "accounting">,
 ): Promise<Host> {
   countRestarts(own.metrics);
   const parts = { ...own, config, isFirst: true, owner: 1 };
@@ -177,7 +183,33 @@ async function createHost(
   if (workers > 1) {
     return new Supervisor({ ...parts, store: await createSharedStore(storage, parts) }, workers);
   }
-  return new LocalHost({ ...parts, store: await createStore(storage, parts) }, network);
+  const accounting = own.accounting && { ring: own.accounting.rings[0]!, signal: own.accounting.signal };
+  return new LocalHost({ ...parts, accounting, store: await createStore(storage, parts) }, network);
+}
+
+/** Makes the memory between workers and accountant; a public tracker has none, and loads none of the code. */
+async function createAccounting(config: Config): Promise<AccountingMemory | undefined> {
+  if (config.private === undefined) return undefined;
+  const { createAccountingMemory } = await import("./accountant-thread.ts");
+  return createAccountingMemory(countWorkers(config));
+}
+
+async function createAccountant(
+  config: Config,
+  host: Host,
+  memory: AccountingMemory,
+  own: Pick<DaemonParts, "metrics" | "logger">,
+): Promise<AccountantThread> {
+  const { AccountantThread } = await import("./accountant-thread.ts");
+  const { directoryTopic, privateScope } = await import("../private/private-hook.ts");
+  const topic = `${privateScope}/${directoryTopic}`;
+  // Clients announce at the end of the interval, and a few minutes late where the interval varies.
+  const maxGap = 2 * config.announceInterval + 300;
+  const publish = (value: unknown) => host.publish({ topic, value });
+  return new AccountantThread(
+    { options: config.private!, maxGap, memory },
+    { ...own, bus: host.bus, publish },
+  );
 }
 
 class Daemon {
@@ -187,6 +219,7 @@ class Daemon {
   readonly #clock: SystemClock;
   readonly #host: Host;
   readonly #hub: LocalHub;
+  readonly #accountant: AccountantThread | undefined;
   /** What stands in the configuration that is running, without defaults. */
   #document: Plain;
   readonly #metrics: Metrics;
@@ -206,13 +239,14 @@ class Daemon {
   #waiting: PromiseWithResolvers<ReloadReport>[] = [];
 
   constructor(options: DaemonOptions, config: Config, parts: DaemonParts, configMetrics: ConfigMetrics) {
-    const { clock, metrics, logger, network, host, hub, document, state } = parts;
+    const { clock, metrics, logger, network, host, hub, document, state, accountant } = parts;
     this.#options = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#network = network;
     this.#host = host;
     this.#hub = hub;
+    this.#accountant = accountant;
     this.#document = document;
     this.#metrics = metrics;
     this.#configMetrics = configMetrics;
@@ -249,7 +283,10 @@ class Daemon {
     const deps = {
       metrics: host,
       logger: this.#logger,
-      isReady: () => host.readiness(),
+      isReady: async () => ({
+        ...(await host.readiness()),
+        ...(this.#accountant && { accountant: await this.#accountant.readiness() }),
+      }),
       network: this.#network,
       clock: this.#clock,
       profiler: host instanceof Supervisor ? host : mainProfiler,
@@ -292,8 +329,10 @@ class Daemon {
         for (const content of server.contents) this.#logger.info({ url: server.url }, `serving ${content}`);
       }
       if (this.#host.config.admin !== undefined) this.#admin?.start();
+      await this.#accountant?.start();
       await this.#host.start();
     } catch (error) {
+      await this.#accountant?.stop(0);
       await this.#stopServers();
       throw error;
     }
@@ -400,6 +439,7 @@ class Daemon {
     const { shutdownTimeout: deadline } = this.#host.config;
     this.#logger.info({ signal, deadline }, "stopping");
     await this.#host.stop(deadline);
+    await this.#accountant?.stop(deadline);
     await this.#stopServers();
     this.#logger.info({}, "stopped");
     this.#stopped.resolve(0);

@@ -7,10 +7,11 @@ import type { Logger } from "../observability/logger.ts";
 import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { WorkerState } from "../operator/api/endpoints/workers.ts";
 import type { ComponentState } from "../operator/health.ts";
+import type { AccountingMemory, WorkerAccounting } from "../private/thread-memory.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { composeSettings } from "../tracker/compose.ts";
 import { readStoreOptions } from "../tracker/create-store.ts";
-import type { LocalHub, ShareHub } from "../tracker/share-hub.ts";
+import type { LocalHub, Publication, ShareHub } from "../tracker/share-hub.ts";
 import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
 import { Bus, mainThread } from "./bus.ts";
 import type { ThreadState } from "./services.ts";
@@ -36,6 +37,8 @@ export interface Host {
   /** @param deadline  seconds for requests in progress */
   stop(deadline: number): Promise<void>;
   scrape(): Promise<readonly FamilySnapshot[]>;
+  /** Sends a value to the hooks of all threads. */
+  publish(publication: Publication): void;
 }
 
 export interface HostParts {
@@ -47,11 +50,15 @@ export interface HostParts {
   logger: Logger;
   /** State that the hooks of all threads share. */
   hub: LocalHub;
+  /** The memory that the workers of a private tracker share with the accountant. */
+  accounting?: AccountingMemory | undefined;
 }
 
 /** The parts of a host in one thread, the main thread or a worker. */
-interface LocalParts extends Omit<HostParts, "hub"> {
+interface LocalParts extends Omit<HostParts, "hub" | "accounting"> {
   hub: ShareHub;
+  /** Of this thread. */
+  accounting?: WorkerAccounting | undefined;
   /** Identifies the thread in the locks of shared memory. */
   owner: number;
   /** Of a worker. */
@@ -154,8 +161,8 @@ export class LocalHost implements Host {
   }
 
   #compose(config: Config): Promise<TrackerSettings> {
-    const { clock, random, metrics, logger, hub, owner, store } = this.#parts;
-    return composeSettings(config, { clock, random, metrics, logger, hub, owner, store });
+    const { clock, random, metrics, logger, hub, owner, store, accounting } = this.#parts;
+    return composeSettings(config, { clock, random, metrics, logger, hub, owner, store, accounting });
   }
 
   async stop(deadline: number): Promise<void> {
@@ -164,5 +171,9 @@ export class LocalHost implements Host {
 
   scrape(): Promise<readonly FamilySnapshot[]> {
     return this.#parts.metrics.scrape();
+  }
+
+  publish({ topic, value }: Publication): void {
+    this.#parts.hub.publish(topic, value);
   }
 }

@@ -4,6 +4,7 @@ import type { LogFields, Logger } from "../observability/logger.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
 import type { ComponentState } from "../operator/health.ts";
 import type { SwarmMethods } from "../operator/swarms/swarm-methods.ts";
+import type { WorkerAccounting } from "../private/thread-memory.ts";
 import type { ProcessHub, Publication } from "../tracker/share-hub.ts";
 import { defineService, type Service } from "./bus.ts";
 
@@ -25,6 +26,8 @@ export interface WorkerStart {
   published: ReadonlyMap<string, unknown>;
   /** For the worker's network; undefined where the native engine does not run. */
   network: NetworkMemory | undefined;
+  /** The worker's part of the memory of the accountant of a private tracker. */
+  accounting: WorkerAccounting | undefined;
 }
 
 /** The state of a thread that serves clients. */

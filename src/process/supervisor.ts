@@ -11,6 +11,7 @@ import type { ComponentState } from "../operator/health.ts";
 import { mainProfiler, type Profiler } from "../operator/profiles.ts";
 import type { SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
+import type { Publication } from "../tracker/share-hub.ts";
 import { Bus, mainThread } from "./bus.ts";
 import type { Host, HostParts } from "./host.ts";
 import { prepareFrontends } from "./probe-addresses.ts";
@@ -88,10 +89,7 @@ export class Supervisor implements Host, Profiler {
     this.bus.serve(hubService, {
       buffer: ({ name, bytes }) => hub.buffer(name, bytes),
       memory: ({ name, options }) => hub.memory(name, options),
-      publish: (publication) => {
-        hub.publish(publication.topic, publication.value);
-        this.bus.notifyAll(topicService, "deliver", publication);
-      },
+      publish: (publication) => this.publish(publication),
     });
     this.bus.open();
   }
@@ -99,6 +97,11 @@ export class Supervisor implements Host, Profiler {
   #log({ level, fields, message }: LogLine): void {
     if (isShortage(message)) this.#shortages.warn(message, fields, message);
     else this.#parts.logger[level](fields, message);
+  }
+
+  publish(publication: Publication): void {
+    this.#parts.hub.publish(publication.topic, publication.value);
+    this.bus.notifyAll(topicService, "deliver", publication);
   }
 
   async start(): Promise<void> {
@@ -200,7 +203,7 @@ export class Supervisor implements Host, Profiler {
   }
 
   #spawn(index: number): WorkerThread {
-    const { store, hub } = this.#parts;
+    const { store, hub, accounting } = this.#parts;
     const libc = this.#libc;
     const owner = this.#owners++;
     const network = libc && { descriptors: createDescriptors(), beats: this.#beats, thread: index };
@@ -213,6 +216,7 @@ export class Supervisor implements Host, Profiler {
       logsStartup: owner === firstOwner,
       published: hub.topics.last,
       network,
+      accounting: accounting && { ring: accounting.rings[index]!, signal: accounting.signal },
     };
     const worker = this.#createWorker(start);
     if (libc && network) {

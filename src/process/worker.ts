@@ -23,7 +23,8 @@ import {
 
 // One thread that serves clients, with its own sockets, hooks and counters, over the shared swarms.
 
-const { config, memory, owner, number, workers, logsStartup, published } = workerData as WorkerStart;
+const { config, memory, owner, number, workers, logsStartup, published, accounting } =
+  workerData as WorkerStart;
 const logOutput = { dropped: 0 };
 const bus = new Bus({
   threads: [number],
@@ -70,7 +71,7 @@ network.beat(clock.seconds);
 clock.onTick = (seconds) => network.beat(seconds);
 const scrapeAll = () => bus.call(mainThread, supervisorService, "scrape", undefined);
 const host = new LocalHost(
-  { config, store, clock, random, metrics, logger, hub, owner, bus, scrapeAll },
+  { config, store, clock, random, metrics, logger, hub, owner, bus, scrapeAll, accounting },
   network,
   workers,
 );

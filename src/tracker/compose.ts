@@ -10,6 +10,7 @@ import { type HookLimits, withDeadline } from "../middleware/with-deadline.ts";
 import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { WorkerAccounting } from "../private/thread-memory.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { findDefinition } from "./find-definition.ts";
@@ -24,6 +25,8 @@ export interface ComposeParts extends ThreadParts {
   store: PeerStore;
   /** How long that store keeps peers. Without it, the default of the built-in stores. */
   lifetime?: HookDeps["lifetime"];
+  /** The memory that this thread shares with the accountant of a private tracker. */
+  accounting?: WorkerAccounting | undefined;
 }
 
 /**
@@ -33,7 +36,9 @@ export interface ComposeParts extends ThreadParts {
 export async function composeSettings(config: Config, settingsParts: ComposeParts): Promise<TrackerSettings> {
   const parts = { ...settingsParts, lifetime: lifetimeOf(config.storage.config) };
   const { findFrontends } = await import("../config/frontends.ts");
-  const frontends = await findFrontends(config);
+  const frontends = await findFrontends(
+    config.private === undefined ? config : await addPasskeyRoutes(config),
+  );
   const used = new Map<string, number>();
   const bans = await openBans(parts.hub);
   const liveSync = await createLiveSync(config.http, parts);
@@ -46,7 +51,9 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
     throw new Error(
       'http.opentracker: fifo_add and fifo_delete need the prehook "torrent approval", whose list they change',
     );
-  const [preHooks, postHooks] = await createHooks([config.preHooks, config.postHooks], async (use) => {
+  const before = config.private === undefined ? config.preHooks : [...config.preHooks, "private" as const];
+  const [preHooks, postHooks] = await createHooks([before, config.postHooks], async (use) => {
+    if (use === "private") return createPrivate(parts);
     const hook = await createHook(use, parts, used);
     if (!hasPipes || use !== approval) return hook;
     const { withListPipes } = await import("./list-pipes/list-pipes.ts");
@@ -109,6 +116,26 @@ export async function stopUnused(hooks: readonly Hook[]): Promise<void> {
 
 /** In milliseconds. */
 const unusedStopMs = 5000;
+
+/** Lets users of a private tracker announce with their passkey in the path. */
+async function addPasskeyRoutes(config: Config): Promise<Config> {
+  const { withPasskeyRoutes } = await import("../private/passkey-routes.ts");
+  const { http, udp } = config;
+  return {
+    ...config,
+    ...(http && { http: withPasskeyRoutes(http) }),
+    ...(udp && { udp: withPasskeyRoutes(udp) }),
+  };
+}
+
+/** Creates the last prehook of a private tracker. */
+async function createPrivate({ accounting, clock, metrics, hub, ...thread }: ComposeParts): Promise<Hook> {
+  if (accounting === undefined)
+    throw new Error("private: only the program chihaya can run a private tracker");
+  const { createPrivateHook, privateScope } = await import("../private/private-hook.ts");
+  const shared = createSharedState(hub, privateScope, { clock, ...thread });
+  return createPrivateHook(accounting, { clock, metrics, shared });
+}
 
 async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {
   const builtIn = (): Promise<Record<string, HookDefinition>> => import("../hooks/index.ts");

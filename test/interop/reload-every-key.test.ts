@@ -405,11 +405,24 @@ const others: Readonly<Record<string, string>> = {
   "http.https_addr": "127.0.0.1:2",
   "udp.addr": "127.0.0.1:1",
   "udp.private_key": "another private key",
+  "private.database": "another.sqlite",
+  "private.journal.dir": "another",
+  "private.journal.keep": "48h",
+  "private.announce_url": "https://tracker.example.com/:passkey",
+  "private.max_rate": "7",
+  "private.peers_timeout": "3h",
+  "private.idle_sessions": "20h",
   "redis: redis_broker": "redis://127.0.0.1:1",
   "redis: redis_topology": "sentinel",
   "redis: redis_sentinel_master": "another",
   "redis: key_prefix": "another:",
 };
+
+/** Whether a key has a value besides the default. */
+function hasOtherValue({ facts }: AnyValue): boolean {
+  const { enum: words } = facts.json as { enum?: readonly string[] };
+  return words?.length !== 1;
+}
 
 /** Some other value than the default. */
 function otherValue(key: string, { facts, byDefault }: AnyValue): string {
@@ -438,7 +451,8 @@ describe("a reload", () => {
     });
   }
 
-  for (const [key, value] of keys.filter(([, { facts, hasOutput }]) => facts.restart && hasOutput)) {
+  const marked = keys.filter(([, value]) => value.facts.restart && value.hasOutput && hasOtherValue(value));
+  for (const [key, value] of marked) {
     test(`${key} needs a restart, and is named`, (t) => {
       const [name, ofStore] = key.split(": ") as [string, string | undefined];
       const [store, path] =
@@ -459,6 +473,8 @@ describe("a reload", () => {
         "admin.addr": "127.0.0.1:8",
         "admin.tls_cert_path": paths.tls_cert_path,
         "admin.tls_key_path": paths.tls_key_path,
+        "private.database": "private.sqlite",
+        "private.journal.dir": "journal",
       };
       const { "storage.config.max_peers": _, ...rest } = common;
       const start: Values = { ...rest, ...tls, "http.https_addr": "127.0.0.1:9", ...store };

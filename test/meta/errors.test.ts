@@ -4,6 +4,7 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as builtInHooks from "../../src/hooks/index.ts";
 import type { HookDefinition } from "../../src/middleware/define-hook.ts";
+import { privateErrors } from "../../src/private/errors.ts";
 
 /** One text that a client may see; `*` in the text of the source stands for what a parameter fills in. */
 interface ErrorText {
@@ -23,7 +24,8 @@ function codesOfSource(): string[] {
   const own = [...(union?.[1] ?? "").matchAll(/"([^"]+)"/g)].map(([, code]) => code!);
   const hooks: readonly HookDefinition[] = Object.values(builtInHooks);
   const ofHooks = hooks.flatMap(({ errors = [] }) => errors.map(({ code }) => code));
-  return [...new Set([...own, ...ofHooks])].sort();
+  const ofPrivate = privateErrors.map(({ code }) => code);
+  return [...new Set([...own, ...ofHooks, ...ofPrivate])].sort();
 }
 
 function textsOfSource(): ErrorText[] {

@@ -32,6 +32,16 @@ const rows: readonly { name: string; steps: readonly Step[]; credits: readonly n
     steps: [[100], [300], [290, none, { sameTime: true }], [400]],
     credits: [0, 200, 0, 100],
   },
+  {
+    name: "two announces that arrive after a later one",
+    steps: [[100], [400], [200, none, { sameTime: true }], [300, none, { sameTime: true }], [500]],
+    credits: [0, 300, 0, 0, 100],
+  },
+  {
+    name: "a new run without started, with two announces in a moment",
+    steps: [[1000], [10], [50, none, { sameTime: true }], [80]],
+    credits: [0, 0, 0, 70],
+  },
   { name: "a new run", steps: [[1000], [0, started], [50], [80]], credits: [0, 0, 50, 30] },
   { name: "a new run without started", steps: [[1000], [10], [50], [80]], credits: [0, 0, 40, 30] },
   {
@@ -94,7 +104,7 @@ test("clients of other users and of other torrents are other sessions", () => {
   assert.equal(sessions.size, 4);
 });
 
-test("a claim beyond the highest rate is told apart, and credited with nothing", () => {
+test("a claim beyond the highest rate is credited with nothing, and reported", () => {
   const sessions = new Sessions(limits);
   sessions.apply(announce());
   const lie = sessions.apply(announce({ seconds: start + 10, uploaded: 1.25e10 + 1, downloaded: 1.25e10 }));
@@ -132,7 +142,10 @@ test("a snatch needs a run that had bytes left, and that downloaded", () => {
   assert.deepEqual(snatch({ left: 0 }, done), [false, false], "a seeder");
   assert.deepEqual(snatch({}, { ...done, downloaded: 0 }), [false, false], "nothing was downloaded");
   assert.deepEqual(snatch({}, { left: 0, downloaded: 1000 }), [false, false], "without the event");
-  const again = [{ event: started, left: 1000, downloaded: 0 }, { ...done, uploaded: 5 }];
+  const again = [
+    { event: started, left: 1000, downloaded: 0 },
+    { ...done, uploaded: 5 },
+  ];
   assert.deepEqual(snatch({ event: started }, done, ...again), [false, true, false, true], "another run");
 });
 

@@ -45,6 +45,12 @@ export interface SessionLimits {
   idle: number;
 }
 
+/**
+ * Seconds for which announces of one client may overtake each other. A value below the mark is confirmed only by an announce that
+ * comes later than that.
+ */
+const reorderWindow = 10;
+
 /** Seconds after the end of a run in which its last announce may arrive again, from the client's other address. */
 const duplicateWindow = 600;
 
@@ -58,6 +64,8 @@ interface Session {
   /** A value below the mark that waits for confirmation; {@link none} without one. */
   uploadedLow: number;
   downloadedLow: number;
+  /** When the last of these values came. */
+  lowSeconds: number;
   /** The last values of the previous run, and when that run ended; {@link none} without one. */
   previousUploaded: number;
   previousDownloaded: number;
@@ -77,8 +85,8 @@ interface Session {
  *
  * - The first announce of a session credits nothing, and a higher value credits the difference.
  * - A lower value with `started` is a new run, and credits nothing.
- * - Another lower value waits: if the next value is not below it, the client did begin anew, and the difference to the lower
- *   value is credited. Otherwise the lower value was a late or foreign announce, and is forgotten.
+ * - Another lower value waits: if a later value is between it and the mark, the client did begin anew, and the difference to the
+ *   lower value is credited. If the next value reaches the mark, the lower value was a late or foreign announce, and is forgotten.
  * - Each counter is judged by itself.
  * - The last announce of an ended run may arrive again within ten minutes, and changes nothing.
  *
@@ -182,6 +190,7 @@ export class Sessions {
   #add(pair: string, key: string, { seconds, event, uploaded, downloaded, left }: AccountedAnnounce): void {
     const session: Session = {
       ...{ uploadedMark: uploaded, downloadedMark: downloaded, uploadedLow: none, downloadedLow: none },
+      lowSeconds: 0,
       ...{ previousUploaded: none, previousDownloaded: none, previousEnd: 0 },
       ...{ lastSeconds: seconds, isActive: true, isSeeder: left === 0, wasIncomplete: left > 0 },
     };
@@ -211,14 +220,19 @@ export class Sessions {
       session.wasIncomplete = false;
     }
     const limit = this.#limits.maxRate * Math.max(1, seconds - session.lastSeconds);
-    const up = credit(session.uploadedMark, session.uploadedLow, uploaded, isStarted);
+    const isLater = seconds - session.lowSeconds >= reorderWindow;
+    const { uploadedLow, downloadedLow } = session;
+    const up = credit(session.uploadedMark, uploadedLow, uploaded, isStarted, isLater);
     session.uploadedLow = credited.low;
     session.uploadedMark = credited.mark;
     if (up > limit) addition.excessUploaded = up;
     else addition.uploaded = up;
-    const down = credit(session.downloadedMark, session.downloadedLow, downloaded, isStarted);
+    const down = credit(session.downloadedMark, downloadedLow, downloaded, isStarted, isLater);
     session.downloadedLow = credited.low;
     session.downloadedMark = credited.mark;
+    const isLow = (low: number, before: number): boolean => low !== none && low !== before;
+    if (isLow(session.uploadedLow, uploadedLow) || isLow(session.downloadedLow, downloadedLow))
+      session.lowSeconds = seconds;
     if (down > limit) addition.excessDownloaded = down;
     else addition.downloaded = down;
   }
@@ -254,14 +268,19 @@ function pairOf(key: string): string {
 /** The mark and the pending lower value after {@link credit}. */
 const credited = { mark: 0, low: none };
 
-/** Judges one counter. Leaves the new mark and the new lower value in {@link credited}. @returns the bytes to credit */
-function credit(mark: number, low: number, value: number, isStarted: boolean): number {
+/**
+ * Judges one counter. Leaves the new mark and the new lower value in {@link credited}.
+ * @param isLater  whether the announce cannot have been overtaken by the one with the lower value
+ * @returns the bytes to credit
+ */
+function credit(mark: number, low: number, value: number, isStarted: boolean, isLater: boolean): number {
   credited.low = none;
   credited.mark = value;
   if (value >= mark) return value - mark;
   if (isStarted) return 0;
-  if (low !== none && value >= low) return value - low;
-  credited.low = value;
+  const isNotLower = low !== none && value >= low;
+  if (isNotLower && isLater) return value - low;
+  credited.low = isNotLower ? low : value;
   credited.mark = mark;
   return 0;
 }

@@ -1,0 +1,348 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { parseAnyInfoHash, toHex } from "../../bittorrent/info-hash.ts";
+import type { Config } from "../../config/config.ts";
+import { formatDiagnostics } from "../../config/diagnostics.ts";
+import { loadConfig } from "../../config/load.ts";
+import { findConfigFile } from "../../config/source.ts";
+import type { ListenAddress } from "../../ip/listen-address.ts";
+import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
+import { Journal } from "../../private/accounting/journal.ts";
+import { setJournalAside } from "../../private/accounting/set-aside.ts";
+import { databasePath, type PrivateOptions } from "../../private/options.ts";
+import { SiteAdministration, SiteError } from "../../private/sites/sql/administration.ts";
+import { createDatabase, openDatabase } from "../../private/sites/sql/open-database.ts";
+import { runReporting, UsageError } from "../client-command.ts";
+import { ExitCode } from "../command.ts";
+import { complain, print, printBytes } from "../terminal.ts";
+import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
+
+/** The help of `chihaya private`. */
+export const help: string = `Usage: chihaya private init DIR
+       chihaya private add-user NAME [flags]
+       chihaya private add-torrent FILE|INFOHASH [flags]
+       chihaya private announce-url NAME [FILE] [--udp] [--out FILE] [flags]
+       chihaya private reset-passkey|disable-user|enable-user NAME [flags]
+       chihaya private stats [NAME] [flags]
+       chihaya private quarantine|adopt [flags]
+
+Manages the users and torrents of a private tracker whose database is SQLite. A running tracker takes changes within a
+second.
+
+"init" makes DIR with a configuration, chihaya.yaml, and an empty database, private.sqlite. Nothing is overwritten.
+"add-user" prints the id and the passkey of the new user. A client with the passkey announces as this user.
+"add-torrent" adds the torrent of a metainfo file, or an infohash. A torrent that the site has already is not changed.
+"announce-url" prints the announce URL of a user. With FILE it writes the torrent with this URL as its only tracker.
+  --udp               prints the URL for UDP
+  --out FILE          writes the torrent to FILE (default: standard output)
+"reset-passkey" prints a new passkey; the old one is refused from then on.
+"stats" prints the numbers of the site, or the traffic of a user.
+"quarantine" lists the traffic that the database did not take, with reasons.
+"adopt" starts a new journal for the database, if its journal is lost. Stop the tracker first. Old records are moved aside.
+
+  --config FILE       configuration file with the block "private" (see chihaya serve --help)
+  --set PATH=VALUE    overrides one setting; repeatable
+  --json              print JSON
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 78 invalid configuration.
+`;
+
+interface Flags {
+  config?: string | undefined;
+  set?: string[] | undefined;
+  json: boolean;
+  udp: boolean;
+  out?: string | undefined;
+}
+
+/** A configuration that cannot be used; the message is complete. */
+class ConfigError extends Error {}
+
+/** Runs `chihaya private`. @param args  after the name of the command @returns the exit code */
+export function run(args: string[]): Promise<number> {
+  return runReporting("private", async () => {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        config: { type: "string" },
+        set: { type: "string", multiple: true },
+        json: { type: "boolean", default: false },
+        udp: { type: "boolean", default: false },
+        out: { type: "string" },
+      },
+    });
+    const [name = "", ...rest] = positionals;
+    const action = Object.hasOwn(actions, name) ? actions[name] : undefined;
+    if (action === undefined) throw new UsageError(`needs one of ${Object.keys(actions).join(", ")}`);
+    if (rest.length < action.least || rest.length > action.most)
+      throw new UsageError(`${name}: needs ${action.needs}`);
+    try {
+      action.run(rest, values);
+      return ExitCode.ok;
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      if (error instanceof ConfigError) {
+        complain(error.message);
+        return ExitCode.config;
+      }
+      complain(`chihaya private: ${(error as Error).message}\n`);
+      return ExitCode.failed;
+    }
+  });
+}
+
+interface Action {
+  least: number;
+  most: number;
+  needs: string;
+  run(args: string[], flags: Flags): void;
+}
+
+const oneName = { least: 1, most: 1, needs: "the NAME of a user" };
+const nothing = { least: 0, most: 0, needs: "no argument" };
+
+const actions: Readonly<Record<string, Action>> = {
+  init: { least: 1, most: 1, needs: "a directory", run: ([directory]) => init(directory!) },
+  "add-user": { ...oneName, run: ([name], flags) => addUser(name!, flags) },
+  "add-torrent": {
+    ...{ least: 1, most: 1, needs: "a metainfo FILE or an INFOHASH" },
+    run: ([subject], flags) => addTorrent(subject!, flags),
+  },
+  "announce-url": {
+    ...{ least: 1, most: 2, needs: "the NAME of a user, and at most one metainfo FILE" },
+    run: ([name, file], flags) => announceUrl(name!, file, flags),
+  },
+  "reset-passkey": {
+    ...oneName,
+    run: ([name], flags) =>
+      withSite(flags, (site) => show(flags, { name: name!, ...site.resetPasskey(name!) })),
+  },
+  "disable-user": { ...oneName, run: ([name], flags) => setEnabled(name!, false, flags) },
+  "enable-user": { ...oneName, run: ([name], flags) => setEnabled(name!, true, flags) },
+  stats: {
+    least: 0,
+    most: 1,
+    needs: "at most the NAME of a user",
+    run: ([name], flags) => stats(name, flags),
+  },
+  quarantine: { ...nothing, run: (_, flags) => quarantine(flags) },
+  adopt: { ...nothing, run: (_, flags) => adopt(flags) },
+};
+
+function init(given: string): void {
+  const directory = resolve(given);
+  const [config, database] = [join(directory, "chihaya.yaml"), join(directory, "private.sqlite")];
+  for (const file of [config, database])
+    if (existsSync(file)) throw new SiteError(`${file}: the file exists; choose another directory`);
+  mkdirSync(directory, { recursive: true });
+  createDatabase(database);
+  chmodSync(database, 0o600); // it has the passkeys
+  writeFileSync(config, renderConfig(directory, database), { flag: "wx" });
+  print(`${config}
+${database}
+
+Start the tracker:  chihaya --config ${config}
+Add a user:         chihaya private add-user NAME --config ${config}
+Add a torrent:      chihaya private add-torrent FILE --config ${config}
+Her announce URL:   chihaya private announce-url NAME --config ${config}
+`);
+}
+
+function renderConfig(directory: string, database: string): string {
+  return `# A private tracker: users announce with their passkey, and the database has their traffic. docs/private.md describes it.
+chihaya:
+  announce_interval: "30m"
+  min_announce_interval: "15m"
+  metrics_addr: "127.0.0.1:6880"
+  http:
+    addr: ["0.0.0.0:6969", "[::]:6969"]
+  udp:
+    addr: ["0.0.0.0:6969", "[::]:6969"]
+  private:
+    site: sql
+    database: ${JSON.stringify(database)}
+    journal:
+      dir: ${JSON.stringify(join(directory, "journal"))}
+    # What users put into their client; :passkey stands for their passkey.
+    # announce_url: "http://tracker.example.com:6969/announce/:passkey"
+`;
+}
+
+function addUser(name: string, flags: Flags): void {
+  if (name === "" || name.length > 64 || /[\u0000-\u001f\u007f]/.test(name))
+    throw new UsageError("add-user: a name has 1 to 64 characters, and no control characters");
+  withSite(flags, (site) => show(flags, { name, ...site.addUser(name) }));
+}
+
+function setEnabled(name: string, enabled: boolean, flags: Flags): void {
+  withSite(flags, (site) => {
+    site.setEnabled(name, enabled);
+    show(flags, { name, enabled });
+  });
+}
+
+function addTorrent(subject: string, flags: Flags): void {
+  const infoHash = parseAnyInfoHash(subject);
+  let torrent: { v1?: Uint8Array; v2?: Uint8Array; name?: string };
+  if (infoHash === undefined) {
+    if (!existsSync(subject))
+      throw new UsageError(`${subject}: neither an infohash (40 or 64 hexadecimal digits) nor a file`);
+    const file = readTorrent(subject);
+    warnIfPublic(subject, file);
+    torrent = { ...file.hashes, ...(file.name !== undefined && { name: file.name }) };
+  } else {
+    const long = /^(?:1220)?([\da-f]{64})$/i.exec(subject)?.[1];
+    torrent = long === undefined ? { v1: infoHash } : { v2: Buffer.from(long, "hex") };
+  }
+  withSite(flags, (site) => {
+    const { id, isNew } = site.addTorrent(torrent);
+    const hash = toHex(torrent.v1 ?? torrent.v2!.subarray(0, 20));
+    show(flags, { id, info_hash: hash, new: isNew });
+  });
+}
+
+function announceUrl(name: string, file: string | undefined, flags: Flags): void {
+  if (file === undefined && flags.out !== undefined) throw new UsageError("--out: needs a metainfo FILE");
+  const config = load(flags);
+  const torrent = file === undefined ? undefined : readTorrent(file);
+  withSite(flags, (site) => {
+    const { passkey } = site.user(name);
+    const url = urlPattern(config, flags.udp).replaceAll(":passkey", passkey);
+    if (torrent === undefined) {
+      if (flags.json) print(`${JSON.stringify({ url })}\n`);
+      else print(`${url}\n`);
+      return;
+    }
+    const bytes = withAnnounce(torrent, url);
+    if (flags.out === undefined) printBytes(bytes);
+    else writeFileSync(flags.out, bytes, { mode: 0o600 });
+  });
+}
+
+/** Returns the announce URL with `:passkey`: of the configuration, or else of the first listener. */
+function urlPattern(config: Config & { private: PrivateOptions }, udp: boolean): string {
+  const { http, udp: datagrams, private: options } = config;
+  if (!udp && options.announceUrl !== "") return options.announceUrl;
+  const listeners: [string, ListenAddress | undefined][] = [
+    ["http", udp ? undefined : http?.listen[0]],
+    ["https", udp ? undefined : http?.listenTls[0]],
+    ["udp", datagrams?.listen[0]],
+  ];
+  const [scheme, address] = listeners.find(([, listener]) => listener !== undefined) ?? [];
+  if (address === undefined)
+    throw new SiteError("the configuration has no listener for UDP; leave out --udp");
+  const { host, port } = address;
+  const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return `${scheme}://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}/announce/:passkey`;
+}
+
+function stats(name: string | undefined, flags: Flags): void {
+  withSite(flags, (site) => {
+    if (name !== undefined) {
+      const { id, enabled, uploaded, downloaded } = site.user(name);
+      show(flags, { name, id, enabled, uploaded, downloaded });
+      return;
+    }
+    const { applied = 0, appliedAt, ...numbers } = site.stats();
+    const at = appliedAt === undefined ? null : new Date(appliedAt * 1000).toISOString();
+    show(flags, { ...numbers, applied, applied_at: at });
+  });
+}
+
+function quarantine(flags: Flags): void {
+  withSite(flags, (site) => {
+    const rows = site
+      .quarantined()
+      .map(({ at, ...row }) => ({ ...row, at: new Date(at * 1000).toISOString() }));
+    if (flags.json) return print(`${toJson(rows)}\n`);
+    for (const { at, user_id, torrent_id, uploaded, downloaded, reason } of rows) {
+      const what = torrent_id === null ? `user ${user_id}` : `user ${user_id}, torrent ${torrent_id}`;
+      print(`${at}  ${what}  uploaded ${uploaded}, downloaded ${downloaded}: ${reason}\n`);
+    }
+    if (rows.length === 0) print("nothing was set aside\n");
+  });
+}
+
+function adopt(flags: Flags): void {
+  const { journal: options } = load(flags).private;
+  withSite(flags, (site) => {
+    const open = () => new Journal({ directory: options.dir, keep: options.keep, segmentBytes: 1 });
+    const old = open();
+    const { instance, last } = old;
+    old.close();
+    const applied = site.lastApplied(instance);
+    if (applied !== undefined && applied <= last)
+      throw new SiteError("the database has the traffic of this journal; there is nothing to adopt");
+    const aside = setJournalAside(options.dir, `set-aside-${new Date().toISOString().replaceAll(":", "")}`);
+    const fresh = open();
+    site.adopt(fresh.instance);
+    fresh.close();
+    print(`the database has a new journal; the files of the old one are in ${aside}\n`);
+  });
+}
+
+function load({ config: given, set }: Flags): Config & { private: PrivateOptions } {
+  const file = findConfigFile(given, process.env);
+  const loaded = loadConfig({ file, env: process.env, set });
+  if (!loaded.ok) throw new ConfigError(formatDiagnostics(loaded.errors));
+  const { config } = loaded;
+  if (config.private === undefined)
+    throw new ConfigError(
+      `chihaya private: ${file ?? "the default configuration"} has no block "private"; "chihaya private init DIR" makes one\n`,
+    );
+  return { ...config, private: config.private };
+}
+
+function withSite(flags: Flags, work: (site: SiteAdministration) => void): void {
+  const database = openDatabase(databasePath(load(flags).private.database));
+  try {
+    work(new SiteAdministration(database));
+  } finally {
+    database.close();
+  }
+}
+
+/** A metainfo file with its infohashes. */
+interface SiteTorrent extends TorrentFile {
+  hashes: { v1?: Uint8Array; v2?: Uint8Array };
+}
+
+function readTorrent(file: string): SiteTorrent {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    throw new SiteError(cannotRead(file, explainSystemError(error)), { cause: error });
+  }
+  try {
+    const torrent = parseTorrentFile(bytes);
+    const { infoHashV1: v1, infoHashV2: v2 } = torrent;
+    return { ...torrent, hashes: { ...(v1 && { v1 }), ...(v2 && { v2 }) } };
+  } catch (error) {
+    throw new SiteError(`${file}: not a torrent: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Clients of a public torrent also find peers elsewhere, whose traffic the tracker does not see. */
+function warnIfPublic(file: string, { isPrivate }: TorrentFile): void {
+  if (!isPrivate)
+    complain(
+      `chihaya private: ${file} is not a private torrent (BEP 27), so clients also find peers by DHT and peer exchange\n`,
+    );
+}
+
+function show(flags: Flags, values: Readonly<Record<string, unknown>>): void {
+  if (flags.json) print(`${toJson(values)}\n`);
+  else for (const [key, value] of Object.entries(values)) print(`${key}: ${value ?? "never"}\n`);
+}
+
+/** Renders JSON in which byte counts are numbers, also above 2^53. */
+function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, item) =>
+    typeof item === "bigint"
+      ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(`${item}`)
+      : item,
+  );
+}

@@ -1,0 +1,308 @@
+import { createHmac, randomBytes } from "node:crypto";
+import type { Logger } from "../../observability/logger.ts";
+import { Directory, type DirectoryMemory } from "../directory.ts";
+import type { PrivateOptions } from "../options.ts";
+import { Field, Records, recordWords } from "../record.ts";
+import type { Ring } from "../ring.ts";
+import type { Site } from "../site.ts";
+import { Batch, emptyAnnounce, hashedFamily } from "./batch.ts";
+import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import type { Journal } from "./journal.ts";
+import { Sessions } from "./sessions.ts";
+
+/** Maximum number of records in one block of the journal. */
+const mostRecords = 8192;
+/** Maximum number of records in one transaction of the site. */
+const batchRecords = 10_000;
+/** Records that a site which is away may leave in memory; beyond them, they are read from the journal again. */
+const pendingRecords = 50_000;
+/** Milliseconds between transactions, checkpoints, and looks for peers that have gone. */
+const [flushMs, checkpointMs, expireMs] = [3000, 300_000, 60_000];
+/** The longest pause before the site is tried again, in milliseconds. */
+const longestRetryMs = 30_000;
+const keyFile = "ip-key";
+
+/** Numbers for metrics and readiness. Plain data. */
+export interface AccountantState {
+  /** Sequence of the last record on disk, and of the last one that the site has. */
+  recorded: number;
+  applied: number;
+  sessions: number;
+  users: number;
+  torrents: number;
+  /** Records of rows that the site does not take, and bytes at rates that no client reaches. */
+  quarantined: number;
+  excessBytes: number;
+  /** Why traffic is not credited now; undefined if it is. */
+  problem: string | undefined;
+}
+
+/** The collaborators of an {@link Accountant}. */
+export interface AccountantDeps {
+  journal: Journal;
+  site: Site;
+  rings: readonly Ring[];
+  logger: Logger;
+  /** Sends a new directory to all workers. */
+  publish(memory: DirectoryMemory): void;
+}
+
+/**
+ * Turns the records of all workers into credits. A record is judged by the rules of {@link Sessions}, written to the journal, and
+ * then released to its worker. The site gets sums of records in transactions that note the last record, so that no record counts
+ * twice, whatever is lost or restored. All methods are synchronous; times are milliseconds since 1970.
+ */
+export class Accountant {
+  readonly state: AccountantState = {
+    ...{ recorded: 0, applied: 0, sessions: 0, users: 0, torrents: 0, quarantined: 0, excessBytes: 0 },
+    problem: undefined,
+  };
+  readonly #options: PrivateOptions;
+  readonly #deps: AccountantDeps;
+  readonly #sessions: Sessions;
+  readonly #block: Records = new Records(new ArrayBuffer(mostRecords * recordWords * 4), 0, mostRecords);
+  readonly #announce = emptyAnnounce();
+  readonly #ipKey: Buffer | undefined;
+  #directory: Directory;
+  /** The records since the last transaction; undefined if they must be read from the journal. */
+  #pending: Batch | undefined;
+  /** Sequence of the last checkpoint. */
+  #checkpointed: number;
+  #flushAt = 0;
+  #retryMs = 0;
+  #checkpointAt = 0;
+  #expireAt = 0;
+
+  /**
+   * Opens the accounts: reads users and torrents, and continues where the journal ends.
+   * @param maxGap  longest time in seconds between two announces that counts as seeding
+   * @throws Error if journal and site do not belong together
+   */
+  constructor(options: PrivateOptions, maxGap: number, deps: AccountantDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    const { journal, site } = deps;
+    const { maxRate, idleSessions: idle } = options;
+    this.#sessions = new Sessions({ maxRate, maxGap, idle });
+    const applied = site.lastApplied(journal.instance);
+    if (applied === undefined) throw new Error(foreignJournal(journal));
+    if (applied > journal.last) throw new Error(oldJournal(journal, applied));
+    this.#checkpointed = readCheckpoint(journal, this.#sessions);
+    if (this.#checkpointed > journal.last)
+      throw new Error(`${journal.directory}: the end of the journal is missing; restore it from a backup`);
+    for (const { records, count } of journal.read(this.#checkpointed)) {
+      for (let i = 0; i < count; i++) this.#sessions.apply(records.readAnnounce(i, this.#announce));
+    }
+    this.#ipKey = options.storeIps === "hashed" ? readKey(journal) : undefined;
+    this.#directory = this.#load();
+    this.state.recorded = journal.last;
+    this.state.applied = applied;
+  }
+
+  /** Takes the records that wait, and returns when they are on disk. @returns their number */
+  drain(): number {
+    const { rings, journal } = this.#deps;
+    const block = this.#block;
+    let count = 0;
+    const taken = rings.map((ring) => {
+      const copied = ring.copy(block, count, mostRecords - count);
+      count += copied;
+      return copied;
+    });
+    if (count === 0) return 0;
+    for (let i = 0; i < count; i++) this.#judge(i);
+    journal.append(block, count);
+    journal.sync();
+    for (const [index, copied] of taken.entries()) rings[index]!.release(copied);
+    this.state.recorded = journal.last;
+    this.state.sessions = this.#sessions.size;
+    const pending = this.#pending;
+    if (pending === undefined) return count;
+    for (let i = 0; i < count; i++) pending.add(block, i);
+    if (pending.count > pendingRecords) this.#pending = undefined;
+    return count;
+  }
+
+  #judge(index: number): void {
+    const block = this.#block;
+    const announce = block.readAnnounce(index, this.#announce);
+    const addition = this.#sessions.apply(announce);
+    block.complete(index, addition);
+    const excess = addition.excessUploaded + addition.excessDownloaded;
+    if (excess > 0) {
+      this.state.excessBytes += excess;
+      const { user, torrent } = announce;
+      this.#deps.logger.warn(
+        { user, torrent, bytes: excess },
+        "a client claims more than max_rate; not credited",
+      );
+    }
+    this.#hideAddress(index);
+  }
+
+  /** Replaces the address of a record by what `store_ips` allows. */
+  #hideAddress(index: number): void {
+    if (this.#options.storeIps === "plain") return;
+    const block = this.#block;
+    const address = block.address(index);
+    const at = index * recordWords + Field.what;
+    const family = this.#ipKey === undefined ? 0 : hashedFamily;
+    if (this.#ipKey === undefined) address.fill(0);
+    else address.set(createHmac("sha256", this.#ipKey).update(address).digest().subarray(0, 16));
+    block.words[at] = (block.words[at]! & ~0xff00) | (family << 8);
+  }
+
+  /** Does what is due: transactions, changes of the site, checkpoints. */
+  tick(now: number): void {
+    const { site, logger } = this.#deps;
+    try {
+      this.#follow();
+      if (now >= this.#flushAt || (this.#pending?.count ?? 0) >= batchRecords) this.#flushDue(now);
+      if (now >= this.#expireAt) {
+        this.#expireAt = now + expireMs;
+        const seconds = Math.floor(now / 1000);
+        this.#sessions.expire(seconds);
+        site.expirePeers(seconds - this.#options.peersTimeout, seconds - this.#options.idleSessions);
+      }
+    } catch (error) {
+      const { message } = error as Error;
+      if (this.state.problem === undefined)
+        logger.error({ err: error }, `traffic is not credited now, but kept: ${message}`);
+      this.state.problem = message;
+      this.#pending = undefined;
+      this.#retryMs = Math.min(Math.max(1000, 2 * this.#retryMs), longestRetryMs);
+      this.#flushAt = now + this.#retryMs;
+    }
+    if (now >= this.#checkpointAt) {
+      this.#checkpointAt = now + checkpointMs;
+      this.checkpoint(now);
+    }
+  }
+
+  #flushDue(now: number): void {
+    // Without records in memory the journal has them: a site that was away catches up batch by batch.
+    const isCaughtUp = this.flush();
+    this.#flushAt = isCaughtUp ? now + flushMs : now;
+    this.#retryMs = 0;
+    if (this.state.problem === undefined) return;
+    this.state.problem = undefined;
+    this.#deps.logger.info({}, "traffic is credited again");
+  }
+
+  /** Applies one transaction. @returns whether the site has all records now @throws Error if the site is away */
+  flush(): boolean {
+    const { site, journal, logger } = this.#deps;
+    const batch = this.#pending ?? this.#rebuild(site.lastApplied(journal.instance));
+    if (batch.count > 0) {
+      const result = site.apply(journal.instance, batch);
+      if (!result.isApplied) {
+        logger.warn(
+          { last: result.last, expected: batch.from },
+          "the database has other records; reading them again",
+        );
+        this.#pending = undefined;
+        return false;
+      }
+      if (result.quarantined > 0)
+        logger.warn(
+          { rows: result.quarantined },
+          'rows were set aside; "chihaya private quarantine" lists them',
+        );
+      this.state.quarantined += result.quarantined;
+    }
+    this.state.applied = batch.to;
+    const isCaughtUp = batch.to === journal.last;
+    this.#pending = isCaughtUp ? new Batch(batch.to) : undefined;
+    return isCaughtUp;
+  }
+
+  /** Reads the next records after `applied` from the journal. */
+  #rebuild(applied: number | undefined): Batch {
+    const { journal } = this.#deps;
+    if (applied === undefined) throw new Error(foreignJournal(journal));
+    if (applied > journal.last) throw new Error(oldJournal(journal, applied));
+    const batch = new Batch(applied);
+    for (const { records, count } of journal.read(applied)) {
+      for (let i = 0; i < count && batch.count < batchRecords; i++) batch.add(records, i);
+      if (batch.count >= batchRecords) break;
+    }
+    return batch;
+  }
+
+  /** Writes the sessions to disk, and removes segments that nobody needs. */
+  checkpoint(now: number): void {
+    const { journal } = this.#deps;
+    if (journal.last !== this.#checkpointed) writeCheckpoint(journal, this.#sessions);
+    this.#checkpointed = journal.last;
+    journal.prune(Math.min(this.#checkpointed, this.state.applied), now / 1000);
+  }
+
+  /** Reads everything from the site, and sends it to the workers. */
+  #load(): Directory {
+    const { site, logger, publish } = this.#deps;
+    const { users, torrents } = site.size();
+    const directory = Directory.create(users, torrents);
+    let isFull = false;
+    for (const user of site.users()) isFull ||= !directory.putUser(user);
+    for (const torrent of site.torrents()) isFull ||= !directory.putTorrent(torrent);
+    if (isFull) throw new Error("the site has changed while it was read");
+    this.state.users = users;
+    this.state.torrents = torrents;
+    publish(directory.memory);
+    logger.info({ users, torrents }, "users and torrents loaded");
+    return directory;
+  }
+
+  /** Brings changes of the site into the directory. */
+  #follow(): void {
+    const { site } = this.#deps;
+    const change = site.changes();
+    if (change === undefined) return;
+    const directory = this.#directory;
+    for (const passkey of change.passkeys) directory.removePasskey(passkey);
+    for (const infoHash of change.infoHashes) directory.removeInfoHash(infoHash);
+    const hasRoom =
+      change.users.every((user) => directory.putUser(user)) &&
+      change.torrents.every((torrent) => directory.putTorrent(torrent));
+    if (!hasRoom) this.#directory = this.#load();
+    else Object.assign(this.state, site.size());
+  }
+
+  /** Applies everything that the journal has, until `deadline`, and writes a checkpoint. @param now  returns milliseconds since 1970 */
+  close(deadline: number, now: () => number): void {
+    const { journal, site, logger } = this.#deps;
+    try {
+      while (this.drain() > 0);
+      while (!this.flush() && now() < deadline);
+      if (this.state.applied < journal.last)
+        logger.warn({ records: journal.last - this.state.applied }, "not credited yet; the journal keeps it");
+    } catch (error) {
+      logger.warn({ err: error }, "not all traffic is credited; the journal keeps it");
+    }
+    this.checkpoint(now());
+    site.close();
+    journal.close();
+  }
+}
+
+function foreignJournal({ directory }: Journal): string {
+  return (
+    `the database has the traffic of another journal than ${directory}; set journal.dir to that one, or, if it is lost, ` +
+    'stop all trackers of the site and run "chihaya private adopt"'
+  );
+}
+
+function oldJournal({ directory, last }: Journal, applied: number): string {
+  return (
+    `the database has record ${applied}, but the journal in ${directory} ends with ${last}; restore the newer journal, or, if ` +
+    'it is lost, run "chihaya private adopt"'
+  );
+}
+
+function readKey(journal: Journal): Buffer {
+  const known = journal.readFile(keyFile);
+  if (known !== undefined) return Buffer.from(known, "hex");
+  const key = randomBytes(32);
+  journal.writeFile(keyFile, [key.toString("hex")]);
+  return key;
+}

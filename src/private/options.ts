@@ -1,0 +1,83 @@
+import { type Block, checkNotEmpty, choice, duration, number, options, text } from "../options/index.ts";
+
+/** The block `private`. */
+export interface PrivateOptions {
+  readonly site: "sql";
+  readonly database: string;
+  readonly journal: { readonly dir: string; readonly keep: number };
+  readonly announceUrl: string;
+  readonly storeIps: "none" | "hashed" | "plain";
+  /** Bytes per second. */
+  readonly maxRate: number;
+  /** Seconds. */
+  readonly peersTimeout: number;
+  readonly idleSessions: number;
+}
+
+const restart = true;
+const scheme = "sqlite:";
+
+/** Returns the path of a database: `sqlite:///path`, `sqlite:path` or a path. */
+export function databasePath(database: string): string {
+  return database.startsWith(scheme) ? database.slice(scheme.length).replace(/^\/\//, "") : database;
+}
+
+function checkDatabase(database: string): string | undefined {
+  const other = /^(?!sqlite:)([a-z][\w+.-]*):\/\//i.exec(database)?.[1];
+  if (other !== undefined)
+    return `no database of the kind ${JSON.stringify(other)}; expected a path, or sqlite:///path`;
+  return checkNotEmpty(databasePath(database));
+}
+
+function checkAnnounceUrl(url: string): string | undefined {
+  if (url === "") return undefined;
+  if (!/^(https?|udp):\/\/[^/]+\//.test(url)) return "expected a URL with http, https or udp, and a path";
+  return url.includes(":passkey")
+    ? undefined
+    : 'expected ":passkey" in the URL, as in https://tracker.example.com/announce/:passkey';
+}
+
+/** Describes the block `private`. */
+export const privateOptions: Block<PrivateOptions, unknown> = options({
+  site: choice(["sql"], { restart })
+    .default("sql")
+    .describe("Whose tables the database has. `sql` has the tables of `docs/private.md`."),
+  database: text({ restart, check: checkDatabase }).describe(
+    "Path of the SQLite database, also as `sqlite:///path`. `chihaya private init` makes one.",
+  ),
+  journal: options({
+    dir: text({ restart, check: checkNotEmpty }).describe(
+      "Directory of the journal, which keeps all traffic that the database does not have yet. Keep it on a local disk.",
+    ),
+    keep: duration(0, { restart })
+      .default("24h")
+      .describe(
+        "How long to keep records that the database has, for the case that the database is restored from a backup.",
+      ),
+  }).describe("Where announces are written before their traffic is credited."),
+  announce_url: text({ restart, check: checkAnnounceUrl })
+    .default("")
+    .describe(
+      "URL of the users, with `:passkey` in the place of the passkey, for `chihaya private announce-url`. Without it, the " +
+        "command uses the first listener.",
+    ),
+  store_ips: choice(["none", "hashed", "plain"], { restart })
+    .default("plain")
+    .describe(
+      "How the addresses of peers are kept in journal and database: not at all, as a keyed hash, or as they are.",
+    ),
+  max_rate: number({ above: 0, restart })
+    .default(1_250_000_000)
+    .describe(
+      "Highest credible rate of a client, in bytes per second. An announce that claims more is credited with nothing.",
+    ),
+  peers_timeout: duration(60, { restart })
+    .default("2h")
+    .describe("Time without an announce after which the database shows a peer as inactive."),
+  idle_sessions: duration(3600, { restart })
+    .default("504h")
+    .describe(
+      "Time without an announce after which a client is forgotten. The bytes between its last and its next announce are then " +
+        "not credited.",
+    ),
+}) as Block<PrivateOptions, unknown>;

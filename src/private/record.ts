@@ -1,0 +1,120 @@
+import type { AnnounceEvent } from "../bittorrent/event.ts";
+import type { AccountedAnnounce, Addition } from "./accounting/sessions.ts";
+
+/**
+ * One announce of a user, as workers hand it to the accountant and as the journal keeps it: 32 words of 32 bits in machine
+ * order. The accountant fills the words from 20 on.
+ *
+ *  0 seconds since 1970 | 1 user | 2 torrent | 3 event 8, family 8, port 16 | 4 uploaded 2 | 6 downloaded 2 | 8 left 2
+ * 10 peer id 5 | 15 address 4 | 19 factors: percent of uploaded 16, of downloaded 16
+ * 20 credited uploaded f64 | 22 downloaded f64 | 24 excess uploaded f64 | 26 downloaded f64
+ * 28 seeding seconds | 29 downloading seconds | 30 flags: 1 snatch, 2 duplicate | 31 free
+ */
+export const Field = {
+  seconds: 0,
+  user: 1,
+  torrent: 2,
+  what: 3,
+  counters: 4,
+  peerId: 10,
+  address: 15,
+  factors: 19,
+  uploaded: 20,
+  downloaded: 22,
+  excessUploaded: 24,
+  excessDownloaded: 26,
+  seedSeconds: 28,
+  leechSeconds: 29,
+  flags: 30,
+} as const;
+
+/** Words and bytes of a record. */
+export const recordWords = 32;
+export const recordBytes: number = 4 * recordWords;
+
+const Flag = { snatch: 1, duplicate: 2 } as const;
+
+/** Reads and completes records in memory that begins at a multiple of eight bytes. */
+export class Records {
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+  readonly #unsigned: Uint32Array;
+  readonly #floats: Float64Array;
+
+  constructor(buffer: ArrayBufferLike, byteOffset: number, count: number) {
+    this.words = new Int32Array(buffer, byteOffset, count * recordWords);
+    this.bytes = new Uint8Array(buffer, byteOffset, count * recordBytes);
+    this.#unsigned = new Uint32Array(buffer, byteOffset, count * recordWords);
+    this.#floats = new Float64Array(buffer, byteOffset, (count * recordWords) / 2);
+  }
+
+  /** Copies the announce of the record at `index` into `out`. Counts above 2^53 become 2^53 - 1. */
+  readAnnounce(index: number, out: AccountedAnnounce): AccountedAnnounce {
+    const at = index * recordWords;
+    const words = this.#unsigned;
+    out.seconds = words[at + Field.seconds]!;
+    out.user = words[at + Field.user]!;
+    out.torrent = words[at + Field.torrent]!;
+    out.event = (words[at + Field.what]! & 0xff) as AnnounceEvent;
+    out.uploaded = this.#counter(at + Field.counters);
+    out.downloaded = this.#counter(at + Field.counters + 2);
+    out.left = this.#counter(at + Field.counters + 4);
+    const peerIdAt = 4 * (at + Field.peerId);
+    out.peerId = String.fromCharCode(...this.bytes.subarray(peerIdAt, peerIdAt + 20));
+    return out;
+  }
+
+  /** Notes what the announce of a record adds. */
+  complete(index: number, addition: Readonly<Addition>): void {
+    const at = index * recordWords;
+    this.#floats[(at + Field.uploaded) / 2] = addition.uploaded;
+    this.#floats[(at + Field.downloaded) / 2] = addition.downloaded;
+    this.#floats[(at + Field.excessUploaded) / 2] = addition.excessUploaded;
+    this.#floats[(at + Field.excessDownloaded) / 2] = addition.excessDownloaded;
+    this.words[at + Field.seedSeconds] = addition.seedSeconds;
+    this.words[at + Field.leechSeconds] = addition.leechSeconds;
+    this.words[at + Field.flags] =
+      (addition.isSnatch ? Flag.snatch : 0) | (addition.isDuplicate ? Flag.duplicate : 0);
+  }
+
+  /** Copies what the announce adds into `out`. */
+  readAddition(index: number, out: Addition): Addition {
+    const at = index * recordWords;
+    out.uploaded = this.#floats[(at + Field.uploaded) / 2]!;
+    out.downloaded = this.#floats[(at + Field.downloaded) / 2]!;
+    out.excessUploaded = this.#floats[(at + Field.excessUploaded) / 2]!;
+    out.excessDownloaded = this.#floats[(at + Field.excessDownloaded) / 2]!;
+    out.seedSeconds = this.words[at + Field.seedSeconds]!;
+    out.leechSeconds = this.words[at + Field.leechSeconds]!;
+    const flags = this.words[at + Field.flags]!;
+    out.isSnatch = (flags & Flag.snatch) !== 0;
+    out.isDuplicate = (flags & Flag.duplicate) !== 0;
+    return out;
+  }
+
+  /** Returns the percentages with which the record counts. */
+  factors(index: number): { up: number; down: number } {
+    const word = this.#unsigned[index * recordWords + Field.factors]!;
+    return { up: word & 0xffff, down: word >>> 16 };
+  }
+
+  port(index: number): number {
+    return this.#unsigned[index * recordWords + Field.what]! >>> 16;
+  }
+
+  /** 4 or 6. */
+  family(index: number): number {
+    return (this.words[index * recordWords + Field.what]! >> 8) & 0xff;
+  }
+
+  /** Returns the 16 bytes of the address, which the record keeps; an IPv4 address has the first four. */
+  address(index: number): Uint8Array {
+    const at = 4 * (index * recordWords + Field.address);
+    return this.bytes.subarray(at, at + 16);
+  }
+
+  #counter(at: number): number {
+    const bytes = this.#unsigned[at + 1]! * 2 ** 32 + this.#unsigned[at]!;
+    return Math.min(bytes, Number.MAX_SAFE_INTEGER);
+  }
+}

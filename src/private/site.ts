@@ -1,0 +1,45 @@
+import type { Batch } from "./accounting/batch.ts";
+import type { DirectoryTorrent, DirectoryUser } from "./directory.ts";
+
+/** A change of the site: what the directory must forget, and what it must have now. */
+export interface SiteChange {
+  passkeys: readonly string[];
+  infoHashes: readonly Uint8Array[];
+  users: readonly DirectoryUser[];
+  torrents: readonly DirectoryTorrent[];
+}
+
+/** Numbers of a site for the operator. */
+export interface SiteSize {
+  users: number;
+  torrents: number;
+}
+
+/** The result of {@link Site.apply}. */
+export type Applied =
+  | { isApplied: true; quarantined: number }
+  /** The site has applied another record last; the batch must begin after that one. */
+  | { isApplied: false; last: number };
+
+/** The database of a private site: where users and torrents come from, and where traffic goes. Used by the accountant alone. */
+export interface Site {
+  size(): SiteSize;
+  /** Yields all users, and then all torrents. */
+  users(): Iterable<DirectoryUser>;
+  torrents(): Iterable<DirectoryTorrent>;
+  /** Returns what has changed since {@link users} or the last call; undefined if nothing has. */
+  changes(): SiteChange | undefined;
+  /**
+   * Returns the sequence of the last record of a journal that the site has applied. A journal that the site does not know begins
+   * at 0 if the site knows no journal at all.
+   * @returns undefined for an unknown journal of a site that knows another one
+   */
+  lastApplied(instance: string): number | undefined;
+  /** Applies a batch and notes its last record, all in one transaction. @throws Error if the site is away; nothing has changed then */
+  apply(instance: string, batch: Batch): Applied;
+  /**
+   * Marks peers inactive that have not announced since `activeAfter`, and forgets those that have not since `keptAfter`. Seconds.
+   */
+  expirePeers(activeAfter: number, keptAfter: number): void;
+  close(): void;
+}

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { silentLogger } from "../observability/logger.ts";
+import { Metrics } from "../observability/metrics.ts";
+import type { DirectoryMemory } from "../private/directory.ts";
+import type { PrivateOptions } from "../private/options.ts";
+import { Field } from "../private/record.ts";
+import { Ring } from "../private/ring.ts";
+import { SiteAdministration } from "../private/sites/sql/administration.ts";
+import { createDatabase, openDatabase } from "../private/sites/sql/open-database.ts";
+import { AccountantThread, createAccountingMemory } from "./accountant-thread.ts";
+import { Bus, mainThread } from "./bus.ts";
+
+/** A site with an accountant in a thread. */
+function open(t: TestContext) {
+  const directory = mkdtempSync(join(tmpdir(), "chihaya-accountant-"));
+  const database = join(directory, "site.sqlite");
+  createDatabase(database);
+  const site = openDatabase(database);
+  const administration = new SiteAdministration(site);
+  administration.addUser("ann");
+  administration.addTorrent({ v1: new Uint8Array(20) });
+  const options: PrivateOptions = {
+    ...{ site: "sql", database, journal: { dir: join(directory, "journal"), keep: 0 }, announceUrl: "" },
+    ...{ storeIps: "plain", maxRate: 1e9, peersTimeout: 7200, idleSessions: 86_400 },
+  };
+  const memory = createAccountingMemory(1);
+  const bus = new Bus({ threads: [mainThread, 1], onError: () => undefined });
+  bus.open();
+  const published: DirectoryMemory[] = [];
+  const threads: Worker[] = [];
+  const publish = (next: DirectoryMemory) => void published.push(next);
+  const deps = { bus, logger: silentLogger, metrics: new Metrics(), publish };
+  const create = (workerData: unknown) => {
+    const thread = new Worker(new URL("./accountant.ts", import.meta.url), { workerData });
+    threads.push(thread);
+    return thread;
+  };
+  const accountant = new AccountantThread({ options, maxGap: 3900, memory }, deps, create);
+  t.after(async () => {
+    await accountant.stop(5);
+    site.close();
+    bus.close();
+    rmSync(directory, { recursive: true });
+  });
+  const ring = new Ring({ ring: memory.rings[0]!, signal: memory.signal });
+  const announce = (uploaded: number) => {
+    const at = ring.reserve();
+    const { words } = ring.records;
+    words.fill(0, at, at + 20);
+    words[at + Field.seconds] = 1_800_000_000;
+    words[at + Field.user] = words[at + Field.torrent] = 1;
+    words[at + Field.counters] = uploaded;
+    words[at + Field.factors] = 100 | (100 << 16);
+    return ring.commit();
+  };
+  const untilOnDisk = async (position: number) => {
+    while (!ring.isOnDisk(position)) await ring.untilReleased(100);
+  };
+  const credit = () => Number(administration.user("ann").uploaded);
+  return { accountant, announce, untilOnDisk, credit, published, threads, options };
+}
+
+test("an accountant that dies is replaced, and takes up what it left in the ring", async (t) => {
+  const { accountant, announce, untilOnDisk, credit, published, threads } = open(t);
+  await accountant.start();
+  assert.equal(published.length, 1);
+  assert.equal(await accountant.readiness(), true);
+  await untilOnDisk(announce(0));
+  await threads[0]!.terminate();
+  assert.equal(await accountant.readiness(), "the accountant is restarting");
+  await untilOnDisk(announce(500));
+  assert.equal(threads.length, 2);
+  assert.equal(published.length, 2, "the workers get the directory of the new one");
+  await accountant.stop(5);
+  assert.equal(credit(), 500);
+});
+
+test("an accountant that cannot open its accounts fails the start, with the reason", async (t) => {
+  const { accountant, options } = open(t);
+  rmSync(options.database);
+  await assert.rejects(
+    accountant.start(),
+    /private: .*no such file; "chihaya private init DIR" makes a database/,
+  );
+});

@@ -1,0 +1,73 @@
+import { inspect } from "node:util";
+import { parentPort, workerData } from "node:worker_threads";
+import type { Logger } from "../observability/logger.ts";
+import { Accountant } from "../private/accounting/accountant.ts";
+import { Journal } from "../private/accounting/journal.ts";
+import { databasePath } from "../private/options.ts";
+import { Ring, untilCommitted } from "../private/ring.ts";
+import { openDatabase } from "../private/sites/sql/open-database.ts";
+import { SqlSite } from "../private/sites/sql/sql-site.ts";
+import { type AccountantStart, accountantService, accountsService } from "./accountant-thread.ts";
+import { Bus, mainThread } from "./bus.ts";
+import type { LogLine } from "./services.ts";
+
+// The thread that accounts for the announces of all workers.
+
+/** Milliseconds that records wait for others, so that one write to the disk serves all of them. */
+const groupMs = 20;
+/** Milliseconds between two queries for changes of the site. */
+const followMs = 500;
+
+const { options, maxGap, memory } = workerData as AccountantStart;
+const bus = new Bus({
+  threads: ["accountant"],
+  onError: (err) => logger.error({ err }, "a notification failed"),
+});
+bus.connect(mainThread, parentPort!);
+
+function log(line: LogLine): void {
+  const send = (fields: LogLine["fields"]) =>
+    bus.notify(mainThread, accountsService, "log", { ...line, fields });
+  try {
+    send(line.fields);
+  } catch {
+    send({ text: inspect(line.fields) }); // a field cannot be cloned
+  }
+}
+
+const logger: Logger = {
+  debug: (fields, message) => log({ level: "debug", fields, message }),
+  info: (fields, message) => log({ level: "info", fields, message }),
+  warn: (fields, message) => log({ level: "warn", fields, message }),
+  error: (fields, message) => log({ level: "error", fields, message }),
+};
+const site = new SqlSite(openDatabase(databasePath(options.database)));
+const segmentBytes = 64 * 1024 * 1024;
+const journal = new Journal({ directory: options.journal.dir, keep: options.journal.keep, segmentBytes });
+const rings = memory.rings.map((ring) => new Ring({ ring, signal: memory.signal }));
+const accountant = new Accountant(options, maxGap, {
+  ...{ journal, site, rings, logger },
+  publish: (directory) => bus.notify(mainThread, accountsService, "publish", directory),
+});
+let deadline: number | undefined;
+const ended = Promise.withResolvers<void>();
+bus.serve(accountantService, {
+  state: async () => accountant.state,
+  stop: (seconds) => {
+    deadline = Date.now() + 1000 * seconds;
+    return ended.promise;
+  },
+});
+bus.open();
+bus.notify(mainThread, accountsService, "started", undefined);
+
+const isIdle = (): boolean => deadline === undefined && rings.every(({ waiting }) => waiting === 0);
+while (deadline === undefined) {
+  const taken = accountant.drain();
+  accountant.tick(Date.now());
+  if (taken > 0) await new Promise((resolve) => setTimeout(resolve, groupMs));
+  else await untilCommitted(memory.signal, isIdle, followMs);
+}
+accountant.close(deadline, Date.now);
+ended.resolve();
+setImmediate(() => bus.close());

@@ -1,0 +1,396 @@
+/** A private tracker as its operator runs it: the command line, the daemon, and what is in the database afterwards. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { type TestContext, test } from "node:test";
+import { AnnounceEvent } from "../../src/bittorrent/event.ts";
+import { run as runPrivate } from "../../src/cli/commands/private.ts";
+import { announce } from "../../src/client/tracker-client.ts";
+import type { TrackerError } from "../../src/client/tracker-error.ts";
+import { createRandom } from "../../src/lib/clock.ts";
+import { SiteAdministration } from "../../src/private/sites/sql/administration.ts";
+import { openDatabase } from "../../src/private/sites/sql/open-database.ts";
+import { decodeBencode } from "../../src/protocol/bencode/decode.ts";
+import { createPayload, createTorrent, hashPieces } from "../e2e/torrent.ts";
+import { waitUntil } from "../e2e/wait-until.ts";
+import { type LogLine, main, Program, temporaryDirectory } from "../support/daemon.ts";
+
+const infoHash = "0123456789abcdef0123456789abcdef01234567";
+const { none, started, completed, stopped } = AnnounceEvent;
+
+/** A site made by `chihaya private init`. */
+class Site {
+  readonly #t: TestContext;
+  readonly directory: string;
+  readonly config: string;
+
+  private constructor(t: TestContext) {
+    this.#t = t;
+    this.directory = join(temporaryDirectory(t), "site");
+    this.config = join(this.directory, "chihaya.yaml");
+  }
+
+  static async init(t: TestContext): Promise<Site> {
+    const site = new Site(t);
+    const { status, stderr } = await site.run("init", site.directory);
+    assert.equal(status, 0, stderr);
+    return site;
+  }
+
+  /** Runs `chihaya private` in this process. */
+  async run(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+    const output = { stdout: "", stderr: "" };
+    const capture = (name: "stdout" | "stderr") =>
+      this.#t.mock.method(process[name], "write", (chunk: string | Uint8Array) => {
+        output[name] += Buffer.from(chunk as string).toString("latin1");
+        return true;
+      });
+    const [stdout, stderr] = [capture("stdout"), capture("stderr")];
+    const ended = runPrivate(args);
+    stdout.mock.restore(); // all of it is written, and the test runner writes there too
+    const status = await ended;
+    stderr.mock.restore();
+    return { status, ...output };
+  }
+
+  /** Runs `chihaya private` with the configuration. @returns the values of `--json` */
+  async json(...args: string[]): Promise<Record<string, unknown>> {
+    const { status, stdout, stderr } = await this.run(...args, "--config", this.config, "--json");
+    assert.equal(status, 0, stderr);
+    return JSON.parse(stdout);
+  }
+
+  /** Adds a user as the command line does. @returns the passkey */
+  addUser(name: string): string {
+    return this.#administer((site) => site.addUser(name).passkey);
+  }
+
+  /** Adds the torrent of the tests. */
+  addTorrent(): void {
+    this.#administer((site) => site.addTorrent({ v1: Buffer.from(infoHash, "hex") }));
+  }
+
+  credit(name: string): number {
+    return Number(this.#administer((site) => site.user(name).uploaded));
+  }
+
+  #administer<Result>(work: (site: SiteAdministration) => Result): Result {
+    const database = openDatabase(join(this.directory, "private.sqlite"));
+    try {
+      return work(new SiteAdministration(database));
+    } finally {
+      database.close();
+    }
+  }
+
+  /** Starts the tracker, and waits until it serves. */
+  async start(workers = 1): Promise<RunningTracker> {
+    const set = ["http.addr=127.0.0.1:0", "udp.addr=127.0.0.1:0", "metrics_addr=127.0.0.1:0"];
+    const small = ["http.max_connections=100", "udp.receive_buffer=212992", "storage.config.max_peers=10000"];
+    const flags = [...set, ...small, `workers=${workers}`].flatMap((one) => ["--set", one]);
+    const program = new Program(this.#t, process.execPath, [
+      main,
+      "--json",
+      "--config",
+      this.config,
+      ...flags,
+    ]);
+    await program.until(({ url }) => url?.startsWith("udp:") === true);
+    return new RunningTracker(program);
+  }
+
+  /** Reads rows of the database. */
+  rows(sql: string): Record<string, unknown>[] {
+    const database = new DatabaseSync(join(this.directory, "private.sqlite"));
+    try {
+      return database.prepare(sql).all();
+    } finally {
+      database.close();
+    }
+  }
+
+  write(sql: string): void {
+    const database = new DatabaseSync(join(this.directory, "private.sqlite"), { timeout: 5000 });
+    database.exec(sql);
+    database.close();
+  }
+}
+
+class RunningTracker {
+  readonly program: Program;
+
+  constructor(program: Program) {
+    this.program = program;
+  }
+
+  url(scheme: "http" | "udp", passkey: string): string {
+    const isIt = ({ msg, url }: LogLine) => msg === "serving" && url?.startsWith(`${scheme}:`);
+    return `${this.program.lines.find(isIt)!.url}/announce/${passkey}`;
+  }
+
+  get metrics(): string {
+    return this.program.lines.find(({ msg }) => msg === "serving metrics and health")!.url!;
+  }
+
+  isRunning = true;
+
+  async stop(): Promise<void> {
+    this.program.child.kill("SIGTERM");
+    await this.program.ended;
+  }
+
+  async kill(): Promise<void> {
+    this.isRunning = false;
+    this.program.child.kill("SIGKILL");
+    await this.program.ended;
+  }
+}
+
+/** An announce of a client. */
+function of(n: number, event: AnnounceEvent, uploaded: number, more: object = {}) {
+  const peerId = Buffer.from(`-XX0001-${`${n}`.padStart(12, "0")}`);
+  const torrent = Buffer.from(infoHash, "hex");
+  const counters = { uploaded: BigInt(uploaded), downloaded: 0n, left: 1n };
+  return { infoHash: torrent, peerId, port: 1000 + n, event, ...counters, ...more };
+}
+
+async function refusalOf(url: string, event: AnnounceEvent = started, more: object = {}): Promise<string> {
+  try {
+    await announce(url, of(1, event, 0, more), { timeoutMs: 30_000 });
+    return "";
+  } catch (error) {
+    return (error as TrackerError).message;
+  }
+}
+
+test("a site in a new directory: users, torrents, announces over HTTP and UDP, traffic in the database", async (t) => {
+  const site = await Site.init(t);
+  assert.equal((await site.run("init", site.directory)).status, 1, "nothing is overwritten");
+  assert.equal(statSync(join(site.directory, "private.sqlite")).mode & 0o77, 0, "nobody else reads passkeys");
+  const ann = (await site.json("add-user", "ann")).passkey as string;
+  const bob = (await site.json("add-user", "bob")).passkey as string;
+  assert.match(ann, /^[\da-f]{32}$/);
+  assert.equal((await site.run("add-user", "ann", "--config", site.config)).status, 1);
+  assert.deepEqual(await site.json("add-torrent", infoHash), { id: 1, info_hash: infoHash, new: true });
+  assert.deepEqual(await site.json("add-torrent", infoHash), { id: 1, info_hash: infoHash, new: false });
+  const { url } = await site.json("announce-url", "ann");
+  assert.equal(url, `http://127.0.0.1:6969/announce/${ann}`);
+
+  const tracker = await site.start();
+  const [http, udp] = [tracker.url("http", ann), tracker.url("udp", bob)];
+  await announce(http, of(1, started, 0));
+  await announce(http.replace(`/announce/${ann}`, `/${ann}/announce`), of(1, none, 1000));
+  await announce(http.replace(`/${ann}`, `?passkey=${ann}`), of(1, none, 2000));
+  await announce(udp, of(2, started, 0, { left: 5000n }));
+  const { peers } = await announce(udp, of(2, none, 0, { downloaded: 3000n, left: 2000n }));
+  assert.deepEqual(
+    peers.map(({ port }) => port),
+    [1001],
+  );
+  await announce(udp, of(2, completed, 0, { downloaded: 5000n, left: 0n }));
+  await announce(http, of(1, stopped, 5000, { left: 0n }));
+  await tracker.stop();
+
+  assert.deepEqual(
+    site.rows("SELECT name, uploaded, downloaded FROM users ORDER BY id").map((row) => ({ ...row })),
+    [
+      { name: "ann", uploaded: 5000, downloaded: 0 },
+      { name: "bob", uploaded: 0, downloaded: 5000 },
+    ],
+  );
+  const [torrent] = site.rows("SELECT seeders, leechers, completed FROM torrents");
+  assert.deepEqual({ ...torrent }, { seeders: 1, leechers: 0, completed: 1 });
+  const stats = await site.json("stats");
+  assert.deepEqual([stats.uploaded, stats.downloaded, stats.applied], [5000, 5000, 7]);
+  assert.equal((await site.json("stats", "ann")).uploaded, 5000);
+  const log = tracker.program.stderr;
+  assert.ok(!log.includes(ann) && !log.includes(bob), "no passkey in the log");
+});
+
+test("announces are refused with the texts that clients of such sites know", async (t) => {
+  const site = await Site.init(t);
+  const [ann, seeder] = [site.addUser("ann"), site.addUser("seeder")];
+  site.addTorrent();
+  site.write("UPDATE users SET can_leech = 0 WHERE name = 'seeder'");
+  const tracker = await site.start();
+  for (const scheme of ["http", "udp"] as const) {
+    assert.equal(await refusalOf(tracker.url(scheme, ann)), "");
+    assert.equal(await refusalOf(tracker.url(scheme, "0".repeat(32))), "Passkey not found");
+    assert.equal(await refusalOf(tracker.url(scheme, "short")), "Passkey not found");
+    assert.equal(await refusalOf(tracker.url(scheme, ann).replace(`/${ann}`, "")), "Passkey not found");
+    const other = { infoHash: Buffer.alloc(20, 7) };
+    assert.equal(await refusalOf(tracker.url(scheme, ann), started, other), "Unregistered torrent");
+    assert.equal(await refusalOf(tracker.url(scheme, seeder)), "Access denied, leeching forbidden");
+    assert.equal(await refusalOf(tracker.url(scheme, seeder), started, { left: 0n }), "");
+  }
+});
+
+test("what the site changes works while the tracker runs", async (t) => {
+  const site = await Site.init(t);
+  const tracker = await site.start();
+  const becomes = (text: string, passkey: string, what: string) =>
+    waitUntil(what, async () => (await refusalOf(tracker.url("udp", passkey))) === text);
+  const ann = site.addUser("ann");
+  await becomes("Unregistered torrent", ann, "the new user is known");
+  site.addTorrent();
+  await becomes("", ann, "the new torrent is known");
+  const next = (await site.json("reset-passkey", "ann")).passkey as string;
+  await becomes("Passkey not found", ann, "the old passkey is gone");
+  await becomes("", next, "the new passkey is known");
+  await site.json("disable-user", "ann");
+  await becomes("Your account is disabled", next, "the user is disabled");
+  await site.json("enable-user", "ann");
+  await becomes("", next, "the user is enabled");
+  site.write("UPDATE torrents SET status = 0");
+  await becomes("Unregistered torrent", next, "the torrent is withdrawn");
+  site.write("DELETE FROM users");
+  await becomes("Passkey not found", next, "the user is deleted");
+});
+
+test("kill -9 of the tracker, five times, loses no byte and counts none twice", async (t) => {
+  const site = await Site.init(t);
+  const users = 20;
+  const passkeys = Array.from({ length: users }, (_, n) => site.addUser(`user ${n}`));
+  site.addTorrent();
+  let tracker = await site.start(2);
+  const random = createRandom(7);
+  const uploaded = new Array<number>(users).fill(0);
+  const send = (n: number, event: AnnounceEvent) =>
+    announce(tracker.url(n % 2 === 0 ? "http" : "udp", passkeys[n]!), of(n, event, uploaded[n]!), {
+      timeoutMs: 5000,
+    });
+  for (let n = 0; n < users; n++) await send(n, started);
+  await send(0, stopped); // its response comes when its record is on disk, and so are the records before it
+  for (let round = 0; round < 5; round++) {
+    let answered = 0;
+    const clients = uploaded.map(async (_, n) => {
+      while (tracker.isRunning) {
+        uploaded[n]! += random.next() % 100_000;
+        const event = random.next() % 10 === 0 ? stopped : none;
+        await send(n, event).catch(() => undefined);
+        if (++answered === 300) await tracker.kill();
+      }
+    });
+    await Promise.all(clients);
+    tracker = await site.start(2);
+  }
+  for (let n = 0; n < users; n++) await send(n, stopped);
+  await tracker.kill();
+  tracker = await site.start();
+  await tracker.stop();
+  const credited = site.rows("SELECT uploaded FROM users ORDER BY id").map((row) => row.uploaded);
+  assert.deepEqual(credited, uploaded);
+});
+
+test("a database that is restored from a backup gets what it lacks from the journal", async (t) => {
+  const site = await Site.init(t);
+  const ann = site.addUser("ann");
+  site.addTorrent();
+  let tracker = await site.start();
+  await announce(tracker.url("udp", ann), of(1, started, 0));
+  await announce(tracker.url("udp", ann), of(1, none, 700));
+  await tracker.stop();
+  const database = join(site.directory, "private.sqlite");
+  site.write(`VACUUM INTO '${database}.backup'`);
+  tracker = await site.start();
+  await announce(tracker.url("udp", ann), of(1, none, 1500));
+  await tracker.stop();
+  assert.equal(site.credit("ann"), 1500);
+  renameSync(`${database}.backup`, database);
+  assert.equal(site.credit("ann"), 700);
+  tracker = await site.start();
+  await announce(tracker.url("udp", ann), of(1, stopped, 1600));
+  await tracker.stop();
+  assert.equal(site.credit("ann"), 1600);
+});
+
+test("a second tracker on the same journal, or on the same database, does not start", async (t) => {
+  const site = await Site.init(t);
+  const ann = site.addUser("ann");
+  site.addTorrent();
+  const tracker = await site.start();
+  await assert.rejects(site.start(), /journal is in use by another tracker/);
+  await announce(tracker.url("udp", ann), of(1, started, 0));
+  await announce(tracker.url("udp", ann), of(1, stopped, 9));
+  await tracker.stop();
+  const text = readFileSync(site.config, "utf8");
+  writeFileSync(site.config, text.replace(/journal"$/m, 'other"'));
+  await assert.rejects(site.start(), /traffic of another journal/);
+});
+
+test("a lost journal: the tracker says so, and adopt starts another one", async (t) => {
+  const site = await Site.init(t);
+  const ann = site.addUser("ann");
+  site.addTorrent();
+  let tracker = await site.start();
+  await announce(tracker.url("udp", ann), of(1, started, 0));
+  await announce(tracker.url("udp", ann), of(1, none, 100));
+  await tracker.stop();
+  assert.equal((await site.run("adopt", "--config", site.config)).status, 1, "nothing to adopt");
+  renameSync(join(site.directory, "journal"), join(site.directory, "lost"));
+  await assert.rejects(site.start(), /chihaya private adopt/);
+  const { status, stdout } = await site.run("adopt", "--config", site.config);
+  assert.deepEqual([status, /new journal/.test(stdout)], [0, true]);
+  tracker = await site.start();
+  await announce(tracker.url("udp", ann), of(1, none, 150));
+  await announce(tracker.url("udp", ann), of(1, stopped, 170));
+  await tracker.stop();
+  assert.equal(site.credit("ann"), 120, "the first announce of a session credits nothing");
+});
+
+test("announce-url writes a torrent with the URL of the user as its only tracker", async (t) => {
+  const site = await Site.init(t);
+  const passkey = site.addUser("ann");
+  const payload = createPayload(1000);
+  const { bytes, infoHash: hash } = createTorrent("x", "http://elsewhere/", {
+    length: payload.length,
+    pieces: hashPieces(payload),
+  });
+  const file = join(site.directory, "x.torrent");
+  writeFileSync(file, bytes);
+  assert.equal((await site.json("add-torrent", file)).info_hash, Buffer.from(hash).toString("hex"));
+  const announceOf = (torrent: Uint8Array) =>
+    `${Buffer.from((decodeBencode(torrent) as Map<string, Uint8Array>).get("announce")!)}`;
+  const { stdout } = await site.run("announce-url", "ann", file, "--config", site.config);
+  assert.equal(announceOf(Buffer.from(stdout, "latin1")), `http://127.0.0.1:6969/announce/${passkey}`);
+  const out = join(site.directory, "ann.torrent");
+  const set = "private.announce_url=https://tracker.example.com/:passkey/announce";
+  await site.run("announce-url", "ann", file, "--out", out, "--config", site.config, "--set", set);
+  assert.equal(announceOf(readFileSync(out)), `https://tracker.example.com/${passkey}/announce`);
+});
+
+test("mistakes on the command line name the remedy", async (t) => {
+  const site = await Site.init(t);
+  const mistakes: [string[], number, RegExp][] = [
+    [[], 2, /needs one of init, add-user/],
+    [["frobnicate"], 2, /needs one of init, add-user/],
+    [["add-user"], 2, /needs the NAME of a user/],
+    [["add-user", "a\nb"], 2, /no control characters/],
+    [["announce-url", "nobody"], 1, /there is no user "nobody"/],
+    [["reset-passkey", "nobody"], 1, /there is no user "nobody"/],
+    [["disable-user", "nobody"], 1, /there is no user "nobody"/],
+    [["stats", "nobody"], 1, /there is no user "nobody"/],
+    [["add-torrent", "missing.torrent"], 2, /neither an infohash .* nor a file/],
+    [["add-torrent", site.config], 1, /not a torrent/],
+  ];
+  for (const [args, status, message] of mistakes) {
+    const result = await site.run(...args, "--config", site.config);
+    assert.deepEqual(
+      [result.status, message.test(result.stderr)],
+      [status, true],
+      `${args}: ${result.stderr}`,
+    );
+  }
+  const missing = join(site.directory, "missing");
+  const bad = await site.run("stats", "--config", site.config, "--set", `private.database=${missing}`);
+  assert.deepEqual([bad.status, /chihaya private init DIR/.test(bad.stderr)], [1, true]);
+  assert.equal(existsSync(missing), false, "a mistyped path makes no file");
+  const kind = await site.run("stats", "--config", site.config, "--set", "private.database=mysql://x/y");
+  assert.deepEqual([kind.status, /no database of the kind "mysql"/.test(kind.stderr)], [78, true]);
+  mkdirSync(missing);
+  const empty = join(missing, "empty.yaml");
+  writeFileSync(empty, "chihaya:\n  udp:\n");
+  const none = await site.run("stats", "--config", empty);
+  assert.deepEqual([none.status, /has no block "private"/.test(none.stderr)], [78, true]);
+});
