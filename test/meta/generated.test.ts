@@ -21,7 +21,7 @@ test("the built dashboard is up to date", () => {
   const { status, stderr } = spawnSync(process.execPath, ["dashboard/build.ts", "--check"], {
     encoding: "utf8",
   });
-  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+  assert.equal(status, 0, stderr); // on a busy machine, vite writes there which plugins were slow
 });
 
 test("example, schema and reference of the configuration are up to date", () => {
