@@ -10,8 +10,9 @@ import type { Diagnostics, Path } from "./diagnostics.ts";
 import { locate, type TreeMapping } from "./tree.ts";
 
 /**
- * Warns if the limit of open files is too low for the connections, and of metrics on a public address. Reports what would stop a start although all files and packages exist: a system without the Linux network, or an
- * unreadable database of `locality`.
+ * Checks the system that the config would start on. Warns of metrics on a public address, and of a limit of open files that is
+ * too low for the connections. Reports what would stop a start although all files and packages exist: a system without the
+ * Linux network, or an unreadable database of `locality`.
  */
 export async function checkStart(config: Config, root: TreeMapping, diagnostics: Diagnostics): Promise<void> {
   const warn = (path: Path, message: string) => diagnostics.warning(locate(root, path), path, message);

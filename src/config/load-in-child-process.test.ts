@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { certificates } from "../../test/fixtures/certificates.ts";
-import { type LoadOptions, loadConfig } from "./load.ts";
+import { type LoadOptions, loadConfigAndModules } from "./load.ts";
 import { loadConfigInChildProcess } from "./load-in-child-process.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "chihaya-config-"));
@@ -50,7 +50,10 @@ after(() => hooks.deregister());
 
 for (const [what, options] of cases) {
   test(`a process of its own loads what this one would: ${what}`, async () => {
-    assert.deepEqual(await loadConfigInChildProcess(options), structuredClone(loadConfig(options)));
+    assert.deepEqual(
+      await loadConfigInChildProcess(options),
+      structuredClone(await loadConfigAndModules(options)),
+    );
     assert.equal(loadedHere, 0);
   });
 }
@@ -99,7 +102,7 @@ test("where no process can be started, this one loads it", async (t) => {
   });
   process.execPath = join(directory, "no-node");
   for (const [, options] of [...cases, here]) {
-    assert.deepEqual(await loadConfigInChildProcess(options), loadConfig(options));
+    assert.deepEqual(await loadConfigInChildProcess(options), await loadConfigAndModules(options));
   }
   assert.notEqual(loadedHere, 0);
 });
