@@ -26,6 +26,8 @@ export class NoReply extends Error {
   }
 }
 
+/** Timers of Node.js cannot be longer, in milliseconds. */
+const longestTimer = 2 ** 31 - 1;
 /** Longest body of a response. */
 const maxBody = 16 * 1024 * 1024;
 
@@ -71,7 +73,7 @@ export async function ask(
     // A timer and not the option `timeout`, which starts again with each byte.
     const timer = setTimeout(
       () => sent.destroy(new Error(`no response within ${timeoutMs / 1000} s`)),
-      timeoutMs,
+      Math.min(timeoutMs, longestTimer),
     );
     sent.once("error", (error) => reject(explain(endpoint, error)));
     sent.once("close", () => clearTimeout(timer));

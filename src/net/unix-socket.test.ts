@@ -64,6 +64,17 @@ test("a unix socket is the owner's alone from its first moment, whatever the uma
   await listener.close();
 });
 
+test("a connection that is reset is closed, because a unix socket has no reset", async (t) => {
+  const path = join(directory(t), "a.sock");
+  const { promise: opened, resolve } = Promise.withResolvers<Connection>();
+  const handler = { opened: resolve, received() {}, ended() {}, closed() {}, drained() {} };
+  const listener = await listenUnix({ path, handler, onError: () => undefined });
+  t.after(() => listener.close());
+  const socket = connect({ path });
+  (await opened).destroy(true);
+  await once(socket, "close");
+});
+
 test("the socket of a process that was killed is replaced", async (t) => {
   const path = join(directory(t), "a.sock");
   const file = join(directory(t), "listen.mjs");

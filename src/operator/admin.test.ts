@@ -56,7 +56,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
     workers: () => 2,
     scrape: () => metrics.scrape(),
     reload: async () => report,
-    describeConfig: async () => ({ file: null, yaml: "chihaya:\n" }),
+    describeConfig: async () => ({ file: null, yaml: "chihaya:\n", needs_restart: [] }),
     describeWorkers: async () => [{ number: 1, state: "serving", components: {}, restarts: 0 }],
     swarms: new SwarmReader(new MapStore({ clock, random: createRandom(1), peerLifetime: 1800 })),
     state,
@@ -258,7 +258,7 @@ test("a reload changes tokens, hosts and the proxy", async (t) => {
   assert.deepEqual(await seen(), [200, 421, "chihaya"]);
   const options = await optionsOf();
   admin.take({ ...options, behindProxy: true, hosts: ["tracker.internal"], tokens: tokens.slice(1) });
-  assert.deepEqual(await seen(), [401, 200, "__Host-chihaya"]);
+  assert.deepEqual(await seen(), [401, 401, "__Host-chihaya"]);
 });
 
 test("a session has no more than its token after a reload", async (t) => {
@@ -274,6 +274,22 @@ test("a session has no more than its token after a reload", async (t) => {
   assert.equal((await reload()).status, 200);
   admin.take({ ...(await optionsOf()), tokens: [{ ...tokens[2], scopes: ["read"] }] });
   assert.equal((await reload()).status, 403);
+});
+
+test("behind a proxy nobody reads without a token, even if the proxy names no client", async (t) => {
+  const { ask } = await started(t, { behindProxy: true });
+  assert.equal((await ask("GET", "/api/v1/config")).status, 401);
+  assert.equal((await ask("GET", "/api/v1/config", bearer("root"))).status, 200);
+});
+
+test("a response names the first faults of a body, however many there are", async (t) => {
+  const { ask } = await started(t);
+  const body = JSON.stringify(Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`k${i}`, 1])));
+  const json = { "content-type": "application/json", ...bearer("root") };
+  const refused = await ask("POST", "/api/v1/torrents/query", json, body);
+  const { errors, detail } = JSON.parse(refused.body);
+  assert.deepEqual([refused.status, errors.length], [400, 20]);
+  assert.match(detail, /; and 98\d more$/);
 });
 
 test("behind a proxy with TLS the cookie is for this host alone", async (t) => {
@@ -320,6 +336,20 @@ test("stats and their history", async (t) => {
   const { step, series } = JSON.parse((await ask("GET", "/api/v1/stats/history?window=12s&step=1s")).body);
   assert.equal(step, 1);
   assert.deepEqual(series.udp_announces, [null, null, ...Array(10).fill(5)]);
+});
+
+test("a stream ends when a reload takes its token away", async (t) => {
+  const { url, admin, clock } = await started(t);
+  const asked = request(`${url}/api/v1/events`, { agent: false, headers: bearer("root") }).end();
+  t.after(() => asked.destroy());
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  await once(response, "data");
+  admin.take({ ...(await optionsOf()), tokens: [] });
+  clock.seconds += 1;
+  const ended = once(response, "end");
+  response.resume();
+  await admin.sample();
+  await ended;
 });
 
 test("sixteen clients listen to events, and one that leaves makes room", async (t) => {

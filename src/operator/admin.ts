@@ -136,7 +136,8 @@ export class Admin {
 
   #factsOf({ bound, hasTls }: AdminListener): ListenerFacts {
     return {
-      isLoopback: bound !== undefined && isLoopback(bound.host),
+      // Behind a proxy every request comes from the proxy, whether it says so or not.
+      isLoopback: bound !== undefined && isLoopback(bound.host) && !this.#options.behindProxy,
       isTrusted: bound === undefined,
       isSecure: hasTls || this.#options.behindProxy,
     };

@@ -21,6 +21,8 @@ const rows: [what: string, bound: string | undefined, headers: Record<string, st
   ["no address in brackets", "127.0.0.1", { host: "[evil.example]" }, 421],
   ["an empty Host", "127.0.0.1", { host: "" }, 421],
   ["no Host", "127.0.0.1", {}, 421],
+  ["an impossible port", "127.0.0.1", { host: "127.0.0.1:70000", referer: "http://x" }, 421],
+  ["digits that are no address, on a socket", undefined, { host: "1.2.3.4.5", origin: "http://x" }, 421],
   ["two Hosts", "127.0.0.1", { host: "localhost, evil.example" }, 421],
   ["a page of this listener", "127.0.0.1", { host: "localhost", "sec-fetch-site": "same-origin" }, 200],
   ["no page", "127.0.0.1", { host: "localhost", "sec-fetch-site": "none" }, 200],

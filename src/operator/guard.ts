@@ -38,7 +38,8 @@ export function refuseForeign(
 ): Refusal | undefined {
   const host = headers.get("host")?.toLowerCase() ?? "";
   const name = hostName(host);
-  if (name === undefined || !isOwnName(name, bound, hosts) || !target.startsWith("/")) {
+  const own = URL.canParse(`http://${host}`) ? new URL(`http://${host}`).host : undefined;
+  if (name === undefined || own === undefined || !isOwnName(name, bound, hosts) || !target.startsWith("/")) {
     const detail = "the Host must be the address of this listener, localhost, or one of admin.hosts";
     return { status: 421, detail };
   }
@@ -48,7 +49,7 @@ export function refuseForeign(
   for (const header of ["origin", "referer"]) {
     const from = headers.get(header);
     if (from === undefined) continue;
-    if (!URL.canParse(from) || new URL(from).host !== new URL(`http://${host}`).host) return foreign;
+    if (!URL.canParse(from) || new URL(from).host !== own) return foreign;
   }
   return undefined;
 }

@@ -222,6 +222,8 @@ class Daemon {
   readonly #accountant: AccountantThread | undefined;
   /** What stands in the configuration that is running, without defaults. */
   #document: Plain;
+  /** Keys of the document that the last reload could not apply. */
+  #needsRestart: readonly string[] = [];
   readonly #metrics: Metrics;
   readonly #configMetrics: ConfigMetrics;
   readonly #state: AdminState;
@@ -432,7 +434,8 @@ class Daemon {
 
   async #describeConfig(): Promise<RunningConfig> {
     const { renderEffective } = await import("../config/render.ts");
-    return { file: this.#options.file ?? null, yaml: renderEffective(this.#document) };
+    const needs_restart = this.#needsRestart;
+    return { file: this.#options.file ?? null, yaml: renderEffective(this.#document), needs_restart };
   }
 
   async #stop(signal: NodeJS.Signals): Promise<void> {
@@ -479,6 +482,7 @@ class Daemon {
           (key) => !needsRestart.some((name) => covers(name, key)) && !isFixed(loaded.restartMarks, key),
         );
         this.#document = loaded.document;
+        this.#needsRestart = needsRestart;
         this.#configMetrics.applied(loaded.hash, needsRestart.length);
         if (config.admin) this.#admin?.take(config.admin);
         logWarnings(this.#logger, loaded.warnings);

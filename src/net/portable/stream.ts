@@ -185,8 +185,8 @@ class SocketConnection implements Connection {
 
   destroy(reset = false): void {
     this.open = false;
-    // Node refuses a reset over TLS; such a connection is closed normally.
-    if (reset && !("encrypted" in this.#socket)) this.#socket.resetAndDestroy();
+    // Node refuses a reset over TLS, and throws for a unix socket, which has no port. Such connections are closed normally.
+    if (reset && this.remotePort !== 0 && !("encrypted" in this.#socket)) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 }

@@ -80,10 +80,11 @@ export class Access {
 
   /** Finds out who sent a request. @throws Problem for wrong credentials */
   identify(request: RouteRequest, listener: ListenerFacts): Principal {
+    // The operator's own socket needs no token, so wrong tokens of others must not close it.
+    if (listener.isTrusted) return { name: "socket", scopes: new Set(scopes) };
     if (request.headers.has("authorization")) {
       return this.#check(readBearerToken(request.headers), request).principal;
     }
-    if (listener.isTrusted) return { name: "socket", scopes: new Set(scopes) };
     const principal = this.#findSession(request, listener);
     if (principal !== undefined) {
       if (!isSafe(request) && !request.headers.has("x-requested-with")) {
@@ -106,6 +107,12 @@ export class Access {
       });
     }
     throw new Problem(403, `the token lacks the scope ${scope}`);
+  }
+
+  /** Whether a principal still has a scope: a reload may have removed the token, or changed what it may do. */
+  stillHas({ name }: Principal, scope: Scope): boolean {
+    if (name === "anonymous" || name === "socket") return true;
+    return this.#tokens.some(({ principal }) => principal.name === name && principal.scopes.has(scope));
   }
 
   /** Begins a session of a browser. @returns the cookie @throws Problem for a wrong token */

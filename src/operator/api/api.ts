@@ -12,6 +12,8 @@ export const apiBase = "/api/v1";
 
 /** Maximum length of a JSON body in bytes. */
 const maxJson = 1024 * 1024;
+/** Maximum number of faults in a response: a client can make as many as its body has values. */
+const maxFaults = 20;
 
 export interface ApiDeps {
   readonly access: Access;
@@ -64,7 +66,10 @@ export class Api {
       audit: (change) => this.#audit(principal, request, change),
     });
     const { status = 200, streams } = endpoint;
-    if (streams !== undefined) return { status, type: streams, body: result as AsyncIterable<Uint8Array> };
+    if (streams !== undefined) {
+      const isAllowed = () => access.stillHas(principal, endpoint.scope);
+      return { status, type: streams, body: takeWhile(result as AsyncIterable<Uint8Array>, isAllowed) };
+    }
     if (status === 204) return { status };
     return { status, type: "application/json", gzip: true, body: `${JSON.stringify(result)}\n` };
   }
@@ -110,6 +115,17 @@ export class Api {
   }
 }
 
+/** Ends a stream that its reader may not read any longer. */
+async function* takeWhile(
+  stream: AsyncIterable<Uint8Array>,
+  isAllowed: () => boolean,
+): AsyncGenerator<Uint8Array> {
+  for await (const bytes of stream) {
+    if (!isAllowed()) return;
+    yield bytes;
+  }
+}
+
 async function readBody(
   { body, stream }: Endpoint,
   { headers, body: received }: RouteRequest,
@@ -127,8 +143,12 @@ async function readBody(
 }
 
 function refused(issues: readonly { path: Path; message: string }[], at: (path: Path) => string): Problem {
-  const faults: Fault[] = issues.map(({ path, message }) => ({ at: at(path), detail: message }));
-  return new Problem(400, faults.map(({ at, detail }) => `${at}: ${detail}`).join("; "), { faults });
+  const faults: Fault[] = issues
+    .slice(0, maxFaults)
+    .map(({ path, message }) => ({ at: at(path), detail: message }));
+  const told = faults.map(({ at, detail }) => (at === "" ? detail : `${at}: ${detail}`)).join("; ");
+  const more = issues.length - faults.length;
+  return new Problem(400, more > 0 ? `${told}; and ${more} more` : told, { faults });
 }
 
 function compile(path: string): { pattern: RegExp; names: string[] } {

@@ -49,6 +49,8 @@ export interface RunningConfig {
   readonly file: string | null;
   /** The whole configuration as a file, with defaults, secrets masked. */
   readonly yaml: string;
+  /** Keys of `yaml` that run with an older value until a restart. */
+  readonly needs_restart: readonly string[];
 }
 
 /** What `/config` and `/reload` need. */
@@ -65,10 +67,11 @@ export function controlEndpoints({ reload, describeConfig }: ControlDeps): Endpo
       method: "GET",
       path: "/config",
       scope: "read",
-      summary: "The configuration that is running, with secrets masked",
+      summary: "The configuration that was applied last, with secrets masked",
       response: object({
         file: nullable(string("The file; null for built-in defaults.")),
         yaml: string("The whole configuration as a file."),
+        needs_restart: list(string(), "Keys that run with an older value until a restart."),
       }),
       handle: () => describeConfig(),
     }),
