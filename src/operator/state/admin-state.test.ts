@@ -6,6 +6,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +24,7 @@ const torrent = "0123456789abcdef0123456789abcdef01234567";
 function recorder() {
   const lines: string[] = [];
   const note = (_fields: LogFields, message: string) => void lines.push(message);
-  return { lines, logger: { ...silentLogger, info: note, error: note } };
+  return { lines, logger: { ...silentLogger, info: note, warn: note, error: note } };
 }
 
 test("bans survive the process, and those that ended meanwhile do not come back", async (t) => {
@@ -172,6 +173,30 @@ test("a file that another program has changed is not overwritten", async (t) => 
   assert.equal(readFileSync(path, "utf8"), "by hand\n");
 });
 
+test("a file that has gone is written again, and a touched file is not a changed one", async (t) => {
+  const path = join(temporaryDirectory(t), "state");
+  const { lines, logger } = recorder();
+  const { state } = await createAdminState({ path, logger });
+  await state.start();
+  state.networks.set("192.0.2.9/32", ban);
+  await state.commit(state.networks);
+  utimesSync(path, 1, 1);
+  assert.equal(await state.commit(state.networks), true);
+  assert.deepEqual(lines, []);
+  rmSync(path);
+  assert.equal(await state.commit(state.networks), true);
+  assert.match(readFileSync(path, "utf8"), /192\.0\.2\.9/);
+  assert.match(lines.join("\n"), /^admin\.state had gone/);
+});
+
+test("a symbolic link to nothing stops the start", async (t) => {
+  const folder = temporaryDirectory(t);
+  symlinkSync(join(folder, "none"), join(folder, "state"));
+  const { state } = await createAdminState({ path: join(folder, "state") });
+  await assert.rejects(state.start(), /is a symbolic link to a missing file; .*remove the link/);
+  assert.deepEqual(readdirSync(folder), ["state"]);
+});
+
 test("a symbolic link stays one", async (t) => {
   const folder = temporaryDirectory(t);
   mkdirSync(join(folder, "real"));
@@ -208,6 +233,11 @@ for (const [what, content, message] of [
   [
     "a wrong time",
     `${head}{"network":"::1","until":"soon"}\n${end}`,
+    /:2: "since" and "until" must be seconds since 1970/,
+  ],
+  [
+    "a time that no calendar has",
+    `${head}{"network":"::1","until":9e15}\n${end}`,
     /:2: "since" and "until" must be seconds since 1970/,
   ],
   ["lines behind the end", `${head}${end}${end}`, /:3: there are lines behind the end/],

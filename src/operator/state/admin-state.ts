@@ -50,7 +50,14 @@ export class AdminState {
     const help = "Bans by the admin API, by kind";
     metrics.gauge("chihaya_admin_bans", help, () => this.networks.size, { kind: "network" });
     metrics.gauge("chihaya_admin_bans", help, () => this.torrents.size, { kind: "torrent" });
-    this.#file = path === "" ? undefined : new StateFile(path, () => this.#records());
+    this.#file =
+      path === ""
+        ? undefined
+        : new StateFile(
+            path,
+            () => this.#records(),
+            (file) => logger.warn({ file }, "admin.state had gone; the tracker has written it again"),
+          );
   }
 
   /** Loads the file and hands the bans to the workers. @throws Error with a text for operators */
@@ -180,8 +187,12 @@ function readBan({ until, reason = "", since = 0, by = "" }: StateRecord): Ban |
   return { until, reason, by, since };
 }
 
+/** The end of the year 9999, the last that RFC 3339 can write. */
+const lastTime = 253_402_300_799;
+
+/** Returns whether a value is a time in seconds since 1970 that {@link formatTime} can format. */
 function isTime(value: unknown): value is number {
-  return Number.isSafeInteger(value);
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= lastTime;
 }
 
 /** Formats seconds since 1970 by RFC 3339. */

@@ -1,5 +1,6 @@
-import { constants } from "node:fs";
-import { type FileHandle, open, realpath, rename, stat, unlink } from "node:fs/promises";
+import { createHash, type Hash } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import { type FileHandle, lstat, open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { cannotRead } from "../../lib/file-errors.ts";
@@ -31,9 +32,16 @@ export class StateFile {
   #path: string;
   /** What the file looked like when this object last read or wrote it. */
   #stamp: string | undefined;
+  /** The hash of the content that this object last read or wrote. */
+  #digest = "";
+  readonly #onGone: (name: string) => void;
 
-  /** @param records  returns what a save writes */
-  constructor(path: string, records: () => Iterable<StateRecord>) {
+  /**
+   * @param records  returns what a save writes
+   * @param onGone   takes the path after a save that replaced a missing file
+   */
+  constructor(path: string, records: () => Iterable<StateRecord>, onGone: (name: string) => void) {
+    this.#onGone = onGone;
     this.name = resolve(path);
     this.#path = this.name;
     this.#records = records;
@@ -46,6 +54,11 @@ export class StateFile {
    */
   async read(take: (record: StateRecord) => string | undefined): Promise<void> {
     this.#path = await realpath(this.name).catch(() => this.name);
+    const link = this.#path === this.name ? await lstat(this.name).catch(() => undefined) : undefined;
+    if (link?.isSymbolicLink())
+      throw new Error(
+        `admin.state: ${this.name} is a symbolic link to a missing file; restore that file (or mount its disk), or remove the link to start without bans`,
+      );
     await this.#probe();
     this.#stamp = await stampOf(this.#path);
     if (this.#stamp === undefined) return;
@@ -77,6 +90,7 @@ export class StateFile {
     } finally {
       await file.close();
     }
+    this.#digest = await digestOf(this.#path);
     if (!hasEnded) refuse(number + 1, number === 0 ? "the file is empty" : "the end of the file is missing");
   }
 
@@ -114,11 +128,16 @@ export class StateFile {
   }
 
   async #write(): Promise<void> {
-    if ((await stampOf(this.#path)) !== this.#stamp)
+    const stamp = await stampOf(this.#path);
+    const hasGone = stamp === undefined && this.#stamp !== undefined;
+    // Copies and backups change the stamp, but not the content.
+    const isOther = stamp !== undefined && stamp !== this.#stamp;
+    if (isOther && (await digestOf(this.#path)) !== this.#digest)
       throw new Error(`${this.name} was changed by another program; restart the tracker to load it`);
+    const hash = createHash("sha256");
     const file = await this.#create();
     try {
-      await this.#writeRecords(file);
+      await this.#writeRecords(file, hash);
       await file.sync();
     } catch (error) {
       await file.close();
@@ -127,22 +146,27 @@ export class StateFile {
     }
     await file.close();
     await rename(this.#temporary, this.#path);
+    this.#digest = hash.digest("hex");
     this.#stamp = await stampOf(this.#path);
     await syncDirectory(dirname(this.#path));
+    if (hasGone) this.#onGone(this.name);
   }
 
-  async #writeRecords(file: FileHandle): Promise<void> {
+  async #writeRecords(file: FileHandle, hash: Hash): Promise<void> {
     const pace = new Pace();
     let text = `${JSON.stringify(header)}\n`;
     for (const record of this.#records()) {
       text += `${JSON.stringify(record)}\n`;
       if (text.length >= chunkLength) {
         await file.writeFile(text);
+        hash.update(text);
         text = "";
       }
       await pace.step();
     }
-    await file.writeFile(`${text}${JSON.stringify(footer)}\n`);
+    text += `${JSON.stringify(footer)}\n`;
+    await file.writeFile(text);
+    hash.update(text);
   }
 }
 
@@ -161,6 +185,13 @@ function parse(line: string): StateRecord | undefined {
 async function stampOf(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined);
   return found && [found.dev, found.ino, found.size, found.mtimeNs].join();
+}
+
+/** Returns the hash of the content of a file. */
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
 }
 
 /** Makes a rename last. Ignores errors, because some file systems cannot do that for a directory. */

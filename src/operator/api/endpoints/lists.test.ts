@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { startAdmin } from "../../../../test/support/admin-server.ts";
@@ -182,4 +182,33 @@ test("requests for the head of a list do not count as readers", async (t) => {
   const { ask } = await started(t);
   for (let n = 0; n < 5; n++) assert.equal((await ask("HEAD", `${torrents}/entries`)).status, 200);
   assert.equal((await ask("GET", `${torrents}/entries`)).status, 200);
+});
+
+test("a removal is kept although the list has not loaded the entry from its file yet", async (t) => {
+  const folder = temporaryDirectory(t);
+  const file = join(folder, "list");
+  writeFileSync(file, "");
+  const path = join(folder, "state");
+  const { ask, state } = await started(t, path);
+  let loaded = new Set<string>();
+  const [first] = state.edits.lists;
+  await state.edits.take([
+    {
+      ...{ name: first!.name, hook: first!.hook, kind: "whitelist", entries: "torrents" },
+      ...{ files: [file], urls: [], fixed: new Set(), isLoaded: true, size: 0 },
+      parse: (text) => ({ entry: text }),
+      readLine: (line) => line,
+      has: (entry) => loaded.has(entry),
+      snapshot: async () => loaded,
+      write: async () => undefined,
+    },
+  ]);
+  await ask("PUT", `${torrents}/entries/${c}?persist=true`);
+  assert.match(readFileSync(file, "utf8"), new RegExp(c));
+  assert.equal((await ask("DELETE", `${torrents}/entries/${c}`)).body.persisted, true);
+  await ask("POST", `${torrents}/entries`, { remove: [c] });
+  loaded = new Set([c]);
+  await state.check();
+  assert.equal((await ask("GET", `${torrents}/entries/${c}`)).body.listed, false);
+  assert.match(readFileSync(path, "utf8"), /"listed":false/);
 });

@@ -94,7 +94,10 @@ export function listEndpoints(deps: ListDeps): Endpoint[] {
     const files = isInFile ? await writeFiles(of, changes) : [];
     const edit = { since: clock.unixSeconds, by: call.principal.name, isInFile };
     for (const [entry, listed] of changes) {
-      const isRedundant = of.has(entry) === listed && (isInFile || !listed);
+      // The list may be older than its file, so a removal also counts while an edit of the file waits for a reload.
+      const earlier = edits.of(of.name).get(entry);
+      const isPending = earlier !== undefined && (earlier.isInFile || !earlier.isListed);
+      const isRedundant = of.has(entry) === listed && (isInFile || (!listed && !isPending));
       if (isRedundant) edits.delete(of.name, entry);
       else edits.set(of.name, entry, { ...edit, isListed: listed });
     }
