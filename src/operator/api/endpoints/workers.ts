@@ -38,8 +38,8 @@ const workerShape: Shape<WorkerReply> = object({
   utilization: nullable(
     number("The share of time that the event loop was busy since the last scrape of the metrics."),
   ),
-  loop_lag_ms: nullable(number("99th percentile of the event loop's delay since that scrape.")),
-  loop_lag_max_ms: nullable(number("Longest delay of the event loop since that scrape.")),
+  loop_lag_ms: nullable(number("99th percentile of the event loop's delay in the last minute.")),
+  loop_lag_max_ms: nullable(number("Longest delay of the event loop in the last minute.")),
   heap_bytes: nullable(count("JavaScript heap in use.")),
   restarts: count("How often the thread has died and was replaced."),
   uptime_seconds: nullable(number("Since the start of the thread.")),
