@@ -1,6 +1,7 @@
 import type { Route, RouteMethod, RouteRequest, RouteResponse } from "../http/routes.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import type { Clock } from "../lib/clock.ts";
+import { Kept } from "../lib/kept.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { AdminOptions } from "./admin-options.ts";
 import { Access, type ListenerFacts, type Principal } from "./api/access.ts";
@@ -60,8 +61,10 @@ export class Admin {
   readonly #deps: AdminDeps;
   readonly #sampler: Sampler;
   #options: AdminOptions;
-  #api: Promise<Api> | undefined;
-  #dashboard: Promise<Dashboard> | undefined;
+  readonly #api: Kept<Api> = new Kept(() => this.#loadApi());
+  readonly #dashboard: Kept<Dashboard> = new Kept(async () =>
+    (await import("./dashboard.ts")).Dashboard.load(),
+  );
 
   constructor(options: AdminOptions, deps: AdminDeps) {
     this.#options = options;
@@ -102,11 +105,11 @@ export class Admin {
     });
     return [
       guarded("/api/*", Number.POSITIVE_INFINITY, async (request, facts) =>
-        (await this.#loadApi()).respond(request, facts),
+        (await this.#api.read()).respond(request, facts),
       ),
       guarded("/session", 64 * 1024, (request, facts) => this.#session(request, facts)),
       ...["/", "/assets/*", "/licenses.txt"].map((path) =>
-        guarded(path, 0, async (request) => (await this.#loadDashboard()).respond(request)),
+        guarded(path, 0, async (request) => (await this.#dashboard.read()).respond(request)),
       ),
     ];
   }
@@ -143,16 +146,9 @@ export class Admin {
     };
   }
 
-  #loadApi(): Promise<Api> {
-    this.#api ??= import("./api/index.ts").then(({ createApi }) =>
-      createApi({ ...this.#deps, sampler: this.#sampler, access: this.access }),
-    );
-    return this.#api;
-  }
-
-  #loadDashboard(): Promise<Dashboard> {
-    this.#dashboard ??= import("./dashboard.ts").then(({ Dashboard }) => Dashboard.load());
-    return this.#dashboard;
+  async #loadApi(): Promise<Api> {
+    const { createApi } = await import("./api/index.ts");
+    return createApi({ ...this.#deps, sampler: this.#sampler, access: this.access });
   }
 
   /** Handles the session of a browser: POST starts a session with a token, DELETE ends it, GET returns its owner. */

@@ -6,6 +6,7 @@ import { portableNetwork } from "../net/network.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { Admin, type AdminDeps } from "./admin.ts";
 import type { AdminOptions } from "./admin-options.ts";
+import { Dashboard } from "./dashboard.ts";
 import { OperatorServer } from "./operator-server.ts";
 
 async function started(t: TestContext): Promise<{ url: string; contents: string[] }> {
@@ -106,3 +107,13 @@ for (const [method, path, headers, status] of [
     assert.equal(got, status);
   });
 }
+
+test("a failure to load the page is not kept", async (t) => {
+  const { url } = await started(t);
+  const failing = t.mock.method(Dashboard, "load", async () => {
+    throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+  });
+  assert.equal((await fetch(`${url}/`)).status, 500);
+  failing.mock.restore();
+  assert.equal((await fetch(`${url}/`)).status, 200);
+});

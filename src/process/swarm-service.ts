@@ -1,3 +1,4 @@
+import { Kept } from "../lib/kept.ts";
 import type { SwarmMethods } from "../operator/swarms/swarm-methods.ts";
 import type { SwarmReader } from "../operator/swarms/swarm-reader.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
@@ -10,19 +11,16 @@ const timeoutMs = 10_000;
 
 /** Serves operators' requests about the store of this thread. The code is loaded with the first of them. */
 export function serveSwarms(bus: Bus, store: PeerStore): void {
-  let loading: Promise<SwarmReader> | undefined;
-  const reader = (): Promise<SwarmReader> => {
-    loading ??= import("../operator/swarms/swarm-reader.ts").then(
-      ({ SwarmReader }) => new SwarmReader(store),
-    );
-    return loading;
-  };
+  const reader = new Kept<SwarmReader>(async () => {
+    const { SwarmReader } = await import("../operator/swarms/swarm-reader.ts");
+    return new SwarmReader(store);
+  });
   bus.serve(swarmService, {
-    find: async (infoHashes) => (await reader()).find(infoHashes),
-    top: async (queries, { signal }) => (await reader()).top(queries, signal),
-    peers: async (query) => (await reader()).peers(query),
-    sampleClients: async (peers, { signal }) => (await reader()).sampleClients(peers, signal),
-    remove: async (infoHash) => (await reader()).remove(infoHash),
+    find: async (infoHashes) => (await reader.read()).find(infoHashes),
+    top: async (queries, { signal }) => (await reader.read()).top(queries, signal),
+    peers: async (query) => (await reader.read()).peers(query),
+    sampleClients: async (peers, { signal }) => (await reader.read()).sampleClients(peers, signal),
+    remove: async (infoHash) => (await reader.read()).remove(infoHash),
   });
 }
 

@@ -1,9 +1,9 @@
 import type { Clock } from "../../../lib/clock.ts";
+import { Kept } from "../../../lib/kept.ts";
 import type { ClientSample, SwarmMethods } from "../../swarms/swarm-methods.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import type { Sampler } from "../sampler.ts";
 import { boolean, count, list, map, nullable, object, type Shape, string } from "../shape.ts";
-import { Kept } from "./kept.ts";
 import { ask } from "./torrents.ts";
 
 /** Peers whose ids are read for one sample. */
@@ -34,7 +34,7 @@ export interface ClientDeps {
 
 /** Creates `/clients`. */
 export function clientEndpoints({ clock, sampler, swarms }: ClientDeps): Endpoint[] {
-  const samples = new Kept(() => swarms.sampleClients(samplePeers), keptFor, clock);
+  const samples = new Kept(() => swarms.sampleClients(samplePeers), { seconds: keptFor, clock });
   return [
     endpoint({
       method: "GET",
