@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { type FileHandle, lstat, open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -69,11 +69,14 @@ export class StateFile {
     };
     let number = 0;
     let hasEnded = false;
-    const file = await openFile(this.#path).catch(({ message }: Error) => {
-      throw new Error(`admin.state: ${cannotRead(this.name, message)}`);
+    const file = await this.#open().catch(({ message }: Error) => {
+      throw new Error(`admin.state: ${message}`);
     });
+    const hash = createHash("sha256");
     try {
-      for await (const line of createInterface({ input: file.createReadStream({ autoClose: false }) })) {
+      // The hash is of the bytes that were read: another program may have changed the file since.
+      const input = file.createReadStream({ autoClose: false }).on("data", (chunk) => hash.update(chunk));
+      for await (const line of createInterface({ input })) {
         number++;
         if (hasEnded) refuse(number, "there are lines behind the end");
         const record = parse(line) ?? refuse(number, "not a JSON object");
@@ -90,7 +93,7 @@ export class StateFile {
     } finally {
       await file.close();
     }
-    this.#digest = await digestOf(this.#path);
+    this.#digest = hash.digest("hex");
     if (!hasEnded) refuse(number + 1, number === 0 ? "the file is empty" : "the end of the file is missing");
   }
 
@@ -102,6 +105,24 @@ export class StateFile {
   /** Resolves when nothing is being written. */
   idle(): Promise<void> {
     return this.#saves.idle();
+  }
+
+  async #open(): Promise<FileHandle> {
+    return await openFile(this.#path).catch((cause: Error) => {
+      throw new Error(cannotRead(this.name, cause.message), { cause });
+    });
+  }
+
+  /** Returns the hash of the content. */
+  async #readDigest(): Promise<string> {
+    const hash = createHash("sha256");
+    const file = await this.#open();
+    try {
+      for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk as Buffer);
+    } finally {
+      await file.close();
+    }
+    return hash.digest("hex");
   }
 
   get #temporary(): string {
@@ -132,7 +153,7 @@ export class StateFile {
     const hasGone = stamp === undefined && this.#stamp !== undefined;
     // Copies and backups change the stamp, but not the content.
     const isOther = stamp !== undefined && stamp !== this.#stamp;
-    if (isOther && (await digestOf(this.#path)) !== this.#digest)
+    if (isOther && (await this.#readDigest()) !== this.#digest)
       throw new Error(`${this.name} was changed by another program; restart the tracker to load it`);
     const hash = createHash("sha256");
     const file = await this.#create();
@@ -185,13 +206,6 @@ function parse(line: string): StateRecord | undefined {
 async function stampOf(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined);
   return found && [found.dev, found.ino, found.size, found.mtimeNs].join();
-}
-
-/** Returns the hash of the content of a file. */
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }
 
 /** Makes a rename last. Ignores errors, because some file systems cannot do that for a directory. */
