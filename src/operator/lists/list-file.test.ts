@@ -80,3 +80,10 @@ test("a file that cannot be changed is left alone", async (t) => {
   assert.deepEqual(readdirSync(join(array, "..")), ["list.txt"]);
   await assert.rejects(changeFile(join(array, "../none"), sets(["y"])), /ENOENT|no such file/);
 });
+
+test("a file of another program beside the list is left alone", async (t) => {
+  const path = file(t, "x\n");
+  writeFileSync(`${path}.tmp`, "not ours");
+  await changeFile(path, sets(["y"]));
+  assert.equal(readFileSync(`${path}.tmp`, "utf8"), "not ours");
+});

@@ -1,9 +1,7 @@
-import { constants } from "node:fs";
-import { type FileHandle, open, realpath, rename, stat, unlink } from "node:fs/promises";
-import { dirname } from "node:path";
+import { type FileHandle, realpath } from "node:fs/promises";
 import { openFile } from "../../lib/open-file.ts";
 import { Pace } from "../../lib/pace.ts";
-import { syncDirectory } from "../state/state-file.ts";
+import { createBeside, stampOf } from "../../lib/replace-file.ts";
 
 /** Characters that one write takes. */
 const chunkLength = 64 * 1024;
@@ -34,28 +32,23 @@ export function changeFile(path: string, change: FileChange): Promise<number> {
 
 async function rewrite(path: string, change: FileChange): Promise<number> {
   const real = await realpath(path);
-  const temporary = `${real}.tmp`;
   const from = await openFile(real);
   try {
     const { mode, uid, gid } = await from.stat();
     const before = await stampOf(real);
-    await unlink(temporary).catch(() => undefined);
-    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-    const to = await open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode & 0o777);
+    const replacement = await createBeside(real, mode & 0o777);
     try {
-      await to.chmod(mode & 0o777);
-      await to.chown(uid, gid).catch(() => undefined); // only root may give a file to another user
-      const changes = await copyLines(from, to, change);
-      await to.sync();
-      await to.close();
+      const { file } = replacement;
+      await file.chmod(mode & 0o777);
+      await file.chown(uid, gid).catch(() => undefined); // only root may give a file to another user
+      const changes = await copyLines(from, file, change);
+      await replacement.finish();
       if ((await stampOf(real)) !== before) throw new Error("the file has changed meanwhile; try again");
-      if (changes > 0) await rename(temporary, real);
-      else await unlink(temporary);
-      await syncDirectory(dirname(real));
+      if (changes > 0) await replacement.replace();
+      else await replacement.discard();
       return changes;
     } catch (error) {
-      await to.close().catch(() => undefined);
-      await unlink(temporary).catch(() => undefined);
+      await replacement.discard();
       throw error;
     }
   } finally {
@@ -114,9 +107,4 @@ async function copyLines(
   if (length + out.length === 0) out = "# no entries\n";
   await flush();
   return changes;
-}
-
-async function stampOf(path: string): Promise<string> {
-  const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
-  return [dev, ino, size, mtimeNs].join();
 }

@@ -40,3 +40,11 @@ test("a named pipe in the place of the file is an error, and nothing waits for a
   execFileSync("mkfifo", [path]);
   await assert.rejects(file.save(), /^Error: cannot read \/.*: is a named pipe, not a file$/);
 });
+
+test("a file of another program beside the state is left alone", async (t) => {
+  const { path, file } = await saved(t);
+  writeFileSync(`${path}.tmp`, "not ours");
+  await createFile(path).read(() => undefined);
+  await file.save();
+  assert.equal(readFileSync(`${path}.tmp`, "utf8"), "not ours");
+});

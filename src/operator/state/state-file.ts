@@ -1,11 +1,11 @@
 import { createHash, type Hash } from "node:crypto";
-import { constants } from "node:fs";
-import { type FileHandle, lstat, open, realpath, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, realpath } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { cannotRead } from "../../lib/file-errors.ts";
 import { openFile } from "../../lib/open-file.ts";
 import { Pace } from "../../lib/pace.ts";
+import { createBeside, stampOf } from "../../lib/replace-file.ts";
 import { SharedRun } from "../../lib/shared-run.ts";
 
 /** One line of the file between the first and the last. */
@@ -13,6 +13,9 @@ export type StateRecord = Readonly<Record<string, unknown>>;
 
 const header = { format: "chihaya admin state", version: 1 };
 const footer = { end: true };
+
+/** Only the user of the tracker may read the file: bans name addresses. */
+const mode = 0o600;
 
 /** Characters that one write takes. */
 const chunkLength = 64 * 1024;
@@ -125,27 +128,15 @@ export class StateFile {
     return hash.digest("hex");
   }
 
-  get #temporary(): string {
-    return `${this.#path}.tmp`;
-  }
-
   /** Makes sure that the directory can be written to. */
   async #probe(): Promise<void> {
     try {
-      await (await this.#create()).close();
-      await unlink(this.#temporary);
+      await (await createBeside(this.#path, mode)).discard();
     } catch (error) {
       throw new Error(`admin.state: cannot write to ${dirname(this.#path)}: ${(error as Error).message}`, {
         cause: error,
       });
     }
-  }
-
-  async #create(): Promise<FileHandle> {
-    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-    // What a crash has left there is incomplete.
-    await unlink(this.#temporary).catch(() => undefined);
-    return open(this.#temporary, O_WRONLY | O_CREAT | O_EXCL, 0o600);
   }
 
   async #write(): Promise<void> {
@@ -156,20 +147,17 @@ export class StateFile {
     if (isOther && (await this.#readDigest()) !== this.#digest)
       throw new Error(`${this.name} was changed by another program; restart the tracker to load it`);
     const hash = createHash("sha256");
-    const file = await this.#create();
+    const replacement = await createBeside(this.#path, mode);
     try {
-      await this.#writeRecords(file, hash);
-      await file.sync();
+      await this.#writeRecords(replacement.file, hash);
+      await replacement.finish();
+      await replacement.replace();
     } catch (error) {
-      await file.close();
-      await unlink(this.#temporary).catch(() => undefined);
+      await replacement.discard();
       throw error;
     }
-    await file.close();
-    await rename(this.#temporary, this.#path);
     this.#digest = hash.digest("hex");
     this.#stamp = await stampOf(this.#path);
-    await syncDirectory(dirname(this.#path));
     if (hasGone) this.#onGone(this.name);
   }
 
@@ -200,17 +188,4 @@ function parse(line: string): StateRecord | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Identifies the content of a file; undefined if there is none. */
-async function stampOf(path: string): Promise<string | undefined> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  return found && [found.dev, found.ino, found.size, found.mtimeNs].join();
-}
-
-/** Makes a rename last. Ignores errors, because some file systems cannot do that for a directory. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, constants.O_RDONLY).catch(() => undefined);
-  await directory?.sync().catch(() => undefined);
-  await directory?.close();
 }
