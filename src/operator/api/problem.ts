@@ -24,6 +24,11 @@ export const problemShape: Shape<{
   errors: optional(list(object({ at: string("Where the error is."), detail: string() }))),
 });
 
+/** Returns the problem of a request with one fault. */
+export function refuse(at: string, detail: string): Problem {
+  return new Problem(400, `${at}: ${detail}`, { faults: [{ at, detail }] });
+}
+
 /** An error that an endpoint responds with. */
 export class Problem extends Error {
   readonly status: Status;

@@ -188,7 +188,7 @@ function readBan({ until, reason = "", since = 0, by = "" }: StateRecord): Ban |
 }
 
 /** The end of the year 9999, the last that RFC 3339 can write. */
-const lastTime = 253_402_300_799;
+export const lastTime = 253_402_300_799;
 
 /** Returns whether a value is a time in seconds since 1970 that {@link formatTime} can format. */
 function isTime(value: unknown): value is number {

@@ -1,6 +1,7 @@
 import { toHex } from "../../bittorrent/info-hash.ts";
 import type { Address } from "../../ip/address.ts";
 import { formatIPv4, formatIPv6 } from "../../ip/address.ts";
+import { parseNetwork } from "../../ip/networks.ts";
 import { hashKeys, hashWords } from "../../lib/keyed-hash.ts";
 import type { ClientNames } from "../../observability/client-names.ts";
 import type { PeerRecord, RecordPage } from "../../storage/records.ts";
@@ -87,8 +88,14 @@ function describePeer(peer: PeerRecord, isWhole: boolean, names: ClientNames): P
   };
 }
 
+/** Returns the network itself if it is no smaller than /24 or /48, or else {@link maskAddress} of its addresses. */
+export function maskNetwork(network: string): string {
+  const { address, prefix } = parseNetwork(network);
+  return prefix <= (address.family === 4 ? 24 : 48) ? network : maskAddress(address);
+}
+
 /** Returns the network of an address, of a size that names no household: /24 or /48. */
-export function maskAddress({ family, bytes }: Address): string {
+function maskAddress({ family, bytes }: Address): string {
   const masked = bytes.slice();
   masked.fill(0, family === 4 ? 3 : 6);
   return family === 4 ? `${formatIPv4(masked, 0)}/24` : `${formatIPv6(masked, 0)}/48`;

@@ -1,17 +1,22 @@
 import { toHex } from "../../../bittorrent/info-hash.ts";
 import { Address } from "../../../ip/address.ts";
-import { parseNetwork } from "../../../ip/networks.ts";
 import type { Clock } from "../../../lib/clock.ts";
 import { parseDuration } from "../../../lib/duration.ts";
 import { unprintable } from "../../../lib/legible.ts";
 import { maxBans } from "../../../middleware/bans/ban-memory.ts";
 import { type Block, blocks, choice, integer, options, text } from "../../../options/index.ts";
-import { type AdminState, canonicalNetwork, formatTime, parseTime } from "../../state/admin-state.ts";
+import {
+  type AdminState,
+  canonicalNetwork,
+  formatTime,
+  lastTime,
+  parseTime,
+} from "../../state/admin-state.ts";
 import { type BanEntry, type BanList, networksAround } from "../../state/ban-list.ts";
-import { maskAddress } from "../../swarms/peer-page.ts";
+import { maskNetwork } from "../../swarms/peer-page.ts";
 import type { SwarmMethods } from "../../swarms/swarm-methods.ts";
 import { type Endpoint, type EndpointCall, endpoint } from "../endpoint.ts";
-import { Problem } from "../problem.ts";
+import { Problem, refuse } from "../problem.ts";
 import { boolean, count, list, nullable, object, optional, type Shape, string } from "../shape.ts";
 import { readParameter } from "./torrents.ts";
 
@@ -265,13 +270,7 @@ function viewOf(isNetwork: boolean, { target, until, reason, since, by }: BanEnt
 /** Hides whole addresses, as in lists of peers. */
 function maskedView(isNetwork: boolean, entry: BanEntry): BanView {
   if (!isNetwork) return viewOf(false, entry);
-  const { address, prefix } = parseNetwork(entry.target);
-  const shown = prefix <= (address.family === 4 ? 24 : 48) ? entry.target : maskAddress(address);
-  return viewOf(true, { ...entry, target: shown });
-}
-
-function refuse(at: string, detail: string): Problem {
-  return new Problem(400, `${at}: ${detail}`, { faults: [{ at, detail }] });
+  return viewOf(true, { ...entry, target: maskNetwork(entry.target) });
 }
 
 function readNetwork({ network = "" }: Readonly<Record<string, string>>): string {
@@ -293,11 +292,8 @@ function readEnd(at: string, until: string, now: number): number | undefined {
   if (until === "") return undefined;
   const seconds = parseDuration(until);
   const end = seconds === undefined ? parseTime(until) : Math.ceil(now + seconds);
-  if (end === undefined || end > latest)
+  if (end === undefined || end > lastTime)
     throw refuse(at, 'expected a time such as "2026-12-31T00:00:00Z", or a duration such as "24h"');
   if (end <= now) throw refuse(at, "expected a time to come");
   return end;
 }
-
-/** The end of the year 9999, the last that RFC 3339 can write. */
-const latest = 253_402_300_799;

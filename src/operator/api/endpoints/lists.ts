@@ -1,5 +1,4 @@
 import { parseInfoHash } from "../../../bittorrent/info-hash.ts";
-import { parseNetwork } from "../../../ip/networks.ts";
 import type { Clock } from "../../../lib/clock.ts";
 import { Pace } from "../../../lib/pace.ts";
 import type { EditableList } from "../../../middleware/access-list/editable-list.ts";
@@ -7,10 +6,10 @@ import { maxEdits } from "../../../middleware/access-list/list-edits.ts";
 import { type Block, boolean as flag, list as listOption, options } from "../../../options/index.ts";
 import { changeFile } from "../../lists/list-file.ts";
 import type { AdminState } from "../../state/admin-state.ts";
-import { maskAddress } from "../../swarms/peer-page.ts";
+import { maskNetwork } from "../../swarms/peer-page.ts";
 import type { SwarmMethods } from "../../swarms/swarm-methods.ts";
 import { type Endpoint, type EndpointCall, endpoint } from "../endpoint.ts";
-import { type Fault, Problem } from "../problem.ts";
+import { type Fault, Problem, refuse } from "../problem.ts";
 import { boolean, count, list, nullable, object, type Shape, string } from "../shape.ts";
 
 /** What the endpoints of lists need. */
@@ -259,8 +258,7 @@ function viewOf(of: EditableList, { edits }: AdminState): ListView {
 function readEntry(of: EditableList, { entry = "" }: Readonly<Record<string, string>>): string {
   const parsed = of.parse(entry);
   if ("entry" in parsed) return parsed.entry;
-  const fault = { at: "{entry}", detail: parsed.problem };
-  throw new Problem(400, `${fault.at}: ${fault.detail}`, { faults: [fault] });
+  throw refuse("{entry}", parsed.problem);
 }
 
 /** Writes changes to the files of a list. @returns the files that have changed @throws Problem */
@@ -305,7 +303,7 @@ async function* stream(
     let text = "";
     let previous = "";
     for (const entry of withEdits(await of.snapshot(), own)) {
-      const shown = isMasked ? mask(entry) : entry;
+      const shown = isMasked ? maskNetwork(entry) : entry;
       if (shown !== previous || !isMasked) text += `${JSON.stringify({ entry: shown })}\n`;
       previous = shown;
       if (text.length >= chunkLength) {
@@ -330,10 +328,4 @@ function* withEdits(
     if (edit?.isListed !== false) yield entry;
   }
   for (const [entry, { isListed }] of edits) if (isListed) yield entry;
-}
-
-/** Returns a network of at most /24 or /48 that contains the network. */
-function mask(network: string): string {
-  const { address, prefix } = parseNetwork(network);
-  return prefix <= (address.family === 4 ? 24 : 48) ? network : maskAddress(address);
 }

@@ -6,7 +6,7 @@ import { type TorrentCounts, unpackTorrents } from "../../swarms/packed-torrents
 import { peerOrderKeys } from "../../swarms/peer-page.ts";
 import type { PeerRow, SwarmMethods, TopPosition } from "../../swarms/swarm-methods.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
-import { Problem } from "../problem.ts";
+import { Problem, refuse } from "../problem.ts";
 import { boolean, count, list, nullable, number, object, optional, type Shape, string } from "../shape.ts";
 import { mostListed, TopLists } from "../top-list.ts";
 
@@ -191,10 +191,7 @@ async function findAll(
   given: readonly string[],
   most: number,
 ): Promise<Torrent[]> {
-  if (given.length > most) {
-    const detail = `at most ${most} infohashes at once, got ${given.length}`;
-    throw new Problem(400, `${at}: ${detail}`, { faults: [{ at, detail }] });
-  }
+  if (given.length > most) throw refuse(at, `at most ${most} infohashes at once, got ${given.length}`);
   const infoHashes = given.map((one, i) => readInfoHash(at.startsWith("/") ? `${at}/${i}` : at, one));
   return unpackTorrents(await ask(swarms.find(infoHashes))).map(describe);
 }
@@ -221,8 +218,7 @@ function badInfoHash(at: string, given: string): Problem {
     at === "?info_hash"
       ? "40 hexadecimal digits or fewer, or 32 of base32"
       : "40 hexadecimal digits, 32 of base32, or the 64 of a version 2 hash";
-  const detail = `expected an infohash: ${expected}; got ${given.length} characters`;
-  return new Problem(400, `${at}: ${detail}`, { faults: [{ at, detail }] });
+  return refuse(at, `expected an infohash: ${expected}; got ${given.length} characters`);
 }
 
 /** Reads `sort.count.infohash`. */
@@ -233,8 +229,7 @@ function readCursor(cursor: string, order: string): TopPosition {
 }
 
 function badCursor(): Problem {
-  const detail = "not a cursor of this list; begin without one";
-  return new Problem(400, `?cursor: ${detail}`, { faults: [{ at: "?cursor", detail }] });
+  return refuse("?cursor", "not a cursor of this list; begin without one");
 }
 
 const unavailable: ReadonlySet<unknown> = new Set([
