@@ -168,6 +168,21 @@ test("what the image is built from exists", () => {
   assert.deepEqual(missing, []);
 });
 
+test("an install in a directory has what the image has", () => {
+  const copies = readFileSync("deploy/Dockerfile", "utf8").matchAll(/^COPY --from=build (.+) \S+$/gm);
+  const ofImage = [...copies]
+    .flatMap(([, paths]) => paths!.split(" "))
+    .map((path) => path.slice("/src/".length));
+  assert.ok(ofImage.length >= 6);
+  // Without --parents, "dashboard/built" would become "built".
+  const [, paths] = /^sudo cp -r --parents (.+) \/opt\/chihaya\/$/m.exec(texts.get("docs/operations.md")!)!;
+  const ofGuide = paths!.split(" ");
+  assert.deepEqual(
+    ofImage.filter((path) => !ofGuide.includes(path)),
+    [],
+  );
+});
+
 describe("programs in documents", () => {
   const sources = globSync(["examples/*/*.ts", "src/**/*.ts", "test/fixtures/*.ts"]).map((file) =>
     readFileSync(file, "utf8"),
