@@ -119,7 +119,7 @@ export const schema: Block<Config, unknown> = options({
     .map((names) => names.map((name) => name.toLowerCase()))
     .default([])
     .describe(
-      "Host names under which profiles may be requested, besides `localhost` and IP addresses: `tracker.internal`. " +
+      "Host names under which profiles may be requested, besides `localhost` and the address of the listener: `tracker.internal`. " +
         "Other names are refused, so that a web page cannot read profiles through an operator's browser.",
     ),
   admin: adminOptions
