@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { type TestContext, test } from "node:test";
+import { send } from "../../test/support/admin-server.ts";
 import { createAdminState } from "../../test/support/admin-state.ts";
 import { MapStore } from "../../test/support/map-store.ts";
 import { createRandom } from "../lib/clock.ts";
@@ -68,17 +69,9 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
   );
   await server.start();
   t.after(() => server.stop());
-  const ask = async (
-    method: string,
-    path: string,
-    headers: Record<string, string> = {},
-    body?: string,
-  ): Promise<{ status: number; headers: IncomingMessage["headers"]; body: string }> => {
-    const asked = request(`${server.url}${path}`, { method, headers, agent: false }).end(body);
-    const [response] = (await once(asked, "response")) as [IncomingMessage];
-    let text = "";
-    for await (const chunk of response.setEncoding("utf8")) text += chunk;
-    return { status: response.statusCode!, headers: response.headers, body: text };
+  const ask = async (method: string, path: string, headers: Record<string, string> = {}, body?: string) => {
+    const { text, ...reply } = await send(`${server.url}${path}`, method, headers, body);
+    return { ...reply, body: text };
   };
   return {
     admin,

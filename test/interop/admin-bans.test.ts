@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { hashToken } from "../../src/operator/api/access.ts";
+import { askAt, adminTokens as tokens } from "../support/admin-server.ts";
 import { Daemon, type DaemonSettings, temporaryDirectory } from "../support/daemon.ts";
 
-const tokens = [{ name: "ops", hash: hashToken("secret"), scopes: ["admin"] }];
 const torrent = "a".repeat(20);
 const hex = Buffer.from(torrent).toString("hex");
 
@@ -25,15 +24,6 @@ const http = { real_ip_header: "x-real-ip", trusted_proxies: ["127.0.0.1"] };
 async function start(t: TestContext, settings: DaemonSettings) {
   const daemon = await Daemon.start(t, { http, ...settings });
   const { url } = await daemon.until(({ msg }) => msg.endsWith("admin API"));
-  const headers = { authorization: "Bearer secret", "content-type": "application/json" };
-  const ask = async (method: string, path: string, body?: object) => {
-    const response = await fetch(`${url}/api/v1${path}`, {
-      method,
-      headers,
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    return { status: response.status, body: (await response.json()) as Reply };
-  };
   /** The distinct responses to many requests of one client. */
   const responses = async (action: "announce" | "scrape", address: string, infoHash = torrent, port = 9) => {
     const query = `info_hash=${infoHash}&peer_id=-TR3000-xxxxxxxxxxxx&port=${port}&left=1&uploaded=0&downloaded=0`;
@@ -47,7 +37,7 @@ async function start(t: TestContext, settings: DaemonSettings) {
     }
     return [...all];
   };
-  return { daemon, ask, responses };
+  return { daemon, ask: askAt<Reply>(url!), responses };
 }
 
 for (const workers of [1, 3]) {

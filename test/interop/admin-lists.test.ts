@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { hashToken } from "../../src/operator/api/access.ts";
+import { askAt, adminTokens as tokens } from "../support/admin-server.ts";
 import { Daemon, type DaemonSettings, temporaryDirectory } from "../support/daemon.ts";
 
-const tokens = [{ name: "ops", hash: hashToken("secret"), scopes: ["admin"] }];
 const letters = ["a", "b", "c"] as const;
 const [a, b, c] = letters.map((letter) => Buffer.from(letter.repeat(20)).toString("hex")) as [
   string,
@@ -21,18 +20,6 @@ const attempts = 12;
 async function start(t: TestContext, settings: DaemonSettings) {
   const daemon = await Daemon.start(t, settings);
   const { url } = await daemon.until(({ msg }) => msg.endsWith("admin API"));
-  const ask = async (method: string, path: string) => {
-    const response = await fetch(`${url}/api/v1${path}`, {
-      method,
-      headers: { authorization: "Bearer secret" },
-    });
-    const text = await response.text();
-    return {
-      status: response.status,
-      text,
-      body: text.includes("\n{") ? undefined : JSON.parse(text || "{}"),
-    };
-  };
   /** Which torrents every worker serves. */
   const served = async () => {
     const all: string[] = [];
@@ -50,7 +37,7 @@ async function start(t: TestContext, settings: DaemonSettings) {
     }
     return all.join("");
   };
-  return { daemon, ask, served };
+  return { daemon, ask: askAt(url!), served };
 }
 
 for (const workers of [1, 3]) {

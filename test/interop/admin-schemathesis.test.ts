@@ -1,8 +1,8 @@
 /** The admin API against its own description, by requests that schemathesis makes from it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hashToken } from "../../src/operator/api/access.ts";
 import { canRun } from "../e2e/process.ts";
+import { adminTokens as tokens } from "../support/admin-server.ts";
 import { Daemon, Program, temporaryDirectory } from "../support/daemon.ts";
 
 /** Requests to each operation beside those for the borders of each parameter. CHIHAYA_SCHEMATHESIS_CASES makes a longer run. */
@@ -16,7 +16,6 @@ const skip =
   "schemathesis is not installed (pip install schemathesis)";
 
 test("responses are as the document says, without errors of the server", { skip }, async (t) => {
-  const tokens = [{ name: "ops", hash: hashToken("secret"), scopes: ["admin"] }];
   const storage = { name: "memory", config: { max_peers: 10_000, peer_ids: true } };
   const daemon = await Daemon.start(t, { admin: { tokens }, storage, http: { allow_ip_spoofing: true } });
   const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
@@ -36,7 +35,7 @@ test("responses are as the document says, without errors of the server", { skip 
     // It writes a cache into its directory.
     ...["--chdir", temporaryDirectory(t), "schemathesis", "run"],
     `${url}/api/v1/openapi.json`,
-    ...["--header", "Authorization: Bearer secret"],
+    ...["--header", "Authorization: Bearer admin"],
     ...["--checks", checks.join(",")],
     ...["--phases", "examples,coverage,fuzzing"],
     ...["--max-examples", `${casesOfEach}`],

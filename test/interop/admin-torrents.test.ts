@@ -1,14 +1,9 @@
 /** What the admin API shows of torrents and peers, and how it removes them, in a running tracker. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { hashToken } from "../../src/operator/api/access.ts";
+import { type Ask, askAt, adminTokens as tokens } from "../support/admin-server.ts";
 import { Daemon } from "../support/daemon.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
-
-const tokens = [
-  { name: "ops", hash: hashToken("secret"), scopes: ["admin"] },
-  { name: "reader", hash: hashToken("read"), scopes: ["read"] },
-];
 
 interface TorrentReply {
   info_hash: string;
@@ -30,11 +25,7 @@ interface Reply {
 
 interface Tracker {
   daemon: Daemon;
-  ask(
-    method: string,
-    path: string,
-    options?: { token?: string; body?: unknown },
-  ): Promise<{ status: number; body: Reply & TorrentReply }>;
+  ask: Ask<Reply & TorrentReply>;
   /** Announces a peer of a torrent whose infohash begins with `digits`. */
   announce(digits: string, peer: number, more?: string): Promise<void>;
 }
@@ -44,17 +35,7 @@ async function start(t: TestContext, settings: Record<string, unknown>): Promise
   const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
   return {
     daemon,
-    async ask(method, path, { token = "secret", body } = {}) {
-      const response = await fetch(`${url}/api/v1${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body !== undefined && { "content-type": "application/json" }),
-        },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      });
-      return { status: response.status, body: (await response.json()) as Reply & TorrentReply };
-    },
+    ask: askAt(url!),
     async announce(digits, peer, more = "&left=1") {
       const infoHash = hashOf(digits).replace(/../g, "%$&");
       const address = `198.51.${peer >> 8}.${peer & 255}`;
@@ -113,10 +94,10 @@ for (const [store, workers] of [
       [hashOf("a9"), hashOf("a8")],
     );
 
-    const one = await ask("GET", `/torrents/${hashOf("a3")}`, { token: "read" });
+    const one = await ask("GET", `/torrents/${hashOf("a3")}`, undefined, "read");
     assert.deepEqual([one.status, one.body.peers, one.body.seeders, one.body.completed], [200, 3, 1, 1]);
     const query = await ask("POST", "/torrents/query", {
-      body: { info_hashes: [hashOf("a2"), hashOf("c"), hashOf("b")] },
+      info_hashes: [hashOf("a2"), hashOf("c"), hashOf("b")],
     });
     assert.deepEqual(
       query.body.torrents.map(({ peers }) => peers),
@@ -129,7 +110,7 @@ for (const [store, workers] of [
     ])
       assert.equal((await ask("GET", `/torrents?${list}`)).body.torrents.length, 2);
 
-    const masked = await ask("GET", `/torrents/${hashOf("a4")}/peers`, { token: "read" });
+    const masked = await ask("GET", `/torrents/${hashOf("a4")}/peers`, undefined, "read");
     assert.deepEqual(
       masked.body.peers.map(({ address, port, peer_id, client }) => [address, port, peer_id, client]),
       Array.from({ length: 4 }, () => ["198.51.0.0/24", undefined, undefined, "qBittorrent"]),
@@ -163,7 +144,7 @@ for (const [store, workers] of [
     );
     for (const { loop_lag_ms } of threads.workers) assert.ok(loop_lag_ms !== null);
 
-    assert.equal((await ask("DELETE", `/torrents/${hashOf("a9")}`, { token: "read" })).status, 403);
+    assert.equal((await ask("DELETE", `/torrents/${hashOf("a9")}`, undefined, "read")).status, 403);
     const removed = await ask("DELETE", `/torrents/${hashOf("a9")}`);
     assert.deepEqual([removed.status, removed.body.peers], [200, 9]);
     await tracker.daemon.until(({ msg }) => msg === "admin");

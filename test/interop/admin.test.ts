@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hashToken } from "../../src/operator/api/access.ts";
+import { askAt, adminTokens as tokens } from "../support/admin-server.ts";
 import { Daemon } from "../support/daemon.ts";
 
 interface Reply {
@@ -11,36 +12,31 @@ interface Reply {
   errors: { at: string; detail: string }[];
 }
 
-const tokens = [{ name: "ops", hash: hashToken("secret"), scopes: ["admin"] }];
-
 for (const workers of [1, 2]) {
   test(`a reload by the API: its result, and what waits for a restart, with ${workers} workers`, async (t) => {
     const config = { admin: { tokens }, workers, announce_interval: "30m" };
     const daemon = await Daemon.start(t, config);
     const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
-    const ask = async (method: string, path: string) => {
-      const response = await fetch(`${url}/api/v1${path}`, {
-        method,
-        headers: { authorization: "Bearer secret" },
-      });
-      return { status: response.status, body: (await response.json()) as Reply };
-    };
+    const ask = askAt<Reply>(url!);
     const { body: stats } = await ask("GET", "/stats");
     assert.deepEqual([stats.workers, stats.torrents], [workers, 0]);
 
     daemon.write({ ...config, announce_interval: "20m", workers: 3 });
-    const done = await ask("POST", "/reload");
-    assert.deepEqual(done, {
-      status: 200,
-      body: {
-        file: daemon.file,
-        reloaded: true,
-        applied: ["announce_interval"],
-        needs_restart: ["workers"],
-        warnings: [],
-        errors: [],
-      },
-    });
+    const { status, body } = await ask("POST", "/reload");
+    assert.deepEqual(
+      [status, body],
+      [
+        200,
+        {
+          file: daemon.file,
+          reloaded: true,
+          applied: ["announce_interval"],
+          needs_restart: ["workers"],
+          warnings: [],
+          errors: [],
+        },
+      ],
+    );
     assert.match((await ask("GET", "/config")).body.yaml, /announce_interval: "20m"/);
 
     daemon.write({ ...config, announce_interval: "-1s" });
@@ -50,7 +46,10 @@ for (const workers of [1, 2]) {
     assert.match(refused.body.errors[0]!.detail, /announce_interval|expected a duration/);
     assert.match((await ask("GET", "/config")).body.yaml, /announce_interval: "20m"/, "the running one");
 
-    daemon.write({ ...config, admin: { tokens: [{ ...tokens[0], hash: hashToken("other") }] } });
+    daemon.write({
+      ...config,
+      admin: { tokens: [{ name: "ops", hash: hashToken("other"), scopes: ["admin"] }] },
+    });
     assert.equal((await ask("POST", "/reload")).status, 200);
     assert.equal((await ask("GET", "/stats")).status, 401, "the token is gone");
   });
