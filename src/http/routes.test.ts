@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
+import { httpServerOptions, noCounters } from "../../test/support/http-server-options.ts";
 import { listEngines } from "../../test/support/networks.ts";
 import type { Clock } from "../lib/clock.ts";
 import { portableNetwork } from "../net/network.ts";
@@ -12,16 +13,6 @@ import { HttpError } from "./http-error.ts";
 import { HttpServer } from "./http-server.ts";
 import type { HttpServerOptions } from "./options.ts";
 import { type Route, type RouteRequest, type RouteResponse, Routes } from "./routes.ts";
-
-const uncounted = { inc(): void {} };
-const closed = {
-  malformed: uncounted,
-  too_large: uncounted,
-  method: uncounted,
-  version: uncounted,
-  timeout: uncounted,
-  limit: uncounted,
-};
 
 interface Started {
   port: number;
@@ -41,23 +32,13 @@ async function start(
   const onError = (error: Error) => void errors.push(error);
   const server = new HttpServer(
     {
-      listen: [{ host: "127.0.0.1", port: 0 }],
-      listenTls: [],
-      readTimeout: 5,
-      writeTimeout: 5,
-      idleTimeout: 30,
-      keepAlive: true,
-      realIpHeader: "",
-      trustedProxies: [],
-      proxyProtocol: false,
-      maxConnections: 100,
-      maxHeaderBytes: 4096,
+      ...httpServerOptions,
       ...options,
     },
     {
       handler: new Routes(routes, onError),
       clock,
-      counters: { accepted: uncounted, received: uncounted, sent: uncounted, closed },
+      counters: noCounters,
       listen: (given) => network.listenStream(given),
       onError,
     },

@@ -1,47 +1,18 @@
-import type { HttpConnection } from "../../src/http/connection.ts";
 import { HttpServer, type HttpServerDeps } from "../../src/http/http-server.ts";
 import { type Route, type RouteRequest, Routes } from "../../src/http/routes.ts";
-import { Address } from "../../src/ip/address.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
-import type { Connection, StreamHandler } from "../../src/net/stream.ts";
+import { httpServerOptions, noCounters } from "../support/http-server-options.ts";
 import { ambiguousChunks, ambiguousFraming } from "./bodies-seeds.ts";
+import { FuzzConnection, FuzzListener } from "./fuzz-connection.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
 import { ensure, type FuzzTarget } from "./target.ts";
 
 const capacity = 64 * 1024;
 const maxBody = 4096;
-const uncounted = { inc(): void {} };
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** What must never be handled where it stands behind an ambiguous request or within a body. */
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
-
-/** The client's side of a connection. */
-class BodyConnection implements Connection {
-  readonly remote: Address = Address.parse("192.0.2.1");
-  readonly remotePort = 1;
-  readonly pending = 0;
-  isPaused = false;
-  isOver = false;
-  readonly sent: Buffer[] = [];
-
-  write(bytes: Uint8Array, start: number, end: number): void {
-    ensure(!this.isOver, () => "a response after the end");
-    this.sent.push(Buffer.from(bytes.subarray(start, end)));
-  }
-  pause(): void {
-    this.isPaused = true;
-  }
-  resume(): void {
-    this.isPaused = false;
-  }
-  end(): void {
-    this.isOver = true;
-  }
-  destroy(): void {
-    this.isOver = true;
-  }
-}
 
 /**
  * Streams of requests with bodies, sound, ambiguous and mutated, whole and in pieces, through the HTTP server and its routes. The
@@ -53,7 +24,8 @@ export class BodiesTarget implements FuzzTarget {
   count = 0;
   readonly #random: Random;
   readonly #server: HttpServer;
-  #handler: StreamHandler<HttpConnection> | undefined;
+  readonly #connection = new FuzzConnection();
+  readonly #listener = new FuzzListener();
   #input = new Uint8Array(0);
   /** The requests that routes have handled: `METHOD target body`. */
   #handled: string[] = [];
@@ -80,38 +52,11 @@ export class BodiesTarget implements FuzzTarget {
     const deps: HttpServerDeps = {
       handler: new Routes(routes, onError),
       clock: { seconds: 1000, unixSeconds: 1_700_000_000 },
-      counters: {
-        accepted: uncounted,
-        received: uncounted,
-        sent: uncounted,
-        closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
-      },
-      listen: ((options: { handler: StreamHandler<HttpConnection> }) => {
-        this.#handler = options.handler;
-        return Promise.resolve({
-          port: 6969,
-          prepareTls: () => () => undefined,
-          close: () => Promise.resolve(),
-        });
-      }) as unknown as HttpServerDeps["listen"],
+      counters: noCounters,
+      listen: this.#listener.listen,
       onError,
     };
-    this.#server = new HttpServer(
-      {
-        listen: [{ host: "127.0.0.1", port: 0 }],
-        listenTls: [],
-        readTimeout: 5,
-        writeTimeout: 5,
-        idleTimeout: 30,
-        keepAlive: true,
-        realIpHeader: "",
-        trustedProxies: [],
-        proxyProtocol: false,
-        maxConnections: 100,
-        maxHeaderBytes: 4096,
-      },
-      deps,
-    );
+    this.#server = new HttpServer(httpServerOptions, deps);
   }
 
   input(): Uint8Array {
@@ -218,8 +163,9 @@ export class BodiesTarget implements FuzzTarget {
 
   /** Sends the input on a connection of its own. @returns the requests that were handled */
   async #send(isCut: boolean): Promise<string[]> {
-    const handler = this.#handler!;
-    const connection = new BodyConnection();
+    const handler = this.#listener.handler!;
+    const connection = this.#connection;
+    connection.begin();
     this.#handled = [];
     const state = handler.opened(connection);
     const input = this.#input;
@@ -241,7 +187,8 @@ export class BodiesTarget implements FuzzTarget {
     }
     handler.closed(state);
     await turn();
-    readResponses(Buffer.concat(connection.sent));
+    ensure(connection.wrong === undefined, () => connection.wrong!);
+    readResponses(Buffer.from(connection.sent.buffer, 0, connection.sentLength));
     return this.#handled;
   }
 }

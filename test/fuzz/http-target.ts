@@ -1,4 +1,4 @@
-import { type HttpDependencies, HttpFrontend } from "../../src/frontend/http/http-frontend.ts";
+import { HttpFrontend } from "../../src/frontend/http/http-frontend.ts";
 import { http } from "../../src/frontend/http/index.ts";
 import type { HttpOptions } from "../../src/frontend/http/options.ts";
 import { createIntervalVariation } from "../../src/hooks/interval-variation/interval-variation.ts";
@@ -7,7 +7,6 @@ import { Address } from "../../src/ip/address.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
 import type { Hook } from "../../src/middleware/hook.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
-import type { Connection, StreamHandler } from "../../src/net/stream.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import type { Observer } from "../../src/observability/observer.ts";
 import { MemoryStore } from "../../src/storage/memory/memory-store.ts";
@@ -15,6 +14,7 @@ import { httpOptions } from "../fixtures/http-server.ts";
 import { approveClients, approveTorrents } from "../support/approval.ts";
 import { checkMemory } from "../support/check-memory.ts";
 import { reporterOf } from "../support/observed.ts";
+import { FuzzConnection, FuzzListener } from "./fuzz-connection.ts";
 import { readResponses } from "./http-responses.ts";
 import { announceQueries, headers, proxyHeaders, refusedLines, scrapeQueries } from "./http-seeds.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
@@ -27,42 +27,6 @@ const torrentApproval = await approveTorrents({ blacklist: ["00".repeat(20)] });
 const remotes = ["192.0.2.1", "198.51.100.7", "2001:db8::5", "10.0.0.3", "10.0.0.4"].map((text) =>
   Address.parse(text),
 );
-
-/** The client's side of a connection: what it has been sent, and whether that is all. */
-class FuzzConnection implements Connection {
-  remote: Address = remotes[0]!;
-  remotePort = 1;
-  /** Bytes that the client has not taken; it takes all of them at a time. */
-  pending = 0;
-  isPaused = false;
-  isOver = false;
-  readonly sent: Uint8Array = new Uint8Array(4 * 1024 * 1024);
-  sentLength = 0;
-  /** Whether what is written waits until the client takes it. */
-  isSlow = false;
-  wrong: string | undefined;
-
-  write(bytes: Uint8Array, start: number, end: number): void {
-    if (this.isOver) this.wrong = "a response after the end";
-    if (this.sentLength + end - start > this.sent.length) this.wrong = "more than 4 MB were sent";
-    if (this.wrong !== undefined) return;
-    this.sent.set(bytes.subarray(start, end), this.sentLength);
-    this.sentLength += end - start;
-    if (this.isSlow) this.pending += end - start;
-  }
-  pause(): void {
-    this.isPaused = true;
-  }
-  resume(): void {
-    this.isPaused = false;
-  }
-  end(): void {
-    this.isOver = true;
-  }
-  destroy(): void {
-    this.isOver = true;
-  }
-}
 
 /**
  * Byte streams of HTTP connections, generated and mutated, whole and in pieces, through the whole of the HTTP
@@ -89,8 +53,8 @@ export class HttpTarget implements FuzzTarget {
   /** Requests in the stream, where it is known that all of them are sound. */
   #sound = 0;
   #options: HttpOptions;
-  #connection = new FuzzConnection();
-  #handler: StreamHandler<HttpConnection> | undefined;
+  readonly #connection = new FuzzConnection();
+  readonly #listener = new FuzzListener();
   /** Whether a hook has made a request wait. */
   #isLate = false;
   #failure: unknown;
@@ -139,14 +103,7 @@ export class HttpTarget implements FuzzTarget {
       metrics: this.#metrics,
       requests: reporterOf(http, this.#metrics, this.#observer),
       onError,
-      listen: ((options: { handler: StreamHandler<HttpConnection> }) => {
-        this.#handler = options.handler;
-        return Promise.resolve({
-          port: 6969,
-          prepareTls: () => () => undefined,
-          close: () => Promise.resolve(),
-        });
-      }) as unknown as NonNullable<HttpDependencies["listen"]>,
+      listen: this.#listener.listen,
     });
   }
 
@@ -155,7 +112,7 @@ export class HttpTarget implements FuzzTarget {
   }
 
   async run(cases: number): Promise<void> {
-    if (this.#handler === undefined) await this.#frontend.start();
+    if (this.#listener.handler === undefined) await this.#frontend.start();
     for (let i = 0; i < cases; i++) {
       if (i % 500 === 0) this.#reconfigure();
       await this.#connect();
@@ -206,10 +163,8 @@ export class HttpTarget implements FuzzTarget {
   async #connect(): Promise<void> {
     const random = this.#random;
     const connection = this.#connection;
-    const handler = this.#handler!;
-    connection.remote = pick(random, remotes);
-    connection.pending = connection.sentLength = 0;
-    connection.isPaused = connection.isOver = false;
+    const handler = this.#listener.handler!;
+    connection.begin(pick(random, remotes));
     connection.isSlow = oneIn(random, 16);
     this.#generate();
     const state = handler.opened(connection);
@@ -246,7 +201,7 @@ export class HttpTarget implements FuzzTarget {
       this.#clock.seconds += 60;
       this.#frontend.sweep();
     } else {
-      this.#handler!.ended(state);
+      this.#listener.handler!.ended(state);
     }
   }
 
@@ -256,7 +211,7 @@ export class HttpTarget implements FuzzTarget {
     for (let turn = 0; turn < 10_000; turn++) {
       if (connection.pending > 0) {
         connection.pending = 0;
-        this.#handler!.drained(state);
+        this.#listener.handler!.drained(state);
       }
       if (!connection.isPaused && !this.#isLate) return;
       this.#isLate = false;
