@@ -15,7 +15,7 @@ import { describe, it, type TestContext } from "node:test";
 import { promisify } from "node:util";
 import { main } from "../support/daemon.ts";
 import { aria2 } from "./clients/aria2.ts";
-import type { Task } from "./clients/client.ts";
+import { type Task, withoutClients } from "./clients/client.ts";
 import { libtorrent } from "./clients/libtorrent.ts";
 import { findFreePort } from "./ports.ts";
 import { type RunningProcess, startProcess } from "./process.ts";
@@ -25,11 +25,8 @@ import { waitUntil } from "./wait-until.ts";
 const payload = createPayload(20 * 1024 * 1024);
 const checksum = createHash("sha256").update(payload).digest("hex");
 const pieces = hashPieces(payload);
-const clientsRequired = process.env.CHIHAYA_REQUIRE_CLIENTS === "1";
 
-const missing: string[] = [];
-for (const client of [aria2, libtorrent]) if (!(await client.isInstalled())) missing.push(client.package);
-const skip = !clientsRequired && missing.length > 0 && `not installed: ${missing.join(", ")}`;
+const skip = await withoutClients(aria2, libtorrent);
 const run = promisify(execFile);
 
 /** Runs `chihaya private`. @returns its standard output */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { clientsRequired } from "../support/clients-required.ts";
 
 /** A program that runs beside the test. */
 export interface RunningProcess {
@@ -82,4 +83,18 @@ export async function canRun(command: string, args: readonly string[]): Promise<
   } catch {
     return false;
   }
+}
+
+/**
+ * Returns the reason to skip tests that need a program, or false to run them. If clients are required, the tests run and fail
+ * without the program.
+ * @param install  the command that installs the program
+ */
+export async function withoutProgram(
+  command: string,
+  args: readonly string[],
+  install: string,
+): Promise<string | false> {
+  if (clientsRequired || (await canRun(command, args))) return false;
+  return `${command} is not installed (${install})`;
 }

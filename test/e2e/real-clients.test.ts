@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { scrape } from "../../src/client/tracker-client.ts";
+import { clientsRequired } from "../support/clients-required.ts";
 import { anacrolix } from "./clients/anacrolix.ts";
 import { aria2 } from "./clients/aria2.ts";
 import type { Task, TorrentClient } from "./clients/client.ts";
@@ -58,7 +59,6 @@ const pairings: readonly { seed: TorrentClient; download: TorrentClient; over: r
 const payload = createPayload(20 * 1024 * 1024 + 12_345);
 const checksum = sha256(payload);
 const pieces = hashPieces(payload);
-const clientsRequired = process.env.CHIHAYA_REQUIRE_CLIENTS === "1";
 
 const installed = new Map<TorrentClient, boolean>();
 for (const client of new Set(pairings.flatMap(({ seed, download }) => [seed, download]))) {

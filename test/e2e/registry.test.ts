@@ -14,7 +14,7 @@ import { toHex } from "../../src/bittorrent/info-hash.ts";
 import { announce, scrape } from "../../src/client/tracker-client.ts";
 import { tamperedToken, unsignedToken } from "../support/jwt-issuer.ts";
 import { aria2 } from "./clients/aria2.ts";
-import type { Task, TorrentClient } from "./clients/client.ts";
+import { type Task, type TorrentClient, withoutClients } from "./clients/client.ts";
 import { libtorrent } from "./clients/libtorrent.ts";
 import { findFreePort } from "./ports.ts";
 import type { RunningProcess } from "./process.ts";
@@ -26,12 +26,9 @@ import { waitUntil } from "./wait-until.ts";
 const payload = createPayload(20 * 1024 * 1024);
 const checksum = createHash("sha256").update(payload).digest("hex");
 const pieces = hashPieces(payload);
-const clientsRequired = process.env.CHIHAYA_REQUIRE_CLIENTS === "1";
 const claims = { iss: "r", aud: "t" };
 
-const missing: string[] = [];
-for (const client of [aria2, libtorrent]) if (!(await client.isInstalled())) missing.push(client.package);
-const skip = !clientsRequired && missing.length > 0 && `not installed: ${missing.join(", ")}`;
+const skip = await withoutClients(aria2, libtorrent);
 
 /** Where the token is in an announce URL: it must be short over UDP, where libtorrent sends 255 bytes. */
 const inUrl = { http4: "?jwt=", udp4: "/" } as const;

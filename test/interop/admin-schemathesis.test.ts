@@ -1,7 +1,7 @@
 /** The admin API against its own description, by requests that schemathesis makes from it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { canRun } from "../e2e/process.ts";
+import { withoutProgram } from "../e2e/process.ts";
 import { adminTokens as tokens } from "../support/admin-server.ts";
 import { Daemon, Program, temporaryDirectory } from "../support/daemon.ts";
 
@@ -9,11 +9,7 @@ import { Daemon, Program, temporaryDirectory } from "../support/daemon.ts";
 const casesOfEach = Number(process.env.CHIHAYA_SCHEMATHESIS_CASES ?? 60);
 const least = 500;
 
-const isInstalled = await canRun("schemathesis", ["--version"]);
-const skip =
-  !isInstalled &&
-  process.env.CHIHAYA_REQUIRE_CLIENTS !== "1" &&
-  "schemathesis is not installed (pip install schemathesis)";
+const skip = await withoutProgram("schemathesis", ["--version"], "pip install schemathesis");
 
 test("responses are as the document says, without errors of the server", { skip }, async (t) => {
   const storage = { name: "memory", config: { max_peers: 10_000, peer_ids: true } };

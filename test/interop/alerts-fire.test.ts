@@ -11,17 +11,14 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { findFreePort } from "../e2e/ports.ts";
-import { canRun, startProcess } from "../e2e/process.ts";
+import { startProcess, withoutProgram } from "../e2e/process.ts";
 import { announceQuery } from "../fixtures/http-server.ts";
 import { AnnounceLoad } from "../support/announce-load.ts";
 import { Daemon, temporaryDirectory } from "../support/daemon.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
 
 const isShipped = process.env.CHIHAYA_ALERTS === "shipped";
-const skip =
-  process.env.CHIHAYA_REQUIRE_CLIENTS === "1" || (await canRun("prometheus", ["--version"]))
-    ? false
-    : "prometheus is not installed (apt install prometheus)";
+const skip = await withoutProgram("prometheus", ["--version"], "apt install prometheus");
 const probe = join(import.meta.dirname, "../fixtures/probe-hook.ts");
 /** Ends a test whose alert never fires. */
 const timeout = (isShipped ? 60 : 5) * 60_000;

@@ -10,15 +10,13 @@ import { type TestContext, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { createAnnounceRequest, createScrapeRequest } from "../../src/protocol/udp/client.ts";
 import { findFreePort, isListening } from "../e2e/ports.ts";
-import { canRun, startProcess } from "../e2e/process.ts";
+import { startProcess, withoutProgram } from "../e2e/process.ts";
 import { waitUntil } from "../e2e/wait-until.ts";
 import { RawClient } from "../fixtures/http-server.ts";
 import { Daemon, temporaryDirectory } from "../support/daemon.ts";
 import { UdpClient } from "../support/udp.ts";
 
-const isRequired = process.env.CHIHAYA_REQUIRE_CLIENTS === "1";
-const isThere = isRequired || (await canRun("opentracker", ["-h"]));
-const skip = !isThere && "opentracker is not installed (apt install opentracker)";
+const skip = await withoutProgram("opentracker", ["-h"], "apt install opentracker");
 
 /** Every byte is in one of the first infohashes. */
 const bytes = Buffer.from(Array.from({ length: 260 }, (_, i) => i % 256));

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { withoutProgram } from "../e2e/process.ts";
 import { readDashboardQueries, readRules } from "../support/promql.ts";
 
 const alerts = readRules().filter(({ alert }) => alert !== undefined);
@@ -15,18 +16,9 @@ function promtool(...args: string[]): string {
   return execFileSync("promtool", args, { cwd: "deploy/prometheus", encoding: "utf8" });
 }
 
-/** False, or the reason to skip. With CHIHAYA_REQUIRE_CLIENTS=1, the tests fail instead if promtool is missing. */
-function withoutPromtool(): string | false {
-  if (process.env.CHIHAYA_REQUIRE_CLIENTS === "1") return false;
-  try {
-    promtool("--version");
-    return false;
-  } catch {
-    return "promtool is not installed (apt install prometheus)";
-  }
-}
+const skip = await withoutProgram("promtool", ["--version"], "apt install prometheus");
 
-describe("promtool", { skip: withoutPromtool() }, () => {
+describe("promtool", { skip }, () => {
   test("accepts the rules and the configuration", () => {
     promtool("check", "rules", "rules.yaml");
     promtool("check", "config", "prometheus.yaml");

@@ -2,6 +2,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { TestContext } from "node:test";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { clientsRequired } from "./clients-required.ts";
 
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
@@ -13,7 +14,7 @@ export const executablePath: string | undefined = (process.env.PATH ?? "")
 
 /** Why tests in a browser are skipped; false to run them. With CHIHAYA_REQUIRE_CLIENTS=1 they fail without a browser. */
 export const skipReason: string | false =
-  executablePath === undefined && process.env.CHIHAYA_REQUIRE_CLIENTS !== "1" && "not installed: chromium";
+  executablePath === undefined && !clientsRequired && "not installed: chromium";
 
 function isExecutable(path: string): boolean {
   try {

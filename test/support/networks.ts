@@ -1,5 +1,6 @@
 import { openLinuxNetwork } from "../../src/net/linux/network.ts";
 import { type Network, portableNetwork } from "../../src/net/network.ts";
+import { clientsRequired } from "./clients-required.ts";
 
 /** A network by its name, which a test opens and closes; or the reason why the network cannot run here. */
 export interface Engine {
@@ -14,7 +15,7 @@ export async function listEngines(): Promise<Engine[]> {
   try {
     (await openLinuxNetwork()).close();
   } catch (error) {
-    if (process.env.CHIHAYA_REQUIRE_CLIENTS === "1") throw error;
+    if (clientsRequired) throw error;
     skip = (error as Error).message;
   }
   return [

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findFreePort } from "../e2e/ports.ts";
-import { canRun, type RunningProcess, startProcess } from "../e2e/process.ts";
+import { type RunningProcess, startProcess, withoutProgram } from "../e2e/process.ts";
 
 /** A redis-server for one test, on loopback, that writes nothing to disk. */
 export interface RedisServer {
@@ -17,16 +17,9 @@ export interface RedisServer {
 }
 
 /** False, or the reason to skip tests with Redis. With CHIHAYA_REQUIRE_CLIENTS=1, they fail instead if Redis is missing. */
-export const withoutRedis: string | false = await reasonWithoutRedis();
-
-async function reasonWithoutRedis(): Promise<string | false> {
-  if (process.env.CHIHAYA_REQUIRE_CLIENTS === "1") return false;
-  for (const program of ["redis-server", "redis-cli"]) {
-    if (!(await canRun(program, ["--version"])))
-      return `${program} is not installed (apt install redis-server)`;
-  }
-  return false;
-}
+export const withoutRedis: string | false =
+  (await withoutProgram("redis-server", ["--version"], "apt install redis-server")) ||
+  (await withoutProgram("redis-cli", ["--version"], "apt install redis-server"));
 
 /** Starts a server and waits until it accepts commands. @param port  default: a free port */
 export async function startRedisServer(

@@ -1,3 +1,4 @@
+import { clientsRequired } from "../../support/clients-required.ts";
 import type { RunningProcess } from "../process.ts";
 
 /** One torrent that a client seeds or downloads. */
@@ -33,4 +34,11 @@ export interface TorrentClient {
 /** The loopback address of an IP version. */
 export function loopback(family: 4 | 6): string {
   return family === 6 ? "::1" : "127.0.0.1";
+}
+
+/** Returns the reason to skip tests that need these clients, or false to run them. If clients are required, the tests run and fail. */
+export async function withoutClients(...clients: readonly TorrentClient[]): Promise<string | false> {
+  const missing: string[] = [];
+  for (const client of clients) if (!(await client.isInstalled())) missing.push(client.package);
+  return !clientsRequired && missing.length > 0 && `not installed: ${missing.join(", ")}`;
 }
