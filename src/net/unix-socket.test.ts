@@ -1,20 +1,14 @@
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { temporaryDirectory } from "../../test/support/daemon.ts";
 import { checkSocketPath, runtimeSocket } from "./socket-path.ts";
 import type { Connection, StreamListener } from "./stream.ts";
 import { listenUnix } from "./unix-socket.ts";
-
-function directory(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "chihaya-"));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 async function listen(t: TestContext, path: string, seen: string[] = []): Promise<StreamListener> {
   const handler = {
@@ -44,7 +38,7 @@ async function echo(path: string, text: string): Promise<string> {
 }
 
 test("a unix socket is the owner's alone from its first moment, whatever the umask", async (t) => {
-  const path = join(directory(t), "a.sock");
+  const path = join(temporaryDirectory(t), "a.sock");
   const before = process.umask(0);
   t.after(() => process.umask(before));
   const change = process.umask;
@@ -65,7 +59,7 @@ test("a unix socket is the owner's alone from its first moment, whatever the uma
 });
 
 test("a connection that is reset is closed, because a unix socket has no reset", async (t) => {
-  const path = join(directory(t), "a.sock");
+  const path = join(temporaryDirectory(t), "a.sock");
   const { promise: opened, resolve } = Promise.withResolvers<Connection>();
   const handler = { opened: resolve, received() {}, ended() {}, closed() {}, drained() {} };
   const listener = await listenUnix({ path, handler, onError: () => undefined });
@@ -76,8 +70,8 @@ test("a connection that is reset is closed, because a unix socket has no reset",
 });
 
 test("the socket of a process that was killed is replaced", async (t) => {
-  const path = join(directory(t), "a.sock");
-  const file = join(directory(t), "listen.mjs");
+  const path = join(temporaryDirectory(t), "a.sock");
+  const file = join(temporaryDirectory(t), "listen.mjs");
   writeFileSync(
     file,
     `import { createServer } from "node:net";
@@ -94,7 +88,7 @@ test("the socket of a process that was killed is replaced", async (t) => {
 });
 
 test("the socket of a living process is left alone, also if it accepts nothing", async (t) => {
-  const path = join(directory(t), "a.sock");
+  const path = join(temporaryDirectory(t), "a.sock");
   await listen(t, path);
   const { ino } = statSync(path);
   await assert.rejects(listen(t, path), {
@@ -105,8 +99,8 @@ test("the socket of a living process is left alone, also if it accepts nothing",
 });
 
 test("a file that is no socket is left alone", async (t) => {
-  const path = join(directory(t), "a.sock");
-  const link = join(directory(t), "link.sock");
+  const path = join(temporaryDirectory(t), "a.sock");
+  const link = join(temporaryDirectory(t), "link.sock");
   writeFileSync(path, "precious");
   symlinkSync(path, link);
   for (const file of [path, link]) {
@@ -116,7 +110,7 @@ test("a file that is no socket is left alone", async (t) => {
 });
 
 test("a path that cannot be used is named with its remedy", async (t) => {
-  const inside = directory(t);
+  const inside = temporaryDirectory(t);
   writeFileSync(join(inside, "file"), "");
   for (const [path, message] of [
     [
@@ -133,7 +127,7 @@ test("a path that cannot be used is named with its remedy", async (t) => {
 });
 
 test("the longest path that the system allows can be used, and a longer one is refused before the system cuts it", async (t) => {
-  const inside = directory(t);
+  const inside = temporaryDirectory(t);
   const longest = process.platform === "linux" ? 107 : 103;
   const path = `${inside}/`.padEnd(longest, "x");
   assert.equal(checkSocketPath(path), undefined);

@@ -1,11 +1,11 @@
 /** Keeps the rules for Prometheus true: their syntax, their tests, and the section of the operator's guide for each alert. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { withoutProgram } from "../e2e/process.ts";
+import { temporaryDirectory } from "../support/daemon.ts";
 import { readDashboardQueries, readRules } from "../support/promql.ts";
 
 const alerts = readRules().filter(({ alert }) => alert !== undefined);
@@ -25,13 +25,11 @@ describe("promtool", { skip }, () => {
   });
 
   test("accepts the queries of the dashboard for Grafana", (t) => {
-    const folder = mkdtempSync(join(tmpdir(), "chihaya-queries-"));
-    t.after(() => rmSync(folder, { recursive: true }));
     const rules = readDashboardQueries().map((expr, i) => ({
       record: `query:${i}`,
       expr: expr.replaceAll("$__rate_interval", "1m"),
     }));
-    const file = join(folder, "queries.yaml");
+    const file = join(temporaryDirectory(t), "queries.yaml");
     writeFileSync(file, JSON.stringify({ groups: [{ name: "queries", rules }] }));
     promtool("check", "rules", file);
   });

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
+import { temporaryDirectory } from "../../../test/support/daemon.ts";
 import { createIssuerKey } from "../../../test/support/jwt-issuer.ts";
 import { check } from "./check-config.ts";
 
@@ -81,8 +81,7 @@ for (const [what, code, status, says] of [
   ["writes", `console.log("hello"); ${hook}`, 0, /: ok\n$/],
 ] as const) {
   test(`check-config responds if the module of a hook ${what} when it is imported`, (t) => {
-    const directory = mkdtempSync(join(tmpdir(), "chihaya-check-"));
-    t.after(() => rmSync(directory, { recursive: true }));
+    const directory = temporaryDirectory(t);
     const module = join(directory, "module.mjs");
     writeFileSync(module, code);
     const file = join(directory, "chihaya.yaml");
@@ -100,8 +99,7 @@ for (const [what, code, status, says] of [
 }
 
 test("check-config warns of few descriptors, and of metrics and an admin API on a public address", (t) => {
-  const directory = mkdtempSync(join(tmpdir(), "chihaya-check-"));
-  t.after(() => rmSync(directory, { recursive: true }));
+  const directory = temporaryDirectory(t);
   const file = join(directory, "chihaya.yaml");
   writeFileSync(
     file,
@@ -134,8 +132,7 @@ test("check-config warns of few descriptors, and of metrics and an admin API on 
 });
 
 test("check-config --connect tries each list, key set, file and server, and prints each", async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), "chihaya-check-"));
-  t.after(() => rmSync(directory, { recursive: true }));
+  const directory = temporaryDirectory(t);
   const { jwk } = await createIssuerKey("a", "ES256");
   const server = createServer((request, response) => {
     const path = request.url!.replace(/\?.*/, "");

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import {
   appendFileSync,
-  mkdtempSync,
   readdirSync,
   rmSync,
   statSync,
@@ -9,17 +8,11 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
+import { temporaryDirectory } from "../../../test/support/daemon.ts";
 import { Field, Records, recordBytes, recordWords } from "../record.ts";
 import { Journal } from "./journal.ts";
-
-function temporaryDirectory(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), "chihaya-journal-"));
-  t.after(() => rmSync(directory, { recursive: true }));
-  return directory;
-}
 
 const open = (directory: string, segmentBytes = 1e6, keep = 0) =>
   new Journal({ directory, segmentBytes, keep });
