@@ -7,8 +7,8 @@ import { certificates } from "../fixtures/certificates.ts";
 import { Daemon, type DaemonSettings, temporaryDirectory } from "../support/daemon.ts";
 import { createIssuerKey } from "../support/jwt-issuer.ts";
 import {
+  fetchMetrics,
   notFound,
-  parseMetrics,
   readDashboardQueries,
   readRules,
   type SampleLine,
@@ -29,7 +29,7 @@ const optionalSeries =
 
 /** Returns the series of a tracker that has just started, and those that the rules record from them. */
 async function scrape(daemon: Daemon): Promise<SampleLine[]> {
-  const lines = parseMetrics(await (await fetch(`${daemon.url("metrics")}/metrics`)).text());
+  const lines = await fetchMetrics(daemon.url("metrics"));
   const recorded = lines
     .filter(({ name }) => /_milliseconds_count$|_rejected_total$|_dropped_datagrams_total$/.test(name))
     .map(({ labels, value }) => {

@@ -8,7 +8,7 @@ import { announce, scrape } from "../../src/client/tracker-client.ts";
 import { hashToken } from "../../src/operator/api/access.ts";
 import { launch, skipReason as skip } from "../support/chromium.ts";
 import { Daemon, temporaryDirectory } from "../support/daemon.ts";
-import { parseMetrics } from "../support/promql.ts";
+import { readMetrics } from "../support/promql.ts";
 
 const token = "the-token-of-the-operator";
 const tokens = [{ name: "ops", hash: hashToken(token), scopes: ["admin"] }];
@@ -37,16 +37,6 @@ async function startBusy(t: TestContext): Promise<{ daemon: Daemon; url: string 
     await assert.rejects(announce(one, peer), /unapproved torrent|blacklist/);
   }
   return { daemon, url: url! };
-}
-
-/** Reads the sum of all series of a name with the given labels. */
-async function readMetrics(url: string) {
-  const samples = parseMetrics(await (await fetch(`${url}/metrics`)).text());
-  return (name: string, wanted: Record<string, string> = {}): number =>
-    samples
-      .filter((sample) => sample.name === name)
-      .filter(({ labels }) => Object.entries(wanted).every(([key, value]) => labels[key] === value))
-      .reduce((sum, { value }) => sum + value, 0);
 }
 
 /** Waits until the numbers come live. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { announceQuery, RawClient } from "../fixtures/http-server.ts";
 import { Daemon, temporaryDirectory } from "../support/daemon.ts";
+import { readMetrics } from "../support/promql.ts";
 
 const hex = (letter: string) => Buffer.alloc(20, letter).toString("hex");
 
@@ -43,14 +44,8 @@ async function start(t: TestContext, kind: "whitelist" | "blacklist") {
   };
   const write = (path: string, ...lines: string[]) => appendFileSync(path, `${lines.join("\n")}\n`);
   const lines = async (pipe: string, result: string) => {
-    const text = await (await fetch(`${daemon.url("metrics")}/metrics`)).text();
-    const name = `chihaya_list_pipe_lines_total{pipe="${pipe}",result="${result}"}`;
-    return Number(
-      text
-        .split("\n")
-        .find((line) => line.startsWith(name))
-        ?.slice(name.length),
-    );
+    const metric = await readMetrics(daemon.url("metrics"));
+    return metric("chihaya_list_pipe_lines_total", { pipe, result });
   };
   return { daemon, settings, add, remove, list, allows, until, scrape, write, lines };
 }

@@ -54,7 +54,7 @@ export interface SampleLine {
 }
 
 /** Parses what `/metrics` returns. */
-export function parseMetrics(text: string): SampleLine[] {
+function parseMetrics(text: string): SampleLine[] {
   return text
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
@@ -67,6 +67,28 @@ export function parseMetrics(text: string): SampleLine[] {
         value: Number(value),
       };
     });
+}
+
+/** Fetches and parses the metrics of a tracker. @param url  of the metrics listener, such as `http://127.0.0.1:6880` */
+export async function fetchMetrics(url: string): Promise<SampleLine[]> {
+  return parseMetrics(await (await fetch(`${url}/metrics`)).text());
+}
+
+/**
+ * Fetches the metrics of a tracker.
+ * @returns a function that returns the sum of all series of a name with the given labels, and throws if there are none
+ */
+export async function readMetrics(
+  url: string,
+): Promise<(name: string, wanted?: Readonly<Record<string, string>>) => number> {
+  const samples = await fetchMetrics(url);
+  return (name, wanted = {}) => {
+    const found = samples
+      .filter((sample) => sample.name === name)
+      .filter(({ labels }) => Object.entries(wanted).every(([key, value]) => labels[key] === value));
+    if (found.length === 0) throw new Error(`no series of ${name} has ${JSON.stringify(wanted)}`);
+    return found.reduce((sum, { value }) => sum + value, 0);
+  };
 }
 
 /** Returns what a selector asks for and does not find: the whole selector, or alternatives of `label=~"a|b"`. */
