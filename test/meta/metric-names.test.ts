@@ -29,6 +29,7 @@ import { createStore } from "../../src/tracker/create-store.ts";
 import { withListPipes } from "../../src/tracker/list-pipes/list-pipes.ts";
 import { createSharedState, LocalHub } from "../../src/tracker/share-hub.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
+import { findFreePort } from "../e2e/ports.ts";
 import { createAdminState } from "../support/admin-state.ts";
 import { approvalOptions } from "../support/approval.ts";
 
@@ -43,7 +44,7 @@ before(async () => {
       "http.addr=127.0.0.1:0",
       "udp.addr=127.0.0.1:0",
       "http.opentracker.full_scrape=true",
-      "http.opentracker.livesync.group=239.255.69.71:9696",
+      `http.opentracker.livesync.group=239.255.69.71:${await findFreePort()}`,
       "http.opentracker.livesync.interface=127.0.0.1",
       "http.opentracker.livesync.nodes=127.0.0.1",
     ],
