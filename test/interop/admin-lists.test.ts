@@ -103,7 +103,7 @@ test("persist=true writes to the file of the list, and leaves nothing in the sta
   for (;;) {
     const { body } = await ask("GET", list);
     if (body.added + body.removed === 0 && body.size === 1) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise(setImmediate);
   }
   assert.equal(await served(), "b");
   writeFileSync(file, "# none\n");
