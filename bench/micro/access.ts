@@ -4,12 +4,15 @@ import { join } from "node:path";
 import { AnnounceRequest, AnnounceResponse } from "../../src/bittorrent/announce.ts";
 import { copy20, toHex } from "../../src/bittorrent/info-hash.ts";
 import { PeerList } from "../../src/bittorrent/peer-list.ts";
+import { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
 import { createIntervalControl } from "../../src/hooks/interval-control/interval-control.ts";
 import { createIpApproval } from "../../src/hooks/ip-approval/ip-approval.ts";
 import { createRateLimit } from "../../src/hooks/rate-limit/rate-limit.ts";
 import { createTorrentApproval } from "../../src/hooks/torrent-approval/torrent-approval.ts";
 import { Address, type Family, formatIPv4, formatIPv6 } from "../../src/ip/address.ts";
 import { createRandom } from "../../src/lib/clock.ts";
+import { createBanHook } from "../../src/middleware/bans/ban-hook.ts";
+import { BanMemory } from "../../src/middleware/bans/ban-memory.ts";
 import type { HookDeps } from "../../src/middleware/define-hook.ts";
 import { type Hook, RequestContext } from "../../src/middleware/hook.ts";
 import { TrackerLogic } from "../../src/middleware/logic.ts";
@@ -75,6 +78,7 @@ export const access: Micro = {
     const rateLimit = await createRateLimit(limit, deps("r"));
     const control = { shortest: 600, longest: 3600, fewPeers: 10, manyPeers: 1000, jitter: 300 };
     const intervalControl = createIntervalControl(control);
+    const bans = createBanHook(await BanMemory.open(deps("b").shared.buffer));
 
     // The infohash and the address of each request follow each other, as in a packet.
     const drawn = new Uint8Array(requests * 36);
@@ -105,8 +109,14 @@ export const access: Micro = {
         return logic.handleAnnounce(request, response, context);
       };
     };
+    const scraped = new ScrapeRequest(20);
+    for (let n = 0; n < 20; n++) scraped.add(drawn, n * 36);
+    scraped.address.set(4, drawn, 20);
+    const scrapeResponse = new ScrapeResponse(20);
     return {
       "no hook": announce(),
+      "bans, none": announce(bans),
+      "bans, none, in a scrape of 20": () => bans.handleScrape!(scraped, scrapeResponse, context),
       "torrent approval, 1,000,000 infohashes": announce(torrentApproval),
       "ip approval, 1,000,000 networks": announce(ipApproval),
       "rate limit, 1,000,000 addresses": announce(rateLimit),

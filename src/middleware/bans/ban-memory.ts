@@ -41,14 +41,19 @@ export class BanMemory {
 /** Looks bans up, in one thread. Never allocates, except after a change. */
 export class BanReader {
   readonly #networks: PrefixMapReader;
-  readonly #memory: DoubleBuffer;
+  readonly #memory: BanMemory;
   readonly #torrents: readonly [HashSet, HashSet];
 
-  constructor({ networks, torrents }: BanMemory) {
-    this.#networks = new PrefixMapReader(networks);
-    this.#memory = torrents;
-    const [even, odd] = torrents.halves;
+  constructor(memory: BanMemory) {
+    this.#networks = new PrefixMapReader(memory.networks);
+    this.#memory = memory;
+    const [even, odd] = memory.torrents.halves;
     this.#torrents = [new HashSet(torrentWidth, even), new HashSet(torrentWidth, odd)];
+  }
+
+  /** Whether nothing was ever banned. False after the last ban has been lifted. */
+  get isEmpty(): boolean {
+    return this.#memory.torrents.generation === 0 && this.#memory.networks.generation === 0;
   }
 
   hasAddress(address: Address): boolean {
@@ -57,11 +62,12 @@ export class BanReader {
 
   /** @param words  infohash in machine words, from `at` on */
   hasTorrent(words: Int32Array, at = 0): boolean {
+    const memory = this.#memory.torrents;
     for (;;) {
-      const { generation } = this.#memory;
+      const { generation } = memory;
       if (generation === 0) return false;
       const isBanned = this.#torrents[(generation & 1) as 0 | 1].has(words, at);
-      if (this.#memory.generation === generation) return isBanned;
+      if (memory.generation === generation) return isBanned;
     }
   }
 }
