@@ -47,11 +47,6 @@ export class ScrapeRequest {
     this.#hidden[index] = 1;
   }
 
-  /** Undoes {@link hide}. */
-  show(index: number): void {
-    this.#hidden[index] = 0;
-  }
-
   isHidden(index: number): boolean {
     return this.#hidden[index] === 1;
   }

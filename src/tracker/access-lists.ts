@@ -140,15 +140,7 @@ async function keyList(
       const copy = await copyCurrent(memory, (half) => new HashSet(width, half).end);
       return copy === undefined ? [] : keysOf(new HashSet(width, copy), copy, width, format);
     },
-    async write(given) {
-      const of = (isListed: boolean) => {
-        const keys = [...given].filter(([, listed]) => listed === isListed).map(([entry]) => toKey(entry));
-        const words = new Int32Array(keys.length * width);
-        for (const [n, key] of keys.entries()) words.set(key, n * width);
-        return words;
-      };
-      await new Pace().run(edits.write(of(true), of(false), width));
-    },
+    write: (given) => new Pace().run(edits.write(given, toKey)),
   };
 }
 

@@ -3,7 +3,6 @@ import type { Config, HookConfig } from "../config/config.ts";
 import { withDefaults } from "../frontend/http/opentracker/options.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
-import type { ApprovalOptions } from "../middleware/access-list/list-options.ts";
 import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { type HookLimits, withDeadline } from "../middleware/with-deadline.ts";
@@ -54,11 +53,9 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
   const before = config.private === undefined ? config.preHooks : [...config.preHooks, "private" as const];
   const [preHooks, postHooks] = await createHooks([before, config.postHooks], async (use) => {
     if (use === "private") return createPrivate(parts);
-    const hook = await createHook(use, parts, used);
-    if (!hasPipes || use !== approval) return hook;
-    const { withListPipes } = await import("./list-pipes/list-pipes.ts");
-    const { whitelist, whitelistFrom } = use.options as ApprovalOptions;
-    return withListPipes(hook, whitelist.length + whitelistFrom.length > 0, pipes, parts);
+    if (!hasPipes || use !== approval) return createHook(use, parts, used);
+    const { approvalWithPipes } = await import("./list-pipes/list-pipes.ts");
+    return createDefinedHook(approvalWithPipes(pipes, parts), use.options, hookDeps(use.name, parts, used));
   });
   return {
     interval: config.announceInterval,

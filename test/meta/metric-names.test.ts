@@ -26,7 +26,7 @@ import { Supervisor } from "../../src/process/supervisor.ts";
 import { MemoryStore, type MemoryStoreConfig } from "../../src/storage/memory/memory-store.ts";
 import { composeSettings, hookDeps } from "../../src/tracker/compose.ts";
 import { createStore } from "../../src/tracker/create-store.ts";
-import { withListPipes } from "../../src/tracker/list-pipes/list-pipes.ts";
+import { approvalWithPipes } from "../../src/tracker/list-pipes/list-pipes.ts";
 import { createSharedState, LocalHub } from "../../src/tracker/share-hub.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
 import { findFreePort } from "../e2e/ports.ts";
@@ -90,7 +90,7 @@ before(async () => {
   const lists = approvalOptions({ whitelistFrom: ["missing"], onFailure: "allow" });
   const listDeps = hookDeps("torrent approval", { ...parts, owner: 1 }, new Map());
   hooks.push(await createTorrentApproval(lists, listDeps));
-  await withListPipes({ name: "x" }, true, { fifoAdd: "", fifoDelete: "" }, parts);
+  await approvalWithPipes({ fifoAdd: "", fifoDelete: "" }, parts).create(lists, listDeps);
   const locality = {
     levels: [{ name: "rack", ipv4: 24, ipv6: 64 }],
     remoteQuota: 0.2,

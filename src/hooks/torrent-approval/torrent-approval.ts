@@ -3,6 +3,7 @@ import { hexDigit } from "../../ip/address.ts";
 import { HashSet } from "../../lib/hash-set.ts";
 import { approveKeys, type KeyApproval, type KeyCheck } from "../../middleware/access-list/key-approval.ts";
 import { keyListFormat } from "../../middleware/access-list/key-list.ts";
+import type { KeyEdits } from "../../middleware/access-list/list-edits.ts";
 import type { ListFormat, ListKind } from "../../middleware/access-list/list-format.ts";
 import type { ApprovalOptions } from "../../middleware/access-list/list-options.ts";
 import type { SwapListener } from "../../middleware/access-list/shared-list.ts";
@@ -24,11 +25,17 @@ export const format: ListFormat = keyListFormat(approval.width, approval.parse);
  * Creates the prehook `torrent approval`: allows announces by infohash, and shows refused torrents as unknown in
  * scrapes. Without lists, all torrents pass. A torrent that a file or URL no longer approves is removed from the store
  * at once.
+ * @param overrides  edits that win over the lists, and over the edits of operators
  */
-export async function createTorrentApproval(options: ApprovalOptions, deps: HookDeps): Promise<Hook> {
-  const { check, list } = await approveKeys(approval, options, deps, (kind, isRefused) =>
-    remover(kind, isRefused, deps),
-  );
+export async function createTorrentApproval(
+  options: ApprovalOptions,
+  deps: HookDeps,
+  overrides?: KeyEdits,
+): Promise<Hook> {
+  const { check, list } = await approveKeys(approval, options, deps, {
+    overrides,
+    onSwap: (kind, isRefused) => remover(kind, isRefused, deps),
+  });
   return {
     ...list,
     name: approval.name,
@@ -88,7 +95,7 @@ function remover(kind: ListKind, check: KeyCheck, { store, logger }: HookDeps): 
       let failed = 0;
       let reason: unknown;
       for (let n = 0; n < gone && !signal.aborted; n++) {
-        if (check(infoHashes, n * width) === undefined) continue; // an operator's edit approves the torrent
+        if (check(infoHashes, n * width) === undefined) continue; // an edit approves the torrent
         try {
           await store.remove(new Uint8Array(infoHashes.buffer, n * infoHashLength, infoHashLength));
         } catch (error) {

@@ -40,15 +40,20 @@ interface KeyLists {
   readonly list: Pick<Hook, "ready" | "start" | "stop">;
 }
 
-/**
- * Creates the check of a whitelist or a blacklist, from the config and from files and URLs.
- * @param onSwap  returns a listener for new lists from files and URLs
- */
+/** What a hook adds to the check of its list. */
+interface KeyListParts {
+  /** Edits that win over the list, and over the edits of operators. */
+  readonly overrides?: KeyEdits | undefined;
+  /** Returns a listener for new lists from files and URLs. */
+  readonly onSwap?: (kind: ListKind, check: KeyCheck) => SwapListener;
+}
+
+/** Creates the check of a whitelist or a blacklist, from the config and from files and URLs. */
 export async function approveKeys(
   { name, width, parse, refusal }: KeyApproval,
   options: ApprovalOptions,
   deps: HookDeps,
-  onSwap?: (kind: ListKind, check: KeyCheck) => SwapListener,
+  { overrides, onSwap }: KeyListParts = {},
 ): Promise<KeyLists> {
   const kind = keyListKind(options);
   const isWhitelist = kind === "whitelist";
@@ -56,6 +61,7 @@ export async function approveKeys(
   const format = keyListFormat(width, parse);
   const edits = new KeyEdits(await deps.shared.buffer(editsName(kind), KeyEdits.bytes(width)), width);
   const refusedForNow = untilListChanges(refusal);
+  const findEdit = (words: Int32Array, at: number) => overrides?.find(words, at) ?? edits.find(words, at);
   if (!hasSources(options)) {
     const list = format.collect();
     for (const text of entries) {
@@ -66,7 +72,7 @@ export async function approveKeys(
     for (const _ of list.write(words));
     const set = new HashSet(width, words);
     const check: KeyCheck = (from, at) => {
-      const edited = edits.find(from, at);
+      const edited = findEdit(from, at);
       if (edited !== undefined) return edited === isWhitelist ? undefined : refusedForNow;
       return set.has(from, at) === isWhitelist ? undefined : refusal;
     };
@@ -84,7 +90,7 @@ export async function approveKeys(
   const sets = [new HashSet(width, memory.halves[0]), new HashSet(width, memory.halves[1])] as const;
   const withoutList = options.onFailure === "allow" ? undefined : listNotLoaded;
   const check: KeyCheck = (words, at) => {
-    const edited = edits.find(words, at);
+    const edited = findEdit(words, at);
     if (edited !== undefined) return edited === isWhitelist ? undefined : refusedForNow;
     for (;;) {
       const { generation } = memory;

@@ -20,9 +20,11 @@ export function editsName(kind: string): string {
  */
 export class KeyEdits {
   readonly #memory: DoubleBuffer;
+  readonly #width: number;
   readonly #sets: readonly [added: HashSet, removed: HashSet][];
 
   constructor(memory: SharedArrayBuffer, width: number) {
+    this.#width = width;
     this.#memory = new DoubleBuffer(memory);
     const words = HashSet.words(width, maxEdits);
     this.#sets = this.#memory.halves.map((half) => [
@@ -48,8 +50,21 @@ export class KeyEdits {
     }
   }
 
-  /** Replaces all edits, in steps; the last step makes them effective in all threads. Only the main thread writes. */
-  *write(added: Int32Array, removed: Int32Array, width: number): Generator<void> {
+  /**
+   * Replaces all edits, in steps; the last step makes them effective in all threads. Only one thread writes. The first step
+   * reads all of `edits`, which may change afterwards.
+   * @param edits  whether each entry is listed; at most {@link maxEdits}
+   * @param keyOf  returns the key of an entry
+   */
+  *write(edits: ReadonlyMap<string, boolean>, keyOf: (entry: string) => Int32Array): Generator<void> {
+    const width = this.#width;
+    const pack = (wanted: boolean): Int32Array => {
+      const entries = [...edits].filter(([, isListed]) => isListed === wanted);
+      const words = new Int32Array(entries.length * width);
+      for (const [n, [entry]] of entries.entries()) words.set(keyOf(entry), n * width);
+      return words;
+    };
+    const [added, removed] = [pack(true), pack(false)];
     const [toAdded, toRemoved] = this.#sets[(this.#memory.generation & 1) ^ 1]!;
     yield* toAdded.write([added], added.length / width);
     yield* toRemoved.write([removed], removed.length / width);
