@@ -10,17 +10,18 @@ import { HashSet } from "../lib/hash-set.ts";
 import { maskUrl } from "../lib/mask-url.ts";
 import { Pace } from "../lib/pace.ts";
 import type { EditableList } from "../middleware/access-list/editable-list.ts";
-import { keyListKind } from "../middleware/access-list/key-approval.ts";
+import { type KeyApproval, keyListKind } from "../middleware/access-list/key-approval.ts";
 import { editsName, KeyEdits, NetworkEdits, networkValue } from "../middleware/access-list/list-edits.ts";
 import type { ListKind } from "../middleware/access-list/list-format.ts";
 import { type ApprovalOptions, hasSources } from "../middleware/access-list/list-options.ts";
-import type { ShareHub } from "./share-hub.ts";
+import { type ShareHub, scopeOf } from "./share-hub.ts";
 
 /** How the keys of a list are written as text. */
 interface KeyFormat {
   readonly entries: "torrents" | "clients";
-  readonly width: number;
-  /** Returns the bytes of a key, or undefined if the text is not an entry. */
+  /** Loads the hook's own rule for entries in the configuration. */
+  approval(): Promise<KeyApproval>;
+  /** Returns the bytes of a key, or undefined if the text is not an entry for operators. */
   parse(text: string): Uint8Array | undefined;
   format(bytes: Uint8Array): string;
   readonly expected: string;
@@ -29,14 +30,14 @@ interface KeyFormat {
 const keyFormats: Readonly<Record<string, KeyFormat>> = {
   "torrent approval": {
     entries: "torrents",
-    width: 5,
+    approval: async () => (await import("../hooks/torrent-approval/torrent-approval.ts")).approval,
     parse: parseAnyInfoHash,
     format: (bytes) => toHex(bytes),
     expected: "an infohash of 40 hexadecimal digits",
   },
   "client approval": {
     entries: "clients",
-    width: 2,
+    approval: async () => (await import("../hooks/client-approval/client-approval.ts")).approval,
     parse: (text) =>
       /^[\u0021-\u007e]{6}$/.test(text) && text.length === clientIdLength
         ? Buffer.from(text, "latin1")
@@ -55,17 +56,13 @@ export async function describeLists(config: Config, hub: Pick<ShareHub, "buffer"
   const lists: EditableList[] = [];
   const used = new Map<string, number>();
   for (const { name, module, options } of [...config.preHooks, ...config.postHooks]) {
-    const count = (used.get(name) ?? 0) + 1;
-    used.set(name, count);
+    const scope = scopeOf(name, used);
     const format = keyFormats[name];
     if (module !== undefined || (format === undefined && name !== "ip approval")) continue;
-    const prefix = count === 1 ? name : `${name} ${count}`;
-    const buffer: Buffers = (memory, bytes) => hub.buffer(`${prefix}/${memory}`, bytes);
+    const buffer: Buffers = (memory, bytes) => hub.buffer(`${scope}/${memory}`, bytes);
     const given = options as ApprovalOptions;
     lists.push(
-      ...(format
-        ? [await keyList(prefix, format, given, buffer)]
-        : await networkLists(prefix, given, buffer)),
+      ...(format ? [await keyList(scope, format, given, buffer)] : await networkLists(scope, given, buffer)),
     );
   }
   return lists;
@@ -88,30 +85,28 @@ function configured(hook: string, kind: ListKind, options: ApprovalOptions) {
 
 async function keyList(
   hook: string,
-  { entries, width, parse, format, expected }: KeyFormat,
+  { entries, approval, parse, format, expected }: KeyFormat,
   options: ApprovalOptions,
   buffer: Buffers,
 ): Promise<EditableList> {
   const kind = keyListKind(options);
+  const { width, parse: parseEntry } = await approval();
   const edits = new KeyEdits(await buffer(editsName(kind), KeyEdits.bytes(width)), width);
-  const toKey = (entry: string): Int32Array => {
+  const readKey = (text: string): Int32Array<ArrayBuffer> | undefined => {
     const key = new Int32Array(width);
-    new Uint8Array(key.buffer).set(parse(entry)!);
-    return key;
+    const bytes = Buffer.from(text);
+    return parseEntry(bytes, 0, bytes.length, new Uint8Array(key.buffer)) === undefined ? key : undefined;
   };
-  const fixed = new Set(options[kind].map((text) => format(new Uint8Array(keyOf(text).buffer))));
-  function keyOf(text: string): Int32Array {
-    const key = new Int32Array(width);
-    new Uint8Array(key.buffer).set(parse(text) ?? Buffer.from(text).subarray(0, 4 * width));
-    return key;
-  }
+  const keyOf = (entry: string): Int32Array => readKey(entry)!;
+  const keys = options[kind].map(readKey).filter((key) => key !== undefined); // the hook ignores other entries too
+  const fixed = new Set(keys.map((key) => format(new Uint8Array(key.buffer))));
   const memory = hasSources(options)
     ? new DoubleBuffer(await buffer(kind, DoubleBuffer.bytes(HashSet.words(width, options.maxEntries))))
     : undefined;
   const read = (entry: string) =>
     memory === undefined
       ? fixed.has(entry)
-      : readStable(memory, (half) => new HashSet(width, half).has(toKey(entry)), false);
+      : readStable(memory, (half) => new HashSet(width, half).has(keyOf(entry)), false);
   return {
     ...configured(hook, kind, options),
     entries,
@@ -140,7 +135,7 @@ async function keyList(
       const copy = await copyCurrent(memory, (half) => new HashSet(width, half).end);
       return copy === undefined ? [] : keysOf(new HashSet(width, copy), copy, width, format);
     },
-    write: (given) => new Pace().run(edits.write(given, toKey)),
+    write: (given) => new Pace().run(edits.write(given, keyOf)),
   };
 }
 
@@ -225,9 +220,7 @@ async function networkLists(
             }
           }
         }
-        const { generation, halves } = edits.memory;
-        await new Pace().run(builder.write(halves[generation & 1 ? 0 : 1]));
-        edits.memory.swap();
+        await new Pace().run(edits.write(builder));
       },
     };
   });

@@ -13,7 +13,7 @@ import type { WorkerAccounting } from "../private/thread-memory.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import { findDefinition } from "./find-definition.ts";
-import { createSharedState, type ShareHub, type ThreadParts } from "./share-hub.ts";
+import { createSharedState, type ShareHub, scopeOf, type ThreadParts } from "./share-hub.ts";
 import type { TrackerSettings } from "./tracker.ts";
 
 /** The collaborators of hooks. */
@@ -156,8 +156,6 @@ export async function createHookWithDeadline<Options>(
 /** Returns the collaborators of a hook. Two hooks of one name share no state with each other. */
 export function hookDeps(name: string, parts: ComposeParts, used: Map<string, number>): HookDeps {
   const { clock, random, metrics, logger, hub, store, lifetime = lifetimeOf({}) } = parts;
-  const count = (used.get(name) ?? 0) + 1;
-  used.set(name, count);
-  const shared = createSharedState(hub, count === 1 ? name : `${name} ${count}`, parts);
+  const shared = createSharedState(hub, scopeOf(name, used), parts);
   return { clock, random, metrics, logger: withFields(logger, { hook: name }), shared, store, lifetime };
 }

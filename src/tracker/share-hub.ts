@@ -173,6 +173,17 @@ export class WorkerHub implements ShareHub {
   }
 }
 
+/**
+ * Returns the prefix of the names of a hook: its own name, with a number from the second hook of that name on. So two hooks
+ * of one name share nothing.
+ * @param used  how many hooks of each name there are so far; counts this hook
+ */
+export function scopeOf(name: string, used: Map<string, number>): string {
+  const count = (used.get(name) ?? 0) + 1;
+  used.set(name, count);
+  return count === 1 ? name : `${name} ${count}`;
+}
+
 /** Returns the part of the hub that belongs to one hook. @param prefix  distinguishes its names from those of other hooks */
 export function createSharedState(hub: ShareHub, prefix: string, parts: ThreadParts): SharedState {
   const scoped = (name: string) => `${prefix}/${name}`;

@@ -1,5 +1,5 @@
 import type { Address } from "../../ip/address.ts";
-import { PrefixMap } from "../../ip/prefix-map.ts";
+import { PrefixMap, type PrefixMapBuilder } from "../../ip/prefix-map.ts";
 import { PrefixMapReader } from "../../ip/prefix-map-reader.ts";
 import { DoubleBuffer } from "../../lib/double-buffer.ts";
 import { HashSet } from "../../lib/hash-set.ts";
@@ -77,12 +77,12 @@ export class KeyEdits {
  * network says whether its addresses pass, and how long its prefix is: see {@link networkValue}.
  */
 export class NetworkEdits {
-  readonly memory: DoubleBuffer;
+  readonly #memory: DoubleBuffer;
   readonly #reader: PrefixMapReader;
 
   constructor(memory: SharedArrayBuffer) {
-    this.memory = new DoubleBuffer(memory);
-    this.#reader = new PrefixMapReader(this.memory);
+    this.#memory = new DoubleBuffer(memory);
+    this.#reader = new PrefixMapReader(this.#memory);
   }
 
   static bytes(): number {
@@ -93,6 +93,13 @@ export class NetworkEdits {
   decide(address: Address, listed: number): number {
     const edited = this.#reader.find(address);
     return edited >> 1 >= listed >> 1 ? edited : listed;
+  }
+
+  /** Replaces all edits, like {@link KeyEdits.write}. @param networks  with a {@link networkValue} each; at most twice {@link maxEdits} */
+  *write(networks: PrefixMapBuilder): Generator<void> {
+    const { generation, halves } = this.#memory;
+    yield* networks.write(halves[generation & 1 ? 0 : 1]);
+    this.#memory.swap();
   }
 }
 
