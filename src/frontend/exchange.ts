@@ -104,14 +104,10 @@ export class WaitingRequests<E extends Exchange> {
     return this.#drained.promise;
   }
 
-  /**
-   * Gives up requests that still wait.
-   * @param end    called with each of them
-   * @param which  selects them; default: all
-   */
-  giveUp(end: (exchange: E) => void, which: (exchange: E) => boolean = () => true): void {
+  /** Gives up all requests that still wait. @param end  called with each of them */
+  giveUp(end: (exchange: E) => void): void {
     this.#exchanges.forEach((exchange) => {
-      if (which(exchange as E) && this.remove(exchange as E)) end(exchange as E);
+      if (this.remove(exchange as E)) end(exchange as E);
     });
   }
 }

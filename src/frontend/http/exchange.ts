@@ -2,7 +2,7 @@ import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts"
 import type { ClientError } from "../../bittorrent/client-error.ts";
 import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
-import type { RequestSource, WholeResponse } from "../../http/handler.ts";
+import type { WholeResponse } from "../../http/handler.ts";
 import { Address, type Family } from "../../ip/address.ts";
 import { AnnounceExtras } from "../../protocol/http/announce-query.ts";
 import { ResponseBuffer } from "../../protocol/http/response-writer.ts";
@@ -25,8 +25,6 @@ export class HttpExchange extends Exchange implements WholeResponse {
   error: ClientError | undefined;
   /** Whether only the head of the response is sent. */
   isHead = false;
-  /** The connection of a request that waits. */
-  source: RequestSource | undefined;
   /** Whether the connection stays open after the response. */
   keepAlive = false;
   /** Pool that the exchange returns to after its response; undefined unless its request has waited. */

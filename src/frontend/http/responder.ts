@@ -44,6 +44,8 @@ export class Responder implements HttpHandler<HttpExchange> {
   #settings: HttpSettings;
   #exchanges: ExchangePool<HttpExchange>;
   readonly #waiting = new WaitingRequests<HttpExchange>();
+  /** The exchange of each connection whose request waits; no connection has two. */
+  readonly #waitingBySource = new Map<RequestSource, HttpExchange>();
 
   /**
    * @param requests  reports requests to the observers; without it, requests are not reported
@@ -131,16 +133,15 @@ export class Responder implements HttpHandler<HttpExchange> {
   /** Gives up the requests that still wait: their connections are closed. */
   giveUp(): void {
     this.#waiting.giveUp((exchange) => this.#end(exchange, "stopping"));
+    this.#waitingBySource.clear();
     for (const { startedMs } of this.#routed)
       this.#requests?.end(startedMs, "route", undefined, undefined, "stopping");
     this.#routed.clear();
   }
 
   gaveUp(source: RequestSource): void {
-    this.#waiting.giveUp(
-      (exchange) => this.#end(exchange, "timeout"),
-      (exchange) => exchange.source === source,
-    );
+    const exchange = this.#waitingBySource.get(source);
+    if (exchange !== undefined && this.#stopWaiting(exchange, source)) this.#end(exchange, "timeout");
   }
 
   /** @returns undefined if the response is written; otherwise a promise, and the request keeps the exchange */
@@ -177,8 +178,7 @@ export class Responder implements HttpHandler<HttpExchange> {
       this.#end(exchange);
       return;
     }
-    exchange.source = source;
-    return this.#respondLater(exchange, result);
+    return this.#respondLater(exchange, result, source);
   }
 
   /** Responds to a request that is neither GET nor HEAD. */
@@ -277,22 +277,33 @@ export class Responder implements HttpHandler<HttpExchange> {
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
   }
 
-  async #respondLater(exchange: HttpExchange, result: Promise<LogicResult>): Promise<HttpExchange> {
+  async #respondLater(
+    exchange: HttpExchange,
+    result: Promise<LogicResult>,
+    source: RequestSource,
+  ): Promise<HttpExchange> {
     exchange.detachParams();
     this.#waiting.add(exchange);
+    this.#waitingBySource.set(source, exchange);
     /** Whether the end of the request is still to be reported; undefined before the result. */
     let isWaiting: boolean | undefined;
     try {
       const error = await result;
-      isWaiting = this.#waiting.remove(exchange);
+      isWaiting = this.#stopWaiting(exchange, source);
       this.#write(exchange, error);
     } catch (error) {
-      isWaiting ??= this.#waiting.remove(exchange);
+      isWaiting ??= this.#stopWaiting(exchange, source);
       if (isWaiting) this.#end(exchange, "failed");
       throw error;
     }
     if (isWaiting) this.#end(exchange);
     return exchange;
+  }
+
+  /** @returns false if the request was given up */
+  #stopWaiting(exchange: HttpExchange, source: RequestSource): boolean {
+    this.#waitingBySource.delete(source);
+    return this.#waiting.remove(exchange);
   }
 
   #end({ startedMs, action, family, error }: HttpExchange, reason?: string): void {
