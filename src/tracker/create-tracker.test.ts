@@ -99,3 +99,17 @@ test("a tracker is started once, also where two ask at once", async (t) => {
   await asked[0];
   assert.equal(tracker.isServing, true);
 });
+
+for (const option of ["fifoAdd", "fifoDelete"] as const)
+  test(`${option} of http.opentracker is refused, at the start and in a reload`, async (t) => {
+    const piped = { ...http, opentracker: { [option]: "/nowhere/pipe" } };
+    const refusal = {
+      message: "http.opentracker: only the program chihaya can read the pipes of fifoAdd and fifoDelete",
+    };
+    await assert.rejects(createTracker({ http: piped, udp: false }).start(), refusal);
+    const tracker = createTracker({ http, udp: false });
+    await tracker.start();
+    t.after(() => tracker.stop());
+    await assert.rejects(tracker.reload({ http: piped }), refusal);
+    await tracker.reload({ http: { ...http, opentracker: { [option]: "" } } });
+  });

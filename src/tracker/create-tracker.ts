@@ -94,9 +94,14 @@ interface Blocks extends FrontendBlocks {
   frontends: readonly (FrontendUse & { name: "module"; module: string })[];
 }
 
-/** @throws Error with the first wrong option of your own frontends */
+/** @throws Error with the first option that only the program can use, or the first wrong option of your own frontends */
 async function blocksOf(options: CreateTrackerOptions): Promise<Blocks> {
-  const { frontends = [] } = options;
+  const { frontends = [], http } = options;
+  const { fifoAdd = "", fifoDelete = "" } = http ? (http.opentracker ?? {}) : {};
+  if (fifoAdd !== "" || fifoDelete !== "")
+    throw new Error(
+      "http.opentracker: only the program chihaya can read the pipes of fifoAdd and fifoDelete",
+    );
   const blocks = builtIn.map((definition) => {
     const given = options[definition.name as keyof FrontendInputs];
     return [definition.name, blockOf(definition, given ?? (definition.byDefault ? {} : false))];
