@@ -36,8 +36,9 @@ export class Sampler {
   readonly history: History = new History();
   readonly #deps: SamplerDeps;
   readonly #watchers = new Set<(totals: Totals) => void>();
-  /** The newest last; the first is about {@link latencyPeriod} old. */
-  #readings: Reading[] = [];
+  #newest: Reading | undefined;
+  /** Response times up to each reading, the newest last; the first is about {@link latencyPeriod} old. */
+  readonly #durations: Pick<Reading, "at" | "durations">[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isReading = false;
 
@@ -68,18 +69,20 @@ export class Sampler {
 
   /** Reads the metrics now and returns the totals. The timer calls this too. During another reading, returns the totals of the reading before. */
   async read(): Promise<Totals> {
-    const newest = this.#readings.at(-1);
+    const newest = this.#newest;
     if (this.#isReading && newest !== undefined) return newest.totals;
     this.#isReading = true;
     try {
       const totals = new Totals(await this.#deps.scrape());
       const at = Math.floor(this.#deps.clock.seconds);
-      const reading = { at, totals, durations: totals.distribution(responses.udp, responses.http) };
+      const durations = totals.distribution(responses.udp, responses.http);
+      const reading = { at, totals, durations };
       if (newest !== undefined && at > newest.at) this.history.add(toSample(newest, reading), newest.at, at);
       if (newest === undefined || at > newest.at) {
-        this.#readings.push(reading);
-        while (this.#readings.length > 1 && at - this.#readings[1]!.at >= latencyPeriod)
-          this.#readings.shift();
+        this.#newest = reading;
+        this.#durations.push({ at, durations });
+        while (this.#durations.length > 1 && at - this.#durations[1]!.at >= latencyPeriod)
+          this.#durations.shift();
       }
       for (const watcher of this.#watchers) watcher(totals);
       return totals;
@@ -90,8 +93,8 @@ export class Sampler {
 
   /** Returns the quantiles of the last minute in milliseconds; null while nothing was timed. */
   latency(): { p50: number | null; p90: number | null; p99: number | null } {
-    const first = this.#readings[0];
-    const last = this.#readings.at(-1);
+    const first = this.#durations[0];
+    const last = this.#durations.at(-1);
     const recent = first && last ? difference(last.durations, first.durations) : undefined;
     const of = (q: number) => (recent ? (quantile(q, recent) ?? null) : null);
     return { p50: of(0.5), p90: of(0.9), p99: of(0.99) };

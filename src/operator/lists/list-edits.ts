@@ -73,7 +73,7 @@ export class ListEdits {
 
   /** Whether an edit waits for its list to load a file. */
   get waitsForFiles(): boolean {
-    return this.#lists.some(({ name }) => [...this.of(name).values()].some(({ isInFile }) => isInFile));
+    return this.#lists.some(({ name }) => this.of(name).values().some(({ isInFile }) => isInFile));
   }
 
   /** Ends the edits whose lists have loaded the files by now. */
