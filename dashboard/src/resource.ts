@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, read } from "./api.ts";
+import { pollWhileVisible } from "./poll.ts";
 
 /** What is known of a resource. */
 export interface Resource<T> {
@@ -25,38 +26,23 @@ export function useResource<T>(path: string | undefined, seconds: number): Resou
 
   useEffect(() => {
     if (path === undefined) return;
-    let timer: number | undefined;
-    let turn = 0;
-    async function load(): Promise<void> {
-      const own = ++turn;
-      clearTimeout(timer);
+    const poll = pollWhileVisible(seconds * 1000, async (isOld) => {
       try {
-        const content = await read<T>(path!);
-        if (own !== turn) return;
-        setKnown({ path, content });
+        const content = await read<T>(path);
+        if (!isOld()) setKnown({ path, content });
+        return true;
       } catch (error) {
-        if (own !== turn) return;
+        if (isOld()) return false;
         const failure = error instanceof ApiError ? error : new ApiError(0, `${error}`);
         setKnown((before) =>
           before.path === path ? { ...before, error: failure } : { path, error: failure },
         );
         // A resource that the tracker does not have will not come to be.
-        if (failure.status === 404) return;
+        return failure.status !== 404;
       }
-      if (seconds > 0) timer = window.setTimeout(() => void load(), seconds * 1000);
-    }
-    function onVisibility(): void {
-      if (document.hidden) clearTimeout(timer);
-      else void load();
-    }
-    refreshed.current = () => void load();
-    document.addEventListener("visibilitychange", onVisibility);
-    if (!document.hidden) void load();
-    return () => {
-      turn++;
-      clearTimeout(timer);
-      document.removeEventListener("visibilitychange", onVisibility);
-    };
+    });
+    refreshed.current = poll.refresh;
+    return poll.stop;
   }, [path, seconds]);
 
   const refresh = useCallback(() => refreshed.current(), []);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -107,10 +108,27 @@ for (const [what, admin, metricsAddr, errors, warnings] of [
     [],
   ],
   [
+    "the hash of an empty token",
+    `  admin:\n    tokens: [{ name: ops, hash: "sha256:${createHash("sha256").digest("hex")}" }]\n`,
+    "127.0.0.1:6880",
+    [/^admin\.tokens\[0\]\.hash: is the hash of an empty token; make a token with "chihaya admin token"/],
+    [],
+  ],
+  [
+    "one file for the state and the socket",
+    `  admin:\n    state: ${directory}/x/../admin\n    socket: ${directory}/admin\n`,
+    "127.0.0.1:6880",
+    [/^admin\.state: .*\/admin is the unix socket \(admin\.socket\); give the state a file of its own/],
+    [],
+  ],
+  [
     "two tokens of one name",
     `  admin:\n    tokens: [{ name: ops, hash: "${hash}" }, { name: ops, hash: "${hash}" }]\n`,
     "127.0.0.1:6880",
-    [/^admin\.tokens\[1\]\.name: another token is named "ops"/],
+    [
+      /^admin\.tokens\[1\]\.name: another token is named "ops"/,
+      /^admin\.tokens\[1\]\.hash: is the hash of the token "ops" too; make another token/,
+    ],
     [],
   ],
   [

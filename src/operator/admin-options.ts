@@ -45,10 +45,15 @@ function checkHost(name: string): string | undefined {
     : "expected a name or an address without scheme and port: tracker.internal";
 }
 
+/** What `sha256sum` prints if the variable with the token is not set. */
+const hashOfNothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 function checkHash(hash: string): string | undefined {
+  const remedy = 'make a token with "chihaya admin token"';
+  if (hash === hashOfNothing) return `is the hash of an empty token; ${remedy}`;
   return /^sha256:[\da-f]{64}$/.test(hash)
     ? undefined
-    : 'expected "sha256:" and 64 hexadecimal digits; make a token with "chihaya admin token"';
+    : `expected "sha256:" and 64 hexadecimal digits; ${remedy}`;
 }
 
 const token: Block<AdminToken, unknown> = options({
@@ -146,11 +151,17 @@ export function checkAdmin(
     const files = checkTlsFiles(tlsCertPath, tlsKeyPath, report);
     if (files !== undefined) admin.tls = files;
   }
-  checkStatePath(admin.state, report);
-  const names = tokens.map(({ name }) => name);
-  for (const [index, name] of names.entries()) {
-    if (names.indexOf(name) < index)
+  checkStatePath(admin, report);
+  for (const [index, { name, hash }] of tokens.entries()) {
+    const before = tokens.slice(0, index);
+    if (before.some((other) => other.name === name))
       report.error(["tokens", index, "name"], `another token is named ${JSON.stringify(name)}`);
+    const same = before.find((other) => other.hash === hash);
+    if (same !== undefined)
+      report.error(
+        ["tokens", index, "hash"],
+        `is the hash of the token ${JSON.stringify(same.name)} too; make another token with "chihaya admin token"`,
+      );
   }
   for (const address of addr) {
     if (mayServeAdmin(address, admin, true)) continue;
@@ -174,8 +185,15 @@ export function checkAdmin(
 }
 
 /** Checks what can be checked without reading the file, which may be large. */
-function checkStatePath(path: string, report: CheckReport): void {
+function checkStatePath({ state: path, socket }: AdminOptions, report: CheckReport): void {
   if (path === "") return;
+  if (socket !== "" && socket !== "auto" && resolve(socket) === resolve(path)) {
+    report.error(
+      ["state"],
+      `${resolve(path)} is the unix socket (admin.socket); give the state a file of its own`,
+    );
+    return;
+  }
   const folder = dirname(resolve(path));
   const kind = (at: string) => statSync(at, { throwIfNoEntry: false });
   try {

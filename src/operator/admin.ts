@@ -4,7 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { Kept } from "../lib/kept.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { AdminOptions } from "./admin-options.ts";
-import { Access, type ListenerFacts, type Principal } from "./api/access.ts";
+import { Access, type ListenerFacts, type Principal, refuseTokenInUrl } from "./api/access.ts";
 import type { Api } from "./api/api.ts";
 import type { BanDeps } from "./api/endpoints/bans.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
@@ -123,6 +123,7 @@ export class Admin {
   refuseWithout(scope: Scope, request: RouteRequest): RouteResponse | undefined {
     if (!this.access.hasTokens) return undefined;
     try {
+      refuseTokenInUrl(request);
       const facts = { isLoopback: false, isTrusted: false, isSecure: this.#options.behindProxy };
       this.access.require(this.access.identify(request, facts), scope);
       return undefined;
@@ -134,6 +135,7 @@ export class Admin {
   async #guard(request: RouteRequest, listener: AdminListener, handle: Handle): Promise<RouteResponse> {
     const refusal = refuseForeign(request, { bound: listener.bound?.host, hosts: this.#options.hosts });
     if (refusal !== undefined) throw new Problem(refusal.status, refusal.detail);
+    refuseTokenInUrl(request);
     return handle(request, this.#factsOf(listener));
   }
 

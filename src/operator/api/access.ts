@@ -164,6 +164,14 @@ export class Access {
   }
 }
 
+/** @throws Problem if the URL has a token, which logs of proxies and histories of browsers would keep */
+export function refuseTokenInUrl({ query }: Pick<RouteRequest, "query">): void {
+  for (const name of ["token", "access_token", "api_key"]) {
+    if (query.has(name))
+      throw new Problem(400, "a token in the URL would be logged; send it as Authorization: Bearer");
+  }
+}
+
 /** Hashes a token as the configuration keeps it. */
 export function hashToken(token: string): string {
   return `sha256:${hashBytes(token).toString("hex")}`;

@@ -47,10 +47,6 @@ export class Api {
 
   async #respond(request: RouteRequest, listener: ListenerFacts): Promise<RouteResponse> {
     const { access } = this.#deps;
-    for (const name of ["token", "access_token", "api_key"]) {
-      if (request.query.has(name))
-        throw new Problem(400, "a token in the URL would be logged; send it as Authorization: Bearer");
-    }
     const principal = access.identify(request, listener);
     const { endpoint, params } = this.#find(request);
     access.require(principal, endpoint.scope);

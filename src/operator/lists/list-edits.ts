@@ -73,7 +73,9 @@ export class ListEdits {
 
   /** Whether an edit waits for its list to load a file. */
   get waitsForFiles(): boolean {
-    return this.#lists.some(({ name }) => this.of(name).values().some(({ isInFile }) => isInFile));
+    for (const { name } of this.#lists)
+      for (const { isInFile } of this.of(name).values()) if (isInFile) return true;
+    return false;
   }
 
   /** Ends the edits whose lists have loaded the files by now. */

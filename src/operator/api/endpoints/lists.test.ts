@@ -125,6 +125,14 @@ test("many changes at once: all or none", async (t) => {
     wrong.body.errors.map(({ at }: { at: string }) => at),
     ["/add/1", "/remove/0"],
   );
+  const both = await ask("POST", `${torrents}/entries`, { add: [b, c], remove: [a, b.toUpperCase()] });
+  assert.deepEqual(
+    [both.status, both.body.errors],
+    [
+      400,
+      [{ at: "/remove/1", detail: "the request adds the same entry; leave the entry out of add or remove" }],
+    ],
+  );
   assert.deepEqual(entriesOf((await ask("GET", `${torrents}/entries`)).text).sort(), [a, c]);
   const many = Array.from({ length: 10_001 }, (_, n) => n.toString(16).padStart(40, "0"));
   assert.equal((await ask("POST", `${torrents}/entries`, { add: many })).status, 400);

@@ -10,6 +10,7 @@ import { maskNetwork } from "../../swarms/peer-page.ts";
 import type { SwarmMethods } from "../../swarms/swarm-methods.ts";
 import { type Endpoint, type EndpointCall, endpoint } from "../endpoint.ts";
 import { type Fault, Problem, refuse } from "../problem.ts";
+import { ReaderLimit } from "../reader-limit.ts";
 import { boolean, count, list, nullable, object, type Shape, string } from "../shape.ts";
 
 /** What the endpoints of lists need. */
@@ -65,7 +66,7 @@ const persisted = boolean("Whether the change outlives the process.");
 
 /** Makes `/lists` and what is below it. */
 export function listEndpoints(deps: ListDeps): Endpoint[] {
-  let readers = 0;
+  const readers = new ReaderLimit(maxReaders, "read entries");
 
   function find({ name = "" }: Readonly<Record<string, string>>): EditableList {
     const found = deps.state.edits.lists.find((one) => one.name === name);
@@ -144,13 +145,10 @@ export function listEndpoints(deps: ListDeps): Endpoint[] {
         'All entries of a list, one {"entry": "..."} a line; without the scope peers:read, networks are cut to /24 and /48',
       streams: "application/x-ndjson",
       problems: [503],
-      async handle({ params, principal }) {
+      handle({ params, principal, request }) {
         const of = find(params);
-        if (readers >= maxReaders) throw new Problem(503, `${maxReaders} clients read entries already`);
         const isMasked = of.entries === "networks" && !principal.scopes.has("peers:read");
-        return stream(of, deps.state, isMasked, (change) => {
-          readers += change;
-        });
+        return readers.admit(request, stream(of, deps.state, isMasked));
       },
     }),
     endpoint({
@@ -178,8 +176,15 @@ export function listEndpoints(deps: ListDeps): Endpoint[] {
         ] as const) {
           for (const [n, text] of texts.entries()) {
             const parsed = of.parse(text);
-            if ("entry" in parsed) changes.set(parsed.entry, key === "add");
-            else if (faults.length < 100) faults.push({ at: `/${key}/${n}`, detail: parsed.problem });
+            const isTwice = "entry" in parsed && key === "remove" && changes.get(parsed.entry) === true;
+            if ("entry" in parsed && !isTwice) changes.set(parsed.entry, key === "add");
+            else if (faults.length < 100) {
+              const detail =
+                "problem" in parsed
+                  ? parsed.problem
+                  : "the request adds the same entry; leave the entry out of add or remove";
+              faults.push({ at: `/${key}/${n}`, detail });
+            }
           }
         }
         if (faults.length > 0) throw new Problem(400, `${faults[0]!.at}: ${faults[0]!.detail}`, { faults });
@@ -294,28 +299,22 @@ async function* stream(
   of: EditableList,
   { edits }: AdminState,
   isMasked: boolean,
-  count: (change: 1 | -1) => void,
 ): AsyncGenerator<Uint8Array> {
-  count(1); // not before: a stream that is never read, as of HEAD, never ends
-  try {
-    const own = new Map(edits.of(of.name));
-    const pace = new Pace();
-    let text = "";
-    let previous = "";
-    for (const entry of withEdits(await of.snapshot(), own)) {
-      const shown = isMasked ? maskNetwork(entry) : entry;
-      if (shown !== previous || !isMasked) text += `${JSON.stringify({ entry: shown })}\n`;
-      previous = shown;
-      if (text.length >= chunkLength) {
-        yield Buffer.from(text);
-        text = "";
-      }
-      await pace.step();
+  const own = new Map(edits.of(of.name));
+  const pace = new Pace();
+  let text = "";
+  let previous = "";
+  for (const entry of withEdits(await of.snapshot(), own)) {
+    const shown = isMasked ? maskNetwork(entry) : entry;
+    if (shown !== previous || !isMasked) text += `${JSON.stringify({ entry: shown })}\n`;
+    previous = shown;
+    if (text.length >= chunkLength) {
+      yield Buffer.from(text);
+      text = "";
     }
-    if (text !== "") yield Buffer.from(text);
-  } finally {
-    count(-1);
+    await pace.step();
   }
+  if (text !== "") yield Buffer.from(text);
 }
 
 function* withEdits(

@@ -1,7 +1,7 @@
 import { duration, integer, options } from "../../../options/index.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { seriesNames } from "../history.ts";
-import { Problem } from "../problem.ts";
+import { ReaderLimit } from "../reader-limit.ts";
 import { countErrors, countResponses, type Sampler } from "../sampler.ts";
 import { count, list, map, nullable, number, object, type Shape, string } from "../shape.ts";
 import type { Totals } from "../totals.ts";
@@ -191,11 +191,10 @@ const maxListeners = 16;
 /** Makes `/stats`, `/stats/history` and `/events`. */
 export function statsEndpoints(deps: StatsDeps): Endpoint[] {
   const { sampler } = deps;
-  let listeners = 0;
+  const listeners = new ReaderLimit(maxListeners, "listen");
 
   async function* follow(gone: AbortSignal): AsyncGenerator<Uint8Array> {
     let newest: Totals | undefined = await sampler.read();
-    listeners++; // not before: a stream that is never read, as of HEAD, never ends
     let wake = (): void => undefined;
     const unwatch = sampler.watch((totals) => {
       newest = totals;
@@ -219,7 +218,6 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
     } finally {
       unwatch();
       gone.removeEventListener("abort", onGone);
-      listeners--;
     }
   }
 
@@ -263,10 +261,7 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
         "Server-sent events: each second `stats` with the object of /stats, and `sample` with the newest second of /stats/history",
       streams: "text/event-stream",
       problems: [503],
-      handle: ({ request }) => {
-        if (listeners >= maxListeners) throw new Problem(503, `${maxListeners} clients listen already`);
-        return follow(request.gone);
-      },
+      handle: ({ request }) => listeners.admit(request, follow(request.gone)),
     }),
   ];
 }
