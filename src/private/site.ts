@@ -21,25 +21,39 @@ export type Applied =
   /** The site has applied another record last; the batch must begin after that one. */
   | { isApplied: false; last: number };
 
-/** The database of a private site: where users and torrents come from, and where traffic goes. Used by the accountant alone. */
+/**
+ * The database of a private site: where users and torrents come from, and where traffic goes. Used by the accountant alone, which
+ * makes one call at a time. A method rejects if the site is away; a later call may succeed.
+ */
 export interface Site {
-  size(): SiteSize;
+  /**
+   * Called once, before all other methods.
+   * @param steer  replaces records of the directory at once, for sites that send their changes
+   */
+  open(steer: (change: SiteChange) => void): void;
+  size(): Promise<SiteSize>;
   /** Yields all users, and then all torrents. */
-  users(): Iterable<DirectoryUser>;
-  torrents(): Iterable<DirectoryTorrent>;
-  /** Returns what has changed since {@link users} or the last call; undefined if nothing has. */
-  changes(): SiteChange | undefined;
+  users(): AsyncIterable<DirectoryUser>;
+  torrents(): AsyncIterable<DirectoryTorrent>;
+  /**
+   * Returns what has changed since {@link users} or the last call; undefined if nothing has. A call tells the site that the
+   * directory has the changes of the call before.
+   */
+  changes(): Promise<SiteChange | undefined>;
   /**
    * Returns the sequence of the last record of a journal that the site has applied. A journal that the site does not know begins
    * at 0 if the site knows no journal at all.
    * @returns undefined for an unknown journal of a site that knows another one
    */
-  lastApplied(instance: string): number | undefined;
-  /** Applies a batch and notes its last record, all in one transaction. @throws Error if the site is away; nothing has changed then */
-  apply(instance: string, batch: Batch): Applied;
+  lastApplied(instance: string): Promise<number | undefined>;
+  /**
+   * Applies a batch and notes its last record, all in one transaction. After a rejection the batch may have been applied or not:
+   * {@link lastApplied} says which.
+   */
+  apply(instance: string, batch: Batch): Promise<Applied>;
   /**
    * Marks peers inactive that have not announced since `activeAfter`, and forgets those that have not since `keptAfter`. Seconds.
    */
-  expirePeers(activeAfter: number, keptAfter: number): void;
-  close(): void;
+  expirePeers(activeAfter: number, keptAfter: number): Promise<void>;
+  close(): Promise<void>;
 }

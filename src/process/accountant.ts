@@ -45,7 +45,7 @@ const site = new SqlSite(openDatabase(databasePath(options.database)));
 const segmentBytes = 64 * 1024 * 1024;
 const journal = new Journal({ directory: options.journal.dir, keep: options.journal.keep, segmentBytes });
 const rings = memory.rings.map((ring) => new Ring({ ring, signal: memory.signal }));
-const accountant = new Accountant(options, maxGap, {
+const accountant = await Accountant.open(options, maxGap, {
   ...{ journal, site, rings, logger },
   publish: (directory) => bus.notify(mainThread, accountsService, "publish", directory),
 });
@@ -61,13 +61,18 @@ bus.serve(accountantService, {
 bus.open();
 bus.notify(mainThread, accountsService, "started", undefined);
 
+/** The tick under way: a site may take long, and records are taken meanwhile. */
+let ticking: Promise<void> | undefined;
 const isIdle = (): boolean => deadline === undefined && rings.every(({ waiting }) => waiting === 0);
 while (deadline === undefined) {
   const taken = accountant.drain();
-  accountant.tick(Date.now());
+  ticking ??= accountant.tick(Date.now()).finally(() => {
+    ticking = undefined;
+  });
   if (taken > 0) await new Promise((resolve) => setTimeout(resolve, groupMs));
   else await untilCommitted(memory.signal, isIdle, followMs);
 }
-accountant.close(deadline, Date.now);
+await ticking;
+await accountant.close(deadline, Date.now);
 ended.resolve();
 setImmediate(() => bus.close());

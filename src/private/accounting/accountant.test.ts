@@ -63,8 +63,8 @@ class Bench {
       },
       ...{ maxRate: 1e6, peersTimeout: 7200, idleSessions: 86_400, ...options },
     };
-    t.after(() => {
-      this.die();
+    t.after(async () => {
+      await this.die();
       rmSync(this.directory, { recursive: true });
     });
   }
@@ -87,11 +87,11 @@ class Bench {
   }
 
   /** @param wrap  stands between accountant and site */
-  open(wrap: (site: Site) => Site = (site) => site): void {
+  async open(wrap: (site: Site) => Site = (site) => site): Promise<void> {
     this.#site = wrap(new SqlSite(openDatabase(this.file)));
     const { dir: directory, keep } = this.options.journal;
     this.#journal = new Journal({ directory, keep, segmentBytes: 4096 });
-    this.accountant = new Accountant(this.options, 3900, {
+    this.accountant = await Accountant.open(this.options, 3900, {
       ...{ journal: this.#journal, site: this.#site, rings: [this.ring], logger: silentLogger },
       publish: (memory) => {
         this.published = memory;
@@ -100,12 +100,8 @@ class Bench {
   }
 
   /** Ends the accountant as kill -9 does: nothing is written any more. */
-  die(): void {
-    try {
-      this.#site?.close();
-    } catch {
-      // closed already
-    }
+  async die(): Promise<void> {
+    await this.#site?.close().catch(() => undefined); // closed already
     this.#journal?.close();
   }
 
@@ -148,34 +144,34 @@ class Bench {
   }
 
   /** Takes what waits, and applies all of it. */
-  settle(): void {
+  async settle(): Promise<void> {
     this.accountant.drain();
-    while (!this.accountant.flush());
+    while (!(await this.accountant.flush()));
   }
 }
 
-test("bytes are credited by the factors of the announce, rounded down once", (t) => {
+test("bytes are credited by the factors of the announce, rounded down once", async (t) => {
   const bench = new Bench(t);
   bench.populate(1, 2);
-  bench.open();
+  await bench.open();
   bench.announce({ event: started });
   for (const uploaded of [50, 100, 150]) bench.announce({ uploaded, downloaded: uploaded, up: 50, down: 0 });
-  bench.settle();
+  await bench.settle();
   assert.deepEqual(bench.rows("SELECT uploaded, downloaded, raw_uploaded, raw_downloaded FROM users"), [
     { uploaded: 75, downloaded: 0, raw_uploaded: 150, raw_downloaded: 150 },
   ]);
 });
 
-test("the tables show peers, history, snatches and the counts of torrents", (t) => {
+test("the tables show peers, history, snatches and the counts of torrents", async (t) => {
   const bench = new Bench(t);
   bench.populate(2);
-  bench.open();
+  await bench.open();
   bench.announce({ event: started, left: 100 });
   bench.announce({ user: 2, event: started, left: 0, client: "b" });
   bench.now += 600_000;
   bench.announce({ event: completed, downloaded: 100, left: 0 });
   bench.announce({ user: 2, uploaded: 100, left: 0, client: "b" });
-  bench.settle();
+  await bench.settle();
   assert.deepEqual(bench.rows("SELECT seeders, leechers, completed, last_active FROM torrents"), [
     { seeders: 2, leechers: 0, completed: 1, last_active: start + 600 },
   ]);
@@ -212,26 +208,26 @@ test("the tables show peers, history, snatches and the counts of torrents", (t) 
     [{ user_id: 2, ip: "192.0.2.9", port: 6881, client: "XX0001", seeder: 1, active: 1 }],
   );
   bench.announce({ event: stopped, downloaded: 100, left: 0 });
-  bench.settle();
+  await bench.settle();
   assert.deepEqual(bench.rows("SELECT seeders FROM torrents"), [{ seeders: 1 }]);
   assert.deepEqual(bench.rows("SELECT active FROM history ORDER BY user_id"), [{ active: 0 }, { active: 1 }]);
 });
 
-test("peers that do not return become inactive, and are forgotten", (t) => {
+test("peers that do not return become inactive, and are forgotten", async (t) => {
   const bench = new Bench(t);
   bench.populate(1);
-  bench.open();
+  await bench.open();
   bench.announce({ event: started });
   bench.accountant.drain();
-  bench.accountant.tick(bench.now);
+  await bench.accountant.tick(bench.now);
   const counts = () => bench.rows("SELECT leechers, (SELECT count(*) FROM peers) AS peers FROM torrents")[0];
   assert.deepEqual(counts(), { leechers: 1, peers: 1 });
-  bench.accountant.tick(bench.now + 7_200_000);
+  await bench.accountant.tick(bench.now + 7_200_000);
   assert.deepEqual(counts(), { leechers: 1, peers: 1 });
-  bench.accountant.tick(bench.now + 7_270_000);
+  await bench.accountant.tick(bench.now + 7_270_000);
   assert.deepEqual(counts(), { leechers: 0, peers: 1 });
   assert.deepEqual(bench.rows("SELECT active FROM history"), [{ active: 0 }]);
-  bench.accountant.tick(bench.now + 86_500_000);
+  await bench.accountant.tick(bench.now + 86_500_000);
   assert.deepEqual(counts(), { leechers: 0, peers: 0 });
 });
 
@@ -246,10 +242,10 @@ function unreliable(site: Site, next: () => Reply): Site {
         const value = Reflect.get(target, key);
         return typeof value === "function" ? value.bind(target) : value;
       }
-      return (instance: string, batch: Batch): Applied => {
+      return async (instance: string, batch: Batch): Promise<Applied> => {
         const reply = next();
         if (reply === "refused") throw new Error("the site is away");
-        const applied = target.apply(instance, batch);
+        const applied = await target.apply(instance, batch);
         if (reply === "lost") throw new Error("the connection was lost");
         return applied;
       };
@@ -257,7 +253,7 @@ function unreliable(site: Site, next: () => Reply): Site {
   });
 }
 
-test("lost results of transactions, refusals and deaths: every byte is credited exactly once", (t) => {
+test("lost results of transactions, refusals and deaths: every byte is credited exactly once", async (t) => {
   const random = createRandom(11);
   const bench = new Bench(t);
   const users = 10;
@@ -268,7 +264,7 @@ test("lost results of transactions, refusals and deaths: every byte is credited 
     replies[reply]++;
     return reply;
   };
-  bench.open((site) => unreliable(site, next));
+  await bench.open((site) => unreliable(site, next));
   const moved = new Array<number>(users + 1).fill(0);
   for (let user = 1; user <= users; user++) bench.announce({ user, event: started });
   bench.accountant.drain();
@@ -280,51 +276,51 @@ test("lost results of transactions, refusals and deaths: every byte is credited 
     }
     bench.now += 5000;
     bench.accountant.drain();
-    bench.accountant.tick(bench.now);
+    await bench.accountant.tick(bench.now);
     if (step % 37 === 0) bench.accountant.checkpoint(bench.now);
     if (step % 23 !== 0) continue;
-    bench.die();
-    bench.open((site) => unreliable(site, next));
+    await bench.die();
+    await bench.open((site) => unreliable(site, next));
   }
   assert.ok(replies.lost > 20 && replies.refused > 20, JSON.stringify(replies));
-  bench.die();
-  bench.open();
-  bench.settle();
+  await bench.die();
+  await bench.open();
+  await bench.settle();
   assert.deepEqual(
     bench.rows("SELECT uploaded FROM users ORDER BY id").map(({ uploaded }) => uploaded),
     moved.slice(1),
   );
 });
 
-test("a record that was not released before a death counts once", (t) => {
+test("a record that was not released before a death counts once", async (t) => {
   const bench = new Bench(t);
   bench.populate(1);
-  bench.open();
+  await bench.open();
   bench.announce({ event: started });
-  bench.settle();
+  await bench.settle();
   bench.announce({ uploaded: 100 });
   const { ring } = bench;
   const release = ring.release;
   ring.release = () => undefined; // it dies between the journal and the release
-  bench.settle();
+  await bench.settle();
   ring.release = release;
-  bench.die();
-  bench.open();
-  bench.settle();
+  await bench.die();
+  await bench.open();
+  await bench.settle();
   assert.deepEqual(bench.rows("SELECT uploaded FROM users"), [{ uploaded: 100 }]);
 });
 
-test("what the site does not know any more is set aside, and everything else is credited", (t) => {
+test("what the site does not know any more is set aside, and everything else is credited", async (t) => {
   const bench = new Bench(t);
   bench.populate(3, 2);
-  bench.open();
+  await bench.open();
   for (const user of [1, 2, 3])
     for (const torrent of [1, 2]) bench.announce({ user, torrent, event: started });
-  bench.settle();
+  await bench.settle();
   bench.execute("DELETE FROM users WHERE id = 2; DELETE FROM torrents WHERE id = 2");
   bench.execute(`UPDATE users SET uploaded = 9223372036854775807 WHERE id = 3`);
   for (const user of [1, 2, 3]) for (const torrent of [1, 2]) bench.announce({ user, torrent, uploaded: 10 });
-  bench.settle();
+  await bench.settle();
   assert.deepEqual(bench.rows("SELECT id, uploaded FROM users WHERE id < 3"), [{ id: 1, uploaded: 20 }]);
   assert.deepEqual(bench.rows("SELECT id FROM torrents"), [{ id: 1 }], "no phantom");
   const aside = bench.rows(
@@ -335,29 +331,29 @@ test("what the site does not know any more is set aside, and everything else is 
   assert.ok(bench.administer((site) => site.quarantined()).every(({ reason }) => reason !== ""));
 });
 
-test("a database that another program has locked is written to later", (t) => {
+test("a database that another program has locked is written to later", async (t) => {
   const bench = new Bench(t);
   bench.populate(1);
-  bench.open();
+  await bench.open();
   bench.announce({ event: started });
   bench.announce({ uploaded: 5 });
   bench.accountant.drain();
   const other = new DatabaseSync(bench.file);
   other.exec("BEGIN IMMEDIATE");
-  bench.accountant.tick(bench.now);
+  await bench.accountant.tick(bench.now);
   assert.match(bench.accountant.state.problem!, /locked/);
   other.exec("ROLLBACK");
   other.close();
   bench.announce({ uploaded: 7 });
   bench.accountant.drain();
-  bench.accountant.tick(bench.now + 60_000);
+  await bench.accountant.tick(bench.now + 60_000);
   assert.equal(bench.accountant.state.problem, undefined);
   assert.deepEqual(bench.rows("SELECT uploaded FROM users"), [{ uploaded: 7 }]);
 });
 
-test("changes of the site reach the workers, one by one, also when the directory becomes too small", (t) => {
+test("changes of the site reach the workers, one by one, also when the directory becomes too small", async (t) => {
   const bench = new Bench(t);
-  bench.open();
+  await bench.open();
   const find = (passkey: string) => {
     const { users } = new Directory(bench.published!);
     return users.find(new Int32Array(new Uint8Array(Buffer.from(passkey)).buffer), 0) ? users.first : 0;
@@ -365,15 +361,15 @@ test("changes of the site reach the workers, one by one, also when the directory
   const { passkey } = bench.administer((site) => site.addUser("ann"));
   assert.equal(find(passkey), 0);
   const memory = bench.published;
-  bench.accountant.tick(bench.now);
+  await bench.accountant.tick(bench.now);
   assert.deepEqual([find(passkey), bench.published], [1, memory]);
   const next = bench.administer((site) => site.resetPasskey("ann")).passkey;
-  bench.accountant.tick(bench.now);
+  await bench.accountant.tick(bench.now);
   assert.deepEqual([find(passkey), find(next)], [0, 1]);
   const passkeys = bench.administer((site) =>
     Array.from({ length: 900 }, (_, n) => site.addUser(`${n}`).passkey),
   );
-  bench.accountant.tick(bench.now);
+  await bench.accountant.tick(bench.now);
   assert.notEqual(bench.published, memory);
   assert.deepEqual(
     passkeys.map(find),
@@ -385,13 +381,13 @@ for (const [storeIps, expected] of [
   ["none", /^$/],
   ["hashed", /^[\da-f]{32}$/],
 ] as const) {
-  test(`with store_ips: ${storeIps}, neither database nor journal has an address`, (t) => {
+  test(`with store_ips: ${storeIps}, neither database nor journal has an address`, async (t) => {
     const bench = new Bench(t, { storeIps });
     bench.populate(2);
-    bench.open();
+    await bench.open();
     bench.announce({ event: started });
     bench.announce({ user: 2, event: started });
-    bench.settle();
+    await bench.settle();
     const [first, second] = bench.rows("SELECT ip FROM peers ORDER BY user_id");
     assert.match(first!.ip as string, expected);
     assert.deepEqual(second, first, "the same address is the same");

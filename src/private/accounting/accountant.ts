@@ -4,7 +4,7 @@ import { Directory, type DirectoryMemory } from "../directory.ts";
 import type { PrivateOptions } from "../options.ts";
 import { Field, Records, recordWords } from "../record.ts";
 import type { Ring } from "../ring.ts";
-import type { Site } from "../site.ts";
+import type { Site, SiteChange } from "../site.ts";
 import { Batch, emptyAnnounce, hashedFamily } from "./batch.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import type { Journal } from "./journal.ts";
@@ -50,7 +50,8 @@ export interface AccountantDeps {
 /**
  * Turns the records of all workers into credits. A record is judged by the rules of {@link Sessions}, written to the journal, and
  * then released to its worker. The site gets sums of records in transactions that note the last record, so that no record counts
- * twice, whatever is lost or restored. All methods are synchronous; times are milliseconds since 1970.
+ * twice, whatever is lost or restored. {@link drain} may be called while another method waits for the site. Times are milliseconds
+ * since 1970.
  */
 export class Accountant {
   readonly state: AccountantState = {
@@ -63,8 +64,13 @@ export class Accountant {
   readonly #block: Records = new Records(new ArrayBuffer(mostRecords * recordWords * 4), 0, mostRecords);
   readonly #announce = emptyAnnounce();
   readonly #ipKey: Buffer | undefined;
-  #directory: Directory;
-  /** The records since the last transaction; undefined if they must be read from the journal. */
+  /** Undefined before the first load. */
+  #directory: Directory | undefined;
+  /** The changes that have come while everything is read; undefined otherwise. */
+  #late: SiteChange[] | undefined;
+  /** Whether a change did not fit into the directory, so that everything must be read again. */
+  #isStale = false;
+  /** The records after those that the site has or applies now; undefined if they must be read from the journal. */
   #pending: Batch | undefined;
   /** Sequence of the last checkpoint. */
   #checkpointed: number;
@@ -73,20 +79,13 @@ export class Accountant {
   #checkpointAt = 0;
   #expireAt = 0;
 
-  /**
-   * Opens the accounts: reads users and torrents, and continues where the journal ends.
-   * @param maxGap  longest time in seconds between two announces that counts as seeding
-   * @throws Error if journal and site do not belong together
-   */
-  constructor(options: PrivateOptions, maxGap: number, deps: AccountantDeps) {
+  /** Reads the sessions of the journal. {@link open} makes the rest. */
+  private constructor(options: PrivateOptions, maxGap: number, deps: AccountantDeps) {
     this.#options = options;
     this.#deps = deps;
-    const { journal, site } = deps;
+    const { journal } = deps;
     const { maxRate, idleSessions: idle } = options;
     this.#sessions = new Sessions({ maxRate, maxGap, idle });
-    const applied = site.lastApplied(journal.instance);
-    if (applied === undefined) throw new Error(foreignJournal(journal));
-    if (applied > journal.last) throw new Error(oldJournal(journal, applied));
     this.#checkpointed = readCheckpoint(journal, this.#sessions);
     if (this.#checkpointed > journal.last)
       throw new Error(`${journal.directory}: the end of the journal is missing; restore it from a backup`);
@@ -94,9 +93,23 @@ export class Accountant {
       for (let i = 0; i < count; i++) this.#sessions.apply(records.readAnnounce(i, this.#announce));
     }
     this.#ipKey = options.storeIps === "hashed" ? readKey(journal) : undefined;
-    this.#directory = this.#load();
     this.state.recorded = journal.last;
-    this.state.applied = applied;
+  }
+
+  /**
+   * Opens the accounts: reads users and torrents, and continues where the journal ends.
+   * @param maxGap  longest time in seconds between two announces that counts as seeding
+   * @throws Error if journal and site do not belong together
+   */
+  static async open(options: PrivateOptions, maxGap: number, deps: AccountantDeps): Promise<Accountant> {
+    const { journal, site } = deps;
+    const accountant = new Accountant(options, maxGap, deps);
+    site.open((change) => accountant.#steer(change));
+    const applied = await site.lastApplied(journal.instance);
+    checkLedger(journal, applied);
+    accountant.state.applied = applied;
+    await accountant.#load();
+    return accountant;
   }
 
   /** Takes the records that wait, and returns when they are on disk. @returns their number */
@@ -153,16 +166,16 @@ export class Accountant {
   }
 
   /** Does what is due: transactions, changes of the site, checkpoints. */
-  tick(now: number): void {
+  async tick(now: number): Promise<void> {
     const { site, logger } = this.#deps;
     try {
-      this.#follow();
-      if (now >= this.#flushAt || (this.#pending?.count ?? 0) >= batchRecords) this.#flushDue(now);
+      await this.#follow();
+      if (now >= this.#flushAt || (this.#pending?.count ?? 0) >= batchRecords) await this.#flushDue(now);
       if (now >= this.#expireAt) {
         this.#expireAt = now + expireMs;
         const seconds = Math.floor(now / 1000);
         this.#sessions.expire(seconds);
-        site.expirePeers(seconds - this.#options.peersTimeout, seconds - this.#options.idleSessions);
+        await site.expirePeers(seconds - this.#options.peersTimeout, seconds - this.#options.idleSessions);
       }
     } catch (error) {
       const { message } = error as Error;
@@ -179,9 +192,9 @@ export class Accountant {
     }
   }
 
-  #flushDue(now: number): void {
+  async #flushDue(now: number): Promise<void> {
     // Without records in memory the journal has them: a site that was away catches up batch by batch.
-    const isCaughtUp = this.flush();
+    const isCaughtUp = await this.flush();
     this.#flushAt = isCaughtUp ? now + flushMs : now;
     this.#retryMs = 0;
     if (this.state.problem === undefined) return;
@@ -190,11 +203,12 @@ export class Accountant {
   }
 
   /** Applies one transaction. @returns whether the site has all records now @throws Error if the site is away */
-  flush(): boolean {
+  async flush(): Promise<boolean> {
     const { site, journal, logger } = this.#deps;
-    const batch = this.#pending ?? this.#rebuild(site.lastApplied(journal.instance));
+    const batch = this.#pending ?? this.#rebuild(await site.lastApplied(journal.instance));
+    this.#pending = batch.to === journal.last ? new Batch(batch.to) : undefined;
     if (batch.count > 0) {
-      const result = site.apply(journal.instance, batch);
+      const result = await site.apply(journal.instance, batch);
       if (!result.isApplied) {
         logger.warn(
           { last: result.last, expected: batch.from },
@@ -211,16 +225,13 @@ export class Accountant {
       this.state.quarantined += result.quarantined;
     }
     this.state.applied = batch.to;
-    const isCaughtUp = batch.to === journal.last;
-    this.#pending = isCaughtUp ? new Batch(batch.to) : undefined;
-    return isCaughtUp;
+    return this.#pending !== undefined;
   }
 
   /** Reads the next records after `applied` from the journal. */
   #rebuild(applied: number | undefined): Batch {
     const { journal } = this.#deps;
-    if (applied === undefined) throw new Error(foreignJournal(journal));
-    if (applied > journal.last) throw new Error(oldJournal(journal, applied));
+    checkLedger(journal, applied);
     const batch = new Batch(applied);
     for (const { records, count } of journal.read(applied)) {
       for (let i = 0; i < count && batch.count < batchRecords; i++) batch.add(records, i);
@@ -238,51 +249,71 @@ export class Accountant {
   }
 
   /** Reads everything from the site, and sends it to the workers. */
-  #load(): Directory {
+  async #load(): Promise<void> {
     const { site, logger, publish } = this.#deps;
-    const { users, torrents } = site.size();
+    const { users, torrents } = await site.size();
     const directory = Directory.create(users, torrents);
+    this.#late = [];
     let isFull = false;
-    for (const user of site.users()) isFull ||= !directory.putUser(user);
-    for (const torrent of site.torrents()) isFull ||= !directory.putTorrent(torrent);
+    for await (const user of site.users()) isFull ||= !directory.putUser(user);
+    for await (const torrent of site.torrents()) isFull ||= !directory.putTorrent(torrent);
     if (isFull) throw new Error("the site has changed while it was read");
     this.state.users = users;
     this.state.torrents = torrents;
+    this.#directory = directory;
+    this.#isStale = false;
+    const late = this.#late;
+    this.#late = undefined;
+    for (const change of late) this.#steer(change);
     publish(directory.memory);
     logger.info({ users, torrents }, "users and torrents loaded");
-    return directory;
   }
 
   /** Brings changes of the site into the directory. */
-  #follow(): void {
+  async #follow(): Promise<void> {
     const { site } = this.#deps;
-    const change = site.changes();
+    if (this.#isStale) await this.#load();
+    const change = await site.changes();
     if (change === undefined) return;
+    this.#steer(change);
+    if (this.#isStale) await this.#load();
+    else Object.assign(this.state, await site.size());
+  }
+
+  /** Replaces records of the directory. */
+  #steer(change: SiteChange): void {
+    this.#late?.push(change);
     const directory = this.#directory;
+    if (directory === undefined) return;
     for (const passkey of change.passkeys) directory.removePasskey(passkey);
     for (const infoHash of change.infoHashes) directory.removeInfoHash(infoHash);
     const hasRoom =
       change.users.every((user) => directory.putUser(user)) &&
       change.torrents.every((torrent) => directory.putTorrent(torrent));
-    if (!hasRoom) this.#directory = this.#load();
-    else Object.assign(this.state, site.size());
+    this.#isStale ||= !hasRoom;
   }
 
   /** Applies everything that the journal has, until `deadline`, and writes a checkpoint. @param now  returns milliseconds since 1970 */
-  close(deadline: number, now: () => number): void {
+  async close(deadline: number, now: () => number): Promise<void> {
     const { journal, site, logger } = this.#deps;
     try {
       while (this.drain() > 0);
-      while (!this.flush() && now() < deadline);
+      while (!(await this.flush()) && now() < deadline);
       if (this.state.applied < journal.last)
         logger.warn({ records: journal.last - this.state.applied }, "not credited yet; the journal keeps it");
     } catch (error) {
       logger.warn({ err: error }, "not all traffic is credited; the journal keeps it");
     }
     this.checkpoint(now());
-    site.close();
+    await site.close();
     journal.close();
   }
+}
+
+/** @throws Error if journal and site do not belong together */
+function checkLedger(journal: Journal, applied: number | undefined): asserts applied is number {
+  if (applied === undefined) throw new Error(foreignJournal(journal));
+  if (applied > journal.last) throw new Error(oldJournal(journal, applied));
 }
 
 function foreignJournal({ directory }: Journal): string {

@@ -26,20 +26,22 @@ export class SqlSite implements Site {
     this.#database = database;
   }
 
-  size(): SiteSize {
+  open(): void {}
+
+  async size(): Promise<SiteSize> {
     const row = this.#get(
       "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM torrents) AS torrents",
     );
     return row as unknown as SiteSize;
   }
 
-  *users(): Iterable<DirectoryUser> {
+  async *users(): AsyncIterable<DirectoryUser> {
     this.#markSeen();
     for (const row of this.#database.prepare(`SELECT ${userColumns} FROM users`).iterate())
       yield toUser(row as Row);
   }
 
-  *torrents(): Iterable<DirectoryTorrent> {
+  async *torrents(): AsyncIterable<DirectoryTorrent> {
     const select = `SELECT ${torrentColumns} FROM torrents WHERE status = 1`;
     for (const row of this.#database.prepare(select).iterate()) yield toTorrent(row as Row);
   }
@@ -50,7 +52,7 @@ export class SqlSite implements Site {
     this.#lastChange = Number(this.#get("SELECT coalesce(max(id), 0) AS last FROM changes")!.last);
   }
 
-  changes(): SiteChange | undefined {
+  async changes(): Promise<SiteChange | undefined> {
     const version = this.#version();
     if (version === this.#dataVersion) return undefined;
     const rows = this.#all("SELECT * FROM changes WHERE id > ? ORDER BY id", this.#lastChange);
@@ -76,16 +78,20 @@ export class SqlSite implements Site {
     return rows.length > 0 ? read : undefined;
   }
 
-  lastApplied(instance: string): number | undefined {
+  async lastApplied(instance: string): Promise<number | undefined> {
+    return this.#lastApplied(instance);
+  }
+
+  #lastApplied(instance: string): number | undefined {
     const row = this.#get("SELECT seq FROM applied WHERE instance = ?", instance);
     if (row !== undefined) return Number(row.seq);
     return this.#get("SELECT 1 FROM applied") === undefined ? 0 : undefined;
   }
 
-  apply(instance: string, batch: Batch): Applied {
+  async apply(instance: string, batch: Batch): Promise<Applied> {
     this.#database.exec("BEGIN IMMEDIATE");
     try {
-      const last = this.lastApplied(instance);
+      const last = this.#lastApplied(instance);
       if (last === undefined) throw new Error("the database has been taken over by another journal");
       if (last !== batch.from) {
         this.#database.exec("ROLLBACK");
@@ -105,7 +111,7 @@ export class SqlSite implements Site {
     }
   }
 
-  expirePeers(activeAfter: number, keptAfter: number): void {
+  async expirePeers(activeAfter: number, keptAfter: number): Promise<void> {
     const expired = this.#get("SELECT 1 FROM peers WHERE active = 1 AND updated_at < ?", activeAfter);
     const forgotten = this.#get("SELECT 1 FROM peers WHERE active = 0 AND updated_at < ?", keptAfter);
     if (expired === undefined && forgotten === undefined) return;
@@ -127,7 +133,7 @@ export class SqlSite implements Site {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#database.close();
   }
 
