@@ -205,7 +205,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 const pure: Readonly<Record<string, readonly string[]>> = {
   ip: [],
   bittorrent: ["node:crypto"],
-  protocol: ["node:crypto"],
+  protocol: ["node:buffer", "node:crypto"],
   middleware: ["node:crypto"],
   hooks: ["node:crypto"],
 };
