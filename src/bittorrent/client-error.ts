@@ -15,6 +15,7 @@ export type ClientErrorCode =
   | "invalid-port"
   | "invalid-query"
   | "list-not-loaded"
+  | "malformed-message"
   | "malformed-packet"
   | "missing-infohash"
   | "multiple-infohashes"

@@ -5,6 +5,7 @@ import { fuzz, type Kind } from "./fuzz.ts";
 for (const [kind, cases] of [
   ["udp", 100_000],
   ["http", 10_000],
+  ["webtorrent", 50_000],
   ["bodies", 3000],
   ["yaml", 200],
 ] as [Kind, number][]) {

@@ -4,18 +4,20 @@ import { BodiesTarget } from "./bodies-target.ts";
 import { HttpTarget } from "./http-target.ts";
 import type { FuzzTarget } from "./target.ts";
 import { UdpTarget } from "./udp-target.ts";
+import { WebTorrentTarget } from "./webtorrent-target.ts";
 import { YamlTarget } from "./yaml-target.ts";
 
-export type Kind = "udp" | "http" | "bodies" | "yaml";
+export type Kind = "udp" | "http" | "webtorrent" | "bodies" | "yaml";
 
 /** Each kind of input, and its cases in one round: mostly datagrams, which are the quickest. */
 const kinds: Readonly<Record<Kind, { create(seed: number): FuzzTarget; perRound: number }>> = {
   udp: { create: (seed) => new UdpTarget(seed), perRound: 44_500 },
   http: { create: (seed) => new HttpTarget(seed), perRound: 5400 },
+  webtorrent: { create: (seed) => new WebTorrentTarget(seed), perRound: 5000 },
   bodies: { create: (seed) => new BodiesTarget(seed), perRound: 500 },
   yaml: { create: (seed) => new YamlTarget(seed), perRound: 100 },
 };
-export const allKinds: readonly Kind[] = ["udp", "http", "bodies", "yaml"];
+export const allKinds: readonly Kind[] = ["udp", "http", "webtorrent", "bodies", "yaml"];
 
 /** What the heap may grow by after the warm-up: tables that have not met their last entry. */
 const maxGrowth = 8 * 1024 * 1024;

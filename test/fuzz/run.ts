@@ -2,7 +2,7 @@
  * Feeds the tracker what no client should send, and checks that nothing breaks: see the targets beside this file.
  * Closes with figures, or with the seed, the number and the bytes of the case that went wrong.
  *
- * Usage: npm run fuzz -- [--seconds N | --cases N] [--seed S] [--only udp|http|bodies|yaml]
+ * Usage: npm run fuzz -- [--seconds N | --cases N] [--seed S] [--only udp|http|webtorrent|bodies|yaml]
  * Default: 30 seconds, a seed of its own.
  */
 import { parseArgs } from "node:util";
@@ -21,7 +21,9 @@ const cases = Number(values.cases ?? Number.POSITIVE_INFINITY);
 const seconds = Number(values.seconds ?? (values.cases === undefined ? 30 : Number.POSITIVE_INFINITY));
 const kinds = values.only === undefined ? allKinds : allKinds.filter((kind) => kind === values.only);
 if (kinds.length === 0 || Number.isNaN(seed + cases + seconds)) {
-  console.error("usage: npm run fuzz -- [--seconds N | --cases N] [--seed S] [--only udp|http|bodies|yaml]");
+  console.error(
+    "usage: npm run fuzz -- [--seconds N | --cases N] [--seed S] [--only udp|http|webtorrent|bodies|yaml]",
+  );
   process.exit(2);
 }
 

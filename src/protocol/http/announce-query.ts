@@ -3,7 +3,7 @@ import type { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { Address, type Family, parseAddress } from "../../ip/address.ts";
-import { startsWithName } from "./ascii.ts";
+import { parseCounter, parseEvent, parseNumber, wordRange } from "../values.ts";
 import * as errors from "./errors.ts";
 import { maxParams, Param, QueryReader } from "./query.ts";
 
@@ -32,7 +32,6 @@ export class AnnounceExtras {
 }
 
 const query = new QueryReader();
-const wordRange = 2 ** 32;
 
 /**
  * Parses the query of an announce, the raw bytes after the `?`, in one pass and in place. Fills all of `request` but
@@ -142,63 +141,9 @@ export function parseAnnounceQuery(
   return port === 0 ? errors.invalidPort : undefined;
 }
 
-/**
- * Writes a decimal number of any length as two 32-bit words at `counters[at]`, low word first; saturates at 2^64-1.
- * @param unknown  the value of both words if the bytes are not an unsigned decimal number
- */
-function parseCounter(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  counters: Uint32Array,
-  at: number,
-  unknown: number,
-): void {
-  let low = 0;
-  let high = 0; // a double: `high` may exceed a word, and even reach infinity
-  for (let i = start; i < end; i++) {
-    const digit = bytes[i]! - 0x30;
-    if (digit < 0 || digit > 9) {
-      end = start;
-      break;
-    }
-    low = low * 10 + digit;
-    high *= 10;
-    if (low >= wordRange) {
-      high += Math.floor(low / wordRange);
-      low >>>= 0;
-    }
-  }
-  if (start === end) low = high = unknown;
-  else if (high >= wordRange) low = high = wordRange - 1;
-  counters[at] = low;
-  counters[at + 1] = high;
-}
-
 /** Parses an IP literal. @returns whether the address is usable, and of `family` if a family is given */
 function parseUsable(bytes: Uint8Array, start: number, end: number, out: Address, family?: Family): boolean {
   return parseAddress(bytes, start, end, out) && out.isUsable() && (family ?? out.family) === out.family;
-}
-
-/** @returns an unsigned decimal number (infinity if huge), or -1 */
-function parseNumber(bytes: Uint8Array, start: number, end: number): number {
-  if (start === end) return -1;
-  let value = 0;
-  for (let i = start; i < end; i++) {
-    const digit = bytes[i]! - 0x30;
-    if (digit < 0 || digit > 9) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
-}
-
-function parseEvent(bytes: Uint8Array, start: number, end: number): AnnounceEvent {
-  const length = end - start;
-  if (length === 7 && startsWithName(bytes, start, "started")) return AnnounceEvent.started;
-  if (length === 7 && startsWithName(bytes, start, "stopped")) return AnnounceEvent.stopped;
-  if (length === 9 && startsWithName(bytes, start, "completed")) return AnnounceEvent.completed;
-  if (length === 6 && startsWithName(bytes, start, "paused")) return AnnounceEvent.paused;
-  return AnnounceEvent.none;
 }
 
 function isSet(bytes: Uint8Array, start: number, end: number): boolean {
