@@ -16,7 +16,7 @@ import { AccountantThread, createAccountingMemory } from "./accountant-thread.ts
 import { Bus, mainThread } from "./bus.ts";
 
 /** A site with an accountant in a thread. */
-function open(t: TestContext) {
+function open(t: TestContext, { maxRate = 1e9 } = {}) {
   const directory = mkdtempSync(join(tmpdir(), "chihaya-accountant-"));
   const database = join(directory, "site.sqlite");
   createDatabase(database);
@@ -26,7 +26,7 @@ function open(t: TestContext) {
   administration.addTorrent({ v1: new Uint8Array(20) });
   const options: PrivateOptions = {
     ...{ site: "sql", database, journal: { dir: join(directory, "journal"), keep: 0 }, announceUrl: "" },
-    ...{ storeIps: "plain", maxRate: 1e9, peersTimeout: 7200, idleSessions: 86_400 },
+    ...{ storeIps: "plain", maxRate, peersTimeout: 7200, idleSessions: 86_400 },
   };
   const memory = createAccountingMemory(1);
   const bus = new Bus({ threads: [mainThread, 1], onError: () => undefined });
@@ -34,7 +34,10 @@ function open(t: TestContext) {
   const published: DirectoryMemory[] = [];
   const threads: Worker[] = [];
   const publish = (next: DirectoryMemory) => void published.push(next);
-  const deps = { bus, logger: silentLogger, metrics: new Metrics(), publish };
+  const lines: string[] = [];
+  const note = (_: object, message: string) => void lines.push(message);
+  const logger = { ...silentLogger, warn: note, error: note };
+  const deps = { bus, logger, metrics: new Metrics(), publish };
   const create = (workerData: unknown) => {
     const thread = new Worker(new URL("./accountant.ts", import.meta.url), { workerData });
     threads.push(thread);
@@ -62,7 +65,7 @@ function open(t: TestContext) {
     while (!ring.isOnDisk(position)) await ring.untilReleased(100);
   };
   const credit = () => Number(administration.user("ann").uploaded);
-  return { accountant, announce, untilOnDisk, credit, published, threads, options };
+  return { accountant, announce, untilOnDisk, credit, published, threads, options, lines };
 }
 
 test("an accountant that dies is replaced, and takes up what it left in the ring", async (t) => {
@@ -78,6 +81,18 @@ test("an accountant that dies is replaced, and takes up what it left in the ring
   assert.equal(published.length, 2, "the workers get the directory of the new one");
   await accountant.stop(5);
   assert.equal(credit(), 500);
+});
+
+test("more excessive announces in one turn than the bus takes log lines do not end the accountant", async (t) => {
+  const { accountant, announce, untilOnDisk, threads, lines } = open(t, { maxRate: 1 });
+  let last = 0;
+  for (let n = 0; n < 2000; n++) last = announce(10 * n);
+  await accountant.start();
+  await untilOnDisk(last);
+  assert.equal(threads.length, 1);
+  await accountant.stop(5);
+  assert.deepEqual(new Set(lines), new Set(["a client claims more than max_rate; not credited"]));
+  assert.equal(lines.length, 5, "the same warning is limited");
 });
 
 test("an accountant that cannot open its accounts fails the start, with the reason", async (t) => {

@@ -1,25 +1,17 @@
 import { randomInt } from "node:crypto";
-import { inspect } from "node:util";
 import { parentPort, workerData } from "node:worker_threads";
 import { createRandom } from "../lib/clock.ts";
 import { registerLogMetrics } from "../observability/log-output.ts";
-import type { Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { registerThreadMetrics } from "../observability/process-metrics.ts";
 import { profileCpu } from "../operator/profiles.ts";
 import { createStore } from "../tracker/create-store.ts";
 import { WorkerHub } from "../tracker/share-hub.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
-import { Bus, BusError, mainThread } from "./bus.ts";
+import { Bus, mainThread } from "./bus.ts";
 import { LocalHost, openConfiguredNetwork } from "./host.ts";
-import {
-  hubService,
-  type LogLine,
-  supervisorService,
-  topicService,
-  type WorkerStart,
-  workerService,
-} from "./services.ts";
+import { hubService, supervisorService, topicService, type WorkerStart, workerService } from "./services.ts";
+import { createThreadLogger } from "./thread-logger.ts";
 
 // One thread that serves clients, with its own sockets, hooks and counters, over the shared swarms.
 
@@ -32,29 +24,19 @@ const bus = new Bus({
 });
 bus.connect(mainThread, parentPort!);
 
-/** Logs in the main thread. A line is dropped if the main thread is too far behind, or gone. */
-function log(line: LogLine): void {
-  if (!logsStartup && !hasStarted && line.level !== "error") return;
-  const send = (fields: LogLine["fields"]): void =>
-    bus.notify(mainThread, supervisorService, "log", { ...line, fields });
-  try {
-    send(line.fields);
-  } catch (error) {
-    if (error instanceof BusError) logOutput.dropped++;
-    else send({ text: inspect(line.fields) }); // a field cannot be cloned
-  }
-}
 let hasStarted = false;
 
 const clock = new SystemClock();
 clock.start();
 const random = createRandom(randomInt(1, 2 ** 31));
-const logger: Logger = {
-  debug: (fields, message) => log({ level: "debug", fields, message }),
-  info: (fields, message) => log({ level: "info", fields, message }),
-  warn: (fields, message) => log({ level: "warn", fields, message }),
-  error: (fields, message) => log({ level: "error", fields, message }),
-};
+/** Logs in the main thread. */
+const logger = createThreadLogger(
+  (line) => {
+    if (!logsStartup && !hasStarted && line.level !== "error") return;
+    bus.notify(mainThread, supervisorService, "log", line);
+  },
+  () => logOutput.dropped++,
+);
 const metrics = new Metrics();
 registerLogMetrics(metrics, logOutput);
 const isFirst = number === 1;
