@@ -198,3 +198,81 @@ test("a checkpoint continues where the sessions were", () => {
   restored.expire(start + limits.idle + 125);
   assert.equal(restored.size, 0);
 });
+
+test("a clock that is set back costs one interval of seeding time, and no bytes", () => {
+  const sessions = new Sessions({ ...limits, maxRate: 100 });
+  const seed = (seconds: number, uploaded: number) => {
+    const { uploaded: bytes, seedSeconds } = sessions.apply(
+      announce({ seconds: start + seconds, uploaded, left: 0 }),
+    );
+    return [bytes, seedSeconds];
+  };
+  assert.deepEqual(seed(0, 0), [0, 0]);
+  assert.deepEqual(seed(1800, 180_000), [180_000, 1800]);
+  assert.deepEqual(seed(-5000, 300_000), [120_000, 0], "set back");
+  assert.deepEqual(seed(-3200, 480_000), [180_000, 1800]);
+  assert.deepEqual(seed(-3201, 480_000), [0, 0], "another order is no other clock");
+  assert.deepEqual(seed(-1400, 660_000), [180_000, 1800]);
+});
+
+test("a new run without started is confirmed also if the clock is set back meanwhile", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ uploaded: 1000 }));
+  sessions.apply(announce({ seconds: start + 1800, uploaded: 10 }));
+  assert.equal(sessions.apply(announce({ seconds: start - 5000, uploaded: 50 })).uploaded, 40);
+});
+
+// Clients as they are: each case is known from the reports of clients or of sites.
+test("libtorrent announces to each tracker URL of the site, and by each address, with one peer id: counted once", () => {
+  const sessions = new Sessions(limits);
+  const credits = [0, 0, 0, 500, 500, 500].map((uploaded, i) => {
+    const seconds = start + (i < 3 ? 0 : 1800);
+    return sessions.apply(announce({ seconds, uploaded, event: i < 3 ? started : none })).uploaded;
+  });
+  assert.deepEqual(credits, [0, 0, 0, 500, 0, 0]);
+});
+
+test("qBittorrent repeats started in a running session: its bytes count, and completed without a download is no snatch", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ event: started }));
+  sessions.apply(announce({ seconds: start + 1800, uploaded: 100 }));
+  const repeated = sessions.apply(announce({ seconds: start + 3600, uploaded: 150, event: started }));
+  assert.equal(repeated.uploaded, 50);
+  const recheck = sessions.apply(
+    announce({ seconds: start + 3700, uploaded: 150, event: completed, left: 0 }),
+  );
+  assert.equal(recheck.isSnatch, false);
+});
+
+test("rTorrent claims the whole size as downloaded at a cross-seed: the first announce credits nothing", () => {
+  const sessions = new Sessions(limits);
+  const first = sessions.apply(announce({ event: started, downloaded: 4.7e9, left: 0 }));
+  assert.deepEqual([first.uploaded, first.downloaded], [0, 0]);
+  const next = sessions.apply(announce({ seconds: start + 1800, uploaded: 7, downloaded: 4.7e9, left: 0 }));
+  assert.deepEqual([next.uploaded, next.downloaded, next.isSnatch], [7, 0, false]);
+});
+
+test("libtorrent begins at 0 after a pause, with the same peer id: the new run counts from its start", () => {
+  const sessions = new Sessions(limits);
+  const steps = [
+    { uploaded: 1000, downloaded: 300, event: stopped },
+    { uploaded: 0, downloaded: 0, event: started },
+    { uploaded: 40, downloaded: 5 },
+  ];
+  const credits = steps.map((step, i) => {
+    const { uploaded, downloaded } = sessions.apply(announce({ seconds: start + 1800 * i, ...step }));
+    return [uploaded, downloaded];
+  });
+  assert.deepEqual(credits, [
+    [0, 0],
+    [0, 0],
+    [40, 5],
+  ]);
+});
+
+test("a client that sends no started after a day offline continues, and one that is forgotten begins anew", () => {
+  const sessions = new Sessions(limits);
+  sessions.apply(announce({ uploaded: 100, event: stopped }));
+  sessions.expire(start + 86_400);
+  assert.equal(sessions.apply(announce({ seconds: start + 86_400, uploaded: 700 })).uploaded, 600);
+});

@@ -51,6 +51,11 @@ export interface SessionLimits {
  */
 const reorderWindow = 10;
 
+/** Whether the clock was set back between two announces: they are in the wrong order by more than announces of a client can be. */
+function isSetBack(before: number, seconds: number): boolean {
+  return before - seconds >= reorderWindow;
+}
+
 /** Seconds after the end of a run in which its last announce may arrive again, from the client's other address. */
 const duplicateWindow = 600;
 
@@ -85,8 +90,8 @@ interface Session {
  *
  * - The first announce of a session credits nothing, and a higher value credits the difference.
  * - A lower value with `started` is a new run, and credits nothing.
- * - Another lower value waits: if a later value is between it and the mark, the client did begin anew, and the difference to the
- *   lower value is credited. If the next value reaches the mark, the lower value was a late or foreign announce, and is forgotten.
+ * - Another lower value waits. A value between it and the mark, at least ten seconds later, confirms that the client began anew;
+ *   the difference to the lower value is credited. A value at or above the mark shows that the lower value was late or foreign.
  * - Each counter is judged by itself.
  * - The last announce of an ended run may arrive again within ten minutes, and changes nothing.
  *
@@ -120,7 +125,7 @@ export class Sessions {
   }
 
   /**
-   * Applies an announce. Announces arrive in the order in which workers received them; those of one client may be reordered.
+   * Applies an announce. The announces of one client may come through several workers, and so in another order than they were sent.
    * @returns what the announce adds, valid until the next call
    */
   apply(announce: AccountedAnnounce): Readonly<Addition> {
@@ -153,7 +158,8 @@ export class Sessions {
     if (isStopped) endRun(session, announce.seconds);
     session.isActive = !isStopped;
     session.isSeeder = announce.left === 0;
-    session.lastSeconds = Math.max(session.lastSeconds, announce.seconds);
+    if (announce.seconds > session.lastSeconds || isSetBack(session.lastSeconds, announce.seconds))
+      session.lastSeconds = announce.seconds;
     this.#sessions.delete(key);
     this.#sessions.set(key, session);
     return addition;
@@ -219,8 +225,10 @@ export class Sessions {
       endRun(session, seconds);
       session.wasIncomplete = false;
     }
-    const limit = this.#limits.maxRate * Math.max(1, seconds - session.lastSeconds);
-    const isLater = seconds - session.lowSeconds >= reorderWindow;
+    const { maxRate, maxGap } = this.#limits;
+    const elapsed = isSetBack(session.lastSeconds, seconds) ? maxGap : seconds - session.lastSeconds;
+    const limit = maxRate * Math.max(1, elapsed);
+    const isLater = Math.abs(seconds - session.lowSeconds) >= reorderWindow;
     const { uploadedLow, downloadedLow } = session;
     const up = credit(session.uploadedMark, uploadedLow, uploaded, isStarted, isLater);
     session.uploadedLow = credited.low;
@@ -242,6 +250,8 @@ export class Sessions {
     const from = session.lastSeconds;
     if (!session.isActive || seconds <= from || seconds - from > this.#limits.maxGap) return;
     const counted = this.#countedOf(pair);
+    if (isSetBack(counted.seedUntil, seconds)) counted.seedUntil = from;
+    if (isSetBack(counted.leechUntil, seconds)) counted.leechUntil = from;
     if (session.isSeeder && left === 0) {
       this.#addition.seedSeconds = Math.max(0, seconds - Math.max(from, counted.seedUntil));
       counted.seedUntil = Math.max(seconds, counted.seedUntil);
@@ -298,6 +308,6 @@ function isDuplicate(session: Session, { seconds, event, uploaded, downloaded }:
     session.previousUploaded === uploaded &&
     session.previousDownloaded === downloaded &&
     uploaded + downloaded > 0 &&
-    seconds - session.previousEnd <= duplicateWindow
+    Math.abs(seconds - session.previousEnd) <= duplicateWindow
   );
 }
