@@ -72,6 +72,8 @@ export class AccountantThread {
   #worker: Worker | undefined;
   #state: AccountantState | undefined;
   #isRunning = false;
+  /** Whether the accounts have been opened once. Until then, a thread that ends fails the start of the tracker. */
+  #hasStarted = false;
   #isStopping = false;
   #exited: Promise<void> = Promise.resolve();
 
@@ -86,7 +88,7 @@ export class AccountantThread {
     this.#register();
     deps.bus.serve(accountsService, {
       started: () => {
-        this.#isRunning = true;
+        this.#hasStarted = this.#isRunning = true;
         this.#started.resolve();
       },
       publish: (memory) => deps.publish(memory),
@@ -100,12 +102,11 @@ export class AccountantThread {
     return this.#started.promise;
   }
 
-  /** Returns true, or why traffic is not credited. */
+  /** Returns true, or why announces are refused or traffic is not credited. */
   async readiness(): Promise<true | string> {
     if (!this.#isRunning) return "the accountant is restarting";
     await this.#refresh();
-    const problem = this.#state?.problem;
-    return problem === undefined ? true : `traffic is not credited now, but kept: ${problem}`;
+    return this.#state?.problem ?? true;
   }
 
   /** Stops the thread within `seconds`. Records that the site does not have then are in the journal. */
@@ -133,7 +134,7 @@ export class AccountantThread {
         this.#isRunning = false;
         this.#started.reject(new Error(`private: ${(failure as Error).message}`, { cause: failure }));
         resolve();
-        if (this.#isStopping || this.#hasFailedToStart) return;
+        if (this.#isStopping || !this.#hasStarted) return;
         logger.error(
           { err: failure },
           `the accountant has died; starting another: ${(failure as Error).message}`,
@@ -143,12 +144,7 @@ export class AccountantThread {
         }, restartMs);
       });
     });
-    this.#started.promise.catch(() => {
-      this.#hasFailedToStart = true;
-    });
   }
-
-  #hasFailedToStart = false;
 
   async #refresh(): Promise<void> {
     try {

@@ -1,15 +1,14 @@
-import { inspect } from "node:util";
 import { parentPort, workerData } from "node:worker_threads";
-import type { Logger } from "../observability/logger.ts";
 import { Accountant } from "../private/accounting/accountant.ts";
 import { Journal } from "../private/accounting/journal.ts";
 import { databasePath } from "../private/options.ts";
 import { Ring, untilCommitted } from "../private/ring.ts";
 import { openDatabase } from "../private/sites/sql/open-database.ts";
 import { SqlSite } from "../private/sites/sql/sql-site.ts";
+import { SystemClock } from "../tracker/system-clock.ts";
 import { type AccountantStart, accountantService, accountsService } from "./accountant-thread.ts";
 import { Bus, mainThread } from "./bus.ts";
-import type { LogLine } from "./services.ts";
+import { createThreadLogger } from "./thread-logger.ts";
 
 // The thread that accounts for the announces of all workers.
 
@@ -25,28 +24,18 @@ const bus = new Bus({
 });
 bus.connect(mainThread, parentPort!);
 
-function log(line: LogLine): void {
-  const send = (fields: LogLine["fields"]) =>
-    bus.notify(mainThread, accountsService, "log", { ...line, fields });
-  try {
-    send(line.fields);
-  } catch {
-    send({ text: inspect(line.fields) }); // a field cannot be cloned
-  }
-}
-
-const logger: Logger = {
-  debug: (fields, message) => log({ level: "debug", fields, message }),
-  info: (fields, message) => log({ level: "info", fields, message }),
-  warn: (fields, message) => log({ level: "warn", fields, message }),
-  error: (fields, message) => log({ level: "error", fields, message }),
-};
+const logger = createThreadLogger(
+  (line) => bus.notify(mainThread, accountsService, "log", line),
+  () => undefined,
+);
+const clock = new SystemClock();
+clock.start();
 const site = new SqlSite(openDatabase(databasePath(options.database)));
 const segmentBytes = 64 * 1024 * 1024;
 const journal = new Journal({ directory: options.journal.dir, keep: options.journal.keep, segmentBytes });
 const rings = memory.rings.map((ring) => new Ring({ ring, signal: memory.signal }));
 const accountant = await Accountant.open(options, maxGap, {
-  ...{ journal, site, rings, logger },
+  ...{ journal, site, rings, clock, logger },
   publish: (directory) => bus.notify(mainThread, accountsService, "publish", directory),
 });
 let deadline: number | undefined;
@@ -54,7 +43,7 @@ const ended = Promise.withResolvers<void>();
 bus.serve(accountantService, {
   state: async () => accountant.state,
   stop: (seconds) => {
-    deadline = Date.now() + 1000 * seconds;
+    deadline = performance.now() + 1000 * seconds;
     return ended.promise;
   },
 });
@@ -63,16 +52,18 @@ bus.notify(mainThread, accountsService, "started", undefined);
 
 /** The tick under way: a site may take long, and records are taken meanwhile. */
 let ticking: Promise<void> | undefined;
-const isIdle = (): boolean => deadline === undefined && rings.every(({ waiting }) => waiting === 0);
+const isEmpty = (): boolean => rings.every(({ waiting }) => waiting === 0);
 while (deadline === undefined) {
   const taken = accountant.drain();
-  ticking ??= accountant.tick(Date.now()).finally(() => {
+  ticking ??= accountant.tick().finally(() => {
     ticking = undefined;
   });
-  if (taken > 0) await new Promise((resolve) => setTimeout(resolve, groupMs));
-  else await untilCommitted(memory.signal, isIdle, followMs);
+  // Rings that are not empty have more records, or the disk did not take them.
+  if (taken > 0 || !isEmpty()) await new Promise((resolve) => setTimeout(resolve, groupMs));
+  else await untilCommitted(memory.signal, () => deadline === undefined && isEmpty(), followMs);
 }
 await ticking;
-await accountant.close(deadline, Date.now);
+await accountant.close(() => performance.now() < deadline!);
 ended.resolve();
+clock.stop();
 setImmediate(() => bus.close());

@@ -53,6 +53,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/shared-state.ts",
     "observability/logger.ts",
     "observability/metrics.ts",
+    "observability/rate-limited.ts",
   ],
   observability: ["lib/", "ip/", "bittorrent/", "net/descriptor-limit.ts", "storage/peer-store.ts"],
   operator: [

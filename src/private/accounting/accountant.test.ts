@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
+import { failHalfWrites } from "../../../test/support/failing-disk.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { silentLogger } from "../../observability/logger.ts";
@@ -46,7 +47,8 @@ class Bench {
   accountant!: Accountant;
   #site!: Site;
   #journal!: Journal;
-  now = start * 1000;
+  readonly clock = { seconds: 1000, unixSeconds: start };
+  readonly lines: string[] = [];
 
   constructor(t: TestContext, options: Partial<PrivateOptions> = {}) {
     this.directory = mkdtempSync(join(tmpdir(), "chihaya-accounts-"));
@@ -90,9 +92,11 @@ class Bench {
   async open(wrap: (site: Site) => Site = (site) => site): Promise<void> {
     this.#site = wrap(new SqlSite(openDatabase(this.file)));
     const { dir: directory, keep } = this.options.journal;
+    const note = (_: object, message: string) => void this.lines.push(message);
+    const logger = { ...silentLogger, info: note, warn: note, error: note };
     this.#journal = new Journal({ directory, keep, segmentBytes: 4096 });
     this.accountant = await Accountant.open(this.options, 3900, {
-      ...{ journal: this.#journal, site: this.#site, rings: [this.ring], logger: silentLogger },
+      ...{ journal: this.#journal, site: this.#site, rings: [this.ring], clock: this.clock, logger },
       publish: (memory) => {
         this.published = memory;
       },
@@ -105,8 +109,19 @@ class Bench {
     this.#journal?.close();
   }
 
+  /** Lets time pass. */
+  pass(seconds: number): void {
+    this.clock.seconds += seconds;
+    this.clock.unixSeconds += seconds;
+  }
+
+  /** Ends the accountant as a stop of the tracker does. */
+  async close(): Promise<void> {
+    await this.accountant.close(() => true);
+  }
+
   announce(given: Announce): void {
-    const { user = 1, torrent = 1, client = "a", event = none, seconds = this.now / 1000 } = given;
+    const { user = 1, torrent = 1, client = "a", event = none, seconds = this.clock.unixSeconds } = given;
     const { uploaded = 0, downloaded = 0, left = 1, up = 100, down = 100 } = given;
     const at = this.ring.reserve();
     assert.ok(at >= 0);
@@ -168,7 +183,7 @@ test("the tables show peers, history, snatches and the counts of torrents", asyn
   await bench.open();
   bench.announce({ event: started, left: 100 });
   bench.announce({ user: 2, event: started, left: 0, client: "b" });
-  bench.now += 600_000;
+  bench.pass(600);
   bench.announce({ event: completed, downloaded: 100, left: 0 });
   bench.announce({ user: 2, uploaded: 100, left: 0, client: "b" });
   await bench.settle();
@@ -219,15 +234,18 @@ test("peers that do not return become inactive, and are forgotten", async (t) =>
   await bench.open();
   bench.announce({ event: started });
   bench.accountant.drain();
-  await bench.accountant.tick(bench.now);
+  await bench.accountant.tick();
   const counts = () => bench.rows("SELECT leechers, (SELECT count(*) FROM peers) AS peers FROM torrents")[0];
   assert.deepEqual(counts(), { leechers: 1, peers: 1 });
-  await bench.accountant.tick(bench.now + 7_200_000);
+  bench.pass(7200);
+  await bench.accountant.tick();
   assert.deepEqual(counts(), { leechers: 1, peers: 1 });
-  await bench.accountant.tick(bench.now + 7_270_000);
+  bench.pass(70);
+  await bench.accountant.tick();
   assert.deepEqual(counts(), { leechers: 0, peers: 1 });
   assert.deepEqual(bench.rows("SELECT active FROM history"), [{ active: 0 }]);
-  await bench.accountant.tick(bench.now + 86_500_000);
+  bench.pass(79_230);
+  await bench.accountant.tick();
   assert.deepEqual(counts(), { leechers: 0, peers: 0 });
 });
 
@@ -274,10 +292,10 @@ test("lost results of transactions, refusals and deaths: every byte is credited 
       moved[user]! += random.next() % 1000;
       bench.announce({ user, uploaded: moved[user]! });
     }
-    bench.now += 5000;
+    bench.pass(5);
     bench.accountant.drain();
-    await bench.accountant.tick(bench.now);
-    if (step % 37 === 0) bench.accountant.checkpoint(bench.now);
+    await bench.accountant.tick();
+    if (step % 37 === 0) bench.accountant.checkpoint();
     if (step % 23 !== 0) continue;
     await bench.die();
     await bench.open((site) => unreliable(site, next));
@@ -310,6 +328,49 @@ test("a record that was not released before a death counts once", async (t) => {
   assert.deepEqual(bench.rows("SELECT uploaded FROM users"), [{ uploaded: 100 }]);
 });
 
+test("a stop with a full disk does not lose the bytes of announces that are not in the journal", async (t) => {
+  const bench = new Bench(t);
+  bench.populate(1);
+  await bench.open();
+  bench.announce({ event: started });
+  await bench.settle();
+  bench.announce({ uploaded: 100 });
+  const mend = failHalfWrites(t);
+  await bench.close();
+  mend();
+  await bench.open();
+  await bench.settle();
+  assert.deepEqual(bench.rows("SELECT uploaded FROM users"), [{ uploaded: 100 }]);
+});
+
+test("announces that the disk does not take wait in the ring, and count once when it takes them", async (t) => {
+  const bench = new Bench(t);
+  bench.populate(1);
+  await bench.open();
+  bench.announce({ event: started });
+  await bench.settle();
+  const mend = failHalfWrites(t);
+  bench.announce({ uploaded: 100 });
+  assert.deepEqual([bench.accountant.drain(), bench.accountant.drain()], [0, 0]);
+  assert.match(bench.accountant.state.problem!, /cannot be written to the journal: ENOSPC/);
+  bench.announce({ uploaded: 150 });
+  bench.pass(400);
+  await bench.accountant.tick(); // a checkpoint is due
+  assert.equal(bench.ring.waiting, 2);
+  mend();
+  assert.deepEqual([bench.accountant.drain(), bench.accountant.drain()], [1, 1]);
+  assert.equal(bench.accountant.state.problem, undefined);
+  await bench.die();
+  await bench.open();
+  await bench.settle();
+  assert.deepEqual(bench.rows("SELECT uploaded FROM users"), [{ uploaded: 150 }]);
+  assert.equal(
+    bench.lines.filter((line) => line.includes("cannot be written")).length,
+    1,
+    "one line, not one per try",
+  );
+});
+
 test("what the site does not know any more is set aside, and everything else is credited", async (t) => {
   const bench = new Bench(t);
   bench.populate(3, 2);
@@ -340,13 +401,14 @@ test("a database that another program has locked is written to later", async (t)
   bench.accountant.drain();
   const other = new DatabaseSync(bench.file);
   other.exec("BEGIN IMMEDIATE");
-  await bench.accountant.tick(bench.now);
+  await bench.accountant.tick();
   assert.match(bench.accountant.state.problem!, /locked/);
   other.exec("ROLLBACK");
   other.close();
   bench.announce({ uploaded: 7 });
   bench.accountant.drain();
-  await bench.accountant.tick(bench.now + 60_000);
+  bench.pass(60);
+  await bench.accountant.tick();
   assert.equal(bench.accountant.state.problem, undefined);
   assert.deepEqual(bench.rows("SELECT uploaded FROM users"), [{ uploaded: 7 }]);
 });
@@ -361,15 +423,15 @@ test("changes of the site reach the workers, one by one, also when the directory
   const { passkey } = bench.administer((site) => site.addUser("ann"));
   assert.equal(find(passkey), 0);
   const memory = bench.published;
-  await bench.accountant.tick(bench.now);
+  await bench.accountant.tick();
   assert.deepEqual([find(passkey), bench.published], [1, memory]);
   const next = bench.administer((site) => site.resetPasskey("ann")).passkey;
-  await bench.accountant.tick(bench.now);
+  await bench.accountant.tick();
   assert.deepEqual([find(passkey), find(next)], [0, 1]);
   const passkeys = bench.administer((site) =>
     Array.from({ length: 900 }, (_, n) => site.addUser(`${n}`).passkey),
   );
-  await bench.accountant.tick(bench.now);
+  await bench.accountant.tick();
   assert.notEqual(bench.published, memory);
   assert.deepEqual(
     passkeys.map(find),

@@ -1,5 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
+import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../observability/logger.ts";
+import { RateLimitedLog } from "../../observability/rate-limited.ts";
 import { Directory, type DirectoryMemory } from "../directory.ts";
 import type { PrivateOptions } from "../options.ts";
 import { Field, Records, recordWords } from "../record.ts";
@@ -16,10 +18,10 @@ const mostRecords = 8192;
 const batchRecords = 10_000;
 /** Records that a site which is away may leave in memory; beyond them, they are read from the journal again. */
 const pendingRecords = 50_000;
-/** Milliseconds between transactions, checkpoints, and looks for peers that have gone. */
-const [flushMs, checkpointMs, expireMs] = [3000, 300_000, 60_000];
-/** The longest pause before the site is tried again, in milliseconds. */
-const longestRetryMs = 30_000;
+/** Seconds between transactions, checkpoints, and looks for peers that have gone. */
+const [flushInterval, checkpointInterval, expireInterval] = [3, 300, 60];
+/** The longest pause before the site is tried again, in seconds. */
+const longestRetry = 30;
 const keyFile = "ip-key";
 
 /** Numbers for metrics and readiness. Plain data. */
@@ -33,7 +35,7 @@ export interface AccountantState {
   /** Records of rows that the site does not take, and bytes at rates that no client reaches. */
   quarantined: number;
   excessBytes: number;
-  /** Why traffic is not credited now; undefined if it is. */
+  /** Why announces are refused, or traffic is not credited now; undefined if all is well. */
   problem: string | undefined;
 }
 
@@ -42,6 +44,7 @@ export interface AccountantDeps {
   journal: Journal;
   site: Site;
   rings: readonly Ring[];
+  clock: Clock;
   logger: Logger;
   /** Sends a new directory to all workers. */
   publish(memory: DirectoryMemory): void;
@@ -50,8 +53,7 @@ export interface AccountantDeps {
 /**
  * Turns the records of all workers into credits. A record is judged by the rules of {@link Sessions}, written to the journal, and
  * then released to its worker. The site gets sums of records in transactions that note the last record, so that no record counts
- * twice, whatever is lost or restored. {@link drain} may be called while another method waits for the site. Times are milliseconds
- * since 1970.
+ * twice, whatever is lost or restored. {@link drain} may be called while another method waits for the site.
  */
 export class Accountant {
   readonly state: AccountantState = {
@@ -63,6 +65,9 @@ export class Accountant {
   readonly #sessions: Sessions;
   readonly #block: Records = new Records(new ArrayBuffer(mostRecords * recordWords * 4), 0, mostRecords);
   readonly #announce = emptyAnnounce();
+  readonly #log: RateLimitedLog;
+  /** How many records of each ring are in the block: judged, but not on disk yet. */
+  #taken: number[] | undefined;
   readonly #ipKey: Buffer | undefined;
   /** Undefined before the first load. */
   #directory: Directory | undefined;
@@ -74,8 +79,11 @@ export class Accountant {
   #pending: Batch | undefined;
   /** Sequence of the last checkpoint. */
   #checkpointed: number;
+  #siteProblem: string | undefined;
+  #journalProblem: string | undefined;
+  /** When tasks are due, in seconds of the monotonic clock. */
   #flushAt = 0;
-  #retryMs = 0;
+  #retry = 0;
   #checkpointAt = 0;
   #expireAt = 0;
 
@@ -83,6 +91,7 @@ export class Accountant {
   private constructor(options: PrivateOptions, maxGap: number, deps: AccountantDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#log = new RateLimitedLog(deps.logger, deps.clock);
     const { journal } = deps;
     const { maxRate, idleSessions: idle } = options;
     this.#sessions = new Sessions({ maxRate, maxGap, idle });
@@ -102,31 +111,47 @@ export class Accountant {
    * @throws Error if journal and site do not belong together
    */
   static async open(options: PrivateOptions, maxGap: number, deps: AccountantDeps): Promise<Accountant> {
-    const { journal, site } = deps;
     const accountant = new Accountant(options, maxGap, deps);
-    site.open((change) => accountant.#steer(change));
-    const applied = await site.lastApplied(journal.instance);
-    checkLedger(journal, applied);
-    accountant.state.applied = applied;
+    deps.site.open((change) => accountant.#steer(change));
+    accountant.state.applied = await accountant.#lastApplied();
     await accountant.#load();
     return accountant;
   }
 
-  /** Takes the records that wait, and returns when they are on disk. @returns their number */
+  /** Returns the last record that the site has. @throws Error if journal and site do not belong together, or the site is away */
+  async #lastApplied(): Promise<number> {
+    const { journal, site } = this.#deps;
+    const applied = await site.lastApplied(journal.instance);
+    if (applied === undefined) throw new Error(foreignJournal(journal));
+    if (applied > journal.last) throw new Error(oldJournal(journal, applied));
+    return applied;
+  }
+
+  /**
+   * Takes the records that wait, and returns when they are on disk. If the disk does not take them, they stay in their rings, and
+   * the next call writes them again; the workers refuse announces while a ring is full.
+   * @returns the number of records that are on disk now
+   */
   drain(): number {
-    const { rings, journal } = this.#deps;
+    const { rings, journal, logger } = this.#deps;
     const block = this.#block;
-    let count = 0;
-    const taken = rings.map((ring) => {
-      const copied = ring.copy(block, count, mostRecords - count);
-      count += copied;
-      return copied;
-    });
-    if (count === 0) return 0;
-    for (let i = 0; i < count; i++) this.#judge(i);
-    journal.append(block, count);
-    journal.sync();
-    for (const [index, copied] of taken.entries()) rings[index]!.release(copied);
+    this.#taken ??= this.#take();
+    const count = this.#taken.reduce((sum, copied) => sum + copied, 0);
+    try {
+      if (count > 0) journal.write(block, count);
+    } catch (error) {
+      if (this.#journalProblem === undefined)
+        logger.error({ err: error }, "announces cannot be written to the journal");
+      this.#setProblems(
+        this.#siteProblem,
+        `announces cannot be written to the journal: ${(error as Error).message}`,
+      );
+      return 0;
+    }
+    if (this.#journalProblem !== undefined) logger.info({}, "announces are written to the journal again");
+    this.#setProblems(this.#siteProblem, undefined);
+    for (const [index, copied] of this.#taken.entries()) rings[index]!.release(copied);
+    this.#taken = undefined;
     this.state.recorded = journal.last;
     this.state.sessions = this.#sessions.size;
     const pending = this.#pending;
@@ -134,6 +159,24 @@ export class Accountant {
     for (let i = 0; i < count; i++) pending.add(block, i);
     if (pending.count > pendingRecords) this.#pending = undefined;
     return count;
+  }
+
+  /** Copies records into the block, and judges them. @returns how many of each ring */
+  #take(): number[] {
+    let count = 0;
+    const taken = this.#deps.rings.map((ring) => {
+      const copied = ring.copy(this.#block, count, mostRecords - count);
+      count += copied;
+      return copied;
+    });
+    for (let i = 0; i < count; i++) this.#judge(i);
+    return taken;
+  }
+
+  #setProblems(site: string | undefined, journal: string | undefined): void {
+    this.#siteProblem = site;
+    this.#journalProblem = journal;
+    this.state.problem = journal ?? site;
   }
 
   #judge(index: number): void {
@@ -145,10 +188,8 @@ export class Accountant {
     if (excess > 0) {
       this.state.excessBytes += excess;
       const { user, torrent } = announce;
-      this.#deps.logger.warn(
-        { user, torrent, bytes: excess },
-        "a client claims more than max_rate; not credited",
-      );
+      const fields = { user, torrent, bytes: excess };
+      this.#log.warn("max_rate", fields, "a client claims more than max_rate; not credited");
     }
     this.#hideAddress(index);
   }
@@ -166,46 +207,59 @@ export class Accountant {
   }
 
   /** Does what is due: transactions, changes of the site, checkpoints. */
-  async tick(now: number): Promise<void> {
-    const { site, logger } = this.#deps;
+  async tick(): Promise<void> {
+    const { clock, logger } = this.#deps;
     try {
-      await this.#follow();
-      if (now >= this.#flushAt || (this.#pending?.count ?? 0) >= batchRecords) await this.#flushDue(now);
-      if (now >= this.#expireAt) {
-        this.#expireAt = now + expireMs;
-        const seconds = Math.floor(now / 1000);
-        this.#sessions.expire(seconds);
-        await site.expirePeers(seconds - this.#options.peersTimeout, seconds - this.#options.idleSessions);
-      }
+      if (this.#siteProblem === undefined || clock.seconds >= this.#flushAt) await this.#useSite();
     } catch (error) {
-      const { message } = error as Error;
-      if (this.state.problem === undefined)
-        logger.error({ err: error }, `traffic is not credited now, but kept: ${message}`);
-      this.state.problem = message;
+      const problem = `traffic is not credited now, but kept: ${(error as Error).message}`;
+      if (this.#siteProblem === undefined) logger.error({ err: error }, problem);
+      this.#setProblems(problem, this.#journalProblem);
       this.#pending = undefined;
-      this.#retryMs = Math.min(Math.max(1000, 2 * this.#retryMs), longestRetryMs);
-      this.#flushAt = now + this.#retryMs;
+      this.#retry = Math.min(Math.max(1, 2 * this.#retry), longestRetry);
+      this.#flushAt = clock.seconds + this.#retry;
     }
-    if (now >= this.#checkpointAt) {
-      this.#checkpointAt = now + checkpointMs;
-      this.checkpoint(now);
+    if (clock.seconds < this.#checkpointAt) return;
+    this.#checkpointAt = clock.seconds + checkpointInterval;
+    this.#tryCheckpoint();
+  }
+
+  async #useSite(): Promise<void> {
+    const { clock, site } = this.#deps;
+    await this.#follow();
+    if (clock.seconds >= this.#flushAt || (this.#pending?.count ?? 0) >= batchRecords) await this.#flushDue();
+    if (clock.seconds < this.#expireAt) return;
+    this.#expireAt = clock.seconds + expireInterval;
+    const now = clock.unixSeconds;
+    this.#sessions.expire(now);
+    await site.expirePeers(now - this.#options.peersTimeout, now - this.#options.idleSessions);
+  }
+
+  #tryCheckpoint(): void {
+    try {
+      this.checkpoint();
+    } catch (error) {
+      this.#deps.logger.error(
+        { err: error },
+        "the checkpoint cannot be written; the next start takes longer",
+      );
     }
   }
 
-  async #flushDue(now: number): Promise<void> {
+  async #flushDue(): Promise<void> {
     // Without records in memory the journal has them: a site that was away catches up batch by batch.
     const isCaughtUp = await this.flush();
-    this.#flushAt = isCaughtUp ? now + flushMs : now;
-    this.#retryMs = 0;
-    if (this.state.problem === undefined) return;
-    this.state.problem = undefined;
+    this.#flushAt = this.#deps.clock.seconds + (isCaughtUp ? flushInterval : 0);
+    this.#retry = 0;
+    if (this.#siteProblem === undefined) return;
+    this.#setProblems(undefined, this.#journalProblem);
     this.#deps.logger.info({}, "traffic is credited again");
   }
 
   /** Applies one transaction. @returns whether the site has all records now @throws Error if the site is away */
   async flush(): Promise<boolean> {
     const { site, journal, logger } = this.#deps;
-    const batch = this.#pending ?? this.#rebuild(await site.lastApplied(journal.instance));
+    const batch = this.#pending ?? this.#rebuild(await this.#lastApplied());
     this.#pending = batch.to === journal.last ? new Batch(batch.to) : undefined;
     if (batch.count > 0) {
       const result = await site.apply(journal.instance, batch);
@@ -229,23 +283,22 @@ export class Accountant {
   }
 
   /** Reads the next records after `applied` from the journal. */
-  #rebuild(applied: number | undefined): Batch {
-    const { journal } = this.#deps;
-    checkLedger(journal, applied);
+  #rebuild(applied: number): Batch {
     const batch = new Batch(applied);
-    for (const { records, count } of journal.read(applied)) {
+    for (const { records, count } of this.#deps.journal.read(applied)) {
       for (let i = 0; i < count && batch.count < batchRecords; i++) batch.add(records, i);
       if (batch.count >= batchRecords) break;
     }
     return batch;
   }
 
-  /** Writes the sessions to disk, and removes segments that nobody needs. */
-  checkpoint(now: number): void {
-    const { journal } = this.#deps;
+  /** Writes the sessions to disk, and removes segments that nobody needs. Does nothing while the sessions are ahead of the journal. */
+  checkpoint(): void {
+    const { clock, journal } = this.#deps;
+    if (this.#taken !== undefined) return;
     if (journal.last !== this.#checkpointed) writeCheckpoint(journal, this.#sessions);
     this.#checkpointed = journal.last;
-    journal.prune(Math.min(this.#checkpointed, this.state.applied), now / 1000);
+    journal.prune(Math.min(this.#checkpointed, this.state.applied), clock.unixSeconds);
   }
 
   /** Reads everything from the site, and sends it to the workers. */
@@ -293,27 +346,21 @@ export class Accountant {
     this.#isStale ||= !hasRoom;
   }
 
-  /** Applies everything that the journal has, until `deadline`, and writes a checkpoint. @param now  returns milliseconds since 1970 */
-  async close(deadline: number, now: () => number): Promise<void> {
+  /** Applies everything that the journal has while `hasTime`, and writes a checkpoint. */
+  async close(hasTime: () => boolean): Promise<void> {
     const { journal, site, logger } = this.#deps;
+    while (this.drain() > 0);
     try {
-      while (this.drain() > 0);
-      while (!(await this.flush()) && now() < deadline);
+      while (!(await this.flush()) && hasTime());
       if (this.state.applied < journal.last)
         logger.warn({ records: journal.last - this.state.applied }, "not credited yet; the journal keeps it");
     } catch (error) {
       logger.warn({ err: error }, "not all traffic is credited; the journal keeps it");
     }
-    this.checkpoint(now());
+    this.#tryCheckpoint();
     await site.close();
     journal.close();
   }
-}
-
-/** @throws Error if journal and site do not belong together */
-function checkLedger(journal: Journal, applied: number | undefined): asserts applied is number {
-  if (applied === undefined) throw new Error(foreignJournal(journal));
-  if (applied > journal.last) throw new Error(oldJournal(journal, applied));
 }
 
 function foreignJournal({ directory }: Journal): string {
@@ -331,7 +378,7 @@ function oldJournal({ directory, last }: Journal, applied: number): string {
 }
 
 function readKey(journal: Journal): Buffer {
-  const known = journal.readFile(keyFile);
+  const [known] = journal.readLines(keyFile);
   if (known !== undefined) return Buffer.from(known, "hex");
   const key = randomBytes(32);
   journal.writeFile(keyFile, [key.toString("hex")]);

@@ -32,12 +32,16 @@ function* lines(head: Head, sessions: Sessions): Generator<string> {
 
 /** Restores the sessions. @returns the sequence of the last record that they know; 0 without a checkpoint @throws Error if it is damaged */
 export function readCheckpoint(journal: Journal, sessions: Sessions): number {
-  const text = journal.readFile(file);
-  if (text === undefined) return 0;
-  const [first = "", ...rows] = text.trimEnd().split("\n");
-  const head = JSON.parse(first) as Head;
-  if (head.version !== version || head.instance !== journal.instance || head.sessions !== rows.length)
-    throw new Error(`${journal.directory}/${file}: not the checkpoint of this journal`);
-  for (const row of rows) sessions.restore(JSON.parse(row) as SessionRow);
+  const problem = `${journal.directory}/${file}: not the checkpoint of this journal`;
+  let head: Head | undefined;
+  for (const line of journal.readLines(file)) {
+    if (head !== undefined) sessions.restore(JSON.parse(line) as SessionRow);
+    else {
+      head = JSON.parse(line) as Head;
+      if (head.version !== version || head.instance !== journal.instance) throw new Error(problem);
+    }
+  }
+  if (head === undefined) return 0;
+  if (head.sessions !== sessions.size) throw new Error(problem);
   return head.seq;
 }

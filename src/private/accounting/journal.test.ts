@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
 import {
   appendFileSync,
+  closeSync,
+  mkdirSync,
+  openSync,
   readdirSync,
   rmSync,
   statSync,
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../../../test/support/daemon.ts";
+import { failHalfWrites, failOpens, failSyncs, failWrites } from "../../../test/support/failing-disk.ts";
 import { Field, Records, recordBytes, recordWords } from "../record.ts";
 import { Journal } from "./journal.ts";
 
@@ -21,9 +26,7 @@ const open = (directory: string, segmentBytes = 1e6, keep = 0) =>
 function append(journal: Journal, ...users: number[]): number {
   const records = new Records(new ArrayBuffer(users.length * recordBytes), 0, users.length);
   for (const [i, user] of users.entries()) records.words[i * recordWords + Field.user] = user;
-  const first = journal.append(records, users.length);
-  journal.sync();
-  return first;
+  return journal.write(records, users.length);
 }
 
 function usersOf(journal: Journal, after: number): number[] {
@@ -90,6 +93,62 @@ test("a damaged block before the last segment is an error that names the place",
   t.after(() => damaged.close());
   assert.throws(() => usersOf(damaged, 0), /0000000000000001\.journal: damaged at byte 0/);
   assert.deepEqual(usersOf(damaged, 1), [2]);
+});
+
+test("a block that the disk does not take leaves no trace, and can be written again", (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = open(directory, 300);
+  append(journal, 1);
+  for (const fail of [failWrites, failHalfWrites, failSyncs, failOpens]) {
+    const before = journal.last;
+    const mend = fail(t);
+    assert.throws(() => append(journal, 2, 3), /ENOSPC/);
+    assert.throws(() => append(journal, 2, 3), /ENOSPC/, "also the second time");
+    mend();
+    assert.equal(journal.last, before);
+    assert.equal(append(journal, 2, 3), before + 1);
+  }
+  const expected = [1, 2, 3, 2, 3, 2, 3, 2, 3];
+  assert.deepEqual(usersOf(journal, 0), expected);
+  journal.close();
+  const again = open(directory, 300);
+  t.after(() => again.close());
+  assert.deepEqual(usersOf(again, 0), expected);
+});
+
+test("blocks before the needed record are skipped by their heads", (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = open(directory);
+  t.after(() => journal.close());
+  append(journal, 1, 2);
+  append(journal, 3);
+  const file = join(directory, segments(directory)[0]!);
+  const fd = openSync(file, "r+");
+  writeSync(fd, Buffer.alloc(1, 9), 0, 1, 100); // in the records of the first block
+  closeSync(fd);
+  assert.deepEqual(usersOf(journal, 2), [3]);
+  assert.throws(() => usersOf(journal, 1), /damaged at byte 0/);
+});
+
+test("a file is read by lines, whatever its size, and not at all without it", (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = open(directory);
+  t.after(() => journal.close());
+  const lines = Array.from({ length: 5000 }, (_, n) => `${"é".repeat(n % 61)}${n}`);
+  journal.writeFile(
+    "lines",
+    lines.map((line) => `${line}\n`),
+  );
+  assert.deepEqual([...journal.readLines("lines")], lines);
+  assert.deepEqual([...journal.readLines("none")], []);
+});
+
+test("a directory that cannot be written is not said to be in use", (t) => {
+  const directory = temporaryDirectory(t);
+  mkdirSync(join(directory, "lock"));
+  assert.throws(() => open(directory), {
+    message: `${directory} cannot be written: unable to open database file`,
+  });
 });
 
 test("segments go when nobody needs them, and their time to be kept is over", (t) => {

@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { StringDecoder } from "node:string_decoder";
 import { crc32 } from "node:zlib";
 import { Records, recordBytes } from "../record.ts";
 
@@ -25,6 +26,8 @@ import { Records, recordBytes } from "../record.ts";
 const headBytes = 24;
 const magic = 0x314a4843; // "CHJ1" in memory of little-endian machines
 const crcAt = 16;
+/** SQLite's code for a database that another process has locked. */
+const sqliteBusy = 5;
 /** Maximum number of records in a block. */
 const mostRecords = 65_536;
 
@@ -53,8 +56,8 @@ export interface JournalBlock {
 
 /**
  * The records of all announces on disk, in files to which blocks are only appended. A record has a sequence number, from 1 on.
- * After {@link append} and {@link sync} a record survives the death of the process and of the machine. A block that was not
- * written whole is cut off when the journal is opened.
+ * After {@link write} a record survives the death of the process and of the machine. A block that was not written whole is cut
+ * off when the journal is opened.
  *
  * The directory has: `instance` (16 random bytes in hexadecimal, by which the site knows this journal), `lock`, `checkpoint`, and
  * segments `SEQUENCE.journal`. Only one process at a time can open a journal.
@@ -70,6 +73,8 @@ export class Journal {
   /** The segment that grows, and its size. */
   #file: number | undefined;
   #size = 0;
+  /** Whether the file may have bytes of a failed {@link write} after {@link #size}. */
+  #isTorn = false;
 
   /** Opens or creates the journal in a directory. @throws Error that names the directory and the problem */
   constructor(options: JournalOptions) {
@@ -97,29 +102,29 @@ export class Journal {
   }
 
   /**
-   * Appends the first `count` records of `records` as one block, and numbers them. The block is not safe before {@link sync}.
+   * Appends the first `count` records of `records` as one block, numbers them, and waits until they are on disk.
    * @returns the sequence of the first
+   * @throws Error of the disk; the journal is then as before, and the same records may be written again
    */
-  append(records: Records, count: number): number {
+  write(records: Records, count: number): number {
     const first = this.last + 1;
     if (this.#file === undefined || this.#size >= this.#options.segmentBytes) this.#begin(first);
-    const head = Buffer.alloc(headBytes);
-    const words = new Uint32Array(head.buffer, head.byteOffset, headBytes / 4);
+    const bytes = Buffer.alloc(headBytes + count * recordBytes);
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, headBytes / 4);
     words[0] = magic;
     words[1] = count;
     words[2] = first % 2 ** 32;
     words[3] = Math.floor(first / 2 ** 32);
-    const payload = records.bytes.subarray(0, count * recordBytes);
-    words[crcAt / 4] = crc32(payload, crc32(head.subarray(0, crcAt)));
-    this.#write(head);
-    this.#write(payload);
+    bytes.set(records.bytes.subarray(0, count * recordBytes), headBytes);
+    words[crcAt / 4] = crc32(bytes.subarray(headBytes), crc32(bytes.subarray(0, crcAt)));
+    if (this.#isTorn) ftruncateSync(this.#file!, this.#size);
+    this.#isTorn = true;
+    writeAt(this.#file!, bytes, this.#size);
+    fdatasyncSync(this.#file!);
+    this.#isTorn = false;
+    this.#size += bytes.length;
     this.last += count;
     return first;
-  }
-
-  /** Waits until all appended records are on disk. */
-  sync(): void {
-    if (this.#file !== undefined) fdatasyncSync(this.#file);
   }
 
   /** Yields the records after a sequence, block by block. @throws Error for a damaged file, or if the records are gone */
@@ -137,20 +142,17 @@ export class Journal {
   *#readSegment(file: string, after: number, next: number): Generator<JournalBlock> {
     const fd = openSync(file, "r");
     try {
-      let expected: number | undefined;
-      for (let at = 0; expected === undefined || expected < next; ) {
-        const block = readBlock(fd, at);
-        if (block === undefined) throw new Error(`${file}: damaged at byte ${at}`);
-        at += headBytes + block.count * recordBytes;
-        expected = block.first + block.count;
-        if (expected <= after + 1) continue;
-        const skipped = Math.max(0, after + 1 - block.first);
-        const { bytes } = block.records;
-        yield {
-          records: new Records(bytes.buffer, bytes.byteOffset + skipped * recordBytes, block.count - skipped),
-          count: block.count - skipped,
-          first: block.first + skipped,
-        };
+      for (let at = 0, end = 0; end < next; ) {
+        const head = readHead(fd, at) ?? damaged(file, at);
+        end = head.first + head.count;
+        if (end > after + 1) {
+          const { bytes } = readRecords(fd, at, head) ?? damaged(file, at);
+          const skipped = Math.max(0, after + 1 - head.first);
+          const count = head.count - skipped;
+          const records = new Records(bytes.buffer, bytes.byteOffset + skipped * recordBytes, count);
+          yield { records, count, first: head.first + skipped };
+        }
+        at += sizeOf(head);
       }
     } finally {
       closeSync(fd);
@@ -167,15 +169,29 @@ export class Journal {
     }
   }
 
-  /** Replaces a small file of the directory at once, and waits until it is on disk. */
+  /** Replaces a file of the directory at once, and waits until it is on disk. */
   writeFile(name: string, parts: Iterable<string>): void {
     writeWhole(this.directory, name, parts);
   }
 
-  /** Returns the content of a small file of the directory; undefined without one. */
-  readFile(name: string): string | undefined {
+  /** Yields the lines of a file of the directory; none without one. */
+  *readLines(name: string): Generator<string> {
     const file = join(this.directory, name);
-    return existsSync(file) ? readFileSync(file, "utf8") : undefined;
+    if (!existsSync(file)) return;
+    const fd = openSync(file, "r");
+    try {
+      const decoder = new StringDecoder("utf8");
+      const bytes = Buffer.alloc(1 << 16);
+      let rest = "";
+      for (let size = readSync(fd, bytes); size > 0; size = readSync(fd, bytes)) {
+        const lines = (rest + decoder.write(bytes.subarray(0, size))).split("\n");
+        rest = lines.pop()!;
+        yield* lines;
+      }
+      if (rest !== "") yield rest;
+    } finally {
+      closeSync(fd);
+    }
   }
 
   close(): void {
@@ -190,10 +206,10 @@ export class Journal {
     const fd = openSync(segment.file, "r+");
     this.last = segment.first - 1;
     let at = 0;
-    for (let block = readBlock(fd, at); block !== undefined; block = readBlock(fd, at)) {
-      if (block.first !== this.last + 1) break;
-      at += headBytes + block.count * recordBytes;
-      this.last += block.count;
+    for (let head = readHead(fd, at); head?.first === this.last + 1; head = readHead(fd, at)) {
+      if (readRecords(fd, at, head) === undefined) break;
+      at += sizeOf(head);
+      this.last += head.count;
     }
     ftruncateSync(fd, at);
     fsyncSync(fd);
@@ -202,48 +218,78 @@ export class Journal {
   }
 
   #begin(first: number): void {
-    if (this.#file !== undefined) {
-      this.sync();
-      closeSync(this.#file);
-    }
     const file = join(this.directory, `${String(first).padStart(16, "0")}.journal`);
-    this.#file = openSync(file, "wx", 0o600);
+    // A file of that name has nothing yet: its beginning has failed before.
+    const fd = openSync(file, "w", 0o600);
+    try {
+      syncDirectory(this.directory);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = fd;
     this.#size = 0;
-    syncDirectory(this.directory);
+    this.#isTorn = false;
     this.#segments.push({ file, first });
   }
-
-  #write(bytes: Uint8Array): void {
-    for (let from = 0; from < bytes.length; ) {
-      const written = writeSync(this.#file!, bytes, from, bytes.length - from, this.#size);
-      from += written;
-      this.#size += written;
-    }
-  }
 }
 
-/** Reads the block at `at`. Returns undefined at the end of the file, and for a block that is not whole. */
-function readBlock(fd: number, at: number): JournalBlock | undefined {
-  const head = Buffer.alloc(headBytes);
-  if (readSync(fd, head, 0, headBytes, at) < headBytes) return undefined;
-  const words = new Uint32Array(head.buffer, head.byteOffset, headBytes / 4);
+function writeAt(fd: number, bytes: Uint8Array, at: number): void {
+  for (let from = 0; from < bytes.length; )
+    from += writeSync(fd, bytes, from, bytes.length - from, at + from);
+}
+
+/** What the head of a block says. */
+interface BlockHead {
+  count: number;
+  first: number;
+  /** CRC-32 of the fields before, and of the records. */
+  crc: number;
+  bytes: Buffer;
+}
+
+/** Reads the head of the block at `at`. Returns undefined if there is none. */
+function readHead(fd: number, at: number): BlockHead | undefined {
+  const bytes = Buffer.alloc(headBytes);
+  if (readSync(fd, bytes, 0, headBytes, at) < headBytes) return undefined;
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, headBytes / 4);
   const count = words[1]!;
   if (words[0] !== magic || count === 0 || count > mostRecords) return undefined;
-  const payload = new Uint8Array(count * recordBytes);
-  if (readSync(fd, payload, 0, payload.length, at + headBytes) < payload.length) return undefined;
-  if (words[crcAt / 4] !== crc32(payload, crc32(head.subarray(0, crcAt)))) return undefined;
-  return { records: new Records(payload.buffer, 0, count), count, first: words[3]! * 2 ** 32 + words[2]! };
+  return { count, first: words[3]! * 2 ** 32 + words[2]!, crc: words[crcAt / 4]!, bytes };
 }
 
-/** Holds a lock that ends with the process. @throws Error if another process has it */
+/** Reads the records of the block at `at`. Returns undefined if the block is not whole. */
+function readRecords(fd: number, at: number, { count, crc, bytes }: BlockHead): Records | undefined {
+  const payload = new Uint8Array(count * recordBytes);
+  if (readSync(fd, payload, 0, payload.length, at + headBytes) < payload.length) return undefined;
+  if (crc !== crc32(payload, crc32(bytes.subarray(0, crcAt)))) return undefined;
+  return new Records(payload.buffer, 0, count);
+}
+
+function sizeOf({ count }: BlockHead): number {
+  return headBytes + count * recordBytes;
+}
+
+function damaged(file: string, at: number): never {
+  throw new Error(`${file}: damaged at byte ${at}`);
+}
+
+/** Holds a lock that ends with the process. @throws Error if another process has it, or the directory cannot be written */
 function lockDirectory(directory: string): DatabaseSync {
-  const lock = new DatabaseSync(join(directory, "lock"), { timeout: 0 });
+  const lock = new DatabaseSync(join(directory, "lock"), { timeout: 0, open: false });
   try {
+    lock.open();
     lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     return lock;
   } catch (error) {
-    lock.close();
-    throw new Error(`${directory} is in use by another tracker, or by "chihaya private"`, { cause: error });
+    if (lock.isOpen) lock.close();
+    const { errcode, message } = error as Error & { errcode?: number };
+    const isHeld = errcode === sqliteBusy;
+    const problem = isHeld
+      ? 'is in use by another tracker, or by "chihaya private"'
+      : `cannot be written: ${message}`;
+    throw new Error(`${directory} ${problem}`, { cause: error });
   }
 }
 
@@ -269,7 +315,6 @@ function listSegments(directory: string): Segment[] {
 function writeWhole(directory: string, name: string, parts: Iterable<string>): void {
   const file = join(directory, name);
   const temporary = `${file}.new`;
-  writeFileSync(temporary, "", { mode: 0o600 });
   const fd = openSync(temporary, "w", 0o600);
   try {
     for (const part of parts) writeFileSync(fd, part);
