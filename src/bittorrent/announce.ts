@@ -2,7 +2,7 @@ import { Address, type Family } from "../ip/address.ts";
 import { AnnounceEvent } from "./event.ts";
 import { infoHashLength, peerIdLength, toHex } from "./info-hash.ts";
 import { Params } from "./params.ts";
-import type { PeerList } from "./peer-list.ts";
+import { PeerList } from "./peer-list.ts";
 
 /**
  * One announce, independent of its protocol. A frontend fills the same object for every request: copy whatever must
@@ -26,8 +26,17 @@ export class AnnounceRequest {
   hasOtherAddress = false;
   /** An address of the peer in the other family (BEP 7), if the config trusts it. */
   readonly otherAddress: Address = new Address();
-  /** The port that the peer listens on, 1 to 65535. */
+  /** The port that the peer listens on, 1 to 65535; unused for a web peer. */
   port = 0;
+  /** How other peers reach the peer: at its address and port, or through its WebSocket (`handle` and `generation`). */
+  kind: "address" | "web" = "address";
+  /**
+   * The place of a web peer's socket: the number of its worker in the upper 6 of 32 bits, and its slot in the others. An
+   * unsigned number.
+   */
+  handle = 0;
+  /** Tells apart the sockets that use one slot, one after the other: 0 to 65535. */
+  generation = 0;
   event: AnnounceEvent = AnnounceEvent.none;
   /** The number of peers to return: the client's number or the default, capped by the config. */
   numWant = 0;
@@ -90,9 +99,9 @@ export const Counter = { uploaded: 0, downloaded: 1, left: 2 } as const;
 
 /** The response to an announce: hooks and the store fill it, the frontend writes it. Reused like the request. */
 export class AnnounceResponse {
-  /** Seeders of the torrent, of both families, after this announce. */
+  /** Seeders of the torrent, of all kinds, after this announce. */
   complete = 0;
-  /** Leechers of the torrent, of both families (partial seeds included), after this announce. */
+  /** Leechers of the torrent, of all kinds (partial seeds included), after this announce. */
   incomplete = 0;
   /** Completed downloads of the torrent, as far as the store remembers. */
   snatches = 0;
@@ -104,10 +113,14 @@ export class AnnounceResponse {
   warning: string | undefined;
   peers4: PeerList;
   peers6: PeerList;
+  /** Web peers in the shape of IPv4 peers: the handle is in the place of the address, the generation in that of the port. */
+  webPeers: PeerList;
 
-  constructor(peers4: PeerList, peers6: PeerList) {
+  /** @param webPeers  for web announces; by default without room */
+  constructor(peers4: PeerList, peers6: PeerList, webPeers: PeerList = noWebPeers) {
     this.peers4 = peers4;
     this.peers6 = peers6;
+    this.webPeers = webPeers;
   }
 
   /** Returns the list of a family. */
@@ -127,5 +140,8 @@ export class AnnounceResponse {
     this.peers4.hasPeerIds = false;
     this.peers6.count = this.peers6.seeders = 0;
     this.peers6.hasPeerIds = false;
+    this.webPeers.count = this.webPeers.seeders = 0;
   }
 }
+
+const noWebPeers = new PeerList(4, new Uint8Array(0));

@@ -20,20 +20,22 @@ export function registerStorageMetrics(
     }
   });
   const read = (what: Exclude<keyof StoreStatistics, "torrents">) => (): number => {
-    if (statistics === undefined) throw new Error("no statistics of the store yet");
-    return statistics[what];
+    const value = statistics?.[what];
+    if (value === undefined) throw new Error("no statistics of the store yet, or not of these peers");
+    return value;
   };
   metrics.gauge("chihaya_storage_infohashes_count", "The number of Infohashes tracked", read("swarms"));
   metrics.gauge("chihaya_storage_seeders_count", "The number of seeders tracked", read("seeders"));
   metrics.gauge("chihaya_storage_leechers_count", "The number of leechers tracked", read("leechers"));
-  const peers = "Seeders and leechers by address family";
+  const peers = "Seeders and leechers by address family, and the web peers of all addresses";
   metrics.gauge("chihaya_storage_peers", peers, read("peers4"), { address_family: "IPv4" });
   metrics.gauge("chihaya_storage_peers", peers, read("peers6"), { address_family: "IPv6" });
+  metrics.gauge("chihaya_storage_peers", peers, read("peersWeb"), { address_family: "web" });
   const { capacity } = store;
   if (capacity !== undefined) {
     metrics.gauge(
       "chihaya_storage_capacity_peers",
-      "Peers of both address families that fit into the store",
+      "Peers of all address families and web peers that fit into the store",
       () => capacity,
     );
   }

@@ -74,11 +74,11 @@ test("what Chihaya has in Redis is taken over, once and again", { skip: withoutR
   });
   await server.cli("CONFIG", "SET", "maxmemory", "0");
   const store = await openStore(t, config);
-  const swarms: { family: number; seeders: number; leechers: number }[] = [];
+  const swarms: { family: number | "web"; seeders: number; leechers: number }[] = [];
   for await (const { family, seeders, leechers } of store.swarms())
     swarms.push({ family, seeders, leechers });
   assert.deepEqual(
-    swarms.sort((a, b) => a.family - b.family),
+    swarms.sort((a, b) => Number(a.family) - Number(b.family)),
     [
       { family: 4, seeders: 1, leechers: 1 },
       { family: 6, seeders: 0, leechers: 1 },

@@ -1,12 +1,20 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { endpointKey, MapRecords, MapStore, type MapStoreOptions } from "../../test/support/map-store.ts";
+import {
+  endpointKey,
+  kindOf,
+  MapRecords,
+  MapStore,
+  type MapStoreOptions,
+  sizeOf,
+} from "../../test/support/map-store.ts";
 import type { AnnounceRequest } from "../bittorrent/announce.ts";
 import { AnnounceEvent } from "../bittorrent/event.ts";
 import { toHex } from "../bittorrent/info-hash.ts";
 import { ScrapeRequest } from "../bittorrent/scrape.ts";
 import { createRandom } from "../lib/clock.ts";
+import { kindsOf } from "./conformance/group.ts";
 import {
   type ConformanceEnvironment,
   conformanceGroups,
@@ -154,31 +162,31 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
     const id = String.fromCharCode(request.peerId[8]!);
     const peers = store.torrents.get(toHex(request.infoHash))?.peers;
     const key = endpointKey(request);
-    const peer = peers?.[request.address.family].get(key);
-    if (peer && id !== "1") peers![request.address.family].set(`${key}-${id}`, peer);
+    const peer = peers?.[kindOf(request)].get(key);
+    if (peer && id !== "1") peers![kindOf(request)].set(`${key}-${id}`, peer);
   }),
   "a role changes without completed": class extends MapStore {
     override apply(request: AnnounceRequest): void {
       const peers = this.torrents.get(toHex(request.infoHash))?.peers;
       const key = endpointKey(request);
-      const before = peers?.[request.address.family].get(key)?.seeder;
+      const before = peers?.[kindOf(request)].get(key)?.seeder;
       super.apply(request);
-      const after = peers?.[request.address.family].get(key);
+      const after = peers?.[kindOf(request)].get(key);
       if (before === true && after && request.event === AnnounceEvent.none) after.seeder = true;
     }
   },
   "a stranger that completes is a seeder": class extends MapStore {
     override apply(request: AnnounceRequest): void {
       const peers = this.torrents.get(toHex(request.infoHash))?.peers;
-      const known = peers?.[request.address.family].has(endpointKey(request));
+      const known = peers?.[kindOf(request)].has(endpointKey(request));
       if (request.event !== AnnounceEvent.completed || known) super.apply(request);
     }
   },
   "families of a torrent share the counts, not the lists": class extends MapStore {
     override select(...[request, response]: Parameters<MapStore["select"]>): void {
       super.select(request, response);
-      const peers = this.torrents.get(toHex(request.infoHash))?.peers;
-      if (peers) response.incomplete -= peers[request.address.family === 4 ? 6 : 4].size;
+      const torrent = this.torrents.get(toHex(request.infoHash));
+      if (torrent) response.incomplete -= sizeOf(torrent) - torrent.peers[kindOf(request)].size;
     }
   },
   "torrents that differ in one bit are different": class extends MapStore {
@@ -251,14 +259,14 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
   "peer ids stand beside their peers": class extends MapStore {
     override apply(request: AnnounceRequest): void {
       const peers = this.torrents.get(toHex(request.infoHash))?.peers;
-      const before = peers?.[request.address.family].get(endpointKey(request))?.id;
+      const before = peers?.[kindOf(request)].get(endpointKey(request))?.id;
       if (before) request.peerId.set(before); // a restarted client keeps its old one
       super.apply(request);
     }
   },
   "a peer's completed counts once": afterApply((store, request) => {
     const torrent = store.torrents.get(toHex(request.infoHash));
-    for (const peers of torrent ? [torrent.peers[4], torrent.peers[6]] : []) {
+    for (const peers of torrent ? Object.values(torrent.peers) : []) {
       for (const peer of peers.values()) peer.snatched = false;
     }
   }),
@@ -304,6 +312,42 @@ const broken: Record<string, new (options: MapStoreOptions) => MapStore> = {
       return super.summaries().filter(({ family }) => family === 4);
     }
   },
+  "web peers and peers with an address share the counts, not the lists": class extends MapStore {
+    override candidates(...[torrent, kind, request, self]: Parameters<MapStore["candidates"]>) {
+      const reachable = super.candidates(torrent, kind, request, self);
+      return kind === 4 ? [...reachable, ...torrent.peers.web.values()] : reachable;
+    }
+  },
+  "the kinds of a torrent come and go in any order": class extends MapStore {
+    override removePeer(...[infoHash, kind, key]: Parameters<MapStore["removePeer"]>): void {
+      const torrent = this.torrents.get(infoHash)!;
+      if (kind === "web" && torrent.peers[6].size > 0) torrent.snatches--;
+      super.removePeer(infoHash, kind, key);
+    }
+  },
+  "a web seeder gets leechers first, then seeders": class extends MapStore {
+    override candidates(...[torrent, kind, request, self]: Parameters<MapStore["candidates"]>) {
+      return super.candidates(torrent, kind, request, self).filter((peer) => !peer.seeder);
+    }
+  },
+  "a web peer never gets itself": afterSelect((_, response, __, store) => {
+    response.webPeers.count = Math.min(store.count(), response.webPeers.limit);
+  }),
+  "a web peer is its handle and generation": beforeApply((request) => {
+    request.generation = 1;
+  }),
+  "the peers of a worker's sockets are swept": class extends MapStore {
+    override sweep(worker: number): number {
+      return super.sweep(worker & 1);
+    }
+  },
+  "records count web peers, and do not list them": withRecords(
+    class extends MapRecords {
+      override torrentRecord(...[name, { peers, snatches }]: Parameters<MapRecords["torrentRecord"]>) {
+        return super.torrentRecord(name, { peers: { ...peers, web: new Map() }, snatches });
+      }
+    },
+  ),
   "a scrape keeps its order and leaves hidden rows alone": class extends MapStore {
     override scrape(...[request, response]: Parameters<MapStore["scrape"]>): void {
       const shown = new ScrapeRequest(request.count);
@@ -404,11 +448,11 @@ describe("the suite can fail", () => {
   });
 
   for (const group of conformanceGroups) {
-    for (const family of [4, 6] as const) {
-      test(`${group.name}: a broken store fails it on IPv${family}`, async () => {
+    for (const kind of kindsOf(group)) {
+      test(`${group.name}: a broken store fails it on ${kind}`, async () => {
         const Broken = broken[group.name]!;
         await assert.rejects(
-          runConformanceGroup(group, family, (environment) => new Broken(options(environment))),
+          runConformanceGroup(group, kind, (environment) => new Broken(options(environment))),
           (error) => !(error instanceof TypeError || error instanceof RangeError),
         );
       });
@@ -418,7 +462,7 @@ describe("the suite can fail", () => {
   /** Breaches that belong to no group: whichever group runs notices them. */
   const everywhere: Record<string, new (options: MapStoreOptions) => MapStore> = {
     "it keeps the bytes of the request": afterApply((store, request) => {
-      const peers = store.torrents.get(toHex(request.infoHash))!.peers[request.address.family];
+      const peers = store.torrents.get(toHex(request.infoHash))!.peers[kindOf(request)];
       peers.get(endpointKey(request))!.address = request.address.bytes.subarray(
         0,
         request.address.family === 4 ? 4 : 16,

@@ -1,11 +1,12 @@
 import { describe, test } from "node:test";
-import type { Family } from "../ip/address.ts";
 import { accountingGroups } from "./conformance/accounting.ts";
-import type { ConformanceGroup } from "./conformance/group.ts";
+import { type ConformanceGroup, kindsOf, swarmKinds } from "./conformance/group.ts";
 import { membershipGroups } from "./conformance/membership.ts";
 import { recordGroups } from "./conformance/records.ts";
 import { selectionGroups } from "./conformance/selection.ts";
 import { type ConformanceEnvironment, type CreateStore, StoreTester } from "./conformance/store-tester.ts";
+import { webGroups } from "./conformance/web.ts";
+import type { SwarmKind } from "./peer-store.ts";
 
 export type { ConformanceGroup } from "./conformance/group.ts";
 export type { ConformanceEnvironment, CreateStore } from "./conformance/store-tester.ts";
@@ -26,6 +27,7 @@ export const conformanceGroups: readonly ConformanceGroup[] = [
   ...selectionGroups,
   ...accountingGroups,
   ...recordGroups,
+  ...webGroups,
 ];
 
 /**
@@ -35,7 +37,7 @@ export const conformanceGroups: readonly ConformanceGroup[] = [
  */
 export async function runConformanceGroup(
   group: ConformanceGroup,
-  family: Family,
+  kind: SwarmKind,
   create: CreateStore,
 ): Promise<string | undefined> {
   const environment: ConformanceEnvironment = {
@@ -47,7 +49,8 @@ export async function runConformanceGroup(
   await store.start();
   try {
     if (group.ofRecords && store.records === undefined) return "the store has no records";
-    await group.run(new StoreTester(store, environment), family);
+    if (kind === "web" && store.sweep === undefined) return "the store does not keep web peers";
+    await group.run(new StoreTester(store, environment), kind);
     return undefined;
   } finally {
     await store.stop();
@@ -55,8 +58,9 @@ export async function runConformanceGroup(
 }
 
 /**
- * Declares tests (of `node:test`) that a store keeps the contract of `PeerStore`: each group of assertions for IPv4 and
- * for IPv6, on a fresh store each. Groups about records are skipped, with a reason, if the store has no `records`.
+ * Declares tests (of `node:test`) that a store keeps the contract of `PeerStore`: each group of assertions for IPv4, IPv6
+ * and web peers, on a fresh store each. Groups about records are skipped, with a reason, if the store has no `records`;
+ * groups for web peers if the store has no `sweep`.
  *
  *     storeConformance("my store", ({ clock, peerLifetime }) => new MyStore(clock, { peerLifetime }));
  *
@@ -71,13 +75,14 @@ export function storeConformance(name: string, create: CreateStore, options: Con
     }
   }
   describe(`${name}: store conformance`, () => {
-    for (const family of [4, 6] as const) {
-      describe(`IPv${family}`, () => {
+    for (const kind of swarmKinds) {
+      describe(kind === "web" ? "web peers" : `IPv${kind}`, () => {
         for (const group of conformanceGroups) {
+          if (!kindsOf(group).includes(kind)) continue;
           if (group.needs !== undefined && options[group.needs] !== true) continue;
           const reason = skip[group.name] ?? false;
           test(group.name, { skip: reason }, async (t) => {
-            const inapplicable = await runConformanceGroup(group, family, create);
+            const inapplicable = await runConformanceGroup(group, kind, create);
             if (inapplicable !== undefined) t.skip(inapplicable);
           });
         }

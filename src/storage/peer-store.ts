@@ -1,29 +1,38 @@
 import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
+import type { Family } from "../ip/address.ts";
 import type { Records } from "./records.ts";
 
 /** The halves of the announce step; a hook may skip one. */
 export const Step = { apply: 1, select: 2, both: 3 } as const;
 export type Step = (typeof Step)[keyof typeof Step];
 
-/** The present contents of a store. A torrent with swarms of both families counts twice, as in Chihaya. */
+/**
+ * The kinds of swarms of a torrent: peers with an IPv4 or IPv6 address, and web peers, which are reached through a
+ * WebSocket of the tracker.
+ */
+export type SwarmKind = Family | "web";
+
+/** The present contents of a store. A torrent counts once for each kind of peers that it has, as in Chihaya. */
 export interface StoreStatistics {
   /** Torrents with peers or snatches, each once; undefined if the store does not count them. */
   torrents?: number;
   swarms: number;
   seeders: number;
   leechers: number;
-  /** Seeders and leechers by family. */
+  /** Seeders and leechers by kind. */
   peers4: number;
   peers6: number;
+  /** Undefined if the store does not keep web peers. */
+  peersWeb?: number;
   /** Peers that the store refused because it was full. */
   refused: number;
 }
 
-/** One swarm of one family, an item of {@link PeerStore.swarms}. */
+/** One swarm of one kind, an item of {@link PeerStore.swarms}. */
 export interface SwarmSummary {
   infoHash: Uint8Array;
-  family: 4 | 6;
+  family: SwarmKind;
   seeders: number;
   leechers: number;
   snatches: number;
@@ -33,8 +42,9 @@ export interface SwarmSummary {
  * Holds the swarms: which peers share which torrent.
  *
  * A peer is (infohash, address, port). The peer id does not identify the peer: a restarted client is the same peer, and
- * no client can evict another. A torrent has a swarm of each family. Requests of both families see the counts of the
- * whole torrent.
+ * no client can evict another. A web peer is (infohash, handle, generation): its socket. A torrent has a swarm of each
+ * {@link SwarmKind}. Every request sees the counts of the whole torrent; the lists hold only peers that the announcer can
+ * reach.
  *
  * A store responds at once (returns nothing) or later (returns a promise). In the second case the store keeps request
  * and response until the promise settles. A store never throws for a full memory or an unknown infohash. A rejection
@@ -56,7 +66,7 @@ export interface PeerStore {
    * - `paused` marks a leecher as a partial seed (BEP 21); any other event removes the mark.
    * - A full store leaves the peer out and counts it as refused; the rest of the step is unchanged.
    *
-   * Select (if `step` includes it): fills `complete` and `incomplete` (peers of both families, after the apply) and
+   * Select (if `step` includes it): fills `complete` and `incomplete` (peers of all kinds, after the apply) and
    * `snatches`, and writes peers into `response.peers4` and `peers6`:
    * - A seeder gets leechers only. A leecher gets seeders first, then leechers, each range from a random start.
    *   `stopped` and `numWant` 0 get none. The list's `seeders` is the number of seeders at its beginning.
@@ -64,19 +74,29 @@ export interface PeerStore {
    *   of `numWant`, up to the other list's limit.
    * - The announcer is never in its own list, with one exception: the only peer of its swarm gets itself if no other
    *   peer was written.
+   * - A web announcer gets web peers only, in `response.webPeers`, and no other announcer gets web peers. A web seeder
+   *   gets leechers first, then seeders. A web announcer never gets itself.
    *
    * Cost: independent of the size of the swarm.
    */
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void>;
 
   /**
-   * Fills a row for each visible infohash of the request, with the peers of both families. Rows of unknown infohashes
+   * Fills a row for each visible infohash of the request, with the peers of all kinds. Rows of unknown infohashes
    * stay zero. Creates nothing.
    */
   scrape(request: ScrapeRequest, response: ScrapeResponse): void | Promise<void>;
 
   /**
-   * Removes a torrent: its peers of both families and its snatches. An unknown infohash is no error. A big swarm goes in
+   * Removes the web peers of a worker whose sockets are gone. Goes in steps, between which the event loop serves others.
+   * Undefined if the store does not keep web peers; then it gets no web announces.
+   * @param worker  see `AnnounceRequest.handle`; none of its sockets announces during the sweep
+   * @returns the number of removed peers
+   */
+  sweep?(worker: number): number | Promise<number>;
+
+  /**
+   * Removes a torrent: its peers of all kinds and its snatches. An unknown infohash is no error. A big swarm goes in
    * steps, between which the event loop serves others; a peer that announces again meanwhile may stay.
    * @param infoHash  20 bytes; the store keeps them until its promise settles
    */
@@ -100,7 +120,7 @@ export interface PeerStore {
    */
   readonly records?: Records;
 
-  /** Peers of both families that fit; undefined if the store has no limit of its own. */
+  /** Peers of all kinds that fit; undefined if the store has no limit of its own. */
   readonly capacity?: number;
 
   /**

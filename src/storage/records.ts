@@ -4,7 +4,8 @@ import type { Address } from "../ip/address.ts";
 
 /**
  * One peer of one torrent, in the form that travels between a store and a file, an API client or another store. Later
- * versions may add fields; a reader ignores unknown fields.
+ * versions may add fields; a reader ignores unknown fields. A web peer has no record, because it is of use only to the
+ * process that holds its socket.
  */
 export interface PeerRecord {
   /** 20 bytes. */
@@ -24,7 +25,7 @@ export interface PeerRecord {
   age: number;
 }
 
-/** The counts of one torrent, over both families. */
+/** The counts of one torrent, over all kinds of peers. */
 export interface TorrentRecord {
   /** 20 bytes. */
   infoHash: Uint8Array;
@@ -34,9 +35,11 @@ export interface TorrentRecord {
   partial: number;
   /** Completed downloads of the torrent. */
   snatches: number;
-  /** Seeders and leechers by family. */
+  /** Seeders and leechers by kind. */
   peers4: number;
   peers6: number;
+  /** Undefined if the store does not keep web peers. */
+  peersWeb?: number;
 }
 
 /** Records for {@link Records.replay}. */
@@ -99,14 +102,14 @@ export interface Records {
   find(infoHashes: readonly Uint8Array[]): Iterable<TorrentRecord> | Promise<Iterable<TorrentRecord>>;
 
   /**
-   * Visits the peers of one torrent.
+   * Visits the peers of one torrent that have an address.
    * @returns a page with some peers, and on the first step with the torrent if it exists
    * @throws RangeError if the cursor is not from this store
    */
   peers(infoHash: Uint8Array, cursor?: string): RecordPage | Promise<RecordPage>;
 
   /**
-   * Visits all torrents that have peers or snatches, and all peers. A torrent is in the page of its first peers; the
+   * Visits all torrents that have peers or snatches, and all peers that have an address. A torrent is in the page of its first peers; the
    * following pages continue a big swarm.
    * @throws RangeError if the cursor is not from this store
    */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { blockPeers, pageClass } from "../../src/storage/memory/allocator.ts";
 import {
+  ArenaControl,
   Big,
   Control,
-  ControlFamily,
   Count,
   leafWords,
   listWords,
@@ -12,13 +12,18 @@ import {
   pagePeers,
   peerWords,
   record6Words,
+  recordWebWords,
   type StoreMemory,
   Stripe,
   Swarm,
   stripeStride,
+  swarmKinds,
+  swarmLayouts,
   Torrent,
   torrentWords,
+  webBit,
 } from "../../src/storage/memory/layout.ts";
+import type { SwarmKind } from "../../src/storage/peer-store.ts";
 
 /**
  * Checks every word of the memory of a store that no thread is using: no lock is held, chains are complete, counts equal the
@@ -36,29 +41,31 @@ export function checkMemory(
   const heads = new Int32Array(memory.heads);
   const torrents = new Int32Array(memory.torrents);
   const records6 = new Int32Array(memory.records6);
+  const recordsWeb = new Int32Array(memory.recordsWeb);
   const stripes = new Int32Array(memory.stripes);
   for (let at = 0; at < stripes.length; at += stripeStride)
     assert.equal(stripes[at + Stripe.lock], 0, "a stripe is locked");
   assert.equal(control[Control.allocatorLock], 0, "the allocator is locked");
   assert.equal(control[Control.growLock], 0, "the table is locked");
 
-  const used = { 4: new Set<number>(), 6: new Set<number>() };
-  const sums = { 4: [0, 0, 0], 6: [0, 0, 0] };
+  const used = { 4: new Set<number>(), 6: new Set<number>(), web: new Set<number>() };
+  const sums = { 4: [0, 0, 0], 6: [0, 0, 0], web: [0, 0, 0] };
   const seen = new Set<string>();
   const live = new Set<number>();
   const live6 = new Set<number>();
+  const liveWeb = new Set<number>();
 
-  const checkSwarm = (family: 4 | 6, records: Int32Array, record: number) => {
-    const peers = new Int32Array(family === 4 ? memory.peers4 : memory.peers6);
-    const stride = peerWords(family, memory.peerIds);
-    const meta = family === 4 ? 1 : 4;
+  const checkSwarm = (kind: SwarmKind, records: Int32Array, record: number) => {
+    const peers = new Int32Array(memory[swarmLayouts[kind].peers]);
+    const stride = peerWords(kind, memory.peerIds);
+    const meta = swarmLayouts[kind].addressWords;
     const swarm = readSwarm(peers, records, record, stride);
     const { total, seeders, partial } = swarm;
     assert.ok(total > 0 && total <= swarm.capacity, "more peers than the blocks hold");
     assert.ok(seeders >= 0 && seeders <= total, "more seeders than peers");
     for (const block of swarm.blocks) {
-      assert.ok(!used[family].has(block), "one block twice");
-      used[family].add(block);
+      assert.ok(!used[kind].has(block), "one block twice");
+      used[kind].add(block);
     }
     const endpoints = new Set<string>();
     let partials = 0;
@@ -79,9 +86,9 @@ export function checkMemory(
         "the index is not whole",
       );
     }
-    sums[family][0]! += seeders;
-    sums[family][1]! += total - seeders;
-    sums[family][2]! += 1;
+    sums[kind][0]! += seeders;
+    sums[kind][1]! += total - seeders;
+    sums[kind][2]! += 1;
   };
 
   for (let bucket = 0; bucket < heads.length; bucket++) {
@@ -97,10 +104,23 @@ export function checkMemory(
       const hasPeers4 = torrents[record4 + Swarm.block] !== 0;
       if (hasPeers4) checkSwarm(4, torrents, record4);
       const more = torrents[at + Torrent.more]!;
-      if (more > 0) {
-        assert.ok(!live6.has(more), "an IPv6 record belongs to two torrents");
-        live6.add(more);
-        checkSwarm(6, records6, more * record6Words);
+      let id6 = more;
+      if (more >= webBit) {
+        const web = more - webBit;
+        assert.ok(!liveWeb.has(web), "a web record belongs to two torrents");
+        liveWeb.add(web);
+        checkSwarm("web", recordsWeb, web * recordWebWords);
+        assert.equal(
+          recordsWeb[web * recordWebWords + Swarm.torrent],
+          id,
+          "a web record names another torrent",
+        );
+        id6 = recordsWeb[web * recordWebWords + Swarm.record6]!;
+      }
+      if (id6 > 0) {
+        assert.ok(!live6.has(id6), "an IPv6 record belongs to two torrents");
+        live6.add(id6);
+        checkSwarm(6, records6, id6 * record6Words);
       }
       const isEmpty = !hasPeers4 && more <= 0;
       assert.ok(deaths > 0 || !isEmpty || more < 0, "an empty torrent was kept");
@@ -117,16 +137,25 @@ export function checkMemory(
   const lost = [
     lostRecords(torrents, torrentWords, Torrent.next, control, Control.torrentTop, Control.torrentFree, live),
     lostRecords(records6, record6Words, Swarm.block, control, Control.record6Top, Control.record6Free, live6),
+    lostRecords(
+      recordsWeb,
+      recordWebWords,
+      Swarm.block,
+      control,
+      Control.recordWebTop,
+      Control.recordWebFree,
+      liveWeb,
+    ),
   ];
-  if (deaths === 0) assert.deepEqual(lost, [0, 0], "a record is lost");
-  for (const family of [4, 6] as const) {
-    const counts = family === 4 ? Stripe.counts4 : Stripe.counts6;
+  if (deaths === 0) assert.deepEqual(lost, [0, 0, 0], "a record is lost");
+  for (const kind of swarmKinds) {
+    const { counts } = swarmLayouts[kind];
     const counted = [Count.seeders, Count.leechers, Count.swarms].map((n) => sumStripes(stripes, counts + n));
-    assert.deepEqual(counted, sums[family], `IPv${family} counts differ from the lists`);
-    const lostBlocks = checkPages(memory, family, control, used[family]);
+    assert.deepEqual(counted, sums[kind], `counts of ${kind} differ from the lists`);
+    const lostBlocks = checkPages(memory, kind, control, used[kind]);
     assert.ok(deaths > 0 || lostBlocks === 0, `${lostBlocks} blocks are lost`);
   }
-  const peers = sums[4][0]! + sums[4][1]! + sums[6][0]! + sums[6][1]!;
+  const peers = swarmKinds.reduce((sum, kind) => sum + sums[kind][0]! + sums[kind][1]!, 0);
   assert.ok(offBy(Control.peers, peers) <= deaths, "peers are counted wrongly");
   return { torrents: live.size, peers };
 }
@@ -219,13 +248,13 @@ function readIndex(words: Int32Array, node: number, depth: number, blocks: numbe
 /** Compares the table of pages with the blocks of all swarms and with the lists. @returns the number of blocks without a swarm */
 function checkPages(
   memory: StoreMemory,
-  family: 4 | 6,
+  kind: SwarmKind,
   control: Int32Array,
   used: ReadonlySet<number>,
 ): number {
-  const pages = new Int32Array(family === 4 ? memory.pages4 : memory.pages6);
-  const stride = peerWords(family, memory.peerIds);
-  const at = Control.families + (family === 4 ? 0 : ControlFamily.words);
+  const pages = new Int32Array(memory[swarmLayouts[kind].pages]);
+  const stride = peerWords(kind, memory.peerIds);
+  const at = Control.arenas + swarmLayouts[kind].arena * ArenaControl.words;
   const listed = new Map<number, number>();
   const visit = (head: number, cls: number) => {
     let before = 0;
@@ -237,10 +266,10 @@ function checkPages(
       before = page;
     }
   };
-  visit(at + ControlFamily.free, -1);
-  for (let cls = 0; cls <= pageClass; cls++) visit(at + ControlFamily.partial + cls, cls);
+  visit(at + ArenaControl.free, -1);
+  for (let cls = 0; cls <= pageClass; cls++) visit(at + ArenaControl.partial + cls, cls);
   let taken = 0;
-  for (let page = 1; page < control[at + ControlFamily.top]!; page++) {
+  for (let page = 1; page < control[at + ArenaControl.top]!; page++) {
     const cls = pages[page * Page.words + Page.before]! >>> Page.classShift;
     const size = blockPeers[cls]!;
     let count = 0;

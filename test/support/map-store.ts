@@ -3,12 +3,13 @@ import { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { parseInfoHash, toHex } from "../../src/bittorrent/info-hash.ts";
 import { compactLength, type PeerList } from "../../src/bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../src/bittorrent/scrape.ts";
-import { Address, type Family, formatIPv4, formatIPv6 } from "../../src/ip/address.ts";
+import { Address, formatIPv4, formatIPv6 } from "../../src/ip/address.ts";
 import type { Clock, Random } from "../../src/lib/clock.ts";
 import {
   type PeerStore,
   Step,
   type StoreStatistics,
+  type SwarmKind,
   type SwarmSummary,
 } from "../../src/storage/peer-store.ts";
 
@@ -23,6 +24,8 @@ import {
   type TorrentRecord,
 } from "../../src/storage/records.ts";
 
+const swarmKinds: readonly SwarmKind[] = [4, 6, "web"];
+
 /** A stored peer. */
 export interface MapPeer {
   address: Uint8Array;
@@ -35,10 +38,10 @@ export interface MapPeer {
   announced: number;
 }
 
-/** A torrent: its peers by endpoint, for each family. */
+/** A torrent: its peers by endpoint, for each kind. */
 export interface MapTorrent {
   snatches: number;
-  peers: Record<Family, Map<string, MapPeer>>;
+  peers: Record<SwarmKind, Map<string, MapPeer>>;
 }
 
 export interface MapStoreOptions {
@@ -71,9 +74,10 @@ export class MapStore implements PeerStore {
   apply(request: AnnounceRequest): void {
     const infoHash = toHex(request.infoHash);
     const key = endpointKey(request);
-    const existing = this.torrents.get(infoHash)?.peers[request.address.family].get(key);
+    const kind = kindOf(request);
+    const existing = this.torrents.get(infoHash)?.peers[kind].get(key);
     if (request.event === AnnounceEvent.stopped) {
-      if (existing) this.removePeer(infoHash, request.address.family, key);
+      if (existing) this.removePeer(infoHash, kind, key);
       return;
     }
     if (!existing && this.count() >= (this.options.capacity ?? Number.POSITIVE_INFINITY)) {
@@ -83,9 +87,8 @@ export class MapStore implements PeerStore {
     const torrent = this.torrent(infoHash);
     const completed = request.event === AnnounceEvent.completed;
     if (completed && !existing?.snatched) torrent.snatches++;
-    torrent.peers[request.address.family].set(key, {
-      address: request.address.bytes.slice(0, request.address.family === 4 ? 4 : 16),
-      port: request.port,
+    torrent.peers[kind].set(key, {
+      ...placeOf(request),
       id: request.peerId.slice(),
       seeder: request.isSeeder,
       partial: request.event === AnnounceEvent.paused && !request.isSeeder,
@@ -95,32 +98,38 @@ export class MapStore implements PeerStore {
   }
 
   select(request: AnnounceRequest, response: AnnounceResponse): void {
-    const family = request.address.family;
+    const kind = kindOf(request);
     const torrent = this.torrents.get(toHex(request.infoHash));
     if (!torrent) return;
-    const all = [...torrent.peers[family].values()];
+    const all = [...torrent.peers[kind].values()];
     const { seeders, leechers } = countPeers(torrent);
     response.complete = seeders;
     response.incomplete = leechers;
     response.snatches = torrent.snatches;
     if (request.event === AnnounceEvent.stopped) return;
 
-    const [own, other] =
-      family === 4 ? [response.peers4, response.peers6] : [response.peers6, response.peers4];
     const self = endpointKey(request);
-    this.fill(own, this.candidates(torrent, family, request, self), request.numWant);
+    if (kind === "web") {
+      this.fill(response.webPeers, this.candidates(torrent, kind, request, self), request.numWant);
+      if (request.isSeeder) response.webPeers.seeders = 0; // its seeders come last
+      return;
+    }
+    const [own, other] = kind === 4 ? [response.peers4, response.peers6] : [response.peers6, response.peers4];
+    this.fill(own, this.candidates(torrent, kind, request, self), request.numWant);
     this.fill(other, this.candidates(torrent, other.family, request, self), request.numWant - own.count);
-    const lone = torrent.peers[family].get(self);
+    const lone = torrent.peers[kind].get(self);
     if (lone && all.length === 1 && own.count + other.count === 0) {
       this.fill(own, [{ ...lone, seeder: false }], request.numWant);
     }
   }
 
   /** Returns the peers for an announcer, in their order in the response. */
-  candidates(torrent: MapTorrent, family: Family, request: AnnounceRequest, self: string): MapPeer[] {
-    const others = [...torrent.peers[family]].filter(([key]) => key !== self).map(([, peer]) => peer);
+  candidates(torrent: MapTorrent, kind: SwarmKind, request: AnnounceRequest, self: string): MapPeer[] {
+    const others = [...torrent.peers[kind]].filter(([key]) => key !== self).map(([, peer]) => peer);
     const leechers = this.rotate(others.filter((peer) => !peer.seeder));
-    return request.isSeeder ? leechers : [...this.rotate(others.filter((peer) => peer.seeder)), ...leechers];
+    const seeders = this.rotate(others.filter((peer) => peer.seeder));
+    if (!request.isSeeder) return [...seeders, ...leechers];
+    return kind === "web" ? [...leechers, ...seeders] : leechers;
   }
 
   rotate(peers: MapPeer[]): MapPeer[] {
@@ -158,12 +167,12 @@ export class MapStore implements PeerStore {
   }
 
   statistics(): StoreStatistics {
-    const sum: StoreStatistics = { swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0, refused: 0 };
+    const sum = { swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0, peersWeb: 0, refused: 0 };
     for (const { family, seeders, leechers } of this.summaries()) {
       if (seeders + leechers > 0) sum.swarms++;
       sum.seeders += seeders;
       sum.leechers += leechers;
-      sum[family === 4 ? "peers4" : "peers6"] += seeders + leechers;
+      sum[family === "web" ? "peersWeb" : (`peers${family}` as const)] += seeders + leechers;
     }
     return { ...sum, refused: this.refused };
   }
@@ -174,7 +183,7 @@ export class MapStore implements PeerStore {
 
   summaries(): SwarmSummary[] {
     return [...this.torrents].flatMap(([key, { peers, snatches }]) =>
-      ([4, 6] as const).map((family) => {
+      swarmKinds.map((family) => {
         const all = [...peers[family].values()];
         const seeders = all.filter((peer) => peer.seeder).length;
         return { infoHash: parseInfoHash(key)!, family, seeders, leechers: all.length - seeders, snatches };
@@ -186,7 +195,7 @@ export class MapStore implements PeerStore {
     let removed = 0;
     const before = this.options.clock.seconds - this.options.peerLifetime;
     for (const [infoHash, torrent] of this.torrents) {
-      for (const family of [4, 6] as const) {
+      for (const family of swarmKinds) {
         for (const [key, peer] of torrent.peers[family]) {
           if (peer.announced > before) continue;
           this.removePeer(infoHash, family, key);
@@ -197,28 +206,40 @@ export class MapStore implements PeerStore {
     return removed;
   }
 
+  sweep(worker: number): number {
+    let removed = 0;
+    for (const [infoHash, { peers }] of this.torrents) {
+      for (const [key, { address }] of peers.web) {
+        if (address[0]! >>> 2 !== worker) continue;
+        this.removePeer(infoHash, "web", key);
+        removed++;
+      }
+    }
+    return removed;
+  }
+
   start(): void {}
   stop(): void {}
 
   count(): number {
     let peers = 0;
-    for (const torrent of this.torrents.values()) peers += torrent.peers[4].size + torrent.peers[6].size;
+    for (const torrent of this.torrents.values()) peers += sizeOf(torrent);
     return peers;
   }
 
   torrent(infoHash: string): MapTorrent {
     let torrent = this.torrents.get(infoHash);
     if (!torrent) {
-      torrent = { snatches: 0, peers: { 4: new Map(), 6: new Map() } };
+      torrent = { snatches: 0, peers: { 4: new Map(), 6: new Map(), web: new Map() } };
       this.torrents.set(infoHash, torrent);
     }
     return torrent;
   }
 
-  removePeer(infoHash: string, family: Family, key: string): void {
+  removePeer(infoHash: string, kind: SwarmKind, key: string): void {
     const torrent = this.torrents.get(infoHash)!;
-    torrent.peers[family].delete(key);
-    if (torrent.peers[4].size + torrent.peers[6].size === 0 && torrent.snatches === 0) {
+    torrent.peers[kind].delete(key);
+    if (sizeOf(torrent) === 0 && torrent.snatches === 0) {
       this.torrents.delete(infoHash);
     }
   }
@@ -330,9 +351,9 @@ export class MapRecords implements Records {
 
   torrentRecord(name: string, torrent: MapTorrent): NamedRecord {
     const { peers, snatches } = torrent;
-    const [peers4, peers6] = [peers[4].size, peers[6].size];
+    const [peers4, peers6, peersWeb] = [peers[4].size, peers[6].size, peers.web.size];
     const infoHash = parseInfoHash(name)!;
-    return [name, { infoHash, ...countPeers(torrent), snatches, peers4, peers6 }, undefined];
+    return [name, { infoHash, ...countPeers(torrent), snatches, peers4, peers6, peersWeb }, undefined];
   }
 
   all(name: string, torrent: MapTorrent): NamedRecord[] {
@@ -342,7 +363,7 @@ export class MapRecords implements Records {
     return [this.torrentRecord(name, torrent), ...peers];
   }
 
-  peerRecord(name: string, family: Family, key: string, peer: MapPeer): NamedRecord {
+  peerRecord(name: string, family: 4 | 6, key: string, peer: MapPeer): NamedRecord {
     const address = new Address();
     address.set(family, peer.address, 0);
     const { port, id: peerId, seeder, partial, snatched, announced } = peer;
@@ -352,16 +373,41 @@ export class MapRecords implements Records {
   }
 }
 
-/** Counts the peers of both families. */
+/** Counts the peers of all kinds. */
 export function countPeers({ peers }: MapTorrent): { seeders: number; leechers: number; partial: number } {
-  const all = [...peers[4].values(), ...peers[6].values()];
+  const all = swarmKinds.flatMap((kind) => [...peers[kind].values()]);
   const seeders = all.filter((peer) => peer.seeder).length;
   return { seeders, leechers: all.length - seeders, partial: all.filter((peer) => peer.partial).length };
 }
 
-/** Returns `address:port`, which identifies a peer. */
-export function endpointKey(request: { address: Address; port: number }): string {
-  return `${request.address}:${request.port}`;
+/** Returns the number of peers of a torrent. */
+export function sizeOf({ peers }: MapTorrent): number {
+  return peers[4].size + peers[6].size + peers.web.size;
+}
+
+/** The peer of a request: by its address, or by its socket in the form of an IPv4 address. */
+type Located = Pick<AnnounceRequest, "address" | "port"> &
+  Partial<Pick<AnnounceRequest, "kind" | "handle" | "generation">>;
+
+/** Returns the kind of the swarm of a request. */
+export function kindOf({ kind, address }: Located): SwarmKind {
+  return kind === "web" ? "web" : address.family;
+}
+
+function placeOf(request: Located): { address: Uint8Array; port: number } {
+  const kind = kindOf(request);
+  if (kind !== "web") {
+    return { address: request.address.bytes.slice(0, kind === 4 ? 4 : 16), port: request.port };
+  }
+  const handle = Buffer.alloc(4);
+  handle.writeUInt32BE(request.handle!);
+  return { address: handle, port: request.generation! };
+}
+
+/** Returns `address:port`, which identifies a peer among those of its kind. */
+export function endpointKey(request: Located): string {
+  const { address, port } = placeOf(request);
+  return `${address.length === 4 ? formatIPv4(address, 0) : formatIPv6(address, 0)}:${port}`;
 }
 
 /** Returns the endpoint of peer `index` of a list. */

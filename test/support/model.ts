@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import type { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { toHex } from "../../src/bittorrent/info-hash.ts";
-import type { Family } from "../../src/ip/address.ts";
 import { createRandom } from "../../src/lib/clock.ts";
 import {
   type AnnounceOptions,
   type ConformanceEnvironment,
+  otherKind,
   StoreTester,
   type TesterResponse,
   testInfoHash,
   testPeer,
 } from "../../src/storage/conformance/store-tester.ts";
-import { type PeerStore, Step } from "../../src/storage/peer-store.ts";
-import type { MapStore } from "./map-store.ts";
+import { type PeerStore, Step, type SwarmKind } from "../../src/storage/peer-store.ts";
+import { type MapStore, sizeOf } from "./map-store.ts";
 
 /** Options of a random comparison. */
 export interface ComparisonOptions {
@@ -22,13 +22,13 @@ export interface ComparisonOptions {
   /** Total number of announces, scrapes and expiries. */
   steps: number;
   torrents?: number;
-  /** Number of peers of each family. */
+  /** Number of peers of each kind. */
   peers?: number;
 }
 
 /**
  * Sends the same random requests to a store and to the model, and compares the results of each step. Counts, scrapes,
- * statistics and listed swarms must be equal. A list of peers must have as many seeders and leechers of each family as the
+ * statistics and listed swarms must be equal. A list of peers must have as many seeders and leechers of each kind as the
  * model's list, with seeders first; all peers must be members, and none may be listed twice. Both stores must be empty and
  * started.
  * @throws AssertionError that names the seed and the step
@@ -40,6 +40,7 @@ export async function compareWithModel(
 ): Promise<void> {
   const { environment, seed, steps, torrents = 5, peers = 60 } = options;
   const random = createRandom(seed);
+  const kinds: readonly SwarmKind[] = store.sweep === undefined ? [4, 6] : [4, 6, "web"];
   const below = (limit: number) => random.next() % limit;
   const real = new StoreTester(store, environment);
   const twin = new StoreTester(model, environment);
@@ -48,8 +49,8 @@ export async function compareWithModel(
   const announce = async (): Promise<void> => {
     // The square gives some torrents many peers and others only a few.
     const infoHash = infoHashes[Math.floor((below(1000) / 1000) ** 2 * torrents)]!;
-    const family: Family = below(2) === 0 ? 4 : 6;
-    const peer = testPeer(family, below(peers));
+    const kind = kinds[below(kinds.length)]!;
+    const peer = testPeer(kind, below(peers));
     const given: AnnounceOptions = {
       event: [0, 0, 0, 0, 1, 2, 3, 3, 4][below(9)] as AnnounceEvent,
       left: below(2) === 0 ? 0n : 1n,
@@ -62,7 +63,7 @@ export async function compareWithModel(
       await twin.announce(infoHash, peer, given),
     ];
     const swarm = model.torrents.get(toHex(infoHash))?.peers;
-    const roles = (names: readonly string[], of: Family): string[] =>
+    const roles = (names: readonly string[], of: SwarmKind): string[] =>
       names.map((name) => {
         const member = swarm?.[of].get(name);
         assert.ok(member, `${name} is listed and not a member`);
@@ -73,7 +74,7 @@ export async function compareWithModel(
       assert.equal(new Set(others).size, others.length, "a peer of the other family is listed twice");
       // A peer with another stored role than the announced one is not in the list, though a store may count it.
       const first = given.step === Step.both ? seeders : undefined;
-      return { ...counts, first, own: roles(peers, family), other: roles(others, family === 4 ? 6 : 4) };
+      return { ...counts, first, own: roles(peers, kind), other: roles(others, otherKind(kind)) };
     };
     assert.deepEqual(shape(answer), shape(expected));
     const self = `${peer.address}:${peer.port}`;
@@ -81,11 +82,12 @@ export async function compareWithModel(
   };
 
   const compareAll = async (): Promise<void> => {
-    for (const family of [4, 6] as const) {
-      assert.deepEqual(await real.scrape(infoHashes, family), await twin.scrape(infoHashes, family));
+    for (const kind of kinds) {
+      assert.deepEqual(await real.scrape(infoHashes, kind), await twin.scrape(infoHashes, kind));
     }
     // A torrent without peers counts as long as the store remembers its snatches.
-    const { torrents: _, ...statistics } = await real.statistics();
+    const { torrents: _, ...counts } = await real.statistics();
+    const statistics = { peersWeb: 0, ...counts };
     assert.deepEqual(statistics, await twin.statistics());
     const members = async (tester: StoreTester) =>
       (await tester.swarms()).filter(({ summary }) => summary.seeders + summary.leechers > 0);
@@ -100,7 +102,7 @@ export async function compareWithModel(
     // Each store decides how long a torrent without peers keeps its snatches.
     for (const infoHash of infoHashes) {
       const torrent = model.torrents.get(toHex(infoHash));
-      if (!torrent || torrent.peers[4].size + torrent.peers[6].size > 0) continue;
+      if (!torrent || sizeOf(torrent) > 0) continue;
       if ((await real.scrapeOne(infoHash, 4)).snatches === 0) model.torrents.delete(toHex(infoHash));
     }
   };

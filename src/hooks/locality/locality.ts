@@ -70,6 +70,7 @@ export class Locality {
   /** Wraps a step. */
   around(next: AnnounceStep): AnnounceStep {
     return (request, response, step): void | Promise<void> => {
+      if (request.kind === "web") return next(request, response, step); // web peers are listed without their addresses
       const waiting = next(request, response, step);
       if (waiting !== undefined)
         return waiting.then(() => this.#announce(request, response, step, undefined));

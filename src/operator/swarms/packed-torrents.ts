@@ -2,7 +2,7 @@ import { infoHashLength } from "../../bittorrent/info-hash.ts";
 import type { TorrentRecord } from "../../storage/records.ts";
 
 /** The counts of one torrent; the infohash in hexadecimal. */
-export interface TorrentCounts extends Omit<TorrentRecord, "infoHash"> {
+export interface TorrentCounts extends Required<Omit<TorrentRecord, "infoHash">> {
   readonly infoHash: string;
 }
 
@@ -10,20 +10,20 @@ export interface TorrentCounts extends Omit<TorrentRecord, "infoHash"> {
 export interface PackedTorrents {
   /** 20 bytes each. */
   readonly infoHashes: Uint8Array;
-  /** Seeders, leechers, partial, snatches, peers4, peers6. */
+  /** Seeders, leechers, partial, snatches, peers4, peers6, peersWeb. */
   readonly counts: Uint32Array;
 }
 
-const countsOfEach = 6;
+const countsOfEach = 7;
 
 /** Packs some torrents. @param records  may yield the same object again; its infohash as bytes */
 export function packTorrents(records: Iterable<TorrentRecord>, count: number): PackedTorrents {
   const infoHashes = new Uint8Array(count * infoHashLength);
   const counts = new Uint32Array(count * countsOfEach);
   let n = 0;
-  for (const { infoHash, seeders, leechers, partial, snatches, peers4, peers6 } of records) {
+  for (const { infoHash, seeders, leechers, partial, snatches, peers4, peers6, peersWeb = 0 } of records) {
     infoHashes.set(infoHash, n * infoHashLength);
-    counts.set([seeders, leechers, partial, snatches, peers4, peers6], n * countsOfEach);
+    counts.set([seeders, leechers, partial, snatches, peers4, peers6, peersWeb], n * countsOfEach);
     n++;
   }
   return {
@@ -41,10 +41,10 @@ export function countTorrents({ infoHashes }: PackedTorrents): number {
 export function readTorrent({ infoHashes, counts }: PackedTorrents, index: number): TorrentCounts {
   const bytes = infoHashes.subarray(index * infoHashLength, (index + 1) * infoHashLength);
   const at = index * countsOfEach;
-  const [seeders, leechers, partial, snatches, peers4, peers6] = counts.subarray(
+  const [seeders, leechers, partial, snatches, peers4, peers6, peersWeb] = counts.subarray(
     at,
     at + countsOfEach,
-  ) as unknown as [number, number, number, number, number, number];
+  ) as unknown as [number, number, number, number, number, number, number];
   return {
     infoHash: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex"),
     seeders,
@@ -53,6 +53,7 @@ export function readTorrent({ infoHashes, counts }: PackedTorrents, index: numbe
     snatches,
     peers4,
     peers6,
+    peersWeb,
   };
 }
 

@@ -53,9 +53,9 @@ export class TopTorrents {
     const after = this.#after;
     if ((last !== undefined && value < last.value) || (after !== undefined && value > after.value)) return;
     if (record.seeders + record.leechers < minPeers || !this.#hasPrefix(record.infoHash)) return;
-    const { infoHash, seeders, leechers, partial, snatches, peers4, peers6 } = record;
+    const { infoHash, seeders, leechers, partial, snatches, peers4, peers6, peersWeb = 0 } = record;
     const name = Buffer.from(infoHash.buffer, infoHash.byteOffset, infoHash.length).toString("latin1");
-    const candidate = { value, name, seeders, leechers, partial, snatches, peers4, peers6 };
+    const candidate = { value, name, seeders, leechers, partial, snatches, peers4, peers6, peersWeb };
     if (after !== undefined && compare(candidate, after) <= 0) return;
     if (last !== undefined && compare(candidate, last) >= 0) return;
     this.#kept.push(candidate);

@@ -1,4 +1,4 @@
-import type { Family } from "../../ip/address.ts";
+import type { SwarmKind } from "../peer-store.ts";
 import type { StoreTester } from "./store-tester.ts";
 
 /** Assertions on one fresh, started store that belong together. */
@@ -8,8 +8,23 @@ export interface ConformanceGroup {
   readonly needs?: "capacity" | "peerIds";
   /** The group is about `PeerStore.records`, and is skipped for a store without them. */
   readonly ofRecords?: true;
+  /** The kinds of peers that the group is for, if not all to which it can apply. */
+  readonly kinds?: readonly SwarmKind[];
   /** @throws AssertionError where the store breaks the contract */
-  run(tester: StoreTester, family: Family): Promise<void>;
+  run(tester: StoreTester, kind: SwarmKind): Promise<void>;
+}
+
+/** All kinds of peers. */
+export const swarmKinds: readonly SwarmKind[] = [4, 6, "web"];
+
+/** The kinds of peers with an address. */
+export const addressKinds: readonly SwarmKind[] = [4, 6];
+
+/** Returns the kinds of peers that a group is for. */
+export function kindsOf(group: ConformanceGroup): readonly SwarmKind[] {
+  const { kinds, ofRecords, needs } = group;
+  // A web peer has no record and no stored peer id.
+  return kinds ?? (ofRecords || needs === "peerIds" ? addressKinds : swarmKinds);
 }
 
 /** Announces as a seeder. */

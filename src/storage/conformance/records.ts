@@ -6,7 +6,7 @@ import { type PeerRecord, type RecordPage, type Records, walk } from "../records
 import { type ConformanceGroup, seeding } from "./group.ts";
 import {
   endpoint,
-  otherFamily,
+  otherKind,
   type StoreTester,
   type TestPeer,
   testInfoHash,
@@ -41,8 +41,8 @@ async function contentsOf(
   const contents: Contents = { torrents: {}, peers: {}, pages: 0 };
   for await (const page of walk(step)) {
     let inPage = 0;
-    for (const { infoHash, ...counts } of page.torrents) {
-      contents.torrents[toHex(infoHash)] = { ...counts };
+    for (const { infoHash, peersWeb = 0, ...counts } of page.torrents) {
+      contents.torrents[toHex(infoHash)] = { ...counts, peersWeb };
       inPage++;
     }
     for (const { infoHash, address, port, peerId, ...state } of page.peers) {
@@ -111,7 +111,7 @@ export const recordGroups: readonly ConformanceGroup[] = [
     name: "records list torrents with the counts of both families",
     ofRecords: true,
     async run(tester, family) {
-      const other = otherFamily(family);
+      const other = otherKind(family);
       const records = recordsOf(tester);
       const walked = () => contentsOf((cursor) => records.torrents(cursor));
       assert.deepEqual((await walked()).torrents, {}, "an empty store");
@@ -133,7 +133,7 @@ export const recordGroups: readonly ConformanceGroup[] = [
         rest: number,
       ) => {
         const [peers4, peers6] = family === 4 ? [own, rest] : [rest, own];
-        return { seeders, leechers, partial, snatches, peers4, peers6 };
+        return { seeders, leechers, partial, snatches, peers4, peers6, peersWeb: 0 };
       };
       const expected = {
         [toHex(torrent)]: counts(2, 2, 1, 1, 3, 1),
@@ -154,11 +154,15 @@ export const recordGroups: readonly ConformanceGroup[] = [
         const given = infoHashes.map((infoHash) => Buffer.from(infoHash));
         const found = await recordsOf(tester).find(given);
         for (const bytes of given) bytes.fill(0xa5);
-        return Array.from(found, ({ infoHash, ...counts }) => ({ infoHash: toHex(infoHash), ...counts }));
+        return Array.from(found, ({ infoHash, peersWeb = 0, ...counts }) => ({
+          infoHash: toHex(infoHash),
+          ...counts,
+          peersWeb,
+        }));
       };
       for (let n = 1; n <= 30; n++)
         await tester.announce(testInfoHash(n), testPeer(family, n), n % 2 ? {} : seeding);
-      await tester.announce(testInfoHash(3), testPeer(otherFamily(family), 1), { event: completed });
+      await tester.announce(testInfoHash(3), testPeer(otherKind(family), 1), { event: completed });
       await tester.announce(testInfoHash(4), testPeer(family, 4), { event: stopped });
       const [peers4, peers6] = [1, 1];
       assert.deepEqual(await find(testInfoHash(99), testInfoHash(3)), [
@@ -170,6 +174,7 @@ export const recordGroups: readonly ConformanceGroup[] = [
           snatches: 1,
           peers4,
           peers6,
+          peersWeb: 0,
         },
       ]);
       const all = await find(...Array.from({ length: 30 }, (_, n) => testInfoHash(30 - n)));
@@ -185,7 +190,7 @@ export const recordGroups: readonly ConformanceGroup[] = [
     async run(tester, family) {
       const records = recordsOf(tester);
       const [first, second, third] = [testPeer(family, 1), testPeer(family, 2), testPeer(family, 3)];
-      const foreign = testPeer(otherFamily(family), 4);
+      const foreign = testPeer(otherKind(family), 4);
       await tester.announce(torrent, first, { event: completed });
       await tester.announce(testInfoHash(6), first);
       tester.advance(300);
@@ -318,7 +323,7 @@ export const recordGroups: readonly ConformanceGroup[] = [
     name: "what is exported can be replayed",
     ofRecords: true,
     async run(tester, family) {
-      const other = otherFamily(family);
+      const other = otherKind(family);
       for (let n = 1; n <= 40; n++) {
         await tester.announce(torrent, testPeer(family, n), n % 3 === 0 ? { event: completed } : {});
         await tester.announce(

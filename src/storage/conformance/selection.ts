@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
-import type { Family } from "../../ip/address.ts";
-import { Step } from "../peer-store.ts";
-import { type ConformanceGroup, seeding } from "./group.ts";
+import { Step, type SwarmKind } from "../peer-store.ts";
+import { addressKinds, type ConformanceGroup, seeding } from "./group.ts";
 import {
   endpoint,
-  otherFamily,
+  otherKind,
   presetCounts,
   type StoreTester,
   testInfoHash,
@@ -15,11 +14,11 @@ import {
 
 const torrent = testInfoHash(2);
 
-/** Puts seeders and leechers of a family, numbered on from `first`, and names them. */
-async function fill(tester: StoreTester, family: Family, first: number, seeders: number, leechers: number) {
+/** Puts seeders and leechers of a kind, numbered on from `first`, and names them. */
+async function fill(tester: StoreTester, kind: SwarmKind, first: number, seeders: number, leechers: number) {
   const names = { seeders: [] as string[], leechers: [] as string[] };
   for (let n = 0; n < seeders + leechers; n++) {
-    const peer = testPeer(family, first + n);
+    const peer = testPeer(kind, first + n);
     await tester.announce(torrent, peer, n < seeders ? seeding : {});
     (n < seeders ? names.seeders : names.leechers).push(endpoint(peer));
   }
@@ -39,10 +38,10 @@ function assertSubset(peers: readonly string[], of: readonly string[], why: stri
 export const selectionGroups: readonly ConformanceGroup[] = [
   {
     name: "numwant and the room of the list cap it",
-    async run(tester, family) {
-      const { seeders, leechers } = await fill(tester, family, 1, 4, 8);
+    async run(tester, kind) {
+      const { seeders, leechers } = await fill(tester, kind, 1, 4, 8);
       const all = [...seeders, ...leechers];
-      const watcher = testPeer(family, 100);
+      const watcher = testPeer(kind, 100);
       for (const numWant of [1, 3, 4, 5, 11, 12, 13, 200]) {
         const { peers } = await tester.announce(torrent, watcher, { numWant });
         assertSubset(peers, all, `numwant ${numWant}`);
@@ -58,9 +57,9 @@ export const selectionGroups: readonly ConformanceGroup[] = [
   },
   {
     name: "the announcer is never in its own list",
-    async run(tester, family) {
+    async run(tester, kind) {
       for (let n = 1; n <= 6; n++) {
-        const peer = testPeer(family, n);
+        const peer = testPeer(kind, n);
         const options = n > 3 ? seeding : {};
         await tester.announce(torrent, peer, options);
         for (let time = 0; time < 20; time++) {
@@ -68,13 +67,13 @@ export const selectionGroups: readonly ConformanceGroup[] = [
           assert.ok(!peers.includes(endpoint(peer)) || n === 1, `peer ${n} got itself`);
         }
       }
-      const first = testPeer(family, 1);
+      const first = testPeer(kind, 1);
       for (let time = 0; time < 20; time++) {
         const { peers } = await tester.announce(torrent, first, { numWant: 5 });
         assert.equal(peers.length, 5, "its place is not lost");
         assertSubset(
           peers,
-          [2, 3, 4, 5, 6].map((n) => endpoint(testPeer(family, n))),
+          [2, 3, 4, 5, 6].map((n) => endpoint(testPeer(kind, n))),
           "the others",
         );
       }
@@ -82,24 +81,26 @@ export const selectionGroups: readonly ConformanceGroup[] = [
   },
   {
     name: "the only peer of a swarm gets itself",
-    async run(tester, family) {
-      const peer = testPeer(family, 1);
+    kinds: addressKinds,
+    async run(tester, kind) {
+      const peer = testPeer(kind, 1);
       for (const options of [{}, {}, seeding, { numWant: 1, left: 0n }]) {
         const response = await tester.announce(torrent, peer, options);
         assert.deepEqual(response.peers, [endpoint(peer)]);
         assert.equal(response.complete + response.incomplete, 1, "it is counted once");
       }
-      await tester.announce(torrent, testPeer(family, 2), seeding);
+      await tester.announce(torrent, testPeer(kind, 2), seeding);
       assert.deepEqual((await tester.announce(torrent, peer, seeding)).peers, [], "one seeder of two");
     },
   },
   {
     name: "seeders get leechers only",
-    async run(tester, family) {
-      const { leechers } = await fill(tester, family, 1, 6, 3);
-      const { peers } = await tester.announce(torrent, testPeer(family, 1), seeding);
+    kinds: addressKinds,
+    async run(tester, kind) {
+      const { leechers } = await fill(tester, kind, 1, 6, 3);
+      const { peers } = await tester.announce(torrent, testPeer(kind, 1), seeding);
       assert.deepEqual(peers.toSorted(), leechers.sort(), "not filled up with seeders");
-      const stranger = await tester.announce(torrent, testPeer(family, 50), {
+      const stranger = await tester.announce(torrent, testPeer(kind, 50), {
         event: AnnounceEvent.completed,
       });
       assert.deepEqual(stranger.peers.toSorted(), leechers, "completed, whatever is left");
@@ -107,9 +108,9 @@ export const selectionGroups: readonly ConformanceGroup[] = [
   },
   {
     name: "leechers get seeders first, then leechers",
-    async run(tester, family) {
-      const { seeders, leechers } = await fill(tester, family, 1, 4, 6);
-      const watcher = testPeer(family, 5); // the first leecher
+    async run(tester, kind) {
+      const { seeders, leechers } = await fill(tester, kind, 1, 4, 6);
+      const watcher = testPeer(kind, 5); // the first leecher
       for (const numWant of [2, 4, 7, 9]) {
         const response = await tester.announce(torrent, watcher, { numWant });
         const { peers } = response;
@@ -118,7 +119,7 @@ export const selectionGroups: readonly ConformanceGroup[] = [
         assertSubset(peers.slice(4), leechers.slice(1), `numwant ${numWant}: the rest`);
         assert.equal(peers.length, numWant);
       }
-      await tester.announce(torrent, testPeer(otherFamily(family), 1), seeding);
+      await tester.announce(torrent, testPeer(otherKind(kind), 1), seeding);
       const all = await tester.announce(torrent, watcher, { numWant: 20 });
       assert.equal(all.complete, 5, "seeders of the torrent");
       assert.ok([0, 4].includes(all.seeders), "seeders of the list");
@@ -128,9 +129,9 @@ export const selectionGroups: readonly ConformanceGroup[] = [
   },
   {
     name: "peers are taken from a random start",
-    async run(tester, family) {
-      const { seeders, leechers } = await fill(tester, family, 1, 20, 30);
-      const watcher = testPeer(family, 100);
+    async run(tester, kind) {
+      const { seeders, leechers } = await fill(tester, kind, 1, 20, 30);
+      const watcher = testPeer(kind, 100);
       const seen = { asLeecher: new Set<string>(), asSeeder: new Set<string>(), rest: new Set<string>() };
       const starts = new Set<string>();
       for (let time = 0; time < 400; time++) {
@@ -151,14 +152,14 @@ export const selectionGroups: readonly ConformanceGroup[] = [
   },
   {
     name: "stopped and numwant 0 get no peers",
-    async run(tester, family) {
-      const alone = await tester.announce(torrent, testPeer(family, 1), { numWant: 0, limit: 10 });
+    async run(tester, kind) {
+      const alone = await tester.announce(torrent, testPeer(kind, 1), { numWant: 0, limit: 10 });
       assert.deepEqual([alone.peers, alone.incomplete], [[], 1], "numwant 0 of the only peer");
-      await fill(tester, family, 1, 2, 3);
+      await fill(tester, kind, 1, 2, 3);
       const room = { limit: 10, otherLimit: 10 };
-      const none = await tester.announce(torrent, testPeer(family, 9), { ...room, numWant: 0 });
+      const none = await tester.announce(torrent, testPeer(kind, 9), { ...room, numWant: 0 });
       assert.deepEqual([none.peers, none.complete, none.incomplete], [[], 2, 4], "numwant 0");
-      const last = await tester.announce(torrent, testPeer(family, 9), {
+      const last = await tester.announce(torrent, testPeer(kind, 9), {
         ...room,
         event: AnnounceEvent.stopped,
       });
@@ -167,11 +168,12 @@ export const selectionGroups: readonly ConformanceGroup[] = [
   },
   {
     name: "the other family fills what is left",
-    async run(tester, family) {
-      const other = otherFamily(family);
-      const own = await fill(tester, family, 1, 1, 2);
+    kinds: addressKinds,
+    async run(tester, kind) {
+      const other = otherKind(kind);
+      const own = await fill(tester, kind, 1, 1, 2);
       const others = await fill(tester, other, 1, 2, 4);
-      const watcher = testPeer(family, 50);
+      const watcher = testPeer(kind, 50);
       const ask = (options: object) => tester.announce(torrent, watcher, { otherLimit: 50, ...options });
 
       const some = await ask({ numWant: 6 });
@@ -207,10 +209,10 @@ export const selectionGroups: readonly ConformanceGroup[] = [
   },
   {
     name: "without the apply step nothing changes",
-    async run(tester, family) {
+    async run(tester, kind) {
       const step = Step.select;
-      await fill(tester, family, 1, 1, 2);
-      const stranger = await tester.announce(torrent, testPeer(family, 9), { step });
+      await fill(tester, kind, 1, 1, 2);
+      const stranger = await tester.announce(torrent, testPeer(kind, 9), { step });
       assert.deepEqual(
         [stranger.complete, stranger.incomplete, stranger.peers.length],
         [1, 2, 3],
@@ -222,57 +224,57 @@ export const selectionGroups: readonly ConformanceGroup[] = [
         { event: AnnounceEvent.paused },
         seeding,
       ]) {
-        const response = await tester.announce(torrent, testPeer(family, 2), { ...options, step });
+        const response = await tester.announce(torrent, testPeer(kind, 2), { ...options, step });
         assert.deepEqual([response.complete, response.incomplete, response.snatches], [1, 2, 0]);
       }
-      assert.deepEqual(await tester.scrapeOne(torrent, family), {
+      assert.deepEqual(await tester.scrapeOne(torrent, kind), {
         complete: 1,
         incomplete: 2,
         snatches: 0,
         partial: 0,
       });
-      await tester.announce(testInfoHash(4), testPeer(family, 1), { step });
+      await tester.announce(testInfoHash(4), testPeer(kind, 1), { step });
       assert.equal((await tester.statistics()).swarms, 1, "no swarm comes into being");
       tester.advance(tester.environment.peerLifetime - 1);
-      await tester.announce(torrent, testPeer(family, 2), { step });
+      await tester.announce(torrent, testPeer(kind, 2), { step });
       tester.advance(61);
       assert.equal(await tester.expire(), 3, "no peer is refreshed");
     },
   },
   {
     name: "without the select step the response does not change",
-    async run(tester, family) {
+    async run(tester, kind) {
       const step = Step.apply;
-      await fill(tester, family, 1, 1, 1);
-      const response = await tester.announce(torrent, testPeer(family, 5), { step, otherLimit: 5 });
+      await fill(tester, kind, 1, 1, 1);
+      const response = await tester.announce(torrent, testPeer(kind, 5), { step, otherLimit: 5 });
       assert.deepEqual(response, { ...presetCounts, peers: [], seeders: 0, others: [], peerIds: undefined });
-      await tester.expectCounts(torrent, family, 1, 2, "it is applied");
-      await tester.announce(torrent, testPeer(family, 5), { step, event: AnnounceEvent.completed });
-      await tester.expectCounts(torrent, family, 2, 1, "completed is applied");
-      await tester.announce(torrent, testPeer(family, 5), { step, event: AnnounceEvent.stopped });
-      await tester.expectCounts(torrent, family, 1, 1, "stopped is applied");
+      await tester.expectCounts(torrent, kind, 1, 2, "it is applied");
+      await tester.announce(torrent, testPeer(kind, 5), { step, event: AnnounceEvent.completed });
+      await tester.expectCounts(torrent, kind, 2, 1, "completed is applied");
+      await tester.announce(torrent, testPeer(kind, 5), { step, event: AnnounceEvent.stopped });
+      await tester.expectCounts(torrent, kind, 1, 1, "stopped is applied");
     },
   },
   {
     name: "peer ids stand beside their peers",
     needs: "peerIds",
-    async run(tester, family) {
+    async run(tester, kind) {
       const ids = new Map<string, string>();
       for (let n = 1; n <= 40; n++) {
-        const peer = testPeer(family, n);
+        const peer = testPeer(kind, n);
         await tester.announce(torrent, peer, n % 3 === 0 ? seeding : {});
         ids.set(endpoint(peer), toHex(peer.id));
       }
-      for (let n = 2; n <= 40; n += 5) await tester.announce(torrent, testPeer(family, n), seeding);
+      for (let n = 2; n <= 40; n += 5) await tester.announce(torrent, testPeer(kind, n), seeding);
       for (let n = 4; n <= 40; n += 6) {
-        await tester.announce(torrent, testPeer(family, n), { event: AnnounceEvent.stopped });
-        ids.delete(endpoint(testPeer(family, n)));
+        await tester.announce(torrent, testPeer(kind, n), { event: AnnounceEvent.stopped });
+        ids.delete(endpoint(testPeer(kind, n)));
       }
-      const restarted = { ...testPeer(family, 1), id: testPeer(family, 99).id };
+      const restarted = { ...testPeer(kind, 1), id: testPeer(kind, 99).id };
       await tester.announce(torrent, restarted);
       ids.set(endpoint(restarted), toHex(restarted.id));
 
-      const watcher = testPeer(family, 100);
+      const watcher = testPeer(kind, 100);
       const options = { wantPeerIds: true, step: Step.select };
       for (const numWant of [50, 10]) {
         const { peers, peerIds } = await tester.announce(torrent, watcher, { ...options, numWant });

@@ -5,7 +5,13 @@ import { copy20, toHex } from "../../bittorrent/info-hash.ts";
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { Address, type Family } from "../../ip/address.ts";
-import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
+import {
+  type PeerStore,
+  Step,
+  type StoreStatistics,
+  type SwarmKind,
+  type SwarmSummary,
+} from "../peer-store.ts";
 
 /** What a store is created with in the suite: the suite turns the clock by assignment. */
 export interface ConformanceEnvironment {
@@ -19,21 +25,22 @@ export interface ConformanceEnvironment {
 /** Makes an empty store. */
 export type CreateStore = (environment: ConformanceEnvironment) => PeerStore | Promise<PeerStore>;
 
-/** A peer of the suite. */
+/** A peer of the suite. The address and port of a web peer stand for its handle and its generation. */
 export interface TestPeer {
+  readonly isWeb?: true;
   readonly address: Address;
   readonly port: number;
   readonly id: Uint8Array;
 }
 
-/** How an announce of the suite differs from that of a leecher that wants 50 peers of its own family. */
+/** How an announce of the suite differs from that of a leecher that wants 50 peers of its own kind. */
 export interface AnnounceOptions {
   event?: AnnounceEvent;
   left?: bigint;
   numWant?: number;
-  /** Limit of the list of the announcer's family; `numWant` unless given. */
+  /** Limit of the list of the announcer's kind; `numWant` unless given. */
   limit?: number;
-  /** Limit of the other family's list; 0 unless given. */
+  /** Limit of the list of the {@link otherKind}; 0 unless given. */
   otherLimit?: number;
   step?: Step;
   wantPeerIds?: boolean;
@@ -44,11 +51,11 @@ export interface TesterResponse {
   complete: number;
   incomplete: number;
   snatches: number;
-  /** Peers of the announcer's family, in the order of the list. */
+  /** Peers of the announcer's kind, in the order of the list. */
   peers: string[];
   /** How many seeders stand first in `peers`, as the store says. */
   seeders: number;
-  /** Peers of the other family. */
+  /** Peers of the other kind. */
   others: string[];
   /** Peer ids of `peers` in hexadecimal, where the store has written them. */
   peerIds: string[] | undefined;
@@ -65,13 +72,13 @@ export interface Row {
 /** Counts that an announce without the select step must leave as a hook has set them. */
 export const presetCounts = { complete: 7001, incomplete: 7002, snatches: 7003 } as const;
 
-/** Peer `n` of a family: an address and a port of its own. */
-export function testPeer(family: Family, n: number, port: number = 1024 + n): TestPeer {
+/** Peer `n` of a kind: an address and a port of its own. */
+export function testPeer(kind: SwarmKind, n: number, port: number = 1024 + n): TestPeer {
   const low = n & 0xff;
   const address = Address.parse(
-    family === 4 ? `10.1.${n >> 8}.${low}` : `2001:db8::${(n >> 8).toString(16)}:${low.toString(16)}`,
+    kind === 6 ? `2001:db8::${(n >> 8).toString(16)}:${low.toString(16)}` : `10.1.${n >> 8}.${low}`,
   );
-  return { address, port, id: ascii(`-TS0000-${n}`) };
+  return { ...(kind === "web" && { isWeb: true }), address, port, id: ascii(`-TS0000-${n}`) };
 }
 
 /** Infohash `n`: twenty decimal digits as ASCII. */
@@ -83,10 +90,18 @@ function ascii(text: string): Uint8Array {
   return new TextEncoder().encode(text.padEnd(20, "-"));
 }
 
-/** The other family. */
-export function otherFamily(family: Family): Family {
-  return family === 4 ? 6 : 4;
+/** Another kind than this: the other family, or IPv4 beside web peers. */
+export function otherKind(kind: SwarmKind): Family {
+  return kind === 4 ? 6 : 4;
 }
+
+/** The list of the only peer of a swarm: the peer itself, but nothing for a web peer. */
+export function listOfLonePeer(peer: TestPeer): string[] {
+  return peer.isWeb ? [] : [endpoint(peer)];
+}
+
+/** The address from which all web peers of the suite announce. */
+const webClient = Address.parse("192.0.2.7");
 
 /** `address:port`, as an {@link TesterResponse} lists a peer. */
 export function endpoint(peer: TestPeer): string {
@@ -149,19 +164,32 @@ export class StoreTester {
     options: AnnounceOptions = {},
   ): Promise<TesterResponse> {
     const { numWant = 50, step = Step.both, wantPeerIds = false } = options;
-    const family = peer.address.family;
+    const kind = peer.isWeb ? "web" : peer.address.family;
     const request = new AnnounceRequest();
     copy20(infoHash, 0, request.infoHash);
     copy20(peer.id, 0, request.peerId);
-    request.address.copyFrom(peer.address);
-    request.port = peer.port;
+    if (kind === "web") {
+      request.kind = "web";
+      request.address.copyFrom(webClient);
+      request.handle = Buffer.from(peer.address.bytes).readUInt32BE();
+      request.generation = peer.port;
+    } else {
+      request.address.copyFrom(peer.address);
+      request.port = peer.port;
+    }
     request.event = options.event ?? AnnounceEvent.none;
     request.left = options.left ?? 100n;
     request.numWant = numWant;
 
-    const own = createList(family, options.limit ?? numWant, wantPeerIds);
-    const other = createList(otherFamily(family), options.otherLimit ?? 0, false);
-    const response = family === 4 ? new AnnounceResponse(own, other) : new AnnounceResponse(other, own);
+    const own = createList(kind === 6 ? 6 : 4, options.limit ?? numWant, wantPeerIds);
+    const other = createList(otherKind(kind), options.otherLimit ?? 0, false);
+    const unused = createList(kind === "web" ? 6 : 4, 50, false); // also the web list of an announcer with an address
+    const response =
+      kind === 4
+        ? new AnnounceResponse(own, other, unused)
+        : kind === 6
+          ? new AnnounceResponse(other, own, unused)
+          : new AnnounceResponse(other, unused, own);
     response.reset(1800, 900);
     if (!(step & Step.select)) Object.assign(response, presetCounts);
 
@@ -170,7 +198,9 @@ export class StoreTester {
 
     request.infoHash.fill(fence);
     request.peerId.fill(fence);
-    request.address.set(otherFamily(family), new Uint8Array(16).fill(fence), 0);
+    request.address.set(otherKind(kind), new Uint8Array(16).fill(fence), 0);
+    request.handle = request.generation = fence;
+    assert.equal(unused.count, 0, "a list gets peers that the announcer cannot reach");
     const { complete, incomplete, snatches } = response;
     const peers = readList(own);
     const peerIds = own.hasPeerIds ? peers.map((_, i) => toHex(own.peerIds!, 20 * i)) : undefined;
@@ -178,9 +208,9 @@ export class StoreTester {
   }
 
   /** @param hidden  indices of the rows that a hook has hidden */
-  async scrape(infoHashes: readonly Uint8Array[], family: Family, hidden: number[] = []): Promise<Row[]> {
+  async scrape(infoHashes: readonly Uint8Array[], kind: SwarmKind, hidden: number[] = []): Promise<Row[]> {
     const request = new ScrapeRequest(infoHashes.length);
-    request.address.copyFrom(testPeer(family, 250).address);
+    request.address.copyFrom(testPeer(kind, 250).address);
     for (const infoHash of infoHashes) request.add(infoHash, 0);
     for (const index of hidden) request.hide(index);
     const response = new ScrapeResponse(infoHashes.length);
@@ -195,19 +225,19 @@ export class StoreTester {
   }
 
   /** The row of one torrent. */
-  async scrapeOne(infoHash: Uint8Array, family: Family): Promise<Row> {
-    return (await this.scrape([infoHash], family))[0]!;
+  async scrapeOne(infoHash: Uint8Array, kind: SwarmKind): Promise<Row> {
+    return (await this.scrape([infoHash], kind))[0]!;
   }
 
   /** Asserts what a scrape of one torrent shows. */
   async expectCounts(
     infoHash: Uint8Array,
-    family: Family,
+    kind: SwarmKind,
     complete: number,
     incomplete: number,
     why: string,
   ): Promise<void> {
-    const row = await this.scrapeOne(infoHash, family);
+    const row = await this.scrapeOne(infoHash, kind);
     assert.deepEqual({ complete: row.complete, incomplete: row.incomplete }, { complete, incomplete }, why);
   }
 

@@ -114,6 +114,7 @@ export class LiveSync {
 
   /** Adds the peer of an announce to the next packet, if the others do not know the peer already. */
   handleAnnounce(request: AnnounceRequest): void {
+    if (request.kind === "web") return; // other trackers cannot reach its socket
     this.#offer(request, request.address);
     if (request.hasOtherAddress) this.#offer(request, request.otherAddress);
   }

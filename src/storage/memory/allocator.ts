@@ -1,4 +1,4 @@
-import { Control, ControlFamily, Page, pagePeers } from "./layout.ts";
+import { type Arena, ArenaControl, Control, Page, pagePeers } from "./layout.ts";
 import { lock, unlock } from "./lock.ts";
 
 /** Peers in a block of each class. The last class is a whole page; the others waste little of a page. */
@@ -34,7 +34,7 @@ export function classFor(peers: number): number {
 }
 
 /**
- * Allocates blocks of peers of one family. The arena consists of pages of {@link pagePeers} peers, and each page in use
+ * Allocates blocks of peers of one kind. The arena consists of pages of {@link pagePeers} peers, and each page in use
  * is cut into blocks of one class. After its last block is freed, a page can serve any class again, so free memory
  * never ends up in pieces too small for a bigger block. Callers hold no lock but their stripe's.
  *
@@ -50,19 +50,18 @@ export class BlockAllocator {
   readonly #pageWords: number;
   readonly #owner: number;
 
-  /** @param family  0 for IPv4, 1 for IPv6 */
   constructor(
     arena: Int32Array,
     pages: Int32Array,
     control: Int32Array,
-    family: 0 | 1,
+    arenaNumber: Arena,
     peerWords: number,
     owner: number,
   ) {
     this.#arena = arena;
     this.#pages = pages;
     this.#control = control;
-    this.#at = Control.families + family * ControlFamily.words;
+    this.#at = Control.arenas + arenaNumber * ArenaControl.words;
     this.#stride = peerWords;
     this.#pageWords = peerWords * pagePeers;
     this.#owner = owner;
@@ -72,7 +71,7 @@ export class BlockAllocator {
   allocate(cls: number): number {
     const control = this.#control;
     lock(control, Control.allocatorLock, this.#owner);
-    let page = control[this.#at + ControlFamily.partial + cls]!;
+    let page = control[this.#at + ArenaControl.partial + cls]!;
     if (page === 0) page = this.#takePage(cls);
     const block = page === 0 ? 0 : this.#takeBlock(page, cls);
     unlock(control, Control.allocatorLock);
@@ -116,8 +115,8 @@ export class BlockAllocator {
    */
   rebuild(): void {
     const control = this.#control;
-    control.fill(0, this.#at + ControlFamily.free, this.#at + ControlFamily.partial + blockPeers.length);
-    for (let page = control[this.#at + ControlFamily.top]! - 1; page > 0; page--) {
+    control.fill(0, this.#at + ArenaControl.free, this.#at + ArenaControl.partial + blockPeers.length);
+    for (let page = control[this.#at + ArenaControl.top]! - 1; page > 0; page--) {
       const cls = this.#pages[page * Page.words + Page.before]! >>> Page.classShift;
       if (this.#isEmpty(page)) this.#pushFree(page);
       else if (this.#firstFree(page, cls) >= 0) this.#link(page, cls);
@@ -127,13 +126,13 @@ export class BlockAllocator {
   /** Assigns a free page to a class. @returns the page's number, or 0 */
   #takePage(cls: number): number {
     const control = this.#control;
-    let page = control[this.#at + ControlFamily.free]!;
+    let page = control[this.#at + ArenaControl.free]!;
     if (page !== 0) {
-      control[this.#at + ControlFamily.free] = this.#pages[page * Page.words + Page.next]!;
+      control[this.#at + ArenaControl.free] = this.#pages[page * Page.words + Page.next]!;
     } else {
-      page = control[this.#at + ControlFamily.top]!;
+      page = control[this.#at + ArenaControl.top]!;
       if ((page + 1) * this.#pageWords > this.#arena.length) return 0;
-      control[this.#at + ControlFamily.top] = page + 1;
+      control[this.#at + ArenaControl.top] = page + 1;
     }
     this.#link(page, cls);
     return page;
@@ -167,14 +166,14 @@ export class BlockAllocator {
   }
 
   #pushFree(page: number): void {
-    const head = this.#at + ControlFamily.free;
+    const head = this.#at + ArenaControl.free;
     this.#pages[page * Page.words + Page.next] = this.#control[head]!;
     this.#control[head] = page;
   }
 
   #link(page: number, cls: number): void {
     const pages = this.#pages;
-    const head = this.#at + ControlFamily.partial + cls;
+    const head = this.#at + ArenaControl.partial + cls;
     const next = this.#control[head]!;
     pages[page * Page.words + Page.next] = next;
     pages[page * Page.words + Page.before] = cls << Page.classShift;
@@ -186,14 +185,14 @@ export class BlockAllocator {
     const pages = this.#pages;
     const next = pages[page * Page.words + Page.next]!;
     const before = pages[page * Page.words + Page.before]! & Page.number;
-    if (before === 0) this.#control[this.#at + ControlFamily.partial + cls] = next;
+    if (before === 0) this.#control[this.#at + ArenaControl.partial + cls] = next;
     else pages[before * Page.words + Page.next] = next;
     if (next !== 0) pages[next * Page.words + Page.before] = (cls << Page.classShift) | before;
   }
 }
 
 /**
- * Allocates numbered records of a fixed size (torrents, IPv6 swarm records). A free list runs through word `link` of
+ * Allocates numbered records of a fixed size (torrents, records of IPv6 and web swarms). A free list runs through word `link` of
  * each free record. Numbers begin at 1.
  */
 export class RecordAllocator {

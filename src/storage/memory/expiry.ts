@@ -1,4 +1,4 @@
-import { torrentWords } from "./layout.ts";
+import { swarmKinds, torrentWords } from "./layout.ts";
 import type { TorrentSwarms } from "./torrent-swarms.ts";
 
 /**
@@ -11,7 +11,8 @@ export class Expiry {
   #bucket = 0;
   /** The torrent of the bucket to resume at, or 0 for the first. */
   #torrent = 0;
-  #family: 4 | 6 = 4;
+  /** An index into {@link swarmKinds}. */
+  #kind = 0;
   /** The position in the block to resume at, downwards; clamped to the present size. */
   #position = Number.MAX_SAFE_INTEGER;
   #removed = 0;
@@ -32,7 +33,7 @@ export class Expiry {
     this.#bucket = 0;
     this.#torrent = 0;
     this.#removed = 0;
-    this.#resumeAt(4);
+    this.#resumeAt(0);
   }
 
   /**
@@ -60,7 +61,7 @@ export class Expiry {
     let torrent = table.first(this.#bucket);
     if (this.#torrent !== 0) {
       while (torrent !== 0 && torrent !== this.#torrent) torrent = table.next(torrent);
-      if (torrent === 0) this.#resumeAt(4); // it is gone; its neighbours wait for the next pass
+      if (torrent === 0) this.#resumeAt(0); // it is gone; its neighbours wait for the next pass
       this.#torrent = 0;
     }
     while (torrent !== 0) {
@@ -76,12 +77,12 @@ export class Expiry {
     }
   }
 
-  /** @returns whether both families are done */
+  /** @returns whether all kinds are done */
   #expireTorrent(torrent: number, tick: number, lifetime: number): boolean {
     const before = this.#removed;
     let finished = false;
     for (;;) {
-      const swarms = this.#torrents.of(this.#family);
+      const swarms = this.#torrents.of(swarmKinds[this.#kind]!);
       const record = this.#torrents.record(torrent, swarms);
       const position = Math.min(this.#position, record === 0 ? -1 : swarms.total(record) - 1);
       const count = Math.min(position + 1, Math.max(this.#units, 1));
@@ -91,16 +92,16 @@ export class Expiry {
         this.#position = position - count;
         break;
       }
-      finished = this.#family === 6;
-      this.#resumeAt(finished ? 4 : 6);
+      finished = this.#kind === swarmKinds.length - 1;
+      this.#resumeAt(finished ? 0 : this.#kind + 1);
       if (finished) break;
     }
     if (this.#removed > before) this.#torrents.settle(torrent, tick);
     return finished;
   }
 
-  #resumeAt(family: 4 | 6): void {
-    this.#family = family;
+  #resumeAt(kind: number): void {
+    this.#kind = kind;
     this.#position = Number.MAX_SAFE_INTEGER;
   }
 }

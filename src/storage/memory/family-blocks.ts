@@ -1,10 +1,10 @@
-import type { Family } from "../../ip/address.ts";
+import type { SwarmKind } from "../peer-store.ts";
 import { BlockAllocator } from "./allocator.ts";
-import { familyLayouts, peerWords, type StoreMemory } from "./layout.ts";
+import { peerWords, type StoreMemory, swarmLayouts } from "./layout.ts";
 import { PeerBlocks } from "./peer-blocks.ts";
 import { PeerIndex } from "./peer-index.ts";
 
-/** The blocks of the swarms of one family, in the memory of a store. */
+/** The blocks of the swarms of one kind, in the memory of a store. */
 export interface FamilyBlocks {
   readonly peers: Int32Array;
   /** Words of a peer. */
@@ -16,17 +16,17 @@ export interface FamilyBlocks {
   readonly blocks: PeerBlocks;
 }
 
-/** @param records  the swarm records of the family */
+/** @param records  the swarm records of the kind */
 export function openFamilyBlocks(
   memory: StoreMemory,
-  family: Family,
+  kind: SwarmKind,
   control: Int32Array,
   records: Int32Array,
   owner: number,
 ): FamilyBlocks {
-  const { addressWords, arena, peers: peersKey, pages } = familyLayouts[family];
+  const { addressWords, arena, peers: peersKey, pages } = swarmLayouts[kind];
   const peers = new Int32Array(memory[peersKey]);
-  const stride = peerWords(family, memory.peerIds);
+  const stride = peerWords(kind, memory.peerIds);
   const allocator = new BlockAllocator(peers, new Int32Array(memory[pages]), control, arena, stride, owner);
   const index = new PeerIndex(peers, control, stride, addressWords, allocator);
   const blocks = new PeerBlocks(records, peers, stride, allocator, index);

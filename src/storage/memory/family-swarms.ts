@@ -1,19 +1,21 @@
 import { copy20 } from "../../bittorrent/info-hash.ts";
-import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import type { PeerList } from "../../bittorrent/peer-list.ts";
 import type { Random } from "../../lib/clock.ts";
+import type { SwarmKind } from "../peer-store.ts";
 import { openFamilyBlocks } from "./family-blocks.ts";
 import {
+  Arena,
   Big,
   Control,
   Count,
   Counted,
-  familyLayouts,
   hasPassed,
   leafWords,
   locate,
   Meta,
   pagePeers,
   type StoreMemory,
+  swarmLayouts,
 } from "./layout.ts";
 import type { PeerBlocks } from "./peer-blocks.ts";
 import type { PeerIndex } from "./peer-index.ts";
@@ -34,11 +36,16 @@ export interface SwarmPart {
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
+/** Returns the worker in the word of a handle: the upper six bits of the first byte. */
+function workerOf(word: number): number {
+  return littleEndian ? (word & 0xff) >>> 2 : word >>> 26;
+}
+
 /** The announcing peer in the form that the store compares. Filled once per request. */
 export class PeerKey {
-  /** Address in machine order: one word or four. */
+  /** Address in machine order: one word or four. Of a web peer, its handle, as the word of an IPv4 address. */
   address: Int32Array = new Int32Array(4);
-  /** The port's bytes, the first byte lowest. */
+  /** The bytes of the port or generation, the first byte lowest. */
   port = 0;
   isSeeder = false;
   /** Five words, or undefined if the store does not keep peer ids. */
@@ -46,14 +53,15 @@ export class PeerKey {
 }
 
 /**
- * All swarms of one family, with operations on peers by position. A swarm is identified by the offset of its record in
+ * All swarms of one kind, with operations on peers by position. A swarm is identified by the offset of its record in
  * `records`. The caller holds the lock of the torrent's stripe.
  *
  *     peers:   | seeder | seeder | ... | leecher | leecher | ... | free ... |
  *     position   0                       seeders                   total
  */
 export class FamilySwarms {
-  readonly family: 4 | 6;
+  readonly kind: SwarmKind;
+  readonly arena: Arena;
   readonly #records: Int32Array;
   readonly #peers: Int32Array;
   readonly #control: Int32Array;
@@ -72,22 +80,23 @@ export class FamilySwarms {
   readonly #random: Int32Array;
 
   constructor(
-    family: 4 | 6,
+    kind: SwarmKind,
     memory: StoreMemory,
     table: TorrentTable,
     records: Int32Array,
     random: Random,
     owner: number,
   ) {
-    this.family = family;
+    this.kind = kind;
+    this.arena = swarmLayouts[kind].arena;
     this.#records = records;
     this.#control = table.control;
     this.#table = table;
     this.#stripes = table.stripes;
-    this.#counts = familyLayouts[family].counts;
+    this.#counts = swarmLayouts[kind].counts;
     const { peers, stride, addressWords, index, blocks } = openFamilyBlocks(
       memory,
-      family,
+      kind,
       table.control,
       records,
       owner,
@@ -95,7 +104,7 @@ export class FamilySwarms {
     this.#peers = peers;
     this.#stride = stride;
     this.#meta = addressWords;
-    this.#idAt = memory.peerIds ? addressWords + 1 : 0;
+    this.#idAt = memory.peerIds && kind !== "web" ? addressWords + 1 : 0;
     this.#index = index;
     this.#blocks = blocks;
     this.#random = Int32Array.of(random.next() | 1);
@@ -147,7 +156,7 @@ export class FamilySwarms {
     const stride = this.#stride;
     const first = address[0]!;
     const end = block + count * stride;
-    if (this.family === 4) {
+    if (this.#meta === 1) {
       for (let at = block; at < end; at += stride) {
         if (peers[at] === first && (peers[at + 1]! & Meta.port) === port) return (at - block) / stride;
       }
@@ -276,17 +285,36 @@ export class FamilySwarms {
   }
 
   /**
-   * Writes up to `count` peers into `list`: leechers for a seeder, otherwise seeders before leechers.
+   * Removes the web peers of one worker's sockets, among the `count` peers from `position` downwards.
+   * @param worker  see `AnnounceRequest.handle`
+   * @returns the number of removed peers
+   */
+  sweep(record: number, position: number, count: number, worker: number): number {
+    let removed = 0;
+    for (let left = count; left > 0 && position >= 0; left--, position--) {
+      if (workerOf(this.#peers[this.#blocks.at(record, position)]!) !== worker) continue;
+      this.remove(record, position);
+      removed++;
+    }
+    return removed;
+  }
+
+  /**
+   * Writes up to `count` peers into `list`: leechers for a seeder, otherwise seeders before leechers. A web seeder gets
+   * seeders after the leechers.
    * @param self  position of the announcer, or -1
    * @returns the number of peers written
    */
   select(record: number, seeder: boolean, self: number, count: number, list: PeerList): number {
     const split = this.seeders(record);
     const before = list.count;
-    const seeders = seeder ? 0 : this.#selectRange(record, 0, split, self, count, list);
+    let written = seeder ? 0 : this.#selectRange(record, 0, split, self, count, list);
     list.seeders = list.count - before;
-    if (seeders === count) return count;
-    return seeders + this.#selectRange(record, split, this.total(record), self, count - seeders, list);
+    if (written === count) return count;
+    written += this.#selectRange(record, split, this.total(record), self, count - written, list);
+    if (seeder && this.arena === Arena.web && written < count)
+      written += this.#selectRange(record, 0, split, self, count - written, list);
+    return written;
   }
 
   /** Writes up to `count` peers of a range into `list`, in order from a random start, without the announcer. */
@@ -434,10 +462,10 @@ export class FamilySwarms {
     const stride = this.#stride;
     const view = list.view;
     let at = from;
-    let to = list.at + list.count * compactLength[this.family];
+    let to = list.at + list.count * (this.#meta === 1 ? 6 : 18);
     const end = at + count * stride;
     list.count += count;
-    if (this.family === 4) {
+    if (this.#meta === 1) {
       for (; at < end; at += stride, to += 6) {
         view.setInt32(to, peers[at]!, littleEndian);
         view.setUint16(to + 4, peers[at + 1]! & Meta.port, true);

@@ -177,22 +177,32 @@ export class MemoryRecords implements Records {
 
   /** Adds a torrent, or the rest of it, to the page. @returns the reason for stopping before the end */
   #visitTorrent(id: number, at: Position, withPeers: boolean): Pause {
-    const { swarms4, swarms6, table } = this.#torrents;
+    const { swarms4, swarms6, swarmsWeb, table } = this.#torrents;
     const record4 = this.#torrents.record(id, swarms4);
     const record6 = this.#torrents.record(id, swarms6);
     const total4 = swarms4.total(record4);
     const total6 = record6 === 0 ? 0 : swarms6.total(record6);
+    const recordWeb = this.#torrents.record(id, swarmsWeb);
+    const totalWeb = recordWeb === 0 ? 0 : swarmsWeb.total(recordWeb);
     if (at.family === 4 && at.part === 0) {
       const snatches = this.#torrents.snatches(id);
-      if (total4 + total6 + snatches === 0) return Pause.none;
+      if (total4 + total6 + totalWeb + snatches === 0) return Pause.none;
       const first =
         total4 > 0 ? swarms4.partSize(record4, 0) : total6 === 0 ? 0 : swarms6.partSize(record6, 0);
       if (withPeers && !this.#fits(first)) return Pause.page;
-      const seeders = swarms4.seeders(record4) + (total6 === 0 ? 0 : swarms6.seeders(record6));
-      const partial = swarms4.partial(record4) + (total6 === 0 ? 0 : swarms6.partial(record6));
-      const leechers = total4 + total6 - seeders;
+      let seeders = swarms4.seeders(record4);
+      let partial = swarms4.partial(record4);
+      if (total6 > 0) {
+        seeders += swarms6.seeders(record6);
+        partial += swarms6.partial(record6);
+      }
+      if (totalWeb > 0) {
+        seeders += swarmsWeb.seeders(recordWeb);
+        partial += swarmsWeb.partial(recordWeb);
+      }
+      const leechers = total4 + total6 + totalWeb - seeders;
       this.#page.addTorrent(table.torrents, id * torrentWords);
-      this.#page.setCounts(seeders, leechers, partial, snatches, total4, total6);
+      this.#page.setCounts(seeders, leechers, partial, snatches, total4, total6, totalWeb);
     }
     if (!withPeers) return Pause.none;
     if (at.family === 4) {
@@ -209,7 +219,7 @@ export class MemoryRecords implements Records {
     const size = swarms.partSize(record, at.part);
     if (!this.#fits(size)) return Pause.page;
     const { torrents } = this.#torrents.table;
-    this.#page.addPart(torrents, id * torrentWords, swarms.family, size, part, (to, from) =>
+    this.#page.addPart(torrents, id * torrentWords, at.family, size, part, (to, from) =>
       swarms.copyPart(record, at.part, to, from, part),
     );
     at.part = part.next;
@@ -302,7 +312,7 @@ export class MemoryRecords implements Records {
     let self = record === 0 ? -1 : swarms.find(record, key);
     if (self < 0) {
       if (this.#isFull()) return false;
-      if (record === 0) record = this.#torrents.addRecord6(torrent);
+      if (record === 0) record = this.#torrents.addRecord(torrent, swarms);
       if (record !== 0) self = swarms.add(record, key, key.isSeeder, time);
       if (self < 0) {
         this.#torrents.settle(torrent, tick);

@@ -12,9 +12,9 @@ import { storeConformance } from "../conformance.ts";
 import { Step } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
 import {
+  ArenaControl,
   arenaWords,
   Control,
-  ControlFamily,
   headerOffsets,
   listWords,
   mostPeers,
@@ -132,7 +132,7 @@ describe("memory store", () => {
       for (let peer = 1; peer <= 2000; peer++) announcer.announce(1 + (peer % 7), peer);
       for (let peer = 1; peer <= 2000; peer++)
         announcer.announce(1 + (peer % 7), peer, AnnounceEvent.stopped);
-      tops.push(control[Control.families + ControlFamily.top]!);
+      tops.push(control[Control.arenas + ArenaControl.top]!);
     }
     assert.equal(tops.at(-1), tops[0]);
     assert.deepEqual(checkMemory(announcer.store.memory), { torrents: 0, peers: 0 });

@@ -2,7 +2,6 @@ import { setImmediate } from "node:timers/promises";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
-import { otherFamily } from "../../ip/address.ts";
 import type { Clock, Random } from "../../lib/clock.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Expiry } from "./expiry.ts";
@@ -14,6 +13,7 @@ import {
   type StoreMemory,
   Stripe,
   stripeStride,
+  swarmKinds,
   timeRange,
   torrentWords,
 } from "./layout.ts";
@@ -28,7 +28,7 @@ export interface MemoryStoreConfig {
   /** Seconds without an announce after which a peer expires. */
   peerLifetime: number;
   /**
-   * The maximum number of peers of both families. Memory for them is reserved at start, but used only as peers arrive.
+   * The maximum number of peers of all kinds. Memory for them is reserved at start, but used only as peers arrive.
    */
   maxPeers: number;
   /** Whether to store peer ids, for responses in the non-compact form; 20 more bytes per peer. */
@@ -63,6 +63,8 @@ const expiryUnits = 8192;
 const expiryPauseMs = 4;
 /** Peers that one step of `remove` deletes under one lock: less than a millisecond. */
 const removedAtOnce = 1024;
+/** Peers and web records that one step of a sweep visits. */
+const sweptAtOnce = 8192;
 
 /**
  * Keeps all swarms in shared memory: packed peers, no object per peer, no work for the garbage collector, and no
@@ -77,6 +79,9 @@ export class MemoryStore implements PeerStore {
   readonly #table: TorrentTable;
   readonly #control: Int32Array;
   readonly #key = new PeerKey();
+  /** The word of a web peer's handle, in the order of an IPv4 address. */
+  readonly #handle = new Int32Array(4);
+  readonly #handleView = new DataView(this.#handle.buffer);
   readonly #expiry: Expiry;
   readonly #onExpired: ((milliseconds: number, removed: number) => void) | undefined;
   #times: MemoryStoreConfig;
@@ -108,11 +113,21 @@ export class MemoryStore implements PeerStore {
 
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void {
     const key = this.#key;
-    key.address = request.address.words;
-    key.port = (request.port >>> 8) | ((request.port & 0xff) << 8);
     key.peerId = request.peerIdWords;
     key.isSeeder = request.isSeeder;
-    const own = this.#torrents.of(request.address.family);
+    let port: number;
+    let own: FamilySwarms;
+    if (request.kind === "web") {
+      own = this.#torrents.swarmsWeb;
+      this.#handleView.setUint32(0, request.handle);
+      key.address = this.#handle;
+      port = request.generation;
+    } else {
+      own = this.#torrents.of(request.address.family);
+      key.address = request.address.words;
+      port = request.port;
+    }
+    key.port = (port >>> 8) | ((port & 0xff) << 8);
 
     const table = this.#table;
     const hash = table.hash(request.infoHashWords, 0);
@@ -163,7 +178,7 @@ export class MemoryStore implements PeerStore {
 
   scrape(request: ScrapeRequest, response: ScrapeResponse): void {
     const words = request.infoHashWords;
-    const { swarms4, swarms6 } = this.#torrents;
+    const { swarms4, swarms6, swarmsWeb } = this.#torrents;
     for (let i = 0; i < request.count; i++) {
       if (request.isHidden(i)) continue;
       const hash = this.#table.hash(words, 5 * i);
@@ -179,6 +194,12 @@ export class MemoryStore implements PeerStore {
           total += swarms6.total(record6);
           seeders += swarms6.seeders(record6);
           partial += swarms6.partial(record6);
+        }
+        const recordWeb = this.#torrents.record(torrent, swarmsWeb);
+        if (recordWeb !== 0) {
+          total += swarmsWeb.total(recordWeb);
+          seeders += swarmsWeb.seeders(recordWeb);
+          partial += swarmsWeb.partial(recordWeb);
         }
         response.set(i, seeders, total - seeders, this.#torrents.snatches(torrent), partial);
       }
@@ -212,7 +233,8 @@ export class MemoryStore implements PeerStore {
   /** Removes up to {@link removedAtOnce} peers. @returns whether the torrent has none left */
   #removePeers(torrent: number): boolean {
     let left = removedAtOnce;
-    for (const swarms of [this.#torrents.swarms4, this.#torrents.swarms6]) {
+    for (const kind of swarmKinds) {
+      const swarms = this.#torrents.of(kind);
       const record = this.#torrents.record(torrent, swarms);
       if (record === 0) continue;
       for (; left > 0 && swarms.total(record) > 0; left--) swarms.remove(record, swarms.total(record) - 1);
@@ -221,23 +243,73 @@ export class MemoryStore implements PeerStore {
     return this.#torrents.isEmpty(torrent);
   }
 
+  /** Finds the peers through the web records, so the cost does not depend on the torrents without web peers. */
+  async sweep(worker: number): Promise<number> {
+    const { table } = this.#torrents;
+    const infoHash = new Int32Array(5);
+    let removed = 0;
+    let units = sweptAtOnce;
+    for (let id = 1; id < this.#torrents.webRecords; id++) {
+      const torrent = this.#torrents.torrentOfWeb(id);
+      let isDone = torrent === 0;
+      for (let position = Number.MAX_SAFE_INTEGER; !isDone; ) {
+        // A torrent that changes meanwhile has no peer of a dead worker: such a peer keeps the web record in its place.
+        for (let i = 0; i < 5; i++) infoHash[i] = table.torrents[torrent * torrentWords + i]!;
+        const hash = table.hash(infoHash, 0);
+        table.lock(hash);
+        const found = table.find(infoHash, 0, hash);
+        const swarms = this.#torrents.swarmsWeb;
+        const record = found === 0 ? 0 : this.#torrents.record(found, swarms);
+        position = Math.min(position, record === 0 ? -1 : swarms.total(record) - 1);
+        const count = Math.min(position + 1, sweptAtOnce);
+        const gone = count === 0 ? 0 : swarms.sweep(record, position, count, worker);
+        if (gone > 0) this.#settleAfter(found, hash);
+        table.unlock(hash);
+        removed += gone;
+        units -= count;
+        position -= count;
+        isDone = position < 0;
+        if (!isDone) await setImmediate();
+      }
+      if (--units > 0) continue;
+      await setImmediate();
+      units = sweptAtOnce;
+    }
+    return removed;
+  }
+
+  /** Cleans up a torrent that has lost peers. @returns the torrent, or 0 if it went with its last peer */
+  #settleAfter(torrent: number, hash: number): number {
+    const tick = this.#tick;
+    this.#torrents.settle(torrent, tick);
+    if (!this.#torrents.isExpendable(torrent, tick, this.#lifetime)) return torrent;
+    this.#table.remove(torrent, hash);
+    return 0;
+  }
+
   get capacity(): number {
     return this.memory.maxPeers;
   }
 
   statistics(): StoreStatistics {
-    const { counts4, counts6 } = Stripe;
+    const { counts4, counts6, countsWeb } = Stripe;
     const seeders4 = this.#sum(counts4 + Count.seeders);
     const seeders6 = this.#sum(counts6 + Count.seeders);
     const leechers4 = this.#sum(counts4 + Count.leechers);
     const leechers6 = this.#sum(counts6 + Count.leechers);
+    const seedersWeb = this.#sum(countsWeb + Count.seeders);
+    const leechersWeb = this.#sum(countsWeb + Count.leechers);
     return {
       torrents: Atomics.load(this.#control, Control.torrents),
-      swarms: this.#sum(counts4 + Count.swarms) + this.#sum(counts6 + Count.swarms),
-      seeders: seeders4 + seeders6,
-      leechers: leechers4 + leechers6,
+      swarms:
+        this.#sum(counts4 + Count.swarms) +
+        this.#sum(counts6 + Count.swarms) +
+        this.#sum(countsWeb + Count.swarms),
+      seeders: seeders4 + seeders6 + seedersWeb,
+      leechers: leechers4 + leechers6 + leechersWeb,
       peers4: seeders4 + leechers4,
       peers6: seeders6 + leechers6,
+      peersWeb: seedersWeb + leechersWeb,
       refused: Atomics.load(this.#control, Control.refused) >>> 0,
     };
   }
@@ -335,7 +407,7 @@ export class MemoryStore implements PeerStore {
       self = swarms.refresh(record, self, this.#key, tick, seeder, request.event === AnnounceEvent.paused);
     } else {
       if (this.#isFull()) return -1;
-      if (record === 0) record = this.#torrents.addRecord6(torrent);
+      if (record === 0) record = this.#torrents.addRecord(torrent, swarms);
       if (record !== 0) self = swarms.add(record, this.#key, seeder, tick);
       if (self < 0) {
         this.#torrents.settle(torrent, tick);
@@ -353,12 +425,8 @@ export class MemoryStore implements PeerStore {
   #leave(torrent: number, swarms: FamilySwarms, hash: number): number {
     const self = this.#find(torrent, swarms);
     if (self < 0) return torrent;
-    const tick = this.#tick;
     swarms.remove(this.#torrents.record(torrent, swarms), self);
-    this.#torrents.settle(torrent, tick);
-    if (!this.#torrents.isExpendable(torrent, tick, this.#lifetime)) return torrent;
-    this.#table.remove(torrent, hash);
-    return 0;
+    return this.#settleAfter(torrent, hash);
   }
 
   #select(
@@ -369,25 +437,36 @@ export class MemoryStore implements PeerStore {
     response: AnnounceResponse,
   ): void {
     const seeder = this.#key.isSeeder;
-    const record = this.#torrents.record(torrent, own);
-    const total = record === 0 ? 0 : own.total(record);
-    const other = this.#torrents.of(otherFamily[own.family]);
-    const otherRecord = this.#torrents.record(torrent, other);
-    const others = otherRecord === 0 ? 0 : other.total(otherRecord);
-    let seeders = total === 0 ? 0 : own.seeders(record);
-    if (others > 0) seeders += other.seeders(otherRecord);
+    const { swarms4, swarms6, swarmsWeb } = this.#torrents;
+    const record4 = this.#torrents.record(torrent, swarms4);
+    const record6 = this.#torrents.record(torrent, swarms6);
+    const recordWeb = this.#torrents.record(torrent, swarmsWeb);
+    const total4 = swarms4.total(record4);
+    const total6 = record6 === 0 ? 0 : swarms6.total(record6);
+    const totalWeb = recordWeb === 0 ? 0 : swarmsWeb.total(recordWeb);
+    let seeders = total4 === 0 ? 0 : swarms4.seeders(record4);
+    if (total6 > 0) seeders += swarms6.seeders(record6);
+    if (totalWeb > 0) seeders += swarmsWeb.seeders(recordWeb);
     response.complete = seeders;
-    response.incomplete = total + others - seeders;
+    response.incomplete = total4 + total6 + totalWeb - seeders;
     response.snatches = this.#torrents.snatches(torrent);
     const { numWant } = request;
     if (numWant === 0 || request.event === AnnounceEvent.stopped) return;
+    if (own === swarmsWeb) {
+      if (totalWeb > 0) own.select(recordWeb, seeder, self, numWant, response.webPeers);
+      return;
+    }
 
-    const ownList = response.peersOf(own.family);
-    const otherList = response.peersOf(other.family);
+    const is4 = own === swarms4;
+    const record = is4 ? record4 : record6;
+    const total = is4 ? total4 : total6;
+    const other = is4 ? swarms6 : swarms4;
+    const otherList = is4 ? response.peers6 : response.peers4;
+    const ownList = is4 ? response.peers4 : response.peers6;
     let left = numWant;
     if (total > 0) left -= own.select(record, seeder, self, left, ownList);
-    if (left > 0 && otherList.limit > 0 && others > 0) {
-      left -= other.select(otherRecord, seeder, -1, left, otherList);
+    if (left > 0 && otherList.limit > 0 && total4 + total6 > total) {
+      left -= other.select(is4 ? record6 : record4, seeder, -1, left, otherList);
     }
     if (left === numWant && self >= 0 && total === 1) own.selectOne(record, self, ownList);
   }
@@ -395,14 +474,15 @@ export class MemoryStore implements PeerStore {
   #summarize(torrent: number, found: SwarmSummary[]): void {
     const at = torrent * torrentWords;
     const snatches = this.#torrents.snatches(torrent);
-    for (const swarms of [this.#torrents.swarms4, this.#torrents.swarms6]) {
+    for (const kind of swarmKinds) {
+      const swarms = this.#torrents.of(kind);
       const record = this.#torrents.record(torrent, swarms);
       const total = record === 0 ? 0 : swarms.total(record);
-      const isKeptForSnatches = swarms.family === 4 && this.#torrents.isEmpty(torrent);
+      const isKeptForSnatches = kind === 4 && this.#torrents.isEmpty(torrent);
       if (total === 0 && !isKeptForSnatches) continue;
       const seeders = total === 0 ? 0 : swarms.seeders(record);
       const infoHash = new Uint8Array(this.#table.torrents.slice(at, at + 5).buffer);
-      found.push({ infoHash, family: swarms.family, seeders, leechers: total - seeders, snatches });
+      found.push({ infoHash, family: kind, seeders, leechers: total - seeders, snatches });
     }
   }
 }

@@ -2,10 +2,10 @@ import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { Address, type Family } from "../../ip/address.ts";
 import type { PeerRecord, RecordPage, TorrentRecord } from "../records.ts";
 import type { SwarmPart } from "./family-swarms.ts";
-import { familyLayouts, Meta, peerWords, ticksSince } from "./layout.ts";
+import { Meta, peerWords, swarmLayouts, ticksSince } from "./layout.ts";
 
 /** Words of a torrent in a page: the infohash, then the counts of {@link TorrentRecord}. */
-const torrentLength = 11;
+const torrentLength = 12;
 /** Words before the peers of a part: infohash, family, number of peers, number of seeders. */
 const partHead = 8;
 
@@ -45,15 +45,17 @@ export class PageWriter {
     snatches: number,
     peers4: number,
     peers6: number,
+    peersWeb: number,
   ): void {
     const torrents = this.#torrents;
-    const at = this.#torrentsEnd - 6;
+    const at = this.#torrentsEnd - 7;
     torrents[at] = seeders;
     torrents[at + 1] = leechers;
     torrents[at + 2] = partial;
     torrents[at + 3] = snatches;
     torrents[at + 4] = peers4;
     torrents[at + 5] = peers6;
+    torrents[at + 6] = peersWeb;
   }
 
   /**
@@ -106,7 +108,16 @@ function withRoom(words: Int32Array<ArrayBuffer>, length: number): Int32Array<Ar
 function* readTorrents(words: Int32Array): Generator<TorrentRecord> {
   const infoHash = new Uint8Array(infoHashLength);
   const infoHashWords = new Int32Array(infoHash.buffer);
-  const record = { infoHash, seeders: 0, leechers: 0, partial: 0, snatches: 0, peers4: 0, peers6: 0 };
+  const record = {
+    infoHash,
+    seeders: 0,
+    leechers: 0,
+    partial: 0,
+    snatches: 0,
+    peers4: 0,
+    peers6: 0,
+    peersWeb: 0,
+  };
   for (let at = 0; at < words.length; at += torrentLength) {
     for (let i = 0; i < 5; i++) infoHashWords[i] = words[at + i]!;
     record.seeders = words[at + 5]!;
@@ -115,6 +126,7 @@ function* readTorrents(words: Int32Array): Generator<TorrentRecord> {
     record.snatches = words[at + 8]!;
     record.peers4 = words[at + 9]!;
     record.peers6 = words[at + 10]!;
+    record.peersWeb = words[at + 11]!;
     yield record;
   }
 }
@@ -146,7 +158,7 @@ function* readPeers(
     const count = words[at + 6]!;
     const seeders = words[at + 7]!;
     at += partHead;
-    const { addressWords } = familyLayouts[family];
+    const { addressWords } = swarmLayouts[family];
     const stride = peerWords(family, peerIds);
     address.family = family;
     address.words.fill(0);

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { checkMemory } from "../../../test/support/check-memory.ts";
 import { stressMemory } from "../../../test/support/stress.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { PeerList } from "../../bittorrent/peer-list.ts";
 import { Address } from "../../ip/address.ts";
 import { createRandom } from "../../lib/clock.ts";
@@ -11,11 +12,14 @@ import {
   Big,
   Control,
   peerWords,
+  record6Words,
+  recordWebWords,
   Swarm,
   stripeCount,
   stripeStride,
   Torrent,
   torrentWords,
+  webBit,
 } from "./layout.ts";
 import { lock } from "./lock.ts";
 import { MemoryStore } from "./memory-store.ts";
@@ -92,6 +96,40 @@ test("an IPv6 swarm whose first peer did not make it goes with its record", () =
   assert.deepEqual(checkMemory(memory, { deaths: 1 }), { torrents: 1, peers: 1 });
   assert.equal(store.statistics().swarms, 1);
 });
+
+for (const [name, kinds] of [
+  ["a web swarm", ["web"]],
+  ["an IPv6 swarm behind a web swarm", [6, "web"]],
+] as const) {
+  test(`${name} whose only peer did not make it goes with its record, and the snatches stay`, () => {
+    const { store, memory, table, hash, response } = fill(1, 1);
+    const request = new AnnounceRequest();
+    request.infoHashWords.fill(1);
+    request.event = AnnounceEvent.completed;
+    for (const kind of kinds) {
+      request.kind = kind === "web" ? "web" : "address";
+      request.handle = 7;
+      request.address.copyFrom(Address.parse("2001:db8::1"));
+      request.port = 1;
+      store.announce(request, response, Step.both);
+    }
+    table.lock(hash);
+    const torrent = table.find(new Int32Array(5).fill(1), 0, hash);
+    const more = table.torrents[torrent * torrentWords + Torrent.more]!;
+    const web = new Int32Array(memory.recordsWeb, (more - webBit) * recordWebWords * 4, recordWebWords);
+    const records =
+      kinds[0] === 6 ? new Int32Array(memory.records6, web[Swarm.record6]! * record6Words * 4) : web;
+    records[Swarm.block] = 0;
+    releaseLocks(memory, dead);
+    assert.deepEqual(checkMemory(memory, { deaths: 2 }), { torrents: 1, peers: kinds.length });
+    response.reset(0, 0);
+    store.announce(request, response, Step.select);
+    assert.deepEqual(
+      [response.complete + response.incomplete, response.snatches],
+      [kinds.length, kinds.length],
+    );
+  });
+}
 
 test("waits for no lock of another dead thread, and leaves it alone", () => {
   const { memory, table, stripe } = fill(1, 3);

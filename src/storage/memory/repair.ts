@@ -5,13 +5,16 @@ import {
   Counted,
   Meta,
   record6Words,
+  recordWebWords,
   type StoreMemory,
   Stripe,
   Swarm,
   stripeCount,
   stripeStride,
+  swarmKinds,
   Torrent,
   torrentWords,
+  webBit,
 } from "./layout.ts";
 import { ownerOf, unlock, wakeAll } from "./lock.ts";
 import type { PeerBlocks } from "./peer-blocks.ts";
@@ -43,8 +46,7 @@ export function releaseLocks(memory: StoreMemory, owner: number): number {
     wakeAll(stripes, at + Stripe.lock);
   }
   if (ownerOf(control, Control.allocatorLock) === owner) {
-    for (const family of [4, 6] as const)
-      openFamilyBlocks(memory, family, control, control, 0).allocator.rebuild(); // which needs no records
+    for (const kind of swarmKinds) openFamilyBlocks(memory, kind, control, control, 0).allocator.rebuild(); // which needs no records
   }
   // Any other interrupted operation under these two locks leaves consistent lists.
   for (const at of [Control.allocatorLock, Control.growLock]) {
@@ -58,8 +60,10 @@ function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): v
   const table = new TorrentTable(memory, 0);
   const { torrents, control } = table;
   const records6 = new Int32Array(memory.records6);
+  const recordsWeb = new Int32Array(memory.recordsWeb);
   const swarms4 = openFamilyBlocks(memory, 4, control, torrents, 0);
   const swarms6 = openFamilyBlocks(memory, 6, control, records6, 0);
+  const swarmsWeb = openFamilyBlocks(memory, "web", control, recordsWeb, 0);
   const at = stripe * stripeStride;
   const recorded = stripes.slice(at, at + stripeStride);
   stripes.fill(0, at + Stripe.torrents, at + stripeStride);
@@ -70,14 +74,24 @@ function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): v
     count(stripes, at + Stripe.counts4, swarms4.blocks, torrent + Torrent.record4);
     const more = torrents[torrent + Torrent.more]!;
     if (more <= 0) return;
-    const record6 = more * record6Words;
-    mendSwarm(swarms6, record6);
-    if (swarms6.blocks.count(record6, Counted.total) > 0) {
+    const web = more >= webBit ? (more - webBit) * recordWebWords : 0;
+    let id6 = web > 0 ? recordsWeb[web + Swarm.record6]! : more;
+    const record6 = id6 * record6Words;
+    const snatches = web > 0 ? recordsWeb[web + Swarm.snatches]! : records6[record6 + Swarm.snatches]!;
+    if (id6 > 0) {
+      mendSwarm(swarms6, record6);
       count(stripes, at + Stripe.counts6, swarms6.blocks, record6);
-    } else {
-      const snatches = records6[record6 + Swarm.snatches]!;
-      torrents[torrent + Torrent.more] = snatches === 0 ? 0 : snatches | (1 << 31);
+      if (swarms6.blocks.count(record6, Counted.total) === 0) id6 = 0;
     }
+    if (web > 0) {
+      recordsWeb[web + Swarm.record6] = id6;
+      mendSwarm(swarmsWeb, web);
+      count(stripes, at + Stripe.countsWeb, swarmsWeb.blocks, web);
+      if (swarmsWeb.blocks.count(web, Counted.total) > 0) return;
+      recordsWeb[web + Swarm.torrent] = 0;
+      if (id6 > 0) records6[record6 + Swarm.snatches] = snatches;
+    }
+    torrents[torrent + Torrent.more] = id6 > 0 ? id6 : snatches === 0 ? 0 : snatches | (1 << 31);
   });
   const difference = (...words: number[]) =>
     words.reduce((sum, word) => sum + stripes[at + word]! - recorded[word]!, 0);
@@ -90,6 +104,8 @@ function mendStripe(memory: StoreMemory, stripes: Int32Array, stripe: number): v
       Stripe.counts4 + Count.leechers,
       Stripe.counts6 + Count.seeders,
       Stripe.counts6 + Count.leechers,
+      Stripe.countsWeb + Count.seeders,
+      Stripe.countsWeb + Count.leechers,
     ),
   );
 }

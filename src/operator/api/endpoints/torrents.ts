@@ -29,6 +29,7 @@ interface Torrent {
   readonly completed: number;
   readonly peers_ipv4: number;
   readonly peers_ipv6: number;
+  readonly peers_web: number;
 }
 
 const torrentShape: Shape<Torrent> = object({
@@ -40,6 +41,7 @@ const torrentShape: Shape<Torrent> = object({
   completed: count("Completed downloads."),
   peers_ipv4: count(),
   peers_ipv6: count(),
+  peers_web: count(),
 });
 
 /** A peer in a response. */
@@ -253,14 +255,15 @@ export async function ask<T>(result: Promise<T>): Promise<T> {
   }
 }
 
-function describe({ infoHash, peers4, peers6, snatches, ...counts }: TorrentCounts): Torrent {
+function describe({ infoHash, peers4, peers6, peersWeb, snatches, ...counts }: TorrentCounts): Torrent {
   return {
     info_hash: infoHash,
-    peers: peers4 + peers6,
+    peers: peers4 + peers6 + peersWeb,
     ...counts,
     completed: snatches,
     peers_ipv4: peers4,
     peers_ipv6: peers6,
+    peers_web: peersWeb,
   };
 }
 
