@@ -12,6 +12,7 @@ import { TrackerLogic } from "../src/middleware/logic.ts";
 import { ClientCounter } from "../src/observability/client-names.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { Directory } from "../src/private/directory.ts";
+import { refusalsOf } from "../src/private/errors.ts";
 import { createPrivateHook } from "../src/private/private-hook.ts";
 import { createAccountingMemory, Ring } from "../src/private/ring.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
@@ -40,22 +41,35 @@ const hooks: Hook[] = [
   createIntervalVariation({ modifyResponseProbability: 0.5, maxIncreaseDelta: 60 }),
 ];
 
-test("a million announces of a private tracker leave nothing behind", () => {
+test("a million announces of a private tracker leave nothing behind", async () => {
   const { rings, signal } = createAccountingMemory(1);
   const memory = { ring: rings[0]!, signal };
-  const directory = Directory.create(1000, 1000);
+  const directory = Directory.create({ users: 1000, torrents: 1000 });
   const passkey = (n: number) => `${n}`.padStart(32, "0");
   const infoHash = (n: number) => Buffer.from(`${n}`.padStart(20, "0"));
   for (let n = 1; n <= 1000; n++) {
-    directory.putUser({ id: n, passkey: passkey(n), isEnabled: true, canLeech: true, isHidden: false });
+    directory.putUser({
+      id: n,
+      passkey: passkey(n),
+      isEnabled: true,
+      canLeech: true,
+      isHidden: false,
+      group: 1,
+    });
     directory.putTorrent({ id: n, infoHashes: [infoHash(n)], up: 100, down: 100 });
+    directory.putGrant({ user: n, torrent: 0, down: 0 });
   }
+  directory.setGroups([{ id: 1, slots: 5 }]);
+  directory.setClients([{ prefix: Buffer.from("-XX"), isAllowed: false }]);
   const subscribe = (_: string, listener: (value: unknown) => void) => {
     listener(directory.memory);
     return () => undefined;
   };
   const clock = { seconds: 1000, unixSeconds: 1_700_000_000 };
-  const hook = createPrivateHook(memory, { clock, metrics: new Metrics(), shared: { subscribe } });
+  const shared = { subscribe, buffer: async (_: string, bytes: number) => new SharedArrayBuffer(bytes) };
+  const options = { announceMin: 900, peersTimeout: 7200 };
+  const deps = { options, refusals: refusalsOf("sql"), clock, metrics: new Metrics(), shared };
+  const hook = await createPrivateHook(memory, deps);
   hook.start!();
   const accountant = new Ring(memory);
   const requests = Array.from({ length: 1000 }, (_, n) => {

@@ -42,6 +42,11 @@ export class AnnounceRequest {
   numWant = 0;
   /** Whether the client asked for the compact form; over UDP always. */
   compact = true;
+  /**
+   * The user of a private tracker, as a word; 0 for none. The store does not give a peer the peers with the same tag. The hook
+   * that identifies users sets this for every announce.
+   */
+  tag = 0;
   /** Path, query and route parameters, for hooks. */
   readonly params: Params = new Params();
 

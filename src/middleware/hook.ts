@@ -19,6 +19,8 @@ export class RequestContext {
   skipResponse = false;
   /** A hook sets this to leave the swarm unchanged. */
   skipSwarm = false;
+  /** A hook sets this to take the peer out of the swarm, so that nobody gets it. The response still has other peers. */
+  leaveSwarm = false;
   /** Set while a hook still holds the finished request: the frontend then creates a new request object. */
   isKept = false;
   #abandoned: AbortController | undefined;
@@ -48,6 +50,7 @@ export class RequestContext {
   reset(): void {
     this.skipResponse = false;
     this.skipSwarm = false;
+    this.leaveSwarm = false;
     this.isKept = false;
     this.#abandoned = undefined;
     if (this.#values.size > 0) this.#values.clear();

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { announceRequest, announceResponse } from "../../test/support/requests.ts";
+import type { AnnounceRequest } from "../bittorrent/announce.ts";
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
+import { AnnounceEvent } from "../bittorrent/event.ts";
 import { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
 import { type PeerStore, Step } from "../storage/peer-store.ts";
 import { ContextKey, type Hook, type HookResult, RequestContext } from "./hook.ts";
@@ -277,6 +279,38 @@ for (const kind of kinds) {
       await Promise.all(waits);
       assert.equal(bench.logic.hasPostHooks, false);
     });
+  });
+}
+
+for (const isAsynchronous of [false, true]) {
+  test(`a peer that leaves the swarm still gets peers, with its own event${isAsynchronous ? ", from a store that waits" : ""}`, async () => {
+    const steps: [number, AnnounceEvent][] = [];
+    let failure: Error | undefined;
+    const store = {
+      announce({ event }: AnnounceRequest, _: unknown, step: Step) {
+        steps.push([step, event]);
+        if (failure !== undefined) throw failure;
+        return isAsynchronous ? Promise.resolve() : undefined;
+      },
+    } as unknown as PeerStore;
+    const leave: Hook = {
+      name: "leave",
+      handleAnnounce(_request, _response, context) {
+        context.leaveSwarm = true;
+      },
+    };
+    const logic = new TrackerLogic(store, withDefaults({ preHooks: [leave] }), () => undefined);
+    const request = announceRequest("00000000000000000001", "-TEST01-6wfG2wk6wWLc");
+    request.event = AnnounceEvent.completed;
+    const announce = () => logic.handleAnnounce(request, announceResponse(), new RequestContext());
+    assert.equal(await announce(), undefined);
+    assert.deepEqual(steps, [
+      [Step.apply, AnnounceEvent.stopped],
+      [Step.select, AnnounceEvent.completed],
+    ]);
+    failure = new Error("the store is away");
+    assert.equal(await announce(), internalError);
+    assert.equal(request.event, AnnounceEvent.completed);
   });
 }
 

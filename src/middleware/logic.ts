@@ -1,5 +1,6 @@
 import { type AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
 import { ClientError, internalError } from "../bittorrent/client-error.ts";
+import { AnnounceEvent } from "../bittorrent/event.ts";
 import type { ExternalIp } from "../bittorrent/external-ip.ts";
 import { PeerList } from "../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../bittorrent/scrape.ts";
@@ -36,17 +37,46 @@ function scrapeLinks(hooks: readonly Hook[]): ChainLink<ScrapeRequest, ScrapeRes
 }
 
 function announceStep(
-  { step: announce, settings: { externalIp } }: Generation,
+  { step: performStep, settings: { externalIp } }: Generation,
   request: AnnounceRequest,
   response: AnnounceResponse,
   context: RequestContext,
 ): void | Promise<void> {
   const step = (context.skipSwarm ? 0 : Step.apply) | (context.skipResponse ? 0 : Step.select);
   if (step === 0) return;
+  const isLeaving = context.leaveSwarm && (step & Step.apply) !== 0;
+  const announce = isLeaving ? leaving(performStep) : performStep;
   if (externalIp !== undefined) externalIp.replace(request.address);
   if (!request.hasOtherAddress) return announce(request, response, step as Step);
   externalIp?.replace(request.otherAddress);
   return announceBoth(announce, request, response, step as Step);
+}
+
+/** Removes the peer as `stopped` does, and then selects peers as the event of the announce says. */
+function leaving(announce: AnnounceStep): AnnounceStep {
+  return (request, response, step) => {
+    const { event } = request;
+    request.event = AnnounceEvent.stopped;
+    const restore = (): void => {
+      request.event = event;
+    };
+    const select = () => ((step & Step.select) === 0 ? undefined : announce(request, response, Step.select));
+    let waiting: void | Promise<void>;
+    try {
+      waiting = announce(request, createNobody(), Step.apply);
+    } catch (error) {
+      restore();
+      throw error;
+    }
+    if (waiting !== undefined) return waiting.finally(restore).then(select);
+    restore();
+    return select();
+  };
+}
+
+/** Returns a response that nobody reads. */
+function createNobody(): AnnounceResponse {
+  return new AnnounceResponse(new PeerList(4, new Uint8Array(0)), new PeerList(6, new Uint8Array(0)));
 }
 
 /**
@@ -66,7 +96,7 @@ function announceBoth(
     return waiting === undefined ? finish() : waiting.then(finish);
   };
   if ((step & Step.apply) === 0) return main();
-  const nobody = new AnnounceResponse(new PeerList(4, new Uint8Array(0)), new PeerList(6, new Uint8Array(0)));
+  const nobody = createNobody();
   swap(address, otherAddress);
   let waiting: void | Promise<void>;
   try {

@@ -1,75 +1,168 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { createRandom } from "../lib/clock.ts";
-import { Directory, isPasskey, packFactors, SharedTable, UserFlag } from "./directory.ts";
+import { describe, test } from "node:test";
+import { Directory, isPasskey, Torrent, User, UserFlag } from "./directory.ts";
+import type { DirectoryGrant, DirectoryGroup, FactorSource } from "./directory-records.ts";
+import { packFactors } from "./factors.ts";
 
-function words(text: string): Int32Array {
-  return new Int32Array(new Uint8Array(Buffer.from(text, "latin1")).buffer);
+const passkey = "0123456789abcdef0123456789ABCDEF";
+const infoHash = Buffer.alloc(20, 1);
+const now = 1_800_000_000;
+
+function words(bytes: Uint8Array | string): Int32Array {
+  return new Int32Array(new Uint8Array(Buffer.from(bytes as string, "latin1")).buffer);
 }
 
-test("a table holds what was put last, as a map does", () => {
-  const random = createRandom(3);
-  const table = SharedTable.create(1, 300);
-  const reader = new SharedTable(1, table.memory);
-  const model = new Map<number, number>();
-  for (let step = 0; step < 20_000; step++) {
-    const key = random.next() % 400;
-    const words = new Int32Array([key]);
-    if (random.next() % 3 === 0) {
-      table.remove(words, 0);
-      model.delete(key);
-    } else {
-      assert.ok(table.put(words, 0, step + 1, -step));
-      model.set(key, step + 1);
-    }
-    const other = random.next() % 400;
-    assert.equal(reader.find(new Int32Array([other]), 0), model.has(other));
-    if (model.has(other))
-      assert.deepEqual([reader.first, reader.second], [model.get(other), 1 - model.get(other)!]);
-  }
-});
-
-test("a table that is three quarters full takes no further key, but changes those that it has", () => {
-  const table = SharedTable.create(1, 0);
-  let count = 0;
-  while (table.put(new Int32Array([count]), 0, 1, 1)) count++;
-  assert.equal(count, 768);
-  assert.equal(table.put(new Int32Array([5]), 0, 2, 2), true);
-  table.remove(new Int32Array([6]), 0);
-  assert.equal(table.find(new Int32Array([6]), 0), false);
-  let added = 0;
-  for (let key = 1000; key < 3000; key++) if (table.put(new Int32Array([key]), 0, 1, 1)) added++;
-  assert.ok(added <= 1, "at most the slot of the removed key");
-  for (let key = 0; key < count; key++) assert.equal(table.find(new Int32Array([key]), 0), key !== 6);
-});
-
-test("a reader does not wait for a writer that died while it wrote", () => {
-  const table = SharedTable.create(1, 0);
-  table.put(new Int32Array([1]), 0, 1, 1);
-  const memory = new Int32Array(table.memory);
-  const at = memory.findIndex((word, index) => index > 10 && word === 2 && memory[index + 1] === 1);
-  memory[at] = 3;
-  assert.equal(table.find(new Int32Array([1]), 0), false);
-});
-
-test("users are found by passkey with their flags, torrents by each infohash with their factors", () => {
-  const directory = Directory.create(2, 2);
-  const passkey = "0123456789abcdef0123456789ABCDEF";
-  directory.putUser({ id: 7, passkey, isEnabled: true, canLeech: false, isHidden: true });
+test("users are found by passkey with their flags and group, torrents by each infohash", () => {
+  const directory = Directory.create({ users: 2, torrents: 2 });
+  directory.putUser({ id: 7, passkey, isEnabled: true, canLeech: false, isHidden: true, group: 3 });
   const { users, torrents } = new Directory(directory.memory);
   assert.ok(users.find(words(passkey), 0));
-  assert.deepEqual([users.first, users.second], [7, UserFlag.enabled | UserFlag.hidden]);
+  assert.equal(users.values[User.id], 7);
+  assert.equal(users.values[User.flags], UserFlag.enabled | UserFlag.hidden);
+  assert.equal(users.values[User.group], 3);
   assert.ok(!users.find(words(passkey.toLowerCase()), 0), "case counts");
   directory.removePasskey(passkey);
   assert.ok(!users.find(words(passkey), 0));
   const [v1, v2] = [Buffer.alloc(20, 1), Buffer.alloc(20, 2)];
-  directory.putTorrent({ id: 4_000_000_000, infoHashes: [v1, v2], up: 200, down: 0 });
+  directory.putTorrent({ id: 4_000_000_000, infoHashes: [v1, v2], up: 200, down: 0, refusal: 2 });
   for (const infoHash of [v1, v2]) {
-    assert.ok(torrents.find(words(infoHash.toString("latin1")), 0));
-    assert.deepEqual([torrents.first >>> 0, torrents.second], [4_000_000_000, packFactors(200, 0)]);
+    assert.ok(torrents.find(words(infoHash), 0));
+    assert.equal(torrents.values[Torrent.id]! >>> 0, 4_000_000_000, "both infohashes are one torrent");
+    assert.equal(torrents.values[Torrent.refusal], 2);
   }
   directory.removeInfoHash(v2);
-  assert.ok(!torrents.find(words(v2.toString("latin1")), 0));
+  assert.ok(!torrents.find(words(v2), 0));
+});
+
+interface Sources {
+  torrent?: FactorSource;
+  group?: Omit<DirectoryGroup, "id">;
+  grants?: DirectoryGrant[];
+}
+
+/** Returns the factors of user 7 of group 3 for torrent 9. */
+function factorsOf({ torrent = {}, group, grants = [] }: Sources, seconds = now) {
+  const directory = Directory.create({ users: 1, torrents: 1 });
+  directory.putUser({ id: 7, passkey, isEnabled: true, canLeech: true, isHidden: false, group: 3 });
+  directory.putTorrent({ id: 9, infoHashes: [infoHash], up: 100, down: 100, ...torrent });
+  if (group !== undefined) directory.setGroups([{ id: 3, ...group }]);
+  for (const grant of grants) directory.putGrant(grant);
+  const reader = new Directory(directory.memory);
+  assert.ok(reader.users.find(words(passkey), 0) && reader.torrents.find(words(infoHash), 0));
+  return [reader.factors(seconds), reader.isToken];
+}
+
+describe("factors", () => {
+  const table: [string, Sources, up: number, down: number, isToken?: boolean][] = [
+    ["of a torrent without others", { torrent: { up: 50, down: 150 } }, 50, 150],
+    ["freeleech of a torrent", { torrent: { down: 0 } }, 100, 0],
+    ["double upload of a group", { group: { up: 200 } }, 200, 100],
+    [
+      "the highest upload and the lowest download",
+      { torrent: { up: 150, down: 50 }, group: { up: 120, down: 80 } },
+      150,
+      50,
+    ],
+    ["global freeleech", { grants: [{ user: 0, torrent: 0, down: 0 }] }, 100, 0],
+    ["of one user", { grants: [{ user: 7, torrent: 0, up: 300 }] }, 300, 100],
+    ["of another user", { grants: [{ user: 8, torrent: 0, up: 300 }] }, 100, 100],
+    ["of everybody for one torrent", { grants: [{ user: 0, torrent: 9, down: 25 }] }, 100, 25],
+    ["of a token", { grants: [{ user: 7, torrent: 9, down: 0 }] }, 100, 0, true],
+    ["of a token for another torrent", { grants: [{ user: 7, torrent: 10, down: 0 }] }, 100, 100],
+    [
+      "neutral wins over double upload",
+      { torrent: { up: 0, down: 0 }, grants: [{ user: 7, torrent: 0, up: 200 }] },
+      0,
+      0,
+    ],
+    [
+      "a neutral group wins over a token",
+      { group: { up: 0, down: 0 }, grants: [{ user: 7, torrent: 9, up: 200 }] },
+      0,
+      0,
+      true,
+    ],
+    [
+      "no upload from one and no download from another is not neutral",
+      { torrent: { up: 0 }, group: { down: 0 } },
+      0,
+      0,
+    ],
+    ["a torrent that ends now", { torrent: { up: 200, down: 0, until: now } }, 100, 100],
+    ["a torrent that ends in a second", { torrent: { up: 200, down: 0, until: now + 1 } }, 200, 0],
+    ["a group that has ended", { group: { up: 200, until: now - 5 } }, 100, 100],
+    ["a token that has ended", { grants: [{ user: 7, torrent: 9, down: 0, until: now }] }, 100, 100],
+    [
+      "a global grant with an end beyond 2038",
+      { grants: [{ user: 0, torrent: 0, down: 0, until: 4_000_000_000 }] },
+      100,
+      0,
+    ],
+  ];
+  for (const [name, sources, up, down, isToken = false] of table) {
+    test(name, () => assert.deepEqual(factorsOf(sources), [packFactors({ up, down }), isToken]));
+  }
+});
+
+test("groups are replaced as a whole, and have download slots", () => {
+  const directory = Directory.create({ users: 1, torrents: 1 });
+  directory.setGroups([{ id: 1, slots: 0 }, { id: 2, slots: 5 }, { id: 3 }]);
+  const slots = () => [0, 1, 2, 3, 4].map((id) => directory.slotsOf(id));
+  const none = Number.POSITIVE_INFINITY;
+  assert.deepEqual(slots(), [none, 0, 5, none, none]);
+  directory.setGroups([{ id: 2, slots: 6 }]);
+  assert.deepEqual(slots(), [none, none, 6, none, none]);
+});
+
+describe("clients", () => {
+  const rule = (text: string) => ({ prefix: Buffer.from(text.slice(1)), isAllowed: text[0] === "+" });
+  const table: [string, string[], string, boolean][] = [
+    ["no rules", [], "-qB4500-abcdefghijkl", true],
+    ["denied", ["--XL"], "-XL0012-abcdefghijkl", false],
+    ["not denied", ["--XL"], "-qB4500-abcdefghijkl", true],
+    ["allowed", ["+-qB4"], "-qB4500-abcdefghijkl", true],
+    ["not allowed", ["+-qB4"], "-qB3500-abcdefghijkl", false],
+    ["a longer prefix denies a version", ["+-qB4", "--qB45"], "-qB4500-abcdefghijkl", false],
+    ["a longer prefix allows a version", ["--qB", "+-qB4500-"], "-qB4500-abcdefghijkl", true],
+    ["a whole peer id", ["--qB4500-abcdefghijkl"], "-qB4500-abcdefghijkl", false],
+    ["case counts", ["--qb"], "-qB4500-abcdefghijkl", true],
+    ["a zero byte is not the end of a prefix", ["--q\0"], "-qB4500-abcdefghijkl", true],
+  ];
+  for (const [name, rules, peerId, isAllowed] of table) {
+    test(name, () => {
+      const directory = Directory.create({ users: 1, torrents: 1 });
+      if (rules.length > 0) directory.setClients(rules.map(rule));
+      assert.equal(new Directory(directory.memory).allowsClient(Buffer.from(peerId)), isAllowed);
+    });
+  }
+
+  test("rules are replaced as a whole", () => {
+    const directory = Directory.create({ users: 1, torrents: 1 });
+    directory.setClients([rule("+-qB"), rule("+-TR")]);
+    directory.setClients([rule("+-TR")]);
+    const allows = (id: string) => directory.allowsClient(Buffer.from(`${id}0000-abcdefghijkl`));
+    assert.deepEqual([allows("-qB"), allows("-TR")], [false, true]);
+    directory.setClients([]);
+    assert.deepEqual([allows("-qB"), allows("-TR")], [true, true]);
+  });
+});
+
+test("a change takes records away, and adds others", () => {
+  const directory = Directory.create({ users: 2, torrents: 2 });
+  const user = { id: 7, passkey, isEnabled: true, canLeech: true, isHidden: false };
+  directory.putUser(user);
+  directory.putGrant({ user: 7, torrent: 0, up: 200 });
+  const next = "f".repeat(32);
+  assert.ok(
+    directory.apply({
+      ...{ passkeys: [passkey], infoHashes: [], users: [{ ...user, passkey: next }] },
+      torrents: [{ id: 9, infoHashes: [infoHash], up: 100, down: 100 }],
+      grants: [{ user: 7, torrent: 0, isRemoved: true }],
+    }),
+  );
+  assert.ok(!directory.users.find(words(passkey), 0));
+  assert.ok(directory.users.find(words(next), 0) && directory.torrents.find(words(infoHash), 0));
+  assert.equal(directory.factors(now), packFactors({ up: 100, down: 100 }));
 });
 
 test("a passkey has 32 letters and digits", () => {

@@ -1,213 +1,239 @@
-import { drawKeys, hashKeys, hashWords } from "../lib/keyed-hash.ts";
-
-/** Words before the slots: the number of slots, those in use, and the keys of the hash. */
-const [slotsAt, usedAt, hashKeysAt] = [0, 1, 2];
-/** Words of a slot beside its key: the version, and two values. */
-const besideKey = 3;
-/** How often a reader looks again at a slot that is being written, before it treats the key as unknown. */
-const mostRetries = 10_000;
-
-/**
- * A table of keys with two words each, in memory that threads share. One thread writes, one record at a time; all others read
- * without a lock. A look-up compares all bits of a key, and allocates nothing.
- *
- * Shape: the head, then slots in open addressing. A slot is: version (0 before the first use, odd while it is written), the key,
- * two values. A removed key keeps its slot, with a first value of 0, until another key needs the slot.
- */
-export class SharedTable {
-  readonly memory: SharedArrayBuffer;
-  readonly #words: Int32Array;
-  readonly #width: number;
-  readonly #stride: number;
-  readonly #start: number;
-  readonly #mask: number;
-  readonly #hashKeys: Int32Array;
-  /** The values of the key that {@link find} has found. */
-  first = 0;
-  second = 0;
-
-  /** @param width  words of a key */
-  constructor(width: number, memory: SharedArrayBuffer) {
-    this.memory = memory;
-    this.#words = new Int32Array(memory);
-    this.#width = width;
-    this.#stride = width + besideKey;
-    this.#start = hashKeysAt + hashKeys(width);
-    this.#mask = this.#words[slotsAt]! - 1;
-    this.#hashKeys = this.#words.slice(hashKeysAt, this.#start);
-  }
-
-  /** Creates an empty table with room for twice as many keys as there are now. */
-  static create(width: number, keys: number): SharedTable {
-    const slots = 2 ** Math.ceil(Math.log2(Math.max(4 * keys, 1024)));
-    const head = hashKeysAt + hashKeys(width);
-    const memory = new SharedArrayBuffer(4 * (head + slots * (width + besideKey)));
-    const words = new Int32Array(memory);
-    words[slotsAt] = slots;
-    words.set(drawKeys(hashKeys(width)), hashKeysAt);
-    return new SharedTable(width, memory);
-  }
-
-  /** Looks up the key at `key[at]`. @returns whether it is there; then {@link first} and {@link second} are its values */
-  find(key: Int32Array, at: number): boolean {
-    const words = this.#words;
-    const width = this.#width;
-    let probe = hashWords(key, at, width, 0, this.#hashKeys, 0) & this.#mask;
-    for (let visited = 0; visited <= this.#mask; visited++) {
-      const slot = this.#start + probe * this.#stride;
-      for (let retries = 0; ; retries++) {
-        const version = Atomics.load(words, slot);
-        if (version === 0 || retries === mostRetries) return false;
-        if ((version & 1) !== 0) continue;
-        let same = 0;
-        while (same < width && words[slot + 1 + same] === key[at + same]) same++;
-        const first = words[slot + 1 + width]!;
-        const second = words[slot + 2 + width]!;
-        if (Atomics.load(words, slot) !== version) continue;
-        if (same < width) break;
-        this.first = first;
-        this.second = second;
-        return first !== 0;
-      }
-      probe = (probe + 1) & this.#mask;
-    }
-    return false;
-  }
-
-  /**
-   * Adds a key, or replaces its values. For the one thread that writes.
-   * @param first  not 0
-   * @returns whether there was room
-   */
-  put(key: Int32Array, at: number, first: number, second: number): boolean {
-    const slot = this.#slotFor(key, at);
-    if (slot < 0) return false;
-    const words = this.#words;
-    const version = words[slot]!;
-    if (version === 0) words[usedAt]!++;
-    Atomics.store(words, slot, version + 1);
-    for (let i = 0; i < this.#width; i++) Atomics.store(words, slot + 1 + i, key[at + i]!);
-    Atomics.store(words, slot + 1 + this.#width, first);
-    Atomics.store(words, slot + 2 + this.#width, second);
-    Atomics.store(words, slot, (version + 2) & 0x7fffffff || 2);
-    return true;
-  }
-
-  /** Removes a key, if it is there. For the one thread that writes. */
-  remove(key: Int32Array, at: number): void {
-    if (this.find(key, at)) this.put(key, at, 0, 0);
-  }
-
-  /** Returns the slot of the key, or else a free one; -1 if the table is three quarters full. */
-  #slotFor(key: Int32Array, at: number): number {
-    const words = this.#words;
-    const width = this.#width;
-    let free = -1;
-    for (let probe = hashWords(key, at, width, 0, this.#hashKeys, 0); ; probe++) {
-      const slot = this.#start + (probe & this.#mask) * this.#stride;
-      if (words[slot] === 0) {
-        if (free >= 0) return free;
-        return words[usedAt]! * 4 < words[slotsAt]! * 3 ? slot : -1;
-      }
-      let same = 0;
-      while (same < width && words[slot + 1 + same] === key[at + same]) same++;
-      if (same === width) return slot;
-      if (free < 0 && words[slot + 1 + width] === 0) free = slot;
-    }
-  }
-}
-
-/** Characters of a passkey: letters and digits. */
-export const passkeyLength = 32;
-
-/** What the site says of a user. */
-export interface DirectoryUser {
-  id: number;
-  /** {@link passkeyLength} letters and digits. */
-  passkey: string;
-  isEnabled: boolean;
-  canLeech: boolean;
-  isHidden: boolean;
-}
-
-/** What the site says of a torrent. */
-export interface DirectoryTorrent {
-  id: number;
-  /** 20 bytes each: of version 1, and the first bytes of version 2. */
-  infoHashes: readonly Uint8Array[];
-  /** Percent of the uploaded and the downloaded bytes that count, 0 to 65535. */
-  up: number;
-  down: number;
-}
+import type {
+  DirectoryChange,
+  DirectoryClient,
+  DirectoryGrant,
+  DirectoryGroup,
+  DirectorySize,
+  DirectoryTorrent,
+  DirectoryUser,
+} from "./directory-records.ts";
+import { Factors, packFactors } from "./factors.ts";
+import { SharedTable, type TableShape } from "./shared-table.ts";
 
 /** Flags of a user in the directory. */
 export const UserFlag = { enabled: 1, canLeech: 2, hidden: 4 } as const;
 
-const passkeyWords = passkeyLength / 4;
-const infoHashWords = 5;
+/** The values of the tables, by their words. */
+export const User = { id: 0, flags: 1, group: 2 } as const;
+export const Torrent = { id: 0, factors: 1, until: 2, refusal: 3 } as const;
+/** `slots` is the limit and 1, or 0 without a limit. */
+const Group = { factors: 0, until: 1, slots: 2 } as const;
+const Grant = { factors: 0, until: 1 } as const;
+const Client = { rule: 0, lengths: 1 } as const;
+const Rule = { allow: 1, deny: 2 } as const;
+
+type TableName = "users" | "torrents" | "groups" | "grants" | "clients";
+
+/** The longest prefix of a peer id. */
+const prefixLength = 20;
+const prefixWords = prefixLength / 4;
+
+const shapes: Readonly<Record<TableName, TableShape>> = {
+  users: { key: 8, values: 3 },
+  torrents: { key: 5, values: 4 },
+  groups: { key: 1, values: 3 },
+  grants: { key: 2, values: 2 },
+  /** A key is a prefix, zero padded, and its length. The key of length 0 has in `lengths` a bit for each length that exists. */
+  clients: { key: prefixWords + 1, values: 2 },
+};
 
 /** The memory of a {@link Directory}. */
-export interface DirectoryMemory {
-  users: SharedArrayBuffer;
-  torrents: SharedArrayBuffer;
-}
+export type DirectoryMemory = Readonly<Record<TableName, SharedArrayBuffer>>;
 
 /**
- * The users and torrents of the site, in memory that all threads share.
- * A user is a passkey with id and {@link UserFlag}s; a torrent is an infohash with id and factors, as {@link packFactors} packs them.
+ * The users and torrents of the site with its rules, in memory that all threads share. The accountant writes; workers read.
+ * A method of the form `put*` returns whether there was room.
  */
 export class Directory {
+  /** Passkeys with the values {@link User}. */
   readonly users: SharedTable;
+  /** Infohashes with the values {@link Torrent}. */
   readonly torrents: SharedTable;
+  readonly memory: DirectoryMemory;
+  /** Whether the last {@link factors} have a grant for this very user and torrent. */
+  isToken = false;
+  readonly #groups: SharedTable;
+  readonly #grants: SharedTable;
+  readonly #clients: SharedTable;
+  readonly #factors = new Factors();
+  readonly #grant = new Int32Array(2);
+  readonly #group = new Int32Array(1);
+  readonly #prefix = new Int32Array(prefixWords + 1);
+  readonly #prefixBytes: Uint8Array = new Uint8Array(this.#prefix.buffer);
 
   constructor(memory: DirectoryMemory) {
-    this.users = new SharedTable(passkeyWords, memory.users);
-    this.torrents = new SharedTable(infoHashWords, memory.torrents);
+    this.memory = memory;
+    const open = (name: TableName) => new SharedTable(shapes[name], memory[name]);
+    this.users = open("users");
+    this.torrents = open("torrents");
+    this.#groups = open("groups");
+    this.#grants = open("grants");
+    this.#clients = open("clients");
   }
 
-  /** Creates an empty directory with room for twice as many users and torrents. */
-  static create(users: number, torrents: number): Directory {
+  /** Creates an empty directory. */
+  static create({ users, torrents, groups = 0, grants = 0, clients = 0 }: DirectorySize): Directory {
+    const create = (name: TableName, count: number) => SharedTable.create(shapes[name], count).memory;
     return new Directory({
-      users: SharedTable.create(passkeyWords, users).memory,
-      torrents: SharedTable.create(infoHashWords, torrents).memory,
+      users: create("users", users),
+      torrents: create("torrents", torrents),
+      groups: create("groups", groups),
+      grants: create("grants", grants),
+      clients: create("clients", clients),
     });
   }
 
-  get memory(): DirectoryMemory {
-    return { users: this.users.memory, torrents: this.torrents.memory };
+  /** Makes a change of the site. @returns whether there was room for all of it */
+  apply({ passkeys, infoHashes, users, torrents, grants = [], groups, clients }: DirectoryChange): boolean {
+    for (const passkey of passkeys) this.removePasskey(passkey);
+    for (const infoHash of infoHashes) this.removeInfoHash(infoHash);
+    for (const { user, torrent, isRemoved } of grants) if (isRemoved) this.removeGrant(user, torrent);
+    return (
+      users.every((user) => this.putUser(user)) &&
+      torrents.every((torrent) => this.putTorrent(torrent)) &&
+      grants.every((grant) => grant.isRemoved || this.putGrant(grant)) &&
+      (groups === undefined || this.setGroups(groups)) &&
+      (clients === undefined || this.setClients(clients))
+    );
   }
 
-  /** Adds or replaces a user. @returns whether there was room */
-  putUser({ id, passkey, isEnabled, canLeech, isHidden }: DirectoryUser): boolean {
+  /** Adds or replaces a user. */
+  putUser({ id, passkey, isEnabled, canLeech, isHidden, group = 0 }: DirectoryUser): boolean {
     const flags =
       (isEnabled ? UserFlag.enabled : 0) |
       (canLeech ? UserFlag.canLeech : 0) |
       (isHidden ? UserFlag.hidden : 0);
-    return this.users.put(wordsOf(Buffer.from(passkey, "latin1")), 0, id, flags);
+    return this.users.put(wordsOf(Buffer.from(passkey, "latin1")), 0, [id, flags, group]);
   }
 
   removePasskey(passkey: string): void {
     this.users.remove(wordsOf(Buffer.from(passkey, "latin1")), 0);
   }
 
-  /** Adds or replaces a torrent. @returns whether there was room */
-  putTorrent({ id, infoHashes, up, down }: DirectoryTorrent): boolean {
-    return infoHashes.every((infoHash) => this.torrents.put(wordsOf(infoHash), 0, id, packFactors(up, down)));
+  /** Adds or replaces a torrent. */
+  putTorrent({ id, infoHashes, up = 100, down = 100, until = 0, refusal = 0 }: DirectoryTorrent): boolean {
+    const values = [id, packFactors({ up, down }), until, refusal];
+    return infoHashes.every((infoHash) => this.torrents.put(wordsOf(infoHash), 0, values));
   }
 
   removeInfoHash(infoHash: Uint8Array): void {
     this.torrents.remove(wordsOf(infoHash), 0);
   }
-}
 
-/** Packs two percentages into a word. */
-export function packFactors(up: number, down: number): number {
-  return up | (down << 16);
+  /** Adds or replaces a grant. */
+  putGrant({ user, torrent, until = 0, ...percent }: DirectoryGrant): boolean {
+    return this.#grants.put(Int32Array.of(user, torrent), 0, [packFactors(percent), until]);
+  }
+
+  removeGrant(user: number, torrent: number): void {
+    this.#grants.remove(Int32Array.of(user, torrent), 0);
+  }
+
+  /** Replaces all groups. @returns whether there was room */
+  setGroups(groups: readonly DirectoryGroup[]): boolean {
+    const ids = new Set(groups.map(({ id }) => id | 0));
+    for (const key of this.#groups.keys()) if (!ids.has(key[0]!)) this.#groups.remove(key, 0);
+    return groups.every(({ id, until = 0, slots, ...percent }) =>
+      this.#groups.put(Int32Array.of(id), 0, [
+        packFactors(percent),
+        until,
+        slots === undefined ? 0 : slots + 1,
+      ]),
+    );
+  }
+
+  /** Replaces all rules about clients. @returns whether there was room */
+  setClients(clients: readonly DirectoryClient[]): boolean {
+    const keys = clients.map(({ prefix }) => prefixKey(prefix));
+    let lengths = 0;
+    for (const key of keys) lengths |= 1 << key[prefixWords]!;
+    const rest = clients.some(({ isAllowed }) => isAllowed) ? Rule.deny : Rule.allow;
+    // First the rules that are there now, so that a client of both lists is never without its rule.
+    const hasRoom =
+      clients.every(({ isAllowed }, i) =>
+        this.#clients.put(keys[i]!, 0, [isAllowed ? Rule.allow : Rule.deny, 0]),
+      ) && this.#clients.put(prefixKey(new Uint8Array(0)), 0, [rest, lengths]);
+    const known = new Set(keys.map(String));
+    for (const key of this.#clients.keys())
+      if (key[prefixWords] !== 0 && !known.has(String(key))) this.#clients.remove(key, 0);
+    return hasRoom;
+  }
+
+  /**
+   * Tells whether the site lets a client in: the longest prefix with a rule decides. Without one, the client is let in unless
+   * some rule allows clients.
+   */
+  allowsClient(peerId: Uint8Array): boolean {
+    const clients = this.#clients;
+    if (clients.isUnused) return true;
+    const { values } = clients;
+    this.#prefix.fill(0);
+    if (!clients.find(this.#prefix, 0)) return true;
+    const [rest, lengths] = [values[Client.rule]!, values[Client.lengths]!];
+    this.#prefixBytes.set(peerId);
+    for (let length = prefixLength; length > 0; length--) {
+      if ((lengths & (1 << length)) !== 0) {
+        this.#prefix[prefixWords] = length;
+        if (clients.find(this.#prefix, 0)) return values[Client.rule] === Rule.allow;
+      }
+      this.#prefixBytes[length - 1] = 0;
+    }
+    return rest === Rule.allow;
+  }
+
+  /** Returns how many torrents a user of a group may download at the same time. */
+  slotsOf(group: number): number {
+    this.#group[0] = group;
+    if (group === 0 || !this.#groups.find(this.#group, 0)) return Number.POSITIVE_INFINITY;
+    const slots = this.#groups.values[Group.slots]!;
+    return slots === 0 ? Number.POSITIVE_INFINITY : slots - 1;
+  }
+
+  /**
+   * Returns the factors of the user and the torrent that {@link users} and {@link torrents} have found last, as
+   * {@link packFactors} packs them: of the torrent, of the user's group and of grants. @param now  seconds since 1970
+   */
+  factors(now: number): number {
+    const factors = this.#factors;
+    const user = this.users.values;
+    const torrent = this.torrents.values;
+    factors.reset();
+    factors.add(torrent[Torrent.factors]!, torrent[Torrent.until]!, now);
+    this.#group[0] = user[User.group]!;
+    if (this.#group[0] !== 0 && this.#groups.find(this.#group, 0)) {
+      const { values } = this.#groups;
+      factors.add(values[Group.factors]!, values[Group.until]!, now);
+    }
+    this.isToken = false;
+    if (this.#grants.isUnused) return factors.packed;
+    this.#addGrant(0, 0, now);
+    this.#addGrant(user[User.id]!, 0, now);
+    this.#addGrant(0, torrent[Torrent.id]!, now);
+    this.isToken = this.#addGrant(user[User.id]!, torrent[Torrent.id]!, now);
+    return factors.packed;
+  }
+
+  /** @returns whether there is a grant that has not ended */
+  #addGrant(user: number, torrent: number, now: number): boolean {
+    this.#grant[0] = user;
+    this.#grant[1] = torrent;
+    const grants = this.#grants;
+    if (!grants.find(this.#grant, 0)) return false;
+    return this.#factors.add(grants.values[Grant.factors]!, grants.values[Grant.until]!, now);
+  }
 }
 
 /** Whether a text can be a passkey. */
 export function isPasskey(text: string): boolean {
   return /^[A-Za-z\d]{32}$/.test(text);
+}
+
+/** Returns the key of a prefix in the table of clients. */
+function prefixKey(prefix: Uint8Array): Int32Array {
+  const key = new Int32Array(prefixWords + 1);
+  new Uint8Array(key.buffer).set(prefix.subarray(0, prefixLength));
+  key[prefixWords] = Math.min(prefix.length, prefixLength);
+  return key;
 }
 
 function wordsOf(bytes: Uint8Array): Int32Array {

@@ -1,4 +1,5 @@
 import { ClientError } from "../bittorrent/client-error.ts";
+import type { PrivateOptions } from "./options.ts";
 
 /** Refuses a request without the passkey of a user. */
 export const passkeyNotFound: ClientError = new ClientError("Passkey not found", "passkey-not-found");
@@ -25,11 +26,51 @@ export const accountingBusy: ClientError = new ClientError(
   { retryIn: 1 },
 );
 
+/** Refuses an address from which too many unknown passkeys have come. */
+export const tooManyPasskeys: ClientError = new ClientError(
+  "Too many unknown passkeys from your address",
+  "too-many-passkeys",
+  { retryIn: 1 },
+);
+
+/** Refuses a client that the rules of the site do not allow. */
+export const clientNotAllowed: ClientError = new ClientError(
+  "Your client is not allowed",
+  "client-not-allowed",
+);
+
+/** The texts of a site for its users. */
+export interface Refusals {
+  readonly passkeyNotFound: ClientError;
+  readonly userDisabled: ClientError;
+  readonly unregisteredTorrent: ClientError;
+  readonly leechingForbidden: ClientError;
+  readonly clientNotAllowed: ClientError;
+  /** For torrents that the site has, but does not serve: by the number `refusal` of the torrent, from 1. */
+  readonly torrents: readonly ClientError[];
+  /** A warning, at most 64 characters, for a user whose download slots are taken. */
+  readonly slotsTaken: string;
+}
+
+/** The texts of sites without software of their own. */
+const plainRefusals: Refusals = {
+  ...{ passkeyNotFound, userDisabled, unregisteredTorrent, leechingForbidden, clientNotAllowed },
+  torrents: [],
+  slotsTaken: "Download slot limit reached",
+};
+
+/** Returns the texts of a kind of site. */
+export function refusalsOf(_site: PrivateOptions["site"]): Refusals {
+  return plainRefusals;
+}
+
 /** All errors of private tracking. */
 export const privateErrors: readonly ClientError[] = [
   accountingBusy,
+  clientNotAllowed,
   leechingForbidden,
   passkeyNotFound,
+  tooManyPasskeys,
   unregisteredTorrent,
   userDisabled,
 ];

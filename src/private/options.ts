@@ -10,6 +10,7 @@ export interface PrivateOptions {
   /** Bytes per second. */
   readonly maxRate: number;
   /** Seconds. */
+  readonly announceMin: number;
   readonly peersTimeout: number;
   readonly idleSessions: number;
 }
@@ -70,6 +71,12 @@ export const privateOptions: Block<PrivateOptions, unknown> = options({
     .default(1_250_000_000)
     .describe(
       "Highest credible rate of a client, in bytes per second. An announce that claims more is credited with nothing.",
+    ),
+  announce_min: duration(0, { restart })
+    .default("0s")
+    .describe(
+      "Time within which another announce of the same client for the same torrent gets no peers. It is credited, and `stopped` " +
+        "and `completed` are always served. Clients get at least this interval. 0 serves every announce.",
     ),
   peers_timeout: duration(60, { restart })
     .default("2h")

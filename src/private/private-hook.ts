@@ -1,20 +1,20 @@
-import type { AnnounceRequest } from "../bittorrent/announce.ts";
+import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
 import type { ClientError } from "../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../bittorrent/event.ts";
 import type { Params } from "../bittorrent/params.ts";
+import type { Address } from "../ip/address.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { Hook } from "../middleware/hook.ts";
+import { Buckets, bucketBytes } from "../middleware/buckets.ts";
+import type { Hook, RequestContext } from "../middleware/hook.ts";
 import type { SharedState } from "../middleware/shared-state.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { Directory, type DirectoryMemory, isPasskey, passkeyLength, UserFlag } from "./directory.ts";
-import {
-  accountingBusy,
-  leechingForbidden,
-  passkeyNotFound,
-  unregisteredTorrent,
-  userDisabled,
-} from "./errors.ts";
-import { Field } from "./record.ts";
+import { Directory, type DirectoryMemory, isPasskey, Torrent, User, UserFlag } from "./directory.ts";
+import { passkeyLength } from "./directory-records.ts";
+import { DownloadSlots, downloadSlotBytes } from "./download-slots.ts";
+import { accountingBusy, type Refusals, tooManyPasskeys } from "./errors.ts";
+import type { PrivateOptions } from "./options.ts";
+import { Recent, recentBytes } from "./recent.ts";
+import { Field, Mark } from "./record.ts";
 import { Ring } from "./ring.ts";
 import type { WorkerAccounting } from "./thread-memory.ts";
 
@@ -25,29 +25,55 @@ export const directoryTopic = "directory";
 
 /** The collaborators of the hook. */
 export interface PrivateHookDeps {
+  options: Pick<PrivateOptions, "announceMin" | "peersTimeout">;
+  refusals: Refusals;
   clock: Clock;
   metrics: Metrics;
-  shared: Pick<SharedState, "subscribe">;
+  shared: Pick<SharedState, "buffer" | "subscribe">;
 }
 
 /** Seconds that the end of a run waits for its record to be on disk. */
 const longestWait = 10;
 /** Milliseconds after which announces that wait compare their deadline with the clock. */
 const lookMs = 1000;
+/** Unknown passkeys that an address may try, at once and per second. */
+const guesses = { burst: 50, rate: 0.2, addresses: 65_536 } as const;
+/** Seconds for which a user is known at an address. */
+const knownFor = 7 * 86_400;
+/** Words of keys, and entries, of what is remembered. */
+const known = { words: 4, entries: 2 ** 17 } as const;
+const announced = { words: 8, entries: 2 ** 20 } as const;
 
 /**
  * Creates the prehook `private`, the last one: an announce needs the passkey of a user and a torrent of the site. Each accepted
  * announce becomes a record for the accountant. An announce with `stopped` or `completed` waits until its record is on disk,
  * because no later announce repeats its counters. Any other announce waits for nothing and allocates nothing.
  */
-export function createPrivateHook(
+export async function createPrivateHook(
   memory: WorkerAccounting,
-  { clock, metrics, shared }: PrivateHookDeps,
-): Hook {
+  { options, refusals, clock, metrics, shared }: PrivateHookDeps,
+): Promise<Hook> {
+  const { announceMin, peersTimeout } = options;
   const ring = new Ring(memory);
   const { words } = ring.records;
   const passkey = new Uint8Array(passkeyLength);
   const passkeyWords = new Int32Array(passkey.buffer);
+  const unknownPasskeys = new Buckets(
+    await shared.buffer("guesses", bucketBytes(guesses.addresses)),
+    guesses.rate,
+    guesses.burst,
+  );
+  const usersAt = new Recent(
+    known.words,
+    await shared.buffer("known", recentBytes(known.words, known.entries)),
+  );
+  const lastAnnounces = new Recent(
+    announced.words,
+    await shared.buffer("announced", recentBytes(announced.words, announced.entries)),
+  );
+  const downloads = new DownloadSlots(await shared.buffer("downloads", downloadSlotBytes));
+  const userAt = new Int32Array(known.words);
+  const peer = new Int32Array(announced.words);
   let directory: Directory | undefined;
   let unsubscribe: (() => void) | undefined;
   const recorded = metrics.counter(
@@ -59,11 +85,56 @@ export function createPrivateHook(
     "Announces that were refused because the accountant was behind",
   );
 
-  /** Finds the user of a request. @returns the refusal, or undefined; the user is then in `directory.users` */
-  function identify(params: Params): ClientError | undefined {
+  /**
+   * Finds the user of a request. An address that has tried too many unknown passkeys is refused, except for users who have
+   * announced from this address before. @returns the refusal, or undefined; the user is then in `directory.users`
+   */
+  function identify(params: Params, address: Address): ClientError | undefined {
     if (directory === undefined) return accountingBusy;
-    if (!readPasskey(params, passkey) || !directory.users.find(passkeyWords, 0)) return passkeyNotFound;
-    return (directory.users.second & UserFlag.enabled) === 0 ? userDisabled : undefined;
+    const { seconds } = clock;
+    const { users } = directory;
+    if (!readPasskey(params, passkey)) return refusals.passkeyNotFound;
+    if (!users.find(passkeyWords, 0))
+      return unknownPasskeys.take(address, seconds) ? refusals.passkeyNotFound : tooManyPasskeys;
+    userAt[0] = users.values[User.id]!;
+    userAt[1] = address.family;
+    userAt[2] = address.words[0]!;
+    userAt[3] = address.words[1]!;
+    if (!unknownPasskeys.has(address, seconds) && usersAt.age(userAt, seconds) > knownFor)
+      return tooManyPasskeys;
+    if ((users.values[User.flags]! & UserFlag.enabled) === 0) return refusals.userDisabled;
+    usersAt.note(userAt, seconds);
+    return undefined;
+  }
+
+  /** Whether the peer has announced less than `announce_min` ago; if not, the announce counts as its last one. */
+  function isTooEarly(
+    { event, peerIdWords, address }: AnnounceRequest,
+    user: number,
+    torrent: number,
+  ): boolean {
+    peer[0] = user;
+    peer[1] = torrent;
+    peer[2] = address.family; // a client with two addresses announces twice, and gets peers each time
+    for (let i = 0; i < 5; i++) peer[3 + i] = peerIdWords[i]!;
+    if (event === AnnounceEvent.stopped) {
+      lastAnnounces.forget(peer);
+      return false;
+    }
+    const { seconds } = clock;
+    if (event !== AnnounceEvent.completed && lastAnnounces.age(peer, seconds) < announceMin) return true;
+    lastAnnounces.note(peer, seconds);
+    return false;
+  }
+
+  /** Whether the user may download the torrent now, beside the user's other downloads. */
+  function hasSlot(request: AnnounceRequest, user: number, torrent: number, limit: number): boolean {
+    if (request.isSeeder || request.event === AnnounceEvent.stopped) {
+      downloads.release(user, torrent);
+      return true;
+    }
+    const { seconds } = clock;
+    return downloads.take(user, torrent, limit, seconds, seconds + peersTimeout);
   }
 
   function write(at: number, request: AnnounceRequest, user: number, torrent: number, factors: number): void {
@@ -76,6 +147,7 @@ export function createPrivateHook(
     for (let i = 0; i < 5; i++) words[at + Field.peerId + i] = request.peerIdWords[i]!;
     for (let i = 0; i < 4; i++) words[at + Field.address + i] = address[i]!;
     words[at + Field.factors] = factors;
+    words[at + Field.marks] = directory!.isToken ? Mark.token : 0;
   }
 
   /** The announces that wait for the disk, in the order of their records. */
@@ -101,6 +173,45 @@ export function createPrivateHook(
     }
   }
 
+  /** Records an announce of the user and the torrent that the directory has found, and applies the rules for its response. */
+  function accept(
+    request: AnnounceRequest,
+    response: AnnounceResponse,
+    context: RequestContext,
+  ): ClientError | undefined | Promise<ClientError | undefined> {
+    const { users, torrents } = directory!;
+    const user = users.values[User.id]!;
+    const flags = users.values[User.flags]!;
+    const group = users.values[User.group]!;
+    const torrent = torrents.values[Torrent.id]!;
+    const at = ring.reserve();
+    if (at < 0) {
+      full.inc();
+      return accountingBusy;
+    }
+    write(at, request, user, torrent, directory!.factors(clock.unixSeconds));
+    const position = ring.commit();
+    recorded.inc();
+    const { event } = request;
+    if ((flags & UserFlag.canLeech) === 0 && !request.isSeeder && event !== AnnounceEvent.stopped)
+      return refusals.leechingForbidden;
+    request.tag = user;
+    context.leaveSwarm = (flags & UserFlag.hidden) !== 0;
+    const limit = directory!.slotsOf(group);
+    if (limit !== Number.POSITIVE_INFINITY && !hasSlot(request, user, torrent, limit)) {
+      context.leaveSwarm = true;
+      request.numWant = 0;
+      response.warning = refusals.slotsTaken;
+    }
+    if (announceMin > 0) {
+      response.minInterval = Math.max(response.minInterval, announceMin);
+      response.interval = Math.max(response.interval, announceMin);
+      if (isTooEarly(request, user, torrent)) request.numWant = 0;
+    }
+    if (event === AnnounceEvent.stopped || event === AnnounceEvent.completed) return untilOnDisk(position);
+    return undefined;
+  }
+
   return {
     name: "private",
     start() {
@@ -110,29 +221,17 @@ export function createPrivateHook(
     },
     stop: () => unsubscribe?.(),
     ready: () => directory !== undefined || "the users and torrents of the site are not loaded yet",
-    handleAnnounce(request, _response, context) {
-      const refusal = identify(request.params);
+    handleAnnounce(request, response, context) {
+      const refusal = identify(request.params, request.address);
       if (refusal !== undefined) return refusal;
-      const { users, torrents } = directory!;
-      const user = users.first;
-      const flags = users.second;
-      if (!torrents.find(request.infoHashWords, 0)) return unregisteredTorrent;
-      const at = ring.reserve();
-      if (at < 0) {
-        full.inc();
-        return accountingBusy;
-      }
-      write(at, request, user, torrents.first, torrents.second);
-      const position = ring.commit();
-      recorded.inc();
-      const { event } = request;
-      if ((flags & UserFlag.canLeech) === 0 && !request.isSeeder && event !== AnnounceEvent.stopped)
-        return leechingForbidden;
-      if ((flags & UserFlag.hidden) !== 0) context.skipSwarm = true;
-      if (event === AnnounceEvent.stopped || event === AnnounceEvent.completed) return untilOnDisk(position);
-      return undefined;
+      if (!directory!.allowsClient(request.peerId)) return refusals.clientNotAllowed;
+      const { torrents } = directory!;
+      if (!torrents.find(request.infoHashWords, 0)) return refusals.unregisteredTorrent;
+      const reason = torrents.values[Torrent.refusal]!;
+      if (reason !== 0) return refusals.torrents[reason - 1] ?? refusals.unregisteredTorrent;
+      return accept(request, response, context);
     },
-    handleScrape: ({ params }) => identify(params),
+    handleScrape: ({ params, address }) => identify(params, address),
   };
 }
 

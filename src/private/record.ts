@@ -3,12 +3,12 @@ import type { AccountedAnnounce, Addition } from "./accounting/sessions.ts";
 
 /**
  * One announce of a user, as workers hand it to the accountant and as the journal keeps it: 32 words of 32 bits in machine
- * order. The accountant fills the words from 20 on.
+ * order. The accountant fills the words 20 to 30.
  *
  *  0 seconds since 1970 | 1 user | 2 torrent | 3 event 8, family 8, port 16 | 4 uploaded 2 | 6 downloaded 2 | 8 left 2
  * 10 peer id 5 | 15 address 4 | 19 factors: percent of uploaded 16, of downloaded 16
  * 20 credited uploaded f64 | 22 downloaded f64 | 24 excess uploaded f64 | 26 downloaded f64
- * 28 seeding seconds | 29 downloading seconds | 30 flags: 1 snatch, 2 duplicate | 31 free
+ * 28 seeding seconds | 29 downloading seconds | 30 flags: 1 snatch, 2 duplicate | 31 marks, {@link Mark}
  */
 export const Field = {
   seconds: 0,
@@ -26,7 +26,11 @@ export const Field = {
   seedSeconds: 28,
   leechSeconds: 29,
   flags: 30,
+  marks: 31,
 } as const;
+
+/** What the worker notes beside an announce: whether a grant for this user and torrent has an effect. */
+export const Mark = { token: 1 } as const;
 
 /** Words and bytes of a record. */
 export const recordWords = 32;
@@ -96,6 +100,11 @@ export class Records {
   factors(index: number): { up: number; down: number } {
     const word = this.#unsigned[index * recordWords + Field.factors]!;
     return { up: word & 0xffff, down: word >>> 16 };
+  }
+
+  /** Whether the announce counts under a grant for its user and torrent. */
+  isToken(index: number): boolean {
+    return (this.words[index * recordWords + Field.marks]! & Mark.token) !== 0;
   }
 
   port(index: number): number {

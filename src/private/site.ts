@@ -1,19 +1,16 @@
 import type { Batch } from "./accounting/batch.ts";
-import type { DirectoryTorrent, DirectoryUser } from "./directory.ts";
+import type {
+  DirectoryChange,
+  DirectoryClient,
+  DirectoryGrant,
+  DirectoryGroup,
+  DirectorySize,
+  DirectoryTorrent,
+  DirectoryUser,
+} from "./directory-records.ts";
 
-/** A change of the site: what the directory must forget, and what it must have now. */
-export interface SiteChange {
-  passkeys: readonly string[];
-  infoHashes: readonly Uint8Array[];
-  users: readonly DirectoryUser[];
-  torrents: readonly DirectoryTorrent[];
-}
-
-/** Numbers of a site for the operator. */
-export interface SiteSize {
-  users: number;
-  torrents: number;
-}
+/** What a site sends to the directory. */
+export type SiteChange = DirectoryChange;
 
 /** The result of {@link Site.apply}. */
 export type Applied =
@@ -31,12 +28,17 @@ export interface Site {
    * @param steer  replaces records of the directory at once, for sites that send their changes
    */
   open(steer: (change: SiteChange) => void): void;
-  size(): Promise<SiteSize>;
-  /** Yields all users, and then all torrents. */
+  /** Returns how many records there are to read. */
+  size(): Promise<DirectorySize>;
+  /** Yields all users, and then all torrents. The grants and rules come after them. */
   users(): AsyncIterable<DirectoryUser>;
   torrents(): AsyncIterable<DirectoryTorrent>;
+  /** Yields all grants. A site without grants has no such method. */
+  grants?(): AsyncIterable<DirectoryGrant>;
+  /** Returns the groups of users, and the rules about clients. A site without such rules has no such method. */
+  rules?(): Promise<{ groups: readonly DirectoryGroup[]; clients: readonly DirectoryClient[] }>;
   /**
-   * Returns what has changed since {@link users} or the last call; undefined if nothing has. A call tells the site that the
+   * Returns what has changed since these calls or the last call; undefined if nothing has. A call tells the site that the
    * directory has the changes of the call before.
    */
   changes(): Promise<SiteChange | undefined>;

@@ -26,7 +26,7 @@ function open(t: TestContext, { maxRate = 1e9 } = {}) {
   administration.addTorrent({ v1: new Uint8Array(20) });
   const options: PrivateOptions = {
     ...{ site: "sql", database, journal: { dir: join(directory, "journal"), keep: 0 }, announceUrl: "" },
-    ...{ storeIps: "plain", maxRate, peersTimeout: 7200, idleSessions: 86_400 },
+    ...{ storeIps: "plain", maxRate, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400 },
   };
   const memory = createAccountingMemory(1);
   const bus = new Bus({ threads: [mainThread, 1], onError: () => undefined });

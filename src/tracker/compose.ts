@@ -9,6 +9,7 @@ import { type HookLimits, withDeadline } from "../middleware/with-deadline.ts";
 import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { PrivateOptions } from "../private/options.ts";
 import type { WorkerAccounting } from "../private/thread-memory.ts";
 import { lifetimeOf } from "../storage/define-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
@@ -52,7 +53,7 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
     );
   const before = config.private === undefined ? config.preHooks : [...config.preHooks, "private" as const];
   const [preHooks, postHooks] = await createHooks([before, config.postHooks], async (use) => {
-    if (use === "private") return createPrivate(parts);
+    if (use === "private") return createPrivate(config.private!, parts);
     if (!hasPipes || use !== approval) return createHook(use, parts, used);
     const { approvalWithPipes } = await import("./list-pipes/list-pipes.ts");
     return createDefinedHook(approvalWithPipes(pipes, parts), use.options, hookDeps(use.name, parts, used));
@@ -126,12 +127,18 @@ async function addPasskeyRoutes(config: Config): Promise<Config> {
 }
 
 /** Creates the last prehook of a private tracker. */
-async function createPrivate({ accounting, clock, metrics, hub, ...thread }: ComposeParts): Promise<Hook> {
+async function createPrivate(
+  options: PrivateOptions,
+  { accounting, clock, metrics, hub, ...thread }: ComposeParts,
+): Promise<Hook> {
   if (accounting === undefined)
     throw new Error("private: only the program chihaya can run a private tracker");
   const { createPrivateHook, privateScope } = await import("../private/private-hook.ts");
+  const { refusalsOf } = await import("../private/errors.ts");
   const shared = createSharedState(hub, privateScope, { clock, ...thread });
-  return createPrivateHook(accounting, { clock, metrics, shared });
+  return createPrivateHook(accounting, {
+    ...{ options, refusals: refusalsOf(options.site), clock, metrics, shared },
+  });
 }
 
 async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {

@@ -410,6 +410,7 @@ const others: Readonly<Record<string, string>> = {
   "private.journal.keep": "48h",
   "private.announce_url": "https://tracker.example.com/:passkey",
   "private.max_rate": "7",
+  "private.announce_min": "15m",
   "private.peers_timeout": "3h",
   "private.idle_sessions": "20h",
   "redis: redis_broker": "redis://127.0.0.1:1",

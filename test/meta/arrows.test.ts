@@ -49,6 +49,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "bittorrent/",
     "protocol/router.ts",
     "options/",
+    "middleware/buckets.ts",
     "middleware/hook.ts",
     "middleware/shared-state.ts",
     "observability/logger.ts",

@@ -18,6 +18,7 @@ import { silentLogger } from "../../src/observability/logger.ts";
 import { type FamilySnapshot, Metrics } from "../../src/observability/metrics.ts";
 import { registerProcessMetrics } from "../../src/observability/process-metrics.ts";
 import { observeExpiry, registerStorageMetrics } from "../../src/observability/storage-metrics.ts";
+import { refusalsOf } from "../../src/private/errors.ts";
 import type { PrivateOptions } from "../../src/private/options.ts";
 import { createPrivateHook } from "../../src/private/private-hook.ts";
 import { AccountantThread, createAccountingMemory } from "../../src/process/accountant-thread.ts";
@@ -110,7 +111,13 @@ before(async () => {
   const memory = createAccountingMemory(1);
   const { rings, signal } = memory;
   const shared = createSharedState(hub, "", { clock, random, owner: 1 });
-  createPrivateHook({ ring: rings[0]!, signal }, { clock, metrics, shared });
+  await createPrivateHook(
+    { ring: rings[0]!, signal },
+    {
+      ...{ options: { announceMin: 0, peersTimeout: 7200 }, refusals: refusalsOf("sql") },
+      ...{ clock, metrics, shared },
+    },
+  );
   const start = { options: {} as PrivateOptions, maxGap: 0, memory };
   const accountantDeps = { bus: supervisor.bus, logger: silentLogger, metrics, publish() {} };
   new AccountantThread(start, accountantDeps);

@@ -4,9 +4,9 @@ import { announceRequest, announceResponse } from "../../../test/support/request
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { Address } from "../../ip/address.ts";
 import { createRandom } from "../../lib/clock.ts";
+import { Buckets, bucketBytes } from "../../middleware/buckets.ts";
 import { RequestContext } from "../../middleware/hook.ts";
 import type { SharedState } from "../../middleware/shared-state.ts";
-import { Buckets, bucketBytes } from "./buckets.ts";
 import { rateLimited } from "./errors.ts";
 import { createRateLimit, type RateLimitOptions } from "./rate-limit.ts";
 

@@ -1,8 +1,8 @@
 import type { Address } from "../../ip/address.ts";
 import { Networks } from "../../ip/networks.ts";
+import { Buckets, bucketBytes } from "../../middleware/buckets.ts";
 import type { HookDeps } from "../../middleware/define-hook.ts";
 import type { Hook } from "../../middleware/hook.ts";
-import { Buckets, bucketBytes } from "./buckets.ts";
 import { rateLimited } from "./errors.ts";
 
 /** The options of `rate limit`. */

@@ -8,7 +8,8 @@ import { failHalfWrites } from "../../../test/support/failing-disk.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { silentLogger } from "../../observability/logger.ts";
-import { Directory, type DirectoryMemory, packFactors } from "../directory.ts";
+import { Directory, type DirectoryMemory, User } from "../directory.ts";
+import { packFactors } from "../factors.ts";
 import type { PrivateOptions } from "../options.ts";
 import { Field } from "../record.ts";
 import { createAccountingMemory, Ring } from "../ring.ts";
@@ -63,7 +64,7 @@ class Bench {
         announceUrl: "",
         storeIps: "plain",
       },
-      ...{ maxRate: 1e6, peersTimeout: 7200, idleSessions: 86_400, ...options },
+      ...{ maxRate: 1e6, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400, ...options },
     };
     t.after(async () => {
       await this.die();
@@ -136,7 +137,7 @@ class Bench {
     }
     bytes.set(Buffer.from(`-XX0001-${client.padEnd(12, "x")}`), 4 * (at + Field.peerId));
     bytes.set([192, 0, 2, 9, ...new Uint8Array(12)], 4 * (at + Field.address));
-    words[at + Field.factors] = packFactors(up, down);
+    words[at + Field.factors] = packFactors({ up, down });
     this.ring.commit();
   }
 
@@ -418,7 +419,9 @@ test("changes of the site reach the workers, one by one, also when the directory
   await bench.open();
   const find = (passkey: string) => {
     const { users } = new Directory(bench.published!);
-    return users.find(new Int32Array(new Uint8Array(Buffer.from(passkey)).buffer), 0) ? users.first : 0;
+    return users.find(new Int32Array(new Uint8Array(Buffer.from(passkey)).buffer), 0)
+      ? users.values[User.id]
+      : 0;
   };
   const { passkey } = bench.administer((site) => site.addUser("ann"));
   assert.equal(find(passkey), 0);

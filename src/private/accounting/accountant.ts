@@ -304,12 +304,17 @@ export class Accountant {
   /** Reads everything from the site, and sends it to the workers. */
   async #load(): Promise<void> {
     const { site, logger, publish } = this.#deps;
-    const { users, torrents } = await site.size();
-    const directory = Directory.create(users, torrents);
+    const size = await site.size();
+    const { users, torrents } = size;
+    const directory = Directory.create(size);
     this.#late = [];
     let isFull = false;
     for await (const user of site.users()) isFull ||= !directory.putUser(user);
     for await (const torrent of site.torrents()) isFull ||= !directory.putTorrent(torrent);
+    for await (const grant of site.grants?.() ?? []) isFull ||= !directory.putGrant(grant);
+    const rules = await site.rules?.();
+    if (rules !== undefined)
+      isFull ||= !(directory.setGroups(rules.groups) && directory.setClients(rules.clients));
     if (isFull) throw new Error("the site has changed while it was read");
     this.state.users = users;
     this.state.torrents = torrents;
@@ -337,13 +342,7 @@ export class Accountant {
   #steer(change: SiteChange): void {
     this.#late?.push(change);
     const directory = this.#directory;
-    if (directory === undefined) return;
-    for (const passkey of change.passkeys) directory.removePasskey(passkey);
-    for (const infoHash of change.infoHashes) directory.removeInfoHash(infoHash);
-    const hasRoom =
-      change.users.every((user) => directory.putUser(user)) &&
-      change.torrents.every((torrent) => directory.putTorrent(torrent));
-    this.#isStale ||= !hasRoom;
+    if (directory !== undefined) this.#isStale ||= !directory.apply(change);
   }
 
   /** Applies everything that the journal has while `hasTime`, and writes a checkpoint. */

@@ -1,8 +1,8 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { clientId } from "../../../bittorrent/client-id.ts";
 import type { Batch, History, Sums } from "../../accounting/batch.ts";
-import type { DirectoryTorrent, DirectoryUser } from "../../directory.ts";
-import type { Applied, Site, SiteChange, SiteSize } from "../../site.ts";
+import type { DirectorySize, DirectoryTorrent, DirectoryUser } from "../../directory-records.ts";
+import type { Applied, Site, SiteChange } from "../../site.ts";
 
 type Row = Record<string, number | bigint | string | Uint8Array | null>;
 
@@ -28,11 +28,11 @@ export class SqlSite implements Site {
 
   open(): void {}
 
-  async size(): Promise<SiteSize> {
+  async size(): Promise<DirectorySize> {
     const row = this.#get(
       "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM torrents) AS torrents",
     );
-    return row as unknown as SiteSize;
+    return row as unknown as DirectorySize;
   }
 
   async *users(): AsyncIterable<DirectoryUser> {

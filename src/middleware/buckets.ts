@@ -1,5 +1,5 @@
-import { type Address, networkKeys } from "../../ip/address.ts";
-import { shareKeys } from "../../lib/keyed-hash.ts";
+import { type Address, networkKeys } from "../ip/address.ts";
+import { shareKeys } from "../lib/keyed-hash.ts";
 
 /** The number of possible buckets of one address. */
 const ways = 8;
@@ -60,16 +60,8 @@ export class Buckets {
   take(address: Address, now: number): boolean {
     const fullAt = this.#fullAt;
     const tags = this.#tags;
-    const tag = address.hashNetwork(this.#keys, networkKeys) | 1;
-    const first = (address.hashNetwork(this.#keys) & this.#setMask) * ways;
-    let bucket = first;
-    for (let at = first; at < first + ways; at++) {
-      if (tags[at] === tag) {
-        bucket = at;
-        break;
-      }
-      if (fullAt[at]! < fullAt[bucket]!) bucket = at;
-    }
+    const tag = this.#tagOf(address);
+    const bucket = this.#find(address, tag);
     if (tags[bucket] !== tag) {
       tags[bucket] = tag;
       fullAt[bucket] = now;
@@ -82,5 +74,27 @@ export class Buckets {
     if (next > fullIfEmpty + 1e-6) return false;
     fullAt[bucket] = next;
     return true;
+  }
+
+  /** Returns whether the address has a token left, and takes none. Never allocates; constant time. @param now  seconds */
+  has(address: Address, now: number): boolean {
+    const tag = this.#tagOf(address);
+    const bucket = this.#find(address, tag);
+    return this.#tags[bucket] !== tag || this.#fullAt[bucket]! + this.#period <= now + this.#depth + 1e-6;
+  }
+
+  #tagOf(address: Address): number {
+    return address.hashNetwork(this.#keys, networkKeys) | 1;
+  }
+
+  /** Returns the bucket of the address, or else the one of its set that will be full first. */
+  #find(address: Address, tag: number): number {
+    const first = (address.hashNetwork(this.#keys) & this.#setMask) * ways;
+    let bucket = first;
+    for (let at = first; at < first + ways; at++) {
+      if (this.#tags[at] === tag) return at;
+      if (this.#fullAt[at]! < this.#fullAt[bucket]!) bucket = at;
+    }
+    return bucket;
   }
 }
