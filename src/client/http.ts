@@ -1,11 +1,10 @@
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
 import { eventName } from "../bittorrent/event.ts";
 import { peerIdLength } from "../bittorrent/info-hash.ts";
 import { type Family, formatIPv4, formatIPv6 } from "../ip/address.ts";
 import { type Bencode, decodeBencode } from "../protocol/bencode/decode.ts";
 import { compactPeers } from "./compact-peers.ts";
 import type { AnnounceParameters, AnnounceResult, ReturnedPeer, SwarmCounts, Transport } from "./exchange.ts";
+import { openRequest, toTrackerError } from "./open-request.ts";
 import { scrapeUrl } from "./scrape-url.ts";
 import { TrackerError } from "./tracker-error.ts";
 
@@ -127,61 +126,28 @@ interface HttpResponse {
 
 function get(url: URL, path: string, transport: Transport): Promise<HttpResponse> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
-  const fail = (error: Error) =>
-    reject(
-      error instanceof TrackerError
-        ? error
-        : new TrackerError("unreachable", describe(error), { cause: error }),
+  const fail = (error: Error) => reject(toTrackerError(error));
+  const request = openRequest(url, path, transport, { "Accept-Encoding": "identity" });
+  request.on("response", (response) => {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    response.on("data", (chunk: Uint8Array) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > maxBodyLength) request.destroy(malformed(`longer than ${maxBodyLength} bytes`));
+    });
+    response.on("error", fail);
+    response.on("end", () =>
+      resolve({
+        status: response.statusCode ?? 0,
+        location: response.headers.location,
+        body: Buffer.concat(chunks),
+      }),
     );
-  const request = (url.protocol === "https:" ? requestHttps : requestHttp)(
-    {
-      host: url.hostname.replace(/^\[|\]$/g, ""),
-      port: url.port === "" ? undefined : Number(url.port),
-      path,
-      agent: false,
-      family: transport.family,
-      signal: transport.signal,
-      headers: {
-        Host: url.host,
-        "User-Agent": "chihaya",
-        "Accept-Encoding": "identity",
-        ...(url.username === "" ? {} : { Authorization: basicAuthorization(url) }),
-      },
-      ...(transport.ca === undefined ? {} : { ca: Buffer.from(transport.ca) }),
-    },
-    (response) => {
-      const chunks: Uint8Array[] = [];
-      let length = 0;
-      response.on("data", (chunk: Uint8Array) => {
-        chunks.push(chunk);
-        length += chunk.length;
-        if (length > maxBodyLength) request.destroy(malformed(`longer than ${maxBodyLength} bytes`));
-      });
-      response.on("error", fail);
-      response.on("end", () =>
-        resolve({
-          status: response.statusCode ?? 0,
-          location: response.headers.location,
-          body: Buffer.concat(chunks),
-        }),
-      );
-    },
-  );
+  });
   request.on("error", fail);
   request.end();
   return promise;
-}
-
-function basicAuthorization(url: URL): string {
-  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return `Basic ${Buffer.from(credentials).toString("base64")}`;
-}
-
-/** Describes an error. If several addresses have failed, the error is an AggregateError without a message. */
-function describe(error: Error): string {
-  return error instanceof AggregateError
-    ? error.errors.map((each: Error) => each.message).join("; ")
-    : error.message;
 }
 
 function readAnnounce(response: Dictionary): AnnounceResult {

@@ -1,5 +1,5 @@
 /**
- * A client for trackers over HTTP, HTTPS and UDP, for the command line and the tests. The code favours clarity over speed,
+ * A client for trackers over HTTP, HTTPS, UDP and WebSocket, for the command line and the tests. The code favours clarity over speed,
  * and keeps no state between two requests.
  */
 
@@ -8,6 +8,12 @@ import type { AnnounceParameters, AnnounceResult, SwarmCounts, Transport } from 
 import { announceOverHttp, scrapeOverHttp } from "./http.ts";
 import { TrackerError } from "./tracker-error.ts";
 import { announceOverUdp, scrapeOverUdp } from "./udp.ts";
+import {
+  announceOverWebSocket,
+  openSession,
+  scrapeOverWebSocket,
+  type WebSocketSession,
+} from "./websocket.ts";
 
 /** Options of a request. */
 export interface ClientOptions {
@@ -26,9 +32,10 @@ export interface ClientOptions {
 const scrapeBatch = 50;
 
 /**
- * Announces to the tracker at `url` (`http:`, `https:` or `udp:`).
+ * Announces to the tracker at `url` (`http:`, `https:`, `udp:`, `ws:` or `wss:`).
  *
- * Sends the path and the query of a `udp:` URL as URL data (BEP 41).
+ * Sends the path and the query of a `udp:` URL as URL data (BEP 41). Over WebSocket the response has no peers, and the
+ * tracker removes the peer when the function returns.
  * @throws TrackerError if the request fails; the reason of `signal` if it is aborted
  */
 export function announce(
@@ -37,15 +44,13 @@ export function announce(
   options: ClientOptions = {},
 ): Promise<AnnounceResult> {
   const target = parseUrl(url);
-  return withTimeLimit(options, (transport) =>
-    target.protocol === "udp:"
-      ? announceOverUdp(target, parameters, transport)
-      : announceOverHttp(target, parameters, transport),
-  );
+  const { announce: send } = protocols[target.protocol]!;
+  return withTimeLimit(options, (transport) => send(target, parameters, transport));
 }
 
 /**
- * Scrapes the tracker whose announce URL is `url`; the scrape URL is derived as BEP 48 says.
+ * Scrapes the tracker whose announce URL is `url`; the scrape URL is derived as BEP 48 says. Over
+ * WebSocket, both have the same URL.
  *
  * Sends batches of 50 infohashes, one after the other, within one time limit.
  * @param infoHashes  20 bytes each
@@ -62,25 +67,54 @@ export function scrape(
     const counts: (SwarmCounts | undefined)[] = [];
     for (let i = 0; i < infoHashes.length; i += scrapeBatch) {
       const batch = infoHashes.slice(i, i + scrapeBatch);
-      const send = target.protocol === "udp:" ? scrapeOverUdp : scrapeOverHttp;
+      const { scrape: send } = protocols[target.protocol]!;
       counts.push(...(await send(target, batch, transport)));
     }
     return counts;
   });
 }
 
+/**
+ * Opens a WebSocket to the tracker at `url` (`ws:` or `wss:`), and closes it when `exchange` is over. One time limit is for
+ * all of it.
+ * @throws TrackerError if a request fails; the reason of `signal` if it is aborted; what `exchange` throws
+ */
+export function withSession<T>(
+  url: string | URL,
+  options: ClientOptions,
+  exchange: (session: WebSocketSession) => Promise<T>,
+): Promise<T> {
+  return withTimeLimit(options, (transport) => openSession(parseUrl(url), transport, exchange));
+}
+
+interface Protocol {
+  announce: (url: URL, parameters: AnnounceParameters, transport: Transport) => Promise<AnnounceResult>;
+  scrape: (
+    url: URL,
+    infoHashes: readonly Uint8Array[],
+    transport: Transport,
+  ) => Promise<(SwarmCounts | undefined)[]>;
+}
+
+const http: Protocol = { announce: announceOverHttp, scrape: scrapeOverHttp };
+const webSocket: Protocol = { announce: announceOverWebSocket, scrape: scrapeOverWebSocket };
+const protocols: Readonly<Partial<Record<string, Protocol>>> = {
+  "http:": http,
+  "https:": http,
+  "udp:": { announce: announceOverUdp, scrape: scrapeOverUdp },
+  "ws:": webSocket,
+  "wss:": webSocket,
+};
+
 function parseUrl(url: string | URL): URL {
   const target = URL.canParse(String(url)) ? new URL(url) : undefined;
-  switch (target?.protocol) {
-    case "http:":
-    case "https:":
-      return target;
-    case "udp:":
-      if (target.port !== "") return target;
-      throw new TrackerError("unsupported", `${url}: a UDP tracker's URL needs a port`);
-    default:
-      throw new TrackerError("unsupported", `${url}: not a URL of an HTTP, HTTPS or UDP tracker`);
+  if (target === undefined || protocols[target.protocol] === undefined) {
+    throw new TrackerError("unsupported", `${url}: not a URL of an HTTP, HTTPS, UDP or WebSocket tracker`);
   }
+  if (target.protocol === "udp:" && target.port === "") {
+    throw new TrackerError("unsupported", `${url}: a UDP tracker's URL needs a port`);
+  }
+  return target;
 }
 
 /** Runs `request` within the time limit of the options. An expired limit becomes a TrackerError. */

@@ -1,5 +1,8 @@
 /** The part of ws that the tests use; it has no types of its own. */
 declare module "ws" {
+  import type { EventEmitter } from "node:events";
+  import type { IncomingMessage } from "node:http";
+  import type { AddressInfo } from "node:net";
   import type { Duplex, Writable } from "node:stream";
 
   export interface SendOptions {
@@ -21,5 +24,23 @@ declare module "ws" {
   /** Reads frames. Emits "message", "ping", "pong" and "conclude", or "error" with `Symbol(status-code)`. */
   export class Receiver extends Writable {
     constructor(options: { isServer: boolean; maxPayload?: number; allowSynchronousEvents?: boolean });
+  }
+
+  /** One side of a WebSocket. */
+  export class WebSocket extends EventEmitter<{ message: [Buffer]; close: [code: number] }> {
+    send(text: string, options?: { fin: boolean }): void;
+    ping(text: string): void;
+    close(code: number, reason: string): void;
+    terminate(): void;
+  }
+
+  export class WebSocketServer extends EventEmitter<{
+    connection: [WebSocket, IncomingMessage];
+    listening: [];
+  }> {
+    readonly clients: ReadonlySet<WebSocket>;
+    constructor(options: { host: string; port: number });
+    address(): AddressInfo;
+    close(): void;
   }
 }

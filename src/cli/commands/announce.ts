@@ -20,10 +20,11 @@ import { print } from "../terminal.ts";
 /** The help of `chihaya announce`. */
 export const help: string = `Usage: chihaya announce URL INFOHASH [flags]
 
-Announces to a tracker over HTTP, HTTPS or UDP and prints the response. The tracker then lists this peer until the peer
-expires. Announce with --event stopped to remove the peer.
+Announces to a tracker over HTTP, HTTPS, UDP or WebSocket and prints the response. The tracker then lists this peer until the
+peer expires. Announce with --event stopped to remove the peer. Over WebSocket, the tracker removes the peer when the command
+ends, and the response has no peers.
 
-  URL                 announce URL: http://HOST:PORT/announce, udp://HOST:PORT
+  URL                 announce URL: http://HOST:PORT/announce, udp://HOST:PORT, ws://HOST:PORT/announce, wss://...
   INFOHASH            40 hexadecimal digits
 
   --port PORT         port that the peer listens on (default 6881)

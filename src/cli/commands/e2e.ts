@@ -6,18 +6,22 @@ import { announce, scrape } from "../../client/tracker-client.ts";
 import { TrackerError } from "../../client/tracker-error.ts";
 import { describe, parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { CheckFailure, type Trace } from "../e2e-check.ts";
+import { checkWebSocket } from "../e2e-websocket.ts";
 import { complain, print } from "../terminal.ts";
 
 /** The help of `chihaya e2e`. */
 export const help: string = `Usage: chihaya e2e [flags]
 
 Checks a running tracker from end to end. Two peers announce to a new swarm: the first must get itself, the second must
-get the first, and a scrape must count both. Then both stop, and a scrape must count none.
+get the first, and a scrape must count both. Then both stop, and a scrape must count none. Over WebSocket, the first must get
+the second's offer, and the second the first's answer.
 
   --httpaddr URL    HTTP announce URL; repeat the flag for several URLs, "" for none
                     (default http://127.0.0.1:6969/announce and http://[::1]:6969/announce)
   --udpaddr URL     UDP tracker URL; repeat the flag for several URLs, "" for none
                     (default udp://127.0.0.1:6969 and udp://[::1]:6969)
+  --wsaddr URL      WebSocket announce URL, ws: or wss:; repeat the flag for several URLs (default none)
   --delay DURATION  time between the two announces (default 1s)
   --json            print a JSON object for each URL
   --debug           print each response to standard error
@@ -33,9 +37,6 @@ const defaults = {
   udp: ["udp://127.0.0.1:6969", "udp://[::1]:6969"],
 } as const;
 
-/** The tracker responded with something unexpected. */
-class CheckFailure extends Error {}
-
 /**
  * Runs `chihaya e2e`.
  * @param args  after the command's name
@@ -48,6 +49,7 @@ export function run(args: string[]): Promise<number> {
       options: {
         httpaddr: { type: "string", multiple: true },
         udpaddr: { type: "string", multiple: true },
+        wsaddr: { type: "string", multiple: true, default: [] },
         delay: { type: "string", default: "1s" },
         json: { type: "boolean", default: false },
         debug: { type: "boolean", default: false },
@@ -58,6 +60,7 @@ export function run(args: string[]): Promise<number> {
     const targets = [
       ...selectTargets("--httpaddr", values.httpaddr, defaults.http, ["http:", "https:"]),
       ...selectTargets("--udpaddr", values.udpaddr, defaults.udp, ["udp:"]),
+      ...selectTargets("--wsaddr", values.wsaddr, [], ["ws:", "wss:"]),
     ];
     const trace = values.debug ? (text: string) => complain(`${text}\n`) : () => undefined;
     return checkTargets(targets, delayMs, trace, (result) =>
@@ -133,7 +136,8 @@ const absentCodes = ["ECONNREFUSED", "EADDRNOTAVAIL", "ENETUNREACH", "EAFNOSUPPO
 
 async function checkUrl(url: string, delayMs: number, trace: Trace): Promise<Result> {
   try {
-    await check(url, delayMs, trace);
+    const isWebSocket = url.startsWith("ws");
+    await (isWebSocket ? checkWebSocket(url, delayMs, trace) : check(url, delayMs, trace));
     return { url, result: "ok", reason: undefined, isAbsent: false };
   } catch (error) {
     if (!(error instanceof CheckFailure || error instanceof TrackerError)) throw error;
@@ -144,8 +148,6 @@ async function checkUrl(url: string, delayMs: number, trace: Trace): Promise<Res
     return { url, result: "FAILED", reason, isAbsent };
   }
 }
-
-type Trace = (text: string) => void;
 
 /** Sends Chihaya's two announces (cmd/chihaya/e2e.go), scrapes, stops both peers and scrapes again. */
 async function check(url: string, delayMs: number, trace: Trace): Promise<void> {

@@ -16,9 +16,10 @@ import { print } from "../terminal.ts";
 /** The help of `chihaya scrape`. */
 export const help: string = `Usage: chihaya scrape URL INFOHASH... [flags]
 
-Scrapes a tracker over HTTP, HTTPS or UDP and prints the counts of each swarm.
+Scrapes a tracker over HTTP, HTTPS, UDP or WebSocket and prints the counts of each swarm.
 
-  URL                 announce URL, from which the scrape URL is derived (BEP 48), or scrape URL
+  URL                 announce URL, from which the scrape URL is derived (BEP 48), or scrape URL. Over WebSocket, announces
+                      and scrapes have one URL
   INFOHASH            40 hexadecimal digits; any number of infohashes
 
 ${clientFlagsHelp}`;
