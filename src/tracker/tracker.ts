@@ -53,6 +53,8 @@ export interface TrackerParts {
   threads?: number;
   /** Returns the metrics of all threads; by default those of `metrics`. */
   scrape?: (() => Promise<readonly FamilySnapshot[]>) | undefined;
+  /** Returns memory that all threads share; by default memory of this tracker alone. */
+  buffer?: FrontendDeps["buffer"];
 }
 
 /** Time for all parts to stop after a failed start, in milliseconds. */
@@ -78,7 +80,8 @@ export class Tracker {
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger, network = portableNetwork, threads = 1, routes = [] } = parts;
-    const { scrape = () => metrics.scrape() } = parts;
+    const { scrape = () => metrics.scrape(), buffer = async (_, bytes) => new SharedArrayBuffer(bytes) } =
+      parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -109,7 +112,7 @@ export class Tracker {
       listenStream: (options) => network.listenStream({ ...options, threads }),
       bindDatagram: (options) => network.bindDatagram({ ...options, threads }),
     };
-    const shared = { store, clock, metrics, scrape, routes, logger, onError };
+    const shared = { store, clock, metrics, scrape, buffer, routes, logger, onError };
     this.#frontendDeps = { ...shared, logic: this.#logic, network: shareable };
   }
 
