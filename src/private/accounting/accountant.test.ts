@@ -296,7 +296,7 @@ test("lost results of transactions, refusals and deaths: every byte is credited 
     bench.pass(5);
     bench.accountant.drain();
     await bench.accountant.tick();
-    if (step % 37 === 0) bench.accountant.checkpoint();
+    if (step % 37 === 0) await bench.accountant.checkpoint();
     if (step % 23 !== 0) continue;
     await bench.die();
     await bench.open((site) => unreliable(site, next));
@@ -370,6 +370,27 @@ test("announces that the disk does not take wait in the ring, and count once whe
     1,
     "one line, not one per try",
   );
+});
+
+test("announces that come while a checkpoint is written are not lost", async (t) => {
+  const bench = new Bench(t);
+  const users = 3000;
+  bench.populate(users);
+  await bench.open();
+  for (let user = 1; user <= users; user++) bench.announce({ user, event: started });
+  bench.accountant.drain();
+  const written = bench.accountant.checkpoint();
+  for (let rounds = 1; rounds < 40; rounds++) {
+    await new Promise(setImmediate);
+    for (let user = rounds; user <= users; user += 7) bench.announce({ user, uploaded: rounds * 10 });
+    bench.accountant.drain();
+  }
+  await written;
+  await bench.die();
+  await bench.open();
+  for (let user = 1; user <= users; user++) bench.announce({ user, uploaded: 1000 });
+  await bench.settle();
+  assert.deepEqual(bench.rows("SELECT count(*) AS users FROM users WHERE uploaded = 1000"), [{ users }]);
 });
 
 test("what the site does not know any more is set aside, and everything else is credited", async (t) => {

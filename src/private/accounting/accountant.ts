@@ -221,7 +221,7 @@ export class Accountant {
     }
     if (clock.seconds < this.#checkpointAt) return;
     this.#checkpointAt = clock.seconds + checkpointInterval;
-    this.#tryCheckpoint();
+    await this.#tryCheckpoint();
   }
 
   async #useSite(): Promise<void> {
@@ -235,9 +235,9 @@ export class Accountant {
     await site.expirePeers(now - this.#options.peersTimeout, now - this.#options.idleSessions);
   }
 
-  #tryCheckpoint(): void {
+  async #tryCheckpoint(): Promise<void> {
     try {
-      this.checkpoint();
+      await this.checkpoint();
     } catch (error) {
       this.#deps.logger.error(
         { err: error },
@@ -293,11 +293,12 @@ export class Accountant {
   }
 
   /** Writes the sessions to disk, and removes segments that nobody needs. Does nothing while the sessions are ahead of the journal. */
-  checkpoint(): void {
+  async checkpoint(): Promise<void> {
     const { clock, journal } = this.#deps;
-    if (this.#taken !== undefined) return;
-    if (journal.last !== this.#checkpointed) writeCheckpoint(journal, this.#sessions);
-    this.#checkpointed = journal.last;
+    if (journal.last !== this.#checkpointed) {
+      const written = await writeCheckpoint(journal, this.#sessions, () => this.#taken === undefined);
+      this.#checkpointed = written ?? this.#checkpointed;
+    }
     journal.prune(Math.min(this.#checkpointed, this.state.applied), clock.unixSeconds);
   }
 
@@ -356,7 +357,7 @@ export class Accountant {
     } catch (error) {
       logger.warn({ err: error }, "not all traffic is credited; the journal keeps it");
     }
-    this.#tryCheckpoint();
+    await this.#tryCheckpoint();
     await site.close();
     journal.close();
   }

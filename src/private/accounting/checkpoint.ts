@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { createBeside } from "../../lib/replace-file.ts";
 import type { Journal } from "./journal.ts";
 import type { SessionRow, Sessions } from "./sessions.ts";
 
@@ -13,21 +15,50 @@ interface Head {
   sessions: number;
 }
 
-/** Writes all sessions, as of the last record of the journal. */
-export function writeCheckpoint(journal: Journal, sessions: Sessions): void {
-  const head: Head = { version, instance: journal.instance, seq: journal.last, sessions: sessions.size };
-  journal.writeFile(file, lines(head, sessions));
+/** Sessions that are written in one step, for which the thread does nothing else. */
+const stepSessions = 1000;
+/** Bytes that may wait in memory of the system, so that the last step is as short as all others. */
+const unsyncedBytes = 4 << 20;
+
+/**
+ * Writes all sessions as of the last record of the journal, in steps: announces may be applied meanwhile.
+ * @param isReady  whether the sessions know exactly the records of the journal; called when the snapshot begins
+ * @returns the sequence of the last record that the checkpoint knows; undefined if nothing was written
+ */
+export async function writeCheckpoint(
+  journal: Journal,
+  sessions: Sessions,
+  isReady: () => boolean,
+): Promise<number | undefined> {
+  const replacement = await createBeside(join(journal.directory, file), 0o600);
+  try {
+    if (!isReady()) return undefined;
+    const head: Head = { version, instance: journal.instance, seq: journal.last, sessions: sessions.size };
+    let unsynced = 0;
+    for (const text of steps(head, sessions.snapshot())) {
+      await replacement.file.appendFile(text);
+      unsynced += text.length;
+      if (unsynced < unsyncedBytes) continue;
+      await replacement.file.datasync();
+      unsynced = 0;
+    }
+    await replacement.finish();
+    await replacement.replace();
+    return head.seq;
+  } finally {
+    await replacement.discard();
+  }
 }
 
-function* lines(head: Head, sessions: Sessions): Generator<string> {
-  let text = `${JSON.stringify(head)}\n`;
-  for (const row of sessions.rows()) {
-    text += `${JSON.stringify(row)}\n`;
-    if (text.length < 1 << 16) continue;
-    yield text;
-    text = "";
+function* steps(head: Head, rows: Iterable<SessionRow>): Generator<string> {
+  let lines = [JSON.stringify(head)];
+  for (const row of rows) {
+    lines.push(JSON.stringify(row));
+    if (lines.length < stepSessions) continue;
+    yield `${lines.join("\n")}\n`;
+    lines = [];
   }
-  yield text;
+  yield lines.map((line) => `${line}\n`).join("");
 }
 
 /** Restores the sessions. @returns the sequence of the last record that they know; 0 without a checkpoint @throws Error if it is damaged */

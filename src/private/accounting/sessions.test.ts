@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import { type AccountedAnnounce, Sessions } from "./sessions.ts";
+import { createRandom } from "../../lib/clock.ts";
+import { type AccountedAnnounce, type SessionRow, Sessions } from "./sessions.ts";
 
 const { none, started, completed, stopped } = AnnounceEvent;
 const limits = { maxRate: 1.25e9, maxGap: 3900, idle: 21 * 86_400 };
@@ -188,7 +189,7 @@ test("a checkpoint continues where the sessions were", () => {
   sessions.apply(announce({ seconds: start + 60, uploaded: 10, left: 0 }));
   sessions.apply(announce({ seconds: start + 61, user: 2, uploaded: 5, event: stopped }));
   const restored = new Sessions(limits);
-  for (const row of JSON.parse(JSON.stringify([...sessions.rows()]))) restored.restore(row);
+  for (const row of JSON.parse(JSON.stringify([...sessions.snapshot()]))) restored.restore(row);
   const next = [
     announce({ seconds: start + 120, uploaded: 50, left: 0 }),
     announce({ seconds: start + 121, user: 2, uploaded: 5, event: stopped }),
@@ -275,4 +276,41 @@ test("a client that sends no started after a day offline continues, and one that
   sessions.apply(announce({ uploaded: 100, event: stopped }));
   sessions.expire(start + 86_400);
   assert.equal(sessions.apply(announce({ seconds: start + 86_400, uploaded: 700 })).uploaded, 600);
+});
+
+test("a snapshot has every session as it was at its beginning, whatever changes while it is read", () => {
+  const random = createRandom(5);
+  const sessions = new Sessions(limits);
+  let seconds = start;
+  const apply = () =>
+    sessions.apply(
+      announce({
+        seconds: seconds++,
+        user: random.next() % 50,
+        uploaded: random.next() % 1000,
+        left: random.next() % 2,
+      }),
+    );
+  const read = (rows: Iterable<SessionRow>) => {
+    const { value } = rows[Symbol.iterator]().next() as { value?: SessionRow };
+    if (value === undefined) return undefined;
+    const { snapshot, ...session } = value.session;
+    return JSON.stringify({ ...value, session });
+  };
+  for (let round = 0; round < 200; round++) {
+    for (let n = 0; n < 40; n++) apply();
+    const sorted = (rows: string[]) => rows.sort();
+    const expected: string[] = [];
+    const all = sessions.snapshot();
+    for (let row = read(all); row !== undefined; row = read(all)) expected.push(row);
+    const given: string[] = [];
+    const rows = sessions.snapshot();
+    for (let row = read(rows); row !== undefined; row = read(rows)) {
+      given.push(row);
+      for (let n = random.next() % 3; n > 0; n--) apply();
+      if (random.next() % 30 === 0) sessions.expire(seconds + limits.idle - 20);
+    }
+    const withoutTimes = (text: string) => text.replace(/,"(seed|leech)Until":\d+/g, "");
+    assert.deepEqual(sorted(given.map(withoutTimes)), sorted(expected.map(withoutTimes)));
+  }
 });

@@ -81,6 +81,8 @@ interface Session {
   isSeeder: boolean;
   /** Whether this run was seen with bytes left. */
   wasIncomplete: boolean;
+  /** The last {@link Sessions.snapshot} that has the session, or that began before the session was added. */
+  snapshot: number;
 }
 
 /**
@@ -103,6 +105,10 @@ export class Sessions {
   readonly #sessions = new Map<string, Session>();
   /** Until when seeding and downloading of a user and a torrent are counted. */
   readonly #counted = new Map<string, { seedUntil: number; leechUntil: number; sessions: number }>();
+  /** Number of snapshots that were begun. */
+  #snapshots = 0;
+  /** Rows of sessions that have changed before the current snapshot came to them; undefined without one. */
+  #changed: SessionRow[] | undefined;
   readonly #addition: Addition = {
     ...{
       uploaded: 0,
@@ -144,6 +150,7 @@ export class Sessions {
       addition.isDuplicate = true;
       return addition;
     }
+    this.#keepForSnapshot(key, session);
     this.#count(session, announce);
     this.#spend(pair, session, announce);
     const wasIncomplete = session.wasIncomplete;
@@ -167,8 +174,9 @@ export class Sessions {
 
   /** Forgets sessions without an announce for the time `idle` of the limits. @param now  seconds since 1970 */
   expire(now: number): void {
-    for (const [key, { lastSeconds }] of this.#sessions) {
-      if (now - lastSeconds <= this.#limits.idle) return;
+    for (const [key, session] of this.#sessions) {
+      if (now - session.lastSeconds <= this.#limits.idle) return;
+      this.#keepForSnapshot(key, session);
       this.#sessions.delete(key);
       const pair = pairOf(key);
       const counted = this.#counted.get(pair);
@@ -176,20 +184,47 @@ export class Sessions {
     }
   }
 
-  /** Lists all sessions as rows for a checkpoint, the least recent first. */
-  *rows(): Generator<SessionRow> {
+  /**
+   * Lists all sessions as they are now, the least recent first, also if announces are applied while the list is read. A row is valid
+   * until the next announce. A further snapshot ends the one before.
+   */
+  snapshot(): Iterable<SessionRow> {
+    this.#snapshots++;
+    this.#changed = [];
+    return this.#rows(this.#snapshots, this.#changed);
+  }
+
+  *#rows(snapshot: number, changed: SessionRow[]): Generator<SessionRow> {
     for (const [key, session] of this.#sessions) {
-      const { seedUntil, leechUntil } = this.#counted.get(pairOf(key))!;
-      yield { key, session, seedUntil, leechUntil };
+      // Sessions that have changed or were added since are behind all others.
+      if (session.snapshot === snapshot) break;
+      session.snapshot = snapshot;
+      yield this.#rowOf(key, session);
+      yield* changed.splice(0);
     }
+    yield* changed.splice(0);
+    if (this.#changed === changed) this.#changed = undefined;
+  }
+
+  #rowOf(key: string, session: Session): SessionRow {
+    const { seedUntil, leechUntil } = this.#counted.get(pairOf(key))!;
+    return { key, session, seedUntil, leechUntil };
+  }
+
+  /** Copies a session that is about to change, if the current snapshot has not come to it yet. */
+  #keepForSnapshot(key: string, session: Session): void {
+    if (this.#changed === undefined || session.snapshot === this.#snapshots) return;
+    session.snapshot = this.#snapshots;
+    this.#changed.push({ ...this.#rowOf(key, session), session: { ...session } });
   }
 
   /** Adds a session from a checkpoint. Call it with the rows in their order, before the first announce. */
   restore({ key, session, seedUntil, leechUntil }: SessionRow): void {
+    session.snapshot = this.#snapshots;
     this.#sessions.set(key, session);
     const counted = this.#countedOf(pairOf(key));
-    counted.seedUntil = seedUntil;
-    counted.leechUntil = leechUntil;
+    counted.seedUntil = Math.max(seedUntil, counted.seedUntil);
+    counted.leechUntil = Math.max(leechUntil, counted.leechUntil);
     counted.sessions++;
   }
 
@@ -199,6 +234,7 @@ export class Sessions {
       lowSeconds: 0,
       ...{ previousUploaded: none, previousDownloaded: none, previousEnd: 0 },
       ...{ lastSeconds: seconds, isActive: true, isSeeder: left === 0, wasIncomplete: left > 0 },
+      snapshot: this.#snapshots,
     };
     if (event === AnnounceEvent.stopped) {
       session.isActive = false;
