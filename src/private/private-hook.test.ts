@@ -124,7 +124,7 @@ test("a record has the whole announce, with the factors of the torrent", async (
   assert.equal(ring.waiting, 1);
   assert.deepEqual(ring.records.readAnnounce(0, emptyAnnounce()), {
     ...{ seconds: 1_800_000_000, user: 1, torrent: 9, peerId, event: AnnounceEvent.started },
-    ...{ uploaded: 2 ** 40 + 1, downloaded: Number.MAX_SAFE_INTEGER, left: 7 },
+    ...{ uploaded: 2 ** 40 + 1, downloaded: Number.MAX_SAFE_INTEGER, left: 7, isForwarded: false },
   });
   assert.deepEqual(ring.records.factors(0), { up: 200, down: 0 });
   assert.deepEqual([ring.records.family(0), ring.records.port(0)], [6, 50_000]);

@@ -8,7 +8,7 @@ import type { AccountedAnnounce, Addition } from "./accounting/sessions.ts";
  *  0 seconds since 1970 | 1 user | 2 torrent | 3 event 8, family 8, port 16 | 4 uploaded 2 | 6 downloaded 2 | 8 left 2
  * 10 peer id 5 | 15 address 4 | 19 factors: percent of uploaded 16, of downloaded 16
  * 20 credited uploaded f64 | 22 downloaded f64 | 24 excess uploaded f64 | 26 downloaded f64
- * 28 seeding seconds | 29 downloading seconds | 30 flags: 1 snatch, 2 duplicate | 31 marks, {@link Mark}
+ * 28 seeding seconds | 29 downloading seconds | 30 flags: 1 snatch, 2 duplicate, 4 late | 31 marks, {@link Mark}
  */
 export const Field = {
   seconds: 0,
@@ -29,14 +29,17 @@ export const Field = {
   marks: 31,
 } as const;
 
-/** What the worker notes beside an announce: whether a grant for this user and torrent has an effect. */
-export const Mark = { token: 1 } as const;
+/**
+ * What is noted beside an announce: whether a grant for this user and torrent has an effect, and whether the announce comes from
+ * another tracker.
+ */
+export const Mark = { token: 1, forwarded: 2 } as const;
 
 /** Words and bytes of a record. */
 export const recordWords = 32;
 export const recordBytes: number = 4 * recordWords;
 
-const Flag = { snatch: 1, duplicate: 2 } as const;
+const Flag = { snatch: 1, duplicate: 2, late: 4 } as const;
 
 /** Reads and completes records in memory that begins at a multiple of eight bytes. */
 export class Records {
@@ -64,6 +67,7 @@ export class Records {
     out.downloaded = this.#counter(at + Field.counters + 2);
     out.left = this.#counter(at + Field.counters + 4);
     const peerIdAt = 4 * (at + Field.peerId);
+    out.isForwarded = (words[at + Field.marks]! & Mark.forwarded) !== 0;
     out.peerId = String.fromCharCode(...this.bytes.subarray(peerIdAt, peerIdAt + 20));
     return out;
   }
@@ -78,7 +82,9 @@ export class Records {
     this.words[at + Field.seedSeconds] = addition.seedSeconds;
     this.words[at + Field.leechSeconds] = addition.leechSeconds;
     this.words[at + Field.flags] =
-      (addition.isSnatch ? Flag.snatch : 0) | (addition.isDuplicate ? Flag.duplicate : 0);
+      (addition.isSnatch ? Flag.snatch : 0) |
+      (addition.isDuplicate ? Flag.duplicate : 0) |
+      (addition.isLate ? Flag.late : 0);
   }
 
   /** Copies what the announce adds into `out`. */
@@ -93,6 +99,7 @@ export class Records {
     const flags = this.words[at + Field.flags]!;
     out.isSnatch = (flags & Flag.snatch) !== 0;
     out.isDuplicate = (flags & Flag.duplicate) !== 0;
+    out.isLate = (flags & Flag.late) !== 0;
     return out;
   }
 

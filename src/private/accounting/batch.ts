@@ -92,6 +92,7 @@ export class Batch {
       history.completedAt ??= seconds;
       this.snatches.push({ user, torrent, seconds, ip });
     }
+    if (addition.isLate) return;
     this.peers.set(`${user} ${torrent} ${announce.peerId}`, {
       ...{ user, torrent, peerId: announce.peerId, ip, port: records.port(index) },
       ...{ uploaded: announce.uploaded, downloaded: announce.downloaded, left: announce.left },
@@ -132,14 +133,14 @@ export const hashedFamily = 1;
 export function emptyAnnounce(): AccountedAnnounce {
   return {
     ...{ seconds: 0, user: 0, torrent: 0, peerId: "", event: AnnounceEvent.none },
-    ...{ uploaded: 0, downloaded: 0, left: 0 },
+    ...{ uploaded: 0, downloaded: 0, left: 0, isForwarded: false },
   };
 }
 
 export function emptyAddition(): Addition {
   return {
     ...{ uploaded: 0, downloaded: 0, excessUploaded: 0, excessDownloaded: 0 },
-    ...{ seedSeconds: 0, leechSeconds: 0, isSnatch: false, isDuplicate: false },
+    ...{ seedSeconds: 0, leechSeconds: 0, isSnatch: false, isDuplicate: false, isLate: false },
   };
 }
 

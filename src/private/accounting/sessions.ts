@@ -15,6 +15,8 @@ export interface AccountedAnnounce {
   downloaded: number;
   /** Bytes; 0 makes a seeder. */
   left: number;
+  /** Whether the announce comes from another tracker, and so may arrive hours after later announces of the client. */
+  isForwarded: boolean;
 }
 
 /** What one announce adds. The accountant reuses it: copy what must outlive the call. */
@@ -33,6 +35,8 @@ export interface Addition {
   isSnatch: boolean;
   /** Whether the announce repeats the end of a run that has ended already; it changes nothing. */
   isDuplicate: boolean;
+  /** Whether a later announce of the client was applied before. */
+  isLate: boolean;
 }
 
 /** Bounds of the rules. */
@@ -61,20 +65,31 @@ const duplicateWindow = 600;
 
 const none = -1;
 
-/** The counters of one client of a user for one torrent. Byte counts are numbers up to 2^53. */
+/** What is credited of one run of a client: the counters between two announces. Byte counts are numbers up to 2^53. */
+interface Run {
+  /** The values and the time from which on the run is credited. */
+  firstUploaded: number;
+  firstDownloaded: number;
+  firstSeconds: number;
+  /** The marks: the highest credited values, and when the last of them came. */
+  uploaded: number;
+  downloaded: number;
+  seconds: number;
+  /** When the run has ended; 0 if it has not. */
+  end: number;
+  /** Whether the run began with the first values. Otherwise earlier announces may be on their way from another tracker. */
+  isWhole: boolean;
+}
+
+/** One client of a user for one torrent. Times are seconds. */
 interface Session {
-  /** The highest credited value of each counter. */
-  uploadedMark: number;
-  downloadedMark: number;
+  run: Run;
+  previous: Run | undefined;
   /** A value below the mark that waits for confirmation; {@link none} without one. */
   uploadedLow: number;
   downloadedLow: number;
   /** When the last of these values came. */
   lowSeconds: number;
-  /** The last values of the previous run, and when that run ended; {@link none} without one. */
-  previousUploaded: number;
-  previousDownloaded: number;
-  previousEnd: number;
   /** When the last announce arrived. */
   lastSeconds: number;
   isActive: boolean;
@@ -96,6 +111,8 @@ interface Session {
  *   the difference to the lower value is credited. A value at or above the mark shows that the lower value was late or foreign.
  * - Each counter is judged by itself.
  * - The last announce of an ended run may arrive again within ten minutes, and changes nothing.
+ * - An announce that comes from another tracker after later ones counts for the run in which it was sent: what it has beyond the last
+ *   value of that run, or what the first value of a run with an unknown start has beyond it.
  *
  * A session is a user, a torrent and a peer id: addresses and the `key` of clients change.
  */
@@ -118,7 +135,7 @@ export class Sessions {
       seedSeconds: 0,
       leechSeconds: 0,
     },
-    ...{ isSnatch: false, isDuplicate: false },
+    ...{ isSnatch: false, isDuplicate: false, isLate: false },
   };
 
   constructor(limits: SessionLimits) {
@@ -138,7 +155,7 @@ export class Sessions {
     const addition = this.#addition;
     addition.uploaded = addition.downloaded = addition.excessUploaded = addition.excessDownloaded = 0;
     addition.seedSeconds = addition.leechSeconds = 0;
-    addition.isSnatch = addition.isDuplicate = false;
+    addition.isSnatch = addition.isDuplicate = addition.isLate = false;
     const pair = `${announce.user} ${announce.torrent}`;
     const key = `${pair} ${announce.peerId}`;
     const session = this.#sessions.get(key);
@@ -151,10 +168,14 @@ export class Sessions {
       return addition;
     }
     this.#keepForSnapshot(key, session);
-    this.#count(session, announce);
-    this.#spend(pair, session, announce);
     const wasIncomplete = session.wasIncomplete;
-    const isStopped = announce.event === AnnounceEvent.stopped;
+    if (isLate(session, announce)) {
+      addition.isLate = true;
+      this.#countLate(session, announce);
+    } else {
+      this.#count(session, announce);
+      this.#spend(pair, session, announce);
+    }
     addition.isSnatch =
       announce.event === AnnounceEvent.completed &&
       announce.left === 0 &&
@@ -162,10 +183,14 @@ export class Sessions {
       announce.downloaded > 0;
     if (announce.left > 0) session.wasIncomplete = true;
     else if (addition.isSnatch) session.wasIncomplete = false;
-    if (isStopped) endRun(session, announce.seconds);
+    if (addition.isLate) return addition;
+    const isStopped = announce.event === AnnounceEvent.stopped;
+    if (isStopped) session.run.end = announce.seconds;
+    const { lastSeconds } = session;
+    if (announce.seconds < lastSeconds && announce.isForwarded) return addition;
     session.isActive = !isStopped;
     session.isSeeder = announce.left === 0;
-    if (announce.seconds > session.lastSeconds || isSetBack(session.lastSeconds, announce.seconds))
+    if (announce.seconds > lastSeconds || isSetBack(lastSeconds, announce.seconds))
       session.lastSeconds = announce.seconds;
     this.#sessions.delete(key);
     this.#sessions.set(key, session);
@@ -185,8 +210,8 @@ export class Sessions {
   }
 
   /**
-   * Lists all sessions as they are now, the least recent first, also if announces are applied while the list is read. A row is valid
-   * until the next announce. A further snapshot ends the one before.
+   * Lists all sessions as they are now, the least recent first, also if announces are applied while the list is read. A further
+   * snapshot ends the one before.
    */
   snapshot(): Iterable<SessionRow> {
     this.#snapshots++;
@@ -208,37 +233,52 @@ export class Sessions {
 
   #rowOf(key: string, session: Session): SessionRow {
     const { seedUntil, leechUntil } = this.#counted.get(pairOf(key))!;
-    return { key, session, seedUntil, leechUntil };
+    const { run, previous, isActive, isSeeder, wasIncomplete } = session;
+    return [
+      key,
+      ...[seedUntil, leechUntil, session.uploadedLow, session.downloadedLow, session.lowSeconds],
+      ...[session.lastSeconds, +isActive | (+isSeeder << 1) | (+wasIncomplete << 2)],
+      ...valuesOf(run),
+      ...(previous === undefined ? [] : valuesOf(previous)),
+    ];
   }
 
-  /** Copies a session that is about to change, if the current snapshot has not come to it yet. */
+  /** Saves a session that is about to change, if the current snapshot has not come to it yet. */
   #keepForSnapshot(key: string, session: Session): void {
     if (this.#changed === undefined || session.snapshot === this.#snapshots) return;
     session.snapshot = this.#snapshots;
-    this.#changed.push({ ...this.#rowOf(key, session), session: { ...session } });
+    this.#changed.push(this.#rowOf(key, session));
   }
 
   /** Adds a session from a checkpoint. Call it with the rows in their order, before the first announce. */
-  restore({ key, session, seedUntil, leechUntil }: SessionRow): void {
-    session.snapshot = this.#snapshots;
-    this.#sessions.set(key, session);
+  restore([key, ...values]: SessionRow): void {
+    const [seedUntil, leechUntil, uploadedLow, downloadedLow, lowSeconds, lastSeconds, flags] = values as [
+      ...[number, number, number, number, number, number, number],
+      ...number[],
+    ];
+    this.#sessions.set(key, {
+      run: runOf(values.slice(7)),
+      previous: values.length > 15 ? runOf(values.slice(15)) : undefined,
+      ...{ uploadedLow, downloadedLow, lowSeconds, lastSeconds, snapshot: this.#snapshots },
+      ...{ isActive: (flags & 1) !== 0, isSeeder: (flags & 2) !== 0, wasIncomplete: (flags & 4) !== 0 },
+    });
     const counted = this.#countedOf(pairOf(key));
     counted.seedUntil = Math.max(seedUntil, counted.seedUntil);
     counted.leechUntil = Math.max(leechUntil, counted.leechUntil);
     counted.sessions++;
   }
 
-  #add(pair: string, key: string, { seconds, event, uploaded, downloaded, left }: AccountedAnnounce): void {
+  #add(pair: string, key: string, announce: AccountedAnnounce): void {
+    const { seconds, event, left } = announce;
     const session: Session = {
-      ...{ uploadedMark: uploaded, downloadedMark: downloaded, uploadedLow: none, downloadedLow: none },
-      lowSeconds: 0,
-      ...{ previousUploaded: none, previousDownloaded: none, previousEnd: 0 },
+      ...{ run: beginRun(announce), previous: undefined },
+      ...{ uploadedLow: none, downloadedLow: none, lowSeconds: 0 },
       ...{ lastSeconds: seconds, isActive: true, isSeeder: left === 0, wasIncomplete: left > 0 },
       snapshot: this.#snapshots,
     };
     if (event === AnnounceEvent.stopped) {
       session.isActive = false;
-      endRun(session, seconds);
+      session.run.end = seconds;
     }
     this.#sessions.set(key, session);
     this.#countedOf(pair).sessions++;
@@ -254,31 +294,87 @@ export class Sessions {
   }
 
   /** Moves the marks, and credits what lies between them and the new values. */
-  #count(session: Session, { seconds, event, uploaded, downloaded }: AccountedAnnounce): void {
-    const addition = this.#addition;
-    const isStarted = event === AnnounceEvent.started;
-    if (isStarted && (uploaded < session.uploadedMark || downloaded < session.downloadedMark)) {
-      endRun(session, seconds);
-      session.wasIncomplete = false;
-    }
+  #count(session: Session, announce: AccountedAnnounce): void {
+    const { seconds, event, uploaded, downloaded } = announce;
     const { maxRate, maxGap } = this.#limits;
     const elapsed = isSetBack(session.lastSeconds, seconds) ? maxGap : seconds - session.lastSeconds;
-    const limit = maxRate * Math.max(1, elapsed);
+    const isStarted = event === AnnounceEvent.started;
+    const { uploadedLow, downloadedLow, run } = session;
     const isLater = Math.abs(seconds - session.lowSeconds) >= reorderWindow;
-    const { uploadedLow, downloadedLow } = session;
-    const up = credit(session.uploadedMark, uploadedLow, uploaded, isStarted, isLater);
+    const up = credit(run.uploaded, uploadedLow, uploaded, isStarted, isLater);
     session.uploadedLow = credited.low;
-    session.uploadedMark = credited.mark;
-    if (up > limit) addition.excessUploaded = up;
-    else addition.uploaded = up;
-    const down = credit(session.downloadedMark, downloadedLow, downloaded, isStarted, isLater);
+    const uploadedMark = credited.mark;
+    const down = credit(run.downloaded, downloadedLow, downloaded, isStarted, isLater);
     session.downloadedLow = credited.low;
-    session.downloadedMark = credited.mark;
+    const downloadedMark = credited.mark;
     const isLow = (low: number, before: number): boolean => low !== none && low !== before;
     if (isLow(session.uploadedLow, uploadedLow) || isLow(session.downloadedLow, downloadedLow))
       session.lowSeconds = seconds;
-    if (down > limit) addition.excessDownloaded = down;
-    else addition.downloaded = down;
+    if (isStarted && (uploaded < run.uploaded || downloaded < run.downloaded)) {
+      run.end ||= session.lastSeconds;
+      session.previous = run;
+      session.run = beginRun(announce);
+      session.wasIncomplete = false;
+    } else if (uploadedMark < run.uploaded) {
+      // The client has begun anew without saying so.
+      const lowest = Math.min(downloaded, downloadedLow === none ? run.downloaded : downloadedLow);
+      run.end ||= run.seconds;
+      session.previous = run;
+      session.run = beginRun({
+        seconds: session.lowSeconds,
+        event,
+        uploaded: uploadedLow,
+        downloaded: lowest,
+      });
+    }
+    session.run.uploaded = uploadedMark;
+    session.run.downloaded = downloadedMark;
+    if (uploadedMark === uploaded) session.run.seconds = seconds;
+    this.#credit(up, down, maxRate * Math.max(1, elapsed));
+  }
+
+  /** Credits bytes up to a limit for each counter. */
+  #credit(uploaded: number, downloaded: number, limit: number): void {
+    const addition = this.#addition;
+    if (uploaded > limit) addition.excessUploaded = uploaded;
+    else addition.uploaded = uploaded;
+    if (downloaded > limit) addition.excessDownloaded = downloaded;
+    else addition.downloaded = downloaded;
+  }
+
+  /** Counts an announce that arrives after later ones of the client, for the run in which it was sent. */
+  #countLate(session: Session, announce: AccountedAnnounce): void {
+    const { seconds, event, uploaded, downloaded } = announce;
+    const { run, previous } = session;
+    const isOfRun = seconds >= run.firstSeconds || isBeforeFirst(run, announce);
+    const isNext =
+      event === AnnounceEvent.started &&
+      previous !== undefined &&
+      (uploaded < previous.uploaded || downloaded < previous.downloaded) &&
+      seconds > previous.seconds;
+    if (isOfRun && !isOvertakenStop(session, announce)) this.#countIn(run, announce);
+    else if (previous === undefined || isNext) session.previous = beginRun(announce);
+    else this.#countIn(previous, announce);
+  }
+
+  /** Credits what an announce has beyond the last value of its run, or before the first one. */
+  #countIn(run: Run, announce: AccountedAnnounce): void {
+    const { seconds, event, uploaded, downloaded } = announce;
+    const limit = this.#limits.maxRate * this.#limits.maxGap;
+    if (isBeforeFirst(run, announce)) {
+      this.#credit(run.firstUploaded - uploaded, run.firstDownloaded - downloaded, limit);
+      run.firstUploaded = uploaded;
+      run.firstDownloaded = downloaded;
+      run.firstSeconds = seconds;
+      run.isWhole = event === AnnounceEvent.started;
+    } else if (seconds >= run.firstSeconds) {
+      const up = Math.max(0, uploaded - run.uploaded);
+      const down = Math.max(0, downloaded - run.downloaded);
+      run.uploaded += up;
+      run.downloaded += down;
+      run.seconds = Math.max(seconds, run.seconds);
+      this.#credit(up, down, limit);
+    }
   }
 
   /** Counts the time since the previous announce of the session, unless another session of the user has counted it. */
@@ -298,13 +394,8 @@ export class Sessions {
   }
 }
 
-/** A session in a checkpoint. */
-export interface SessionRow {
-  key: string;
-  session: Session;
-  seedUntil: number;
-  leechUntil: number;
-}
+/** A session in a checkpoint: its key, and numbers. */
+export type SessionRow = readonly [key: string, ...values: number[]];
 
 /** Returns user and torrent of the key of a session. */
 function pairOf(key: string): string {
@@ -331,19 +422,73 @@ function credit(mark: number, low: number, value: number, isStarted: boolean, is
   return 0;
 }
 
-function endRun(session: Session, seconds: number): void {
-  session.previousUploaded = session.uploadedMark;
-  session.previousDownloaded = session.downloadedMark;
-  session.previousEnd = seconds;
+/** Returns a run that begins with an announce. Its true start is unknown if the announce does not say `started`. */
+function beginRun({
+  seconds,
+  event,
+  uploaded,
+  downloaded,
+}: Pick<AccountedAnnounce, "seconds" | "event" | "uploaded" | "downloaded">): Run {
+  return {
+    ...{ firstUploaded: uploaded, firstDownloaded: downloaded, firstSeconds: seconds },
+    ...{ uploaded, downloaded, seconds, end: 0, isWhole: event === AnnounceEvent.started },
+  };
 }
 
-/** Whether an announce is the last one of the previous run again. A run that moved nothing has nothing to protect. */
-function isDuplicate(session: Session, { seconds, event, uploaded, downloaded }: AccountedAnnounce): boolean {
+function valuesOf(run: Run): number[] {
+  const { firstUploaded, firstDownloaded, firstSeconds, uploaded, downloaded, seconds, end, isWhole } = run;
+  return [firstUploaded, firstDownloaded, firstSeconds, uploaded, downloaded, seconds, end, +isWhole];
+}
+
+function runOf(values: number[]): Run {
+  const [firstUploaded = 0, firstDownloaded = 0, firstSeconds = 0, ...others] = values;
+  const [uploaded = 0, downloaded = 0, seconds = 0, end = 0, isWhole = 0] = others;
+  const first = { firstUploaded, firstDownloaded, firstSeconds };
+  return { ...first, uploaded, downloaded, seconds, end, isWhole: isWhole !== 0 };
+}
+
+/** Whether an announce arrives after later ones of the client. */
+function isLate(session: Session, announce: AccountedAnnounce): boolean {
+  const isBefore = announce.isForwarded && announce.seconds < session.run.seconds;
+  return isBefore || isOvertakenStop(session, announce);
+}
+
+/** Whether an announce ends the previous run, although the next one has begun a moment ago. */
+function isOvertakenStop({ run, previous }: Session, announce: AccountedAnnounce): boolean {
+  const { seconds, event, uploaded, downloaded } = announce;
   return (
-    event !== AnnounceEvent.started &&
-    session.previousUploaded === uploaded &&
-    session.previousDownloaded === downloaded &&
+    event === AnnounceEvent.stopped &&
+    run.isWhole &&
+    previous !== undefined &&
+    Math.abs(seconds - run.firstSeconds) < reorderWindow &&
+    uploaded >= previous.uploaded &&
+    downloaded >= previous.downloaded &&
+    uploaded + downloaded > run.uploaded + run.downloaded
+  );
+}
+
+/** Whether a late announce is before the first known one of a run whose start is unknown. */
+function isBeforeFirst(run: Run, { seconds, uploaded, downloaded }: AccountedAnnounce): boolean {
+  return (
+    !run.isWhole &&
+    seconds < run.firstSeconds &&
+    uploaded <= run.firstUploaded &&
+    downloaded <= run.firstDownloaded
+  );
+}
+
+/** Whether an announce is the last one of an ended run again. A run that moved nothing has nothing to protect. */
+function isDuplicate({ run, previous }: Session, announce: AccountedAnnounce): boolean {
+  return announce.event !== AnnounceEvent.started && (isEndOf(run, announce) || isEndOf(previous, announce));
+}
+
+function isEndOf(run: Run | undefined, { seconds, uploaded, downloaded }: AccountedAnnounce): boolean {
+  return (
+    run !== undefined &&
+    run.end > 0 &&
+    run.uploaded === uploaded &&
+    run.downloaded === downloaded &&
     uploaded + downloaded > 0 &&
-    Math.abs(seconds - session.previousEnd) <= duplicateWindow
+    Math.abs(seconds - run.end) <= duplicateWindow
   );
 }
