@@ -77,7 +77,7 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
     const metrics = new Metrics();
     registerLogMetrics(metrics, output);
     const random = createRandom(randomInt(1, 2 ** 31));
-    const hub = new LocalHub({ clock, random });
+    const hub = new LocalHub({ clock, random, isPrivate: config.private !== undefined });
     const accounting = await createAccounting(config);
     const host = await createHost(config, network, { clock, random, metrics, logger, hub, accounting });
     const accountant = accounting && (await createAccountant(config, host, accounting, { metrics, logger }));
@@ -177,7 +177,7 @@ async function createHost(
   own: Pick<HostParts, "clock" | "random" | "metrics" | "logger" | "hub" | "accounting">,
 ): Promise<Host> {
   countRestarts(own.metrics);
-  const parts = { ...own, config, isFirst: true, owner: 1 };
+  const parts = { ...own, config, isFirst: true, owner: 1, isPrivate: config.private !== undefined };
   const workers = countWorkers(config);
   const { storage } = config;
   if (workers > 1) {

@@ -40,7 +40,9 @@ const logger = createThreadLogger(
 const metrics = new Metrics();
 registerLogMetrics(metrics, logOutput);
 const isFirst = number === 1;
-const store = await createStore(config.storage, { clock, random, metrics, logger, isFirst, memory, owner });
+const isPrivate = config.private !== undefined;
+const storeDeps = { clock, random, metrics, logger, isFirst, memory, owner, isPrivate };
+const store = await createStore(config.storage, storeDeps);
 const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
 const hub = new WorkerHub(isFirst, published, {
   buffer: (args) => bus.call(mainThread, hubService, "buffer", args),

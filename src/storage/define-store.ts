@@ -16,6 +16,8 @@ export interface StoreDeps {
   readonly logger: Logger;
   /** Whether this thread does the work that happens once for all threads: warnings, counts, expiry. */
   readonly isFirst: boolean;
+  /** Whether the tracker is private: a store in memory then keeps {@link AnnounceRequest.tag} of each peer. */
+  readonly isPrivate?: boolean;
   /** The result of {@link StoreDefinition.share}, in a thread beside others. */
   readonly memory?: unknown;
   /** Identifies the thread in the locks of the shared memory; no two threads ever have the same number. */

@@ -27,6 +27,12 @@ export interface ThreadParts {
   owner: number;
 }
 
+/** What the hub of a process needs. */
+interface HubParts extends Pick<ThreadParts, "clock" | "random"> {
+  /** Whether the tracker is private, see `StoreDeps`. */
+  isPrivate?: boolean;
+}
+
 /** The topics of one thread, with the last value and the listeners of each. */
 export class Topics {
   readonly last: Map<string, unknown>;
@@ -53,12 +59,12 @@ export class Topics {
 export class LocalHub implements ShareHub {
   readonly isFirst = true;
   readonly topics: Topics = new Topics();
-  readonly #parts: Pick<ThreadParts, "clock" | "random">;
+  readonly #parts: HubParts;
   /** By name, the oldest first. Only during a reload there is more than one for a name. */
   readonly #buffers = new Map<string, SharedArrayBuffer[]>();
   readonly #memories = new Map<string, StoreMemory[]>();
 
-  constructor(parts: Pick<ThreadParts, "clock" | "random">) {
+  constructor(parts: HubParts) {
     this.#parts = parts;
   }
 
@@ -69,7 +75,7 @@ export class LocalHub implements ShareHub {
 
   async memory(name: string, options: SecondaryStoreOptions): Promise<StoreMemory> {
     const fits = ({ maxPeers }: StoreMemory): boolean => maxPeers === options.maxPeers;
-    const config = { ...options, peerIds: false };
+    const config = { ...options, peerIds: false, tags: this.#parts.isPrivate ?? false };
     return findOrMake(this.#memories, name, fits, () => new MemoryStore({ ...this.#parts, config }).memory);
   }
 

@@ -57,7 +57,7 @@ export function checkMemory(
 
   const checkSwarm = (kind: SwarmKind, records: Int32Array, record: number) => {
     const peers = new Int32Array(memory[swarmLayouts[kind].peers]);
-    const stride = peerWords(kind, memory.peerIds);
+    const stride = peerWords(kind, memory);
     const meta = swarmLayouts[kind].addressWords;
     const swarm = readSwarm(peers, records, record, stride);
     const { total, seeders, partial } = swarm;
@@ -253,7 +253,7 @@ function checkPages(
   used: ReadonlySet<number>,
 ): number {
   const pages = new Int32Array(memory[swarmLayouts[kind].pages]);
-  const stride = peerWords(kind, memory.peerIds);
+  const stride = peerWords(kind, memory);
   const at = Control.arenas + swarmLayouts[kind].arena * ArenaControl.words;
   const listed = new Map<number, number>();
   const visit = (head: number, cls: number) => {

@@ -94,7 +94,7 @@ export function stressMemory(
   seed: number,
 ): StressMemory {
   const config: MemoryStoreConfig = { gcInterval: 180, peerLifetime: 20, maxPeers, peerIds };
-  const memory = reserveMemory(maxPeers, peerIds, config.peerLifetime);
+  const memory = reserveMemory(maxPeers, config, config.peerLifetime);
   const shared = new Int32Array(new SharedArrayBuffer(Shared.words * 4));
   shared[Shared.seconds] = 1000;
   let owners = 2;

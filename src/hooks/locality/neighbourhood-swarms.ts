@@ -83,6 +83,7 @@ export class NeighbourhoodSwarms {
     request.event = from.event === AnnounceEvent.stopped ? AnnounceEvent.stopped : AnnounceEvent.none;
     request.counters[2 * Counter.left] = from.isSeeder ? 0 : 1;
     request.numWant = count;
+    request.tag = from.tag;
     response.complete = response.incomplete = 0;
     void this.#store.announce(request, response, what as Step); // a secondary store responds at once
     if (own.count === 1 && isPeer(own, 0, from.address, from.port)) own.count = own.seeders = 0; // a lone announcer gets itself

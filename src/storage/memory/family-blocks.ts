@@ -26,7 +26,7 @@ export function openFamilyBlocks(
 ): FamilyBlocks {
   const { addressWords, arena, peers: peersKey, pages } = swarmLayouts[kind];
   const peers = new Int32Array(memory[peersKey]);
-  const stride = peerWords(kind, memory.peerIds);
+  const stride = peerWords(kind, memory);
   const allocator = new BlockAllocator(peers, new Int32Array(memory[pages]), control, arena, stride, owner);
   const index = new PeerIndex(peers, control, stride, addressWords, allocator);
   const blocks = new PeerBlocks(records, peers, stride, allocator, index);

@@ -50,6 +50,8 @@ export class PeerKey {
   isSeeder = false;
   /** Five words, or undefined if the store does not keep peer ids. */
   peerId: Int32Array | undefined;
+  /** The user of a private tracker; 0 for none. */
+  tag = 0;
 }
 
 /**
@@ -70,7 +72,11 @@ export class FamilySwarms {
   readonly #counts: number;
   readonly #stride: number;
   readonly #meta: number;
+  /** Words before the tag and the peer id in a peer; 0 without them. */
+  readonly #tagAt: number;
   readonly #idAt: number;
+  /** The tag of the peer for which {@link select} selects. */
+  #ownTag = 0;
   readonly #index: PeerIndex;
   readonly #blocks: PeerBlocks;
   readonly #id: Int32Array = new Int32Array(5);
@@ -104,7 +110,8 @@ export class FamilySwarms {
     this.#peers = peers;
     this.#stride = stride;
     this.#meta = addressWords;
-    this.#idAt = memory.peerIds && kind !== "web" ? addressWords + 1 : 0;
+    this.#tagAt = memory.tags ? addressWords + 1 : 0;
+    this.#idAt = memory.peerIds && kind !== "web" ? stride - 5 : 0;
     this.#index = index;
     this.#blocks = blocks;
     this.#random = Int32Array.of(random.next() | 1);
@@ -208,6 +215,7 @@ export class FamilySwarms {
     const flag = partial && !seeder ? Meta.partial : 0;
     this.#peers[meta] = (old & (Meta.port | Meta.snatched)) | flag | (tick << Meta.timeShift);
     if ((old & Meta.partial) !== flag) this.#blocks.add(record, Counted.partial, flag !== 0 ? 1 : -1);
+    if (this.#tagAt > 0 && key.tag !== 0) this.#peers[at + this.#tagAt] = key.tag;
     if (this.#idAt > 0 && key.peerId) this.#writeId(at, key.peerId);
     return this.isSeeder(record, position) === seeder ? position : this.setSeeder(record, position, seeder);
   }
@@ -301,11 +309,14 @@ export class FamilySwarms {
 
   /**
    * Writes up to `count` peers into `list`: leechers for a seeder, otherwise seeders before leechers. A web seeder gets
-   * seeders after the leechers.
+   * seeders after the leechers. Leaves out the peers with the announcer's tag.
+   * @param key   the announcer
    * @param self  position of the announcer, or -1
    * @returns the number of peers written
    */
-  select(record: number, seeder: boolean, self: number, count: number, list: PeerList): number {
+  select(record: number, key: PeerKey, self: number, count: number, list: PeerList): number {
+    const seeder = key.isSeeder;
+    this.#ownTag = this.#tagAt > 0 ? key.tag : 0;
     const split = this.seeders(record);
     const before = list.count;
     let written = seeder ? 0 : this.#selectRange(record, 0, split, self, count, list);
@@ -326,6 +337,7 @@ export class FamilySwarms {
     count: number,
     list: PeerList,
   ): number {
+    if (this.#ownTag !== 0) return this.#selectOthers(record, from, to, count, list);
     if (self < from || self >= to) self = -1;
     const others = to - from - (self >= 0 ? 1 : 0);
     if (count > others) count = others;
@@ -347,6 +359,26 @@ export class FamilySwarms {
       if (position >= to) position = self === from ? from + 1 : from;
     }
     return count;
+  }
+
+  /**
+   * Writes up to `count` peers of a range that have another tag than the announcer, in order from a random start. Gives up after
+   * many peers with the announcer's own tag.
+   */
+  #selectOthers(record: number, from: number, to: number, count: number, list: PeerList): number {
+    const most = Math.min(count, list.limit - list.count);
+    if (to <= from || most <= 0) return 0;
+    let position = from + (this.#draw() % (to - from));
+    let written = 0;
+    for (let left = Math.min(to - from, 8 * most + 1024); left > 0 && written < most; left--) {
+      const at = this.#blocks.at(record, position);
+      if (this.#peers[at + this.#tagAt] !== this.#ownTag) {
+        this.#copyRun(at, 1, list);
+        written++;
+      }
+      if (++position === to) position = from;
+    }
+    return written;
   }
 
   /**
@@ -498,6 +530,7 @@ export class FamilySwarms {
     const meta = this.#meta;
     for (let i = 0; i < meta; i++) peers[at + i] = key.address[i]!;
     peers[at + meta] = key.port | (tick << Meta.timeShift);
+    if (this.#tagAt > 0) peers[at + this.#tagAt] = key.tag;
     if (this.#idAt > 0 && key.peerId) this.#writeId(at, key.peerId);
   }
 

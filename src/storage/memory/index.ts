@@ -16,7 +16,16 @@ function create(config: MemoryStoreConfig, deps: StoreDeps): MemoryStore {
   const { clock, random, owner, isFirst: expires, metrics, logger } = deps;
   const memory = deps.memory as StoreMemory | undefined;
   const onExpired = observeExpiry(metrics, logger);
-  return new MemoryStore({ config, clock, random, owner, expires, onExpired, ...(memory && { memory }) });
+  const tags = deps.isPrivate ?? false;
+  return new MemoryStore({
+    config: { ...config, tags },
+    clock,
+    random,
+    owner,
+    expires,
+    onExpired,
+    ...(memory && { memory }),
+  });
 }
 
 /** Keeps the swarms in the process, in memory that its threads share. */

@@ -9,6 +9,7 @@ export interface StoreMemory {
   /** Capacity in peers of all kinds together. */
   readonly maxPeers: number;
   readonly peerIds: boolean;
+  readonly tags: boolean;
   /** Seconds per step of a peer's 14-bit time. */
   readonly tickSeconds: number;
   /** Counters, free lists and keys: see {@link Control}. */
@@ -92,7 +93,8 @@ export const pagePeers = 256;
 export const Page = { next: 0, before: 1, used: 2, words: 10, classShift: 26, number: 0x3ffffff } as const;
 
 /**
- * Words of a peer: its address (1 or 4), a meta word, and the five words of its peer id if the store keeps peer ids.
+ * Words of a peer: its address (1 or 4), a meta word, its tag if the store keeps tags, and the five words of its peer id if the
+ * store keeps peer ids.
  *
  *     meta: | time 14 bits | partial 1 | snatched 1 | port, first byte lowest, 16 |
  *
@@ -203,23 +205,30 @@ export function locate(words: Int32Array, header: number, position: number, stri
 /** The maximum number of peers: offsets into the biggest arena, IPv6 with peer ids, must fit in 31 bits. */
 export const mostPeers = 80_000_000;
 
+/** What each peer of a store has beside its address. */
+export interface PeerShape {
+  readonly peerIds: boolean;
+  /** Whether a peer has a word for the user of a private tracker, {@link AnnounceRequest.tag}. */
+  readonly tags?: boolean | undefined;
+}
+
 /** Returns the words of a peer of a kind. */
-export function peerWords(kind: SwarmKind, peerIds: boolean): number {
-  return swarmLayouts[kind].addressWords + 1 + (peerIds && kind !== "web" ? 5 : 0);
+export function peerWords(kind: SwarmKind, { peerIds, tags = false }: PeerShape): number {
+  return swarmLayouts[kind].addressWords + 1 + (tags ? 1 : 0) + (peerIds && kind !== "web" ? 5 : 0);
 }
 
 /**
  * Returns the words of an arena. A block may be half empty, or more after peers leave; an index needs up to two words
  * per peer.
  */
-export function arenaWords(kind: SwarmKind, maxPeers: number, peerIds: boolean): number {
-  return (peerWords(kind, peerIds) + 2) * maxPeers * 2 + 65_536;
+export function arenaWords(kind: SwarmKind, maxPeers: number, shape: PeerShape): number {
+  return (peerWords(kind, shape) + 2) * maxPeers * 2 + 65_536;
 }
 
 /** Returns the words of the table of an arena's pages. */
-function pageTableWords(kind: SwarmKind, maxPeers: number, peerIds: boolean): number {
-  const pageWords = peerWords(kind, peerIds) * pagePeers;
-  return Math.ceil(arenaWords(kind, maxPeers, peerIds) / pageWords) * Page.words;
+function pageTableWords(kind: SwarmKind, maxPeers: number, shape: PeerShape): number {
+  const pageWords = peerWords(kind, shape) * pagePeers;
+  return Math.ceil(arenaWords(kind, maxPeers, shape) / pageWords) * Page.words;
 }
 
 /**
@@ -228,14 +237,15 @@ function pageTableWords(kind: SwarmKind, maxPeers: number, peerIds: boolean): nu
  * @param timeSpan  seconds for which peers stay without an announce; a longer span makes their times coarser
  * @throws RangeError if the system does not reserve that much
  */
-export function reserveMemory(maxPeers: number, peerIds: boolean, timeSpan: number): StoreMemory {
+export function reserveMemory(maxPeers: number, shape: PeerShape, timeSpan: number): StoreMemory {
   if (!(maxPeers <= mostPeers)) throw new RangeError(`the store holds at most ${mostPeers} peers`);
   const maxTorrents = maxPeers + 1024; // one for each peer, and some that only have snatches
   let heads = stripeCount;
   while (heads < maxTorrents) heads *= 2;
   const memory: StoreMemory = {
     maxPeers,
-    peerIds,
+    peerIds: shape.peerIds,
+    tags: shape.tags ?? false,
     tickSeconds: Math.ceil(timeSpan / (timeRange / 2)),
     control: words(Control.words),
     stripes: words(stripeCount * stripeStride),
@@ -243,12 +253,12 @@ export function reserveMemory(maxPeers: number, peerIds: boolean, timeSpan: numb
     torrents: words((maxTorrents + 1) * torrentWords),
     records6: words((maxTorrents + 1) * record6Words),
     recordsWeb: words((maxTorrents + 1) * recordWebWords),
-    peers4: words(arenaWords(4, maxPeers, peerIds)),
-    peers6: words(arenaWords(6, maxPeers, peerIds)),
-    peersWeb: words(arenaWords("web", maxPeers, peerIds)),
-    pages4: words(pageTableWords(4, maxPeers, peerIds)),
-    pages6: words(pageTableWords(6, maxPeers, peerIds)),
-    pagesWeb: words(pageTableWords("web", maxPeers, peerIds)),
+    peers4: words(arenaWords(4, maxPeers, shape)),
+    peers6: words(arenaWords(6, maxPeers, shape)),
+    peersWeb: words(arenaWords("web", maxPeers, shape)),
+    pages4: words(pageTableWords(4, maxPeers, shape)),
+    pages6: words(pageTableWords(6, maxPeers, shape)),
+    pagesWeb: words(pageTableWords("web", maxPeers, shape)),
   };
   const control = new Int32Array(memory.control);
   control[Control.buckets] = stripeCount;

@@ -75,7 +75,7 @@ export class MemoryRecords implements Records {
     this.#torrents = torrents;
     this.#control = torrents.table.control;
     this.#times = times;
-    this.#page = new PageWriter(memory.peerIds);
+    this.#page = new PageWriter(memory);
   }
 
   torrents(cursor?: string): RecordPage {

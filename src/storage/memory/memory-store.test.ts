@@ -29,14 +29,18 @@ import { TorrentSwarms } from "./torrent-swarms.ts";
 
 const config: MemoryStoreConfig = { gcInterval: 180, peerLifetime: 1800, maxPeers: 10_000, peerIds: false };
 
-for (const peerIds of [false, true]) {
+for (const [name, peerIds, tags] of [
+  ["memory store", false, false],
+  ["memory store with peer ids", true, false],
+  ["memory store with peer ids and tags", true, true],
+] as const) {
   storeConformance(
-    peerIds ? "memory store with peer ids" : "memory store",
+    name,
     ({ clock, peerLifetime, capacity }) =>
       new MemoryStore({
         clock,
         random: createRandom(1),
-        config: { ...config, peerLifetime, maxPeers: capacity ?? 10_000, peerIds },
+        config: { ...config, peerLifetime, maxPeers: capacity ?? 10_000, peerIds, tags },
       }),
     { peerIds, capacity: true },
   );
@@ -51,11 +55,11 @@ class Announcer {
 
   constructor(changes: Partial<MemoryStoreConfig> = {}, pages?: number) {
     const all = { ...config, ...changes };
-    const memory: StoreMemory = reserveMemory(all.maxPeers, all.peerIds, all.peerLifetime + all.gcInterval);
+    const memory: StoreMemory = reserveMemory(all.maxPeers, all, all.peerLifetime + all.gcInterval);
     const peers4 =
       pages === undefined
         ? memory.peers4
-        : new SharedArrayBuffer((1 + pages) * pagePeers * peerWords(4, all.peerIds) * 4);
+        : new SharedArrayBuffer((1 + pages) * pagePeers * peerWords(4, all) * 4);
     this.store = new MemoryStore({
       clock: this.clock,
       random: createRandom(1),
@@ -216,7 +220,7 @@ describe("memory store", () => {
 
   test("expires in steps what one pass expires", () => {
     const clock = { seconds: 10_000, unixSeconds: 0 };
-    const memory = reserveMemory(10_000, false, config.peerLifetime);
+    const memory = reserveMemory(10_000, config, config.peerLifetime);
     const announcer = new Announcer();
     const store = new MemoryStore({ clock, random: createRandom(1), config, memory });
     Object.assign(announcer, { store, clock });
@@ -333,8 +337,8 @@ describe("memory store", () => {
   });
 
   test("has offsets below 2^31 with any options", () => {
-    assert.ok(arenaWords(6, mostPeers, true) < 2 ** 31);
-    assert.throws(() => reserveMemory(mostPeers + 1, false, 1800), RangeError);
+    assert.ok(arenaWords(6, mostPeers, { peerIds: true, tags: true }) < 2 ** 31);
+    assert.throws(() => reserveMemory(mostPeers + 1, config, 1800), RangeError);
   });
 
   test("only the store with `expires` expires peers by itself", (t) => {
@@ -386,5 +390,70 @@ describe("memory store", () => {
     other.announce(request, response, Step.both);
     assert.deepEqual([response.complete, response.incomplete, response.peers4.count], [1, 1, 1]);
     assert.deepEqual(store.statistics(), other.statistics());
+  });
+});
+
+describe("tags", () => {
+  for (const kind of [4, 6, "web"] as const) {
+    test(`no peer gets peers of its own user: ${kind === "web" ? "web peers" : `IPv${kind}`}`, () => {
+      const clock = { seconds: 10_000, unixSeconds: 0 };
+      const random = createRandom(5);
+      const store = new MemoryStore({
+        ...{ clock, random: createRandom(1) },
+        config: { ...config, peerIds: kind === 6, tags: true },
+      });
+      const request = new AnnounceRequest();
+      const lists = [4, 6, 4].map((family) => new PeerList(family as 4 | 6, new Uint8Array(50 * 18)));
+      const response = new AnnounceResponse(lists[0]!, lists[1]!, lists[2]);
+      const own = lists[kind === 4 ? 0 : kind === 6 ? 1 : 2]!;
+      /** The swarm as it should be: the user and the role of each peer. */
+      const model = new Map<number, { tag: number; seeder: boolean }>();
+      for (let step = 0; step < 6000; step++) {
+        const n = 1 + (random.next() % 700);
+        const { tag } = model.get(n) ?? { tag: 1 + (random.next() % 3) };
+        const seeder = random.next() % 2 === 0;
+        const isStopped = random.next() % 8 === 0;
+        if (kind === "web") Object.assign(request, { kind, handle: n, generation: 0 });
+        else
+          request.address.copyFrom(
+            Address.parse(kind === 4 ? `10.0.${n >> 8}.${n & 255}` : `2001:db8::${n.toString(16)}`),
+          );
+        Object.assign(request, { port: 7, tag, left: seeder ? 0n : 1n });
+        request.event = isStopped ? AnnounceEvent.stopped : AnnounceEvent.none;
+        request.peerId.fill(1);
+        request.numWant = 1 + (random.next() % 50);
+        for (const list of lists) list.limit = 50;
+        response.reset(1800, 900);
+        store.announce(request, response, Step.both);
+        if (isStopped) model.delete(n);
+        else model.set(n, { tag, seeder });
+        const place = kind === 6 ? 14 : 2;
+        const stride = kind === 6 ? 18 : 6;
+        const got = Array.from({ length: own.count }, (_, i) => own.view.getUint16(i * stride + place));
+        assert.equal(new Set(got).size, got.length);
+        for (const other of got) assert.notEqual(model.get(other)?.tag, tag, `step ${step}`);
+        for (const other of got) assert.ok(model.has(other));
+        const wanted = [...model.values()].filter(
+          (peer) => peer.tag !== tag && (kind === "web" || !seeder || !peer.seeder),
+        );
+        if (!isStopped) assert.equal(got.length, Math.min(wanted.length, request.numWant), `step ${step}`);
+      }
+      checkMemory(store.memory);
+    });
+  }
+
+  test("a peer without a tag gets all peers, and a lone peer with one does not get itself", () => {
+    const { store, request, response } = new Announcer({ tags: true });
+    response.peers4.limit = 50;
+    const announce = (host: number, tag: number) => {
+      request.address.copyFrom(Address.parse(`10.0.0.${host}`));
+      Object.assign(request, { port: 7, tag, numWant: 50, left: 1n });
+      response.reset(1800, 900);
+      store.announce(request, response, Step.both);
+      return response.peers4.count;
+    };
+    assert.deepEqual([announce(1, 1), announce(2, 1), announce(3, 0), announce(4, 0)], [0, 0, 2, 3]);
+    assert.equal(announce(2, 2), 3, "a peer whose user has changed");
+    assert.equal(announce(1, 1), 3);
   });
 });

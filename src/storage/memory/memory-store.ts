@@ -33,6 +33,8 @@ export interface MemoryStoreConfig {
   maxPeers: number;
   /** Whether to store peer ids, for responses in the non-compact form; 20 more bytes per peer. */
   peerIds: boolean;
+  /** Whether to store the tags of announces, for a private tracker; 4 more bytes per peer. */
+  tags?: boolean;
 }
 
 export interface MemoryStoreOptions {
@@ -92,7 +94,7 @@ export class MemoryStore implements PeerStore {
   constructor(options: MemoryStoreOptions) {
     const { config, clock, random, memory, expires = memory === undefined, owner = 1, onExpired } = options;
     this.#expires = expires;
-    this.memory = memory ?? reserveMemory(config.maxPeers, config.peerIds, timeSpan(config));
+    this.memory = memory ?? reserveMemory(config.maxPeers, config, timeSpan(config));
     this.#clock = clock;
     this.#torrents = new TorrentSwarms(this.memory, random, owner);
     this.#table = this.#torrents.table;
@@ -115,6 +117,7 @@ export class MemoryStore implements PeerStore {
     const key = this.#key;
     key.peerId = request.peerIdWords;
     key.isSeeder = request.isSeeder;
+    key.tag = request.tag;
     let port: number;
     let own: FamilySwarms;
     if (request.kind === "web") {
@@ -436,7 +439,6 @@ export class MemoryStore implements PeerStore {
     request: AnnounceRequest,
     response: AnnounceResponse,
   ): void {
-    const seeder = this.#key.isSeeder;
     const { swarms4, swarms6, swarmsWeb } = this.#torrents;
     const record4 = this.#torrents.record(torrent, swarms4);
     const record6 = this.#torrents.record(torrent, swarms6);
@@ -453,7 +455,7 @@ export class MemoryStore implements PeerStore {
     const { numWant } = request;
     if (numWant === 0 || request.event === AnnounceEvent.stopped) return;
     if (own === swarmsWeb) {
-      if (totalWeb > 0) own.select(recordWeb, seeder, self, numWant, response.webPeers);
+      if (totalWeb > 0) own.select(recordWeb, this.#key, self, numWant, response.webPeers);
       return;
     }
 
@@ -464,11 +466,12 @@ export class MemoryStore implements PeerStore {
     const otherList = is4 ? response.peers6 : response.peers4;
     const ownList = is4 ? response.peers4 : response.peers6;
     let left = numWant;
-    if (total > 0) left -= own.select(record, seeder, self, left, ownList);
+    if (total > 0) left -= own.select(record, this.#key, self, left, ownList);
     if (left > 0 && otherList.limit > 0 && total4 + total6 > total) {
-      left -= other.select(is4 ? record6 : record4, seeder, -1, left, otherList);
+      left -= other.select(is4 ? record6 : record4, this.#key, -1, left, otherList);
     }
-    if (left === numWant && self >= 0 && total === 1) own.selectOne(record, self, ownList);
+    if (left === numWant && self >= 0 && total === 1 && request.tag === 0)
+      own.selectOne(record, self, ownList);
   }
 
   #summarize(torrent: number, found: SwarmSummary[]): void {

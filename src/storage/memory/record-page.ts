@@ -2,7 +2,7 @@ import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
 import { Address, type Family } from "../../ip/address.ts";
 import type { PeerRecord, RecordPage, TorrentRecord } from "../records.ts";
 import type { SwarmPart } from "./family-swarms.ts";
-import { Meta, peerWords, swarmLayouts, ticksSince } from "./layout.ts";
+import { Meta, type PeerShape, peerWords, swarmLayouts, ticksSince } from "./layout.ts";
 
 /** Words of a torrent in a page: the infohash, then the counts of {@link TorrentRecord}. */
 const torrentLength = 12;
@@ -11,15 +11,15 @@ const partHead = 8;
 
 /** Collects one page as words. The stripe of the added data is locked, so this class calls no foreign code. */
 export class PageWriter {
-  readonly #peerIds: boolean;
+  readonly #shape: PeerShape;
   #torrents = new Int32Array(1024 * torrentLength);
   #torrentsEnd = 0;
   #parts = new Int32Array(16_384);
   #partsEnd = 0;
   peers = 0;
 
-  constructor(peerIds: boolean) {
-    this.#peerIds = peerIds;
+  constructor(shape: PeerShape) {
+    this.#shape = shape;
   }
 
   /** Begins a new page; returned pages keep their words. */
@@ -71,7 +71,7 @@ export class PageWriter {
     part: SwarmPart,
     copy: (to: Int32Array, at: number) => void,
   ): void {
-    const stride = peerWords(family, this.#peerIds);
+    const stride = peerWords(family, this.#shape);
     const at = this.#partsEnd;
     this.#parts = withRoom(this.#parts, at + partHead + size * stride);
     const parts = this.#parts;
@@ -89,10 +89,10 @@ export class PageWriter {
   finish(tick: number, tickSeconds: number, next: string | undefined): RecordPage {
     const torrents = this.#torrents.slice(0, this.#torrentsEnd);
     const parts = this.#parts.slice(0, this.#partsEnd);
-    const peerIds = this.#peerIds;
+    const shape = this.#shape;
     return {
       torrents: { [Symbol.iterator]: () => readTorrents(torrents) },
-      peers: { [Symbol.iterator]: () => readPeers(parts, peerIds, tick, tickSeconds) },
+      peers: { [Symbol.iterator]: () => readPeers(parts, shape, tick, tickSeconds) },
       next,
     };
   }
@@ -133,7 +133,7 @@ function* readTorrents(words: Int32Array): Generator<TorrentRecord> {
 
 function* readPeers(
   words: Int32Array,
-  peerIds: boolean,
+  shape: PeerShape,
   tick: number,
   tickSeconds: number,
 ): Generator<PeerRecord> {
@@ -159,7 +159,7 @@ function* readPeers(
     const seeders = words[at + 7]!;
     at += partHead;
     const { addressWords } = swarmLayouts[family];
-    const stride = peerWords(family, peerIds);
+    const stride = peerWords(family, shape);
     address.family = family;
     address.words.fill(0);
     for (let n = 0; n < count; n++, at += stride) {
@@ -170,9 +170,10 @@ function* readPeers(
       record.partial = (meta & Meta.partial) !== 0;
       record.snatched = (meta & Meta.snatched) !== 0;
       record.age = ticksSince(meta >>> Meta.timeShift, tick) * tickSeconds;
-      if (peerIds) {
+      if (shape.peerIds) {
+        const idAt = at + stride - 5;
         let any = 0;
-        for (let i = 0; i < 5; i++) any |= peerIdWords[i] = words[at + addressWords + 1 + i]!;
+        for (let i = 0; i < 5; i++) any |= peerIdWords[i] = words[idAt + i]!;
         record.peerId = any === 0 ? undefined : peerId;
       }
       yield record;

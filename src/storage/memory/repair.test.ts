@@ -64,7 +64,11 @@ test("a peer that was there twice is there once", () => {
     const words = new Int32Array(memory.peers4);
     const offset = table.torrents[record + Swarm.block]!;
     const block = offset > 0 ? offset : words[Big.first - offset]!;
-    words.copyWithin(block + 2 * peerWords(4, false), block, block + peerWords(4, false));
+    words.copyWithin(
+      block + 2 * peerWords(4, { peerIds: false }),
+      block,
+      block + peerWords(4, { peerIds: false }),
+    );
     assert.equal(releaseLocks(memory, dead), 1);
     assert.deepEqual(checkMemory(memory), { torrents: 3, peers: 3 * peers - 1 });
   }
