@@ -9,6 +9,7 @@ import type { Api } from "./api/api.ts";
 import type { BanDeps } from "./api/endpoints/bans.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
 import type { LogDeps } from "./api/endpoints/log.ts";
+import type { SiteDeps } from "./api/endpoints/site.ts";
 import type { StatsDeps } from "./api/endpoints/stats.ts";
 import type { TorrentDeps } from "./api/endpoints/torrents.ts";
 import type { WorkerDeps } from "./api/endpoints/workers.ts";
@@ -27,6 +28,7 @@ export interface AdminDeps
     Pick<WorkerDeps, "describeWorkers">,
     Pick<TorrentDeps, "swarms">,
     Pick<BanDeps, "state">,
+    Pick<SiteDeps, "callSite">,
     LogDeps {
   readonly clock: Clock;
   readonly logger: Logger;

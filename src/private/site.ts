@@ -9,6 +9,8 @@ import type {
   DirectoryUser,
 } from "./directory-records.ts";
 
+import type { SiteRecords } from "./site-records.ts";
+
 /** What a site sends to the directory. */
 export type SiteChange = DirectoryChange;
 
@@ -33,6 +35,8 @@ export interface Site {
   /** Yields all users, and then all torrents. The grants and rules come after them. */
   users(): AsyncIterable<DirectoryUser>;
   torrents(): AsyncIterable<DirectoryTorrent>;
+  /** The records that operators keep with the tracker; undefined if the site has software for them. */
+  readonly records?: SiteRecords;
   /** Yields all grants. A site without grants has no such method. */
   grants?(): AsyncIterable<DirectoryGrant>;
   /** Returns the groups of users, and the rules about clients. A site without such rules has no such method. */

@@ -5,6 +5,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { AccountantState } from "../private/accounting/accountant.ts";
 import type { DirectoryMemory } from "../private/directory.ts";
 import type { PrivateOptions } from "../private/options.ts";
+import type { RecordCall, SiteRow } from "../private/site-records.ts";
 import type { AccountingMemory } from "../private/thread-memory.ts";
 import { type Bus, defineService, type Service } from "./bus.ts";
 import type { LogLine } from "./services.ts";
@@ -23,6 +24,8 @@ export interface AccountantStart {
 /** Served by the accountant once the accounts are open. */
 interface AccountantMethods {
   state(): Promise<AccountantState>;
+  /** Reads or changes records of the site; undefined if its software keeps them. */
+  records(call: RecordCall): Promise<SiteRow[] | undefined>;
   /** Credits what it can within `seconds`, and closes journal and site. */
   stop(seconds: number): Promise<void>;
 }
@@ -49,6 +52,8 @@ const createAccountant: CreateAccountant = (start) => {
 
 /** Milliseconds before a thread that has died is started again, and those to wait for its numbers. */
 const [restartMs, timeoutMs] = [1000, 2000];
+/** Milliseconds that a call of the admin API may wait for the site. */
+const siteTimeoutMs = 10_000;
 /** Seconds beyond its deadline that the thread may take to stop. */
 const graceSeconds = 5;
 
@@ -107,6 +112,13 @@ export class AccountantThread {
     if (!this.#isRunning) return "the accountant is restarting";
     await this.#refresh();
     return this.#state?.problem ?? true;
+  }
+
+  /** Reads or changes records of the site. @returns undefined if the software of the site keeps them */
+  callSite(call: RecordCall): Promise<readonly SiteRow[] | undefined> {
+    return this.#deps.bus.call("accountant", accountantService, "records", call, {
+      timeoutMs: siteTimeoutMs,
+    });
   }
 
   /** Stops the thread within `seconds`. Records that the site does not have then are in the journal. */

@@ -3,6 +3,8 @@ import { Accountant } from "../private/accounting/accountant.ts";
 import { Journal } from "../private/accounting/journal.ts";
 import { databasePath } from "../private/options.ts";
 import { Ring, untilCommitted } from "../private/ring.ts";
+import type { Site } from "../private/site.ts";
+import { callRecords } from "../private/site-records.ts";
 import { openDatabase } from "../private/sites/sql/open-database.ts";
 import { SqlSite } from "../private/sites/sql/sql-site.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
@@ -30,7 +32,7 @@ const logger = createThreadLogger(
 );
 const clock = new SystemClock();
 clock.start();
-const site = new SqlSite(openDatabase(databasePath(options.database)));
+const site: Site = new SqlSite(openDatabase(databasePath(options.database)));
 const segmentBytes = 64 * 1024 * 1024;
 const journal = new Journal({ directory: options.journal.dir, keep: options.journal.keep, segmentBytes });
 const rings = memory.rings.map((ring) => new Ring({ ring, signal: memory.signal }));
@@ -42,6 +44,7 @@ let deadline: number | undefined;
 const ended = Promise.withResolvers<void>();
 bus.serve(accountantService, {
   state: async () => accountant.state,
+  records: async (call) => site.records && callRecords(site.records, call),
   stop: (seconds) => {
     deadline = performance.now() + 1000 * seconds;
     return ended.promise;

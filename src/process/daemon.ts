@@ -272,6 +272,7 @@ class Daemon {
       describeWorkers: () => this.#host.describeWorkers(),
       recentLines: () => this.#logger.lines,
       swarms: createSwarms(this.#host.bus),
+      callSite: this.#accountant && ((call) => this.#accountant!.callSite(call)),
       state,
       onError: (err) => this.#logger.error({ err }, "admin API"),
     });

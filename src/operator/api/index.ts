@@ -5,6 +5,7 @@ import { type ClientDeps, clientEndpoints } from "./endpoints/clients.ts";
 import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
 import { type ListDeps, listEndpoints } from "./endpoints/lists.ts";
 import { type LogDeps, logEndpoints } from "./endpoints/log.ts";
+import { type SiteDeps, siteEndpoints } from "./endpoints/site.ts";
 import { type StatsDeps, statsEndpoints } from "./endpoints/stats.ts";
 import { type TorrentDeps, torrentEndpoints } from "./endpoints/torrents.ts";
 import { type WorkerDeps, workerEndpoints } from "./endpoints/workers.ts";
@@ -19,6 +20,7 @@ export interface EndpointDeps
     WorkerDeps,
     BanDeps,
     ListDeps,
+    SiteDeps,
     LogDeps {}
 
 /** Creates all endpoints, including the endpoint of the OpenAPI document. */
@@ -31,6 +33,7 @@ export function createEndpoints(deps: EndpointDeps): Endpoint[] {
     ...banEndpoints(deps),
     ...listEndpoints(deps),
     ...controlEndpoints(deps),
+    ...siteEndpoints(deps),
     ...logEndpoints(deps),
   ];
   const description: Endpoint = endpoint({

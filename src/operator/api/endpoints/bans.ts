@@ -288,7 +288,7 @@ function readAddress(given: string): Address {
 }
 
 /** @returns seconds since 1970, or undefined for never */
-function readEnd(at: string, until: string, now: number): number | undefined {
+export function readEnd(at: string, until: string, now: number): number | undefined {
   if (until === "") return undefined;
   const seconds = parseDuration(until);
   const end = seconds === undefined ? parseTime(until) : Math.ceil(now + seconds);
