@@ -21,6 +21,7 @@ export type ClientErrorCode =
   | "multiple-infohashes"
   | "overloaded"
   | "storage-unavailable"
+  | "too-many-torrents"
   | "unknown-action"
   | "unparsable-ip";
 

@@ -10,6 +10,7 @@ import type { CheckReport } from "../options/index.ts";
 import type { OptionsSchema } from "../options/schema.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
 import type { Frontend } from "./frontend.ts";
+import type { Handover } from "./handover.ts";
 
 /** The collaborators of a frontend. */
 export interface FrontendDeps {
@@ -23,8 +24,6 @@ export interface FrontendDeps {
   readonly metrics: Metrics;
   /** Returns the metrics of all threads. */
   scrape(): Promise<readonly FamilySnapshot[]>;
-  /** Returns the same memory in every worker, initially zero. The same name with another size is another memory. */
-  buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
   /**
    * Reports each request of the frontend, from its beginning to its end, to the metrics and to the program's observer:
    * `const startedMs = requests.begin()`, later `requests.end(startedMs, "announce", 4)`. A frontend also reports requests that
@@ -33,6 +32,10 @@ export interface FrontendDeps {
   readonly requests: RequestReporter;
   /** Resources that a frontend which speaks HTTP also serves, beside announces. */
   readonly routes: readonly Route[];
+  /** The number of this thread among those that share the addresses and the swarms, from 0. */
+  readonly thread: number;
+  /** Where the frontend with the HTTP listeners meets the frontend that takes over some of their connections. */
+  readonly handover: Handover;
   /** Logs what an operator should know about the setup; not for single requests. */
   readonly logger: Logger;
   /** Logs and counts an error that no request has caused, such as an error of a socket, and any unexpected error. */
@@ -48,6 +51,8 @@ export interface Listens<Option extends string = string> {
   /** Its name in programs. */
   readonly option: Option;
   readonly transport: "tcp" | "udp";
+  /** Whether the frontend works without an address of its own. */
+  readonly isOptional?: boolean;
 }
 
 /** A frontend as a module exports it: creates frontends from the options of a configuration. */

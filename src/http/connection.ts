@@ -57,8 +57,10 @@ export interface Shared {
   settings: HttpServerSettings;
   /** Open connections that wait for their clients; the one that has waited longest is first. */
   readonly expendable: LinkedList<HttpConnection>;
-  /** All other open connections. */
+  /** All other open connections of HTTP. */
   readonly stalled: LinkedList<HttpConnection>;
+  /** Open connections that the heir of a {@link WholeResponse} has. */
+  readonly inherited: LinkedList<HttpConnection>;
   readonly counts: ConnectionCounts;
   /** Connections with more pipelined requests than one turn serves. */
   readonly turns: FairQueue;
@@ -139,6 +141,10 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
   /** The pending request, if it needs more than a head and a whole response. */
   #call: Call | undefined;
   #heir: Heir | undefined;
+  /** Whether the connection counts as one of its address. */
+  #isCounted = true;
+  /** Whether the heir of a {@link WholeResponse} has the connection. */
+  #isInherited = false;
 
   /**
    * @param proxyHeaderDue  whether the connection must begin with a PROXY header
@@ -224,7 +230,7 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     this.#forgetInput();
     this.#call?.closed();
     this.#heir?.handler.closed(this.#heir.state);
-    this.#shared.counts.remove(this.#connection.remote);
+    this.#uncount();
     this.#shared.turns.leave(this);
   }
 
@@ -320,6 +326,10 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
       at += consumed;
       this.#respond(bytes);
       if (this.#isOver) return;
+      if (this.#phase === "upgraded") {
+        if (at < end) this.#heir?.handler.received(this.#heir.state, bytes, at, end);
+        return;
+      }
     }
     this.#settle();
   }
@@ -347,7 +357,9 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     }
     if (consumed <= 0 || this.#isOver) return;
     const rest = start + consumed - before;
-    if (rest < end) this.#read(bytes, rest, end);
+    if (this.#phase === "upgraded") {
+      if (rest < end) this.#heir?.handler.received(this.#heir.state, bytes, rest, end);
+    } else if (rest < end) this.#read(bytes, rest, end);
     else this.#settle();
   }
 
@@ -443,10 +455,21 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
   /** Sends a response, unless the connection is closing. */
   #send(response: WholeResponse): void {
     const { handler, stopping } = this.#shared;
+    const { heir } = response;
     const isLast = !response.keepAlive || stopping;
     if (!this.#isOver) this.#write(response, isLast);
     if (isLast) this.close();
     handler.sent(response);
+    if (heir !== undefined && !this.#isOver) {
+      this.#uncount();
+      this.#isInherited = true;
+      this.#handOver(heir);
+    }
+  }
+
+  #uncount(): void {
+    if (this.#isCounted) this.#shared.counts.remove(this.#connection.remote);
+    this.#isCounted = false;
   }
 
   #write({ out, isHead }: WholeResponse, isLast: boolean): void {
@@ -506,8 +529,9 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
   #enter(phase: Phase): void {
     this.#phase = phase;
     this.#since = this.#shared.clock.seconds;
-    const { expendable, stalled } = this.#shared;
+    const { expendable, stalled, inherited } = this.#shared;
     if (phase === "closed") this.list?.remove(this);
+    else if (this.#isInherited) inherited.add(this);
     else if (phase === "upgraded" || (phase === "stalled" && (this.#waiting || this.#turnDue)))
       stalled.add(this);
     else expendable.add(this);

@@ -1,5 +1,7 @@
 import type { Address } from "../ip/address.ts";
+import type { StreamHandler } from "../net/stream.ts";
 import type { HttpRequest, RequestRules } from "../protocol/http/request-reader.ts";
+import type { RouteMatch } from "../protocol/router.ts";
 import type { Call } from "./call.ts";
 
 /** Why the server closes a connection by itself. */
@@ -24,6 +26,36 @@ export interface WholeResponse {
   readonly isHead: boolean;
   /** Whether the connection stays open after the response; the head says the same. */
   readonly keepAlive: boolean;
+  /**
+   * Gets the connection after the response, with all bytes that follow the request. Such a connection no longer counts as one
+   * of HTTP: the heir limits the number of its connections and their times.
+   */
+  readonly heir?: StreamHandler<unknown> | undefined;
+}
+
+/** The response to a request for another protocol. */
+export interface Upgrade {
+  /** The whole response. */
+  readonly response: Uint8Array;
+  /** See {@link WholeResponse}; undefined if the request is refused. */
+  readonly heir: StreamHandler<unknown> | undefined;
+}
+
+/** Takes over connections of HTTP whose clients ask for another protocol. */
+export interface Upgrader {
+  /**
+   * Decides about a request whose `isUpgrade` is set.
+   * @param announceRoute  the route of announces over HTTP that the path has; undefined for any other path
+   * @param keepAlive      whether the connection may stay open
+   * @returns undefined if the request is a request of HTTP
+   */
+  upgrade(
+    bytes: Uint8Array,
+    request: HttpRequest,
+    source: RequestSource,
+    announceRoute: RouteMatch | undefined,
+    keepAlive: boolean,
+  ): Upgrade | undefined;
 }
 
 /** The connection of a request, for handlers. */

@@ -58,6 +58,7 @@ export class HttpServer {
       settings: createServerSettings(options),
       expendable: new LinkedList(),
       stalled: new LinkedList(),
+      inherited: new LinkedList(),
       counts: new ConnectionCounts(),
       turns: new FairQueue(),
       onError: (error) => deps.onError(error),
@@ -65,9 +66,14 @@ export class HttpServer {
     };
   }
 
-  /** Number of open connections. */
+  /** Number of open connections, without those that the heirs of responses have. */
   get open(): number {
     return this.#shared.expendable.size + this.#shared.stalled.size;
+  }
+
+  /** Whether no connection is open. */
+  get #isEmpty(): boolean {
+    return this.open + this.#shared.inherited.size === 0;
   }
 
   /** Binds all addresses. Rejects if an address cannot be bound, with a message that names it. Idempotent. */
@@ -153,7 +159,7 @@ export class HttpServer {
       drained: (state) => state.drained(),
       closed: (state) => {
         state.closed();
-        if (this.open === 0) this.#empty?.();
+        if (this.#isEmpty) this.#empty?.();
       },
       makeRoom: () => this.#evict(),
     };
@@ -208,13 +214,16 @@ export class HttpServer {
     this.#forEach((connection) => {
       if (connection.isIdle) connection.destroy();
     });
-    if (this.open > 0 && !deadline.aborted) {
+    if (!this.#isEmpty && !deadline.aborted) {
       await new Promise<void>((resolve) => {
         this.#empty = resolve;
         deadline.addEventListener("abort", () => resolve(), { once: true });
       });
     }
     this.#forEach((connection) => connection.destroy(true));
+    this.#shared.inherited.forEach((connection) => {
+      connection.destroy(true);
+    });
     clearInterval(this.#timer);
   }
 

@@ -228,15 +228,21 @@ export class TrackerLogic {
     await Promise.all([this.#older, this.#generation.drained()]);
   }
 
-  /** Fills the response to an announce. Never throws and never rejects. */
+  /**
+   * Fills the response to an announce. Never throws and never rejects.
+   * @param interval  replaces the interval of the settings, which hooks may change; a shorter one is also the minimum interval
+   */
   handleAnnounce(
     request: AnnounceRequest,
     response: AnnounceResponse,
     context: RequestContext,
+    interval?: number,
   ): LogicResult | Promise<LogicResult> {
     const generation = this.#generation;
+    const { settings } = generation;
     context.reset();
-    response.reset(generation.settings.interval, generation.settings.minInterval);
+    if (interval === undefined) response.reset(settings.interval, settings.minInterval);
+    else response.reset(interval, Math.min(interval, settings.minInterval));
     this.#seen?.(request);
     const result = generation.announce(request, response, context);
     if (result instanceof ClientError) return result;
@@ -270,6 +276,22 @@ export class TrackerLogic {
       return waiting === undefined ? undefined : this.#later(generation, waiting, undefined);
     } catch (error) {
       return this.#stepFailed(error);
+    }
+  }
+
+  /**
+   * Removes a peer whose connection is gone: performs the store's step of an announce without prehooks and posthooks. Never
+   * throws.
+   * @param request  with the event `stopped`; the store keeps the request until the promise settles
+   * @returns a promise, which never rejects, if the store responds later
+   */
+  leave(request: AnnounceRequest): void | Promise<void> {
+    const generation = this.#generation;
+    try {
+      const waiting = generation.step(request, createNobody(), Step.apply);
+      if (waiting !== undefined) return this.#later(generation, waiting, undefined).then(() => undefined);
+    } catch (error) {
+      this.#stepFailed(error);
     }
   }
 

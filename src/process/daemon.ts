@@ -268,7 +268,7 @@ class Daemon {
       workers: () => countWorkers(this.#host.config),
       scrape: () => this.#host.scrape(),
       reload: () => this.#requestReload(),
-      describeConfig: (showsPeers) => this.#describeConfig(showsPeers),
+      describeConfig: () => this.#describeConfig(),
       describeWorkers: () => this.#host.describeWorkers(),
       recentLines: () => this.#logger.lines,
       swarms: createSwarms(this.#host.bus),
@@ -433,14 +433,10 @@ class Daemon {
     return waiting.promise;
   }
 
-  async #describeConfig(showsPeers: boolean): Promise<RunningConfig> {
+  async #describeConfig(): Promise<RunningConfig> {
     const { renderEffective } = await import("../config/render.ts");
-    const { maskNetworks } = await import("../operator/swarms/peer-page.ts");
-    const whole = this.#document as { readonly [key: string]: Plain };
-    const hooks = Object.entries(whole).filter(([key]) => key === "prehooks" || key === "posthooks");
-    const document = showsPeers ? whole : { ...whole, ...maskNetworks(Object.fromEntries(hooks)) };
     const needs_restart = this.#needsRestart;
-    return { file: this.#options.file ?? null, yaml: renderEffective(document), needs_restart };
+    return { file: this.#options.file ?? null, yaml: renderEffective(this.#document), needs_restart };
   }
 
   async #stop(signal: NodeJS.Signals): Promise<void> {

@@ -1,5 +1,4 @@
 import type { Config } from "../config/config.ts";
-import type { FrontendDeps } from "../frontend/define-frontend.ts";
 import type { Clock, Random } from "../lib/clock.ts";
 import type { NetworkMemory } from "../net/linux/network.ts";
 import type { Network } from "../net/network.ts";
@@ -64,6 +63,8 @@ interface LocalParts extends Omit<HostParts, "hub" | "accounting"> {
   owner: number;
   /** Of a worker. */
   bus?: Bus;
+  /** The number of the worker, from 1; default 1. */
+  number?: number;
   /** Returns the metrics of all threads, in a worker. */
   scrapeAll?: () => Promise<readonly FamilySnapshot[]>;
 }
@@ -112,9 +113,13 @@ export class LocalHost implements Host {
   }
 
   async start(): Promise<void> {
-    const { store, clock, metrics, logger, hub, scrapeAll } = this.#parts;
-    const buffer: FrontendDeps["buffer"] = (name, bytes) => hub.buffer(`frontends/${name}`, bytes);
-    const own = { network: this.#network, threads: this.#threads, scrape: scrapeAll, buffer };
+    const { store, clock, metrics, logger, scrapeAll, number = 1 } = this.#parts;
+    const own = {
+      network: this.#network,
+      threads: this.#threads,
+      thread: number - 1,
+      scrape: scrapeAll,
+    };
     const tracker = new Tracker(await this.#compose(this.config), { store, clock, metrics, logger, ...own });
     await tracker.start();
     this.#tracker = tracker;

@@ -55,7 +55,7 @@ network.beat(clock.seconds);
 clock.onTick = (seconds) => network.beat(seconds);
 const scrapeAll = () => bus.call(mainThread, supervisorService, "scrape", undefined);
 const host = new LocalHost(
-  { config, store, clock, random, metrics, logger, hub, owner, bus, scrapeAll, accounting },
+  { config, store, clock, random, metrics, logger, hub, owner, bus, number, scrapeAll, accounting },
   network,
   workers,
 );

@@ -120,7 +120,8 @@ async function blocksOf(options: CreateTrackerOptions): Promise<Blocks> {
 /** Fills in the defaults. Without an address, the frontend listens on ports that the system chooses. */
 function blockOf(definition: FrontendDefinition, given: object | false): unknown {
   if (given === false) return undefined;
-  const addresses = (definition.listens ?? []).map(({ option }) => option);
+  const listens = (definition.listens ?? []).filter(({ isOptional }) => !isOptional);
+  const addresses = listens.map(({ option }) => option);
   const isPlaced = addresses.some((option) => (given as Record<string, unknown>)[option] !== undefined);
   const listen = addresses.map((option, index) => [option, index === 0 && !isPlaced ? anywhere : []]);
   return { ...(allDefaultsOf(definition) as object), ...Object.fromEntries(listen), ...given };
@@ -273,13 +274,11 @@ export class EmbeddedTracker {
     const { metrics, store } = this;
     const { logger = silentLogger } = this.#options;
     const parts = { clock: this.#thread.clock, metrics, logger, hub: this.#hub, store };
-    let all: readonly Hook[] = [];
-    const liveSync = await createLiveSync(blocks.http, parts, () => all);
+    const liveSync = await createLiveSync(blocks.http, parts);
     const [preHooks, postHooks] = await createHooks(
       [options.preHooks ?? [], options.postHooks ?? []],
       async (hook) => ("definition" in hook ? this.#createHook(hook, used) : hook),
     );
-    all = preHooks;
     return {
       interval,
       minInterval: Math.min(minInterval, interval),

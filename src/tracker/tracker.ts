@@ -51,10 +51,10 @@ export interface TrackerParts {
   routes?: readonly Route[] | undefined;
   /** How many threads listen on the same addresses; default 1. */
   threads?: number;
+  /** The number of this thread among them, from 0; default 0. */
+  thread?: number;
   /** Returns the metrics of all threads; by default those of `metrics`. */
   scrape?: (() => Promise<readonly FamilySnapshot[]>) | undefined;
-  /** Returns memory that all threads share; by default memory of this tracker alone. */
-  buffer?: FrontendDeps["buffer"];
 }
 
 /** Time for all parts to stop after a failed start, in milliseconds. */
@@ -80,8 +80,7 @@ export class Tracker {
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger, network = portableNetwork, threads = 1, routes = [] } = parts;
-    const { scrape = () => metrics.scrape(), buffer = async (_, bytes) => new SharedArrayBuffer(bytes) } =
-      parts;
+    const { scrape = () => metrics.scrape(), thread = 0 } = parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -112,7 +111,7 @@ export class Tracker {
       listenStream: (options) => network.listenStream({ ...options, threads }),
       bindDatagram: (options) => network.bindDatagram({ ...options, threads }),
     };
-    const shared = { store, clock, metrics, scrape, buffer, routes, logger, onError };
+    const shared = { store, clock, metrics, scrape, routes, logger, onError, thread, handover: {} };
     this.#frontendDeps = { ...shared, logic: this.#logic, network: shareable };
   }
 

@@ -342,6 +342,11 @@ const cases: Readonly<Record<string, Case>> = {
   },
 };
 
+const webSocketReload = [
+  "src/frontend/websocket/websocket-frontend.test.ts",
+  "a reload changes routes, origins, interval, offers, sizes and limits",
+] as const;
+
 const liveSyncReload = [
   "src/storage/live-sync/live-sync.test.ts",
   "a reload changes the group, the interface, the nodes and the ttl",
@@ -372,6 +377,16 @@ const elsewhere: Readonly<Record<string, readonly [file: string, name: string]>>
     "src/frontend/http/connection.test.ts",
     "a reload changes how long a client may take",
   ],
+  "websocket.allow_origins": webSocketReload,
+  "websocket.deny_origins": webSocketReload,
+  "websocket.enable_request_timing": webSocketReload,
+  "websocket.interval": webSocketReload,
+  "websocket.max_connections": webSocketReload,
+  "websocket.max_message_bytes": webSocketReload,
+  "websocket.max_offers": webSocketReload,
+  "websocket.max_scrape_infohashes": webSocketReload,
+  "websocket.max_sdp_bytes": webSocketReload,
+  "websocket.routes": webSocketReload,
 };
 
 /** Tests in the folder of a store that is not the default, by their names: "a reload takes KEY and KEY". */
@@ -405,6 +420,7 @@ const others: Readonly<Record<string, string>> = {
   "http.https_addr": "127.0.0.1:2",
   "udp.addr": "127.0.0.1:1",
   "udp.private_key": "another private key",
+  "websocket.addr": "127.0.0.1:3",
   "private.database": "another.sqlite",
   "private.journal.dir": "another",
   "private.journal.keep": "48h",

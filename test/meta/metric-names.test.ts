@@ -44,6 +44,7 @@ before(async () => {
     set: [
       "http.addr=127.0.0.1:0",
       "udp.addr=127.0.0.1:0",
+      "websocket.interval=2m",
       "http.opentracker.full_scrape=true",
       `http.opentracker.livesync.group=239.255.69.71:${await findFreePort()}`,
       "http.opentracker.livesync.interface=127.0.0.1",
@@ -137,7 +138,7 @@ before(async () => {
   for (const hook of hooks) await hook.stop?.();
 });
 
-/** Names that Chihaya gave, against the rules below. */
+/** Names that Chihaya gave, against the rules below, and the one that another frontend's histogram has in the same form. */
 const chihayas = [
   "chihaya_http_response_duration_milliseconds",
   "chihaya_storage_gc_duration_milliseconds",
@@ -145,6 +146,7 @@ const chihayas = [
   "chihaya_storage_leechers_count",
   "chihaya_storage_seeders_count",
   "chihaya_udp_response_duration_milliseconds",
+  "chihaya_websocket_response_duration_milliseconds",
 ];
 
 test("names follow Prometheus' conventions", () => {

@@ -4,6 +4,7 @@ import { peerIdLength } from "../../bittorrent/info-hash.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { WholeResponse } from "../../http/handler.ts";
 import { Address, type Family } from "../../ip/address.ts";
+import type { StreamHandler } from "../../net/stream.ts";
 import { AnnounceExtras } from "../../protocol/http/announce-query.ts";
 import { ResponseBuffer } from "../../protocol/http/response-writer.ts";
 import { Exchange, type ExchangePool } from "../exchange.ts";
@@ -27,6 +28,8 @@ export class HttpExchange extends Exchange implements WholeResponse {
   isHead = false;
   /** Whether the connection stays open after the response. */
   keepAlive = false;
+  /** Takes over the connection after the response. */
+  heir: StreamHandler<unknown> | undefined;
   /** Pool that the exchange returns to after its response; undefined unless its request has waited. */
   pool: ExchangePool<HttpExchange> | undefined;
 

@@ -8,6 +8,7 @@ import { registerCertificates } from "../../observability/certificate-metrics.ts
 import type { Metrics } from "../../observability/metrics.ts";
 import type { RequestReporter } from "../../observability/observer.ts";
 import type { Frontend } from "../frontend.ts";
+import type { Handover } from "../handover.ts";
 import { createConnectionCounters } from "./http-metrics.ts";
 import type { HttpOptions } from "./options.ts";
 import { Responder } from "./responder.ts";
@@ -22,6 +23,8 @@ export interface HttpDependencies {
   requests?: RequestReporter;
   /** Creates what handles requests that are neither announces nor scrapes, at the start and at each reload. */
   createRoutes?: ((options: HttpOptions) => Routes | undefined) | undefined;
+  /** Where another frontend takes over connections. */
+  handover?: Handover;
   /** Called for errors that a listener reports by itself. */
   onError: (error: Error) => void;
   /** Called if `::` is not bound because the system has no IPv6. */
@@ -45,6 +48,7 @@ export class HttpFrontend implements Frontend {
       metrics,
       requests,
       createRoutes = () => undefined,
+      handover,
       clock,
       onError,
       onMissing,
@@ -53,7 +57,13 @@ export class HttpFrontend implements Frontend {
     this.#metrics = metrics;
     const counters = createConnectionCounters(metrics, () => this.#server.open);
     this.#createRoutes = createRoutes;
-    this.#responder = new Responder(createSettings(options, createRoutes(options)), logic, requests);
+    const settings = createSettings(options, createRoutes(options));
+    this.#responder = new Responder(settings, logic, requests, handover);
+    if (handover !== undefined)
+      handover.http = {
+        urls: () => this.urls(),
+        options: () => this.#responder.settings.options,
+      };
     this.#server = new HttpServer(options, {
       handler: this.#responder,
       clock,

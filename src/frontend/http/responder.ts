@@ -25,6 +25,7 @@ import {
 import { parseScrapeQuery } from "../../protocol/http/scrape-query.ts";
 import type { RouteMatch } from "../../protocol/router.ts";
 import { ExchangePool, WaitingRequests } from "../exchange.ts";
+import type { Handover } from "../handover.ts";
 import { HttpExchange } from "./exchange.ts";
 import type { HttpSettings } from "./settings.ts";
 
@@ -41,6 +42,7 @@ export class Responder implements HttpHandler<HttpExchange> {
   readonly #routed = new Set<Routed>();
   readonly #logic: TrackerLogic;
   readonly #requests: RequestReporter | undefined;
+  readonly #handover: Handover | undefined;
   #settings: HttpSettings;
   #exchanges: ExchangePool<HttpExchange>;
   readonly #waiting = new WaitingRequests<HttpExchange>();
@@ -49,12 +51,19 @@ export class Responder implements HttpHandler<HttpExchange> {
 
   /**
    * @param requests  reports requests to the observers; without it, requests are not reported
+   * @param handover  where another frontend takes over connections
    */
-  constructor(settings: HttpSettings, logic: TrackerLogic, requests: RequestReporter | undefined) {
+  constructor(
+    settings: HttpSettings,
+    logic: TrackerLogic,
+    requests: RequestReporter | undefined,
+    handover?: Handover,
+  ) {
     this.#settings = settings;
     this.rules = { ...trackerRules, takesBodies: settings.routes?.takesBodies ?? false };
     this.#logic = logic;
     this.#requests = requests;
+    this.#handover = handover;
     this.#exchanges = createPool(settings);
   }
 
@@ -90,6 +99,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     exchange.error = undefined;
     exchange.isHead = request.method === Method.head;
     exchange.keepAlive = keepAlive;
+    exchange.heir = undefined;
     let later: void | Promise<HttpExchange | undefined>;
     try {
       later = this.#respond(exchange, bytes, request, source);
@@ -118,6 +128,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     const exchange = this.#exchanges.current;
     writeStatus(exchange.out, status, false);
     exchange.isHead = isHead;
+    exchange.heir = undefined;
     return exchange;
   }
 
@@ -154,6 +165,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     const { keepAlive, out } = exchange;
     if (request.method > Method.head) return this.#respondToOther(exchange, bytes, request, source);
     const route = this.#settings.router.match(bytes, request.targetStart, request.pathEnd);
+    if (request.isUpgrade && this.#upgrade(exchange, bytes, request, source, route)) return;
     if (route === undefined) {
       if (this.#routes?.has(bytes, request)) return this.#serve(exchange, bytes, request, source);
       // A request with a query may be an announce to a wrong path, so it gets the 404. An absolute target may have no path.
@@ -179,6 +191,31 @@ export class Responder implements HttpHandler<HttpExchange> {
       return;
     }
     return this.#respondLater(exchange, result, source);
+  }
+
+  /** Has another frontend take over the connection. @returns false for a request of HTTP */
+  #upgrade(
+    exchange: HttpExchange,
+    bytes: Uint8Array,
+    request: HttpRequest,
+    source: RequestSource,
+    route: RouteMatch | undefined,
+  ): boolean {
+    const upgrader = this.#handover?.upgrader;
+    // The program's own routes can take over connections too.
+    if (upgrader === undefined || this.#routes?.has(bytes, request)) return false;
+    const announceRoute = route?.action === "announce" ? route : undefined;
+    const upgrade = upgrader.upgrade(bytes, request, source, announceRoute, exchange.keepAlive);
+    if (upgrade === undefined) return false;
+    const { out } = exchange;
+    const { response, heir } = upgrade;
+    out.bytes.set(response, out.bodyAt);
+    out.start = out.bodyAt;
+    out.headEnd = out.end = out.bodyAt + response.length;
+    exchange.keepAlive = heir !== undefined;
+    exchange.heir = heir;
+    this.#requests?.end(exchange.startedMs, "route", undefined, undefined, heir ? undefined : "refused");
+    return true;
   }
 
   /** Responds to a request that is neither GET nor HEAD. */

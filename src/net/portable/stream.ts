@@ -185,8 +185,10 @@ class SocketConnection implements Connection {
 
   destroy(reset = false): void {
     this.open = false;
-    // Node refuses a reset over TLS, and throws for a unix socket, which has no port. Such connections are closed normally.
-    if (reset && this.remotePort !== 0 && !("encrypted" in this.#socket)) this.#socket.resetAndDestroy();
+    // Node refuses a reset over TLS, and throws for a unix socket, which has no port. A reset while the end is being sent keeps
+    // libuv busy for ever. Such connections are closed normally.
+    if (reset && !this.#ending && this.remotePort !== 0 && !("encrypted" in this.#socket))
+      this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 }

@@ -53,8 +53,7 @@ interface Session {
 
 /**
  * Decides who may do what on the admin API. Tokens are compared by their SHA-256 hashes in constant time. A client with too
- * many wrong tokens gets 429 for further wrong tokens in the rest of a minute. The right token always opens, because behind a
- * proxy all clients have one address.
+ * many wrong tokens is refused for the rest of a minute.
  */
 export class Access {
   readonly #clock: Clock;
@@ -83,9 +82,9 @@ export class Access {
   identify(request: RouteRequest, listener: ListenerFacts): Principal {
     // The operator's own socket needs no token, so wrong tokens of others must not close it.
     if (listener.isTrusted) return { name: "socket", scopes: new Set(scopes) };
-    const authorization = request.headers.get("authorization");
-    if (authorization !== undefined && /^bearer\b/i.test(authorization))
+    if (request.headers.has("authorization")) {
       return this.#check(readBearerToken(request.headers), request).principal;
+    }
     const principal = this.#findSession(request, listener);
     if (principal !== undefined) {
       if (!isSafe(request) && !request.headers.has("x-requested-with")) {
@@ -93,9 +92,8 @@ export class Access {
       }
       return principal;
     }
-    // A proxy may send on its own credentials, such as Basic, with each request of a browser.
-    const isDirect = authorization === undefined && !isForwarded(request.headers);
-    const isLocal = listener.isLoopback && isLoopback(request.client.toString()) && isDirect;
+    const isLocal =
+      listener.isLoopback && isLoopback(request.client.toString()) && !isForwarded(request.headers);
     return { name: "anonymous", scopes: new Set(isLocal ? ["read"] : []) };
   }
 
@@ -147,9 +145,6 @@ export class Access {
 
   #check(token: string | undefined, { client: address }: RouteRequest): KnownToken {
     const client = address.family === 6 ? address.words.slice(0, 2).join() : address.toString();
-    const hashes = this.#tokens.map(({ hash }) => hash);
-    const found = this.#tokens[findToken(token ?? "", hashes)];
-    if (token !== undefined && found !== undefined) return found;
     const now = this.#clock.seconds;
     const failed = this.#failures.get(client);
     if (failed !== undefined && failed.until > now && failed.count >= maxFailures) {
@@ -157,6 +152,9 @@ export class Access {
         headers: { "retry-after": `${Math.ceil(failed.until - now)}` },
       });
     }
+    const hashes = this.#tokens.map(({ hash }) => hash);
+    const found = this.#tokens[findToken(token ?? "", hashes)];
+    if (token !== undefined && found !== undefined) return found;
     if (this.#failures.size >= maxFailing) this.#failures.delete(this.#failures.keys().next().value!);
     if (failed !== undefined && failed.until > now) failed.count++;
     else this.#failures.set(client, { count: 1, until: now + failurePeriod });

@@ -38,6 +38,8 @@ export class HttpRequest {
   targetEnd = 0;
   /** Whether the client expects the connection to stay open. */
   keepAlive = false;
+  /** Whether `Connection` names `Upgrade`, or `Sec-WebSocket-Key` is there: the request may be for another protocol. */
+  isUpgrade = false;
   /** Minor version: 0 for HTTP/1.0; 1 for HTTP/1.1 and later. */
   minor: 0 | 1 = 1;
   /** First byte of the first header line. */
@@ -169,6 +171,7 @@ export function readRequest(
 
   const headersStart = i;
   let connection = 0;
+  let hasKey = false;
   let hosts = 0;
   let bodyLength = -1;
   for (;;) {
@@ -197,6 +200,8 @@ export function readRequest(
       if (length < 0 || (length > 0 && !takesBodies)) return RequestError.malformed;
       if (bodyLength !== -1 && bodyLength !== length) return RequestError.malformed;
       bodyLength = length;
+    } else if (nameLength === 17 && startsWithName(bytes, name, "sec-websocket-key")) {
+      hasKey = true;
     } else if (nameLength === 17 && startsWithName(bytes, name, "transfer-encoding")) {
       const isReadable = takesBodies && minor === 1 && bodyLength === -1 && isChunked(bytes, value, i);
       if (!isReadable) return RequestError.malformed;
@@ -218,6 +223,7 @@ export function readRequest(
   request.minor = minor;
   request.keepAlive =
     (connection & Option.close) === 0 && (minor === 1 || (connection & Option.keepAlive) !== 0);
+  request.isUpgrade = hasKey || (connection & Option.upgrade) !== 0;
   request.headersStart = headersStart;
   request.headersEnd = i;
   return i + 2 - start;
@@ -280,7 +286,7 @@ function findPath(bytes: Uint8Array, target: number, pathEnd: number): number {
   return i;
 }
 
-const Option = { close: 1, keepAlive: 2 } as const;
+const Option = { close: 1, keepAlive: 2, upgrade: 4 } as const;
 
 /** @returns the {@link Option}s in the value of `Connection` */
 function readConnection(bytes: Uint8Array, start: number, end: number): number {
@@ -293,6 +299,7 @@ function readConnection(bytes: Uint8Array, start: number, end: number): number {
     while (start < i && isBlank(bytes[i - 1]!)) i--;
     if (i - start === 5 && startsWithName(bytes, start, "close")) options |= Option.close;
     else if (i - start === 10 && startsWithName(bytes, start, "keep-alive")) options |= Option.keepAlive;
+    else if (i - start === 7 && startsWithName(bytes, start, "upgrade")) options |= Option.upgrade;
     start = next;
   }
   return options;

@@ -7,6 +7,12 @@ export const maxFrameHeader = 10;
 /** Longest payload of a control frame. */
 export const maxControlPayload = 125;
 
+/** Returns the length of the header of an unmasked frame: 2, 4 or 10 bytes. */
+export function frameHeaderLength(payloadLength: number): number {
+  if (payloadLength < 126) return 2;
+  return payloadLength < 65_536 ? 4 : 10;
+}
+
 /**
  * Writes the header of a final frame without a mask, as a server sends frames (RFC 6455 §5.2).
  * Shape: FIN and opcode u8 | length u8, or 126 and u16, or 127 and u64. The payload follows.
@@ -27,6 +33,20 @@ export function writeFrameHeader(out: Uint8Array, at: number, opcode: Opcode, le
   }
   out[at++] = length >>> 8;
   out[at++] = length;
+  return at;
+}
+
+/** Writes a whole control frame with the payload `from[start..end)`, at most 125 bytes. @returns the offset after it */
+export function writeControlFrame(
+  out: Uint8Array,
+  at: number,
+  opcode: Opcode,
+  from: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  at = writeFrameHeader(out, at, opcode, end - start);
+  for (let i = start; i < end; i++) out[at++] = from[i]!;
   return at;
 }
 

@@ -1,0 +1,120 @@
+/** Number of offers that a socket remembers. */
+const size = 32;
+/** Words of an entry: two of the offer id's hash, torrent, handle, generation, second, whether it is answered. */
+const words = 8;
+const Word = { hash: 0, hash2: 1, torrent: 2, handle: 3, generation: 4, second: 5, answered: 6 } as const;
+const offerIdLength = 20;
+
+/**
+ * The last offers that were relayed to one socket, so that an answer reaches the socket that made the offer.
+ * Only the socket that got an offer can answer the offer, so no client can speak as another one.
+ *
+ * Shape of an entry: hash of the offer id 2 x u32 | torrent u32 | handle u32 | generation u32 | second u32 | answered u32 |
+ * unused u32.
+ */
+export class OfferRing {
+  readonly #entries: Uint32Array = new Uint32Array(size * words);
+  #next = 0;
+
+  /**
+   * Adds an offer in the place of the oldest one.
+   * @param torrent     a number that is unique among the torrents of the socket, not 0
+   * @param handle      the socket that made the offer, with its generation
+   */
+  add(
+    offerIds: Uint8Array,
+    at: number,
+    torrent: number,
+    handle: number,
+    generation: number,
+    second: number,
+  ): void {
+    const entries = this.#entries;
+    const entry = this.#next * words;
+    this.#next = (this.#next + 1) % size;
+    hashInto(offerIds, at, entries, entry);
+    entries[entry + Word.torrent] = torrent;
+    entries[entry + Word.handle] = handle;
+    entries[entry + Word.generation] = generation;
+    entries[entry + Word.second] = second;
+    entries[entry + Word.answered] = 0;
+  }
+
+  /**
+   * Finds the newest unanswered offer with this id, and marks the offer as answered.
+   * @param since  the earliest second of an offer that can be answered
+   * @returns the entry, for {@link handle} and {@link generation}; -1 if there is none
+   */
+  answer(offerIds: Uint8Array, at: number, torrent: number, since: number): number {
+    const entries = this.#entries;
+    hashInto(offerIds, at, wanted, 0);
+    for (let i = 1; i <= size; i++) {
+      const entry = ((this.#next + size - i) % size) * words;
+      if (
+        entries[entry] !== wanted[0] ||
+        entries[entry + Word.hash2] !== wanted[1] ||
+        entries[entry + Word.torrent] !== torrent ||
+        entries[entry + Word.answered] !== 0 ||
+        entries[entry + Word.second]! < since
+      )
+        continue;
+      entries[entry + Word.answered] = 1;
+      return entry;
+    }
+    return -1;
+  }
+
+  handle(entry: number): number {
+    return this.#entries[entry + Word.handle]!;
+  }
+
+  generation(entry: number): number {
+    return this.#entries[entry + Word.generation]!;
+  }
+
+  /** Whether a socket has made an offer for the torrent since a second. */
+  hasOfferOf(handle: number, generation: number, torrent: number, since: number): boolean {
+    const entries = this.#entries;
+    for (let entry = 0; entry < entries.length; entry += words) {
+      if (
+        entries[entry + Word.handle] === handle &&
+        entries[entry + Word.generation] === generation &&
+        entries[entry + Word.torrent] === torrent &&
+        entries[entry + Word.second]! >= since
+      )
+        return true;
+    }
+    return false;
+  }
+
+  /** Counts the unanswered offers since a second. */
+  countUnanswered(since: number): number {
+    const entries = this.#entries;
+    let count = 0;
+    for (let entry = 0; entry < entries.length; entry += words) {
+      if (
+        entries[entry + Word.torrent] !== 0 &&
+        entries[entry + Word.answered] === 0 &&
+        entries[entry + Word.second]! >= since
+      )
+        count++;
+    }
+    return count;
+  }
+}
+
+const wanted = new Uint32Array(2);
+
+/** Writes a hash of 64 bits of an offer id. It need not be secret: a collision confuses only two offers to one socket. */
+function hashInto(bytes: Uint8Array, at: number, out: Uint32Array, index: number): void {
+  let a = 0x811c9dc5;
+  let b = 0x9e3779b9;
+  for (let i = 0; i < offerIdLength; i++) {
+    const byte = bytes[at + i]!;
+    a = Math.imul(a ^ byte, 0x01000193);
+    b = Math.imul(b ^ (byte + i), 0x85ebca6b);
+    b ^= b >>> 13;
+  }
+  out[index] = a;
+  out[index + 1] = b;
+}

@@ -1,0 +1,413 @@
+import { AnnounceRequest } from "../../bittorrent/announce.ts";
+import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
+import { AnnounceEvent } from "../../bittorrent/event.ts";
+import type { PeerList } from "../../bittorrent/peer-list.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { LogicResult, TrackerLogic } from "../../middleware/logic.ts";
+import type { RequestReporter } from "../../observability/observer.ts";
+import {
+  frameHeaderLength,
+  maxFrameHeader,
+  Opcode,
+  writeFrameHeader,
+} from "../../protocol/websocket/frame-writer.ts";
+import { malformedMessage } from "../../protocol/webtorrent/errors.ts";
+import { MessageKind, type MessageLimits } from "../../protocol/webtorrent/message.ts";
+import { readMessage } from "../../protocol/webtorrent/read-message.ts";
+import {
+  mostOverhead,
+  mostScrapeEntry,
+  mostText,
+  writeAnnounceResponse,
+  writeAnswer,
+  writeFailure,
+  writeOffer,
+  writeScrapeResponse,
+} from "../../protocol/webtorrent/write.ts";
+import { ExchangePool, WaitingRequests } from "../exchange.ts";
+import { mostCandidates, WebExchange, webPeerLength } from "./exchange.ts";
+import type { WebSocketCounters } from "./metrics.ts";
+import type { WebSocketOptions } from "./options.ts";
+import type { Session } from "./session.ts";
+import { type SessionTable, workerOf } from "./session-table.ts";
+
+/** Maximum number of torrents of one socket. */
+const mostTorrents = 200;
+/** Seconds in which the announcer does not get its own offers relayed to a peer whose offer it has got. */
+const glareSeconds = 15;
+/** Seconds in which an offer can be answered. */
+const offerLifetime = 120;
+/** Seconds in which an unanswered offer makes its receiver a worse target; webtorrent gives up after 50 seconds. */
+const pendingSeconds = 50;
+
+/** The announce whose offers are being relayed. */
+const draw = {
+  session: undefined as Session | undefined,
+  request: undefined as AnnounceRequest | undefined,
+  /** The number of the torrent in the socket of the announcer. */
+  torrent: 0,
+  /** Why the last peer was no target. */
+  skipped: "no_target" as "no_target" | "glare" | "slow",
+};
+
+const tooManyTorrents = new ClientError("too many torrents on one connection", "too-many-torrents");
+
+/** What the relay works with. */
+export interface RelayDeps {
+  readonly logic: TrackerLogic;
+  readonly clock: Clock;
+  readonly counters: WebSocketCounters;
+  readonly requests: RequestReporter | undefined;
+  readonly sessions: SessionTable;
+}
+
+/** Responds to the messages of clients, and relays offers and answers between them. */
+export class Relay {
+  readonly #deps: RelayDeps;
+  #options: WebSocketOptions;
+  #limits: MessageLimits;
+  #exchanges: ExchangePool<WebExchange>;
+  readonly #waiting = new WaitingRequests<WebExchange>();
+  #out: Uint8Array;
+  /** Removes peers; replaced while a store uses it. */
+  #leaving = new AnnounceRequest();
+
+  constructor(options: WebSocketOptions, deps: RelayDeps) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#limits = options;
+    this.#exchanges = new ExchangePool(() => new WebExchange(options.maxScrapeInfoHashes));
+    this.#out = new Uint8Array(roomOf(options));
+  }
+
+  /** Takes the options of all later messages. */
+  update(options: WebSocketOptions): void {
+    const isSameSize = options.maxScrapeInfoHashes === this.#options.maxScrapeInfoHashes;
+    this.#options = options;
+    this.#limits = options;
+    this.#out = new Uint8Array(roomOf(options));
+    if (!isSameSize) this.#exchanges = new ExchangePool(() => new WebExchange(options.maxScrapeInfoHashes));
+  }
+
+  /** Handles a message of a client. */
+  message(session: Session, bytes: Uint8Array, start: number, end: number): void {
+    const { requests, counters } = this.#deps;
+    const exchange = this.#exchanges.current;
+    const { message } = exchange;
+    exchange.action = "";
+    exchange.session = session;
+    exchange.startedMs = requests?.begin(this.#options.requestTiming) ?? 0;
+    const error = readMessage(bytes, start, end, message, this.#limits);
+    if (
+      error === malformedMessage ||
+      (error !== undefined && !message.hasInfoHash && message.kind !== MessageKind.scrape)
+    ) {
+      counters.messages.invalid.inc();
+      requests?.end(exchange.startedMs, "", session.client.family, undefined, "malformed");
+      session.invalid();
+      return;
+    }
+    if (message.kind === MessageKind.answer && error === undefined) this.#answer(session, exchange);
+    else if (message.kind === MessageKind.scrape) this.#begin(exchange, session, "scrape", error);
+    else this.#begin(exchange, session, "announce", error);
+  }
+
+  /** Removes the peers of a socket that is gone. */
+  left(session: Session): void {
+    const { torrents } = session;
+    for (let i = 0; i < torrents.count; i++)
+      this.#removePeer(session, torrents.infoHash(i), torrents.peerId(i));
+  }
+
+  /** Resolves when no message waits for hooks or the store. */
+  drained(): Promise<void> {
+    return this.#waiting.drained();
+  }
+
+  /** Gives up the messages that still wait. */
+  giveUp(): void {
+    this.#waiting.giveUp(({ startedMs, action, session }) =>
+      this.#deps.requests?.end(startedMs, action, session?.client.family, undefined, "stopping"),
+    );
+  }
+
+  #begin(
+    exchange: WebExchange,
+    session: Session,
+    action: "announce" | "scrape",
+    error: ClientError | undefined,
+  ): void {
+    exchange.action = action;
+    this.#deps.counters.messages[action].inc();
+    const result =
+      error ?? (action === "announce" ? this.#announce(exchange, session) : this.#scrape(exchange, session));
+    if (!(result instanceof Promise)) {
+      this.#finish(exchange, session, result);
+      if (exchange.context.isKept) this.#exchanges.leaveCurrent();
+      return;
+    }
+    exchange.detachParams();
+    exchange.message.detach();
+    const pool = this.#exchanges;
+    pool.leaveCurrent();
+    this.#waiting.add(exchange);
+    session.wait();
+    void this.#finishLater(exchange, session, result, pool);
+  }
+
+  async #finishLater(
+    exchange: WebExchange,
+    session: Session,
+    result: Promise<LogicResult>,
+    pool: ExchangePool<WebExchange>,
+  ): Promise<void> {
+    const error = await result;
+    if (!this.#waiting.remove(exchange)) return;
+    this.#finish(exchange, session, error);
+    exchange.session = undefined;
+    pool.giveBack(exchange);
+    session.finish();
+  }
+
+  #announce(exchange: WebExchange, session: Session): LogicResult | Promise<LogicResult> {
+    const request = exchange.announceRequest;
+    const isNew = session.torrents.find(request.infoHashWords) < 0;
+    if (isNew && session.torrents.count >= mostTorrents) return tooManyTorrents;
+    if (this.#waiting.isFull) return overloadedError;
+    this.#place(request, session);
+    exchange.wanted = request.numWant;
+    // More peers than offers, because some peers cannot be targets, and to choose among them.
+    if (request.numWant > 0) request.numWant = Math.min(mostCandidates, 2 * request.numWant + 4);
+    return this.#deps.logic.handleAnnounce(
+      request,
+      exchange.announceResponse,
+      exchange.context,
+      this.#options.interval,
+    );
+  }
+
+  #place(request: AnnounceRequest, session: Session): void {
+    request.kind = "web";
+    request.handle = session.handle;
+    request.generation = session.generation;
+    request.address.copyFrom(session.client);
+    request.hasOtherAddress = false;
+    setParams(request.params, session);
+  }
+
+  #scrape(
+    { scrapeRequest: request, scrapeResponse, context }: WebExchange,
+    session: Session,
+  ): LogicResult | Promise<LogicResult> {
+    if (this.#waiting.isFull) return overloadedError;
+    request.address.copyFrom(session.client);
+    setParams(request.params, session);
+    return this.#deps.logic.handleScrape(request, scrapeResponse, context);
+  }
+
+  /** Responds to a message of which the result is known. */
+  #finish(exchange: WebExchange, session: Session, error: ClientError | undefined): void {
+    const { action, startedMs, message } = exchange;
+    const { requests, logic } = this.#deps;
+    const isGone = !session.isOpen;
+    if (action === "announce" && error === undefined) this.#note(exchange, session);
+    if (isGone) {
+      requests?.end(startedMs, action, session.client.family, undefined, "gone");
+      return;
+    }
+    if (error !== undefined) {
+      const infoHash = message.hasInfoHash ? exchange.announceRequest.infoHash : undefined;
+      const end = writeFailure(
+        this.#out,
+        maxFrameHeader,
+        message.kind,
+        error,
+        infoHash,
+        this.#options.interval,
+      );
+      this.#send(session, end);
+    } else if (action === "scrape") {
+      this.#send(
+        session,
+        writeScrapeResponse(this.#out, maxFrameHeader, exchange.scrapeRequest, exchange.scrapeResponse),
+      );
+    } else {
+      const { announceRequest, announceResponse } = exchange;
+      this.#send(
+        session,
+        writeAnnounceResponse(this.#out, maxFrameHeader, announceRequest.infoHash, announceResponse),
+      );
+      this.#relayOffers(exchange, session);
+    }
+    requests?.end(startedMs, action, session.client.family, error);
+    if (error === undefined && logic.hasPostHooks) exchange.runPostHooks(logic);
+  }
+
+  /** Notes an accepted announce in its socket. */
+  #note({ announceRequest: request, announceResponse, context }: WebExchange, session: Session): void {
+    if (request.event === AnnounceEvent.stopped) {
+      const index = session.torrents.find(request.infoHashWords);
+      if (index >= 0) session.torrents.remove(index);
+    } else if (session.isOpen) {
+      session.torrents.set(request.infoHashWords, request.peerIdWords);
+    } else if (!context.skipSwarm) {
+      this.#removePeer(session, request.infoHash, request.peerId); // the socket was closed while the announce waited
+    }
+    session.accepted(announceResponse.interval);
+  }
+
+  #relayOffers(exchange: WebExchange, session: Session): void {
+    const { message, announceRequest: request, announceResponse, wanted } = exchange;
+    const { counters, clock } = this.#deps;
+    const { webPeers } = announceResponse;
+    const index = session.torrents.find(request.infoHashWords);
+    if (wanted === 0 || index < 0) return;
+    draw.session = session;
+    draw.request = request;
+    draw.torrent = session.torrents.number(index);
+    draw.skipped = "no_target";
+    let relayed = 0;
+    for (let i = 0; i < webPeers.count && relayed < wanted; i++) {
+      let target = this.#target(webPeers, i);
+      if (target === undefined) continue;
+      const isSpare = webPeers.count - i - 1 >= wanted - relayed && i + 1 !== webPeers.seeders;
+      if (isSpare && i + 1 < webPeers.count) {
+        const other = this.#target(webPeers, ++i);
+        if (other !== undefined && this.#pendingOf(other) < this.#pendingOf(target)) target = other;
+      }
+      const { offerIds, bytes, sdpStarts, sdpEnds } = message;
+      const idAt = message.offerIdAt(relayed);
+      const torrent = target.torrents.number(target.torrents.find(request.infoHashWords));
+      target.offers.add(offerIds, idAt, torrent, session.handle, session.generation, clock.seconds);
+      const [start, end] = [sdpStarts[relayed]!, sdpEnds[relayed]!];
+      const { infoHash, peerId } = request;
+      this.#send(
+        target,
+        writeOffer(this.#out, maxFrameHeader, infoHash, peerId, offerIds, idAt, bytes, start, end),
+      );
+      counters.offers.relayed.inc();
+      relayed++;
+    }
+    if (relayed < wanted) counters.offers[draw.skipped].inc(wanted - relayed);
+  }
+
+  /** Returns the socket of a drawn peer if an offer can be relayed to it. Otherwise notes the reason in {@link draw}. */
+  #target(peers: PeerList, index: number): Session | undefined {
+    const { session, request, torrent } = draw;
+    const { sessions } = this.#deps;
+    const at = peers.at + index * webPeerLength;
+    const handle = peers.view.getUint32(at);
+    const generation = peers.view.getUint16(at + 4);
+    if (session!.hasOffers) {
+      const since = this.#since(glareSeconds);
+      if (session!.offers.hasOfferOf(handle, generation, torrent, since)) {
+        draw.skipped = "glare";
+        return undefined;
+      }
+    }
+    if (workerOf(handle) !== sessions.worker) return undefined;
+    const target = sessions.find(handle, generation);
+    if (target === undefined) this.#removeUnreachable(handle, generation, request!);
+    if (target === undefined || target.torrents.find(request!.infoHashWords) < 0) return undefined;
+    if (!target.isSlow) return target;
+    draw.skipped = "slow";
+    return undefined;
+  }
+
+  /** Counts the offers that a socket has got lately and not answered. */
+  #pendingOf(session: Session): number {
+    return session.hasOffers ? session.offers.countUnanswered(this.#since(pendingSeconds)) : 0;
+  }
+
+  /** Relays an answer to the socket that made the offer. */
+  #answer(session: Session, { message, announceRequest: request, startedMs }: WebExchange): void {
+    const { sessions, counters, requests } = this.#deps;
+    counters.messages.answer.inc();
+    requests?.end(startedMs, "answer", session.client.family);
+    const index = session.torrents.find(request.infoHashWords);
+    const entry =
+      index < 0 || !session.hasOffers
+        ? -1
+        : session.offers.answer(
+            message.offerIds,
+            0,
+            session.torrents.number(index),
+            this.#since(offerLifetime),
+          );
+    if (entry < 0) {
+      counters.answers.unknown.inc();
+      return;
+    }
+    const target = sessions.find(session.offers.handle(entry), session.offers.generation(entry));
+    if (target === undefined) {
+      counters.answers.gone.inc();
+      return;
+    }
+    const { bytes, sdpStarts, sdpEnds } = message;
+    const end = writeAnswer(
+      this.#out,
+      maxFrameHeader,
+      request.infoHash,
+      session.torrents.peerId(index),
+      message.offerIds,
+      0,
+      bytes,
+      sdpStarts[0]!,
+      sdpEnds[0]!,
+    );
+    this.#send(target, end);
+    counters.answers.relayed.inc();
+  }
+
+  /** Returns the earliest second of the last `seconds`; not negative. */
+  #since(seconds: number): number {
+    return Math.max(0, this.#deps.clock.seconds - seconds);
+  }
+
+  /** Sends the payload `#out[maxFrameHeader..end)` as one text frame. */
+  #send(session: Session, end: number): void {
+    const length = end - maxFrameHeader;
+    const start = maxFrameHeader - frameHeaderLength(length);
+    writeFrameHeader(this.#out, start, Opcode.text, length);
+    session.send(this.#out, start, end);
+  }
+
+  /** Removes a peer of a socket. */
+  #removePeer(session: Session, infoHash: Uint8Array, peerId: Uint8Array): void {
+    const request = this.#leaving;
+    this.#place(request, session);
+    request.infoHash.set(infoHash);
+    request.peerId.set(peerId);
+    this.#leave(request);
+  }
+
+  /** Removes a peer whose socket is unknown. */
+  #removeUnreachable(handle: number, generation: number, { infoHash }: AnnounceRequest): void {
+    const request = this.#leaving;
+    request.kind = "web";
+    request.handle = handle;
+    request.generation = generation;
+    request.infoHash.set(infoHash);
+    request.params.clear();
+    this.#leave(request);
+  }
+
+  #leave(request: AnnounceRequest): void {
+    request.event = AnnounceEvent.stopped;
+    request.numWant = 0;
+    if (this.#deps.logic.leave(request) === undefined) return;
+    request.params.detach();
+    this.#leaving = new AnnounceRequest(); // the store keeps the other one
+  }
+}
+
+function roomOf({ maxSdpBytes, maxScrapeInfoHashes }: WebSocketOptions): number {
+  return (
+    maxFrameHeader + mostOverhead + mostText + Math.max(maxSdpBytes, maxScrapeInfoHashes * mostScrapeEntry)
+  );
+}
+
+function setParams(params: AnnounceRequest["params"], { target, pathEnd, route }: Session): void {
+  params.set(target, 0, pathEnd, target.length);
+  if (route !== undefined) params.setRoute(route);
+}

@@ -1,0 +1,218 @@
+import { randomInt } from "node:crypto";
+import { ConnectionCounts } from "../../http/connection-counts.ts";
+import { HttpServer } from "../../http/http-server.ts";
+import type { HttpServerOptions } from "../../http/options.ts";
+import { Address } from "../../ip/address.ts";
+import { aborted } from "../../lib/aborted.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { TrackerLogic } from "../../middleware/logic.ts";
+import type { Network } from "../../net/network.ts";
+import type { Logger } from "../../observability/logger.ts";
+import type { Metrics } from "../../observability/metrics.ts";
+import type { RequestReporter } from "../../observability/observer.ts";
+import { CloseCode } from "../../protocol/websocket/close-code.ts";
+import { MessageMemory } from "../../protocol/websocket/message-memory.ts";
+import type { PeerStore } from "../../storage/peer-store.ts";
+import type { Frontend } from "../frontend.ts";
+import type { Handover } from "../handover.ts";
+import { createGateSettings, Gate } from "./gate.ts";
+import { createCounters, type GateRefusal, type WebSocketCounters } from "./metrics.ts";
+import type { WebSocketOptions } from "./options.ts";
+import { createOwnHandler, noCounters, standalone } from "./own-server.ts";
+import { Relay } from "./relay.ts";
+import { Session, type SessionHost } from "./session.ts";
+import { SessionTable } from "./session-table.ts";
+
+/** Memory for the incomplete messages of all sockets of a worker, in bytes. */
+const messageMemory = 64 * 1024 * 1024;
+/** Maximum number of frames of a message. */
+const maxFragments = 16;
+/** Sockets that any address may have, even if a quarter of `maxConnections` is less. */
+const minPerAddress = 16;
+const sweepMs = 1000;
+/** Over this time a stop closes the sockets, so that the clients do not return all at once. In milliseconds. */
+const spreadMs = 3000;
+const closesPerStep = 30;
+
+/** The collaborators of the WebSocket frontend. */
+export interface WebSocketDeps {
+  logic: TrackerLogic;
+  clock: Clock;
+  metrics: Metrics;
+  logger: Logger;
+  /** Whether the store keeps web peers is all that matters. */
+  store: Pick<PeerStore, "sweep">;
+  requests?: RequestReporter;
+  handover: Handover;
+  listen: Network["listenStream"];
+  onError: (error: Error) => void;
+  onMissing?: (error: Error) => void;
+  /** The number of this thread, 0 to 63. */
+  thread?: number;
+}
+
+/**
+ * Serves WebTorrent clients over WebSocket: announces, scrapes, and the offers and answers between them. Has no listener of its
+ * own unless the options name addresses; the HTTP frontend hands connections over.
+ */
+export class WebSocketFrontend implements Frontend {
+  readonly name = "websocket";
+  readonly #deps: WebSocketDeps;
+  #options: WebSocketOptions;
+  readonly #counters: WebSocketCounters;
+  readonly #gate: Gate;
+  readonly #relay: Relay;
+  readonly #sessions: SessionTable;
+  readonly #host: SessionHost & { limits: { maxMessage: number; maxFragments: number } };
+  readonly #ofAddress = new ConnectionCounts();
+  readonly #server: HttpServer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped: Promise<void> | undefined;
+  /** All sockets whose connection is open, with those that are closed for their clients. */
+  readonly #open = new Set<Session>();
+
+  constructor(options: WebSocketOptions, deps: WebSocketDeps) {
+    const { logic, clock, metrics, requests, handover, logger, store, onError, thread = 0 } = deps;
+    this.#deps = deps;
+    this.#options = options;
+    this.#sessions = new SessionTable(thread, randomInt(0x10000));
+    const memory = new MessageMemory(messageMemory);
+    const readings = { sockets: () => this.#sessions.size, memory: () => memory.used };
+    this.#counters = createCounters(metrics, readings);
+    this.#relay = new Relay(options, {
+      logic,
+      clock,
+      requests,
+      counters: this.#counters,
+      sessions: this.#sessions,
+    });
+    this.#host = {
+      clock,
+      memory,
+      limits: { maxMessage: options.maxMessageBytes, maxFragments },
+      counters: this.#counters,
+      message: (session, bytes, start, end) => this.#relay.message(session, bytes, start, end),
+      left: (session) => this.#left(session),
+      closed: (session) => this.#open.delete(session),
+      onError,
+    };
+    this.#gate = new Gate(createGateSettings(options), {
+      admit: (client, target, pathEnd, route) => this.#admit(client, target, pathEnd, route),
+      refused: (reason) => this.#refused(reason),
+    });
+    if (store.sweep === undefined) {
+      this.#gate.problem = "the storage of this tracker keeps no WebRTC peers";
+      logger.warn({}, "WebSocket clients are refused: the storage keeps no WebRTC peers");
+    }
+    if (options.listen.length > 0) this.#server = this.#createServer(options);
+    else handover.upgrader = this.#gate;
+  }
+
+  async start(): Promise<void> {
+    await this.#server?.start();
+  }
+
+  /** Returns the addresses where WebSockets are served: `ws://127.0.0.1:6969`. */
+  urls(): string[] {
+    const urls = this.#server?.urls() ?? this.#deps.handover.http?.urls() ?? [];
+    return urls.map((url) => url.replace(/^http/, "ws"));
+  }
+
+  prepare(options: WebSocketOptions): () => void {
+    const settings = createGateSettings(options);
+    const update = this.#server?.prepare(this.#serverOptions(options));
+    return () => {
+      update?.();
+      this.#options = options;
+      this.#gate.update(settings);
+      this.#relay.update(options);
+      this.#host.limits.maxMessage = options.maxMessageBytes;
+    };
+  }
+
+  /**
+   * Closes all sockets, spread over some seconds, because their clients return as many seconds later. Idempotent.
+   */
+  stop(deadline: AbortSignal): Promise<void> {
+    this.#stopped ??= this.#stop(deadline);
+    return this.#stopped;
+  }
+
+  /** Checks the times of all sockets. The frontend calls it about once a second; tests also call it. */
+  sweep(): void {
+    for (const session of this.#open) session.sweep();
+    if (this.#open.size > 0) return;
+    clearInterval(this.#timer); // an idle frontend does not wake the thread
+    this.#timer = undefined;
+  }
+
+  async #stop(deadline: AbortSignal): Promise<void> {
+    this.#gate.isStopping = true;
+    const sessions = [...this.#open];
+    const step = Math.max(closesPerStep, Math.ceil(sessions.length / 30));
+    for (let i = 0; i < sessions.length; i += step) {
+      for (const session of sessions.slice(i, i + step)) session.close(CloseCode.goingAway);
+      const isLast = i + step >= sessions.length;
+      if (!isLast && !deadline.aborted)
+        await Promise.race([pause((spreadMs * step) / sessions.length), aborted(deadline)]);
+    }
+    await Promise.race([this.#relay.drained(), aborted(deadline)]);
+    this.#relay.giveUp();
+    await this.#server?.stop(deadline);
+    clearInterval(this.#timer);
+  }
+
+  #admit(
+    client: Address,
+    target: Uint8Array,
+    pathEnd: number,
+    route: ReadonlyMap<string, string> | undefined,
+  ): Session | undefined {
+    const { maxConnections } = this.#options;
+    if (this.#sessions.size >= maxConnections) return undefined;
+    const ofAddress = this.#ofAddress.add(client);
+    if (ofAddress > Math.max(minPerAddress, maxConnections / 4)) {
+      this.#ofAddress.remove(client);
+      return undefined;
+    }
+    const address = new Address();
+    address.copyFrom(client);
+    const session = new Session(this.#host, address, target, pathEnd, route);
+    this.#sessions.add(session);
+    this.#open.add(session);
+    this.#timer ??= setInterval(() => this.sweep(), sweepMs).unref();
+    return session;
+  }
+
+  #left(session: Session): void {
+    this.#relay.left(session);
+    this.#sessions.remove(session);
+    this.#ofAddress.remove(session.client);
+  }
+
+  #refused(reason: GateRefusal): void {
+    this.#counters.refused[reason].inc();
+  }
+
+  #serverOptions({ listen }: WebSocketOptions): HttpServerOptions {
+    const http = this.#deps.handover.http?.options();
+    return { ...(http ?? standalone), listen, listenTls: [] };
+  }
+
+  /** Creates the server of the frontend's own addresses. It knows the proxies of HTTP, if HTTP is on. */
+  #createServer(options: WebSocketOptions): HttpServer {
+    const { clock, listen, onError, onMissing } = this.#deps;
+    return new HttpServer(this.#serverOptions(options), {
+      handler: createOwnHandler(this.#gate, () => this.#deps.handover.http?.options().announceRoutes),
+      clock,
+      counters: noCounters,
+      listen,
+      onError,
+      onMissing,
+    });
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,95 @@
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestContext } from "node:test";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { executablePath } from "../../support/chromium.ts";
+
+const library = readFileSync(new URL(import.meta.resolve("webtorrent/dist/webtorrent.min.js")));
+
+/** What a page of the test keeps: the client, and functions for the test. */
+const script = `
+  import WebTorrent from "/webtorrent.js";
+  const client = new WebTorrent({ dht: false, lsd: false, utPex: false, tracker: { rtcConfig: { iceServers: [] } } });
+  window.failures = [];
+  client.on("error", (error) => window.failures.push(String(error)));
+  const fill = (length) => new Uint8Array(length).map((_, i) => (i * 7) ^ (i >> 8));
+  window.seed = (urls, length) => new Promise((resolve) =>
+    client.seed(new File([fill(length)], "file.bin"), { announce: urls }, (torrent) => {
+      torrent.on("warning", (warning) => window.failures.push(String(warning)));
+      resolve({ magnet: torrent.magnetURI, torrent: Array.from(torrent.torrentFile) });
+    }));
+  window.download = (source) => new Promise((resolve, reject) => {
+    const torrent = client.add(Array.isArray(source) ? new Uint8Array(source) : source);
+    window.torrent = torrent;
+    torrent.on("warning", (warning) => window.failures.push(String(warning)));
+    torrent.on("done", async () => {
+      const bytes = new Uint8Array(await (await torrent.files[0].blob()).arrayBuffer());
+      const wanted = fill(bytes.length);
+      const types = torrent.wires.map(({ type }) => type);
+      resolve({ length: bytes.length, isRight: bytes.every((byte, i) => byte === wanted[i]), types });
+    });
+  });
+  window.isReady = true;
+`;
+
+/** The content of the file that the pages seed. */
+export function fileContent(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 7) ^ (i >> 8));
+}
+
+/** What a page has downloaded. */
+export interface Download {
+  length: number;
+  isRight: boolean;
+  /** The kinds of its connections: `webrtc`. */
+  types: string[];
+}
+
+/** A WebTorrent client in a page. */
+export interface ClientPage {
+  readonly page: Page;
+  /** Seeds a file, with the trackers `urls`. */
+  seed(urls: readonly string[], length: number): Promise<{ magnet: string; torrent: number[] }>;
+  /** Downloads a file from a magnet link or a torrent file. */
+  download(source: string | readonly number[]): Promise<Download>;
+  /** Errors and warnings of the client so far. */
+  failures(): Promise<string[]>;
+}
+
+/** Opens pages with WebTorrent clients, each in a context of its own. The browser ends with the test. */
+export async function openPages(t: TestContext): Promise<() => Promise<ClientPage>> {
+  if (executablePath === undefined) throw new Error("needs chromium");
+  const server = createServer((request, response) => {
+    const isLibrary = request.url === "/webtorrent.js";
+    response.setHeader("content-type", request.url === "/" ? "text/html" : "text/javascript");
+    response.end(isLibrary ? library : request.url === "/" ? `<script type=module>${script}</script>` : "");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close().closeAllConnections());
+  const { port } = server.address() as AddressInfo;
+  const browser: Browser = await chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-dev-shm-usage",
+      "--disable-background-networking",
+      // Programs outside of the browser cannot resolve the names that hide addresses.
+      "--disable-features=WebRtcHideLocalIpsWithMdns",
+    ],
+  });
+  t.after(() => browser.close());
+  return async () => {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    await page.goto(`http://127.0.0.1:${port}/`);
+    await page.waitForFunction("window.isReady");
+    return {
+      page,
+      seed: (urls, length) => page.evaluate(`window.seed(${JSON.stringify(urls)}, ${length})`),
+      download: (source) => page.evaluate(`window.download(${JSON.stringify(source)})`),
+      failures: () => page.evaluate("window.failures"),
+    };
+  };
+}
