@@ -1,10 +1,22 @@
-import { type Block, checkNotEmpty, choice, duration, number, options, text } from "../options/index.ts";
+import type { ListenAddress } from "../ip/listen-address.ts";
+import {
+  addresses,
+  type Block,
+  checkNotEmpty,
+  choice,
+  duration,
+  number,
+  options,
+  text,
+} from "../options/index.ts";
+import { isOnTracker, parseTracker } from "./trackers/tracker-address.ts";
 
 /** The block `private`. */
 export interface PrivateOptions {
   readonly site: "sql";
   readonly database: string;
   readonly journal: { readonly dir: string; readonly keep: number };
+  readonly trackers: { readonly addr: readonly ListenAddress[]; readonly secret: string };
   readonly announceUrl: string;
   readonly storeIps: "none" | "hashed" | "plain";
   /** Bytes per second. */
@@ -24,10 +36,19 @@ export function databasePath(database: string): string {
 }
 
 function checkDatabase(database: string): string | undefined {
+  if (isOnTracker(database))
+    return parseTracker(database) === undefined ? "expected tracker://host:port" : undefined;
   const other = /^(?!sqlite:)([a-z][\w+.-]*):\/\//i.exec(database)?.[1];
   if (other !== undefined)
     return `no database of the kind ${JSON.stringify(other)}; expected a path, or sqlite:///path`;
   return checkNotEmpty(databasePath(database));
+}
+
+const shortestSecret = 32;
+
+function checkSecret(secret: string): string | undefined {
+  if (secret === "" || secret.length >= shortestSecret) return undefined;
+  return `expected at least ${shortestSecret} characters, such as the output of "openssl rand -hex 32"`;
 }
 
 function checkAnnounceUrl(url: string): string | undefined {
@@ -39,52 +60,76 @@ function checkAnnounceUrl(url: string): string | undefined {
 }
 
 /** Describes the block `private`. */
-export const privateOptions: Block<PrivateOptions, unknown> = options({
-  site: choice(["sql"], { restart })
-    .default("sql")
-    .describe("Whose tables the database has. `sql` has the tables of `docs/private.md`."),
-  database: text({ restart, check: checkDatabase }).describe(
-    "Path of the SQLite database, also as `sqlite:///path`. `chihaya private init` makes one.",
-  ),
-  journal: options({
-    dir: text({ restart, check: checkNotEmpty }).describe(
-      "Directory of the journal, which keeps all traffic that the database does not have yet. Keep it on a local disk.",
+export const privateOptions: Block<PrivateOptions, unknown> = options(
+  {
+    site: choice(["sql"], { restart })
+      .default("sql")
+      .describe("Whose tables the database has. `sql` has the tables of `docs/private.md`."),
+    database: text({ restart, check: checkDatabase }).describe(
+      "Path of the SQLite database, also as `sqlite:///path`. `chihaya private init` makes one. `tracker://host:port` on a further " +
+        "tracker of the site: the tracker with the database.",
     ),
-    keep: duration(0, { restart })
-      .default("24h")
-      .describe(
-        "How long to keep records that the database has, for the case that the database is restored from a backup.",
+    journal: options({
+      dir: text({ restart, check: checkNotEmpty }).describe(
+        "Directory of the journal, which keeps all traffic that the database does not have yet. Keep it on a local disk.",
       ),
-  }).describe("Where announces are written before their traffic is credited."),
-  announce_url: text({ restart, check: checkAnnounceUrl })
-    .default("")
-    .describe(
-      "URL of the users, with `:passkey` in the place of the passkey, for `chihaya private announce-url`. Without it, the " +
-        "command uses the first listener.",
-    ),
-  store_ips: choice(["none", "hashed", "plain"], { restart })
-    .default("plain")
-    .describe(
-      "How the addresses of peers are kept in journal and database: not at all, as a keyed hash, or as they are.",
-    ),
-  max_rate: number({ above: 0, restart })
-    .default(1_250_000_000)
-    .describe(
-      "Highest credible rate of a client, in bytes per second. An announce that claims more is credited with nothing.",
-    ),
-  announce_min: duration(0, { restart })
-    .default("0s")
-    .describe(
-      "Time within which another announce of the same client for the same torrent gets no peers. It is credited, and `stopped` " +
-        "and `completed` are always served. Clients get at least this interval. 0 serves every announce.",
-    ),
-  peers_timeout: duration(60, { restart })
-    .default("2h")
-    .describe("Time without an announce after which the database shows a peer as inactive."),
-  idle_sessions: duration(3600, { restart })
-    .default("504h")
-    .describe(
-      "Time without an announce after which a client is forgotten. The bytes between its last and its next announce are then " +
-        "not credited.",
-    ),
-}) as Block<PrivateOptions, unknown>;
+      keep: duration(0, { restart })
+        .default("24h")
+        .describe(
+          "How long to keep records that the database has, for the case that the database is restored from a backup.",
+        ),
+    }).describe("Where announces are written before their traffic is credited."),
+    trackers: options({
+      addr: addresses({ restart })
+        .default([])
+        .describe(
+          "Where further trackers of the site connect to this one, which has the database. Off by default.",
+        ),
+      secret: text({ restart, secret: true, check: checkSecret })
+        .default("")
+        .describe("Secret that all trackers of the site have, at least 32 characters."),
+    })
+      .default({})
+      .describe("Several trackers of one site: see `docs/private.md`."),
+    announce_url: text({ restart, check: checkAnnounceUrl })
+      .default("")
+      .describe(
+        "URL of the users, with `:passkey` in the place of the passkey, for `chihaya private announce-url`. Without it, the " +
+          "command uses the first listener.",
+      ),
+    store_ips: choice(["none", "hashed", "plain"], { restart })
+      .default("plain")
+      .describe(
+        "How the addresses of peers are kept in journal and database: not at all, as a keyed hash, or as they are.",
+      ),
+    max_rate: number({ above: 0, restart })
+      .default(1_250_000_000)
+      .describe(
+        "Highest credible rate of a client, in bytes per second. An announce that claims more is credited with nothing.",
+      ),
+    announce_min: duration(0, { restart })
+      .default("0s")
+      .describe(
+        "Time within which another announce of the same client for the same torrent gets no peers. It is credited, and `stopped` " +
+          "and `completed` are always served. Clients get at least this interval. 0 serves every announce.",
+      ),
+    peers_timeout: duration(60, { restart })
+      .default("2h")
+      .describe("Time without an announce after which the database shows a peer as inactive."),
+    idle_sessions: duration(3600, { restart })
+      .default("504h")
+      .describe(
+        "Time without an announce after which a client is forgotten. The bytes between its last and its next announce are then " +
+          "not credited.",
+      ),
+  },
+  {
+    check({ database, trackers }, refuse) {
+      const needsSecret = trackers.addr.length > 0 || isOnTracker(database);
+      if (needsSecret && trackers.secret === "")
+        refuse("trackers", "needs secret or secret_file, the same on all trackers of the site");
+      if (trackers.addr.length > 0 && isOnTracker(database))
+        refuse("trackers", "addr is for the tracker with the database, but database names another tracker");
+    },
+  },
+) as Block<PrivateOptions, unknown>;

@@ -3,7 +3,7 @@ import type { AccountedAnnounce, Addition } from "./accounting/sessions.ts";
 
 /**
  * One announce of a user, as workers hand it to the accountant and as the journal keeps it: 32 words of 32 bits in machine
- * order. The accountant fills the words 20 to 30.
+ * order. The accountant fills the words 20 to 30. A record of user 0 is a {@link Position}.
  *
  *  0 seconds since 1970 | 1 user | 2 torrent | 3 event 8, family 8, port 16 | 4 uploaded 2 | 6 downloaded 2 | 8 left 2
  * 10 peer id 5 | 15 address 4 | 19 factors: percent of uploaded 16, of downloaded 16
@@ -34,6 +34,13 @@ export const Field = {
  * another tracker.
  */
 export const Mark = { token: 1, forwarded: 2 } as const;
+
+/** How far the records of another tracker are in the journal. */
+export interface Position {
+  /** Of that tracker's own journal. */
+  instance: string;
+  sequence: number;
+}
 
 /** Words and bytes of a record. */
 export const recordWords = 32;
@@ -101,6 +108,23 @@ export class Records {
     out.isDuplicate = (flags & Flag.duplicate) !== 0;
     out.isLate = (flags & Flag.late) !== 0;
     return out;
+  }
+
+  /** Writes a position instead of an announce: user 0, the instance in the place of the address, the sequence as a counter. */
+  writePosition(index: number, { instance, sequence }: Position): void {
+    const at = index * recordWords;
+    this.words.fill(0, at, at + recordWords);
+    this.words[at + Field.counters] = (sequence % 2 ** 32) | 0;
+    this.words[at + Field.counters + 1] = Math.floor(sequence / 2 ** 32);
+    this.address(index).set(Buffer.from(instance, "hex"));
+  }
+
+  /** Returns the position at `index`; undefined if the record is an announce. */
+  readPosition(index: number): Position | undefined {
+    const at = index * recordWords;
+    if (this.words[at + Field.user] !== 0) return undefined;
+    const instance = Buffer.from(this.address(index)).toString("hex");
+    return { instance, sequence: this.#counter(at + Field.counters) };
   }
 
   /** Returns the percentages with which the record counts. */

@@ -18,13 +18,23 @@ export function createAccountingMemory(workers: number): AccountingMemory {
   };
 }
 
+/** Where records for the journal come from. */
+export interface RecordSource {
+  /** How many records wait. */
+  readonly waiting: number;
+  /** Copies up to `most` waiting records to `out`, from its record `at` on. @returns their number */
+  copy(out: Records, at: number, most: number): number;
+  /** Releases the first `count` waiting records, which are on disk. */
+  release(count: number): void;
+}
+
 /**
  * Records on their way from one worker to the accountant, in shared memory. The worker writes; the accountant releases records
  * when they are on disk. Both counts are modulo 2^32.
  *
  * Shape: the records written, the records released, then {@link capacity} records.
  */
-export class Ring {
+export class Ring implements RecordSource {
   readonly records: Records;
   readonly #head: Int32Array;
   readonly #signal: Int32Array;
@@ -52,8 +62,7 @@ export class Ring {
   commit(): number {
     const written = (this.#head[writtenAt]! + 1) | 0;
     Atomics.store(this.#head, writtenAt, written);
-    if (Atomics.load(this.#signal, sleepingAt) === 1 && Atomics.exchange(this.#signal, sleepingAt, 0) === 1)
-      Atomics.notify(this.#signal, sleepingAt);
+    wake(this.#signal);
     return written;
   }
 
@@ -90,6 +99,12 @@ export class Ring {
     Atomics.add(this.#head, takenAt, count);
     Atomics.notify(this.#head, takenAt);
   }
+}
+
+/** Wakes the accountant, if it sleeps. @param signal  of {@link AccountingMemory} */
+export function wake(signal: Int32Array): void {
+  if (Atomics.load(signal, sleepingAt) === 1 && Atomics.exchange(signal, sleepingAt, 0) === 1)
+    Atomics.notify(signal, sleepingAt);
 }
 
 /** Lets the accountant sleep until a worker commits a record, or until `limitMs`. @param isIdle  whether all rings are empty */

@@ -25,7 +25,13 @@ function open(t: TestContext, { maxRate = 1e9 } = {}) {
   administration.addUser("ann");
   administration.addTorrent({ v1: new Uint8Array(20) });
   const options: PrivateOptions = {
-    ...{ site: "sql", database, journal: { dir: join(directory, "journal"), keep: 0 }, announceUrl: "" },
+    ...{
+      site: "sql",
+      database,
+      journal: { dir: join(directory, "journal"), keep: 0 },
+      announceUrl: "",
+      trackers: { addr: [], secret: "" },
+    },
     ...{ storeIps: "plain", maxRate, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400 },
   };
   const memory = createAccountingMemory(1);

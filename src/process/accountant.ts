@@ -1,12 +1,16 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Accountant } from "../private/accounting/accountant.ts";
 import { Journal } from "../private/accounting/journal.ts";
+import type { DirectoryMemory } from "../private/directory.ts";
 import { databasePath } from "../private/options.ts";
-import { Ring, untilCommitted } from "../private/ring.ts";
-import type { Site } from "../private/site.ts";
+import { type RecordSource, Ring, untilCommitted, wake } from "../private/ring.ts";
+import type { Site, SiteChange } from "../private/site.ts";
 import { callRecords } from "../private/site-records.ts";
 import { openDatabase } from "../private/sites/sql/open-database.ts";
 import { SqlSite } from "../private/sites/sql/sql-site.ts";
+import { Forwarder } from "../private/trackers/forwarder.ts";
+import { parseTracker } from "../private/trackers/tracker-address.ts";
+import { TrackerServer } from "../private/trackers/tracker-server.ts";
 import { SystemClock } from "../tracker/system-clock.ts";
 import { type AccountantStart, accountantService, accountsService } from "./accountant-thread.ts";
 import { Bus, mainThread } from "./bus.ts";
@@ -32,19 +36,46 @@ const logger = createThreadLogger(
 );
 const clock = new SystemClock();
 clock.start();
-const site: Site = new SqlSite(openDatabase(databasePath(options.database)));
 const segmentBytes = 64 * 1024 * 1024;
 const journal = new Journal({ directory: options.journal.dir, keep: options.journal.keep, segmentBytes });
 const rings = memory.rings.map((ring) => new Ring({ ring, signal: memory.signal }));
-const accountant = await Accountant.open(options, maxGap, {
-  ...{ journal, site, rings, clock, logger },
-  publish: (directory) => bus.notify(mainThread, accountsService, "publish", directory),
-});
+const { addr, secret } = options.trackers;
+const signal = new Int32Array(memory.signal);
+const server = addr.length > 0 ? new TrackerServer({ secret, logger, wake: () => wake(signal) }) : undefined;
+/** The rings of the workers, and the connections of further trackers. */
+const sources: Iterable<RecordSource> = {
+  *[Symbol.iterator]() {
+    yield* rings;
+    if (server !== undefined) yield* server.sources;
+  },
+};
+const deps = {
+  ...{ journal, sources, clock, logger },
+  publish(directory: DirectoryMemory): void {
+    bus.notify(mainThread, accountsService, "publish", directory);
+    server?.publish(directory);
+  },
+  onChange: (change: SiteChange) => server?.change(change),
+};
+/** Where the site is on a further tracker. */
+const address = parseTracker(options.database);
+const site: Site | undefined =
+  address === undefined ? new SqlSite(openDatabase(databasePath(options.database))) : undefined;
+const accountant =
+  site === undefined ? new Forwarder({ ...address!, secret }, deps) : await openAccounts(site);
+
+async function openAccounts(site: Site): Promise<Accountant> {
+  const accounts = await Accountant.open(options, maxGap, { ...deps, site });
+  for (const url of (await server?.listen(accounts, addr)) ?? [])
+    logger.info({ url }, "waiting for further trackers of the site");
+  return accounts;
+}
+
 let deadline: number | undefined;
 const ended = Promise.withResolvers<void>();
 bus.serve(accountantService, {
   state: async () => accountant.state,
-  records: async (call) => site.records && callRecords(site.records, call),
+  records: async (call) => site?.records && callRecords(site.records, call),
   stop: (seconds) => {
     deadline = performance.now() + 1000 * seconds;
     return ended.promise;
@@ -55,7 +86,7 @@ bus.notify(mainThread, accountsService, "started", undefined);
 
 /** The tick under way: a site may take long, and records are taken meanwhile. */
 let ticking: Promise<void> | undefined;
-const isEmpty = (): boolean => rings.every(({ waiting }) => waiting === 0);
+const isEmpty = (): boolean => [...sources].every(({ waiting }) => waiting === 0);
 while (deadline === undefined) {
   const taken = accountant.drain();
   ticking ??= accountant.tick().finally(() => {
@@ -67,6 +98,7 @@ while (deadline === undefined) {
 }
 await ticking;
 await accountant.close(() => performance.now() < deadline!);
+await server?.close();
 ended.resolve();
 clock.stop();
 setImmediate(() => bus.close());

@@ -424,6 +424,8 @@ const others: Readonly<Record<string, string>> = {
   "private.database": "another.sqlite",
   "private.journal.dir": "another",
   "private.journal.keep": "48h",
+  "private.trackers.addr": "127.0.0.1:1",
+  "private.trackers.secret": "another secret of more than 32 characters",
   "private.announce_url": "https://tracker.example.com/:passkey",
   "private.max_rate": "7",
   "private.announce_min": "15m",
@@ -492,6 +494,7 @@ describe("a reload", () => {
         "admin.tls_key_path": paths.tls_key_path,
         "private.database": "private.sqlite",
         "private.journal.dir": "journal",
+        "private.trackers.secret": "0123456789abcdef0123456789abcdef",
       };
       const { "storage.config.max_peers": _, ...rest } = common;
       const start: Values = { ...rest, ...tls, "http.https_addr": "127.0.0.1:9", ...store };

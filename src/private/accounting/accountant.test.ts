@@ -63,6 +63,7 @@ class Bench {
         journal: { dir, keep: 1e9 },
         announceUrl: "",
         storeIps: "plain",
+        trackers: { addr: [], secret: "" },
       },
       ...{ maxRate: 1e6, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400, ...options },
     };
@@ -97,7 +98,7 @@ class Bench {
     const logger = { ...silentLogger, info: note, warn: note, error: note };
     this.#journal = new Journal({ directory, keep, segmentBytes: 4096 });
     this.accountant = await Accountant.open(this.options, 3900, {
-      ...{ journal: this.#journal, site: this.#site, rings: [this.ring], clock: this.clock, logger },
+      ...{ journal: this.#journal, site: this.#site, sources: [this.ring], clock: this.clock, logger },
       publish: (memory) => {
         this.published = memory;
       },

@@ -1,19 +1,19 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../observability/logger.ts";
 import { RateLimitedLog } from "../../observability/rate-limited.ts";
 import { Directory, type DirectoryMemory } from "../directory.ts";
 import type { PrivateOptions } from "../options.ts";
-import { Field, Records, recordWords } from "../record.ts";
-import type { Ring } from "../ring.ts";
+import type { Records } from "../record.ts";
+import type { RecordSource } from "../ring.ts";
 import type { Site, SiteChange } from "../site.ts";
-import { Batch, emptyAnnounce, hashedFamily } from "./batch.ts";
+import { type AddressPolicy, hideAddress } from "./address-policy.ts";
+import { Batch, emptyAnnounce } from "./batch.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import { Sessions } from "./sessions.ts";
 
-/** Maximum number of records in one block of the journal. */
-const mostRecords = 8192;
 /** Maximum number of records in one transaction of the site. */
 const batchRecords = 10_000;
 /** Records that a site which is away may leave in memory; beyond them, they are read from the journal again. */
@@ -43,11 +43,14 @@ export interface AccountantState {
 export interface AccountantDeps {
   journal: Journal;
   site: Site;
-  rings: readonly Ring[];
+  /** The rings of the workers, and the connections of other trackers. */
+  sources: Iterable<RecordSource>;
   clock: Clock;
   logger: Logger;
   /** Sends a new directory to all workers. */
   publish(memory: DirectoryMemory): void;
+  /** Called for each change of the directory. */
+  onChange?(change: SiteChange): void;
 }
 
 /**
@@ -63,12 +66,12 @@ export class Accountant {
   readonly #options: PrivateOptions;
   readonly #deps: AccountantDeps;
   readonly #sessions: Sessions;
-  readonly #block: Records = new Records(new ArrayBuffer(mostRecords * recordWords * 4), 0, mostRecords);
+  readonly #intake: Intake;
   readonly #announce = emptyAnnounce();
   readonly #log: RateLimitedLog;
-  /** How many records of each ring are in the block: judged, but not on disk yet. */
-  #taken: number[] | undefined;
-  readonly #ipKey: Buffer | undefined;
+  readonly addresses: AddressPolicy;
+  /** How far the records of other trackers are judged, by their instance. */
+  readonly positions: Map<string, number> = new Map();
   /** Undefined before the first load. */
   #directory: Directory | undefined;
   /** The changes that have come while everything is read; undefined otherwise. */
@@ -80,7 +83,6 @@ export class Accountant {
   /** Sequence of the last checkpoint. */
   #checkpointed: number;
   #siteProblem: string | undefined;
-  #journalProblem: string | undefined;
   /** When tasks are due, in seconds of the monotonic clock. */
   #flushAt = 0;
   #retry = 0;
@@ -95,13 +97,17 @@ export class Accountant {
     const { journal } = deps;
     const { maxRate, idleSessions: idle } = options;
     this.#sessions = new Sessions({ maxRate, maxGap, idle });
-    this.#checkpointed = readCheckpoint(journal, this.#sessions);
+    this.#intake = new Intake({ ...deps, prepare: (block, index) => this.#judge(block, index) });
+    this.#checkpointed = readCheckpoint(journal, this.#sessions, this.positions);
     if (this.#checkpointed > journal.last)
       throw new Error(`${journal.directory}: the end of the journal is missing; restore it from a backup`);
     for (const { records, count } of journal.read(this.#checkpointed)) {
-      for (let i = 0; i < count; i++) this.#sessions.apply(records.readAnnounce(i, this.#announce));
+      for (let i = 0; i < count; i++) {
+        if (!this.#movePosition(records, i)) this.#sessions.apply(records.readAnnounce(i, this.#announce));
+      }
     }
-    this.#ipKey = options.storeIps === "hashed" ? readKey(journal) : undefined;
+    const { storeIps } = options;
+    this.addresses = { storeIps, key: storeIps === "hashed" ? readKey(journal) : "" };
     this.state.recorded = journal.last;
   }
 
@@ -127,60 +133,32 @@ export class Accountant {
     return applied;
   }
 
-  /**
-   * Takes the records that wait, and returns when they are on disk. If the disk does not take them, they stay in their rings, and
-   * the next call writes them again; the workers refuse announces while a ring is full.
-   * @returns the number of records that are on disk now
-   */
+  /** Takes the records that wait, as {@link Intake.drain} does. */
   drain(): number {
-    const { rings, journal, logger } = this.#deps;
-    const block = this.#block;
-    this.#taken ??= this.#take();
-    const count = this.#taken.reduce((sum, copied) => sum + copied, 0);
-    try {
-      if (count > 0) journal.write(block, count);
-    } catch (error) {
-      if (this.#journalProblem === undefined)
-        logger.error({ err: error }, "announces cannot be written to the journal");
-      this.#setProblems(
-        this.#siteProblem,
-        `announces cannot be written to the journal: ${(error as Error).message}`,
-      );
-      return 0;
-    }
-    if (this.#journalProblem !== undefined) logger.info({}, "announces are written to the journal again");
-    this.#setProblems(this.#siteProblem, undefined);
-    for (const [index, copied] of this.#taken.entries()) rings[index]!.release(copied);
-    this.#taken = undefined;
-    this.state.recorded = journal.last;
+    const count = this.#intake.drain();
+    this.#setSiteProblem(this.#siteProblem);
+    if (count === 0) return 0;
+    this.state.recorded = this.#deps.journal.last;
     this.state.sessions = this.#sessions.size;
     const pending = this.#pending;
     if (pending === undefined) return count;
-    for (let i = 0; i < count; i++) pending.add(block, i);
+    for (let i = 0; i < count; i++) pending.add(this.#intake.block, i);
     if (pending.count > pendingRecords) this.#pending = undefined;
     return count;
   }
 
-  /** Copies records into the block, and judges them. @returns how many of each ring */
-  #take(): number[] {
-    let count = 0;
-    const taken = this.#deps.rings.map((ring) => {
-      const copied = ring.copy(this.#block, count, mostRecords - count);
-      count += copied;
-      return copied;
-    });
-    for (let i = 0; i < count; i++) this.#judge(i);
-    return taken;
+  /** Whether all records that were judged are on disk. */
+  get isWritten(): boolean {
+    return this.#intake.isWritten;
   }
 
-  #setProblems(site: string | undefined, journal: string | undefined): void {
-    this.#siteProblem = site;
-    this.#journalProblem = journal;
-    this.state.problem = journal ?? site;
+  #setSiteProblem(problem: string | undefined): void {
+    this.#siteProblem = problem;
+    this.state.problem = this.#intake.problem ?? problem;
   }
 
-  #judge(index: number): void {
-    const block = this.#block;
+  #judge(block: Records, index: number): void {
+    if (this.#movePosition(block, index)) return;
     const announce = block.readAnnounce(index, this.#announce);
     const addition = this.#sessions.apply(announce);
     block.complete(index, addition);
@@ -191,19 +169,14 @@ export class Accountant {
       const fields = { user, torrent, bytes: excess };
       this.#log.warn("max_rate", fields, "a client claims more than max_rate; not credited");
     }
-    this.#hideAddress(index);
+    if (!announce.isForwarded) hideAddress(this.addresses, block, index);
   }
 
-  /** Replaces the address of a record by what `store_ips` allows. */
-  #hideAddress(index: number): void {
-    if (this.#options.storeIps === "plain") return;
-    const block = this.#block;
-    const address = block.address(index);
-    const at = index * recordWords + Field.what;
-    const family = this.#ipKey === undefined ? 0 : hashedFamily;
-    if (this.#ipKey === undefined) address.fill(0);
-    else address.set(createHmac("sha256", this.#ipKey).update(address).digest().subarray(0, 16));
-    block.words[at] = (block.words[at]! & ~0xff00) | (family << 8);
+  /** Notes the position of another tracker. @returns whether the record is one */
+  #movePosition(records: Records, index: number): boolean {
+    const position = records.readPosition(index);
+    if (position !== undefined) this.positions.set(position.instance, position.sequence);
+    return position !== undefined;
   }
 
   /** Does what is due: transactions, changes of the site, checkpoints. */
@@ -214,7 +187,7 @@ export class Accountant {
     } catch (error) {
       const problem = `traffic is not credited now, but kept: ${(error as Error).message}`;
       if (this.#siteProblem === undefined) logger.error({ err: error }, problem);
-      this.#setProblems(problem, this.#journalProblem);
+      this.#setSiteProblem(problem);
       this.#pending = undefined;
       this.#retry = Math.min(Math.max(1, 2 * this.#retry), longestRetry);
       this.#flushAt = clock.seconds + this.#retry;
@@ -252,7 +225,7 @@ export class Accountant {
     this.#flushAt = this.#deps.clock.seconds + (isCaughtUp ? flushInterval : 0);
     this.#retry = 0;
     if (this.#siteProblem === undefined) return;
-    this.#setProblems(undefined, this.#journalProblem);
+    this.#setSiteProblem(undefined);
     this.#deps.logger.info({}, "traffic is credited again");
   }
 
@@ -296,7 +269,10 @@ export class Accountant {
   async checkpoint(): Promise<void> {
     const { clock, journal } = this.#deps;
     if (journal.last !== this.#checkpointed) {
-      const written = await writeCheckpoint(journal, this.#sessions, () => this.#taken === undefined);
+      const written = await writeCheckpoint(
+        ...[journal, this.#sessions, this.positions],
+        () => this.isWritten,
+      );
       this.#checkpointed = written ?? this.#checkpointed;
     }
     journal.prune(Math.min(this.#checkpointed, this.state.applied), clock.unixSeconds);
@@ -342,6 +318,7 @@ export class Accountant {
   /** Replaces records of the directory. */
   #steer(change: SiteChange): void {
     this.#late?.push(change);
+    this.#deps.onChange?.(change);
     const directory = this.#directory;
     if (directory !== undefined) this.#isStale ||= !directory.apply(change);
   }
@@ -377,10 +354,10 @@ function oldJournal({ directory, last }: Journal, applied: number): string {
   );
 }
 
-function readKey(journal: Journal): Buffer {
+function readKey(journal: Journal): string {
   const [known] = journal.readLines(keyFile);
-  if (known !== undefined) return Buffer.from(known, "hex");
-  const key = randomBytes(32);
-  journal.writeFile(keyFile, [key.toString("hex")]);
+  if (known !== undefined) return known;
+  const key = randomBytes(32).toString("hex");
+  journal.writeFile(keyFile, [key]);
   return key;
 }

@@ -69,6 +69,7 @@ export class Batch {
   /** Adds the next record. */
   add(records: Records, index: number): void {
     this.to++;
+    if (records.readPosition(index) !== undefined) return;
     const announce = records.readAnnounce(index, this.#announce);
     const addition = records.readAddition(index, this.#addition);
     if (addition.isDuplicate) return;

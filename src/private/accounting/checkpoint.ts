@@ -13,6 +13,8 @@ interface Head {
   /** Sequence of the last record that the sessions know. */
   seq: number;
   sessions: number;
+  /** How far the records of other trackers are in the journal, by their instance. */
+  positions?: Record<string, number>;
 }
 
 /** Sessions that are written in one step, for which the thread does nothing else. */
@@ -28,12 +30,15 @@ const unsyncedBytes = 4 << 20;
 export async function writeCheckpoint(
   journal: Journal,
   sessions: Sessions,
+  positions: ReadonlyMap<string, number>,
   isReady: () => boolean,
 ): Promise<number | undefined> {
   const replacement = await createBeside(join(journal.directory, file), 0o600);
   try {
     if (!isReady()) return undefined;
-    const head: Head = { version, instance: journal.instance, seq: journal.last, sessions: sessions.size };
+    const { instance, last: seq } = journal;
+    const others = Object.fromEntries(positions);
+    const head: Head = { version, instance, seq, sessions: sessions.size, positions: others };
     let unsynced = 0;
     for (const text of steps(head, sessions.snapshot())) {
       await replacement.file.appendFile(text);
@@ -61,8 +66,8 @@ function* steps(head: Head, rows: Iterable<SessionRow>): Generator<string> {
   yield lines.map((line) => `${line}\n`).join("");
 }
 
-/** Restores the sessions. @returns the sequence of the last record that they know; 0 without a checkpoint @throws Error if it is damaged */
-export function readCheckpoint(journal: Journal, sessions: Sessions): number {
+/** Restores sessions and positions. @returns the sequence of the last record that they know; 0 without a checkpoint @throws Error if it is damaged */
+export function readCheckpoint(journal: Journal, sessions: Sessions, positions: Map<string, number>): number {
   const problem = `${journal.directory}/${file}: not the checkpoint of this journal`;
   let head: Head | undefined;
   for (const line of journal.readLines(file)) {
@@ -74,5 +79,6 @@ export function readCheckpoint(journal: Journal, sessions: Sessions): number {
   }
   if (head === undefined) return 0;
   if (head.sessions !== sessions.size) throw new Error(problem);
+  for (const [instance, sequence] of Object.entries(head.positions ?? {})) positions.set(instance, sequence);
   return head.seq;
 }
