@@ -88,7 +88,8 @@ function describeResponses(endpoint: Endpoint): Json {
   const string = { type: "string" };
   const content =
     streams !== undefined
-      ? { [streams]: { schema: string } }
+      ? // OpenAPI 3.1 has no schema for the events of a stream.
+        { [streams]: streams === "text/event-stream" ? {} : { schema: string } }
       : { "application/json": { schema: response?.json ?? {} } };
   const further = [
     ...problems,
