@@ -5,9 +5,15 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Page } from "playwright-core";
 import { announce, scrape } from "../../src/client/tracker-client.ts";
+import { createRandom } from "../../src/lib/clock.ts";
+import { formatMilliseconds, formatNumber, formatShare } from "../../src/lib/quantities.ts";
+import { Metrics } from "../../src/observability/metrics.ts";
 import { hashToken } from "../../src/operator/api/access.ts";
+import { SwarmReader } from "../../src/operator/swarms/swarm-reader.ts";
+import { startAdmin } from "../support/admin-server.ts";
 import { launch, skipReason as skip } from "../support/chromium.ts";
 import { Daemon, temporaryDirectory } from "../support/daemon.ts";
+import { MapStore } from "../support/map-store.ts";
 import { readMetrics } from "../support/promql.ts";
 
 const token = "the-token-of-the-operator";
@@ -117,6 +123,85 @@ test("each number of the page is that of the metrics, and the console is silent"
   const announces = metric("chihaya_announces_by_client_total", { client: "qBittorrent" });
   await client.getByText(`${announces}`, { exact: true }).waitFor();
   assert.deepEqual(complaints.filter(isUnexpected), []);
+});
+
+test("rates and quantiles of the page are those of the metrics, second by second", { skip }, async (t) => {
+  const metrics = new Metrics();
+  const clock = { seconds: 1000, unixSeconds: 1_700_000_000 };
+  const timed = (protocol: string, action: string, error = "") =>
+    metrics.histogram(`chihaya_${protocol}_response_duration_milliseconds`, "", [1, 2, 4, 8], {
+      ...{ action, address_family: "IPv4", error },
+    });
+  const udp = timed("udp", "announce");
+  const http = timed("http", "announce");
+  const connects = timed("udp", "connect");
+  const refusals = timed("udp", "announce", "refused");
+  const cpu = metrics.counter("process_cpu_seconds_total", "");
+  const random = createRandom(1);
+  const { url, admin } = await startAdmin(t, {
+    ...{ metrics, clock },
+    workers: () => 1,
+    describeWorkers: async () => [],
+    describeConfig: async () => ({ file: null, yaml: "", needs_restart: [] }),
+    swarms: new SwarmReader(new MapStore({ clock, random, peerLifetime: 1800 })),
+  });
+  const { open } = await launch(t);
+  const { page } = await open();
+  await page.goto(`${url}/`);
+  await page.locator(".state.live").waitFor();
+  const readings: Awaited<ReturnType<typeof readMetrics>>[] = [];
+  for (let second = 0; second <= 60; second++) {
+    readings.push(await readMetrics(url));
+    if (second === 60) break;
+    clock.seconds++;
+    clock.unixSeconds++;
+    for (let n = 0; n < 3 * second; n++) udp.observe(n % 7);
+    for (let n = 0; n < second; n++) http.observe(3);
+    for (let n = 0; n < 5; n++) connects.observe(0.5);
+    if (second % 3 === 0) refusals.observe(0.5);
+    cpu.inc(0.01 * second);
+    await admin.sample();
+  }
+  const increase = (seconds: number, name: string, labels?: Record<string, string>) =>
+    readings.at(-1)!(name, labels) - readings.at(-1 - seconds)!(name, labels);
+  const [ofUdp, ofHttp] = ["udp", "http"].map((one) => `chihaya_${one}_response_duration_milliseconds`) as [
+    string,
+    string,
+  ];
+  const rate = (name: string, labels?: Record<string, string>) => increase(10, name, labels) / 10;
+  const announces = (of: string) => rate(`${of}_count`, { action: "announce" });
+  const all = rate(`${ofUdp}_count`) + rate(`${ofHttp}_count`);
+  const errors = rate(`${ofUdp}_count`, { error: "refused" });
+  const tile = page.locator('[aria-label="Now"] > div');
+  for (const [id, expected] of [
+    ["announces", formatNumber(announces(ofUdp) + announces(ofHttp))],
+    ["errors", formatNumber(errors)],
+    ["cpu", formatNumber(rate("process_cpu_seconds_total"))],
+  ] as const)
+    await page.locator(`[data-figure="${id}"]`).getByText(expected, { exact: true }).waitFor();
+  const texts = async (name: string) =>
+    (await tile.filter({ hasText: name }).locator(".small").textContent())!;
+  assert.equal(
+    await texts("Announces"),
+    `UDP ${formatNumber(announces(ofUdp))}HTTP ${formatNumber(announces(ofHttp))}`,
+  );
+  assert.match(await texts("Errors"), new RegExp(`^${formatShare(errors / all)} of requests`));
+  // Quantiles as Prometheus computes them from the buckets of the last minute.
+  const bounds = [1, 2, 4, 8];
+  const counts = bounds.map((bound) =>
+    [ofUdp, ofHttp].reduce((sum, name) => sum + increase(60, `${name}_bucket`, { le: `${bound}` }), 0),
+  );
+  const quantile = (q: number) => {
+    const rank = q * counts.at(-1)!;
+    const i = counts.findIndex((count) => count >= rank);
+    const [from, before] = i === 0 ? [0, 0] : [bounds[i - 1]!, counts[i - 1]!];
+    return from + ((bounds[i]! - from) * (rank - before)) / (counts[i]! - before);
+  };
+  assert.equal(await figure(page, "p99"), formatMilliseconds(quantile(0.99)));
+  assert.equal(
+    await texts("Latency"),
+    `p90 ${formatMilliseconds(quantile(0.9))}p50 ${formatMilliseconds(quantile(0.5))}`,
+  );
 });
 
 test("a search by the first digits of an infohash, and the peers with masked addresses", {

@@ -69,12 +69,11 @@ export function askAt<Body = any>(url: string): Ask<Body> {
 /** Starts the admin API on a listener of its own. Other parts of the process are as in `given`, or missing. */
 export async function startAdmin(
   t: TestContext,
-  given: Partial<AdminDeps> = {},
-): Promise<{ ask: Ask; lines: LogFields[] }> {
+  { metrics = new Metrics(), ...given }: Partial<AdminDeps> & { readonly metrics?: Metrics } = {},
+): Promise<{ ask: Ask; lines: LogFields[]; url: string; admin: Admin }> {
   const { clock = { seconds: 1000, unixSeconds: 1_700_000_000 } } = given;
   const lines: LogFields[] = [];
   const logger: Logger = { ...silentLogger, info: (fields) => void lines.push(fields) };
-  const metrics = new Metrics();
   const { state } = given.state ? { state: given.state } : await createAdminState({ clock });
   const options = {
     ...{
@@ -105,5 +104,5 @@ export async function startAdmin(
   );
   await server.start();
   t.after(() => server.stop());
-  return { ask: askAt(server.url), lines };
+  return { ask: askAt(server.url), lines, url: server.url, admin };
 }

@@ -1,3 +1,4 @@
+import type { Clock } from "../../../lib/clock.ts";
 import { duration, integer, options } from "../../../options/index.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { seriesNames } from "../history.ts";
@@ -109,6 +110,7 @@ const statsShape: Shape<Stats> = object({
 
 export interface StatsDeps {
   readonly version: string;
+  readonly clock: Clock;
   readonly sampler: Sampler;
   /** Threads that serve clients. */
   workers(): number;
@@ -118,7 +120,7 @@ export interface StatsDeps {
 const periods = ["1", "10", "60", "900"] as const;
 
 /** Builds the object of `/stats`. */
-export function describeStats(totals: Totals, { version, sampler, workers }: StatsDeps): Stats {
+export function describeStats(totals: Totals, { version, clock, sampler, workers }: StatsDeps): Stats {
   const { by, errors } = countResponses(totals);
   const gauge = (name: string, labels = {}) => totals.gauge(name, labels) ?? null;
   const seeders = gauge("chihaya_storage_seeders_count");
@@ -154,7 +156,7 @@ export function describeStats(totals: Totals, { version, sampler, workers }: Sta
       capacity: gauge("chihaya_storage_capacity_peers"),
       refused: totals.sum("chihaya_storage_refused_peers_total"),
     },
-    lists: describeLists(totals),
+    lists: describeLists(totals, clock.unixSeconds),
     process: {
       cpu_seconds: totals.sum("process_cpu_seconds_total"),
       resident_bytes: totals.sum("process_resident_memory_bytes"),
@@ -169,19 +171,14 @@ function writeEvent(name: string, data: object): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** Seconds since 1970. */
-function unixNow(): number {
-  return Math.floor(Date.now() / 1000);
-}
-
-function describeLists(totals: Totals): ListStats[] {
+function describeLists(totals: Totals, now: number): ListStats[] {
   const failing = totals.by("chihaya_access_list_failing_sources", "hook");
   const successes = totals.by("chihaya_access_list_last_success_timestamp_seconds", "hook");
   return Object.entries(totals.by("chihaya_access_list_entries", "hook")).map(([hook, entries]) => ({
     hook,
     entries,
     failing_sources: failing[hook] ?? 0,
-    age_seconds: successes[hook] ? Math.max(0, unixNow() - successes[hook]) : null,
+    age_seconds: successes[hook] ? Math.max(0, now - successes[hook]) : null,
   }));
 }
 
@@ -212,7 +209,7 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
         }
         const stats = describeStats(newest, deps);
         newest = undefined;
-        const sample = { end: unixNow(), ...sampler.history.read(1, 1) };
+        const sample = { end: deps.clock.unixSeconds, ...sampler.history.read(1, 1) };
         yield Buffer.from(writeEvent("stats", stats) + writeEvent("sample", sample));
       }
     } finally {
@@ -250,7 +247,7 @@ export function statsEndpoints(deps: StatsDeps): Endpoint[] {
       handle: ({ query: { window, step, limit } }) => {
         const { history } = sampler;
         const read = history.read(window, Math.max(step, Math.ceil(window / limit)));
-        return { ...read, end: unixNow() };
+        return { ...read, end: deps.clock.unixSeconds };
       },
     }),
     endpoint({
