@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
 import { changedKeys, covers } from "../config/changed-keys.ts";
 import type { Config } from "../config/config.ts";
 import { countWorkers } from "../config/count-workers.ts";
@@ -97,6 +98,8 @@ export async function runDaemon(options: DaemonOptions, loaded: LoadResult): Pro
 
 /** Milliseconds after the start until nothing is left of it to do. */
 const settledMs = 1000;
+/** Samples after which no sample compiles code. Compiling maps 6 MiB of the program's pages, which only a release unmaps. */
+const compilingSamples = 3;
 
 /** Time for the process to end by itself once everything is closed, in milliseconds. */
 const lingerMs = 2000;
@@ -378,6 +381,10 @@ class Daemon {
   async #releaseMemory(): Promise<void> {
     if (this.#host.config.network === "portable") return;
     try {
+      for (let n = 0; n < compilingSamples && this.#host.config.admin !== undefined; n++) {
+        await this.#admin?.sample();
+        await wait(settledMs, undefined, { ref: false });
+      }
       const libc = await loadLibc();
       libc.malloc_trim(0);
       await releaseProgramPages(libc);
