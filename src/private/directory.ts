@@ -143,7 +143,8 @@ export class Directory {
   }
 
   /** Replaces all rules about clients. @returns whether there was room */
-  setClients(clients: readonly DirectoryClient[]): boolean {
+  setClients(rules: readonly DirectoryClient[]): boolean {
+    const clients = rules.filter(({ prefix }) => prefix.length > 0 && prefix.length <= prefixLength);
     const keys = clients.map(({ prefix }) => prefixKey(prefix));
     let lengths = 0;
     for (const key of keys) lengths |= 1 << key[prefixWords]!;

@@ -358,8 +358,9 @@ describe("unknown passkeys", () => {
     const workers = await openWorkers();
     const hooks = [(await workers.open()).hook, (await workers.open()).hook] as const;
     let turn = 0;
-    const announce = (passkey: string, from = address) => {
+    const announce = (passkey: string, from = address, event: AnnounceEvent = AnnounceEvent.none) => {
       const request = requestTo(`/${passkey}/announce`);
+      request.event = event;
       request.address.copyFrom(Address.parse(from));
       return hooks[turn++ % 2]!.handleAnnounce!(request, announceResponse(), new RequestContext());
     };
@@ -384,18 +385,28 @@ describe("unknown passkeys", () => {
   }
 
   test("users who have announced from the address before are still served", async () => {
-    const { announce, guess } = await announceFrom("192.0.2.1");
-    assert.equal(announce(keyOf("a")), undefined);
+    const { announce, guess, clock } = await announceFrom("192.0.2.1");
+    assert.equal(announce(keyOf("a"), "192.0.2.1", AnnounceEvent.started), undefined);
     for (let n = 0; n < 60; n++) guess(n);
     assert.equal(announce(keyOf("a")), undefined);
     assert.equal(announce(keyOf("d")), tooManyPasskeys);
+    clock.seconds += 249;
+    assert.equal(announce(keyOf("d")), undefined, "the address has tries again");
+  });
+
+  test("one passkey may be tried more often, and does not lock the address out", async () => {
+    const { announce, guess } = await announceFrom("192.0.2.1");
+    for (let n = 0; n < 501; n++) assert.equal(announce(keyOf("z")), passkeyNotFound);
+    assert.equal(announce(keyOf("z")), tooManyPasskeys);
+    assert.equal(announce(keyOf("a")), undefined, "as the user's new passkey");
+    assert.equal(guess(1), passkeyNotFound);
   });
 
   test("scrapes are tries too", async () => {
     const { hooks, guess } = await announceFrom("192.0.2.1");
     for (let n = 0; n < 50; n++) guess(n);
     const request = new ScrapeRequest(1);
-    const target = Buffer.from(`/scrape/${"0".repeat(32)}`);
+    const target = Buffer.from(`/scrape/${"y".repeat(32)}`);
     request.params.set(target, 0, target.length, target.length);
     request.address.copyFrom(Address.parse("192.0.2.1"));
     assert.equal(

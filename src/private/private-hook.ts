@@ -36,12 +36,16 @@ export interface PrivateHookDeps {
 const longestWait = 10;
 /** Milliseconds after which announces that wait compare their deadline with the clock. */
 const lookMs = 1000;
-/** Unknown passkeys that an address may try, at once and per second. */
+/** Unknown passkeys that an address may try, at once and per second, and how often it may try one of them again. */
 const guesses = { burst: 50, rate: 0.2, addresses: 65_536 } as const;
+const repeats = { burst: 500, rate: 5, addresses: 65_536 } as const;
+/** Seconds for which an unknown passkey is remembered. */
+const triedFor = 3600;
 /** Seconds for which a user is known at an address. */
 const knownFor = 7 * 86_400;
 /** Words of keys, and entries, of what is remembered. */
 const known = { words: 4, entries: 2 ** 17 } as const;
+const tried = { words: 11, entries: 2 ** 16 } as const;
 const announced = { words: 8, entries: 2 ** 20 } as const;
 
 /**
@@ -63,6 +67,17 @@ export async function createPrivateHook(
     guesses.rate,
     guesses.burst,
   );
+  /** Until when an address may be locked out, so that other announces need not look. */
+  const lockedUntil = new Int32Array(await shared.buffer("locked", 4));
+  const repeatedPasskeys = new Buckets(
+    await shared.buffer("repeats", bucketBytes(repeats.addresses)),
+    repeats.rate,
+    repeats.burst,
+  );
+  const triedAt = new Recent(
+    tried.words,
+    await shared.buffer("tried", recentBytes(tried.words, tried.entries)),
+  );
   const usersAt = new Recent(
     known.words,
     await shared.buffer("known", recentBytes(known.words, known.entries)),
@@ -73,6 +88,7 @@ export async function createPrivateHook(
   );
   const downloads = new DownloadSlots(await shared.buffer("downloads", downloadSlotBytes));
   const userAt = new Int32Array(known.words);
+  const passkeyAt = new Int32Array(tried.words);
   const peer = new Int32Array(announced.words);
   let directory: Directory | undefined;
   let unsubscribe: (() => void) | undefined;
@@ -91,20 +107,52 @@ export async function createPrivateHook(
    */
   function identify(params: Params, address: Address): ClientError | undefined {
     if (directory === undefined) return accountingBusy;
-    const { seconds } = clock;
     const { users } = directory;
     if (!readPasskey(params, passkey)) return refusals.passkeyNotFound;
-    if (!users.find(passkeyWords, 0))
-      return unknownPasskeys.take(address, seconds) ? refusals.passkeyNotFound : tooManyPasskeys;
-    userAt[0] = users.values[User.id]!;
-    userAt[1] = address.family;
-    userAt[2] = address.words[0]!;
-    userAt[3] = address.words[1]!;
-    if (!unknownPasskeys.has(address, seconds) && usersAt.age(userAt, seconds) > knownFor)
-      return tooManyPasskeys;
-    if ((users.values[User.flags]! & UserFlag.enabled) === 0) return refusals.userDisabled;
+    if (!users.find(passkeyWords, 0)) return mayTry(address) ? refusals.passkeyNotFound : tooManyPasskeys;
+    if (clock.seconds < lockedUntil[0]! && isLockedOut(address)) return tooManyPasskeys;
+    return (users.values[User.flags]! & UserFlag.enabled) === 0 ? refusals.userDisabled : undefined;
+  }
+
+  /** Whether the address has tried too many passkeys, and the user has not announced from it before. */
+  function isLockedOut(address: Address): boolean {
+    const { seconds } = clock;
+    if (unknownPasskeys.has(address, seconds)) return false;
+    setUserAt(address);
+    return usersAt.age(userAt, seconds) > knownFor;
+  }
+
+  /** Notes now and then where a user announces from: at the ends of runs, and in one second of eight. */
+  function noteUser({ event, address }: AnnounceRequest): void {
+    const { seconds } = clock;
+    if (event === AnnounceEvent.none && (seconds & 7) !== 0) return;
+    setUserAt(address);
     usersAt.note(userAt, seconds);
-    return undefined;
+  }
+
+  /** Sets {@link userAt} to the user in `directory.users` at an address. */
+  function setUserAt({ family, words }: Address): void {
+    userAt[0] = directory!.users.values[User.id]!;
+    userAt[1] = family;
+    userAt[2] = words[0]!;
+    userAt[3] = words[1]!;
+  }
+
+  /**
+   * Counts a try of an unknown passkey. A client that has an old passkey for many torrents tries one passkey only, which tells it
+   * nothing new, so it may do so more often. @returns whether the address may try it
+   */
+  function mayTry(address: Address): boolean {
+    const { seconds } = clock;
+    passkeyAt.set(passkeyWords);
+    passkeyAt[8] = address.family;
+    passkeyAt[9] = address.words[0]!;
+    passkeyAt[10] = address.words[1]!;
+    if (triedAt.age(passkeyAt, seconds) <= triedFor) return repeatedPasskeys.take(address, seconds);
+    triedAt.note(passkeyAt, seconds);
+    if (unknownPasskeys.take(address, seconds)) return true;
+    lockedUntil[0] = seconds + guesses.burst / guesses.rate;
+    return false;
   }
 
   /** Whether the peer has announced less than `announce_min` ago; if not, the announce counts as its last one. */
@@ -224,6 +272,7 @@ export async function createPrivateHook(
     handleAnnounce(request, response, context) {
       const refusal = identify(request.params, request.address);
       if (refusal !== undefined) return refusal;
+      noteUser(request);
       if (!directory!.allowsClient(request.peerId)) return refusals.clientNotAllowed;
       const { torrents } = directory!;
       if (!torrents.find(request.infoHashWords, 0)) return refusals.unregisteredTorrent;

@@ -32,22 +32,23 @@ export class Recent {
 
   /** Returns the seconds since the key at `key[0]` was noted, or Infinity. Never allocates; constant time. */
   age(key: Int32Array, now: number): number {
-    const at = this.#find(key);
-    return this.#words[at] === this.#tag(key)
-      ? Math.max(0, now - this.#words[at + 1]!)
-      : Number.POSITIVE_INFINITY;
+    const tag = this.#tag(key);
+    const at = this.#find(key, tag);
+    return this.#words[at] === tag ? Math.max(0, now - this.#words[at + 1]!) : Number.POSITIVE_INFINITY;
   }
 
   /** Notes that a key is seen now. */
   note(key: Int32Array, now: number): void {
-    const at = this.#find(key);
-    this.#words[at] = this.#tag(key);
+    const tag = this.#tag(key);
+    const at = this.#find(key, tag);
+    this.#words[at] = tag;
     this.#words[at + 1] = now;
   }
 
   forget(key: Int32Array): void {
-    const at = this.#find(key);
-    if (this.#words[at] === this.#tag(key)) this.#words[at] = 0;
+    const tag = this.#tag(key);
+    const at = this.#find(key, tag);
+    if (this.#words[at] === tag) this.#words[at] = 0;
   }
 
   #tag(key: Int32Array): number {
@@ -55,9 +56,8 @@ export class Recent {
   }
 
   /** Returns the entry of the key, or else one that is free or the oldest of its set. */
-  #find(key: Int32Array): number {
+  #find(key: Int32Array, tag: number): number {
     const words = this.#words;
-    const tag = this.#tag(key);
     const set = hashWords(key, 0, this.#width, 0, this.#keys, 0) & this.#setMask;
     const first = this.#start + set * ways * 2;
     let found = first;
