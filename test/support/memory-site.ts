@@ -6,7 +6,7 @@ import type { Applied, Site, SiteChange } from "../../src/private/site.ts";
 export class MemorySite implements Site {
   readonly #users: DirectoryUser[];
   /** Bytes uploaded by each user. */
-  readonly uploaded: Map<number, number> = new Map();
+  uploaded: Map<number, number> = new Map();
   /** The ledger, and what a transaction throws, if anything. */
   applied: { instance: string; sequence: number } | undefined;
   failure: Error | undefined;
@@ -19,6 +19,12 @@ export class MemorySite implements Site {
   static user(id: number): DirectoryUser {
     const passkey = `${id}`.padStart(32, "0");
     return { id, passkey, isEnabled: true, canLeech: true, isHidden: false };
+  }
+
+  /** Puts a backup in the place of what the site has. */
+  restore({ uploaded, applied }: Pick<MemorySite, "uploaded" | "applied">): void {
+    this.uploaded = new Map(uploaded);
+    this.applied = applied;
   }
 
   open(): void {}
@@ -56,7 +62,7 @@ export class MemorySite implements Site {
     return { isApplied: true, quarantined: 0 };
   }
 
-  async expirePeers(): Promise<void> {}
+  async expirePeers(_activeAfter: number, _keptAfter: number): Promise<void> {}
 
   async close(): Promise<void> {}
 }

@@ -88,6 +88,8 @@ export class Accountant {
   #retry = 0;
   #checkpointAt = 0;
   #expireAt = 0;
+  /** Unix time less the monotonic clock, when peers expired last. */
+  #clockOffset: number | undefined;
 
   /** Reads the sessions of the journal. {@link open} makes the rest. */
   private constructor(options: PrivateOptions, maxGap: number, deps: AccountantDeps) {
@@ -204,8 +206,21 @@ export class Accountant {
     if (clock.seconds < this.#expireAt) return;
     this.#expireAt = clock.seconds + expireInterval;
     const now = clock.unixSeconds;
+    if (this.#isClockSet()) return;
     this.#sessions.expire(now);
     await site.expirePeers(now - this.#options.peersTimeout, now - this.#options.idleSessions);
+  }
+
+  /** Whether the clock was set. Nothing expires then until all clients had the time to announce by the new clock. */
+  #isClockSet(): boolean {
+    const { clock, logger } = this.#deps;
+    const offset = clock.unixSeconds - clock.seconds;
+    const change = offset - (this.#clockOffset ?? offset);
+    this.#clockOffset = offset;
+    if (Math.abs(change) < expireInterval) return false;
+    this.#expireAt = clock.seconds + this.#options.peersTimeout;
+    logger.warn({ seconds: change }, "the clock of the machine was set; no peer expires for peers_timeout");
+    return true;
   }
 
   async #tryCheckpoint(): Promise<void> {
