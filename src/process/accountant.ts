@@ -62,7 +62,7 @@ const address = parseTracker(options.database);
 const site: Site | undefined =
   address === undefined ? new SqlSite(openDatabase(databasePath(options.database))) : undefined;
 const accountant =
-  site === undefined ? new Forwarder({ ...address!, secret }, deps) : await openAccounts(site);
+  site === undefined ? await Forwarder.open({ ...address!, secret }, deps) : await openAccounts(site);
 
 async function openAccounts(site: Site): Promise<Accountant> {
   const accounts = await Accountant.open(options, maxGap, { ...deps, site });

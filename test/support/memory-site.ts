@@ -30,6 +30,7 @@ export class MemorySite implements Site {
   open(): void {}
 
   async size(): Promise<DirectorySize> {
+    if (this.failure !== undefined) throw this.failure;
     return { users: this.#users.length, torrents: 1 };
   }
 

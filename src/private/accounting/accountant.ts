@@ -3,6 +3,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../observability/logger.ts";
 import { RateLimitedLog } from "../../observability/rate-limited.ts";
 import { Directory, type DirectoryMemory } from "../directory.ts";
+import { readDirectory, saveDirectory } from "../directory-file.ts";
 import type { PrivateOptions } from "../options.ts";
 import type { Records } from "../record.ts";
 import type { RecordSource } from "../ring.ts";
@@ -76,8 +77,10 @@ export class Accountant {
   #directory: Directory | undefined;
   /** The changes that have come while everything is read; undefined otherwise. */
   #late: SiteChange[] | undefined;
-  /** Whether a change did not fit into the directory, so that everything must be read again. */
+  /** Whether everything must be read again, because a change did not fit into the directory, or the site was away. */
   #isStale = false;
+  /** Whether the directory has changed since it was saved. */
+  #isDirectoryChanged = false;
   /** The records after those that the site has or applies now; undefined if they must be read from the journal. */
   #pending: Batch | undefined;
   /** Sequence of the last checkpoint. */
@@ -121,17 +124,37 @@ export class Accountant {
   static async open(options: PrivateOptions, maxGap: number, deps: AccountantDeps): Promise<Accountant> {
     const accountant = new Accountant(options, maxGap, deps);
     deps.site.open((change) => accountant.#steer(change));
-    accountant.state.applied = await accountant.#lastApplied();
-    await accountant.#load();
+    try {
+      accountant.state.applied = await accountant.#lastApplied();
+      await accountant.#load();
+    } catch (error) {
+      if (error instanceof JournalError || !(await accountant.#openWithoutSite(error as Error))) throw error;
+    }
     return accountant;
   }
 
-  /** Returns the last record that the site has. @throws Error if journal and site do not belong together, or the site is away */
+  /** Begins with the users and torrents that the site had. @returns whether they are known */
+  async #openWithoutSite(error: Error): Promise<boolean> {
+    const { journal, clock, logger, publish } = this.#deps;
+    const memory = await readDirectory(journal.directory);
+    if (memory === undefined) return false;
+    this.#directory = new Directory(memory);
+    this.#isStale = true;
+    this.state.applied = journal.first - 1;
+    publish(memory);
+    this.#setSiteProblem(`users and torrents are those of the last checkpoint: ${error.message}`);
+    logger.error({ err: error }, this.state.problem!);
+    this.#retry = 1;
+    this.#flushAt = clock.seconds + this.#retry;
+    return true;
+  }
+
+  /** Returns the last record that the site has. @throws JournalError if journal and site do not belong together; Error if the site is away */
   async #lastApplied(): Promise<number> {
     const { journal, site } = this.#deps;
     const applied = await site.lastApplied(journal.instance);
-    if (applied === undefined) throw new Error(foreignJournal(journal));
-    if (applied > journal.last) throw new Error(oldJournal(journal, applied));
+    if (applied === undefined) throw new JournalError(foreignJournal(journal));
+    if (applied > journal.last) throw new JournalError(oldJournal(journal, applied));
     return applied;
   }
 
@@ -280,7 +303,7 @@ export class Accountant {
     return batch;
   }
 
-  /** Writes the sessions to disk, and removes segments that nobody needs. Does nothing while the sessions are ahead of the journal. */
+  /** Writes the sessions and the directory to disk, and removes segments that nobody needs. Does nothing while the sessions are ahead of the journal. */
   async checkpoint(): Promise<void> {
     const { clock, journal } = this.#deps;
     if (journal.last !== this.#checkpointed) {
@@ -289,6 +312,10 @@ export class Accountant {
         () => this.isWritten,
       );
       this.#checkpointed = written ?? this.#checkpointed;
+    }
+    if (this.#isDirectoryChanged && !this.#isStale) {
+      this.#isDirectoryChanged = false;
+      await saveDirectory(journal.directory, this.#directory!.memory);
     }
     journal.prune(Math.min(this.#checkpointed, this.state.applied), clock.unixSeconds);
   }
@@ -312,6 +339,7 @@ export class Accountant {
     this.state.torrents = torrents;
     this.#directory = directory;
     this.#isStale = false;
+    this.#isDirectoryChanged = true;
     const late = this.#late;
     this.#late = undefined;
     for (const change of late) this.#steer(change);
@@ -333,6 +361,7 @@ export class Accountant {
   /** Replaces records of the directory. */
   #steer(change: SiteChange): void {
     this.#late?.push(change);
+    this.#isDirectoryChanged = true;
     this.#deps.onChange?.(change);
     const directory = this.#directory;
     if (directory !== undefined) this.#isStale ||= !directory.apply(change);
@@ -354,6 +383,9 @@ export class Accountant {
     journal.close();
   }
 }
+
+/** Journal and site do not belong together. */
+class JournalError extends Error {}
 
 function foreignJournal({ directory }: Journal): string {
   return (

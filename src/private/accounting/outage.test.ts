@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { temporaryDirectory } from "../../../test/support/daemon.ts";
 import { MemorySite } from "../../../test/support/memory-site.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { silentLogger } from "../../observability/logger.ts";
+import { Directory, type DirectoryMemory } from "../directory.ts";
 import { packFactors } from "../factors.ts";
 import type { PrivateOptions } from "../options.ts";
 import { Field } from "../record.ts";
@@ -26,6 +28,7 @@ class Site {
   uploaded = 0;
   readonly directory: string;
   readonly ring: Ring;
+  published: DirectoryMemory | undefined;
   accountant!: Accountant;
   #journal!: Journal;
 
@@ -42,7 +45,10 @@ class Site {
     this.#journal = new Journal({ directory: this.directory, segmentBytes: 1 << 20, keep: 1e9 });
     this.accountant = await Accountant.open(options, 3900, {
       ...{ journal: this.#journal, site: this.site, sources: [this.ring] },
-      ...{ clock: this.clock, logger: silentLogger, publish: () => undefined },
+      ...{ clock: this.clock, logger: silentLogger },
+      publish: (memory) => {
+        this.published = memory;
+      },
     });
   }
 
@@ -165,6 +171,40 @@ test("a tracker that is restarted while the database is away, and a database tha
   bench.pass(31);
   while (!(await bench.accountant.flush()));
   bench.assertCredited();
+});
+
+test("a tracker that starts while the database is away has the users of the last checkpoint, and credits later", async (t) => {
+  const bench = new Site(t, 3);
+  bench.site.failure = new Error("the database is away");
+  await assert.rejects(bench.open(), /the database is away/, "without a checkpoint");
+  bench.die();
+  bench.site.failure = undefined;
+  await bench.open();
+  await bench.accountant.checkpoint();
+  bench.die();
+  bench.site.failure = new Error("the database is away");
+  bench.published = undefined;
+  await bench.open();
+  const { users } = new Directory(bench.published!);
+  const passkey = new Int32Array(new Uint8Array(Buffer.from(MemorySite.user(3).passkey)).buffer);
+  assert.equal(users.find(passkey, 0), true);
+  assert.match(
+    bench.accountant.state.problem!,
+    /users and torrents are those of the last checkpoint: the database is away/,
+  );
+  for (let user = 1; user <= bench.users; user++) bench.announce(user, AnnounceEvent.started);
+  await bench.round();
+  bench.site.failure = undefined;
+  bench.pass(31);
+  await bench.round();
+  while (!(await bench.accountant.flush()));
+  bench.assertCredited();
+  assert.equal(bench.accountant.state.problem, undefined);
+  bench.die();
+  const file = join(bench.directory, "directory");
+  truncateSync(file, statSync(file).size - 1);
+  bench.site.failure = new Error("the database is away");
+  await assert.rejects(bench.open(), /the database is away/, "the saved users are damaged");
 });
 
 test("a clock that is set back an hour, or forward sixty days: no byte is lost, no session is forgotten", async (t) => {

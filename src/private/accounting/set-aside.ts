@@ -6,7 +6,7 @@ export function setJournalAside(directory: string, name: string): string {
   const target = join(directory, name);
   mkdirSync(target, { mode: 0o700 });
   for (const file of readdirSync(directory)) {
-    if (file === "instance" || file === "checkpoint" || file.endsWith(".journal"))
+    if (file === "instance" || file === "checkpoint" || file === "directory" || file.endsWith(".journal"))
       renameSync(join(directory, file), join(target, file));
   }
   return target;

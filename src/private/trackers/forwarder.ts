@@ -7,6 +7,7 @@ import { type AddressPolicy, hideAddress } from "../accounting/address-policy.ts
 import { Intake } from "../accounting/intake.ts";
 import type { Journal, JournalBlock } from "../accounting/journal.ts";
 import { Directory, type DirectoryMemory } from "../directory.ts";
+import { readDirectory, saveDirectory } from "../directory-file.ts";
 import { type Records, recordBytes } from "../record.ts";
 import type { RecordSource } from "../ring.ts";
 import {
@@ -21,8 +22,8 @@ import {
 
 /** Records that may be on their way. */
 const mostOnTheWay = 32_768;
-/** Seconds between looks for segments of the journal that nobody needs, and the longest pause before the next connection. */
-const [pruneInterval, longestRetry] = [60, 30];
+/** Seconds between looks for what is old, the longest pause before the next connection, and the longest silence of a connection. */
+const [pruneInterval, longestRetry, longestSilence] = [60, 30, 60];
 const policyFile = "addresses";
 
 /** Where the tracker with the accounts is. */
@@ -69,8 +70,19 @@ export class Forwarder {
   #connectAt = 0;
   #retry = 0;
   #pruneAt = 0;
+  /** When the accounts last took records, or had none to take. */
+  #heardAt = 0;
+  #isDirectoryChanged = false;
 
-  constructor(options: ForwarderOptions, deps: ForwarderDeps) {
+  /** Opens the journal, and begins with the users and torrents that the site had, if they are known. */
+  static async open(options: ForwarderOptions, deps: ForwarderDeps): Promise<Forwarder> {
+    const forwarder = new Forwarder(options, deps);
+    const memory = await readDirectory(deps.journal.directory);
+    if (memory !== undefined) forwarder.#use(memory);
+    return forwarder;
+  }
+
+  private constructor(options: ForwarderOptions, deps: ForwarderDeps) {
     this.#options = options;
     this.#deps = deps;
     const { journal } = deps;
@@ -101,9 +113,16 @@ export class Forwarder {
   async tick(): Promise<void> {
     const { clock, journal } = this.#deps;
     if (this.#connection === undefined && clock.seconds >= this.#connectAt) this.#connect();
+    if (!this.#isWelcome || this.#arrived >= this.#sent) this.#heardAt = clock.seconds;
+    if (clock.seconds - this.#heardAt > longestSilence) this.disconnect();
     if (clock.seconds < this.#pruneAt) return;
     this.#pruneAt = clock.seconds + pruneInterval;
     journal.prune(this.state.applied, clock.unixSeconds);
+    if (!this.#isDirectoryChanged) return;
+    this.#isDirectoryChanged = false;
+    await saveDirectory(journal.directory, this.#directory!.memory).catch((error: unknown) =>
+      this.#deps.logger.error({ err: error }, "users and torrents cannot be saved"),
+    );
   }
 
   /** Sends what the journal has while `hasTime`. */
@@ -186,10 +205,14 @@ export class Forwarder {
     else if (kind === Frame.ack) {
       const { sequence } = parseFrame<{ sequence: number }>(payload);
       this.state.applied = sequence;
+      this.#heardAt = this.#deps.clock.seconds;
       this.#pump();
     } else if (kind === Frame.table) this.#parts.push(Buffer.from(payload));
     else if (kind === Frame.publish) this.#publish(parseFrame<Record<string, number>>(payload));
-    else if (kind === Frame.change) this.#directory?.apply(parseChange(payload));
+    else if (kind === Frame.change) {
+      this.#directory?.apply(parseChange(payload));
+      this.#isDirectoryChanged = true;
+    }
   }
 
   #enter({ version, position, storeIps, ipKey }: Welcome): void {
@@ -224,9 +247,14 @@ export class Forwarder {
       at += size;
       return [name, table];
     });
-    this.#directory = new Directory(Object.fromEntries(tables) as DirectoryMemory);
-    this.#deps.publish(this.#directory.memory);
+    this.#use(Object.fromEntries(tables) as DirectoryMemory);
+    this.#isDirectoryChanged = true;
     this.#deps.logger.info({}, "users and torrents received");
+  }
+
+  #use(memory: DirectoryMemory): void {
+    this.#directory = new Directory(memory);
+    this.#deps.publish(memory);
   }
 
   #setProblem(problem: string | undefined): void {

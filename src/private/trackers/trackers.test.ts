@@ -136,16 +136,18 @@ class Further extends Tracker {
     t.after(() => this.die());
   }
 
-  open(key = secret): void {
+  async open(key = secret): Promise<void> {
     const deps = { journal: this.openJournal(), sources: [this.ring], clock, logger: this.logger };
     const address = { host: "127.0.0.1", port: this.leader.port, secret: key };
-    this.forwarder = new Forwarder(address, { ...deps, publish: this.publish });
+    this.forwarder = await Forwarder.open(address, { ...deps, publish: this.publish });
   }
 
   async connect(): Promise<void> {
-    pass(31);
-    await this.forwarder.tick();
-    await until(() => this.forwarder.state.problem === undefined && this.published !== undefined);
+    await until(() => {
+      if (this.forwarder.state.problem !== undefined) pass(1);
+      void this.forwarder.tick();
+      return this.forwarder.state.problem === undefined && this.published !== undefined;
+    });
   }
 
   /** Ends as kill -9 does. */
@@ -168,7 +170,7 @@ async function openBoth(t: TestContext, users = 1): Promise<{ first: Leader; sec
   const first = new Leader(t, new MemorySite(users));
   await first.open();
   const second = new Further(t, first);
-  second.open();
+  await second.open();
   await second.connect();
   return { first, second };
 }
@@ -269,7 +271,7 @@ for (const dies of ["the first", "the further"] as const) {
 test("a further tracker whose secret is another one is refused, and keeps its announces", async (t) => {
   const { first, second } = await openBoth(t);
   await second.die();
-  second.open("another secret");
+  await second.open("another secret");
   second.announce(1, 0, started);
   pass(31);
   await second.forwarder.tick();
@@ -277,7 +279,7 @@ test("a further tracker whose secret is another one is refused, and keeps its an
   assert.equal(second.forwarder.drain(), 1);
   assert.ok(first.lines.includes("a tracker could not connect; do both trackers have the same secret?"));
   await second.die();
-  second.open();
+  await second.open();
   await second.connect();
   await second.settle();
   assert.equal(first.accountant.state.sessions, 1);
@@ -289,10 +291,43 @@ test("a journal of a further tracker that is older than the accounts is not sent
   await second.settle();
   await second.die();
   first.accountant.positions.set(second.journal.instance, 10);
-  second.open();
+  await second.open();
   pass(31);
   await second.forwarder.tick();
   await until(() => /ends with 1; restore the newer journal/.test(second.forwarder.state.problem ?? ""));
+});
+
+test("a further tracker that starts without the first one knows users and torrents, and sends its announces later", async (t) => {
+  const { first, second } = await openBoth(t);
+  await second.forwarder.tick();
+  pass(61);
+  await second.forwarder.tick(); // saves users and torrents
+  await second.die();
+  await first.die();
+  second.published = undefined;
+  await second.open();
+  assert.equal(find(second, 1), true);
+  second.announce(1, 0, started);
+  second.announce(1, 5);
+  assert.equal(second.forwarder.drain(), 2);
+  await first.open();
+  await second.connect();
+  await second.settle();
+  await first.settle();
+  assert.deepEqual(first.site.uploaded, new Map([[1, 5]]));
+});
+
+test("a connection over which nothing comes back is replaced", async (t) => {
+  const { first, second } = await openBoth(t);
+  second.announce(1, 0, started);
+  second.forwarder.drain();
+  await second.forwarder.tick();
+  pass(61);
+  await second.forwarder.tick(); // the first tracker has not taken the record
+  await until(() => /announces are kept/.test(second.forwarder.state.problem ?? ""));
+  await second.connect();
+  await second.settle();
+  assert.equal(first.accountant.state.sessions, 1);
 });
 
 test("two trackers cannot listen on one address", async (t) => {
