@@ -69,8 +69,8 @@ ${Object.entries(commands)
   .join("\n")}
 
 "chihaya COMMAND --help" shows the options of a command.
-Without a command and without a configuration file, chihaya runs a public tracker with the defaults: HTTP and UDP
-on port 6969; metrics, health and the dashboard on http://127.0.0.1:6880.
+Without a command and without a configuration file, chihaya runs a public tracker with the defaults: HTTP, UDP and
+WebSocket on port 6969; metrics, health and the dashboard on http://127.0.0.1:6880.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration or Node.js too old.
 `;

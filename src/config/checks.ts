@@ -17,8 +17,13 @@ export function checkTogether(config: Config, document: Plain, report: CheckRepo
   const names = builtIn.map(({ name }) => name);
   const isOff = names.every((name) => optionsOf(config, name) === undefined) && config.frontends.length === 0;
   if (isOff && report.isReadable(...names.map((name) => [name]), ["frontends"])) {
-    const blocks = names.map((name) => JSON.stringify(name)).join(" or ");
-    report.error([], `no frontend; add the block ${blocks}, or both (a block without keys has the defaults)`);
+    report.error(
+      [],
+      'no frontend; add a block, such as "http" or "udp" (a block without keys has the defaults)',
+    );
+  }
+  if (config.websocket?.listen.length === 0 && config.http === undefined && report.isReadable(["http"])) {
+    report.error(["websocket"], "has no address; set addr, or add the block http, whose addresses it uses");
   }
   checkIntervals(config, document as Record<string, Plain>, report);
   checkFrontends(config, document as Record<string, Plain>, report);

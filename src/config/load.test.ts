@@ -45,7 +45,7 @@ function errorsOf(yaml: string | Uint8Array, options: Partial<LoadOptions> = {})
 
 const warningsOf = (yaml: string, options: Partial<LoadOptions> = {}) => brief(load(yaml, options).warnings);
 
-test("without a file, both frontends and the admin API run with the defaults", () => {
+test("without a file, the frontends and the admin API run with the defaults", () => {
   const result = loadConfig({ env: {} });
   assert.ok(result.ok);
   assert.deepEqual(result.warnings, []);
@@ -119,6 +119,19 @@ test("without a file, both frontends and the admin API run with the defaults", (
       defaultNumWant: 50,
       maxScrapeInfoHashes: 74,
       announceRoutes: ["/announce"],
+    },
+    websocket: {
+      listen: [],
+      routes: [],
+      allowOrigins: [],
+      denyOrigins: [],
+      interval: 120,
+      maxOffers: 10,
+      maxSdpBytes: 16_384,
+      maxMessageBytes: 131_072,
+      maxScrapeInfoHashes: 74,
+      maxConnections: 16_384,
+      requestTiming: true,
     },
     frontends: [],
     storage: {
@@ -217,7 +230,7 @@ test("files that are no configuration are refused with a reason", () => {
     ["chihaya: [a]", "1:10 chihaya: expected a mapping, with keys such as announce_interval"],
     [
       "chihaya:",
-      '1:1 : no frontend; add the block "http" or "udp", or both (a block without keys has the defaults)',
+      '1:1 : no frontend; add a block, such as "http" or "udp" (a block without keys has the defaults)',
     ],
     ["chihaya: {udp: {}}\n---\n{}", '2:1 : more than one document; remove the line "---"'],
     [

@@ -32,7 +32,7 @@ export function renderReference(): string {
 
 <!-- Generated from src/config by "npm run gen". -->
 
-Without a configuration, Chihaya runs a public tracker: HTTP and UDP on port 6969, metrics on 127.0.0.1:6880. A YAML file
+Without a configuration, Chihaya runs a public tracker: HTTP, UDP and WebSocket on port 6969, metrics on 127.0.0.1:6880. A YAML file
 changes this. All settings are below \`chihaya:\`. They have the names of the original Chihaya, whose files work unmodified:
 
 \`\`\`yaml

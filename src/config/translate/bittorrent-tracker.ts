@@ -33,8 +33,6 @@ export function translateBittorrentTracker(args: readonly string[]): Translation
   const note = (at: string, reason: string): void => void notes.push({ at, reason });
   const isAll = !values.http && !values.udp && !values.ws;
   const hasStats = values.stats !== "false" && values.stats !== "0";
-  if (values.ws || isAll)
-    note("--ws", "the tracker does not speak WebSocket; clients in browsers cannot use it");
   if (values.quiet || values.silent) note(values.silent ? "--silent" : "--quiet", quiet);
   if (values["trust-proxy"])
     note("--trust-proxy", "only the proxies of trusted_proxies are trusted; add the addresses of yours");
@@ -57,10 +55,15 @@ export function translateBittorrentTracker(args: readonly string[]): Translation
     ...(hasStats && { opentracker: {} }),
   };
   const udp = { addr: [on(values["udp-hostname"]), on(values["udp6-hostname"])] };
+  const seconds = Number(values.interval) / 1000;
+  // Its clients over WebSocket announce five times as often.
+  const interval = `${Math.max(1, Math.ceil(seconds / 5))}s`;
+  const websocket = { interval, ...(!isAll && !values.http && { addr }) };
   const settings = {
-    announce_interval: `${Math.max(1, Math.round(Number(values.interval) / 1000))}s`,
+    announce_interval: `${Math.max(1, Math.round(seconds))}s`,
     ...((isAll || values.http) && { http }),
     ...((isAll || values.udp) && { udp }),
+    ...((isAll || values.ws) && { websocket }),
   };
   return { settings, notes };
 }

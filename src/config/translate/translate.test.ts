@@ -124,11 +124,18 @@ test("a command line of bittorrent-tracker is translated", (t) => {
     announce_interval: "600s",
     http: { addr: ["0.0.0.0:8000", "[::]:8000"], opentracker: {} },
     udp: { addr: ["0.0.0.0:8000", "[::]:8000"] },
+    websocket: { interval: "120s" },
   });
   assert.deepEqual(
     all.notes.map(({ at }) => at),
-    ["--ws", "--stats"],
+    ["--stats"],
   );
+  const onlyWebSocket = translateBittorrentTracker(["--ws", "-p", "6969"]);
+  assert.deepEqual(onlyWebSocket.settings, {
+    announce_interval: "600s",
+    websocket: { interval: "120s", addr: ["0.0.0.0:6969", "[::]:6969"] },
+  });
+  load(t, onlyWebSocket);
   load(t, all);
   const some = translateBittorrentTracker(
     "--http -p 6969 --http-hostname 127.0.0.1 --trust-proxy --interval 1800000 --no-stats -q".split(" "),

@@ -12,24 +12,27 @@ import libtorrent
 
 def main() -> None:
     torrent, directory, host, port = sys.argv[1:]
-    session = libtorrent.session(
-        {
-            "listen_interfaces": (f"[{host}]" if ":" in host else host) + ":" + port,
-            "enable_dht": False,
-            "enable_lsd": False,
-            "enable_upnp": False,
-            "enable_natpmp": False,
-            "enable_incoming_utp": False,
-            "enable_outgoing_utp": False,
-            "allow_multiple_connections_per_ip": True,
-            "announce_to_all_trackers": True,
-            "announce_to_all_tiers": True,
-            "min_announce_interval": 5,
-            "alert_mask": libtorrent.alert.category_t.tracker_notification
-            | libtorrent.alert.category_t.error_notification
-            | libtorrent.alert.category_t.connect_notification,
-        }
-    )
+    settings = {
+        "listen_interfaces": (f"[{host}]" if ":" in host else host) + ":" + port,
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_incoming_utp": False,
+        "enable_outgoing_utp": False,
+        "allow_multiple_connections_per_ip": True,
+        "announce_to_all_trackers": True,
+        "announce_to_all_tiers": True,
+        "min_announce_interval": 5,
+        "alert_mask": libtorrent.alert.category_t.tracker_notification
+        | libtorrent.alert.category_t.error_notification
+        | libtorrent.alert.category_t.connect_notification,
+    }
+    if "webtorrent_stun_server" in libtorrent.default_settings():
+        settings["webtorrent_stun_server"] = ""
+        settings["min_websocket_announce_interval"] = 5
+        settings["ssrf_mitigation"] = False
+    session = libtorrent.session(settings)
     handle = session.add_torrent({"ti": libtorrent.torrent_info(torrent), "save_path": directory})
     running = True
 
