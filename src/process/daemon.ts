@@ -271,7 +271,7 @@ class Daemon {
       workers: () => countWorkers(this.#host.config),
       scrape: () => this.#host.scrape(),
       reload: () => this.#requestReload(),
-      describeConfig: () => this.#describeConfig(),
+      describeConfig: (showsPeers) => this.#describeConfig(showsPeers),
       describeWorkers: () => this.#host.describeWorkers(),
       recentLines: () => this.#logger.lines,
       swarms: createSwarms(this.#host.bus),
@@ -440,10 +440,14 @@ class Daemon {
     return waiting.promise;
   }
 
-  async #describeConfig(): Promise<RunningConfig> {
+  async #describeConfig(showsPeers: boolean): Promise<RunningConfig> {
     const { renderEffective } = await import("../config/render.ts");
+    const { maskNetworks } = await import("../operator/swarms/peer-page.ts");
+    const whole = this.#document as { readonly [key: string]: Plain };
+    const hooks = Object.entries(whole).filter(([key]) => key === "prehooks" || key === "posthooks");
+    const document = showsPeers ? whole : { ...whole, ...maskNetworks(Object.fromEntries(hooks)) };
     const needs_restart = this.#needsRestart;
-    return { file: this.#options.file ?? null, yaml: renderEffective(this.#document), needs_restart };
+    return { file: this.#options.file ?? null, yaml: renderEffective(document), needs_restart };
   }
 
   async #stop(signal: NodeJS.Signals): Promise<void> {

@@ -71,3 +71,21 @@ test("with a file that has no block, and on an address of everybody, there is no
     }
   }
 });
+
+test("networks of the configuration are cut for those who may not see addresses of peers", async (t) => {
+  const blacklist = ["198.51.100.77", "2001:db8:1:2::/64", "192.0.2.0/23"];
+  const daemon = await Daemon.start(t, {
+    admin: { tokens },
+    http: { trusted_proxies: ["203.0.113.9"] },
+    prehooks: [{ name: "ip approval", options: { blacklist } }],
+  });
+  const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
+  const seen = async (scope: "" | "read" | "peers:read") => {
+    const { yaml } = (await askAt<Reply>(url!)("GET", "/config", undefined, scope)).body;
+    assert.match(yaml, /trusted_proxies: \["203.0.113.9"\]/, "not of peers");
+    return /blacklist: (\[.*\])/.exec(yaml)?.[1];
+  };
+  for (const scope of ["", "read"] as const)
+    assert.equal(await seen(scope), '["198.51.100.0/24", "2001:db8:1::/48", "192.0.2.0/23"]');
+  assert.equal(await seen("peers:read"), JSON.stringify(blacklist).replaceAll(",", ", "));
+});

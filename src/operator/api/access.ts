@@ -53,7 +53,8 @@ interface Session {
 
 /**
  * Decides who may do what on the admin API. Tokens are compared by their SHA-256 hashes in constant time. A client with too
- * many wrong tokens is refused for the rest of a minute.
+ * many wrong tokens gets 429 for further wrong tokens in the rest of a minute. The right token always opens, because behind a
+ * proxy all clients have one address.
  */
 export class Access {
   readonly #clock: Clock;
@@ -82,9 +83,9 @@ export class Access {
   identify(request: RouteRequest, listener: ListenerFacts): Principal {
     // The operator's own socket needs no token, so wrong tokens of others must not close it.
     if (listener.isTrusted) return { name: "socket", scopes: new Set(scopes) };
-    if (request.headers.has("authorization")) {
+    const authorization = request.headers.get("authorization");
+    if (authorization !== undefined && /^bearer\b/i.test(authorization))
       return this.#check(readBearerToken(request.headers), request).principal;
-    }
     const principal = this.#findSession(request, listener);
     if (principal !== undefined) {
       if (!isSafe(request) && !request.headers.has("x-requested-with")) {
@@ -92,8 +93,9 @@ export class Access {
       }
       return principal;
     }
-    const isLocal =
-      listener.isLoopback && isLoopback(request.client.toString()) && !isForwarded(request.headers);
+    // A proxy may send on its own credentials, such as Basic, with each request of a browser.
+    const isDirect = authorization === undefined && !isForwarded(request.headers);
+    const isLocal = listener.isLoopback && isLoopback(request.client.toString()) && isDirect;
     return { name: "anonymous", scopes: new Set(isLocal ? ["read"] : []) };
   }
 
@@ -145,6 +147,9 @@ export class Access {
 
   #check(token: string | undefined, { client: address }: RouteRequest): KnownToken {
     const client = address.family === 6 ? address.words.slice(0, 2).join() : address.toString();
+    const hashes = this.#tokens.map(({ hash }) => hash);
+    const found = this.#tokens[findToken(token ?? "", hashes)];
+    if (token !== undefined && found !== undefined) return found;
     const now = this.#clock.seconds;
     const failed = this.#failures.get(client);
     if (failed !== undefined && failed.until > now && failed.count >= maxFailures) {
@@ -152,9 +157,6 @@ export class Access {
         headers: { "retry-after": `${Math.ceil(failed.until - now)}` },
       });
     }
-    const hashes = this.#tokens.map(({ hash }) => hash);
-    const found = this.#tokens[findToken(token ?? "", hashes)];
-    if (token !== undefined && found !== undefined) return found;
     if (this.#failures.size >= maxFailing) this.#failures.delete(this.#failures.keys().next().value!);
     if (failed !== undefined && failed.until > now) failed.count++;
     else this.#failures.set(client, { count: 1, until: now + failurePeriod });

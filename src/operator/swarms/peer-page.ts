@@ -94,6 +94,26 @@ export function maskNetwork(network: string): string {
   return prefix <= (address.family === 4 ? 24 : 48) ? network : maskAddress(address);
 }
 
+/** Applies {@link maskNetwork} to all texts in a value of a configuration that are networks or addresses. */
+export function maskNetworks<Value>(value: Value): Value {
+  const mask = (inner: unknown): unknown => {
+    if (typeof inner === "string") return isNetwork(inner) ? maskNetwork(inner) : inner;
+    if (Array.isArray(inner)) return inner.map(mask);
+    if (typeof inner !== "object" || inner === null) return inner;
+    return Object.fromEntries(Object.entries(inner).map(([key, item]) => [key, mask(item)]));
+  };
+  return mask(value) as Value;
+}
+
+function isNetwork(text: string): boolean {
+  try {
+    parseNetwork(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Returns the network of an address, of a size that names no household: /24 or /48. */
 function maskAddress({ family, bytes }: Address): string {
   const masked = bytes.slice();

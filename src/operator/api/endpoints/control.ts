@@ -57,7 +57,8 @@ export interface RunningConfig {
 export interface ControlDeps {
   /** Reads the configuration again and applies it. */
   reload(): Promise<ReloadReport>;
-  describeConfig(): Promise<RunningConfig>;
+  /** @param showsPeers  whether networks in hooks are shown whole, or cut to /24 and /48 */
+  describeConfig(showsPeers: boolean): Promise<RunningConfig>;
 }
 
 /** Makes `/config` and `/reload`. */
@@ -67,13 +68,14 @@ export function controlEndpoints({ reload, describeConfig }: ControlDeps): Endpo
       method: "GET",
       path: "/config",
       scope: "read",
-      summary: "The configuration that was applied last, with secrets masked",
+      summary:
+        "The configuration that was applied last, with secrets masked; without the scope peers:read, networks of hooks are cut to /24 and /48",
       response: object({
         file: nullable(string("The file; null for built-in defaults.")),
         yaml: string("The whole configuration as a file."),
         needs_restart: list(string(), "Keys that run with an older value until a restart."),
       }),
-      handle: () => describeConfig(),
+      handle: ({ principal }) => describeConfig(principal.scopes.has("peers:read")),
     }),
     endpoint({
       method: "POST",
