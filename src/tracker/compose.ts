@@ -1,10 +1,12 @@
+import type { AnnounceRequest, AnnounceResponse } from "../bittorrent/announce.ts";
+import { ClientError } from "../bittorrent/client-error.ts";
 import { ExternalIp } from "../bittorrent/external-ip.ts";
 import type { Config, HookConfig } from "../config/config.ts";
 import { withDefaults } from "../frontend/http/opentracker/options.ts";
 import type { HttpOptions } from "../frontend/http/options.ts";
 import { withTimeout } from "../lib/with-timeout.ts";
 import { createDefinedHook, type HookDefinition, type HookDeps } from "../middleware/define-hook.ts";
-import type { Hook } from "../middleware/hook.ts";
+import { type Hook, RequestContext } from "../middleware/hook.ts";
 import { type HookLimits, withDeadline } from "../middleware/with-deadline.ts";
 import type { Logger } from "../observability/logger.ts";
 import { withFields } from "../observability/logger.ts";
@@ -41,7 +43,8 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
   );
   const used = new Map<string, number>();
   const bans = await openBans(parts.hub);
-  const liveSync = await createLiveSync(config.http, parts);
+  let all: readonly Hook[] = [bans];
+  const liveSync = await createLiveSync(config.http, parts, () => all);
   const pipes = withDefaults(config.http?.opentracker ?? {});
   const approval = config.preHooks.find(
     ({ name, module }) => name === "torrent approval" && module === undefined,
@@ -58,11 +61,12 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
     const { approvalWithPipes } = await import("./list-pipes/list-pipes.ts");
     return createDefinedHook(approvalWithPipes(pipes, parts), use.options, hookDeps(use.name, parts, used));
   });
+  all = [bans, ...preHooks];
   return {
     interval: config.announceInterval,
     minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
     externalIp: new ExternalIp(config.externalIp),
-    preHooks: [bans, ...preHooks],
+    preHooks: all,
     postHooks: [...postHooks, ...liveSync],
     frontends,
   };
@@ -75,16 +79,30 @@ async function openBans(hub: ShareHub): Promise<Hook> {
   return createBanHook(await BanMemory.open((name, bytes) => hub.buffer(name, bytes)));
 }
 
-/** Creates the posthook of `http.opentracker.livesync`, not started; none without that block. @throws RangeError for wrong options */
+/** Hooks that judge nothing but the torrent and the address of an announce, which a peer of live sync has too. */
+const peerJudges: readonly string[] = ["bans", "torrent approval", "ip approval"];
+
+/**
+ * Creates the posthook of `http.opentracker.livesync`, not started; none without that block.
+ * @param preHooks  returns the prehooks once they exist; bans, torrent approval and ip approval refuse received peers too
+ * @throws RangeError for wrong options
+ */
 export async function createLiveSync(
   http: Pick<HttpOptions, "opentracker"> | undefined,
   { hub, ...parts }: Pick<ComposeParts, "clock" | "metrics" | "logger" | "hub" | "store">,
+  preHooks: () => readonly Hook[],
 ): Promise<Hook[]> {
   const options = http?.opentracker?.livesync;
   if (options === undefined) return [];
   const { LiveSync } = await import("../storage/live-sync/live-sync.ts");
   const identity = new Int32Array(await hub.buffer("live sync/identity", 4));
-  return [new LiveSync(options, { ...parts, isFirst: hub.isFirst, identity })];
+  let judges: readonly Hook[] | undefined;
+  const context = new RequestContext();
+  const refuses = (request: AnnounceRequest, response: AnnounceResponse) => {
+    judges ??= preHooks().filter(({ name }) => peerJudges.includes(name));
+    return judges.some((hook) => hook.handleAnnounce?.(request, response, context) instanceof ClientError);
+  };
+  return [new LiveSync(options, { ...parts, isFirst: hub.isFirst, identity, refuses })];
 }
 
 /**

@@ -274,11 +274,13 @@ export class EmbeddedTracker {
     const { metrics, store } = this;
     const { logger = silentLogger } = this.#options;
     const parts = { clock: this.#thread.clock, metrics, logger, hub: this.#hub, store };
-    const liveSync = await createLiveSync(blocks.http, parts);
+    let all: readonly Hook[] = [];
+    const liveSync = await createLiveSync(blocks.http, parts, () => all);
     const [preHooks, postHooks] = await createHooks(
       [options.preHooks ?? [], options.postHooks ?? []],
       async (hook) => ("definition" in hook ? this.#createHook(hook, used) : hook),
     );
+    all = preHooks;
     return {
       interval,
       minInterval: Math.min(minInterval, interval),

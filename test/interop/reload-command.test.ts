@@ -243,6 +243,31 @@ test("admin.socket: an explicit path, none, and one that cannot be used", async 
   assert.match(long.stdout, /admin\.socket: the path has 201 bytes, and that of a unix socket at most/);
 });
 
+test("reload finds the tracker although the file names another socket now", {
+  skip: process.platform !== "linux",
+}, async (t) => {
+  const directory = temporaryDirectory(t);
+  const [tracker, other] = (await Promise.all(
+    ["old", "other"].map((name) =>
+      UnitTracker.start(t, { admin: { socket: join(directory, `${name}.sock`) } }),
+    ),
+  )) as [UnitTracker, UnitTracker];
+  for (const socket of [join(directory, "new.sock"), "auto", ""]) {
+    tracker.write({ admin: { socket } });
+    const { code, stdout } = await chihaya(["reload", "--config", tracker.file]);
+    assert.deepEqual(
+      [code, stdout],
+      [0, `${tracker.file}: reloaded\nneeds a restart: admin.socket\n`],
+      socket,
+    );
+  }
+  assert.ok(!other.lines.some(({ msg }) => msg === "admin"), "the other tracker is left alone");
+  tracker.child.kill("SIGKILL");
+  await tracker.ended;
+  const gone = await chihaya(["reload", "--config", tracker.file]);
+  assert.match(gone.stderr, /no tracker listens on/);
+});
+
 test("a runtime directory that is gone is a warning, and no reason to stop", async (t) => {
   const directory = temporaryDirectory(t);
   const file = join(directory, "chihaya.yaml");

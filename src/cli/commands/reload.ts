@@ -8,6 +8,7 @@ import { runtimeSocket } from "../../net/socket-path.ts";
 import { parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
 import { ask, describeEndpoint, type Endpoint, NoReply, parseUrl, type Reply } from "../operator-client.ts";
+import { findRunningSockets } from "../running-sockets.ts";
 import { complain, print } from "../terminal.ts";
 
 /** The socket of the unit deploy/chihaya.service. */
@@ -30,7 +31,8 @@ Usage: chihaya reload [OPTIONS]
   --json              prints the result as JSON
 
 Without --socket and --url, the socket is the first of these on which a tracker listens: admin.socket of the configuration,
-chihaya.sock in the directory of the variable RUNTIME_DIRECTORY, ${unitSocket}.
+chihaya.sock in the directory of the variable RUNTIME_DIRECTORY, that of a process which runs with the configuration (Linux),
+${unitSocket}.
 
 The tracker reads the configuration that it was started with. If there is an error in it, the tracker goes on with the
 old configuration.
@@ -77,18 +79,20 @@ function requestReload(endpoint: Endpoint, timeoutMs: number): Promise<Reply> {
 
 /** Asks on the first socket on which a tracker listens. @throws NoReply */
 async function askFirst(
-  named: string | undefined,
+  config: string | undefined,
   timeoutMs: number,
 ): Promise<{ endpoint: Endpoint; reply: Reply }> {
-  const file = findConfigFile(named, process.env);
-  const { config, errors } = loadUnchecked({ file, env: process.env });
-  const configured = config?.admin?.socket ?? "auto";
-  const paths = [configured === "auto" ? "" : configured, runtimeSocket(process.env) ?? "", unitSocket];
-  const sockets = [...new Set(paths)].filter((path) => path !== "");
+  const file = findConfigFile(config, process.env);
+  const { config: loaded, errors } = loadUnchecked({ file, env: process.env });
+  const configured = loaded?.admin?.socket ?? "auto";
+  const named = [configured === "auto" ? "" : configured, runtimeSocket(process.env) ?? ""];
+  const known = [...new Set([...named, unitSocket])].filter((path) => path !== "");
   // systemd runs the command only while the main process runs, so the socket will come if the tracker is starting.
   const until = performance.now() + (process.env.MAINPID ? Math.min(startMs, timeoutMs) : 0);
   for (;;) {
-    for (const socket of sockets) {
+    // The file may name another socket than the tracker was started with.
+    const running = file === undefined ? [] : await findRunningSockets(file);
+    for (const socket of new Set([...known.slice(0, -1), ...running, unitSocket])) {
       try {
         return { endpoint: { socket }, reply: await requestReload({ socket }, timeoutMs) };
       } catch (error) {
@@ -99,9 +103,9 @@ async function askFirst(
     await setTimeout(retryMs);
   }
   // Only a file without errors of syntax says where the tracker listens.
-  if (config === undefined) complain(formatDiagnostics(errors));
+  if (loaded === undefined) complain(formatDiagnostics(errors));
   const lacksFile = file === undefined ? "there is no configuration file; " : "";
-  const tried = sockets.join(" or ");
+  const tried = known.join(" or ");
   const remedy = "start the tracker with RUNTIME_DIRECTORY or admin.socket set, or give --socket or --url";
   throw new NoReply(`${lacksFile}no tracker listens on ${tried}; ${remedy}`, true);
 }

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { findFreePort } from "../../../test/e2e/ports.ts";
 import { announceQuery } from "../../../test/fixtures/http-server.ts";
+import { ipApproval, torrentApproval } from "../../hooks/index.ts";
 import { silentLogger } from "../../observability/logger.ts";
 import { Metrics } from "../../observability/metrics.ts";
-import { createTracker, type EmbeddedTracker } from "../../tracker/create-tracker.ts";
+import { createTracker, type EmbeddedTracker, useHook } from "../../tracker/create-tracker.ts";
 import { LiveSync } from "./live-sync.ts";
 import type { LiveSyncOptions } from "./options.ts";
 
@@ -125,6 +126,30 @@ test("hostile packets are dropped and counted", async (t) => {
   assert.equal((await stranger.store.statistics()).seeders, 0);
 });
 
+test("a peer of a torrent or an address that the tracker refuses is not stored", async (t) => {
+  const options = await optionsOf();
+  const preHooks = [
+    useHook(torrentApproval, { blacklist: ["44".repeat(20)] }),
+    useHook(ipApproval, { blacklist: ["192.0.2.0/25", "2001:db8::/32"] }),
+  ];
+  const listen = [{ host: "127.0.0.1", port: 0 }];
+  const tracker = createTracker({
+    http: { listen, opentracker: { livesync: options } },
+    udp: false,
+    preHooks,
+  });
+  await tracker.start();
+  t.after(() => tracker.stop(0));
+  const { socket, port } = await join(t, options);
+  const peer = (torrent: string, address: string) => `${torrent.repeat(20)}${address}c8d58000`;
+  const refused = [peer("44", "c0000281"), peer("43", "c0000207")];
+  socket.send(Buffer.from(`0000000100000000${refused.join("")}${peer("43", "c0000281")}`, "hex"), port, host);
+  await until(async () => (await tracker.store.statistics()).seeders > 0);
+  assert.equal((await tracker.store.statistics()).seeders, 1);
+  assert.equal(await metric(tracker, 'chihaya_livesync_dropped_total{reason="refused"}'), 2);
+  assert.equal(await metric(tracker, 'chihaya_livesync_peers_total{direction="received"}'), 1);
+});
+
 test("a peer is sent again after ten minutes, and whenever its role changes", async () => {
   const clock = { seconds: 1000, unixSeconds: 0 };
   const metrics = new Metrics();
@@ -139,6 +164,7 @@ test("a peer is sent again after ten minutes, and whenever its role changes", as
       identity: new Int32Array(new SharedArrayBuffer(4)),
     },
     store: {} as never,
+    refuses: () => false,
   });
   const request = new AnnounceRequest();
   request.port = 9;

@@ -31,14 +31,16 @@ export interface LiveSyncDeps {
   readonly isFirst: boolean;
   /** A word that all threads share: the id of the tracker. */
   readonly identity: Int32Array;
+  /** Whether the tracker refuses a received peer, as it refuses the peer's announce for its torrent or its address. */
+  refuses(request: AnnounceRequest, response: AnnounceResponse): boolean;
 }
 
-const dropReasons = ["sender", "malformed", "type", "own", "peer", "send"] as const;
+const dropReasons = ["sender", "malformed", "type", "own", "peer", "refused", "send"] as const;
 type DropReason = (typeof dropReasons)[number];
 
 /**
  * Exchanges peers with other trackers by opentracker's live sync: a posthook sends the peers of announces to a multicast
- * group, and one thread stores the peers that the group sends. Received peers are not sent on.
+ * group, and one thread stores the peers that the group sends, unless this tracker refuses them. Received peers are not sent on.
  */
 export class LiveSync {
   readonly name = "live sync";
@@ -230,6 +232,10 @@ export class LiveSync {
           ? AnnounceEvent.completed
           : AnnounceEvent.none;
     request.left = (flags & PeerFlag.seeder) !== 0 ? 0n : 1n;
+    if (this.#deps.refuses(request, response)) {
+      this.#dropped.refused.inc();
+      return;
+    }
     this.#received.inc();
     const waiting = this.#deps.store.announce(request, response, Step.apply);
     if (waiting === undefined) return;
