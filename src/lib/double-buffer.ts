@@ -1,20 +1,23 @@
-/** Words before the halves: the generation and the writer. */
-const head = 2;
+/** Words before the halves: the generation, the writer, and the notes. */
+const head = 4;
 
 /**
  * Two halves of shared memory: all threads read one, a single thread writes the other and swaps them. A reader compares
  * the generation before and after and reads again after a swap, so no thread waits and no thread sees half a list.
  *
- * Shape: the generation (0 before the first swap), the writer, both halves. The lowest bit of the generation selects
+ * Shape: the generation (0 before the first swap), the writer, two notes, both halves. The lowest bit of the generation selects
  * the current half.
  */
 export class DoubleBuffer {
   readonly halves: readonly [Int32Array, Int32Array];
+  /** Two words in which a writer leaves what the next writer should know. */
+  readonly notes: Int32Array;
   readonly #head: Int32Array;
 
   constructor(memory: SharedArrayBuffer) {
     const words = (memory.byteLength / 4 - head) / 2;
-    this.#head = new Int32Array(memory, 0, head);
+    this.#head = new Int32Array(memory, 0, 2);
+    this.notes = new Int32Array(memory, 2 * 4, head - 2);
     this.halves = [
       new Int32Array(memory, head * 4, words),
       new Int32Array(memory, (head + words) * 4, words),

@@ -359,9 +359,26 @@ describe("lists from files", () => {
     const next = await createTorrentApproval(lists, bench.deps(true));
     assert.deepEqual(shown(), [3, 0]);
     await next.start!();
-    assert.deepEqual(shown(), [0, 1]);
+    assert.deepEqual(shown(), [3, 1], "the list in use is still the first");
     await next.stop!();
     assert.deepEqual(shown(), [3, 0]);
+  });
+
+  test("a worker that takes the place of the first shows entries and age of the list in use", async (t) => {
+    const bench = new Bench(t);
+    bench.write(names(1, 2, 3));
+    const options = { whitelistFrom: [bench.path()] };
+    await bench.start(options);
+    unlinkSync(bench.path());
+    bench.clock.unixSeconds += 60;
+    bench.metrics = new Metrics(); // of another thread
+    const next = await bench.start(options);
+    assert.equal(next.passing(), "123");
+    const shown = ["entries", "last_success_timestamp_seconds", "failing_sources"];
+    assert.deepEqual(
+      shown.map((name) => bench.value(name)),
+      [3, 1_700_000_000, 1],
+    );
   });
 
   test("two hooks of one name are shown together", async (t) => {

@@ -65,8 +65,6 @@ export class SharedList {
   #written = -1;
   /** The work that follows a swap. Other lists do not wait for this work. */
   #following: Promise<void> | undefined;
-  #entries = 0;
-  #lastSuccess = 0;
   #withdrawals: (() => void)[] = [];
 
   private constructor(memory: SharedArrayBuffer, parts: SharedListParts, deps: HookDeps) {
@@ -134,6 +132,21 @@ export class SharedList {
     await this.#following;
   }
 
+  /** Entries of the list in use. A writer that takes the place of another knows them before it has read the sources. */
+  get #entries(): number {
+    return this.memory.notes[0]!;
+  }
+
+  /** When the list in use last agreed with its sources, in seconds since 1970; 0 before the first time. */
+  get #lastSuccess(): number {
+    return this.memory.notes[1]! >>> 0;
+  }
+
+  #note(entries: number): void {
+    this.memory.notes[0] = entries;
+    this.memory.notes[1] = this.#deps.clock.unixSeconds;
+  }
+
   /** Registers the gauges. Two hooks of one name share a gauge, which covers both. */
   #show(): void {
     running.add(this);
@@ -184,7 +197,7 @@ export class SharedList {
       if (hasFailed) return;
       const isSound = this.#sources.every(({ problem }) => problem === undefined);
       if (this.#written === this.memory.generation) {
-        if (isSound) this.#lastSuccess = this.#deps.clock.unixSeconds;
+        if (isSound) this.#note(this.#entries);
         return;
       }
       if (!hasOpened && !isSound) return;
@@ -254,8 +267,7 @@ export class SharedList {
       await pace.run(list.write(next));
       this.memory.swap();
       this.#written = this.memory.generation;
-      this.#entries = list.size;
-      this.#lastSuccess = this.#deps.clock.unixSeconds;
+      this.#note(list.size);
       for (const [i, each] of this.#sources.entries()) {
         opened[i]?.accept();
         each.problem = undefined;
