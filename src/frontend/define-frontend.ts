@@ -24,6 +24,8 @@ export interface FrontendDeps {
   readonly metrics: Metrics;
   /** Returns the metrics of all threads. */
   scrape(): Promise<readonly FamilySnapshot[]>;
+  /** Returns the same memory in every worker, initially zero. The same name with another size is another memory. */
+  buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
   /**
    * Reports each request of the frontend, from its beginning to its end, to the metrics and to the program's observer:
    * `const startedMs = requests.begin()`, later `requests.end(startedMs, "announce", 4)`. A frontend also reports requests that

@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import type { FrontendDeps } from "../frontend/define-frontend.ts";
 import type { Clock, Random } from "../lib/clock.ts";
 import type { NetworkMemory } from "../net/linux/network.ts";
 import type { Network } from "../net/network.ts";
@@ -113,12 +114,14 @@ export class LocalHost implements Host {
   }
 
   async start(): Promise<void> {
-    const { store, clock, metrics, logger, scrapeAll, number = 1 } = this.#parts;
+    const { store, clock, metrics, logger, hub, scrapeAll, number = 1 } = this.#parts;
+    const buffer: FrontendDeps["buffer"] = (name, bytes) => hub.buffer(`frontends/${name}`, bytes);
     const own = {
       network: this.#network,
       threads: this.#threads,
       thread: number - 1,
       scrape: scrapeAll,
+      buffer,
     };
     const tracker = new Tracker(await this.#compose(this.config), { store, clock, metrics, logger, ...own });
     await tracker.start();

@@ -55,6 +55,8 @@ export interface TrackerParts {
   thread?: number;
   /** Returns the metrics of all threads; by default those of `metrics`. */
   scrape?: (() => Promise<readonly FamilySnapshot[]>) | undefined;
+  /** Returns memory that all threads share; by default memory of this tracker alone. */
+  buffer?: FrontendDeps["buffer"];
 }
 
 /** Time for all parts to stop after a failed start, in milliseconds. */
@@ -81,6 +83,7 @@ export class Tracker {
   constructor(settings: TrackerSettings, parts: TrackerParts) {
     const { store, clock, metrics, logger, network = portableNetwork, threads = 1, routes = [] } = parts;
     const { scrape = () => metrics.scrape(), thread = 0 } = parts;
+    const { buffer = async (_, bytes) => new SharedArrayBuffer(bytes) } = parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -111,7 +114,7 @@ export class Tracker {
       listenStream: (options) => network.listenStream({ ...options, threads }),
       bindDatagram: (options) => network.bindDatagram({ ...options, threads }),
     };
-    const shared = { store, clock, metrics, scrape, routes, logger, onError, thread, handover: {} };
+    const shared = { store, clock, metrics, scrape, buffer, routes, logger, onError, thread, handover: {} };
     this.#frontendDeps = { ...shared, logic: this.#logic, network: shareable };
   }
 

@@ -210,3 +210,16 @@ test("an exporter for Prometheus and Munin's plugin read the statistics", async 
     for (const value of body.split("\n").slice(0, values)) assert.match(value, /^\d+$/, mode);
   }
 });
+
+test("a stranger gets one full scrape, however many workers there are", async (t) => {
+  const opentracker = { full_scrape: true, stats_from: ["192.0.2.0/24"] };
+  const daemon = await Daemon.start(t, { workers: 3, storage: { name: "memory" }, http: { opentracker } });
+  const statuses: number[] = [];
+  for (let n = 0; n < 24; n++) {
+    // A connection of its own, for which the kernel chooses the worker.
+    const response = await fetch(`${daemon.url("http")}/scrape`, { headers: { connection: "close" } });
+    await response.text();
+    statuses.push(response.status);
+  }
+  assert.deepEqual(statuses, [200, ...Array(23).fill(429)]);
+});

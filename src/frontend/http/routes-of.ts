@@ -12,7 +12,7 @@ export async function createRoutesOf(
   deps: FrontendDeps,
 ): Promise<(options: HttpOptions) => Routes> {
   const { OpentrackerPages } = opentracker ? await import("./opentracker/pages.ts") : {};
-  const pages = OpentrackerPages && new OpentrackerPages(deps);
+  const pages = await OpentrackerPages?.create(deps);
   return ({ opentracker: options, scrapeRoutes }) => {
     const own = options && pages ? pages.routes(withDefaults(options), scrapeRoutes) : [];
     return new Routes([...deps.routes, ...own], (error) => deps.onError(error));

@@ -23,6 +23,8 @@ export interface PageDeps {
   readonly metrics: Metrics;
   /** Returns the metrics of all threads. */
   scrape(): Promise<readonly FamilySnapshot[]>;
+  /** Returns memory that all threads share, zero at first. */
+  buffer(name: string, bytes: number): Promise<SharedArrayBuffer>;
 }
 
 /** Maximum number of lists of all torrents that a thread sends at once. */
@@ -43,10 +45,15 @@ export class OpentrackerPages {
   #lists = 0;
   #ranking: { readonly since: number; readonly torrents: Promise<TopTorrents> } | undefined;
 
-  constructor(deps: PageDeps) {
+  private constructor(deps: PageDeps, modest: ModestClients) {
     this.#deps = deps;
     this.#counters = createPageCounters(deps.metrics);
-    this.#modest = new ModestClients(deps.clock);
+    this.#modest = modest;
+  }
+
+  static async create(deps: PageDeps): Promise<OpentrackerPages> {
+    const memory = await deps.buffer("full scrapes", ModestClients.bytes);
+    return new OpentrackerPages(deps, new ModestClients(deps.clock, memory));
   }
 
   /**
