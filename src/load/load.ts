@@ -1,7 +1,7 @@
 import { Histogram } from "./histogram.ts";
 import type { PopulationShape } from "./population.ts";
 
-/** Options that both load generators share. */
+/** Options that all load generators share. */
 export interface LoadOptions extends PopulationShape {
   /** The address of the tracker. */
   host: string;
@@ -46,6 +46,9 @@ export class LoadResult {
   errors = 0;
   /** Peers in all responses to announces. */
   peers = 0;
+  /** Over WebSocket: offers that peers have received from others, and answers to offers. */
+  offers = 0;
+  answers = 0;
   readonly latency: Histogram = new Histogram();
 
   get answered(): number {

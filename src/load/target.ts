@@ -4,7 +4,7 @@ import { Networks } from "../ip/networks.ts";
 
 /** The tracker that a load is sent to. */
 export interface Target {
-  protocol: "udp" | "http";
+  protocol: "udp" | "http" | "ws";
   /** IP address. */
   host: string;
   port: number;
@@ -30,8 +30,9 @@ const privateNetworks = Networks.parse([
  */
 export async function resolveTarget(text: string): Promise<Target> {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== "udp:" && url?.protocol !== "http:") {
-    throw new Error(`${text}: not a URL with udp: or http:`);
+  const protocol = (["udp", "http", "ws"] as const).find((each) => url?.protocol === `${each}:`);
+  if (url === undefined || protocol === undefined) {
+    throw new Error(`${text}: not a URL with udp:, http: or ws:`);
   }
   if (url.protocol === "udp:" && url.port === "") throw new Error(`${text}: has no port`);
   const name = url.hostname.replace(/^\[|\]$/g, "");
@@ -44,7 +45,7 @@ export async function resolveTarget(text: string): Promise<Target> {
     );
   }
   return {
-    protocol: url.protocol === "udp:" ? "udp" : "http",
+    protocol,
     host,
     port: Number(url.port) || 80,
     path: url.pathname + url.search,

@@ -28,6 +28,16 @@ test("bench fills a tracker and says what it answers", { skip }, async (t) => {
   assert.equal((await target.statistics()).peers4, 640);
 });
 
+test("bench announces over WebSocket, with offers that are answered", { skip }, async (t) => {
+  const { ws } = await startTarget(t, { kind: "web" });
+  const flags = ["--torrents", "1", "--peers", "10", "--seconds", "1", "--offers", "2"];
+  const { status, stdout, stderr } = bench(`ws://127.0.0.1:${ws}/`, ...flags, "--json");
+  assert.equal(stderr, "");
+  const { fill, run } = JSON.parse(stdout);
+  assert.deepEqual([fill.announces, run.lost, run.errors, status], [10, 0, 0, 0]);
+  assert.deepEqual([run.offersRelayed, run.answersRelayed], [2 * run.announces, 2 * run.announces]);
+});
+
 test("bench asks no one else's tracker", () => {
   const { status, stderr } = bench("udp://192.0.2.1:6969");
   assert.equal(status, 2);

@@ -3,6 +3,7 @@ import { HttpLoad } from "../../load/http-load.ts";
 import type { Load, LoadResult } from "../../load/load.ts";
 import { resolveTarget, type Target } from "../../load/target.ts";
 import { UdpLoad } from "../../load/udp-load.ts";
+import { WebSocketLoad } from "../../load/websocket-load.ts";
 import { parseNumber, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
 import { complain, print } from "../terminal.ts";
@@ -12,14 +13,15 @@ export const help: string = `Usage: chihaya bench URL [flags]
 
 Measures how many announces per second a tracker can serve. First announces every peer once, then announces random peers.
 
-  URL                 announce URL, udp: or http:, of a tracker on this machine or in a private network
+  URL                 announce URL, udp:, http: or ws:, of a tracker on this machine or in a private network
   --seconds N         duration of the measurement (default 10)
   --torrents N        number of torrents; a few of them have most peers (default 10000)
-  --peers N           number of peers (default 100000)
+  --peers N           number of peers (default 100000; over WebSocket 1000, because each peer has a connection)
   --numwant N         peers that an announce asks for (default 30)
   --rate N            announces per second; also measures latency (default: as many as the tracker can serve)
   --connections N     HTTP: concurrent connections (default 64)
   --keep-alive        HTTP: send many announces over a connection (default: one connection for each announce)
+  --offers N          WebSocket: offers in an announce (default 5); the peers that get the offers answer them
   --json              print JSON
 
 The command uses one processor. If the tracker is on 127.0.0.0/8, the requests come from 64 addresses. Over UDP, one
@@ -42,30 +44,33 @@ export function run(args: string[]): Promise<number> {
       options: {
         seconds: { type: "string", default: "10" },
         torrents: { type: "string", default: "10000" },
-        peers: { type: "string", default: "100000" },
+        peers: { type: "string" },
         numwant: { type: "string", default: "30" },
         rate: { type: "string" },
         connections: { type: "string", default: "64" },
+        offers: { type: "string", default: "5" },
         "keep-alive": { type: "boolean", default: false },
         json: { type: "boolean", default: false },
       },
     });
     const [url, ...rest] = positionals;
     if (url === undefined || rest.length > 0) throw new UsageError("needs one URL");
-    const shape = {
-      torrents: parseNumber("--torrents", values.torrents, 1, 100_000_000),
-      peers: parseNumber("--peers", values.peers, 1, 100_000_000),
-      numWant: parseNumber("--numwant", values.numwant, 0, 1000),
-    };
     const connections = parseNumber("--connections", values.connections, 1, 10_000);
     const seconds = parseNumber("--seconds", values.seconds, 1, 86_400);
     const rate = values.rate === undefined ? {} : { rate: parseNumber("--rate", values.rate, 1, 10_000_000) };
     const target = await resolveTarget(url).catch((error: Error) => {
       throw new UsageError(error.message);
     });
+    const isWebSocket = target.protocol === "ws";
+    const shape = {
+      torrents: parseNumber("--torrents", values.torrents, 1, 100_000_000),
+      peers: parseNumber("--peers", values.peers ?? (isWebSocket ? "1000" : "100000"), 1, 100_000_000),
+      numWant: parseNumber("--numwant", values.numwant, 0, 1000),
+    };
+    const offers = parseNumber("--offers", values.offers, 0, 100);
     let load: Load | undefined;
     try {
-      load = await createLoad(target, { ...shape, connections, keepAlive: values["keep-alive"] });
+      load = await createLoad(target, { ...shape, connections, keepAlive: values["keep-alive"], offers });
       const filled = load.fill();
       const result = load.run({ seconds, ...rate });
       const report = [filled, result].map(toJson);
@@ -93,16 +98,30 @@ interface Shape {
   numWant: number;
   connections: number;
   keepAlive: boolean;
+  offers: number;
 }
 
 function createLoad({ protocol, host, port, path }: Target, shape: Shape): Promise<Load> {
+  if (protocol === "ws") return WebSocketLoad.create({ host, port, path, ...shape });
   if (protocol === "udp") return UdpLoad.create({ host, port, ...shape });
   return HttpLoad.create({ host, port, path, ...shape });
 }
 
 function toJson(result: LoadResult): object {
-  const { seconds, sent, announces, scrapes, errors, lost, rate, peersPerAnswer, latency } = result;
-  const counts = { seconds, sent, announces, scrapes, errors, lost, answersPerSecond: rate, peersPerAnswer };
+  const { seconds, sent, announces, scrapes, errors, lost, rate, peersPerAnswer, offers, answers, latency } =
+    result;
+  const relayed = offers === 0 ? {} : { offersRelayed: offers, answersRelayed: answers };
+  const counts = {
+    seconds,
+    sent,
+    announces,
+    scrapes,
+    errors,
+    lost,
+    answersPerSecond: rate,
+    peersPerAnswer,
+    ...relayed,
+  };
   return latency.count === 0 ? counts : { ...counts, latencyMicroseconds: latency.summary() };
 }
 
@@ -110,7 +129,9 @@ function toText(filled: LoadResult, result: LoadResult): string {
   const lines = [
     `filled        ${filled.announces} peers in ${filled.seconds.toFixed(1)} s`,
     `responses     ${Math.round(result.rate)} per second, ${result.answered} in ${result.seconds.toFixed(1)} s`,
-    `peers         ${result.peersPerAnswer.toFixed(1)} per response`,
+    result.offers === 0
+      ? `peers         ${result.peersPerAnswer.toFixed(1)} per response`
+      : `relayed       ${result.offers} offers, ${result.answers} answers`,
     `lost          ${result.lost}`,
     `wrong         ${result.errors}`,
   ];

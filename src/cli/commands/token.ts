@@ -115,7 +115,8 @@ async function sign(args: string[]): Promise<void> {
   const [url, subject, ...more] = positionals;
   if (url === undefined || subject === undefined || more.length > 0)
     throw new UsageError("sign: needs URL and INFOHASH or TORRENT");
-  if (!/^(https?|udp):\/\/[^/]/.test(url)) throw new UsageError(`${url}: not a URL with http, https or udp`);
+  if (!/^(https?|udp|wss?):\/\/[^/]/.test(url))
+    throw new UsageError(`${url}: not a URL with http, https, udp, ws or wss`);
   if (values.key === undefined || values.issuer === undefined)
     throw new UsageError("sign: needs --key and --issuer");
   const known = parseInfoHash(subject);
