@@ -51,6 +51,8 @@ for (const [letter, byte] of Object.entries({
  */
 export class JsonScanner {
   bytes: Uint8Array = new Uint8Array(0);
+  /** All of the memory that has `bytes`; messages come from few such memories. */
+  #view: DataView = new DataView(this.bytes.buffer);
   /** The offset of the next byte. */
   at = 0;
   #end = 0;
@@ -81,6 +83,7 @@ export class JsonScanner {
   /** Starts at the first byte of `bytes[start..end)` that is not whitespace. */
   open(bytes: Uint8Array, start: number, end: number): void {
     this.bytes = bytes;
+    if (this.#view.buffer !== bytes.buffer) this.#view = new DataView(bytes.buffer);
     this.at = start;
     this.#end = end;
     this.#depth = 0;
@@ -155,33 +158,46 @@ export class JsonScanner {
     return this.#skipLiteral();
   }
 
-  /** Reads the string that {@link isString} has found; the token includes the quotes. @returns false if it is malformed */
+  /**
+   * Reads the string that {@link isString} has found; the token includes the quotes. Looks at four bytes at once where they
+   * are plain (10 offers of 650 bytes: 22 µs byte by byte).
+   * @returns false if the string is malformed
+   */
   readString(): boolean {
     const { bytes } = this;
     const end = this.#end;
+    const view = this.#view;
+    const offset = bytes.byteOffset;
+    const lastWord = end - 4;
     this.tokenStart = this.at;
     this.#isEncoded = false;
     let i = this.at + 1;
     while (i < end) {
+      if (i <= lastWord) {
+        const special = specialBytes(view.getInt32(offset + i, true));
+        if (special === 0) {
+          i += 4;
+          continue;
+        }
+        i += (31 - Math.clz32(special & -special)) >> 3;
+      }
       const byte = bytes[i]!;
-      if (byte > backslash && byte < 0x80) {
-        i++;
-      } else if (byte === backslash) {
+      if (byte === backslash) {
         this.#isEncoded = true;
-        i = this.#skipEscape(i);
-        if (i < 0) return false;
+        const letter = i + 1 < end ? bytes[i + 1]! : 0;
+        i = escapes[letter] === 0 ? this.#skipUnicodeEscape(i) : i + 2;
       } else if (byte === quote) {
         this.at = this.tokenEnd = i + 1;
         return true;
-      } else if (byte < 0x20) {
-        return false;
-      } else if (byte < 0x80) {
-        i++;
-      } else {
+      } else if (byte >= 0x80) {
         this.#isEncoded = true;
         i = this.#skipCharacter(i);
-        if (i < 0) return false;
+      } else if (byte < 0x20) {
+        return false;
+      } else {
+        i++;
       }
+      if (i < 0) return false;
     }
     return false;
   }
@@ -302,11 +318,8 @@ export class JsonScanner {
     return this.at > start;
   }
 
-  /** @returns the offset behind the escape whose backslash is at `at`, or -1 for no escape of JSON or a lone surrogate */
-  #skipEscape(at: number): number {
-    if (at + 1 >= this.#end) return -1;
-    const letter = this.bytes[at + 1]!;
-    if (letter !== u) return escapes[letter] === 0 ? -1 : at + 2;
+  /** @returns the offset behind the escape `\uXXXX` at `at`, or -1 for another escape or a lone surrogate */
+  #skipUnicodeEscape(at: number): number {
     const unit = this.#escapedUnit(at);
     if (unit < 0xd800 || unit > 0xdfff) return unit < 0 ? -1 : at + 6;
     if (unit > 0xdbff) return -1;
@@ -360,6 +373,17 @@ export class JsonScanner {
     }
     return Key.unknown;
   }
+}
+
+/**
+ * Marks the bytes of a word that are controls, quotes, backslashes or above U+007F, by their highest bits. Above the first marked
+ * byte, a mark may be wrong.
+ */
+function specialBytes(word: number): number {
+  const controls = word - 0x20202020;
+  const quotes = (word ^ 0x22222222) - 0x01010101;
+  const backslashes = (word ^ 0x5c5c5c5c) - 0x01010101;
+  return (word | controls | quotes | backslashes) & 0x80808080;
 }
 
 function isDigit(byte: number): boolean {
