@@ -1,4 +1,3 @@
-// Stands in for `webrtc-polyfill`, whose native module has to be built: the end-to-end tests use TCP only.
-export const RTCPeerConnection = undefined;
-export const RTCSessionDescription = undefined;
-export const RTCIceCandidate = undefined;
+// Stands in for `webrtc-polyfill`, whose native module has to be built. A test may set globals with WebRTC of its own before it
+// imports a client; otherwise there is no WebRTC.
+export const { RTCPeerConnection, RTCSessionDescription, RTCIceCandidate } = globalThis;
