@@ -37,6 +37,8 @@ export class AnnounceRequest {
   handle = 0;
   /** Tells apart the sockets that use one slot, one after the other: 0 to 65535. */
   generation = 0;
+  /** The tracker that has a web peer's socket, if the store is shared by several trackers: see `PeerStore.webLink`. */
+  tracker = 0;
   event: AnnounceEvent = AnnounceEvent.none;
   /** The number of peers to return: the client's number or the default, capped by the config. */
   numWant = 0;
@@ -120,6 +122,8 @@ export class AnnounceResponse {
   peers6: PeerList;
   /** Web peers in the shape of IPv4 peers: the handle is in the place of the address, the generation in that of the port. */
   webPeers: PeerList;
+  /** Room for the tracker of each web peer, 0 for this one; only a store with a `webLink` fills it. */
+  webTrackers: Uint32Array | undefined;
 
   /** @param webPeers  for web announces; by default without room */
   constructor(peers4: PeerList, peers6: PeerList, webPeers: PeerList = noWebPeers) {

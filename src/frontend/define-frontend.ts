@@ -12,6 +12,19 @@ import type { PeerStore } from "../storage/peer-store.ts";
 import type { Frontend } from "./frontend.ts";
 import type { Handover } from "./handover.ts";
 
+/** The place of a thread among the threads that serve clients. */
+export interface ThreadPlace {
+  /** From 1. A thread that takes the place of a dead one has its number. */
+  readonly number: number;
+  /** Whether the thread takes the place of a dead one. */
+  readonly isReplacement: boolean;
+  /** How many threads there are. They listen on the same addresses. */
+  readonly count: number;
+}
+
+/** The only thread that serves clients. */
+export const onlyThread: ThreadPlace = { number: 1, isReplacement: false, count: 1 };
+
 /** The collaborators of a frontend. */
 export interface FrontendDeps {
   /** Decides about requests, with hooks and the store. */
@@ -34,14 +47,14 @@ export interface FrontendDeps {
   readonly requests: RequestReporter;
   /** Resources that a frontend which speaks HTTP also serves, beside announces. */
   readonly routes: readonly Route[];
-  /** The number of this thread among those that share the addresses and the swarms, from 0. */
-  readonly thread: number;
   /** Where the frontend with the HTTP listeners meets the frontend that takes over some of their connections. */
   readonly handover: Handover;
   /** Logs what an operator should know about the setup; not for single requests. */
   readonly logger: Logger;
   /** Logs and counts an error that no request has caused, such as an error of a socket, and any unexpected error. */
   onError(error: Error): void;
+  /** For a frontend whose clients meet, whichever threads serve them. */
+  readonly thread: ThreadPlace;
   /** Opens sockets. All workers share the addresses that are bound here. */
   readonly network: Pick<Network, "listenStream" | "bindDatagram">;
 }

@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import type { FrontendDeps } from "../frontend/define-frontend.ts";
+import { type FrontendDeps, onlyThread, type ThreadPlace } from "../frontend/define-frontend.ts";
 import type { Clock, Random } from "../lib/clock.ts";
 import type { NetworkMemory } from "../net/linux/network.ts";
 import type { Network } from "../net/network.ts";
@@ -64,8 +64,6 @@ interface LocalParts extends Omit<HostParts, "hub" | "accounting"> {
   owner: number;
   /** Of a worker. */
   bus?: Bus;
-  /** The number of the worker, from 1; default 1. */
-  number?: number;
   /** Returns the metrics of all threads, in a worker. */
   scrapeAll?: () => Promise<readonly FamilySnapshot[]>;
 }
@@ -99,30 +97,26 @@ export class LocalHost implements Host {
   readonly #network: Network;
   #tracker: Tracker | undefined;
   readonly #meter = new ThreadMeter();
-  /** How many threads listen on the same addresses. */
-  readonly #threads: number;
+  readonly #place: ThreadPlace;
 
-  /** @param network  the host does not close it */
-  constructor(parts: LocalParts, network: Network, threads = 1) {
+  /**
+   * @param network  the host does not close it
+   * @param place    by default the only thread that serves clients
+   */
+  constructor(parts: LocalParts, network: Network, place: ThreadPlace = onlyThread) {
     this.#parts = parts;
     this.config = parts.config;
     this.bus = parts.bus ?? createLocalBus(parts.logger);
     serveSwarms(this.bus, parts.store);
     this.#network = network;
     network.setCoalesce(parts.config.networkCoalesce);
-    this.#threads = threads;
+    this.#place = place;
   }
 
   async start(): Promise<void> {
-    const { store, clock, metrics, logger, hub, scrapeAll, number = 1 } = this.#parts;
+    const { store, clock, metrics, logger, hub, scrapeAll } = this.#parts;
     const buffer: FrontendDeps["buffer"] = (name, bytes) => hub.buffer(`frontends/${name}`, bytes);
-    const own = {
-      network: this.#network,
-      threads: this.#threads,
-      thread: number - 1,
-      scrape: scrapeAll,
-      buffer,
-    };
+    const own = { network: this.#network, thread: this.#place, scrape: scrapeAll, buffer };
     const tracker = new Tracker(await this.#compose(this.config), { store, clock, metrics, logger, ...own });
     await tracker.start();
     this.#tracker = tracker;

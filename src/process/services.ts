@@ -22,6 +22,10 @@ export interface WorkerStart {
   workers: number;
   /** Whether the worker logs its start; the lines of all workers would be the same. */
   logsStartup: boolean;
+  /** Whether the worker takes the place of one that has died. */
+  isReplacement: boolean;
+  /** See `StoreDeps.tracker`. */
+  tracker: number;
   /** The last publication of each topic. */
   published: ReadonlyMap<string, unknown>;
   /** For the worker's network; undefined where the native engine does not run. */

@@ -9,7 +9,7 @@ import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts"
 import type { WorkerState } from "../operator/api/endpoints/workers.ts";
 import type { ComponentState } from "../operator/health.ts";
 import { mainProfiler, type Profiler } from "../operator/profiles.ts";
-import type { SharedStore } from "../storage/define-store.ts";
+import { drawTracker, type SharedStore } from "../storage/define-store.ts";
 import { releaseLocks } from "../storage/memory/repair.ts";
 import type { Publication } from "../tracker/share-hub.ts";
 import { Bus, mainThread } from "./bus.ts";
@@ -60,6 +60,7 @@ export class Supervisor implements Host, Profiler {
   readonly bus: Bus;
   /** Logs once what all workers report at the same time. */
   readonly #shortages: RateLimitedLog;
+  readonly #tracker = drawTracker();
   #owners = firstOwner;
   #state: "idle" | "started" | "stopped" = "idle";
 
@@ -214,6 +215,8 @@ export class Supervisor implements Host, Profiler {
       number: index + 1,
       workers: this.#count,
       logsStartup: owner === firstOwner,
+      isReplacement: owner >= firstOwner + this.#count,
+      tracker: this.#tracker,
       published: hub.topics.last,
       network,
       accounting: accounting && { ring: accounting.rings[index]!, signal: accounting.signal },

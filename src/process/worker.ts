@@ -15,7 +15,7 @@ import { createThreadLogger } from "./thread-logger.ts";
 
 // One thread that serves clients, with its own sockets, hooks and counters, over the shared swarms.
 
-const { config, memory, owner, number, workers, logsStartup, published, accounting } =
+const { config, memory, owner, number, workers, logsStartup, isReplacement, tracker, published, accounting } =
   workerData as WorkerStart;
 const logOutput = { dropped: 0 };
 const bus = new Bus({
@@ -41,7 +41,7 @@ const metrics = new Metrics();
 registerLogMetrics(metrics, logOutput);
 const isFirst = number === 1;
 const isPrivate = config.private !== undefined;
-const storeDeps = { clock, random, metrics, logger, isFirst, memory, owner, isPrivate };
+const storeDeps = { clock, random, metrics, logger, isFirst, memory, owner, isPrivate, tracker };
 const store = await createStore(config.storage, storeDeps);
 const stopMetrics = registerThreadMetrics(metrics, { worker: `${number}` });
 const hub = new WorkerHub(isFirst, published, {
@@ -55,9 +55,9 @@ network.beat(clock.seconds);
 clock.onTick = (seconds) => network.beat(seconds);
 const scrapeAll = () => bus.call(mainThread, supervisorService, "scrape", undefined);
 const host = new LocalHost(
-  { config, store, clock, random, metrics, logger, hub, owner, bus, number, scrapeAll, accounting },
+  { config, store, clock, random, metrics, logger, hub, owner, bus, scrapeAll, accounting },
   network,
-  workers,
+  { number, count: workers, isReplacement },
 );
 await host.start();
 hasStarted = true;

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { Clock, Random } from "../lib/clock.ts";
 import type { Probe, ProbeDeps } from "../lib/probe.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -22,6 +23,16 @@ export interface StoreDeps {
   readonly memory?: unknown;
   /** Identifies the thread in the locks of the shared memory; no two threads ever have the same number. */
   readonly owner: number;
+  /**
+   * Identifies this tracker among those that share the store, the same in all its threads: see {@link drawTracker}. Undefined for
+   * a tracker of one thread.
+   */
+  readonly tracker?: number;
+}
+
+/** Draws the number of a tracker: 1 to 2^32 - 1. */
+export function drawTracker(): number {
+  return randomInt(1, 2 ** 32);
 }
 
 /** The main thread's part of a store whose memory the threads share. */

@@ -38,6 +38,23 @@ export interface SwarmSummary {
   snatches: number;
 }
 
+/** The way to the sockets of other trackers' web peers, in a store that several trackers share. */
+export interface WebLink {
+  /** The number of this tracker among them, drawn at its start; not 0. */
+  readonly tracker: number;
+  /**
+   * Receives the messages to a worker of this tracker, until the store stops. The bytes belong to the receiver. Retries in the
+   * background if the store cannot reach the other trackers.
+   */
+  open(worker: number, receive: (message: Uint8Array) => void): Promise<void>;
+  /**
+   * Sends a message to a worker of another tracker. May reject; a message may also get lost silently.
+   * @param message  copied before the first turn of the event loop
+   * @returns false if nobody receives it
+   */
+  send(tracker: number, worker: number, message: Uint8Array): Promise<boolean>;
+}
+
 /**
  * Holds the swarms: which peers share which torrent.
  *
@@ -94,6 +111,9 @@ export interface PeerStore {
    * @returns the number of removed peers
    */
   sweep?(worker: number): number | Promise<number>;
+
+  /** Undefined if all web peers have their sockets in this tracker. */
+  readonly webLink?: WebLink;
 
   /**
    * Removes a torrent: its peers of all kinds and its snatches. An unknown infohash is no error. A big swarm goes in

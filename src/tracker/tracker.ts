@@ -6,6 +6,8 @@ import {
   type FrontendDefinition,
   type FrontendDeps,
   type FrontendUse,
+  onlyThread,
+  type ThreadPlace,
 } from "../frontend/define-frontend.ts";
 import type { Frontend } from "../frontend/frontend.ts";
 import type { Route } from "../http/routes.ts";
@@ -49,10 +51,8 @@ export interface TrackerParts {
   observer?: Observer | undefined;
   /** Resources that HTTP serves beside announces. */
   routes?: readonly Route[] | undefined;
-  /** How many threads listen on the same addresses; default 1. */
-  threads?: number;
-  /** The number of this thread among them, from 0; default 0. */
-  thread?: number;
+  /** By default the only one. */
+  thread?: ThreadPlace;
   /** Returns the metrics of all threads; by default those of `metrics`. */
   scrape?: (() => Promise<readonly FamilySnapshot[]>) | undefined;
   /** Returns memory that all threads share; by default memory of this tracker alone. */
@@ -81,9 +81,17 @@ export class Tracker {
   readonly #givenUp = Promise.withResolvers<void>();
 
   constructor(settings: TrackerSettings, parts: TrackerParts) {
-    const { store, clock, metrics, logger, network = portableNetwork, threads = 1, routes = [] } = parts;
-    const { scrape = () => metrics.scrape(), thread = 0 } = parts;
-    const { buffer = async (_, bytes) => new SharedArrayBuffer(bytes) } = parts;
+    const {
+      store,
+      clock,
+      metrics,
+      logger,
+      network = portableNetwork,
+      routes = [],
+      thread = onlyThread,
+    } = parts;
+    const { scrape = () => metrics.scrape(), buffer = async (_, bytes) => new SharedArrayBuffer(bytes) } =
+      parts;
     this.#parts = parts;
     this.#settings = settings;
     const log = new RateLimitedLog(logger, clock);
@@ -111,10 +119,10 @@ export class Tracker {
       shortages.warn(shortage, { where: "network" }, shortage);
     };
     const shareable: FrontendDeps["network"] = {
-      listenStream: (options) => network.listenStream({ ...options, threads }),
-      bindDatagram: (options) => network.bindDatagram({ ...options, threads }),
+      listenStream: (options) => network.listenStream({ ...options, threads: thread.count }),
+      bindDatagram: (options) => network.bindDatagram({ ...options, threads: thread.count }),
     };
-    const shared = { store, clock, metrics, scrape, buffer, routes, logger, onError, thread, handover: {} };
+    const shared = { store, clock, metrics, scrape, buffer, routes, thread, logger, onError, handover: {} };
     this.#frontendDeps = { ...shared, logic: this.#logic, network: shareable };
   }
 
@@ -149,6 +157,9 @@ export class Tracker {
         this.#frontends.push(await createFrontend(definition, options, this.#depsOf(definition)));
       for (const responses of this.#responses) responses.declare();
       await store.start();
+      // Before the first socket of this thread: those of its predecessor are gone.
+      const { isReplacement, number } = this.#frontendDeps.thread;
+      if (isReplacement) await store.sweep?.(number - 1);
       for (const hook of hooksOf(this.#settings)) await startHook(hook);
       for (const frontend of this.#frontends) await frontend.start();
       this.#state = "started";

@@ -22,12 +22,14 @@ export class WebExchange extends Exchange {
   /** Number of offers to relay. */
   wanted = 0;
 
-  constructor(maxInfoHashes: number) {
+  /** @param hasLink  whether the store lists web peers of other trackers */
+  constructor(maxInfoHashes: number, hasLink: boolean) {
     super();
     const none = new Uint8Array(0);
     const webPeers = new PeerList(4, new Uint8Array(mostCandidates * webPeerLength));
     webPeers.limit = mostCandidates;
     this.announceResponse = new AnnounceResponse(new PeerList(4, none), new PeerList(6, none), webPeers);
+    if (hasLink) this.announceResponse.webTrackers = new Uint32Array(mostCandidates);
     this.announceRequest.kind = "web";
     this.scrapeRequest = new ScrapeRequest(maxInfoHashes);
     this.scrapeResponse = new ScrapeResponse(maxInfoHashes);

@@ -2,7 +2,16 @@
 const size = 32;
 /** Words of an entry: two of the offer id's hash, torrent, handle, generation, second, whether it is answered. */
 const words = 8;
-const Word = { hash: 0, hash2: 1, torrent: 2, handle: 3, generation: 4, second: 5, answered: 6 } as const;
+const Word = {
+  hash: 0,
+  hash2: 1,
+  torrent: 2,
+  handle: 3,
+  generation: 4,
+  second: 5,
+  answered: 6,
+  tracker: 7,
+} as const;
 const offerIdLength = 20;
 
 /**
@@ -10,7 +19,7 @@ const offerIdLength = 20;
  * Only the socket that got an offer can answer the offer, so no client can speak as another one.
  *
  * Shape of an entry: hash of the offer id 2 x u32 | torrent u32 | handle u32 | generation u32 | second u32 | answered u32 |
- * unused u32.
+ * tracker u32.
  */
 export class OfferRing {
   readonly #entries: Uint32Array = new Uint32Array(size * words);
@@ -20,6 +29,7 @@ export class OfferRing {
    * Adds an offer in the place of the oldest one.
    * @param torrent     a number that is unique among the torrents of the socket, not 0
    * @param handle      the socket that made the offer, with its generation
+   * @param tracker     the tracker of that socket, 0 for this one
    */
   add(
     offerIds: Uint8Array,
@@ -28,6 +38,7 @@ export class OfferRing {
     handle: number,
     generation: number,
     second: number,
+    tracker = 0,
   ): void {
     const entries = this.#entries;
     const entry = this.#next * words;
@@ -38,6 +49,7 @@ export class OfferRing {
     entries[entry + Word.generation] = generation;
     entries[entry + Word.second] = second;
     entries[entry + Word.answered] = 0;
+    entries[entry + Word.tracker] = tracker;
   }
 
   /**
@@ -72,13 +84,18 @@ export class OfferRing {
     return this.#entries[entry + Word.generation]!;
   }
 
+  tracker(entry: number): number {
+    return this.#entries[entry + Word.tracker]!;
+  }
+
   /** Whether a socket has made an offer for the torrent since a second. */
-  hasOfferOf(handle: number, generation: number, torrent: number, since: number): boolean {
+  hasOfferOf(handle: number, generation: number, torrent: number, since: number, tracker = 0): boolean {
     const entries = this.#entries;
     for (let entry = 0; entry < entries.length; entry += words) {
       if (
         entries[entry + Word.handle] === handle &&
         entries[entry + Word.generation] === generation &&
+        entries[entry + Word.tracker] === tracker &&
         entries[entry + Word.torrent] === torrent &&
         entries[entry + Word.second]! >= since
       )

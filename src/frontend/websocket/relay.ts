@@ -12,7 +12,7 @@ import {
   writeFrameHeader,
 } from "../../protocol/websocket/frame-writer.ts";
 import { malformedMessage } from "../../protocol/webtorrent/errors.ts";
-import { MessageKind, type MessageLimits } from "../../protocol/webtorrent/message.ts";
+import { MessageKind, type MessageLimits, type WebMessage } from "../../protocol/webtorrent/message.ts";
 import { readMessage } from "../../protocol/webtorrent/read-message.ts";
 import {
   mostOverhead,
@@ -28,6 +28,8 @@ import { ExchangePool, WaitingRequests } from "../exchange.ts";
 import { mostCandidates, WebExchange, webPeerLength } from "./exchange.ts";
 import type { WebSocketCounters } from "./metrics.ts";
 import type { WebSocketOptions } from "./options.ts";
+import { RelayEntry, RelayKind } from "./relay-entry.ts";
+import type { RemoteSockets } from "./remote-sockets.ts";
 import type { Session } from "./session.ts";
 import { type SessionTable, workerOf } from "./session-table.ts";
 
@@ -47,8 +49,11 @@ const draw = {
   /** The number of the torrent in the socket of the announcer. */
   torrent: 0,
   /** Why the last peer was no target. */
-  skipped: "no_target" as "no_target" | "glare" | "slow",
+  skipped: "no_target" as "no_target" | "glare" | "slow" | "ring_full",
 };
+
+/** A peer whose socket another worker or tracker has. */
+const remote = Symbol();
 
 const tooManyTorrents = new ClientError("too many torrents on one connection", "too-many-torrents");
 
@@ -59,6 +64,8 @@ export interface RelayDeps {
   readonly counters: WebSocketCounters;
   readonly requests: RequestReporter | undefined;
   readonly sessions: SessionTable;
+  /** Whether the store lists web peers of other trackers. */
+  readonly hasLink: boolean;
 }
 
 /** Responds to the messages of clients, and relays offers and answers between them. */
@@ -69,6 +76,11 @@ export class Relay {
   #exchanges: ExchangePool<WebExchange>;
   readonly #waiting = new WaitingRequests<WebExchange>();
   #out: Uint8Array;
+  /** The ways to other workers and trackers, once there are any. */
+  remote: RemoteSockets | undefined;
+  readonly #entry = new RelayEntry();
+  /** Where the frame of the entry that was begun last may lie. */
+  #frameAt = 0;
   /** Removes peers; replaced while a store uses it. */
   #leaving = new AnnounceRequest();
 
@@ -76,7 +88,9 @@ export class Relay {
     this.#deps = deps;
     this.#options = options;
     this.#limits = options;
-    this.#exchanges = new ExchangePool(() => new WebExchange(options.maxScrapeInfoHashes));
+    this.#exchanges = new ExchangePool(
+      () => new WebExchange(options.maxScrapeInfoHashes, this.#deps.hasLink),
+    );
     this.#out = new Uint8Array(roomOf(options));
   }
 
@@ -86,7 +100,10 @@ export class Relay {
     this.#options = options;
     this.#limits = options;
     this.#out = new Uint8Array(roomOf(options));
-    if (!isSameSize) this.#exchanges = new ExchangePool(() => new WebExchange(options.maxScrapeInfoHashes));
+    if (!isSameSize)
+      this.#exchanges = new ExchangePool(
+        () => new WebExchange(options.maxScrapeInfoHashes, this.#deps.hasLink),
+      );
   }
 
   /** Handles a message of a client. */
@@ -190,6 +207,7 @@ export class Relay {
     request.kind = "web";
     request.handle = session.handle;
     request.generation = session.generation;
+    request.tracker = 0;
     request.address.copyFrom(session.client);
     request.hasOtherAddress = false;
     setParams(request.params, session);
@@ -259,7 +277,7 @@ export class Relay {
   #relayOffers(exchange: WebExchange, session: Session): void {
     const { message, announceRequest: request, announceResponse, wanted } = exchange;
     const { counters, clock } = this.#deps;
-    const { webPeers } = announceResponse;
+    const { webPeers, webTrackers: trackers } = announceResponse;
     const index = session.torrents.find(request.infoHashWords);
     if (wanted === 0 || index < 0) return;
     draw.session = session;
@@ -267,32 +285,165 @@ export class Relay {
     draw.torrent = session.torrents.number(index);
     draw.skipped = "no_target";
     let relayed = 0;
-    for (let i = 0; i < webPeers.count && relayed < wanted; i++) {
-      let target = this.#target(webPeers, i);
-      if (target === undefined) continue;
-      const isSpare = webPeers.count - i - 1 >= wanted - relayed && i + 1 !== webPeers.seeders;
-      if (isSpare && i + 1 < webPeers.count) {
-        const other = this.#target(webPeers, ++i);
-        if (other !== undefined && this.#pendingOf(other) < this.#pendingOf(target)) target = other;
+    // Peers of this tracker first: an offer to another one takes a way more.
+    for (let pass = 0; pass < (trackers === undefined ? 1 : 2); pass++) {
+      for (let i = 0; i < webPeers.count && relayed < wanted; i++) {
+        const tracker = trackers?.[i] ?? 0;
+        if ((tracker === 0) !== (pass === 0)) continue;
+        let target = this.#target(webPeers, i, tracker);
+        if (target === undefined) continue;
+        const isSpare = webPeers.count - i - 1 >= wanted - relayed && i + 1 !== webPeers.seeders;
+        if (target !== remote && isSpare && i + 1 < webPeers.count && (trackers?.[i + 1] ?? 0) === 0) {
+          const other = this.#target(webPeers, ++i, 0);
+          if (other === remote) i--;
+          else if (other !== undefined && this.#pendingOf(other) < this.#pendingOf(target)) target = other;
+        }
+        if (target === remote) {
+          if (this.#offerRemotely(exchange, session, i, relayed, tracker)) relayed++;
+          continue;
+        }
+        const { offerIds, bytes, sdpStarts, sdpEnds } = message;
+        const idAt = message.offerIdAt(relayed);
+        const torrent = target.torrents.number(target.torrents.find(request.infoHashWords));
+        target.offers.add(offerIds, idAt, torrent, session.handle, session.generation, clock.seconds);
+        const [start, end] = [sdpStarts[relayed]!, sdpEnds[relayed]!];
+        const { infoHash, peerId } = request;
+        this.#send(
+          target,
+          writeOffer(this.#out, maxFrameHeader, infoHash, peerId, offerIds, idAt, bytes, start, end),
+        );
+        counters.offers.relayed.inc();
+        relayed++;
       }
-      const { offerIds, bytes, sdpStarts, sdpEnds } = message;
-      const idAt = message.offerIdAt(relayed);
-      const torrent = target.torrents.number(target.torrents.find(request.infoHashWords));
-      target.offers.add(offerIds, idAt, torrent, session.handle, session.generation, clock.seconds);
-      const [start, end] = [sdpStarts[relayed]!, sdpEnds[relayed]!];
-      const { infoHash, peerId } = request;
-      this.#send(
-        target,
-        writeOffer(this.#out, maxFrameHeader, infoHash, peerId, offerIds, idAt, bytes, start, end),
-      );
-      counters.offers.relayed.inc();
-      relayed++;
     }
     if (relayed < wanted) counters.offers[draw.skipped].inc(wanted - relayed);
   }
 
-  /** Returns the socket of a drawn peer if an offer can be relayed to it. Otherwise notes the reason in {@link draw}. */
-  #target(peers: PeerList, index: number): Session | undefined {
+  /**
+   * Passes an offer on to the worker that has the socket of a listed peer. The receiver counts the result of the offer.
+   * @returns whether there was room
+   */
+  #offerRemotely(
+    { message, announceRequest, announceResponse: { webPeers } }: WebExchange,
+    session: Session,
+    index: number,
+    offer: number,
+    tracker: number,
+  ): boolean {
+    const entry = this.#entry;
+    const at = webPeers.at + index * webPeerLength;
+    entry.kind = RelayKind.offer;
+    entry.handle = webPeers.view.getUint32(at);
+    entry.generation = webPeers.view.getUint16(at + 4);
+    const { offerIds, sdpStarts, sdpEnds } = message;
+    const idAt = message.offerIdAt(offer);
+    if (
+      this.#beginRemote(
+        session,
+        announceRequest.infoHash,
+        offerIds,
+        idAt,
+        tracker,
+        sdpEnds[offer]! - sdpStarts[offer]!,
+      )
+    ) {
+      const { infoHash, peerId } = announceRequest;
+      const [start, end] = [sdpStarts[offer]!, sdpEnds[offer]!];
+      const payload = this.#frameAt + maxFrameHeader;
+      const { bytes } = this.remote!;
+      this.#commitRemote(
+        writeOffer(bytes, payload, infoHash, peerId, offerIds, idAt, message.bytes, start, end),
+      );
+      return true;
+    }
+    draw.skipped = "ring_full";
+    return false;
+  }
+
+  /** Begins {@link #entry} for the socket that it names. @returns whether there is room for its frame at {@link #frameAt} */
+  #beginRemote(
+    session: Session,
+    infoHash: Uint8Array,
+    offerIds: Uint8Array,
+    idAt: number,
+    tracker: number,
+    sdpLength: number,
+  ): boolean {
+    const entry = this.#entry;
+    entry.originHandle = session.handle;
+    entry.originGeneration = session.generation;
+    entry.originTracker = 0;
+    entry.infoHash.set(infoHash);
+    for (let i = 0; i < entry.offerId.length; i++) entry.offerId[i] = offerIds[idAt + i]!;
+    this.#frameAt = this.remote?.begin(tracker, entry, maxFrameHeader + mostOverhead + sdpLength) ?? -1;
+    return this.#frameAt >= 0;
+  }
+
+  /** Hands over the frame whose payload ends at `end`. */
+  #commitRemote(end: number): void {
+    const { bytes } = this.remote!;
+    const length = end - this.#frameAt - maxFrameHeader;
+    const start = this.#frameAt + maxFrameHeader - frameHeaderLength(length);
+    writeFrameHeader(bytes, start, Opcode.text, length);
+    this.remote!.commit(start, end);
+  }
+
+  /** Delivers an offer or answer that has come from another worker or tracker. */
+  receive(entry: RelayEntry): void {
+    const { sessions, counters, clock } = this.#deps;
+    const { handle, generation, originHandle, originGeneration, originTracker, bytes, start, end } = entry;
+    const isOffer = entry.kind === RelayKind.offer;
+    const target = sessions.find(handle, generation);
+    if (target === undefined) {
+      if (isOffer) this.#removeUnreachable(handle, generation, entry);
+      this.#countRemote(isOffer, "gone");
+      return;
+    }
+    if (target.isSlow) {
+      this.#countRemote(isOffer, "slow");
+      return;
+    }
+    if (isOffer) {
+      const index = target.torrents.find(entry.infoHashWords);
+      if (index < 0) {
+        this.#countRemote(isOffer, "gone");
+        return;
+      }
+      const torrent = target.torrents.number(index);
+      target.offers.add(
+        entry.offerId,
+        0,
+        torrent,
+        originHandle,
+        originGeneration,
+        clock.seconds,
+        originTracker,
+      );
+      counters.offers.relayed.inc();
+    } else counters.answers.relayed.inc();
+    if (this.#out.length < end - start) this.#out = new Uint8Array(end - start);
+    this.#out.set(bytes.subarray(start, end)); // not every socket takes bytes of shared memory
+    target.send(this.#out, 0, end - start);
+  }
+
+  /** Notes that no tracker has received an entry. */
+  unreachable(entry: RelayEntry): void {
+    const isOffer = entry.kind === RelayKind.offer;
+    if (isOffer) this.#removeUnreachable(entry.handle, entry.generation, entry, entry.targetTracker);
+    this.#countRemote(isOffer, "gone");
+  }
+
+  #countRemote(isOffer: boolean, result: "gone" | "slow"): void {
+    const { counters } = this.#deps;
+    if (!isOffer) counters.answers[result].inc();
+    else counters.offers[result === "gone" ? "no_target" : result].inc();
+  }
+
+  /**
+   * Returns the socket of a drawn peer if an offer can be relayed to it, or {@link remote}. Otherwise notes the reason in {@link
+   * draw}.
+   */
+  #target(peers: PeerList, index: number, tracker: number): Session | typeof remote | undefined {
     const { session, request, torrent } = draw;
     const { sessions } = this.#deps;
     const at = peers.at + index * webPeerLength;
@@ -300,12 +451,12 @@ export class Relay {
     const generation = peers.view.getUint16(at + 4);
     if (session!.hasOffers) {
       const since = this.#since(glareSeconds);
-      if (session!.offers.hasOfferOf(handle, generation, torrent, since)) {
+      if (session!.offers.hasOfferOf(handle, generation, torrent, since, tracker)) {
         draw.skipped = "glare";
         return undefined;
       }
     }
-    if (workerOf(handle) !== sessions.worker) return undefined;
+    if (tracker !== 0 || workerOf(handle) !== sessions.worker) return remote;
     const target = sessions.find(handle, generation);
     if (target === undefined) this.#removeUnreachable(handle, generation, request!);
     if (target === undefined || target.torrents.find(request!.infoHashWords) < 0) return undefined;
@@ -338,7 +489,13 @@ export class Relay {
       counters.answers.unknown.inc();
       return;
     }
-    const target = sessions.find(session.offers.handle(entry), session.offers.generation(entry));
+    const { offers } = session;
+    const tracker = offers.tracker(entry);
+    if (tracker !== 0 || workerOf(offers.handle(entry)) !== sessions.worker) {
+      this.#answerRemotely(session, message, index, entry);
+      return;
+    }
+    const target = sessions.find(offers.handle(entry), offers.generation(entry));
     if (target === undefined) {
       counters.answers.gone.inc();
       return;
@@ -357,6 +514,27 @@ export class Relay {
     );
     this.#send(target, end);
     counters.answers.relayed.inc();
+  }
+
+  /** Passes an answer on to the worker that has the socket of the offer. The receiver counts the result of the answer. */
+  #answerRemotely(session: Session, message: WebMessage, index: number, offer: number): void {
+    const entry = this.#entry;
+    const { offers, torrents } = session;
+    entry.kind = RelayKind.answer;
+    entry.handle = offers.handle(offer);
+    entry.generation = offers.generation(offer);
+    const { offerIds, bytes, sdpStarts, sdpEnds } = message;
+    const [start, end] = [sdpStarts[0]!, sdpEnds[0]!];
+    const infoHash = torrents.infoHash(index);
+    if (!this.#beginRemote(session, infoHash, offerIds, 0, offers.tracker(offer), end - start)) {
+      this.#deps.counters.answers.ring_full.inc();
+      return;
+    }
+    const payload = this.#frameAt + maxFrameHeader;
+    const peerId = torrents.peerId(index);
+    this.#commitRemote(
+      writeAnswer(this.remote!.bytes, payload, infoHash, peerId, offerIds, 0, bytes, start, end),
+    );
   }
 
   /** Returns the earliest second of the last `seconds`; not negative. */
@@ -382,11 +560,17 @@ export class Relay {
   }
 
   /** Removes a peer whose socket is unknown. */
-  #removeUnreachable(handle: number, generation: number, { infoHash }: AnnounceRequest): void {
+  #removeUnreachable(
+    handle: number,
+    generation: number,
+    { infoHash }: Pick<AnnounceRequest, "infoHash">,
+    tracker = 0,
+  ): void {
     const request = this.#leaving;
     request.kind = "web";
     request.handle = handle;
     request.generation = generation;
+    request.tracker = tracker;
     request.infoHash.set(infoHash);
     request.params.clear();
     this.#leave(request);

@@ -13,6 +13,7 @@ import type { RequestReporter } from "../../observability/observer.ts";
 import { CloseCode } from "../../protocol/websocket/close-code.ts";
 import { MessageMemory } from "../../protocol/websocket/message-memory.ts";
 import type { PeerStore } from "../../storage/peer-store.ts";
+import { type FrontendDeps, onlyThread, type ThreadPlace } from "../define-frontend.ts";
 import type { Frontend } from "../frontend.ts";
 import type { Handover } from "../handover.ts";
 import { createGateSettings, Gate } from "./gate.ts";
@@ -20,6 +21,9 @@ import { createCounters, type GateRefusal, type WebSocketCounters } from "./metr
 import type { WebSocketOptions } from "./options.ts";
 import { createOwnHandler, noCounters, standalone } from "./own-server.ts";
 import { Relay } from "./relay.ts";
+import { RelayEntry } from "./relay-entry.ts";
+import { RelayRings, relayMemoryBytes } from "./relay-rings.ts";
+import { RemoteSockets, readMessageOf } from "./remote-sockets.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { SessionTable } from "./session-table.ts";
 
@@ -40,15 +44,16 @@ export interface WebSocketDeps {
   clock: Clock;
   metrics: Metrics;
   logger: Logger;
-  /** Whether the store keeps web peers is all that matters. */
-  store: Pick<PeerStore, "sweep">;
+  /** Says whether the store keeps web peers, and has the way to other trackers. */
+  store: Pick<PeerStore, "sweep" | "webLink">;
   requests?: RequestReporter;
   handover: Handover;
   listen: Network["listenStream"];
   onError: (error: Error) => void;
   onMissing?: (error: Error) => void;
-  /** The number of this thread, 0 to 63. */
-  thread?: number;
+  thread?: ThreadPlace;
+  /** Returns memory that all threads share. */
+  buffer?: FrontendDeps["buffer"];
 }
 
 /**
@@ -66,16 +71,17 @@ export class WebSocketFrontend implements Frontend {
   readonly #host: SessionHost & { limits: { maxMessage: number; maxFragments: number } };
   readonly #ofAddress = new ConnectionCounts();
   readonly #server: HttpServer | undefined;
+  #rings: RelayRings | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped: Promise<void> | undefined;
   /** All sockets whose connection is open, with those that are closed for their clients. */
   readonly #open = new Set<Session>();
 
   constructor(options: WebSocketOptions, deps: WebSocketDeps) {
-    const { logic, clock, metrics, requests, handover, logger, store, onError, thread = 0 } = deps;
+    const { logic, clock, metrics, requests, handover, logger, store, onError, thread = onlyThread } = deps;
     this.#deps = deps;
     this.#options = options;
-    this.#sessions = new SessionTable(thread, randomInt(0x10000));
+    this.#sessions = new SessionTable(thread.number - 1, randomInt(0x10000));
     const memory = new MessageMemory(messageMemory);
     const readings = { sockets: () => this.#sessions.size, memory: () => memory.used };
     this.#counters = createCounters(metrics, readings);
@@ -85,6 +91,7 @@ export class WebSocketFrontend implements Frontend {
       requests,
       counters: this.#counters,
       sessions: this.#sessions,
+      hasLink: store.webLink !== undefined,
     });
     this.#host = {
       clock,
@@ -109,7 +116,28 @@ export class WebSocketFrontend implements Frontend {
   }
 
   async start(): Promise<void> {
+    await this.#connect();
     await this.#server?.start();
+  }
+
+  /** Opens the ways to the sockets of other workers and trackers. */
+  async #connect(): Promise<void> {
+    const { store, buffer, thread = onlyThread } = this.#deps;
+    const relay = this.#relay;
+    const { number, count } = thread;
+    if (count > 1 && buffer !== undefined) {
+      const memory = await buffer("web relay", relayMemoryBytes(count));
+      this.#rings = new RelayRings(memory, number - 1, count);
+      void this.#rings.start((entry) => relay.receive(entry));
+    }
+    const { webLink } = store;
+    if (this.#rings === undefined && webLink === undefined) return;
+    relay.remote = new RemoteSockets(this.#rings, webLink, (entry) => relay.unreachable(entry));
+    const entry = new RelayEntry();
+    await webLink?.open(number - 1, (message) => {
+      const received = readMessageOf(message, entry);
+      if (received !== undefined) relay.receive(received);
+    });
   }
 
   /** Returns the addresses where WebSockets are served: `ws://127.0.0.1:6969`. */
@@ -158,6 +186,7 @@ export class WebSocketFrontend implements Frontend {
     }
     await Promise.race([this.#relay.drained(), aborted(deadline)]);
     this.#relay.giveUp();
+    this.#rings?.stop();
     await this.#server?.stop(deadline);
     clearInterval(this.#timer);
   }

@@ -1,11 +1,11 @@
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { infoHashLength, peerIdLength } from "../../bittorrent/info-hash.ts";
-import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
+import type { PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
-import { type Family, otherFamily } from "../../ip/address.ts";
+import { otherFamily } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { Step } from "../peer-store.ts";
-import { metaLength } from "./script.ts";
+import { metaLength, webEndpointLength, webMetaLength } from "./script.ts";
 
 /**
  * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed (u32 each), secret (16
@@ -21,8 +21,16 @@ const isFullAt = 33;
 const replyHeadLength = 2;
 /** Bytes of a record before its endpoint. */
 const recordHeadLength = 30;
-/** Bytes of a response before its peers. */
+/** Bytes of a response before its peers, in a torrent without web peers. */
 const responseHeadLength = metaLength + 5;
+/** In the place of the family: the record of a web peer. */
+const web = 0;
+/** Bytes of the endpoint of each kind of records. */
+const endpointLengths: Readonly<Record<number, number>> = { [web]: webEndpointLength, 4: 6, 6: 18 };
+/** Flags of a response. */
+const Flag = { lone: 1, web: 2 } as const;
+/** Bytes of a web peer in a list. */
+const listedWebLength = 6;
 
 /** Returns the script's reply for records of torrents without peers. */
 export function emptyReply(records: number): Buffer {
@@ -68,7 +76,8 @@ export type BatchEntry =
  * Announces and scrapes that travel together. All their callers wait for one promise.
  *
  * Record, big-endian: | operation u8 | family u8 | seeder u8 | event u8 | numwant u16 | room of the own list u16 | room of
- * the other list u16 | infohash 20 | endpoint 6 or 18 | peer id 20, if the store keeps peer ids |.
+ * the other list u16 | infohash 20 | endpoint 6 or 18, 10 for a web peer | peer id 20, if the store keeps peer ids |.
+ * The family of a web peer is 0.
  * In a replay, numwant and room of the own list hold the unix seconds of the announce. Room of the other list is 1 if
  * the peer is known to have completed, which adds no snatch.
  */
@@ -82,26 +91,30 @@ export class Batch {
   /** Unix seconds that Redis uses as the time of the announces; undefined before the batch is sent. */
   sealedAt: number | undefined;
   readonly #idLength: number;
+  readonly #tracker: number;
   #bytes: Buffer;
   #view: DataView;
   #end: number = batchHeadLength;
 
-  constructor(peerIds: boolean, room = 4096) {
+  /** @param tracker  the number of this tracker, in the endpoints of its web peers */
+  constructor(peerIds: boolean, room = 4096, tracker = 0) {
+    this.#tracker = tracker;
     this.#idLength = peerIds ? peerIdLength : 0;
     this.#bytes = Buffer.allocUnsafeSlow(room);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
   addAnnounce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void {
-    const { family } = request.address;
-    const own = response.peersOf(family);
-    const other = response.peersOf(otherFamily[family]);
+    const isWeb = request.kind === "web";
+    const family = isWeb ? web : request.address.family;
+    const own = isWeb ? response.webPeers : response.peersOf(request.address.family);
+    const otherLimit = isWeb ? 0 : response.peersOf(otherFamily[request.address.family]).limit;
     const at = this.#begin(step, family);
     this.#bytes[at + 2] = request.isSeeder ? 1 : 0;
     this.#bytes[at + 3] = request.event;
     this.#view.setUint16(at + 4, request.numWant);
     this.#view.setUint16(at + 6, Math.min(own.limit, 0xffff));
-    this.#view.setUint16(at + 8, Math.min(other.limit, 0xffff));
+    this.#view.setUint16(at + 8, Math.min(otherLimit, 0xffff));
     this.#addPeer(at, request, family);
     this.entries.push({ at, request, response, step });
   }
@@ -141,7 +154,7 @@ export class Batch {
       const name = this.infoHash(entry).toString("latin1");
       let part = parts.get(name);
       if (!part) {
-        part = new Batch(this.#idLength > 0, 128);
+        part = new Batch(this.#idLength > 0, 128, this.#tracker);
         parts.set(name, part);
       }
       part.entries.push({ ...entry, at: part.#append(this.recordOf(entry)) });
@@ -154,8 +167,7 @@ export class Batch {
    * Operation.replay}.
    */
   recordOf(entry: BatchEntry, unixSeconds?: number): Uint8Array {
-    const family = this.#bytes[entry.at + 1] as Family;
-    const length = recordHeadLength + compactLength[family] + this.#idLength;
+    const length = recordHeadLength + endpointLengths[this.#bytes[entry.at + 1]!]! + this.#idLength;
     const record = Uint8Array.from(this.#bytes.subarray(entry.at, entry.at + length));
     if (unixSeconds === undefined) return record;
     record[0] = Operation.replay;
@@ -211,17 +223,23 @@ export class Batch {
     const { response } = entry;
     const own = view.getUint16(at + metaLength);
     const other = view.getUint16(at + metaLength + 2);
-    const peersAt = at + responseHeadLength;
-    const family = this.#bytes[entry.at + 1] as Family;
-    const ownEnd = peersAt + own * (compactLength[family] + this.#idLength);
-    const end = ownEnd + other * (compactLength[otherFamily[family]] + this.#idLength);
+    const flags = view.getUint8(at + metaLength + 4);
+    const webAt = at + responseHeadLength;
+    const hasWeb = (flags & Flag.web) !== 0;
+    const peersAt = hasWeb ? webAt + webMetaLength : webAt;
+    const family = this.#bytes[entry.at + 1]!;
+    const ownEnd = peersAt + own * (endpointLengths[family]! + this.#idLength);
+    const end = ownEnd + other * (endpointLengths[family === 4 ? 6 : 4]! + this.#idLength);
     if (response === undefined) return end;
     const [seeders4, seeders6] = [view.getUint32(at + 8), view.getUint32(at + 16)];
-    const complete = seeders4 + seeders6;
-    const incomplete = view.getUint32(at + 12) + view.getUint32(at + 20);
+    const seedersWeb = hasWeb ? view.getUint32(webAt) : 0;
+    const complete = seeders4 + seeders6 + seedersWeb;
+    const leechersWeb = hasWeb ? view.getUint32(webAt + 4) : 0;
+    const incomplete = view.getUint32(at + 12) + view.getUint32(at + 20) + leechersWeb;
     const snatches = view.getUint32(at);
     if ("row" in entry) {
-      const partial = view.getUint32(at + 24) + view.getUint32(at + 28);
+      const partialWeb = hasWeb ? view.getUint32(webAt + 8) : 0;
+      const partial = view.getUint32(at + 24) + view.getUint32(at + 28) + partialWeb;
       entry.response.set(entry.row, complete, incomplete, snatches, partial);
       return end;
     }
@@ -229,13 +247,19 @@ export class Batch {
     entry.response.complete = complete;
     entry.response.incomplete = incomplete;
     entry.response.snatches = snatches;
-    const ownList = entry.response.peersOf(family);
-    const otherList = entry.response.peersOf(otherFamily[family]);
     const { isSeeder } = entry.request;
+    if (family === web) {
+      this.#fillWeb(entry.response, view, peersAt, own, isSeeder ? 0 : seedersWeb);
+      return end;
+    }
+    const [ownList, otherList] =
+      family === 4
+        ? [entry.response.peers4, entry.response.peers6]
+        : [entry.response.peers6, entry.response.peers4];
     const [seeders, otherSeeders] = family === 4 ? [seeders4, seeders6] : [seeders6, seeders4];
     this.#fill(ownList, reply, peersAt, own, isSeeder ? 0 : seeders);
     this.#fill(otherList, reply, ownEnd, other, isSeeder ? 0 : otherSeeders);
-    if (reply[at + metaLength + 4] === 1 && ownList.limit > 0) {
+    if ((flags & Flag.lone) !== 0 && ownList.limit > 0) {
       // The only peer of its swarm: the record holds endpoint and peer id in the form of a response.
       this.#fill(ownList, this.#bytes, entry.at + recordHeadLength, 1, 0);
     }
@@ -243,7 +267,7 @@ export class Batch {
   }
 
   #fill(list: PeerList, from: Uint8Array, at: number, count: number, seeders: number): void {
-    const stride = compactLength[list.family];
+    const stride = endpointLengths[list.family]!;
     const idsAt = at + count * stride;
     if (list.peerIds === undefined || this.#idLength === 0) {
       list.bytes.set(from.subarray(at, idsAt), list.at);
@@ -263,9 +287,22 @@ export class Batch {
     }
   }
 
-  #begin(operation: number, family: Family): number {
+  /** Lists web peers by their handles and generations, and notes their trackers: 0 for this one. */
+  #fillWeb(response: AnnounceResponse, view: DataView, at: number, count: number, seeders: number): void {
+    const { webPeers: list, webTrackers } = response;
+    list.count = count;
+    list.seeders = Math.min(count, seeders);
+    for (let i = 0, to = list.at; i < count; i++, at += webEndpointLength, to += listedWebLength) {
+      const tracker = view.getUint32(at);
+      if (webTrackers !== undefined) webTrackers[i] = tracker === this.#tracker ? 0 : tracker;
+      list.view.setUint32(to, view.getUint32(at + 4));
+      list.view.setUint16(to + 4, view.getUint16(at + 8));
+    }
+  }
+
+  #begin(operation: number, family: number): number {
     const at = this.#end;
-    this.#reserve(recordHeadLength + compactLength[family] + this.#idLength);
+    this.#reserve(recordHeadLength + endpointLengths[family]! + this.#idLength);
     this.#bytes[at] = operation;
     this.#bytes[at + 1] = family;
     return at;
@@ -279,14 +316,20 @@ export class Batch {
     return at;
   }
 
-  #addPeer(at: number, request: AnnounceRequest, family: Family): void {
+  #addPeer(at: number, request: AnnounceRequest, family: number): void {
     const bytes = this.#bytes;
     const { infoHash, address, peerId, port } = request;
     for (let i = 0; i < infoHashLength; i++) bytes[at + 10 + i] = infoHash[i]!;
     const endpoint = at + recordHeadLength;
-    const length = compactLength[family];
-    for (let i = 0; i < length - 2; i++) bytes[endpoint + i] = address.bytes[i]!;
-    this.#view.setUint16(endpoint + length - 2, port);
+    const length = endpointLengths[family]!;
+    if (family === web) {
+      this.#view.setUint32(endpoint, request.tracker || this.#tracker);
+      this.#view.setUint32(endpoint + 4, request.handle);
+      this.#view.setUint16(endpoint + 8, request.generation);
+    } else {
+      for (let i = 0; i < length - 2; i++) bytes[endpoint + i] = address.bytes[i]!;
+      this.#view.setUint16(endpoint + length - 2, port);
+    }
     if (this.#idLength > 0) bytes.set(peerId, endpoint + length);
   }
 

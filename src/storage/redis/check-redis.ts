@@ -22,6 +22,7 @@ export function checkRedis(port: RedisPort, warn: (message: string) => void): Re
     },
     send: (key, args) => port.send(key, args),
     masters: () => port.masters(),
+    ...(port.subscribe && { subscribe: port.subscribe.bind(port) }),
     renew: () => port.renew(),
     close: () => port.close(),
   };

@@ -12,7 +12,7 @@ const batchBuckets = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /** Creates a thread's store over the shared Redis, with metrics and log lines about outages. */
 export function createRedisStore(config: RedisStoreConfig, deps: StoreDeps): RedisStore {
-  const { clock, random, metrics, logger, isFirst } = deps;
+  const { clock, random, metrics, logger, isFirst, tracker } = deps;
   const redis = config.broker.map(withoutSecrets).join(", ");
   const outages = metrics.counter(
     "chihaya_redis_outages_total",
@@ -37,6 +37,9 @@ export function createRedisStore(config: RedisStoreConfig, deps: StoreDeps): Red
     config,
     clock,
     random,
+    ...(tracker !== undefined && { tracker }),
+    onLinkError: (err) =>
+      logger.warn({ redis, err }, "the link to WebRTC peers of other trackers has failed"),
     createPort: async (ofConfig, onError) =>
       checkRedis(await createNodeRedisPort(ofConfig, onError), (message) => {
         if (isFirst) logger.warn({ redis }, message); // the other workers would log the same

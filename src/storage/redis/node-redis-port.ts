@@ -32,12 +32,32 @@ export async function createNodeRedisPort(
       },
     );
   }
-  if (config.topology === "cluster") return openCluster(library, config, onError);
-  return new ClientPort(config, () => {
+  const subscribe = (channel: string, receive: (message: Buffer) => void) =>
+    openSubscription(library, config, onError, channel, receive);
+  if (config.topology === "cluster") {
+    return Object.assign(openCluster(library, config, onError), { subscribe });
+  }
+  const open = () => {
     const connection = connect(library, config);
     connection.client.on("error", onError);
     return connection;
-  });
+  };
+  return new ClientPort(config, open, subscribe);
+}
+
+/** Subscribes at the first broker: every server of a cluster passes messages on to all others. */
+async function openSubscription(
+  library: Library,
+  config: RedisStoreConfig,
+  onError: (error: Error) => void,
+  channel: string,
+  receive: (message: Buffer) => void,
+): Promise<() => void> {
+  const { client, subscribe } = connect(library, config);
+  client.on("error", onError);
+  await withTimeout(config.connectTimeout * 1000, client.connect());
+  await withTimeout(config.readTimeout * 1000, subscribe(channel, receive));
+  return () => destroy(client);
 }
 
 /** Returns host and port of a server. */
@@ -119,6 +139,7 @@ interface Connection {
     on(event: "connect", listener: () => void): unknown;
   };
   send(args: readonly RedisArgument[]): Promise<unknown>;
+  subscribe(channel: string, receive: (message: Buffer) => void): Promise<unknown>;
 }
 
 function connect(library: Library, config: RedisStoreConfig): Connection {
@@ -126,10 +147,14 @@ function connect(library: Library, config: RedisStoreConfig): Connection {
   const ofReplies = replyOptions(library);
   const [first] = config.broker as [string];
   const { database } = readBroker(first);
-  if (config.topology === "single") {
+  if (config.topology !== "sentinel") {
     const socket = { ...options.socket, ...placeOf(first, 6379) };
     const client = library.createClient({ ...options, database, socket });
-    return { client, send: (args) => client.sendCommand(args, ofReplies) };
+    return {
+      client,
+      send: (args) => client.sendCommand(args, ofReplies),
+      subscribe: (channel, receive) => client.subscribe(channel, receive, true),
+    };
   }
   const sentinel = library.createSentinel({
     name: config.sentinelMaster,
@@ -146,7 +171,11 @@ function connect(library: Library, config: RedisStoreConfig): Connection {
     maxCommandRediscovers: 0,
     RESP: 2,
   });
-  return { client: sentinel, send: (args) => sentinel.sendCommand(false, [...args], ofReplies) };
+  return {
+    client: sentinel,
+    send: (args) => sentinel.sendCommand(false, [...args], ofReplies),
+    subscribe: (channel, receive) => sentinel.subscribe(channel, receive, true),
+  };
 }
 
 /**
@@ -200,8 +229,11 @@ class ClientPort implements RedisPort {
   #connection: Connection;
   #connecting: Promise<unknown> | undefined;
 
-  constructor(config: RedisStoreConfig, open: () => Connection) {
+  readonly subscribe: RedisPort["subscribe"] & {};
+
+  constructor(config: RedisStoreConfig, open: () => Connection, subscribe: RedisPort["subscribe"] & {}) {
     this.#config = config;
+    this.subscribe = subscribe;
     this.#open = open;
     this.#connection = open();
   }

@@ -1,7 +1,7 @@
 import { commonScript } from "./script.ts";
 
 /**
- * Returns the peers of one cell of a torrent: the peers whose hash modulo the number of cells equals the cell. A peer
+ * Returns the peers with an address of one cell of a torrent: the peers whose hash modulo the number of cells equals the cell. A peer
  * keeps its hash when tables grow or shrink and when its role changes, and the script reads all tables at the same
  * moment. KEYS: the torrent's key. ARGV: bytes of a peer id, cells (a power of two), cell. Returns alternately the
  * number of a table and one of its pages, whole or reduced to the cell; an empty list for an unknown torrent.
@@ -17,7 +17,7 @@ local function add(T, page)
   if page and #page > 4 then found[#found + 1], found[#found + 2] = T, page end
 end
 for T = 1, 4 do
-  local p, L = M[8 + T], T < 3 and 6 or 18
+  local p, L = M[11 + T], T < 3 and 6 or 18
   local size = powerOf(p)
   if M[2 + T] == 0 then
   elseif cells <= size then
@@ -28,7 +28,7 @@ for T = 1, 4 do
     local page = call('HGET', key, field(T, i))
     local n, kept = page and (#page - 4) / (L + 4 + idLength) or 0, {{}, {}, {}}
     for idx = 0, n - 1 do
-      if hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L), M[13], M[14]) % cells == cell then copy(page, n, L, idx, kept) end
+      if hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L), M[18], M[19]) % cells == cell then copy(page, n, L, idx, kept) end
     end
     add(T, build('....', kept))
   end

@@ -27,6 +27,11 @@ export interface RedisPort {
   send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown>;
   /** Returns the known servers that together hold all keys. */
   masters(): RedisNode[] | Promise<RedisNode[]>;
+  /**
+   * Subscribes to a channel, on a connection of its own that reconnects and subscribes again by itself.
+   * @returns a function that closes that connection; undefined in a port that cannot subscribe
+   */
+  subscribe?(channel: string, receive: (message: Buffer) => void): Promise<() => void>;
   /** Replaces connections that do not respond, since a dead path may go unreported. */
   renew(): void;
   /** Closes all connections; pending commands are rejected. */

@@ -16,7 +16,7 @@ import {
 } from "../records.ts";
 import { Batch } from "./batch.ts";
 import type { RedisArgument, RedisNode } from "./redis-port.ts";
-import { firstStampSeconds } from "./script.ts";
+import { firstStampSeconds, metaLength } from "./script.ts";
 import { metaOf, scanTorrents, type TorrentMeta } from "./torrents.ts";
 
 /** The intended number of peers in a page; unevenly full pages of Redis give a few more. */
@@ -260,14 +260,19 @@ function readMeta({ infoHash, meta }: TorrentMeta): TorrentRecord {
     { length: 8 },
     (_, i) => meta.readUInt32BE(4 * i),
   ) as [number, number, number, number, number, number, number, number];
+  const hasWeb = meta.length > metaLength;
+  const [seedersWeb, leechersWeb, partialWeb] = [0, 4, 8].map((at) =>
+    hasWeb ? meta.readUInt32BE(metaLength + at) : 0,
+  ) as [number, number, number];
   return {
     infoHash,
-    seeders: seeders4 + seeders6,
-    leechers: leechers4 + leechers6,
-    partial: partial4 + partial6,
+    seeders: seeders4 + seeders6 + seedersWeb,
+    leechers: leechers4 + leechers6 + leechersWeb,
+    partial: partial4 + partial6 + partialWeb,
     snatches,
     peers4: seeders4 + leechers4,
     peers6: seeders6 + leechers6,
+    peersWeb: seedersWeb + leechersWeb,
   };
 }
 

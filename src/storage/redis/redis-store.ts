@@ -6,6 +6,7 @@ import { infoHashLength, peerIdLength, toHex } from "../../bittorrent/info-hash.
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Clock, Random } from "../../lib/clock.ts";
 import { TimeoutError, withTimeout } from "../../lib/with-timeout.ts";
+import { drawTracker } from "../define-store.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
@@ -16,8 +17,9 @@ import { cellScript, snatchesScript } from "./record-scripts.ts";
 import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 import { RedisRecords } from "./redis-records.ts";
-import { announceScript, expireScript, layoutVersion } from "./script.ts";
+import { announceScript, expireScript, layoutVersion, sweepScript } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
+import { RedisWebLink } from "./web-link.ts";
 
 /** Refuses requests while Redis is unavailable and the store does not serve from local memory. */
 export const storageUnavailable: ClientError = new ClientError(
@@ -67,6 +69,12 @@ export interface RedisStoreOptions {
   onChange?: (unavailable: string | undefined) => void;
   /** Called after each successful batch: number of records, and milliseconds until the reply. */
   onBatch?: (records: number, milliseconds: number) => void;
+  /** The number of this tracker among those that share Redis, the same in all its workers; drawn by default. */
+  tracker?: number;
+  /** Seconds without a sign of life after which a tracker's web peers are removed. */
+  trackerLifetime?: number;
+  /** Called with an error of the link to other trackers, which does not stop the store. */
+  onLinkError?: (error: Error) => void;
   /** Called after the deletion of an unreadable key. @param key  its prefix and the infohash in hexadecimal */
   onBadKey?: (key: string, problem: string) => void;
 }
@@ -83,6 +91,7 @@ class Script {
 
 const announcing = new Script(announceScript);
 const expiring = new Script(expireScript);
+const sweeping = new Script(sweepScript);
 const readingCell = new Script(cellScript);
 const raisingSnatches = new Script(snatchesScript);
 
@@ -104,6 +113,7 @@ async function pingAll(port: RedisPort): Promise<void> {
  */
 export class RedisStore implements PeerStore {
   readonly records: RedisRecords;
+  readonly webLink: RedisWebLink;
   readonly #options: RedisStoreOptions;
   readonly #prefix: Buffer;
   readonly #local: MemoryStore | undefined;
@@ -128,6 +138,7 @@ export class RedisStore implements PeerStore {
   #refused = 0;
   #unanswered = 0;
   #badKeys = 0;
+  readonly #tracker: number;
   readonly #secret = randomBytes(secretLength);
   /** Whether the Redis user may run TIME. */
   #canReadTime = true;
@@ -151,6 +162,20 @@ export class RedisStore implements PeerStore {
       });
     }
     this.records = this.#createRecords();
+    const {
+      tracker = drawTracker(),
+      trackerLifetime: lifetime,
+      onLinkError: onError = () => undefined,
+    } = options;
+    this.#tracker = tracker;
+    this.webLink = new RedisWebLink({
+      tracker,
+      prefix: `${config.keyPrefix}web:`,
+      port: () => this.#openPort(),
+      sweep: (dead) => this.#sweep(dead, -1),
+      onError,
+      lifetime,
+    });
   }
 
   /** True, or why Redis does not serve announces. */
@@ -254,6 +279,33 @@ export class RedisStore implements PeerStore {
     return removed;
   }
 
+  /** Visits every torrent, because no index says where a worker's peers are. */
+  async sweep(worker: number): Promise<number> {
+    await this.#local?.sweep(worker);
+    return this.#sweep(this.#tracker, worker);
+  }
+
+  /** @param worker  -1 for all */
+  async #sweep(tracker: number, worker: number): Promise<number> {
+    const { peerLifetime, gcInterval, peerIds } = this.#config;
+    const idLength = peerIds ? peerIdLength : 0;
+    let removed = 0;
+    for await (const torrents of listTorrents(await this.#openPort().masters(), this.#prefix)) {
+      for (const { infoHash, family } of torrents) {
+        if (family !== "web") continue;
+        const key = this.#keyOf(infoHash);
+        for (let [table, page] = [5, 65_535]; table < 7; ) {
+          const now = this.#options.clock.unixSeconds;
+          const args = [now, peerLifetime, gcInterval, idLength, tracker, worker, table, page].map(String);
+          const reply = (await this.#run(sweeping, key, [key], args)) as [number, number, number];
+          removed += reply[0];
+          [, table, page] = reply;
+        }
+      }
+    }
+    return removed;
+  }
+
   /** Removes the expired peers of a torrent in steps, between which Redis serves other clients. */
   async #expireTorrent(key: Buffer): Promise<number> {
     const { peerLifetime, gcInterval, peerIds } = this.#config;
@@ -261,7 +313,7 @@ export class RedisStore implements PeerStore {
     const now = this.#options.clock.unixSeconds;
     const idLength = peerIds ? peerIdLength : 0;
     let removed = 0;
-    for (let [table, page] = [1, 65_535]; table < 5; ) {
+    for (let [table, page] = [1, 65_535]; table < 7; ) {
       const args = [now, peerLifetime, gcInterval, idLength, mostAhead, mostBehind, table, page].map(String);
       const reply = (await this.#run(expiring, key, [key], args)) as [number, number, number];
       removed += reply[0];
@@ -298,6 +350,7 @@ export class RedisStore implements PeerStore {
 
   stop(): void {
     clearTimeout(this.#reconnectTimer);
+    this.webLink.close();
     this.#local?.stop();
     this.#port?.close();
     this.#port = undefined;
@@ -366,7 +419,7 @@ export class RedisStore implements PeerStore {
     const name = this.#port!.isCluster ? Buffer.from(infoHashes.buffer, at, 20).toString("latin1") : "";
     let batch = this.#filling.get(name);
     if (!batch) {
-      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128);
+      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#tracker);
       this.#filling.set(name, batch);
     }
     return batch;
@@ -564,7 +617,7 @@ export class RedisStore implements PeerStore {
     if (!this.#local) return Promise.reject(storageUnavailable);
     this.#local.announce(request, response, step);
     if ((step & Step.apply) === 0) return;
-    const batch = new Batch(this.#config.peerIds, 128);
+    const batch = new Batch(this.#config.peerIds, 128, this.#tracker);
     batch.addAnnounce(request, response, step);
     this.#backlog.put(batch.recordOf(batch.entries[0]!, this.#options.clock.unixSeconds));
   }
@@ -712,6 +765,7 @@ export class RedisStore implements PeerStore {
       leechers: 0,
       peers4: 0,
       peers6: 0,
+      peersWeb: 0,
       refused: 0,
     };
     return totals;

@@ -2,12 +2,14 @@
  * The announce step inside Redis, in Lua. A torrent is one key, a hash:
  *
  *     m          the torrent: snatches, end of the key, seeders and leechers of both families, partial seeds of
- *                both, pages of the four tables, salt; 8 x u32, 4 x u16, 8 bytes
- *     T page     one page of a table: T is 1 for IPv4 seeders, 2 for IPv4 leechers, 3 and 4 for IPv6;
- *                page is a u16
+ *                both, pages of the four tables, salt; 8 x u32, 4 x u16, 8 bytes. Only a torrent with web peers has
+ *                more: their seeders, leechers and partial seeds, and the pages of their tables; 3 x u32, 2 x u16
+ *     T page     one page of a table: T is 1 for IPv4 seeders, 2 for IPv4 leechers, 3 and 4 for IPv6, 5 and 6 for
+ *                web peers; page is a u16
  *
  *     a page:    | due u32 | endpoint, endpoint, ... | stamp, stamp, ... | peer id, peer id, ... |
- *     endpoint:  address and port as in a compact list, 6 or 18 bytes
+ *     endpoint:  address and port as in a compact list, 6 or 18 bytes; of a web peer the number of its tracker u32,
+ *                the handle of its socket u32 and the generation u16
  *     stamp:     u32, (unix seconds of the announce - 1600000000) * 4 + 2 if it has completed + 1 if partial
  *     due:       unix seconds from which on the page is searched for expired peers: when the first may have expired,
  *                and at least the seconds between sweeps after the last search
@@ -37,8 +39,11 @@ export const pageCapacity = 512;
 /** The unix seconds of stamp 0. */
 export const firstStampSeconds = 1_600_000_000;
 
-/** Bytes of the field `m`. */
+/** Bytes of the field `m`, and what follows for a torrent with web peers. */
 export const metaLength = 48;
+export const webMetaLength = 16;
+/** Bytes of the endpoint of a web peer. */
+export const webEndpointLength = 10;
 
 /** The part that all scripts share. It keeps one torrent at a time in upvalues, and writes each page at once. */
 export const commonScript: string = `
@@ -46,19 +51,23 @@ local call, sub, find, byte, char, rep = redis.call, string.sub, string.find, st
 local pack, unpk, rand, floor, frexp = struct.pack, struct.unpack, math.random, math.floor, math.frexp
 local sha1 = redis.sha1hex
 local TARGET, CAPACITY = ${pageTarget}, ${pageCapacity}
-local META = '>I4I4I4I4I4I4I4I4I2I2I2I2I4I4'
+local META, WEB = '>I4I4I4I4I4I4I4I4I2I2I2I2I4I4', '>I4I4I4I2I2'
 local now, lifetime, gc, idLength, secret, key, isChanged
--- The numbers of the field m.
+-- The numbers of the field m: snatches, end, peers of each table (from 3), partial seeds (from 9), pages of each table
+-- (from 12), salt (18 and 19).
 local M = {}
 -- The page of each table that was used last, and its number.
-local INDEX, PAGE, FIELD = {-1, -1, -1, -1}, {'', '', '', ''}, {'', '', '', ''}
+local INDEX, PAGE, FIELD = {}, {}, {}
 -- Bytes of an endpoint and of a peer in each table, and most bytes of peers in a page of any.
-local LENGTH, STRIDE, FULL = {6, 6, 18, 18}
+local LENGTH, STRIDE, FULL = {6, 6, 18, 18, ${webEndpointLength}, ${webEndpointLength}}
+-- Where M counts the partial seeds of each table.
+local PARTIAL = {9, 9, 10, 10, 11, 11}
 -- Unix seconds after which no page can be due.
 local lastDue
 
 -- The first page of each table, which for most torrents is the only one.
-local FIRST = {char(1, 0, 0), char(2, 0, 0), char(3, 0, 0), char(4, 0, 0)}
+local FIRST = {}
+for T = 1, 6 do FIRST[T] = char(T, 0, 0) end
 
 local function field(T, i)
   if i == 0 then return FIRST[T] end
@@ -66,7 +75,8 @@ local function field(T, i)
 end
 
 local function measure()
-  STRIDE = {10 + idLength, 10 + idLength, 22 + idLength, 22 + idLength}
+  STRIDE = {}
+  for T = 1, 6 do STRIDE[T] = LENGTH[T] + 4 + idLength end
   FULL, lastDue = CAPACITY * STRIDE[4], now + lifetime + gc
 end
 
@@ -74,14 +84,23 @@ local function fail(what) error('the key does not hold a torrent: ' .. what, 0) 
 
 local function open(k, m)
   key, isChanged = k, false
-  INDEX[1], INDEX[2], INDEX[3], INDEX[4] = -1, -1, -1, -1
+  for T = 1, 6 do INDEX[T] = -1 end
   if not m then
     local salt = sha1(secret .. k)
-    M = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, tonumber(sub(salt, 1, 8), 16), tonumber(sub(salt, 9, 16), 16)}
+    M = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, tonumber(sub(salt, 1, 8), 16), tonumber(sub(salt, 9, 16), 16)}
     return
   end
-  if #m ~= ${metaLength} then fail('m has ' .. #m .. ' bytes') end
-  M = {unpk(META, m)}
+  if #m ~= ${metaLength} and #m ~= ${metaLength + webMetaLength} then fail('m has ' .. #m .. ' bytes') end
+  local snatches, ends, s4, l4, s6, l6, p4, p6, a, b, c, d, one, two = unpk(META, m)
+  M = {snatches, ends, s4, l4, s6, l6, 0, 0, p4, p6, 0, a, b, c, d, 1, 1, one, two}
+  if #m > ${metaLength} then M[7], M[8], M[11], M[16], M[17] = unpk(WEB, m, ${metaLength + 1}) end
+end
+
+-- The field m of the torrent, in two parts. The second one is empty without web peers.
+local function metaOf()
+  local m = pack(META, M[1], M[2], M[3], M[4], M[5], M[6], M[9], M[10], M[12], M[13], M[14], M[15], M[18], M[19])
+  if M[7] + M[8] == 0 then return m, '' end
+  return m, pack(WEB, M[7], M[8], M[11], M[16], M[17])
 end
 
 -- Writes a page. First something that a Redis with full memory refuses, since it takes any command of a script that has
@@ -105,9 +124,9 @@ local function unlock(k) redis.pcall('HDEL', k, '') end
 
 -- Writes the numbers of the torrent if they have changed, and when the key ends.
 local function save()
-  local isEmpty = M[3] + M[4] + M[5] + M[6] == 0
+  local isEmpty = M[3] + M[4] + M[5] + M[6] + M[7] + M[8] == 0
   if not isChanged and (isEmpty or M[2] >= now + 2 * lifetime) then return end
-  if M[7] > M[3] + M[4] or M[8] > M[5] + M[6] then fail('more partial seeds than peers') end
+  if M[9] > M[3] + M[4] or M[10] > M[5] + M[6] or M[11] > M[7] + M[8] then fail('more partial seeds than peers') end
   if isEmpty and M[1] == 0 then
     call('HSET', key, 'm', '')
     call('DEL', key)
@@ -116,7 +135,8 @@ local function save()
   local ttl
   if isEmpty then ttl = lifetime elseif M[2] < now + 2 * lifetime then ttl = 3 * lifetime end
   if ttl then M[2] = now + ttl end
-  call('HSET', key, 'm', pack(META, unpack(M)))
+  local m, web = metaOf()
+  call('HSET', key, 'm', m .. web)
   if ttl then call('EXPIRE', key, ttl) end
 end
 
@@ -130,7 +150,7 @@ end
 
 -- Takes note that a peer with this stamp has left a table.
 local function forget(T, stamp)
-  local partial = T < 3 and 7 or 8
+  local partial = PARTIAL[T]
   M[2 + T], M[partial], isChanged = M[2 + T] - 1, M[partial] - stamp % 2, true
   if M[2 + T] < 0 or M[partial] < 0 then fail('more peers than are counted') end
 end
@@ -198,8 +218,8 @@ local function read(T, i)
   local f, most = field(T, i), M[2 + T] * STRIDE[T]
   local page = call('HGET', key, f) or ''
   local length = #page > 0 and #page - 4 or 0
-  if length ~= most and (M[8 + T] < 2 or length > most or length % STRIDE[T] > 0) or length > FULL then
-    fail('a page has ' .. length .. ' bytes, ' .. M[2 + T] .. ' peers are counted in ' .. M[8 + T] .. ' pages')
+  if length ~= most and (M[11 + T] < 2 or length > most or length % STRIDE[T] > 0) or length > FULL then
+    fail('a page has ' .. length .. ' bytes, ' .. M[2 + T] .. ' peers are counted in ' .. M[11 + T] .. ' pages')
   end
   INDEX[T], PAGE[T], FIELD[T] = i, page, f
   return page
@@ -229,6 +249,10 @@ local function hashOf(member, one, two)
   if #member == 6 then
     local a, b = unpk('>I3I3', member)
     h = (h + a * one + b * two) % PRIME
+  elseif #member == ${webEndpointLength} then
+    local a, b, c, d = unpk('>I3I3I2I2', member)
+    local three = (one * two + 1) % PRIME
+    h = (h + a * one + b * two + c * three + d * ((two * three + 1) % PRIME)) % PRIME
   else
     local a, b, c, d, e, f = unpk('>I3I3I3I3I3I3', member)
     local three = (one * two + 1) % PRIME
@@ -254,9 +278,9 @@ local function place(h, p)
 end
 
 local function pageOf(T, member)
-  if M[8 + T] == 1 then return 0 end
-  hash = hash or hashOf(member, M[13], M[14])
-  return place(hash, M[8 + T])
+  if M[11 + T] == 1 then return 0 end
+  hash = hash or hashOf(member, M[18], M[19])
+  return place(hash, M[11 + T])
 end
 
 local function locate(page, L, member)
@@ -270,21 +294,21 @@ local function locate(page, L, member)
 end
 
 local function split(T)
-  local p, L = M[8 + T], LENGTH[T]
+  local p, L = M[11 + T], LENGTH[T]
   local size = powerOf(p)
   local page = load(T, p - size)
   local n = #page < 4 and 0 or (#page - 4) / STRIDE[T]
   local two = {[p - size] = {{}, {}, {}}, [p] = {{}, {}, {}}}
   for idx = 0, n - 1 do
-    copy(page, n, L, idx, two[hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L), M[13], M[14]) % (2 * size)])
+    copy(page, n, L, idx, two[hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L), M[18], M[19]) % (2 * size)])
   end
   for i, to in pairs(two) do put(T, i, build(sub(page, 1, 4), to)) end
-  M[8 + T], isChanged = p + 1, true
+  M[11 + T], isChanged = p + 1, true
 end
 
 -- Takes back up to so many pages that are hardly used, so that a selection need not visit many.
 local function shrink(T, most)
-  local p, L = M[8 + T], LENGTH[T]
+  local p, L = M[11 + T], LENGTH[T]
   for _ = 1, most do
     if p == 1 or M[2 + T] >= p * TARGET / 4 then break end
     p = p - 1
@@ -302,7 +326,7 @@ local function shrink(T, most)
       put(T, p, '')
       put(T, i, a)
     end
-    M[8 + T], isChanged = p, true
+    M[11 + T], isChanged = p, true
   end
 end
 `;
@@ -315,8 +339,10 @@ end
  * record, in order:
  *
  *     | refused u16 |
- *     | the field m of the torrent, 48 bytes | own u16 | other u16 | lone u8 |
- *     | endpoints of the own family | their peer ids | endpoints of the other family | their peer ids |
+ *     | the field m of the torrent, 48 bytes | own u16 | other u16 | flags u8 | the rest of m if it has web peers, 16 bytes |
+ *     | endpoints of the own kind | their peer ids | endpoints of the other family | their peer ids |
+ *
+ * Flags: 1 if the announcer is the only peer of its swarm, and not a web peer; 2 if the torrent has web peers.
  */
 export const announceScript: string = `${commonScript}
 local batch, prefix = ARGV[1], ARGV[2]
@@ -328,7 +354,7 @@ measure()
 isFull = isFull == 1
 if isFull then unlock(KEYS[1] or prefix) end
 math.randomseed(seed)
-local FORMAT4, FORMAT6 = '>BBBBI2I2I2c20c6', '>BBBBI2I2I2c20c18'
+local FORMAT = {[4] = '>BBBBI2I2I2c20c6', [6] = '>BBBBI2I2I2c20c18', [0] = '>BBBBI2I2I2c20c${webEndpointLength}'}
 local out, o, refused = {''}, 1, 0
 -- The second of the announce, and its stamps by their flags.
 local second, STAMP
@@ -365,7 +391,7 @@ local function join(T, O, member, id, seeder, event)
   end
   local flags = old - old % 2 + ((event == 4 and seeder == 0) and 1 or 0)
   if flags ~= old then
-    local c = T < 3 and 7 or 8
+    local c = PARTIAL[T]
     M[c], isChanged = M[c] + flags - old, true
   end
   if flags < 2 and (event == 1 or isSnatched) then
@@ -378,7 +404,7 @@ local function join(T, O, member, id, seeder, event)
     page = append(page, L, member, STAMP[flags], id)
     if #page > 4 + CAPACITY * STRIDE[T] then page = bound(T, page) end
     put(T, i, page)
-    if M[2 + T] > M[8 + T] * TARGET and M[8 + T] < 65535 then split(T) end
+    if M[2 + T] > M[11 + T] * TARGET and M[11 + T] < 65535 then split(T) end
   else
     local s, d = 4 + n * L + idx * 4, 4 + n * (L + 4) + idx * idLength
     if idLength == 0 then page = sub(page, 1, s) .. STAMP[flags] .. sub(page, s + 5)
@@ -439,7 +465,7 @@ local MOST = 256
 local ids
 local function collect(T, want, member)
   if want <= 0 or M[2 + T] == 0 then return 0 end
-  local p, L, got, seen = M[8 + T], LENGTH[T], 0, 0
+  local p, L, got, seen = M[11 + T], LENGTH[T], 0, 0
   local i, own = p > 1 and rand(0, p - 1) or 0, member and pageOf(T, member)
   local visits = p < MOST + want and p or MOST + want
   for k = 1, visits do
@@ -483,6 +509,7 @@ local function select(base, T, O, step, seeder, numWant, ownLimit, otherLimit, m
   local own, other, want = 0, 0, numWant < ownLimit and numWant or ownLimit
   if seeder == 0 then own = collect(O, want, elsewhere) end
   if own < want then own = own + collect(base + 2, want - own, (T == base + 2) and member or elsewhere) end
+  if base == 4 and seeder == 1 and own < want then own = own + collect(5, want - own, member) end
   if idLength > 0 then flushIds() end
   want = numWant - own
   if want > otherLimit then want = otherLimit end
@@ -492,8 +519,8 @@ local function select(base, T, O, step, seeder, numWant, ownLimit, otherLimit, m
   end
   if idLength > 0 then flushIds() end
   if own + other == numWant then return own, other, 0 end
-  for each = 1, 4 do if M[8 + each] > 1 then shrink(each, MOST) end end
-  if own + other > 0 or M[3 + base] + M[4 + base] ~= 1 then return own, other, 0 end
+  for each = 1, 6 do if M[11 + each] > 1 then shrink(each, MOST) end end
+  if own + other > 0 or base == 4 or M[3 + base] + M[4 + base] ~= 1 then return own, other, 0 end
   local L = LENGTH[T]
   if step == 3 or locate(load(T, pageOf(T, member)), L, member) or locate(load(O, pageOf(O, member)), L, member) then
     return 0, 0, 1
@@ -564,14 +591,14 @@ local length = #batch
 while pos <= length do
   local step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, member, id
   step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, member, pos =
-    unpk(byte(batch, pos + 1) == 4 and FORMAT4 or FORMAT6, batch, pos)
+    unpk(FORMAT[byte(batch, pos + 1)], batch, pos)
   if idLength > 0 then id, pos = sub(batch, pos, pos + idLength - 1), pos + idLength else id = '' end
-  local base = family == 4 and 0 or 2
+  local base = family == 4 and 0 or family == 6 and 2 or 4
   local T, O = base + 2 - seeder, base + 1 + seeder
   local k = prefix .. infoHash
   local m = call('HGET', k, 'm')
   if second ~= now then date(now) end
-  if not (m and #m == ${metaLength} and (step == 1 or step == 3) and event ~= 3 and idLength == 0
+  if not (m and #m == ${metaLength} and base < 4 and (step == 1 or step == 3) and event ~= 3 and idLength == 0
     and refresh(k, m, base, seeder, event, step == 3 and numWant or 0, ownLimit, otherLimit, member)) then
     open(k, m)
     hash, isSnatched = nil, false
@@ -596,7 +623,9 @@ while pos <= length do
       own, other, lone = select(base, T, O, step, seeder, numWant, ownLimit, otherLimit, member)
     end
     if step > 0 then save() end
-    out[head], out[head + 1] = (isChanged or not m) and pack(META, unpack(M)) or m, pack('>I2I2B', own, other, lone)
+    local torrent, web
+    if isChanged or not m then torrent, web = metaOf() else torrent, web = sub(m, 1, ${metaLength}), sub(m, ${metaLength + 1}) end
+    out[head], out[head + 1] = torrent, pack('>I2I2B', own, other, #web > 0 and lone + 2 or lone) .. web
   end
 end
 out[1] = pack('>I2', refused)
@@ -610,7 +639,7 @@ const expireStep = 512;
  * Removes the expired peers of one torrent, {@link expireStep} pages at a time. KEYS: the torrent's key. ARGV: unix
  * seconds, peer lifetime, seconds between sweeps, bytes of a peer id, seconds that the clock may be ahead and behind,
  * and what the call before has returned behind its first number; `1 65535` for the first call.
- * Returns how many peers were removed, and the table and page where the next call begins; table 5 is the end.
+ * Returns how many peers were removed, and the table and page where the next call begins; table 7 is the end.
  */
 export const expireScript: string = `${commonScript}
 now, lifetime, gc, idLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -619,14 +648,14 @@ if skew then return skew end
 measure()
 local T, i = tonumber(ARGV[7]), tonumber(ARGV[8])
 local m = call('HGET', KEYS[1], 'm')
-if not m then return {0, 5, 0} end
+if not m then return {0, 7, 0} end
 open(KEYS[1], m)
 unlock(KEYS[1])
-local function peers() return M[3] + M[4] + M[5] + M[6] end
+local function peers() return M[3] + M[4] + M[5] + M[6] + M[7] + M[8] end
 local before, left = peers(), ${expireStep}
-while T < 5 do
+while T < 7 do
   -- From the last page down: a page that goes is added to one before it.
-  if i >= M[8 + T] then i = M[8 + T] - 1 end
+  if i >= M[11 + T] then i = M[11 + T] - 1 end
   while i >= 0 and left > 0 do
     local page, dropped = read(T, i), 0
     if #page > 4 then page, dropped = sweep(T, page) end
@@ -638,6 +667,47 @@ while T < 5 do
   T, i = T + 1, 65535
 end
 local removed = before - peers()
+if isChanged then save() end
+return {removed, T, i}
+`;
+
+/** Pages that one call of {@link sweepScript} searches. */
+const sweepStep = 256;
+
+/**
+ * Removes web peers of one torrent whose sockets are gone, {@link sweepStep} pages at a time. KEYS: the torrent's key. ARGV:
+ * unix seconds, peer lifetime, seconds between sweeps, bytes of a peer id, the number of the tracker, the worker or -1
+ * for all, and what the call before has returned behind its first number; `5 65535` for the first call.
+ * Returns how many peers were removed, and the table and page where the next call begins; table 7 is the end.
+ */
+export const sweepScript: string = `${commonScript}
+now, lifetime, gc, idLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+measure()
+local tracker, worker, T, i = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local m = call('HGET', KEYS[1], 'm')
+if not m or #m == ${metaLength} then return {0, 7, 0} end
+open(KEYS[1], m)
+unlock(KEYS[1])
+local before, left, L = M[7] + M[8], ${sweepStep}, ${webEndpointLength}
+while T < 7 do
+  -- From the last page down: a page that goes is added to one before it.
+  if i >= M[11 + T] then i = M[11 + T] - 1 end
+  while i >= 0 and left > 0 do
+    local page = load(T, i)
+    local n, kept = #page > 4 and (#page - 4) / STRIDE[T] or 0, {{}, {}, {}}
+    for idx = 0, n - 1 do
+      local of, first = unpk('>I4B', page, 5 + idx * L)
+      if of == tracker and (worker < 0 or floor(first / 4) == worker) then forget(T, unpk('>I4', page, 5 + n * L + idx * 4))
+      else copy(page, n, L, idx, kept) end
+    end
+    if #kept[1] < n then put(T, i, build(sub(page, 1, 4), kept)) end
+    i, left = i - 1, left - 1
+  end
+  shrink(T, ${sweepStep})
+  if i >= 0 then break end
+  T, i = T + 1, 65535
+end
+local removed = before - M[7] - M[8]
 if isChanged then save() end
 return {removed, T, i}
 `;

@@ -1,7 +1,7 @@
 import { infoHashLength } from "../../bittorrent/info-hash.ts";
-import type { StoreStatistics, SwarmSummary } from "../peer-store.ts";
+import type { StoreStatistics, SwarmKind, SwarmSummary } from "../peer-store.ts";
 import type { RedisNode } from "./redis-port.ts";
-import { metaLength, pageCapacity } from "./script.ts";
+import { metaLength, pageCapacity, webMetaLength } from "./script.ts";
 
 /** Keys that Redis visits in one step. */
 const scanCount = 500;
@@ -13,7 +13,7 @@ export interface TorrentMeta {
 }
 
 /** The counts of the whole store, and the number of its keys. */
-export type Totals = Omit<StoreStatistics, "refused"> & { keys: number };
+export type Totals = Omit<StoreStatistics, "refused"> & { keys: number; peersWeb: number };
 
 /** Lists swarms with peers or snatches, one step of keys at a time. A torrent may come twice. */
 export async function* listTorrents(
@@ -33,7 +33,7 @@ export async function* listTorrents(
 
 /** Adds everything up. */
 export async function totalsOf(nodes: readonly RedisNode[], prefix: Buffer): Promise<Totals> {
-  const sum: Totals = { keys: 0, swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0 };
+  const sum: Totals = { keys: 0, swarms: 0, seeders: 0, leechers: 0, peers4: 0, peers6: 0, peersWeb: 0 };
   for await (const torrents of metasOf(nodes, prefix)) {
     for (const { infoHash, meta } of torrents) {
       sum.keys++;
@@ -41,7 +41,7 @@ export async function totalsOf(nodes: readonly RedisNode[], prefix: Buffer): Pro
         if (seeders + leechers > 0) sum.swarms++;
         sum.seeders += seeders;
         sum.leechers += leechers;
-        sum[family === 4 ? "peers4" : "peers6"] += seeders + leechers;
+        sum[family === "web" ? "peersWeb" : (`peers${family}` as const)] += seeders + leechers;
       }
     }
   }
@@ -50,20 +50,24 @@ export async function totalsOf(nodes: readonly RedisNode[], prefix: Buffer): Pro
 
 /** Whether the field `m` can be that of a torrent, see `script.ts`: other keys are passed over. */
 function isReadable(meta: Buffer): boolean {
+  const fits = (peersAt: number, pagesAt: number): boolean => {
+    const pages = meta.readUInt16BE(pagesAt);
+    return pages > 0 && meta.readUInt32BE(peersAt) <= pages * pageCapacity;
+  };
+  const hasWeb = meta.length === metaLength + webMetaLength;
   return (
-    meta.length === metaLength &&
-    [0, 1, 2, 3].every((table) => {
-      const pages = meta.readUInt16BE(32 + 2 * table);
-      return pages > 0 && meta.readUInt32BE(8 + 4 * table) <= pages * pageCapacity;
-    })
+    (meta.length === metaLength || hasWeb) &&
+    [0, 1, 2, 3].every((table) => fits(8 + 4 * table, 32 + 2 * table)) &&
+    (!hasWeb || [0, 1].every((table) => fits(metaLength + 4 * table, metaLength + 12 + 2 * table)))
   );
 }
 
 /** What stands in the field `m` of a torrent's key, see `script.ts`. */
 function summarize(infoHash: Buffer, meta: Buffer): SwarmSummary[] {
   const snatches = meta.readUInt32BE(0);
-  const rows = ([4, 6] as const).map((family) => {
-    const at = family === 4 ? 8 : 16;
+  const kinds: readonly SwarmKind[] = meta.length > metaLength ? [4, 6, "web"] : [4, 6];
+  const rows = kinds.map((family) => {
+    const at = family === 4 ? 8 : family === 6 ? 16 : metaLength;
     return {
       infoHash,
       family,

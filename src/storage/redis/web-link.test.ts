@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { redisConfig } from "../../../test/fixtures/redis-config.ts";
+import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
+import { PeerList } from "../../bittorrent/peer-list.ts";
+import { createRandom } from "../../lib/clock.ts";
+import { Step } from "../peer-store.ts";
+import { createNodeRedisPort } from "./node-redis-port.ts";
+import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
+
+describe("web peers of several trackers", { skip: withoutRedis }, () => {
+  let server: RedisServer;
+  const clock = { seconds: 1000, unixSeconds: 1_700_000_000 };
+  before(async () => {
+    server = await startRedisServer();
+  });
+  after(() => server.stop());
+
+  async function open(
+    t: TestContext,
+    keyPrefix: string,
+    tracker: number,
+    more: Partial<RedisStoreOptions> = {},
+  ) {
+    const config = { ...redisConfig, broker: [server.url], keyPrefix };
+    const random = createRandom(tracker);
+    const store = new RedisStore({
+      config,
+      clock,
+      random,
+      tracker,
+      createPort: createNodeRedisPort,
+      ...more,
+    });
+    await store.start();
+    t.after(() => store.stop());
+    return store;
+  }
+
+  /** Announces a web peer, and returns what the store lists. */
+  async function announce(
+    store: RedisStore,
+    torrent: number,
+    handle: number,
+    changes: Partial<AnnounceRequest> = {},
+  ) {
+    const none = new Uint8Array(0);
+    const list = new PeerList(4, new Uint8Array(300));
+    list.limit = 50;
+    const response = new AnnounceResponse(new PeerList(4, none), new PeerList(6, none), list);
+    response.webTrackers = new Uint32Array(50);
+    const request = new AnnounceRequest();
+    request.infoHash.fill(torrent);
+    Object.assign(request, { kind: "web", handle, generation: 3, numWant: 50, left: 1n, ...changes });
+    await store.announce(request, response, Step.both);
+    const peers = Array.from({ length: list.count }, (_, i) => {
+      const [handleOf, generation] = [list.view.getUint32(6 * i), list.view.getUint16(6 * i + 4)];
+      return `${response.webTrackers![i]} ${handleOf} ${generation}`;
+    });
+    return { peers: peers.sort(), incomplete: response.incomplete };
+  }
+
+  test("a peer is listed with its tracker, 0 for the own one, and equal handles differ", async (t) => {
+    const [one, two] = [await open(t, "a:", 11), await open(t, "a:", 0xffffffff)];
+    await announce(one, 1, 0x8000_0001);
+    const fromTwo = await announce(two, 1, 0x8000_0001);
+    assert.deepEqual(fromTwo, { peers: [`11 ${0x8000_0001} 3`], incomplete: 2 });
+    await announce(two, 1, 5);
+    const fromOne = await announce(one, 1, 6);
+    const expected = ["0 2147483649 3", "4294967295 2147483649 3", "4294967295 5 3"];
+    assert.deepEqual(fromOne, { peers: expected, incomplete: 4 });
+    const { event } = Object.assign(new AnnounceRequest(), { event: 3 as const });
+    await announce(one, 1, 5, { event, tracker: 0xffffffff });
+    assert.equal(
+      (await announce(one, 1, 6)).incomplete,
+      3,
+      "a tracker can remove another's peer that is gone",
+    );
+  });
+
+  test("messages reach the worker of a tracker that is meant, and the sender learns if nobody listens", async (t) => {
+    const [one, two] = [await open(t, "b:", 21), await open(t, "b:", 22)];
+    const received: string[] = [];
+    const wait = async (count: number) => {
+      while (received.length < count) await setImmediate();
+    };
+    for (const worker of [0, 1]) {
+      await two.webLink.open(worker, (message) =>
+        received.push(`${worker}: ${Buffer.from(message).toString("hex")}`),
+      );
+    }
+    const bytes = Uint8Array.of(0, 255, 10, 13);
+    assert.equal(await one.webLink.send(22, 1, bytes), true);
+    await wait(1);
+    const sent = one.webLink.send(22, 0, bytes);
+    bytes.fill(7); // the sender uses its buffer again
+    assert.equal(await sent, true);
+    await wait(2);
+    assert.deepEqual(received, ["1: 00ff0a0d", "0: 00ff0a0d"]);
+    assert.equal(await one.webLink.send(22, 2, bytes), false, "another worker");
+    assert.equal(await one.webLink.send(23, 0, bytes), false, "another tracker");
+    two.stop();
+    while (await one.webLink.send(22, 1, bytes)) await setImmediate();
+  });
+
+  test("the peers of a tracker that gives no sign of life are removed, and only those", async (t) => {
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    const options = { trackerLifetime: 60 };
+    const [dying, other, bystander] = (await Promise.all(
+      [31, 32, 33].map((tracker) => open(t, "c:", tracker, options)),
+    )) as [RedisStore, RedisStore, RedisStore];
+    for (const store of [dying, other, bystander]) await store.webLink.open(0, () => undefined);
+    for (let n = 0; n < 300; n++) {
+      await announce(dying, 1, n);
+      if (n < 100) await announce(other, 1, n);
+      if (n < 20) await announce(dying, 100 + n, 1);
+    }
+    const address = new AnnounceRequest();
+    address.infoHash.fill(1);
+    address.port = 1;
+    await other.announce(
+      address,
+      new AnnounceResponse(new PeerList(4, new Uint8Array(0)), new PeerList(6, new Uint8Array(0))),
+      Step.apply,
+    );
+    dying.stop();
+    t.mock.timers.tick(15_000);
+    const counted = async () => {
+      const { peersWeb, peers4 } = await other.statistics();
+      return [peersWeb, peers4];
+    };
+    assert.deepEqual(await counted(), [420, 1], "a tracker may come back within its lifetime");
+    await server.cli("DEL", "c:web:alive:31"); // as Redis does when the key's time is over
+    while ((await counted())[0] !== 100) {
+      t.mock.timers.tick(15_000);
+      await setImmediate();
+    }
+    assert.deepEqual(await counted(), [100, 1]);
+    assert.deepEqual((await server.cli("SMEMBERS", "c:web:trackers")).trim().split("\n").sort(), [
+      "32",
+      "33",
+    ]);
+    const { incomplete, peers } = await announce(other, 1, 1000);
+    assert.equal(incomplete, 101, "100 web peers and the announcer");
+    assert.ok(
+      peers.every((peer) => peer.startsWith("0 ")),
+      "only peers of the tracker that lives",
+    );
+  });
+
+  test("a tracker without WebSocket clients writes nothing about itself", async (t) => {
+    const store = await open(t, "d:", 41);
+    await store.statistics();
+    assert.equal((await server.cli("KEYS", "d:web:*")).trim(), "");
+  });
+});

@@ -1,0 +1,104 @@
+import type { WebLink } from "../peer-store.ts";
+import type { RedisPort } from "./redis-port.ts";
+
+/** What the link uses of the store. */
+export interface WebLinkDeps {
+  readonly tracker: number;
+  /** The prefix of all keys and channels of the link. */
+  readonly prefix: string;
+  /** Returns the connection. @throws Error while there is none */
+  port(): RedisPort;
+  /** Removes the web peers of a tracker that is dead. */
+  sweep(tracker: number): Promise<unknown>;
+  /** Called with an error of the background work, which goes on. */
+  onError(error: Error): void;
+  /** Seconds without a sign of life after which a tracker is dead; default 60. */
+  lifetime?: number | undefined;
+}
+
+const defaultLifetime = 60;
+/** Signs of life within a lifetime. */
+const beatsInLifetime = 4;
+
+/**
+ * The way to other trackers over Redis: each worker subscribes to a channel of its own. A tracker that has web peers keeps a key
+ * alive (`web:alive:NUMBER`), and is a member of the set `web:trackers`. The tracker that removes a tracker without a key from the
+ * set sweeps the peers of that tracker.
+ */
+export class RedisWebLink implements WebLink {
+  readonly tracker: number;
+  readonly #deps: WebLinkDeps;
+  readonly #lifetime: number;
+  readonly #subscriptions: { worker: number; receive: (message: Uint8Array) => void; close?: () => void }[] =
+    [];
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(deps: WebLinkDeps) {
+    this.tracker = deps.tracker;
+    this.#deps = deps;
+    this.#lifetime = deps.lifetime ?? defaultLifetime;
+  }
+
+  async open(worker: number, receive: (message: Uint8Array) => void): Promise<void> {
+    this.#subscriptions.push({ worker, receive });
+    const beat = (): Promise<void> => this.#beat().catch((error) => this.#deps.onError(error));
+    this.#timer ??= setInterval(beat, (this.#lifetime * 1000) / beatsInLifetime).unref();
+    await beat();
+  }
+
+  /** Subscribes where that has not succeeded yet. */
+  async #subscribe(): Promise<void> {
+    const port = this.#deps.port();
+    if (port.subscribe === undefined)
+      throw new Error("this connection to Redis cannot subscribe to channels");
+    for (const subscription of this.#subscriptions) {
+      if (subscription.close !== undefined) continue;
+      const { worker, receive } = subscription;
+      const close = await port.subscribe(this.#channelOf(this.tracker, worker), receive);
+      if (this.#isClosed) return close();
+      subscription.close = close;
+    }
+  }
+
+  async send(tracker: number, worker: number, message: Uint8Array): Promise<boolean> {
+    const port = this.#deps.port();
+    const channel = this.#channelOf(tracker, worker);
+    const key = Buffer.from(channel);
+    const count = await port.send(key, ["PUBLISH", channel, Buffer.from(message)]);
+    return port.isCluster || count !== 0; // a server of a cluster counts its own subscribers only
+  }
+
+  /** Closes the subscriptions. Idempotent. */
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    for (const { close } of this.#subscriptions.splice(0)) close?.();
+  }
+
+  /** Gives a sign of life, and looks for trackers that give none. */
+  async #beat(): Promise<void> {
+    await this.#subscribe();
+    const alive = this.#keyOf(this.tracker);
+    await this.#send(alive, "SET", "1", "EX", `${this.#lifetime}`);
+    const trackers = `${this.#deps.prefix}trackers`;
+    await this.#send(trackers, "SADD", `${this.tracker}`);
+    const members = ((await this.#send(trackers, "SMEMBERS")) as Buffer[]).map(Number);
+    for (const member of members) {
+      if (member === this.tracker || (await this.#send(this.#keyOf(member), "EXISTS")) !== 0) continue;
+      if ((await this.#send(trackers, "SREM", `${member}`)) === 1) await this.#deps.sweep(member);
+    }
+  }
+
+  #send(key: string, command: string, ...args: string[]): Promise<unknown> {
+    return this.#deps.port().send(Buffer.from(key), [command, key, ...args]);
+  }
+
+  #keyOf(tracker: number): string {
+    return `${this.#deps.prefix}alive:${tracker}`;
+  }
+
+  #channelOf(tracker: number, worker: number): string {
+    return `${this.#deps.prefix}${tracker}:${worker}`;
+  }
+}
