@@ -32,6 +32,7 @@ function open(t: TestContext, { maxRate = 1e9 } = {}) {
       announceUrl: "",
       trackers: { addr: [], secret: "" },
     },
+    ...{ ledger: "chihaya", listen: "", secret: "", reportSecret: "" },
     ...{ storeIps: "plain", maxRate, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400 },
   };
   const memory = createAccountingMemory(1);
@@ -49,7 +50,7 @@ function open(t: TestContext, { maxRate = 1e9 } = {}) {
     threads.push(thread);
     return thread;
   };
-  const accountant = new AccountantThread({ options, maxGap: 3900, memory }, deps, create);
+  const accountant = new AccountantThread({ options, maxGap: 3900, announceInterval: 1800, memory }, deps, create);
   t.after(async () => {
     await accountant.stop(5);
     site.close();

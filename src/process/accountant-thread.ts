@@ -18,6 +18,8 @@ export interface AccountantStart {
   options: PrivateOptions;
   /** Seconds, see `SessionLimits`. */
   maxGap: number;
+  /** Seconds. */
+  announceInterval: number;
   memory: AccountingMemory;
 }
 

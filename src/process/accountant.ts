@@ -1,13 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { version } from "../lib/version.ts";
 import { Accountant } from "../private/accounting/accountant.ts";
 import { Journal } from "../private/accounting/journal.ts";
 import type { DirectoryMemory } from "../private/directory.ts";
-import { databasePath } from "../private/options.ts";
 import { type RecordSource, Ring, untilCommitted, wake } from "../private/ring.ts";
 import type { Site, SiteChange } from "../private/site.ts";
 import { callRecords } from "../private/site-records.ts";
-import { openDatabase } from "../private/sites/sql/open-database.ts";
-import { SqlSite } from "../private/sites/sql/sql-site.ts";
+import { openSite } from "../private/sites/open-site.ts";
 import { Forwarder } from "../private/trackers/forwarder.ts";
 import { parseTracker } from "../private/trackers/tracker-address.ts";
 import { TrackerServer } from "../private/trackers/tracker-server.ts";
@@ -23,7 +22,7 @@ const groupMs = 20;
 /** Milliseconds between two queries for changes of the site. */
 const followMs = 500;
 
-const { options, maxGap, memory } = workerData as AccountantStart;
+const { options, maxGap, announceInterval, memory } = workerData as AccountantStart;
 const bus = new Bus({
   threads: ["accountant"],
   onError: (err) => logger.error({ err }, "a notification failed"),
@@ -59,10 +58,18 @@ const deps = {
 };
 /** Where the site is on a further tracker. */
 const address = parseTracker(options.database);
-const site: Site | undefined =
-  address === undefined ? new SqlSite(openDatabase(databasePath(options.database))) : undefined;
+const started = clock.seconds;
+const { site, listener } = address === undefined ? await open() : {};
 const accountant =
   site === undefined ? await Forwarder.open({ ...address!, secret }, deps) : await openAccounts(site);
+
+function open(): ReturnType<typeof openSite> {
+  const numbers = () => ({
+    ...{ version, announceInterval, uptime: clock.seconds - started },
+    ...{ announces: journal.last, lag: journal.last - accountant.state.applied },
+  });
+  return openSite(options, { clock, logger, numbers });
+}
 
 async function openAccounts(site: Site): Promise<Accountant> {
   const accounts = await Accountant.open(options, maxGap, { ...deps, site });
@@ -71,6 +78,8 @@ async function openAccounts(site: Site): Promise<Accountant> {
   return accounts;
 }
 
+await listener?.start();
+if (listener !== undefined) logger.info({ url: listener.url }, "serving the calls of the site");
 let deadline: number | undefined;
 const ended = Promise.withResolvers<void>();
 bus.serve(accountantService, {
@@ -96,6 +105,7 @@ while (deadline === undefined) {
   if (taken > 0 || !isEmpty()) await new Promise((resolve) => setTimeout(resolve, groupMs));
   else await untilCommitted(memory.signal, () => deadline === undefined && isEmpty(), followMs);
 }
+await listener?.stop();
 await ticking;
 await accountant.close(() => performance.now() < deadline!);
 await server?.close();

@@ -210,7 +210,7 @@ async function createAccountant(
   const maxGap = 2 * config.announceInterval + 300;
   const publish = (value: unknown) => host.publish({ topic, value });
   return new AccountantThread(
-    { options: config.private!, maxGap, memory },
+    { options: config.private!, maxGap, announceInterval: config.announceInterval, memory },
     { ...own, bus: host.bus, publish },
   );
 }

@@ -386,8 +386,8 @@ test("mistakes on the command line name the remedy", async (t) => {
   const bad = await site.run("stats", "--config", site.config, "--set", `private.database=${missing}`);
   assert.deepEqual([bad.status, /chihaya private init DIR/.test(bad.stderr)], [1, true]);
   assert.equal(existsSync(missing), false, "a mistyped path makes no file");
-  const kind = await site.run("stats", "--config", site.config, "--set", "private.database=mysql://x/y");
-  assert.deepEqual([kind.status, /no database of the kind "mysql"/.test(kind.stderr)], [78, true]);
+  const kind = await site.run("stats", "--config", site.config, "--set", "private.database=oracle://x/y");
+  assert.deepEqual([kind.status, /no database of the kind "oracle"/.test(kind.stderr)], [78, true]);
   mkdirSync(missing);
   const empty = join(missing, "empty.yaml");
   writeFileSync(empty, "chihaya:\n  udp:\n");

@@ -119,7 +119,7 @@ before(async () => {
       ...{ clock, metrics, shared },
     },
   );
-  const start = { options: {} as PrivateOptions, maxGap: 0, memory };
+  const start = { options: {} as PrivateOptions, maxGap: 0, announceInterval: 0, memory };
   const accountantDeps = { bus: supervisor.bus, logger: silentLogger, metrics, publish() {} };
   new AccountantThread(start, accountantDeps);
   const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });

@@ -296,7 +296,10 @@ function load({ config: given, set }: Flags): Config & { private: PrivateOptions
 }
 
 function withSite(flags: Flags, work: (site: SiteAdministration) => void): void {
-  const database = openDatabase(databasePath(load(flags).private.database));
+  const { site, database: path } = load(flags).private;
+  if (site !== "sql")
+    throw new SiteError(`the users and torrents of the site ${site} are managed by its own software`);
+  const database = openDatabase(databasePath(path));
   try {
     work(new SiteAdministration(database));
   } finally {

@@ -65,6 +65,7 @@ class Bench {
         storeIps: "plain",
         trackers: { addr: [], secret: "" },
       },
+      ...{ ledger: "chihaya", listen: "", secret: "", reportSecret: "" },
       ...{ maxRate: 1e6, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400, ...options },
     };
     t.after(async () => {

@@ -35,6 +35,8 @@ export interface PeerRow {
   left: number;
   isActive: boolean;
   seconds: number;
+  /** Number of announces in the batch. */
+  announces: number;
 }
 
 /** A download that a user has completed. */
@@ -94,7 +96,9 @@ export class Batch {
       this.snatches.push({ user, torrent, seconds, ip });
     }
     if (addition.isLate) return;
-    this.peers.set(`${user} ${torrent} ${announce.peerId}`, {
+    const key = `${user} ${torrent} ${announce.peerId}`;
+    this.peers.set(key, {
+      announces: (this.peers.get(key)?.announces ?? 0) + 1,
       ...{ user, torrent, peerId: announce.peerId, ip, port: records.port(index) },
       ...{ uploaded: announce.uploaded, downloaded: announce.downloaded, left: announce.left },
       ...{ isActive: announce.event !== AnnounceEvent.stopped, seconds },

@@ -1,0 +1,539 @@
+import { clientId } from "../../../bittorrent/client-id.ts";
+import type { Batch, History, PeerRow, Snatch } from "../../accounting/batch.ts";
+import { isPasskey } from "../../directory.ts";
+import type {
+  DirectoryClient,
+  DirectoryGrant,
+  DirectorySize,
+  DirectoryTorrent,
+  DirectoryUser,
+} from "../../directory-records.ts";
+import type { Applied, Site, SiteChange } from "../../site.ts";
+import { Change, grantKey, hexOf, Mirror } from "../mirror.ts";
+import { derivedTable, valueLists, writeRows } from "../mysql/bulk.ts";
+import { creditsOf, type Ledger, type QuarantinedTraffic } from "../mysql/ledger.ts";
+import type { Mysql, SqlRow, Transaction } from "../mysql/mysql.ts";
+import { detectTables, type GazelleTables } from "./tables.ts";
+
+/** Seconds between looks for new rows, and between comparisons of everything. */
+const [newRowsSeconds, compareSeconds] = [60, 900];
+/** Seconds until everything is compared after a call that speaks of something unknown. */
+const soonSeconds = 5;
+/** Seconds for which the number of all peers is kept. */
+const countSeconds = 60;
+/** Rows of one query. */
+const pageRows = 10_000;
+/** Ids in one list. */
+const idRows = 5000;
+
+/** The collaborators of a {@link GazelleSite}. */
+export interface GazelleDeps {
+  mysql: Mysql;
+  ledger: Ledger;
+  /** Returns seconds since 1970. */
+  now(): number;
+}
+
+/** `FreeTorrent`: 1 is freeleech, 2 is neutral leech, and everything else counts. */
+export function factorsOf(freeTorrent: unknown): { up: number; down: number } {
+  if (String(freeTorrent) === "2") return { up: 0, down: 0 };
+  return { up: 100, down: String(freeTorrent) === "1" ? 0 : 100 };
+}
+
+/**
+ * The database of Gazelle, as What.CD or Orpheus have it. Users, torrents, tokens and the client whitelist come from its tables and by the
+ * site's own calls; traffic goes to the tables that Ocelot writes. No statement adds a row for a user or a torrent that is gone.
+ */
+export class GazelleSite implements Site {
+  readonly #deps: GazelleDeps;
+  readonly mirror: Mirror = new Mirror();
+  /** Users whose address the site does not want to have. */
+  readonly #protected = new Set<number>();
+  /** Users whose announces are logged. */
+  readonly #traced = new Set<number>();
+  #counted: { at: number; seeders: number; leechers: number } | undefined;
+  #tables: GazelleTables | undefined;
+  #steer: (change: SiteChange) => void = () => undefined;
+  #lastUser = 0;
+  #lastTorrent = 0;
+  #newRowsAt = 0;
+  #compareAt = 0;
+
+  constructor(deps: GazelleDeps) {
+    this.#deps = deps;
+  }
+
+  open(steer: (change: SiteChange) => void): void {
+    this.#steer = steer;
+  }
+
+  /** Finds out the version of Gazelle, before the first use. */
+  async tables(): Promise<GazelleTables> {
+    if (this.#tables === undefined) {
+      this.#tables = await detectTables(this.#deps.mysql);
+      await this.#deps.ledger.open();
+    }
+    return this.#tables;
+  }
+
+  /** Brings a change of the site into the directory. */
+  steer(make: (change: Change, now: number, mirror: Mirror) => void): void {
+    const change = new Change();
+    make(change, this.#deps.now(), this.mirror);
+    if (!change.isEmpty) this.#steer(change);
+  }
+
+  setProtected(user: number, isProtected: boolean): void {
+    if (isProtected) this.#protected.add(user);
+    else this.#protected.delete(user);
+  }
+
+  isProtected(user: number): boolean {
+    return this.#protected.has(user);
+  }
+
+  /** Compares everything soon, because the site speaks of something unknown. */
+  compareSoon(): void {
+    this.#newRowsAt = this.#compareAt = Math.min(this.#compareAt, this.#deps.now() + soonSeconds);
+  }
+
+  /** Lets the log have the announces of a user. */
+  setTraced(user: number, isTraced: boolean): void {
+    if (isTraced) this.#traced.add(user);
+    else this.#traced.delete(user);
+  }
+
+  isTraced(user: number): boolean {
+    return this.#traced.has(user);
+  }
+
+  /** Finds a torrent that is served, also one of which the site has not told the tracker. */
+  async findTorrent(infoHash: Uint8Array): Promise<DirectoryTorrent | undefined> {
+    const known = this.mirror.torrents.find(hexOf(infoHash));
+    if (known !== undefined) return known;
+    const [row] = await this.#deps.mysql.rows(
+      "SELECT ID AS id, info_hash, freetorrent FROM torrents WHERE info_hash = ?",
+      [infoHash],
+    );
+    if (row === undefined) return undefined;
+    const torrent = toTorrent(row);
+    this.steer((change, now, { torrents }) => torrents.put(change, torrent, now));
+    return torrent;
+  }
+
+  async hasUser(id: number): Promise<boolean> {
+    if (this.mirror.users.get(id) !== undefined) return true;
+    const rows = await this.#deps.mysql.rows("SELECT ID FROM users_main WHERE ID = ? AND Enabled = '1'", [
+      id,
+    ]);
+    return rows.length > 0;
+  }
+
+  /** Counts the active peers of a user. */
+  async countUser(user: number): Promise<{ leeching: number; seeding: number }> {
+    const [row] = await this.#deps.mysql.rows(
+      "SELECT COALESCE(SUM(remaining > 0), 0) AS leeching, COALESCE(SUM(remaining = 0), 0) AS seeding FROM xbt_files_users " +
+        "WHERE uid = ? AND active = 1",
+      [user],
+    );
+    return { leeching: Number(row!.leeching), seeding: Number(row!.seeding) };
+  }
+
+  /** Counts all active peers; at most once a minute, because the database must look at each of them. */
+  async countAll(): Promise<{ seeders: number; leechers: number }> {
+    const now = this.#deps.now();
+    if (this.#counted === undefined || now - this.#counted.at >= countSeconds) {
+      const [row] = await this.#deps.mysql.rows(
+        "SELECT COALESCE(SUM(remaining > 0), 0) AS leechers, COALESCE(SUM(remaining = 0), 0) AS seeders FROM xbt_files_users " +
+          "WHERE active = 1",
+      );
+      this.#counted = { at: now, seeders: Number(row!.seeders), leechers: Number(row!.leechers) };
+    }
+    return this.#counted;
+  }
+
+  /** Describes a torrent for the site's staff. */
+  async describe(torrent: number): Promise<Record<string, unknown>> {
+    const tables = await this.tables();
+    const { mysql } = this.#deps;
+    const [counts] = await mysql.rows(
+      `SELECT Snatched AS completed, Balance AS balance FROM ${tables.counts.table} WHERE ${tables.counts.id} = ?`,
+      [torrent],
+    );
+    const peers = await mysql.rows(
+      "SELECT uid, remaining, mtime FROM xbt_files_users WHERE fid = ? AND active = 1 ORDER BY uid",
+      [torrent],
+    );
+    const tokens = [...this.mirror.grants.values()].filter((grant) => grant.torrent === torrent);
+    const users = (isSeeder: boolean): number[] => [
+      ...new Set(
+        peers.filter(({ remaining }) => (Number(remaining) === 0) === isSeeder).map(({ uid }) => Number(uid)),
+      ),
+    ];
+    return {
+      ...{ id: torrent, completed: Number(counts?.completed ?? 0), balance: Number(counts?.balance ?? 0) },
+      last_flushed: Math.max(0, ...peers.map(({ mtime }) => Number(mtime))),
+      fltoken_list: tokens.map(({ user }) => user),
+      ...{ leecher_list: users(false), seeder_list: users(true) },
+    };
+  }
+
+  async size(): Promise<DirectorySize> {
+    if (this.#compareAt === 0) await this.changes();
+    const { users, torrents, grants, clients } = this.mirror;
+    return { users: users.size, torrents: torrents.size, grants: grants.size, clients: clients.size };
+  }
+
+  async *users(): AsyncIterable<DirectoryUser> {
+    yield* this.mirror.users.values();
+  }
+
+  async *torrents(): AsyncIterable<DirectoryTorrent> {
+    yield* this.mirror.torrents.values();
+  }
+
+  async *grants(): AsyncIterable<DirectoryGrant> {
+    yield* this.mirror.grants.values();
+  }
+
+  async rules(): Promise<{ groups: []; clients: readonly DirectoryClient[] }> {
+    return { groups: [], clients: [...this.mirror.clients.values()] };
+  }
+
+  async changes(): Promise<SiteChange | undefined> {
+    const now = this.#deps.now();
+    if (now < this.#newRowsAt) return undefined;
+    const { version } = await this.tables();
+    const change = new Change();
+    const comparesAll = now >= this.#compareAt;
+    await this.#readUsers(change, now, comparesAll);
+    await this.#readTorrents(change, now, comparesAll, version);
+    if (comparesAll) {
+      await this.#readTokens(change, now);
+      await this.#readWhitelist(change, now);
+      this.#compareAt = now + compareSeconds;
+    }
+    this.#newRowsAt = now + newRowsSeconds;
+    return change.isEmpty ? undefined : change;
+  }
+
+  async #readUsers(change: Change, now: number, comparesAll: boolean): Promise<void> {
+    const present = new Set<number>();
+    const rows = this.#pages(
+      "SELECT ID AS id, can_leech, torrent_pass, (Visible = '0' OR IP = '127.0.0.1') AS protected FROM users_main " +
+        "WHERE Enabled = '1' AND ID > ? ORDER BY ID",
+      comparesAll ? 0 : this.#lastUser,
+    );
+    for await (const row of rows) {
+      const id = Number(row.id);
+      this.#lastUser = Math.max(this.#lastUser, id);
+      const passkey = String(row.torrent_pass);
+      if (!isPasskey(passkey)) continue;
+      present.add(id);
+      this.setProtected(id, Number(row.protected) === 1);
+      const user = { id, passkey, isEnabled: true, canLeech: Number(row.can_leech) !== 0, isHidden: false };
+      this.mirror.users.read(change, user, now);
+    }
+    if (comparesAll) this.mirror.users.keep(change, present, now);
+  }
+
+  async #readTorrents(
+    change: Change,
+    now: number,
+    comparesAll: boolean,
+    version: GazelleTables["version"],
+  ): Promise<void> {
+    const present = new Set<number>();
+    const join = version === "ops" ? "INNER JOIN torrents_leech_stats s ON s.TorrentID = t.ID" : "";
+    const rows = this.#pages(
+      `SELECT t.ID AS id, t.info_hash, t.freetorrent FROM torrents t ${join} WHERE t.ID > ? ORDER BY t.ID`,
+      comparesAll ? 0 : this.#lastTorrent,
+    );
+    for await (const row of rows) {
+      const id = Number(row.id);
+      this.#lastTorrent = Math.max(this.#lastTorrent, id);
+      const torrent = toTorrent(row);
+      if (torrent.infoHashes[0]!.length !== 20) continue;
+      present.add(id);
+      this.mirror.torrents.read(change, torrent, now);
+    }
+    if (!comparesAll) return;
+    this.mirror.torrents.keep(change, present, now);
+  }
+
+  async #readTokens(change: Change, now: number): Promise<void> {
+    const rows = await this.#deps.mysql.rows(
+      "SELECT UserID AS user, TorrentID AS torrent FROM users_freeleeches WHERE Expired = '0'",
+    );
+    const present = new Set<string>();
+    for (const row of rows) {
+      const grant = { user: Number(row.user), torrent: Number(row.torrent), down: 0 };
+      present.add(grantKey(grant));
+      this.mirror.grants.read(change, grant, now);
+    }
+    this.mirror.grants.keep(change, present, now);
+  }
+
+  async #readWhitelist(change: Change, now: number): Promise<void> {
+    const rows = await this.#deps.mysql.rows("SELECT peer_id FROM xbt_client_whitelist");
+    const present = new Set<string>();
+    for (const { peer_id } of rows) {
+      const prefix = bytesOf(peer_id);
+      if (prefix.length === 0 || prefix.length > 20) continue;
+      present.add(prefix.toString("latin1"));
+      this.mirror.clients.read(change, { prefix, isAllowed: true }, now);
+    }
+    this.mirror.clients.keep(change, present, now);
+  }
+
+  /** Yields the rows of a query with `id`, page by page, so that no query locks the table for long. */
+  async *#pages(sql: string, after: number): AsyncGenerator<SqlRow> {
+    for (;;) {
+      const rows = await this.#deps.mysql.rows(`${sql} LIMIT ${pageRows}`, [after]);
+      yield* rows;
+      if (rows.length < pageRows) return;
+      after = Number(rows.at(-1)!.id);
+    }
+  }
+
+  async lastApplied(instance: string): Promise<number | undefined> {
+    await this.tables();
+    return this.#deps.ledger.lastApplied(instance);
+  }
+
+  async apply(instance: string, batch: Batch): Promise<Applied> {
+    const tables = await this.tables();
+    const { mysql, ledger } = this.#deps;
+    return mysql.transaction(async (transaction): Promise<Applied> => {
+      const last = await ledger.lock(transaction, instance);
+      if (last === undefined) throw new Error("the database has been taken over by another journal");
+      if (last !== batch.from) return { isApplied: false, last };
+      const quarantined = await this.#write(transaction, tables, batch);
+      await ledger.quarantine(transaction, batch.to, quarantined);
+      await ledger.note(transaction, instance, batch.to);
+      return { isApplied: true, quarantined: quarantined.length };
+    });
+  }
+
+  /** Writes a batch, always in the same order of tables and keys. @returns what the database did not take */
+  async #write(transaction: Transaction, tables: GazelleTables, batch: Batch): Promise<QuarantinedTraffic[]> {
+    const quarantined: QuarantinedTraffic[] = [];
+    const histories = [...batch.histories.values()];
+    const users = await existing(
+      transaction,
+      tables.credits,
+      histories.map(({ user }) => user),
+    );
+    const torrents = await existing(
+      transaction,
+      tables.counts,
+      histories.map(({ torrent }) => torrent),
+    );
+    const isThere = ({ user, torrent }: { user: number; torrent: number }): boolean =>
+      users.has(user) && torrents.has(torrent);
+
+    const credits = [...batch.users]
+      .map(([user, sums]) => ({ user, torrent: null, ...creditsOf(sums) }))
+      .filter(({ uploaded, downloaded }) => uploaded > 0n || downloaded > 0n)
+      .sort((a, b) => a.user - b.user);
+    for (const credit of credits)
+      if (!users.has(credit.user)) quarantined.push({ ...credit, reason: "no such user" });
+    await writeRows(transaction, {
+      rows: credits.filter(({ user }) => users.has(user)),
+      sql: (count) =>
+        `UPDATE ${tables.credits.table} u JOIN ${derivedTable(["id", "up", "down"], count)} d ON d.id = u.${tables.credits.id} ` +
+        "SET u.Uploaded = u.Uploaded + d.up, u.Downloaded = u.Downloaded + d.down",
+      values: ({ user, uploaded, downloaded }) => [user, uploaded, downloaded],
+      refused: (credit, reason) => quarantined.push({ ...credit, reason }),
+    });
+
+    const refuse = ({ user, torrent }: { user: number; torrent: number }, reason: string): void => {
+      quarantined.push({ user, torrent, uploaded: 0n, downloaded: 0n, reason });
+    };
+    await this.#writePeers(transaction, tables, [...batch.peers.values()].filter(isThere), refuse);
+    await writeRows<Snatch>(transaction, {
+      rows: batch.snatches.filter(isThere),
+      sql: (count) => `INSERT INTO xbt_snatched (uid, fid, tstamp, IP) VALUES ${valueLists(4, count)}`,
+      values: ({ user, torrent, seconds, ip }) => [
+        ...[user, torrent, seconds],
+        this.#addressOf(user, ip, tables.snatchIpLength),
+      ],
+      refused: refuse,
+    });
+    await writeRows<History>(transaction, {
+      rows: histories
+        .filter((history) => history.rawDownloaded > 0n && isThere(history))
+        .sort((a, b) => a.user - b.user || a.torrent - b.torrent),
+      sql: (count) =>
+        `UPDATE users_freeleeches f JOIN ${derivedTable(["uid", "fid", "down"], count)} d ON d.uid = f.UserID AND d.fid = f.TorrentID ` +
+        "JOIN torrents t ON t.ID = f.TorrentID SET f.Downloaded = f.Downloaded + d.down " +
+        "WHERE f.Expired = '0' AND t.freetorrent <> '2'",
+      values: ({ user, torrent, rawDownloaded }) => [user, torrent, rawDownloaded],
+      refused: refuse,
+    });
+    await this.#writeTorrents(transaction, tables, batch, torrents);
+    return quarantined;
+  }
+
+  async #writePeers(
+    transaction: Transaction,
+    { ipLength, agentLength }: GazelleTables,
+    peers: PeerRow[],
+    refused: (peer: PeerRow, reason: string) => void,
+  ): Promise<void> {
+    const isNewRun = "active = 0 OR VALUES(uploaded) < uploaded OR VALUES(downloaded) < downloaded";
+    const speed = (column: string): string =>
+      `IF(VALUES(mtime) > mtime AND VALUES(${column}) > ${column}, ` +
+      `LEAST((VALUES(${column}) - ${column}) DIV (VALUES(mtime) - mtime), 4294967295), 0)`;
+    await writeRows(transaction, {
+      rows: peers.sort((a, b) => a.torrent - b.torrent || a.user - b.user || (a.peerId < b.peerId ? -1 : 1)),
+      // MariaDB assigns from left to right, so columns that depend on the earlier row come first.
+      sql: (count) =>
+        "INSERT INTO xbt_files_users (uid, fid, active, uploaded, downloaded, upspeed, downspeed, remaining, corrupt, timespent, " +
+        `announced, ip, peer_id, useragent, mtime) VALUES ${valueLists(15, count)} ON DUPLICATE KEY UPDATE ` +
+        `upspeed = ${speed("uploaded")}, downspeed = ${speed("downloaded")}, ` +
+        `timespent = IF(${isNewRun}, 0, timespent + GREATEST(CAST(VALUES(mtime) AS SIGNED) - CAST(mtime AS SIGNED), 0)), ` +
+        `announced = IF(${isNewRun}, VALUES(announced), announced + VALUES(announced)), ` +
+        "active = VALUES(active), uploaded = VALUES(uploaded), downloaded = VALUES(downloaded), remaining = VALUES(remaining), " +
+        "ip = VALUES(ip), useragent = VALUES(useragent), mtime = VALUES(mtime)",
+      values: ({ user, torrent, peerId, ...peer }) => [
+        ...[user, torrent, Number(peer.isActive), peer.uploaded, peer.downloaded, 0, 0, peer.left, 0, 0],
+        ...[peer.announces, this.#addressOf(user, peer.ip, ipLength), Buffer.from(peerId, "latin1")],
+        ...[agentOf(peerId, agentLength), peer.seconds],
+      ],
+      refused,
+    });
+  }
+
+  /** Writes what the peers of the batch say of their torrents; the numbers of peers are counted anew. */
+  async #writeTorrents(
+    transaction: Transaction,
+    tables: GazelleTables,
+    { histories, snatches }: Batch,
+    torrents: ReadonlySet<number>,
+  ): Promise<void> {
+    const rows = new Map(
+      [...torrents].sort((a, b) => a - b).map((id) => [id, { id, snatched: 0, balance: 0n }]),
+    );
+    for (const { torrent, rawUploaded, rawDownloaded } of histories.values()) {
+      const row = rows.get(torrent);
+      if (row !== undefined) row.balance += rawUploaded - rawDownloaded;
+    }
+    for (const { torrent } of snatches) {
+      const row = rows.get(torrent);
+      if (row !== undefined) row.snatched++;
+    }
+    const counts = await countPeers(transaction, [...rows.keys()]);
+    await writeRows(transaction, {
+      rows: [...rows.values()],
+      sql: (count) =>
+        `UPDATE ${tables.counts.table} t JOIN ${derivedTable(["id", "seeders", "leechers", "snatched", "balance"], count)} d ` +
+        `ON d.id = t.${tables.counts.id} SET t.Seeders = d.seeders, t.Leechers = d.leechers, t.Snatched = t.Snatched + d.snatched, ` +
+        "t.Balance = t.Balance + d.balance, t.last_action = IF(d.seeders > 0, NOW(), t.last_action)",
+      values: ({ id, snatched, balance }) => {
+        const { seeders, leechers } = counts.get(id) ?? none;
+        return [id, seeders, leechers, snatched, balance];
+      },
+      refused: () => undefined,
+    });
+  }
+
+  async expirePeers(activeAfter: number): Promise<void> {
+    const tables = await this.tables();
+    const { mysql } = this.#deps;
+    const gone = await mysql.rows("SELECT DISTINCT fid FROM xbt_files_users WHERE active = 1 AND mtime < ?", [
+      activeAfter,
+    ]);
+    if (gone.length === 0) return;
+    await mysql.transaction(async (transaction) => {
+      await transaction.run(
+        "UPDATE xbt_files_users SET active = 0, upspeed = 0, downspeed = 0 WHERE active = 1 AND mtime < ?",
+        [activeAfter],
+      );
+      await this.#recount(
+        transaction,
+        tables,
+        gone.map(({ fid }) => Number(fid)),
+      );
+    });
+  }
+
+  async #recount(transaction: Transaction, tables: GazelleTables, ids: readonly number[]): Promise<void> {
+    const counts = await countPeers(transaction, ids);
+    await writeRows(transaction, {
+      rows: [...ids].sort((a, b) => a - b),
+      sql: (count) =>
+        `UPDATE ${tables.counts.table} t JOIN ${derivedTable(["id", "seeders", "leechers"], count)} d ` +
+        `ON d.id = t.${tables.counts.id} SET t.Seeders = d.seeders, t.Leechers = d.leechers`,
+      values: (id) => {
+        const { seeders, leechers } = counts.get(id) ?? none;
+        return [id, seeders, leechers];
+      },
+      refused: () => undefined,
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#deps.mysql.close();
+  }
+
+  /** The address of a peer as the column takes it: none of a protected user, and none that is too long. */
+  #addressOf(user: number, ip: string, length: number): string {
+    return this.#protected.has(user) || ip.length > length ? "" : ip;
+  }
+}
+
+const none = { seeders: 0, leechers: 0 };
+
+function toTorrent(row: SqlRow): DirectoryTorrent {
+  return { id: Number(row.id), infoHashes: [bytesOf(row.info_hash)], ...factorsOf(row.freetorrent) };
+}
+
+/** Returns those of the ids that a table has. */
+async function existing(
+  transaction: Transaction,
+  { table, id }: { table: string; id: string },
+  ids: readonly number[],
+): Promise<Set<number>> {
+  const found = new Set<number>();
+  for (const part of parts([...new Set(ids)])) {
+    const rows = await transaction.rows(
+      `SELECT ${id} AS id FROM ${table} WHERE ${id} IN (${part.map(() => "?").join(", ")})`,
+      part,
+    );
+    for (const row of rows) found.add(Number(row.id));
+  }
+  return found;
+}
+
+async function countPeers(
+  transaction: Transaction,
+  torrents: readonly number[],
+): Promise<Map<number, { seeders: number; leechers: number }>> {
+  const counts = new Map<number, { seeders: number; leechers: number }>();
+  for (const part of parts(torrents)) {
+    const rows = await transaction.rows(
+      "SELECT fid, SUM(remaining = 0) AS seeders, SUM(remaining > 0) AS leechers FROM xbt_files_users " +
+        `WHERE active = 1 AND fid IN (${part.map(() => "?").join(", ")}) GROUP BY fid`,
+      part,
+    );
+    for (const { fid, seeders, leechers } of rows)
+      counts.set(Number(fid), { seeders: Number(seeders), leechers: Number(leechers) });
+  }
+  return counts;
+}
+
+function* parts(ids: readonly number[]): Generator<number[]> {
+  for (let at = 0; at < ids.length; at += idRows) yield ids.slice(at, at + idRows);
+}
+
+function bytesOf(value: SqlRow[string] | undefined): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(String(value ?? ""), "latin1");
+}
+
+/** The client of a peer id in printable characters, as the column takes it. */
+function agentOf(peerId: string, length: number): string {
+  return clientId(Buffer.from(peerId, "latin1"))
+    .replace(/[^ -~]/g, "?")
+    .slice(0, length);
+}
