@@ -1,5 +1,14 @@
 import { ClientError } from "../bittorrent/client-error.ts";
 import type { PrivateOptions } from "./options.ts";
+import { deletedTorrents, notWhitelisted } from "./sites/gazelle/refusals.ts";
+import {
+  accountNotEnabled,
+  clientNotAcceptable,
+  downloadingDisabled,
+  infoHashNotFound,
+  passkeyDoesNotExist,
+  unservedTorrents,
+} from "./sites/unit3d/refusals.ts";
 
 /** Refuses a request without the passkey of a user. */
 export const passkeyNotFound: ClientError = new ClientError("Passkey not found", "passkey-not-found");
@@ -59,9 +68,24 @@ const plainRefusals: Refusals = {
   slotsTaken: "Download slot limit reached",
 };
 
-/** Returns the texts of a kind of site. */
-export function refusalsOf(_site: PrivateOptions["site"]): Refusals {
-  return plainRefusals;
+const gazelleRefusals: Refusals = {
+  ...plainRefusals,
+  clientNotAllowed: notWhitelisted,
+  torrents: deletedTorrents,
+};
+
+const unit3dRefusals: Refusals = {
+  ...{ passkeyNotFound: passkeyDoesNotExist, userDisabled: accountNotEnabled },
+  ...{ unregisteredTorrent: infoHashNotFound, leechingForbidden: downloadingDisabled },
+  clientNotAllowed: clientNotAcceptable,
+  torrents: unservedTorrents,
+  slotsTaken: "Download slot limit reached",
+};
+
+/** Returns the texts of a kind of site, as its users know them. */
+export function refusalsOf(site: PrivateOptions["site"]): Refusals {
+  if (site === "gazelle") return gazelleRefusals;
+  return site === "unit3d" ? unit3dRefusals : plainRefusals;
 }
 
 /** All errors of private tracking. */
@@ -73,4 +97,8 @@ export const privateErrors: readonly ClientError[] = [
   tooManyPasskeys,
   unregisteredTorrent,
   userDisabled,
+  ...[gazelleRefusals, unit3dRefusals].flatMap(({ slotsTaken: _, torrents, ...others }) => [
+    ...Object.values(others),
+    ...torrents,
+  ]),
 ];

@@ -112,7 +112,9 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
       ),
     secret: text({ restart, secret: true, check: checkPathSecret })
       .default("")
-      .describe("Secret in the path of the site's calls (Gazelle's `TRACKER_SECRET`, UNIT3D's `TRACKER_KEY`)."),
+      .describe(
+        "Secret in the path of the site's calls (Gazelle's `TRACKER_SECRET`, UNIT3D's `TRACKER_KEY`).",
+      ),
     report_secret: text({ restart, secret: true, check: checkPathSecret })
       .default("")
       .describe("Secret in the path of the site's reports (Gazelle's `TRACKER_REPORTKEY`)."),

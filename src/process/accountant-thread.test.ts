@@ -50,7 +50,11 @@ function open(t: TestContext, { maxRate = 1e9 } = {}) {
     threads.push(thread);
     return thread;
   };
-  const accountant = new AccountantThread({ options, maxGap: 3900, announceInterval: 1800, memory }, deps, create);
+  const accountant = new AccountantThread(
+    { options, maxGap: 3900, announceInterval: 1800, memory },
+    deps,
+    create,
+  );
   t.after(async () => {
     await accountant.stop(5);
     site.close();

@@ -10,7 +10,8 @@ import { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { announce } from "../../src/client/tracker-client.ts";
 import { Batch, emptyAnnounce } from "../../src/private/accounting/batch.ts";
 import { Sessions } from "../../src/private/accounting/sessions.ts";
-import { Field, Records, recordWords } from "../../src/private/record.ts";
+import { refusalsOf } from "../../src/private/errors.ts";
+import { Field, Mark, Records, recordWords } from "../../src/private/record.ts";
 import type { SiteChange } from "../../src/private/site.ts";
 import { GazelleCalls } from "../../src/private/sites/gazelle/calls.ts";
 import { GazelleSite } from "../../src/private/sites/gazelle/gazelle-site.ts";
@@ -106,6 +107,7 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
           records.bytes.set(Buffer.from(`-qB4630-00000000000${user}`), 4 * Field.peerId);
           records.bytes.set([10, 0, 0, user], 4 * Field.address);
           words[Field.factors] = factors ?? 100 | (100 << 16);
+          words[Field.marks] = factors === undefined ? 0 : Mark.token;
           records.complete(0, sessions.apply(records.readAnnounce(0, emptyAnnounce())));
           batch.add(records, 0);
         }
@@ -117,7 +119,7 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
 
   test("the site's tables are read, and rows come and go", async (t) => {
     const { site, database, wait } = await createSite(t, "whatcd");
-    assert.deepEqual(await site.size(), { users: 3, torrents: 3, grants: 0, clients: 0 });
+    assert.deepEqual(await site.size(), { users: 3, torrents: 3, grants: 0, groups: 0, clients: 0 });
     assert.deepEqual(
       [...site.mirror.torrents.values()].map(({ up, down }) => [up, down]),
       [
@@ -337,7 +339,10 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
 
     assert.equal(await call("delete_torrent", { id: 9, info_hash: escaped, reason: 1 }), "success");
     assert.equal(await call("delete_torrent", { id: 9, info_hash: escaped, reason: 1 }), "success");
-    assert.equal(mirror.torrents.get(9), undefined);
+    assert.equal(
+      refusalsOf("gazelle").torrents[mirror.torrents.get(9)!.refusal! - 1]?.message,
+      "Unregistered torrent: Trump",
+    );
     assert.match(await call("fly_away", {}), /unknown action/);
     assert.match(
       await whatcdCall(port, "add_user", { id: 5, passkey: "f".repeat(32) }, "x".repeat(32)),

@@ -17,6 +17,8 @@ export interface History extends Sums {
   torrent: number;
   seedSeconds: number;
   leechSeconds: number;
+  /** Raw bytes that were downloaded under a grant for this user and torrent. */
+  tokenDownloaded: bigint;
   firstSeen: number;
   lastSeen: number;
   /** Time of the first snatch. */
@@ -87,6 +89,7 @@ export class Batch {
         sums.creditedDownloaded += downloaded * BigInt(factors.down);
       }
     }
+    if (records.isToken(index) && factors.up > 0) history.tokenDownloaded += BigInt(addition.downloaded);
     history.seedSeconds += addition.seedSeconds;
     history.leechSeconds += addition.leechSeconds;
     history.lastSeen = Math.max(history.lastSeen, seconds);
@@ -116,7 +119,7 @@ export class Batch {
     let history = this.histories.get(key);
     if (history === undefined) {
       const times = { seedSeconds: 0, leechSeconds: 0, firstSeen: seconds, lastSeen: seconds };
-      history = { user, torrent, ...emptySums(), ...times, completedAt: undefined };
+      history = { user, torrent, ...emptySums(), ...times, tokenDownloaded: 0n, completedAt: undefined };
       this.histories.set(key, history);
     }
     return history;

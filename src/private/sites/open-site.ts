@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
 import type { Route } from "../../http/routes.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../observability/logger.ts";
@@ -32,17 +32,28 @@ export async function openSite(options: PrivateOptions, deps: SiteDeps): Promise
   const { Mysql } = await import("./mysql/mysql.ts");
   const { Secret } = await import("./site-listener.ts");
   const { clock, logger, numbers } = deps;
-  const mysql = new Mysql(options.database);
-  const ledger = new Ledger(mysql, options.ledger);
+  // UNIT3D has its times in UTC. Gazelle uses the time zone of the server.
+  const mysql = new Mysql(
+    options.database,
+    options.site === "unit3d" ? { setup: "SET time_zone = '+00:00'" } : {},
+  );
+  const parts = { mysql, ledger: new Ledger(mysql, options.ledger), now: () => clock.unixSeconds };
+  // Without a secret, no call has it.
+  const secret = new Secret(options.secret || randomUUID());
+  if (options.site === "unit3d") {
+    const { Unit3dSite } = await import("./unit3d/unit3d-site.ts");
+    const { Unit3dCalls } = await import("./unit3d/calls.ts");
+    const site = new Unit3dSite(parts);
+    const calls = new Unit3dCalls({ site, secret, logger, numbers });
+    return { site, listener: await createListener(options.listen, calls.routes(), deps) };
+  }
   const { GazelleSite } = await import("./gazelle/gazelle-site.ts");
   const { GazelleCalls } = await import("./gazelle/calls.ts");
   const { GazelleReports } = await import("./gazelle/reports.ts");
-  const site = new GazelleSite({ mysql, ledger, now: () => clock.unixSeconds });
+  const site = new GazelleSite(parts);
+  const reportSecret = options.reportSecret === "" ? undefined : new Secret(options.reportSecret);
   const calls = new GazelleCalls({
-    ...{ site, logger, reports: new GazelleReports(site, numbers) },
-    secret: new Secret(readSecret(options.secretFile)),
-    reportSecret:
-      options.reportSecretFile === "" ? undefined : new Secret(readSecret(options.reportSecretFile)),
+    ...{ site, logger, secret, reportSecret, reports: new GazelleReports(site, numbers) },
   });
   return { site, listener: await createListener(options.listen, calls.routes(), deps) };
 }
@@ -58,8 +69,4 @@ async function createListener(
   const parsed = parseListen(listen);
   if (typeof parsed === "string") throw new Error(`private.listen: ${parsed}`);
   return new SiteListener(parsed, routes, deps);
-}
-
-function readSecret(path: string): string {
-  return readFileSync(path, "latin1").trim();
 }

@@ -6,6 +6,7 @@ import { clientKey, grantKey, hexOf } from "../mirror.ts";
 import type { Secret } from "../site-listener.ts";
 import { factorsOf, type GazelleSite } from "./gazelle-site.ts";
 import { type Params, parseQuery, textOf } from "./query.ts";
+import { deletedTorrent } from "./refusals.ts";
 import type { GazelleReports } from "./reports.ts";
 
 /** A call that cannot be carried out; the message is for the site's staff. */
@@ -88,9 +89,13 @@ export class GazelleCalls {
     },
     delete_torrent: async (params) => {
       const infoHash = infoHashOf(params);
+      const reason = params.has("reason") ? Number(textOf(params, "reason")) : -1;
+      const { site } = this.#deps;
       this.#steer((change, now, { torrents }) => {
         const torrent = torrents.find(hexOf(infoHash));
-        if (torrent !== undefined) torrents.remove(change, torrent.id, now);
+        if (torrent === undefined) return;
+        site.noteDeleted(torrent.id, now);
+        torrents.put(change, { ...torrent, refusal: deletedTorrent(reason) }, now);
       });
       return undefined;
     },

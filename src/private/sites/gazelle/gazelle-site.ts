@@ -1,38 +1,18 @@
 import { clientId } from "../../../bittorrent/client-id.ts";
 import type { Batch, History, PeerRow, Snatch } from "../../accounting/batch.ts";
 import { isPasskey } from "../../directory.ts";
-import type {
-  DirectoryClient,
-  DirectoryGrant,
-  DirectorySize,
-  DirectoryTorrent,
-  DirectoryUser,
-} from "../../directory-records.ts";
-import type { Applied, Site, SiteChange } from "../../site.ts";
-import { Change, grantKey, hexOf, Mirror } from "../mirror.ts";
+import type { DirectoryTorrent } from "../../directory-records.ts";
+import { type Change, grantKey, hexOf } from "../mirror.ts";
 import { derivedTable, valueLists, writeRows } from "../mysql/bulk.ts";
-import { creditsOf, type Ledger, type QuarantinedTraffic } from "../mysql/ledger.ts";
-import type { Mysql, SqlRow, Transaction } from "../mysql/mysql.ts";
+import { creditsOf, type QuarantinedTraffic } from "../mysql/ledger.ts";
+import type { SqlRow, Transaction } from "../mysql/mysql.ts";
+import { bytesOf, existing, MysqlSite, type PeerCounts, rowsOf } from "../mysql/mysql-site.ts";
 import { detectTables, type GazelleTables } from "./tables.ts";
 
-/** Seconds between looks for new rows, and between comparisons of everything. */
-const [newRowsSeconds, compareSeconds] = [60, 900];
-/** Seconds until everything is compared after a call that speaks of something unknown. */
-const soonSeconds = 5;
+/** Seconds for which clients see why a torrent was deleted. */
+const deletedSeconds = 86_400;
 /** Seconds for which the number of all peers is kept. */
 const countSeconds = 60;
-/** Rows of one query. */
-const pageRows = 10_000;
-/** Ids in one list. */
-const idRows = 5000;
-
-/** The collaborators of a {@link GazelleSite}. */
-export interface GazelleDeps {
-  mysql: Mysql;
-  ledger: Ledger;
-  /** Returns seconds since 1970. */
-  now(): number;
-}
 
 /** `FreeTorrent`: 1 is freeleech, 2 is neutral leech, and everything else counts. */
 export function factorsOf(freeTorrent: unknown): { up: number; down: number } {
@@ -44,43 +24,26 @@ export function factorsOf(freeTorrent: unknown): { up: number; down: number } {
  * The database of Gazelle, as What.CD or Orpheus have it. Users, torrents, tokens and the client whitelist come from its tables and by the
  * site's own calls; traffic goes to the tables that Ocelot writes. No statement adds a row for a user or a torrent that is gone.
  */
-export class GazelleSite implements Site {
-  readonly #deps: GazelleDeps;
-  readonly mirror: Mirror = new Mirror();
+export class GazelleSite extends MysqlSite {
   /** Users whose address the site does not want to have. */
   readonly #protected = new Set<number>();
   /** Users whose announces are logged. */
   readonly #traced = new Set<number>();
   #counted: { at: number; seeders: number; leechers: number } | undefined;
   #tables: GazelleTables | undefined;
-  #steer: (change: SiteChange) => void = () => undefined;
   #lastUser = 0;
   #lastTorrent = 0;
-  #newRowsAt = 0;
-  #compareAt = 0;
+  /** Until when deleted torrents are kept, in seconds. */
+  readonly #deleted = new Map<number, number>();
 
-  constructor(deps: GazelleDeps) {
-    this.#deps = deps;
+  protected async detect(): Promise<void> {
+    this.#tables = await detectTables(this.mysql);
   }
 
-  open(steer: (change: SiteChange) => void): void {
-    this.#steer = steer;
-  }
-
-  /** Finds out the version of Gazelle, before the first use. */
+  /** Returns the tables of this version of Gazelle. */
   async tables(): Promise<GazelleTables> {
-    if (this.#tables === undefined) {
-      this.#tables = await detectTables(this.#deps.mysql);
-      await this.#deps.ledger.open();
-    }
-    return this.#tables;
-  }
-
-  /** Brings a change of the site into the directory. */
-  steer(make: (change: Change, now: number, mirror: Mirror) => void): void {
-    const change = new Change();
-    make(change, this.#deps.now(), this.mirror);
-    if (!change.isEmpty) this.#steer(change);
+    await this.prepare();
+    return this.#tables!;
   }
 
   setProtected(user: number, isProtected: boolean): void {
@@ -92,9 +55,9 @@ export class GazelleSite implements Site {
     return this.#protected.has(user);
   }
 
-  /** Compares everything soon, because the site speaks of something unknown. */
-  compareSoon(): void {
-    this.#newRowsAt = this.#compareAt = Math.min(this.#compareAt, this.#deps.now() + soonSeconds);
+  /** Keeps the reason of a deleted torrent for its clients. @param now  seconds */
+  noteDeleted(torrent: number, now: number): void {
+    this.#deleted.set(torrent, now + deletedSeconds);
   }
 
   /** Lets the log have the announces of a user. */
@@ -110,8 +73,8 @@ export class GazelleSite implements Site {
   /** Finds a torrent that is served, also one of which the site has not told the tracker. */
   async findTorrent(infoHash: Uint8Array): Promise<DirectoryTorrent | undefined> {
     const known = this.mirror.torrents.find(hexOf(infoHash));
-    if (known !== undefined) return known;
-    const [row] = await this.#deps.mysql.rows(
+    if (known !== undefined) return known.refusal ? undefined : known;
+    const [row] = await this.mysql.rows(
       "SELECT ID AS id, info_hash, freetorrent FROM torrents WHERE info_hash = ?",
       [infoHash],
     );
@@ -123,15 +86,13 @@ export class GazelleSite implements Site {
 
   async hasUser(id: number): Promise<boolean> {
     if (this.mirror.users.get(id) !== undefined) return true;
-    const rows = await this.#deps.mysql.rows("SELECT ID FROM users_main WHERE ID = ? AND Enabled = '1'", [
-      id,
-    ]);
+    const rows = await this.mysql.rows("SELECT ID FROM users_main WHERE ID = ? AND Enabled = '1'", [id]);
     return rows.length > 0;
   }
 
   /** Counts the active peers of a user. */
   async countUser(user: number): Promise<{ leeching: number; seeding: number }> {
-    const [row] = await this.#deps.mysql.rows(
+    const [row] = await this.mysql.rows(
       "SELECT COALESCE(SUM(remaining > 0), 0) AS leeching, COALESCE(SUM(remaining = 0), 0) AS seeding FROM xbt_files_users " +
         "WHERE uid = ? AND active = 1",
       [user],
@@ -141,9 +102,9 @@ export class GazelleSite implements Site {
 
   /** Counts all active peers; at most once a minute, because the database must look at each of them. */
   async countAll(): Promise<{ seeders: number; leechers: number }> {
-    const now = this.#deps.now();
+    const now = this.now;
     if (this.#counted === undefined || now - this.#counted.at >= countSeconds) {
-      const [row] = await this.#deps.mysql.rows(
+      const [row] = await this.mysql.rows(
         "SELECT COALESCE(SUM(remaining > 0), 0) AS leechers, COALESCE(SUM(remaining = 0), 0) AS seeders FROM xbt_files_users " +
           "WHERE active = 1",
       );
@@ -155,7 +116,7 @@ export class GazelleSite implements Site {
   /** Describes a torrent for the site's staff. */
   async describe(torrent: number): Promise<Record<string, unknown>> {
     const tables = await this.tables();
-    const { mysql } = this.#deps;
+    const { mysql } = this;
     const [counts] = await mysql.rows(
       `SELECT Snatched AS completed, Balance AS balance FROM ${tables.counts.table} WHERE ${tables.counts.id} = ?`,
       [torrent],
@@ -178,48 +139,18 @@ export class GazelleSite implements Site {
     };
   }
 
-  async size(): Promise<DirectorySize> {
-    if (this.#compareAt === 0) await this.changes();
-    const { users, torrents, grants, clients } = this.mirror;
-    return { users: users.size, torrents: torrents.size, grants: grants.size, clients: clients.size };
-  }
-
-  async *users(): AsyncIterable<DirectoryUser> {
-    yield* this.mirror.users.values();
-  }
-
-  async *torrents(): AsyncIterable<DirectoryTorrent> {
-    yield* this.mirror.torrents.values();
-  }
-
-  async *grants(): AsyncIterable<DirectoryGrant> {
-    yield* this.mirror.grants.values();
-  }
-
-  async rules(): Promise<{ groups: []; clients: readonly DirectoryClient[] }> {
-    return { groups: [], clients: [...this.mirror.clients.values()] };
-  }
-
-  async changes(): Promise<SiteChange | undefined> {
-    const now = this.#deps.now();
-    if (now < this.#newRowsAt) return undefined;
+  protected async read(change: Change, now: number, comparesAll: boolean): Promise<void> {
     const { version } = await this.tables();
-    const change = new Change();
-    const comparesAll = now >= this.#compareAt;
     await this.#readUsers(change, now, comparesAll);
     await this.#readTorrents(change, now, comparesAll, version);
-    if (comparesAll) {
-      await this.#readTokens(change, now);
-      await this.#readWhitelist(change, now);
-      this.#compareAt = now + compareSeconds;
-    }
-    this.#newRowsAt = now + newRowsSeconds;
-    return change.isEmpty ? undefined : change;
+    if (!comparesAll) return;
+    await this.#readTokens(change, now);
+    await this.#readWhitelist(change, now);
   }
 
   async #readUsers(change: Change, now: number, comparesAll: boolean): Promise<void> {
     const present = new Set<number>();
-    const rows = this.#pages(
+    const rows = this.pages(
       "SELECT ID AS id, can_leech, torrent_pass, (Visible = '0' OR IP = '127.0.0.1') AS protected FROM users_main " +
         "WHERE Enabled = '1' AND ID > ? ORDER BY ID",
       comparesAll ? 0 : this.#lastUser,
@@ -245,7 +176,7 @@ export class GazelleSite implements Site {
   ): Promise<void> {
     const present = new Set<number>();
     const join = version === "ops" ? "INNER JOIN torrents_leech_stats s ON s.TorrentID = t.ID" : "";
-    const rows = this.#pages(
+    const rows = this.pages(
       `SELECT t.ID AS id, t.info_hash, t.freetorrent FROM torrents t ${join} WHERE t.ID > ? ORDER BY t.ID`,
       comparesAll ? 0 : this.#lastTorrent,
     );
@@ -253,16 +184,20 @@ export class GazelleSite implements Site {
       const id = Number(row.id);
       this.#lastTorrent = Math.max(this.#lastTorrent, id);
       const torrent = toTorrent(row);
-      if (torrent.infoHashes[0]!.length !== 20) continue;
+      if (torrent.infoHashes[0]!.length !== 20 || this.#deleted.has(id)) continue;
       present.add(id);
       this.mirror.torrents.read(change, torrent, now);
     }
     if (!comparesAll) return;
+    for (const [id, until] of this.#deleted) {
+      if (until < now) this.#deleted.delete(id);
+      else present.add(id);
+    }
     this.mirror.torrents.keep(change, present, now);
   }
 
   async #readTokens(change: Change, now: number): Promise<void> {
-    const rows = await this.#deps.mysql.rows(
+    const rows = await this.mysql.rows(
       "SELECT UserID AS user, TorrentID AS torrent FROM users_freeleeches WHERE Expired = '0'",
     );
     const present = new Set<string>();
@@ -275,7 +210,7 @@ export class GazelleSite implements Site {
   }
 
   async #readWhitelist(change: Change, now: number): Promise<void> {
-    const rows = await this.#deps.mysql.rows("SELECT peer_id FROM xbt_client_whitelist");
+    const rows = await this.mysql.rows("SELECT peer_id FROM xbt_client_whitelist");
     const present = new Set<string>();
     for (const { peer_id } of rows) {
       const prefix = bytesOf(peer_id);
@@ -286,37 +221,8 @@ export class GazelleSite implements Site {
     this.mirror.clients.keep(change, present, now);
   }
 
-  /** Yields the rows of a query with `id`, page by page, so that no query locks the table for long. */
-  async *#pages(sql: string, after: number): AsyncGenerator<SqlRow> {
-    for (;;) {
-      const rows = await this.#deps.mysql.rows(`${sql} LIMIT ${pageRows}`, [after]);
-      yield* rows;
-      if (rows.length < pageRows) return;
-      after = Number(rows.at(-1)!.id);
-    }
-  }
-
-  async lastApplied(instance: string): Promise<number | undefined> {
-    await this.tables();
-    return this.#deps.ledger.lastApplied(instance);
-  }
-
-  async apply(instance: string, batch: Batch): Promise<Applied> {
+  protected async write(transaction: Transaction, batch: Batch): Promise<QuarantinedTraffic[]> {
     const tables = await this.tables();
-    const { mysql, ledger } = this.#deps;
-    return mysql.transaction(async (transaction): Promise<Applied> => {
-      const last = await ledger.lock(transaction, instance);
-      if (last === undefined) throw new Error("the database has been taken over by another journal");
-      if (last !== batch.from) return { isApplied: false, last };
-      const quarantined = await this.#write(transaction, tables, batch);
-      await ledger.quarantine(transaction, batch.to, quarantined);
-      await ledger.note(transaction, instance, batch.to);
-      return { isApplied: true, quarantined: quarantined.length };
-    });
-  }
-
-  /** Writes a batch, always in the same order of tables and keys. @returns what the database did not take */
-  async #write(transaction: Transaction, tables: GazelleTables, batch: Batch): Promise<QuarantinedTraffic[]> {
     const quarantined: QuarantinedTraffic[] = [];
     const histories = [...batch.histories.values()];
     const users = await existing(
@@ -362,13 +268,12 @@ export class GazelleSite implements Site {
     });
     await writeRows<History>(transaction, {
       rows: histories
-        .filter((history) => history.rawDownloaded > 0n && isThere(history))
+        .filter((history) => history.tokenDownloaded > 0n && isThere(history))
         .sort((a, b) => a.user - b.user || a.torrent - b.torrent),
       sql: (count) =>
         `UPDATE users_freeleeches f JOIN ${derivedTable(["uid", "fid", "down"], count)} d ON d.uid = f.UserID AND d.fid = f.TorrentID ` +
-        "JOIN torrents t ON t.ID = f.TorrentID SET f.Downloaded = f.Downloaded + d.down " +
-        "WHERE f.Expired = '0' AND t.freetorrent <> '2'",
-      values: ({ user, torrent, rawDownloaded }) => [user, torrent, rawDownloaded],
+        "SET f.Downloaded = f.Downloaded + d.down WHERE f.Expired = '0'",
+      values: ({ user, torrent, tokenDownloaded }) => [user, torrent, tokenDownloaded],
       refused: refuse,
     });
     await this.#writeTorrents(transaction, tables, batch, torrents);
@@ -440,7 +345,7 @@ export class GazelleSite implements Site {
 
   async expirePeers(activeAfter: number): Promise<void> {
     const tables = await this.tables();
-    const { mysql } = this.#deps;
+    const { mysql } = this;
     const gone = await mysql.rows("SELECT DISTINCT fid FROM xbt_files_users WHERE active = 1 AND mtime < ?", [
       activeAfter,
     ]);
@@ -473,10 +378,6 @@ export class GazelleSite implements Site {
     });
   }
 
-  close(): Promise<void> {
-    return this.#deps.mysql.close();
-  }
-
   /** The address of a peer as the column takes it: none of a protected user, and none that is too long. */
   #addressOf(user: number, ip: string, length: number): string {
     return this.#protected.has(user) || ip.length > length ? "" : ip;
@@ -489,46 +390,23 @@ function toTorrent(row: SqlRow): DirectoryTorrent {
   return { id: Number(row.id), infoHashes: [bytesOf(row.info_hash)], ...factorsOf(row.freetorrent) };
 }
 
-/** Returns those of the ids that a table has. */
-async function existing(
-  transaction: Transaction,
-  { table, id }: { table: string; id: string },
-  ids: readonly number[],
-): Promise<Set<number>> {
-  const found = new Set<number>();
-  for (const part of parts([...new Set(ids)])) {
-    const rows = await transaction.rows(
-      `SELECT ${id} AS id FROM ${table} WHERE ${id} IN (${part.map(() => "?").join(", ")})`,
-      part,
-    );
-    for (const row of rows) found.add(Number(row.id));
-  }
-  return found;
-}
-
 async function countPeers(
   transaction: Transaction,
   torrents: readonly number[],
-): Promise<Map<number, { seeders: number; leechers: number }>> {
-  const counts = new Map<number, { seeders: number; leechers: number }>();
-  for (const part of parts(torrents)) {
-    const rows = await transaction.rows(
+): Promise<Map<number, PeerCounts>> {
+  const rows = await rowsOf(
+    transaction,
+    (list) =>
       "SELECT fid, SUM(remaining = 0) AS seeders, SUM(remaining > 0) AS leechers FROM xbt_files_users " +
-        `WHERE active = 1 AND fid IN (${part.map(() => "?").join(", ")}) GROUP BY fid`,
-      part,
-    );
-    for (const { fid, seeders, leechers } of rows)
-      counts.set(Number(fid), { seeders: Number(seeders), leechers: Number(leechers) });
-  }
-  return counts;
-}
-
-function* parts(ids: readonly number[]): Generator<number[]> {
-  for (let at = 0; at < ids.length; at += idRows) yield ids.slice(at, at + idRows);
-}
-
-function bytesOf(value: SqlRow[string] | undefined): Buffer {
-  return Buffer.isBuffer(value) ? value : Buffer.from(String(value ?? ""), "latin1");
+      `WHERE active = 1 AND fid IN (${list}) GROUP BY fid`,
+    torrents,
+  );
+  return new Map(
+    rows.map(({ fid, seeders, leechers }) => [
+      Number(fid),
+      { seeders: Number(seeders), leechers: Number(leechers) },
+    ]),
+  );
 }
 
 /** The client of a peer id in printable characters, as the column takes it. */
