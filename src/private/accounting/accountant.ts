@@ -83,6 +83,8 @@ export class Accountant {
   #isDirectoryChanged = false;
   /** The records after those that the site has or applies now; undefined if they must be read from the journal. */
   #pending: Batch | undefined;
+  /** The ends of batches that may have been applied since the last result; undefined until the site was asked for its last record. */
+  #attempts: Set<number> | undefined;
   /** Sequence of the last checkpoint. */
   #checkpointed: number;
   #siteProblem: string | undefined;
@@ -125,7 +127,7 @@ export class Accountant {
     const accountant = new Accountant(options, maxGap, deps);
     deps.site.open((change) => accountant.#steer(change));
     try {
-      accountant.state.applied = await accountant.#lastApplied();
+      await accountant.#lastApplied();
       await accountant.#load();
     } catch (error) {
       if (error instanceof JournalError || !(await accountant.#openWithoutSite(error as Error))) throw error;
@@ -155,7 +157,17 @@ export class Accountant {
     const applied = await site.lastApplied(journal.instance);
     if (applied === undefined) throw new JournalError(foreignJournal(journal));
     if (applied > journal.last) throw new JournalError(oldJournal(journal, applied));
+    this.#checkAlone(applied);
+    this.state.applied = applied;
     return applied;
+  }
+
+  /** @throws JournalError if somebody else has applied records since, because a copy of the journal is in use */
+  #checkAlone(applied: number): void {
+    const { journal } = this.#deps;
+    if (this.#attempts !== undefined && applied > this.state.applied && !this.#attempts.has(applied))
+      throw new JournalError(copiedJournal(journal, applied));
+    this.#attempts ??= new Set();
   }
 
   /** Takes the records that wait, as {@link Intake.drain} does. */
@@ -273,8 +285,10 @@ export class Accountant {
     const batch = this.#pending ?? this.#rebuild(await this.#lastApplied());
     this.#pending = batch.to === journal.last ? new Batch(batch.to) : undefined;
     if (batch.count > 0) {
+      this.#attempts?.add(batch.to);
       const result = await site.apply(journal.instance, batch);
       if (!result.isApplied) {
+        this.#checkAlone(result.last);
         logger.warn(
           { last: result.last, expected: batch.from },
           "the database has other records; reading them again",
@@ -289,6 +303,7 @@ export class Accountant {
         );
       this.state.quarantined += result.quarantined;
     }
+    this.#attempts?.clear();
     this.state.applied = batch.to;
     return this.#pending !== undefined;
   }
@@ -391,6 +406,13 @@ function foreignJournal({ directory }: Journal): string {
   return (
     `the database has the traffic of another journal than ${directory}; set journal.dir to that one, or, if it is lost, ` +
     'stop all trackers of the site and run "chihaya private adopt"'
+  );
+}
+
+function copiedJournal({ directory }: Journal, applied: number): string {
+  return (
+    `another tracker has applied record ${applied} with a copy of the journal in ${directory}; stop that tracker, and this one, ` +
+    'and run "chihaya private adopt"'
   );
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { statSync, truncateSync } from "node:fs";
+import { cpSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { temporaryDirectory } from "../../../test/support/daemon.ts";
@@ -22,7 +22,7 @@ const options = {
 /** An accountant with clients that announce steadily. */
 class Site {
   readonly clock = { seconds: 1000, unixSeconds: start };
-  readonly site: MemorySite;
+  site: MemorySite;
   readonly users: number;
   /** Bytes that each client has uploaded. */
   uploaded = 0;
@@ -205,6 +205,35 @@ test("a tracker that starts while the database is away has the users of the last
   truncateSync(file, statSync(file).size - 1);
   bench.site.failure = new Error("the database is away");
   await assert.rejects(bench.open(), /the database is away/, "the saved users are damaged");
+});
+
+test("two trackers with copies of one journal: the one that finds foreign records stops crediting", async (t) => {
+  const bench = new Site(t, 2);
+  await bench.open();
+  for (let user = 1; user <= bench.users; user++) bench.announce(user, AnnounceEvent.started);
+  await bench.round();
+  while (!(await bench.accountant.flush()));
+  bench.die();
+  const other = new Site(t, 2);
+  cpSync(bench.directory, other.directory, { recursive: true });
+  other.site = bench.site;
+  await bench.open();
+  await other.open();
+  bench.pass(10);
+  await bench.round();
+  const { uploaded } = bench;
+  other.pass(10);
+  other.uploaded = 1000;
+  await other.round();
+  assert.match(
+    other.accountant.state.problem!,
+    /another tracker has applied record \d+ with a copy of the journal/,
+  );
+  bench.pass(10);
+  await bench.round();
+  assert.equal(bench.accountant.state.problem, undefined);
+  assert.ok(bench.uploaded > uploaded);
+  bench.assertCredited();
 });
 
 test("a clock that is set back an hour, or forward sixty days: no byte is lost, no session is forgotten", async (t) => {
