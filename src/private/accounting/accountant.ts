@@ -162,7 +162,7 @@ export class Accountant {
     return applied;
   }
 
-  /** @throws JournalError if somebody else has applied records since, because a copy of the journal is in use */
+  /** @throws JournalError if another tracker has applied records since, because a copy of the journal is in use */
   #checkAlone(applied: number): void {
     const { journal } = this.#deps;
     if (this.#attempts !== undefined && applied > this.state.applied && !this.#attempts.has(applied))

@@ -4,7 +4,7 @@ import type { Journal } from "./journal.ts";
 import type { SessionRow, Sessions } from "./sessions.ts";
 
 const file = "checkpoint";
-const version = 2;
+const version = 3;
 
 /** The first line of a checkpoint; each further line is a {@link SessionRow}. */
 interface Head {

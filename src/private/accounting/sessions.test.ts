@@ -51,6 +51,16 @@ const rows: readonly { name: string; steps: readonly Step[]; credits: readonly n
     credits: [0, 0, 10, 0, 10, 0],
   },
   {
+    name: "two copies of a client that do not take turns",
+    steps: [[5_000_000], [10], [20], [5_000_100], [30], [40], [5_000_200], [50], [60], [70]],
+    credits: [0, 0, 10, 100, 0, 10, 100, 0, 10, 10],
+  },
+  {
+    name: "a new run without started that reaches the old mark",
+    steps: [[1000], [10], [50], [900], [1100], [1200]],
+    credits: [0, 0, 40, 850, 100, 100],
+  },
+  {
     name: "a started that is repeated until it gets through",
     steps: [[0, started], [100], [100, started], [200]],
     credits: [0, 100, 0, 100],
@@ -367,4 +377,24 @@ test("a stop that the next start has overtaken counts for its run, and does not 
   const late = sessions.apply(announce({ seconds: start + 1801, uploaded: 560, event: stopped }));
   assert.deepEqual([late.uploaded, late.isLate], [60, true]);
   assert.equal(sessions.apply(announce({ seconds: start + 3600, uploaded: 30 })).uploaded, 30);
+});
+
+test("two copies of a client with one peer id, in any order after the one with more: no more is credited than both have moved", () => {
+  const random = createRandom(6);
+  for (let n = 0; n < 500; n++) {
+    const sessions = new Sessions(limits);
+    const counters = [10_000 + (random.next() % 1_000_000), random.next() % 1000];
+    let [moved, credited] = [0, 0];
+    for (let i = 0; i < 40; i++) {
+      const copy = i === 0 ? 0 : random.next() % 2;
+      const bytes = random.next() % 100;
+      counters[copy]! += bytes;
+      moved += bytes;
+      const [uploaded, downloaded] = [counters[copy]!, counters[copy]!];
+      const given = sessions.apply(announce({ seconds: start + 30 * i, uploaded, downloaded }));
+      assert.equal(given.uploaded, given.downloaded);
+      credited += given.uploaded;
+      assert.ok(credited <= moved, `${credited} of ${moved}`);
+    }
+  }
 });

@@ -90,6 +90,9 @@ interface Session {
   downloadedLow: number;
   /** When the last of these values came. */
   lowSeconds: number;
+  /** The mark before the last confirmed lower value, until the counter reaches it; {@link none} without one. */
+  uploadedHigh: number;
+  downloadedHigh: number;
   /** When the last announce arrived. */
   lastSeconds: number;
   isActive: boolean;
@@ -109,6 +112,8 @@ interface Session {
  * - A lower value with `started` is a new run, and credits nothing.
  * - Another lower value waits. A value between it and the mark, at least ten seconds later, confirms that the client began anew;
  *   the difference to the lower value is credited. A value at or above the mark shows that the lower value was late or foreign.
+ * - A new run that was confirmed in this way may be a second copy of the client. A value at or above the mark of the run before is
+ *   taken for the first copy, and credits the difference to that mark.
  * - Each counter is judged by itself.
  * - The last announce of an ended run may arrive again within ten minutes, and changes nothing.
  * - An announce that comes from another tracker after later ones counts for the run in which it was sent: what it has beyond the last
@@ -237,6 +242,7 @@ export class Sessions {
     return [
       key,
       ...[seedUntil, leechUntil, session.uploadedLow, session.downloadedLow, session.lowSeconds],
+      ...[session.uploadedHigh, session.downloadedHigh],
       ...[session.lastSeconds, +isActive | (+isSeeder << 1) | (+wasIncomplete << 2)],
       ...valuesOf(run),
       ...(previous === undefined ? [] : valuesOf(previous)),
@@ -252,15 +258,14 @@ export class Sessions {
 
   /** Adds a session from a checkpoint. Call it with the rows in their order, before the first announce. */
   restore([key, ...values]: SessionRow): void {
-    const [seedUntil, leechUntil, uploadedLow, downloadedLow, lowSeconds, lastSeconds, flags] = values as [
-      ...[number, number, number, number, number, number, number],
-      ...number[],
-    ];
+    const [seedUntil = 0, leechUntil = 0, uploadedLow = none, downloadedLow = none, ...more] = values;
+    const [lowSeconds = 0, uploadedHigh = none, downloadedHigh = none, lastSeconds = 0, flags = 0] = more;
     this.#sessions.set(key, {
-      run: runOf(values.slice(7)),
-      previous: values.length > 15 ? runOf(values.slice(15)) : undefined,
-      ...{ uploadedLow, downloadedLow, lowSeconds, lastSeconds, snapshot: this.#snapshots },
+      run: runOf(values.slice(9)),
+      previous: values.length > 17 ? runOf(values.slice(17)) : undefined,
+      ...{ uploadedLow, downloadedLow, lowSeconds, uploadedHigh, downloadedHigh, lastSeconds },
       ...{ isActive: (flags & 1) !== 0, isSeeder: (flags & 2) !== 0, wasIncomplete: (flags & 4) !== 0 },
+      snapshot: this.#snapshots,
     });
     const counted = this.#countedOf(pairOf(key));
     counted.seedUntil = Math.max(seedUntil, counted.seedUntil);
@@ -272,7 +277,7 @@ export class Sessions {
     const { seconds, event, left } = announce;
     const session: Session = {
       ...{ run: beginRun(announce), previous: undefined },
-      ...{ uploadedLow: none, downloadedLow: none, lowSeconds: 0 },
+      ...{ uploadedLow: none, downloadedLow: none, lowSeconds: 0, uploadedHigh: none, downloadedHigh: none },
       ...{ lastSeconds: seconds, isActive: true, isSeeder: left === 0, wasIncomplete: left > 0 },
       snapshot: this.#snapshots,
     };
@@ -299,13 +304,15 @@ export class Sessions {
     const { maxRate, maxGap } = this.#limits;
     const elapsed = isSetBack(session.lastSeconds, seconds) ? maxGap : seconds - session.lastSeconds;
     const isStarted = event === AnnounceEvent.started;
-    const { uploadedLow, downloadedLow, run } = session;
+    const { uploadedLow, downloadedLow, uploadedHigh, downloadedHigh, run } = session;
     const isLater = Math.abs(seconds - session.lowSeconds) >= reorderWindow;
-    const up = credit(run.uploaded, uploadedLow, uploaded, isStarted, isLater);
+    const up = credit(run.uploaded, uploadedLow, uploadedHigh, uploaded, isStarted, isLater);
     session.uploadedLow = credited.low;
+    session.uploadedHigh = credited.high;
     const uploadedMark = credited.mark;
-    const down = credit(run.downloaded, downloadedLow, downloaded, isStarted, isLater);
+    const down = credit(run.downloaded, downloadedLow, downloadedHigh, downloaded, isStarted, isLater);
     session.downloadedLow = credited.low;
+    session.downloadedHigh = credited.high;
     const downloadedMark = credited.mark;
     const isLow = (low: number, before: number): boolean => low !== none && low !== before;
     if (isLow(session.uploadedLow, uploadedLow) || isLow(session.downloadedLow, downloadedLow))
@@ -402,23 +409,39 @@ function pairOf(key: string): string {
   return key.slice(0, key.indexOf(" ", key.indexOf(" ") + 1));
 }
 
-/** The mark and the pending lower value after {@link credit}. */
-const credited = { mark: 0, low: none };
+/** The mark, the pending lower value and the mark before after {@link credit}. */
+const credited = { mark: 0, low: none, high: none };
 
 /**
- * Judges one counter. Leaves the new mark and the new lower value in {@link credited}.
+ * Judges one counter. Leaves its new state in {@link credited}.
  * @param isLater  whether the announce cannot have been overtaken by the one with the lower value
  * @returns the bytes to credit
  */
-function credit(mark: number, low: number, value: number, isStarted: boolean, isLater: boolean): number {
-  credited.low = none;
+function credit(
+  mark: number,
+  low: number,
+  high: number,
+  value: number,
+  isStarted: boolean,
+  isLater: boolean,
+): number {
+  credited.low = credited.high = none;
   credited.mark = value;
-  if (value >= mark) return value - mark;
+  if (value >= mark) {
+    // Beyond the mark before a new run, this is the older of two copies of a client.
+    if (high !== none && value >= high) return value - high;
+    credited.high = high;
+    return value - mark;
+  }
   if (isStarted) return 0;
   const isNotLower = low !== none && value >= low;
-  if (isNotLower && isLater) return value - low;
+  if (isNotLower && isLater) {
+    credited.high = Math.max(high, mark);
+    return value - low;
+  }
   credited.low = isNotLower ? low : value;
   credited.mark = mark;
+  credited.high = high;
   return 0;
 }
 
