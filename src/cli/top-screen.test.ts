@@ -14,7 +14,7 @@ function stateOf(more: Partial<Stats> = {}): TopState {
       torrents: 3,
       seeders: 4,
       leechers: 6,
-      peers: { ipv4: 7, ipv6: 3 },
+      peers: { ipv4: 7, ipv6: 3, web: 0 },
       requests: {},
       errors: [],
       error_responses: 0,

@@ -30,7 +30,7 @@ export interface Stats {
   readonly torrents: number | null;
   readonly seeders: number | null;
   readonly leechers: number | null;
-  readonly peers: { readonly ipv4: number | null; readonly ipv6: number | null };
+  readonly peers: { readonly ipv4: number | null; readonly ipv6: number | null; readonly web: number | null };
   readonly requests: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly errors: readonly { readonly protocol: string; readonly error: string; readonly count: number }[];
   readonly error_responses: number;
@@ -66,10 +66,15 @@ const statsShape: Shape<Stats> = object({
   version: string("The version of the tracker."),
   uptime_seconds: number(),
   workers: count("Threads that serve clients."),
-  torrents: nullable(count("Swarms: a torrent with peers of both families counts twice.")),
+  torrents: nullable(
+    count("Swarms: a torrent counts once for each kind of peers that it has (IPv4, IPv6, web)."),
+  ),
   seeders: nullable(count()),
   leechers: nullable(count()),
-  peers: object({ ipv4: nullable(count()), ipv6: nullable(count()) }, "Seeders and leechers by family."),
+  peers: object(
+    { ipv4: nullable(count()), ipv6: nullable(count()), web: nullable(count()) },
+    "Seeders and leechers by family; those of browsers, whatever their addresses, are `web`.",
+  ),
   requests: map(map(count()), "Responses by protocol and action since the start."),
   errors: list(
     object({ protocol: string(), error: string("The text that clients get."), count: count() }),
@@ -143,6 +148,7 @@ export function describeStats(totals: Totals, { version, clock, sampler, workers
     peers: {
       ipv4: gauge("chihaya_storage_peers", { address_family: "IPv4" }),
       ipv6: gauge("chihaya_storage_peers", { address_family: "IPv6" }),
+      web: gauge("chihaya_storage_peers", { address_family: "web" }),
     },
     requests: by,
     errors,
