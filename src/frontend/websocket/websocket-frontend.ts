@@ -125,10 +125,17 @@ export class WebSocketFrontend implements Frontend {
     const { store, buffer, thread = onlyThread } = this.#deps;
     const relay = this.#relay;
     const { number, count } = thread;
+    const receive = (entry: RelayEntry): void => {
+      try {
+        relay.receive(entry);
+      } catch (error) {
+        this.#deps.onError(error as Error);
+      }
+    };
     if (count > 1 && buffer !== undefined) {
       const memory = await buffer("web relay", relayMemoryBytes(count));
       this.#rings = new RelayRings(memory, number - 1, count);
-      void this.#rings.start((entry) => relay.receive(entry));
+      void this.#rings.start(receive);
     }
     const { webLink } = store;
     if (this.#rings === undefined && webLink === undefined) return;
@@ -136,7 +143,7 @@ export class WebSocketFrontend implements Frontend {
     const entry = new RelayEntry();
     await webLink?.open(number - 1, (message) => {
       const received = readMessageOf(message, entry);
-      if (received !== undefined) relay.receive(received);
+      if (received !== undefined) receive(received);
     });
   }
 

@@ -55,8 +55,13 @@ async function openSubscription(
 ): Promise<() => void> {
   const { client, subscribe } = connect(library, config);
   client.on("error", onError);
-  await withTimeout(config.connectTimeout * 1000, client.connect());
-  await withTimeout(config.readTimeout * 1000, subscribe(channel, receive));
+  try {
+    await withTimeout(config.connectTimeout * 1000, client.connect());
+    await withTimeout(config.readTimeout * 1000, subscribe(channel, receive));
+  } catch (error) {
+    destroy(client);
+    throw error;
+  }
   return () => destroy(client);
 }
 

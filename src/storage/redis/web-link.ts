@@ -10,7 +10,7 @@ export interface WebLinkDeps {
   port(): RedisPort;
   /** Removes the web peers of a tracker that is dead. */
   sweep(tracker: number): Promise<unknown>;
-  /** Called with an error of the background work, which goes on. */
+  /** Called with the first of several errors of the background work, which goes on. */
   onError(error: Error): void;
   /** Seconds without a sign of life after which a tracker is dead; default 60. */
   lifetime?: number | undefined;
@@ -32,6 +32,9 @@ export class RedisWebLink implements WebLink {
   readonly #subscriptions: { worker: number; receive: (message: Uint8Array) => void; close?: () => void }[] =
     [];
   #timer: NodeJS.Timeout | undefined;
+  #beating: Promise<void> | undefined;
+  /** Whether the last beat has failed, which is reported once. */
+  #hasFailed = false;
   #isClosed = false;
 
   constructor(deps: WebLinkDeps) {
@@ -42,9 +45,29 @@ export class RedisWebLink implements WebLink {
 
   async open(worker: number, receive: (message: Uint8Array) => void): Promise<void> {
     this.#subscriptions.push({ worker, receive });
-    const beat = (): Promise<void> => this.#beat().catch((error) => this.#deps.onError(error));
-    this.#timer ??= setInterval(beat, (this.#lifetime * 1000) / beatsInLifetime).unref();
-    await beat();
+    this.#timer ??= setInterval(
+      () => void this.#beatOnce(),
+      (this.#lifetime * 1000) / beatsInLifetime,
+    ).unref();
+    await this.#beatOnce();
+  }
+
+  /** Makes a beat, unless the beat before is still in progress. Never rejects. */
+  #beatOnce(): Promise<void> {
+    this.#beating ??= this.#beat()
+      .then(
+        () => {
+          this.#hasFailed = false;
+        },
+        (error) => {
+          if (!this.#hasFailed && !this.#isClosed) this.#deps.onError(error);
+          this.#hasFailed = true;
+        },
+      )
+      .finally(() => {
+        this.#beating = undefined;
+      });
+    return this.#beating;
   }
 
   /** Subscribes where that has not succeeded yet. */
@@ -78,6 +101,7 @@ export class RedisWebLink implements WebLink {
 
   /** Gives a sign of life, and looks for trackers that give none. */
   async #beat(): Promise<void> {
+    if (this.#isClosed) return;
     await this.#subscribe();
     const alive = this.#keyOf(this.tracker);
     await this.#send(alive, "SET", "1", "EX", `${this.#lifetime}`);
