@@ -116,6 +116,8 @@ export class AnnounceResponse {
   interval = 0;
   /** Seconds that the client must wait before another announce (HTTP only). */
   minInterval = 0;
+  /** Seconds since the previous announce of the peer, as coarse as the store keeps times; -1 for a new peer, or if the store does not know. */
+  renewedAfter = -1;
   /** Static text that the client shows to its user (HTTP only), or undefined. */
   warning: string | undefined;
   peers4: PeerList;
@@ -144,6 +146,7 @@ export class AnnounceResponse {
     this.snatches = 0;
     this.interval = interval;
     this.minInterval = minInterval;
+    this.renewedAfter = -1;
     this.warning = undefined;
     this.peers4.count = this.peers4.seeders = 0;
     this.peers4.hasPeerIds = false;

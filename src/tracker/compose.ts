@@ -67,7 +67,7 @@ export async function composeSettings(config: Config, settingsParts: ComposePart
     minInterval: Math.min(config.minAnnounceInterval, config.announceInterval),
     externalIp: new ExternalIp(config.externalIp),
     preHooks: all,
-    postHooks: [...postHooks, ...liveSync],
+    postHooks: [...postHooks, ...liveSync, ...(await createRenewals(config.http, parts.metrics))],
     frontends,
   };
 }
@@ -103,6 +103,16 @@ export async function createLiveSync(
     return judges.some((hook) => hook.handleAnnounce?.(request, response, context) instanceof ClientError);
   };
   return [new LiveSync(options, { ...parts, isFirst: hub.isFirst, identity, refuses })];
+}
+
+/** Creates the posthook of `http.opentracker` that counts renewals; none without that block. */
+export async function createRenewals(
+  http: Pick<HttpOptions, "opentracker"> | undefined,
+  metrics: Metrics,
+): Promise<Hook[]> {
+  if (http?.opentracker === undefined) return [];
+  const { countRenewals } = await import("../frontend/http/opentracker/renewals.ts");
+  return [countRenewals(metrics)];
 }
 
 /**

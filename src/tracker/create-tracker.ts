@@ -18,7 +18,7 @@ import { registerStorageMetrics } from "../observability/storage-metrics.ts";
 import { readOptions } from "../options/schema.ts";
 import { MemoryStore } from "../storage/memory/memory-store.ts";
 import type { PeerStore } from "../storage/peer-store.ts";
-import { createHooks, createHookWithDeadline, createLiveSync } from "./compose.ts";
+import { createHooks, createHookWithDeadline, createLiveSync, createRenewals } from "./compose.ts";
 import { LocalHub, type ThreadParts } from "./share-hub.ts";
 import { SystemClock } from "./system-clock.ts";
 import { Tracker, type TrackerSettings } from "./tracker.ts";
@@ -286,7 +286,7 @@ export class EmbeddedTracker {
       minInterval: Math.min(minInterval, interval),
       externalIp: options.externalIp && new ExternalIp(options.externalIp),
       preHooks,
-      postHooks: [...postHooks, ...liveSync],
+      postHooks: [...postHooks, ...liveSync, ...(await createRenewals(blocks.http, metrics))],
       frontends: usesOf(blocks),
     };
   }

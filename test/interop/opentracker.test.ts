@@ -100,6 +100,7 @@ async function announceAll(t: TestContext, contestant: Contestant): Promise<void
     for (let n = 0; n < (index < 8 ? 1 : 1 + (index % 2)); n++) await announce(infoHash, port++, 7);
     if (index % 5 === 0) await announce(infoHash, port++, 0, "completed");
   }
+  for (const renewed of [1001, 1002]) await announce(infoHashes[0]!, renewed, 0); // in the same minute
   await announce(infoHashes[0]!, 1000, 0, "stopped");
   await get(
     t,

@@ -14,6 +14,7 @@ import {
   Stripe,
   stripeStride,
   swarmKinds,
+  ticksSince,
   timeRange,
   torrentWords,
 } from "./layout.ts";
@@ -165,7 +166,7 @@ export class MemoryStore implements PeerStore {
         torrent = table.add(request.infoHashWords, hash);
         added = torrent !== 0;
       }
-      self = torrent === 0 ? -1 : this.#join(torrent, own, request);
+      self = torrent === 0 ? -1 : this.#join(torrent, own, request, response);
       if (self < 0) {
         Atomics.add(this.#control, Control.refused, 1);
         if (added) {
@@ -401,12 +402,13 @@ export class MemoryStore implements PeerStore {
   }
 
   /** Adds or refreshes the peer. @returns its position, or -1 if there is no room */
-  #join(torrent: number, swarms: FamilySwarms, request: AnnounceRequest): number {
+  #join(torrent: number, swarms: FamilySwarms, request: AnnounceRequest, response: AnnounceResponse): number {
     const tick = this.#tick;
     const seeder = this.#key.isSeeder;
     let record = this.#torrents.record(torrent, swarms);
     let self = record === 0 ? -1 : swarms.find(record, this.#key);
     if (self >= 0) {
+      response.renewedAfter = ticksSince(swarms.time(record, self), tick) * this.memory.tickSeconds;
       self = swarms.refresh(record, self, this.#key, tick, seeder, request.event === AnnounceEvent.paused);
     } else {
       if (this.#isFull()) return -1;

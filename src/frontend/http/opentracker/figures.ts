@@ -2,6 +2,7 @@ import { type ClientErrorCode, knownClientErrors } from "../../../bittorrent/cli
 import type { FamilySnapshot } from "../../../observability/metrics.ts";
 import type { StoreStatistics } from "../../../storage/peer-store.ts";
 import { fullScrapeBytes, fullScrapes, responses } from "./counters.ts";
+import { renewalMinutes, renewals } from "./renewals.ts";
 
 /** The numbers that opentracker's statistics show. Counts begin with the process. */
 export interface Figures {
@@ -25,6 +26,8 @@ export interface Figures {
     /** Requests with a bad connection id. */
     readonly mismatches: number;
   };
+  /** Announces of known peers, by the minutes since their previous announce. */
+  readonly renewals: readonly number[];
   /** Records of peers in live sync. */
   readonly syncs: { readonly received: number; readonly sent: number };
   readonly fullScrapes: { readonly count: number; readonly bytes: number };
@@ -101,6 +104,7 @@ export function readFigures(
         count(udp, ({ error }) => mismatches.has(error!)) +
         count(dropped, ({ reason }) => reason === "unverified"),
     },
+    renewals: countByMinute(families),
     syncs: { received: exchanged("received"), sent: exchanged("sent") },
     fullScrapes: { count: count(fullScrapes.name), bytes: count(fullScrapeBytes.name) },
     errors: {
@@ -113,6 +117,14 @@ export function readFigures(
       failed: rejected("failed"),
     },
   };
+}
+
+function countByMinute(families: readonly FamilySnapshot[]): number[] {
+  const family = families.find(({ name }) => name === renewals.name);
+  // The last value of a histogram is its sum.
+  return Array.from({ length: renewalMinutes }, (_, minute) =>
+    (family?.series ?? []).reduce((count, { values }) => count + values[minute]!, 0),
+  );
 }
 
 /** Returns the texts of the errors whose codes fit. */

@@ -13,6 +13,7 @@ const figures: Figures = {
   tcp: { connections: 72_051, announces: 14_410, scrapes: 7 },
   udp: { overall: 144_100, connects: 50_000, announces: 60_000, scrapes: 7300, mismatches: 11 },
   syncs: { received: 12, sent: 13 },
+  renewals: [3, ...Array(44).fill(0)],
   fullScrapes: { count: 3, bytes: 72_050 },
   errors: {
     redirects: 1,
@@ -47,7 +48,7 @@ for (const [mode, expected] of Object.entries({
 
 test("mode=renew has a line for each of 45 minutes", () => {
   const lines = modes.get("renew")!(figures, "").split("\n");
-  assert.deepEqual([lines.length, lines[0], lines[44], lines[45]], [46, "00 0", "44 0", ""]);
+  assert.deepEqual([lines.length, lines[0], lines[44], lines[45]], [46, "00 3", "44 0", ""]);
 });
 
 test("a tracker in its first second divides by one", () => {
@@ -57,7 +58,10 @@ test("a tracker in its first second divides by one", () => {
 
 test("mode=everything has opentracker's elements, in its order and with its indentation", () => {
   const xml = modes.get("everything")!(figures, "1.2.3");
-  const intervals = Array.from({ length: 45 }, (_, i) => `interval="${`${i}`.padStart(2, "0")}">0`);
+  const intervals = Array.from(
+    { length: 45 },
+    (_, i) => `interval="${`${i}`.padStart(2, "0")}">${i === 0 ? 3 : 0}`,
+  );
   const lines = (...texts: string[]) => texts.map((text) => `${text}\n`).join("");
   assert.equal(
     xml,

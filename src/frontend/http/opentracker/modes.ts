@@ -2,9 +2,6 @@ import { toHex } from "../../../bittorrent/info-hash.ts";
 import type { Figures } from "./figures.ts";
 import type { TopTorrents } from "./top-torrents.ts";
 
-/** Minutes of opentracker's peer lifetime: the length of its histogram of renewals. */
-const renewals = 45;
-
 /** Writes the statistics of one mode, byte for byte in opentracker's form. */
 export type ModeWriter = (figures: Figures, version: string) => string;
 
@@ -105,7 +102,7 @@ export const modes: ReadonlyMap<string, ModeWriter> = new Map<string, ModeWriter
         "",
       ].join("\n"),
   ],
-  ["renew", () => minutes((minute) => `${minute} 0\n`)],
+  ["renew", ({ renewals }) => minutes(renewals, (minute, count) => `${minute} ${count}\n`)],
   ["version", (_, version) => `chihaya ${version}\n`],
   ["everything", writeEverything],
 ]);
@@ -122,13 +119,13 @@ export const unsupportedModes: readonly string[] = [
   "woodpeckers",
 ];
 
-function minutes(write: (minute: string) => string): string {
-  return Array.from({ length: renewals }, (_, minute) => write(`${minute}`.padStart(2, "0"))).join("");
+function minutes(counts: readonly number[], write: (minute: string, count: number) => string): string {
+  return counts.map((count, minute) => write(`${minute}`.padStart(2, "0"), count)).join("");
 }
 
 /** Writes all figures as opentracker's XML; exporters read it by the names of its elements, `missmatch` included. */
 function writeEverything(figures: Figures, version: string): string {
-  const { uptime, torrents, peers, seeders, completed, tcp, udp, errors, syncs } = figures;
+  const { uptime, torrents, peers, seeders, completed, tcp, udp, errors, syncs, renewals } = figures;
   const codes: readonly (readonly [code: string, count: number])[] = [
     ["302 Redirect", errors.redirects],
     ["400 Parse Error", errors.malformed],
@@ -179,7 +176,7 @@ chihaya ${version}
   </connections>
   <debug>
     <renew>
-${minutes((minute) => `      <count interval="${minute}">0</count>\n`)}    </renew>
+${minutes(renewals, (minute, count) => `      <count interval="${minute}">${count}</count>\n`)}    </renew>
     <http_error>
 ${codes.map(([code, count]) => `      <count code="${code}">${count}</count>\n`).join("")}    </http_error>
     <mutex_stall>

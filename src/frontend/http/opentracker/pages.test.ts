@@ -380,3 +380,27 @@ test("options that cannot work are refused, with their place and a remedy", (t) 
     assert.equal(errors.filter((error) => expected.test(error)).length, 1, `${expected}: ${errors}`);
   }
 });
+
+test("mode=renew counts the announces of known peers by minutes since the previous one", async (t) => {
+  const started = await start(t);
+  const { announce, clock: time, get } = started;
+  await announce("A", 1001);
+  await announce("B", 1001);
+  for (const [seconds, port, event] of [
+    [59, 1001, null],
+    [60, 1001, null],
+    [1700, 1001, "completed"],
+    [0, 1002, "started"],
+    [30, 1002, "stopped"],
+    [0, 1002, "started"],
+  ] as const) {
+    time.seconds += seconds;
+    await announce("A", port, { event });
+  }
+  const { body } = await get("/stats?mode=renew");
+  assert.deepEqual(
+    body.split("\n").filter((line) => line !== "" && !line.endsWith(" 0")),
+    ["00 1", "01 1", "28 1"],
+  );
+  assert.match((await get("/stats?mode=everything")).body, /<count interval="28">1<\/count>/);
+});
