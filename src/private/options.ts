@@ -3,8 +3,10 @@ import {
   addresses,
   type Block,
   checkNotEmpty,
+  checkUrl,
   choice,
   duration,
+  file,
   number,
   options,
   text,
@@ -14,16 +16,18 @@ import { isOnTracker, parseTracker } from "./trackers/tracker-address.ts";
 
 /** The block `private`. */
 export interface PrivateOptions {
-  readonly site: "sql" | "gazelle" | "unit3d";
-  /** A file of SQLite for the site `sql`, a URL of MariaDB or MySQL for the others. */
+  readonly site: "sql" | "gazelle" | "unit3d" | "http";
   readonly database: string;
+  readonly password: string;
+  /** Where the site `http` takes traffic. */
+  readonly url: string;
+  /** Files with the secret that signs traffic or that calls of the site have in their path, and with the one of reports. */
+  readonly secretFile: string;
+  readonly reportSecretFile: string;
   /** Name of the database with the tracker's own tables, beside the one of the site. */
   readonly ledger: string;
   /** Where the calls of the site are served: an address and port, or `unix:` and a path; empty for nowhere. */
   readonly listen: string;
-  /** Secrets in the paths of the calls; empty for none. */
-  readonly secret: string;
-  readonly reportSecret: string;
   readonly journal: { readonly dir: string; readonly keep: number };
   readonly trackers: { readonly addr: readonly ListenAddress[]; readonly secret: string };
   readonly announceUrl: string;
@@ -37,36 +41,49 @@ export interface PrivateOptions {
 }
 
 const restart = true;
-const scheme = "sqlite:";
+/** Where the database of a site is. */
+export type DatabaseAddress = { kind: "sqlite"; path: string } | { kind: "mysql" | "postgres"; url: string };
 
-/** Returns the path of a database: `sqlite:///path`, `sqlite:path` or a path. */
-export function databasePath(database: string): string {
-  return database.startsWith(scheme) ? database.slice(scheme.length).replace(/^\/\//, "") : database;
+const sqlite = "sqlite:";
+const kinds = { mysql: "mysql", mariadb: "mysql", postgres: "postgres", postgresql: "postgres" } as const;
+
+/** Parses `sqlite:///path`, `sqlite:path`, a path, `mysql://user@host:port/database` or `postgres://user@host:port/database`. */
+export function parseDatabase(database: string): DatabaseAddress {
+  if (database.startsWith(sqlite))
+    return { kind: "sqlite", path: database.slice(sqlite.length).replace(/^\/\//, "") };
+  const scheme = /^([a-z]+):\/\//.exec(database)?.[1] ?? "";
+  if (!Object.hasOwn(kinds, scheme)) return { kind: "sqlite", path: database };
+  const kind = kinds[scheme as keyof typeof kinds];
+  return { kind, url: `${kind}${database.slice(scheme.length)}` };
 }
 
-/** Returns why the database cannot be the one of a site; undefined if it can. */
-function checkDatabase(site: PrivateOptions["site"], database: string): string | undefined {
+/** Returns the error of an address of a database; undefined if it is valid. */
+export function checkDatabase(database: string): string | undefined {
   if (isOnTracker(database))
     return parseTracker(database) === undefined ? "expected tracker://host:port" : undefined;
-  const scheme = /^([a-z][\w+.-]*):\/\//i.exec(database)?.[1] ?? "sqlite";
-  if (site === "sql" && scheme === "sqlite") return checkNotEmpty(databasePath(database));
-  if (site === "sql" && scheme !== "mysql")
-    return `no database of the kind ${JSON.stringify(scheme)}; expected a path, or sqlite:///path`;
-  return /^mysql:\/\/[^/]+\/[^/?]+/.test(database)
-    ? undefined
-    : `the site ${site} needs a database of MariaDB or MySQL: mysql://tracker@127.0.0.1/${site}`;
+  const parsed = parseDatabase(database);
+  if (parsed.kind === "sqlite") {
+    const other = /^(?!sqlite:)([a-z][\w+.-]*):\/\//i.exec(database)?.[1];
+    if (other !== undefined)
+      return `no database of the kind ${JSON.stringify(other)}; expected a path, sqlite:///path, mysql:// or postgres://`;
+    return checkNotEmpty(parsed.path);
+  }
+  // The errors do not show the URL, which may hold a password.
+  if (!URL.canParse(parsed.url)) return `not a valid URL; ${example(parsed.kind)}`;
+  const url = new URL(parsed.url);
+  if (url.password !== "") return "a password does not belong into the URL; set password_file";
+  if (url.username === "" || !/^\/[^/]+$/.test(url.pathname))
+    return `needs a user and the name of a database; ${example(parsed.kind)}`;
+  return undefined;
+}
+
+function example(kind: "mysql" | "postgres"): string {
+  return `expected one such as ${kind}://chihaya@127.0.0.1/site`;
 }
 
 function checkListen(listen: string): string | undefined {
   const parsed = listen === "" ? undefined : parseListen(listen);
   return typeof parsed === "string" ? parsed : undefined;
-}
-
-/** The secret is a part of the path of calls. */
-function checkPathSecret(secret: string): string | undefined {
-  if (secret === "") return undefined;
-  if (!/^[\w.~-]{32,}$/.test(secret)) return "expected at least 32 letters, digits, and characters of -._~";
-  return new Set(secret).size === 1 ? "one character again and again is no secret" : undefined;
 }
 
 const shortestSecret = 32;
@@ -87,37 +104,41 @@ function checkAnnounceUrl(url: string): string | undefined {
 /** Describes the block `private`. */
 export const privateOptions: Block<PrivateOptions, unknown> = options(
   {
-    site: choice(["sql", "gazelle", "unit3d"], { restart })
+    site: choice(["sql", "gazelle", "unit3d", "http"], { restart })
       .default("sql")
       .describe(
-        "Whose tables the database has. `sql` has the tables of `docs/private.md`, `gazelle` those of What.CD and Orpheus " +
-          "(`docs/migrating-from-ocelot.md`), `unit3d` those of UNIT3D (`docs/migrating-from-unit3d-announce.md`).",
+        "What is credited: the tables of `docs/private.md` (`sql`), those of Gazelle (`gazelle`, `docs/migrating-from-ocelot.md`) or of " +
+          "UNIT3D (`unit3d`, `docs/migrating-from-unit3d-announce.md`), or a site of any software that takes requests (`http`).",
       ),
-    database: text({ restart, check: checkNotEmpty }).describe(
-      "Path of the SQLite database, also as `sqlite:///path`. `chihaya private init` makes one. For the sites `gazelle` and `unit3d`: " +
-        "`mysql://tracker:password@127.0.0.1/gazelle`. `tracker://host:port` on a further tracker of the site: the tracker with the " +
-        "database.",
+    database: text({ restart, check: checkDatabase }).describe(
+      "The database: a path or `sqlite:///path` for SQLite, `mysql://user@host:port/database` for MariaDB and MySQL, or " +
+        "`postgres://user@host:port/database`. `chihaya private init` makes the tables. `tracker://host:port` on a " +
+        "further tracker of the site: the tracker with the database.",
     ),
+    password: text({ restart, secret: true }).default("").describe("Password of the user of the database."),
+    url: text({ restart, check: (url) => (url === "" ? undefined : checkUrl(url)) })
+      .default("")
+      .describe("For the site `http`: where traffic is sent."),
+    secret_file: file({ restart, limit: 1024 })
+      .default("")
+      .describe(
+        "For the site `http`: file with the secret that signs requests, 24 to 64 bytes in base64. For the sites `gazelle` and `unit3d`: file " +
+          "with the secret in the path of their calls, `TRACKER_SECRET` or `TRACKER_KEY`.",
+      ),
+    report_secret_file: file({ restart, limit: 1024 })
+      .default("")
+      .describe("For the site `gazelle`: file with the secret in the path of reports, `TRACKER_REPORTKEY`."),
+    listen: text({ restart, check: checkListen })
+      .default("")
+      .describe(
+        "For the sites `gazelle` and `unit3d`: where their calls are served, such as `127.0.0.1:34001` or `unix:/run/chihaya/site.sock`.",
+      ),
     ledger: text({ restart, check: checkNotEmpty })
       .default("chihaya")
       .describe(
         "For the sites `gazelle` and `unit3d`: the database on the same server in which the tracker notes what it has credited. The " +
           "tracker creates it.",
       ),
-    listen: text({ restart, check: checkListen })
-      .default("")
-      .describe(
-        "For the sites `gazelle` and `unit3d`: where the calls of the site are served, such as `127.0.0.1:34001` or " +
-          "`unix:/run/chihaya/site.sock`.",
-      ),
-    secret: text({ restart, secret: true, check: checkPathSecret })
-      .default("")
-      .describe(
-        "Secret in the path of the site's calls (Gazelle's `TRACKER_SECRET`, UNIT3D's `TRACKER_KEY`).",
-      ),
-    report_secret: text({ restart, secret: true, check: checkPathSecret })
-      .default("")
-      .describe("Secret in the path of the site's reports (Gazelle's `TRACKER_REPORTKEY`)."),
     journal: options({
       dir: text({ restart, check: checkNotEmpty }).describe(
         "Directory of the journal, which keeps all traffic that the database does not have yet. Keep it on a local disk.",
@@ -173,16 +194,22 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
       ),
   },
   {
-    check({ site, database, listen, secret, trackers }, refuse) {
-      const problem = checkDatabase(site as PrivateOptions["site"], database);
-      if (problem !== undefined) refuse("database", problem);
-      if (site !== "sql" && listen !== "" && secret === "")
-        refuse("listen", "the calls of the site need a secret: set secret_file");
+    check({ site, url, secretFile, listen, database, trackers }, refuse) {
       const needsSecret = trackers.addr.length > 0 || isOnTracker(database);
       if (needsSecret && trackers.secret === "")
         refuse("trackers", "needs secret or secret_file, the same on all trackers of the site");
       if (trackers.addr.length > 0 && isOnTracker(database))
         refuse("trackers", "addr is for the tracker with the database, but database names another tracker");
+      if (isOnTracker(database)) return;
+      if (site === "gazelle" || site === "unit3d") {
+        if (parseDatabase(database).kind !== "mysql")
+          refuse("database", `the site ${site} needs MariaDB or MySQL: mysql://tracker@127.0.0.1/${site}`);
+        if (listen !== "" && secretFile === "")
+          refuse("secretFile", `the calls of the site ${site} need a secret`);
+      }
+      if (site !== "http") return;
+      if (url === "") refuse("url", "the site http needs the URL to which traffic is sent");
+      if (secretFile === "") refuse("secretFile", 'needs a secret: "openssl rand -base64 32" makes one');
     },
   },
 ) as Block<PrivateOptions, unknown>;

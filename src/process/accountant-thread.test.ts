@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -11,28 +11,33 @@ import type { PrivateOptions } from "../private/options.ts";
 import { Field } from "../private/record.ts";
 import { Ring } from "../private/ring.ts";
 import { SiteAdministration } from "../private/sites/sql/administration.ts";
-import { createDatabase, openDatabase } from "../private/sites/sql/open-database.ts";
+import { openDatabase } from "../private/sites/sql/open-database.ts";
+import { createTables } from "../private/sites/sql/schema.ts";
 import { AccountantThread, createAccountingMemory } from "./accountant-thread.ts";
 import { Bus, mainThread } from "./bus.ts";
 
 /** A site with an accountant in a thread. */
-function open(t: TestContext, { maxRate = 1e9 } = {}) {
+async function open(t: TestContext, { maxRate = 1e9 } = {}) {
   const directory = mkdtempSync(join(tmpdir(), "chihaya-accountant-"));
   const database = join(directory, "site.sqlite");
-  createDatabase(database);
-  const site = openDatabase(database);
+  writeFileSync(database, "");
+  const site = await openDatabase(database, "");
+  await createTables(site);
   const administration = new SiteAdministration(site);
-  administration.addUser("ann");
-  administration.addTorrent({ v1: new Uint8Array(20) });
+  await administration.addUser("ann");
+  await administration.addTorrent({ v1: new Uint8Array(20) });
   const options: PrivateOptions = {
     ...{
       site: "sql",
       database,
       journal: { dir: join(directory, "journal"), keep: 0 },
+      password: "",
+      url: "",
+      secretFile: "",
       announceUrl: "",
       trackers: { addr: [], secret: "" },
     },
-    ...{ ledger: "chihaya", listen: "", secret: "", reportSecret: "" },
+    ...{ ledger: "chihaya", listen: "", reportSecretFile: "" },
     ...{ storeIps: "plain", maxRate, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400 },
   };
   const memory = createAccountingMemory(1);
@@ -57,7 +62,7 @@ function open(t: TestContext, { maxRate = 1e9 } = {}) {
   );
   t.after(async () => {
     await accountant.stop(5);
-    site.close();
+    await site.database.close();
     bus.close();
     rmSync(directory, { recursive: true });
   });
@@ -75,12 +80,12 @@ function open(t: TestContext, { maxRate = 1e9 } = {}) {
   const untilOnDisk = async (position: number) => {
     while (!ring.isOnDisk(position)) await ring.untilReleased(100);
   };
-  const credit = () => Number(administration.user("ann").uploaded);
+  const credit = async () => Number((await administration.user("ann")).uploaded);
   return { accountant, announce, untilOnDisk, credit, published, threads, options, lines };
 }
 
 test("an accountant that dies is replaced, and takes up what it left in the ring", async (t) => {
-  const { accountant, announce, untilOnDisk, credit, published, threads } = open(t);
+  const { accountant, announce, untilOnDisk, credit, published, threads } = await open(t);
   await accountant.start();
   assert.equal(published.length, 1);
   assert.equal(await accountant.readiness(), true);
@@ -91,11 +96,11 @@ test("an accountant that dies is replaced, and takes up what it left in the ring
   assert.equal(threads.length, 2);
   while (published.length < 2) await new Promise(setImmediate); // the workers get the directory of the new one
   await accountant.stop(5);
-  assert.equal(credit(), 500);
+  assert.equal(await credit(), 500);
 });
 
 test("more excessive announces in one turn than the bus takes log lines do not end the accountant", async (t) => {
-  const { accountant, announce, untilOnDisk, threads, lines } = open(t, { maxRate: 1 });
+  const { accountant, announce, untilOnDisk, threads, lines } = await open(t, { maxRate: 1 });
   let last = 0;
   for (let n = 0; n < 2000; n++) last = announce(10 * n);
   await accountant.start();
@@ -107,7 +112,7 @@ test("more excessive announces in one turn than the bus takes log lines do not e
 });
 
 test("an accountant that cannot open its accounts fails the start, with the reason", async (t) => {
-  const { accountant, options } = open(t);
+  const { accountant, options } = await open(t);
   rmSync(options.database);
   await assert.rejects(
     accountant.start(),

@@ -6,7 +6,7 @@ import type { DirectoryMemory } from "../private/directory.ts";
 import { type RecordSource, Ring, untilCommitted, wake } from "../private/ring.ts";
 import type { Site, SiteChange } from "../private/site.ts";
 import { callRecords } from "../private/site-records.ts";
-import { openSite } from "../private/sites/open-site.ts";
+import { createSite } from "../private/sites/create-site.ts";
 import { Forwarder } from "../private/trackers/forwarder.ts";
 import { parseTracker } from "../private/trackers/tracker-address.ts";
 import { TrackerServer } from "../private/trackers/tracker-server.ts";
@@ -63,12 +63,12 @@ const { site, listener } = address === undefined ? await open() : {};
 const accountant =
   site === undefined ? await Forwarder.open({ ...address!, secret }, deps) : await openAccounts(site);
 
-function open(): ReturnType<typeof openSite> {
+function open(): ReturnType<typeof createSite> {
   const numbers = () => ({
     ...{ version, announceInterval, uptime: clock.seconds - started },
     ...{ announces: journal.last, lag: journal.last - accountant.state.applied },
   });
-  return openSite(options, { clock, logger, numbers });
+  return createSite(options, { clock, logger, numbers });
 }
 
 async function openAccounts(site: Site): Promise<Accountant> {

@@ -204,6 +204,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   "mysql2/promise": ["private/sites/mysql/"],
   pino: ["observability/logging.ts"],
   "pino-pretty": ["observability/logging.ts"],
+  postgres: ["private/sites/sql/postgres.ts"],
   yaml: ["config/"],
 };
 

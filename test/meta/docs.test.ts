@@ -99,7 +99,10 @@ describe("configurations in documents", () => {
       const indented = code.replace(/^/gm, "    ");
       const text = isHook ? `chihaya:\n  http: {}\n  prehooks:\n${indented}` : code;
       const file = join(directory, "chihaya.yaml");
-      writeFileSync(file, text.replace(/\b(asn|country|jwk_set_file): "[^"]+"/g, `$1: "${standIn}"`));
+      writeFileSync(
+        file,
+        text.replace(/\b(asn|country|jwk_set_file|secret_file): "[^"]+"/g, `$1: "${standIn}"`),
+      );
       const result = loadConfig({ file, env });
       assert.deepEqual(result.ok ? [] : result.errors, []);
     });

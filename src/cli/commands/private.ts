@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { parseAnyInfoHash, toHex } from "../../bittorrent/info-hash.ts";
@@ -10,16 +10,18 @@ import type { ListenAddress } from "../../ip/listen-address.ts";
 import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
 import { Journal } from "../../private/accounting/journal.ts";
 import { setJournalAside } from "../../private/accounting/set-aside.ts";
-import { databasePath, type PrivateOptions } from "../../private/options.ts";
+import { checkDatabase, type PrivateOptions, parseDatabase } from "../../private/options.ts";
 import { SiteAdministration, SiteError } from "../../private/sites/sql/administration.ts";
-import { createDatabase, openDatabase } from "../../private/sites/sql/open-database.ts";
+import type { OpenDatabase } from "../../private/sites/sql/database.ts";
+import { openDatabase } from "../../private/sites/sql/open-database.ts";
+import { checkTables, createTables } from "../../private/sites/sql/schema.ts";
 import { runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
 import { complain, print, printBytes } from "../terminal.ts";
 import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
 
 /** The help of `chihaya private`. */
-export const help: string = `Usage: chihaya private init DIR
+export const help: string = `Usage: chihaya private init DIR [--database URL [--password-file FILE]]
        chihaya private add-user NAME [flags]
        chihaya private add-torrent FILE|INFOHASH [flags]
        chihaya private announce-url NAME [FILE] [--udp] [--out FILE] [flags]
@@ -27,10 +29,13 @@ export const help: string = `Usage: chihaya private init DIR
        chihaya private stats [NAME] [flags]
        chihaya private quarantine|adopt [flags]
 
-Manages the users and torrents of a private tracker whose database is SQLite. A running tracker takes changes within a
-second.
+Manages the users and torrents of a private tracker of the site "sql". A running tracker takes changes within a second.
 
 "init" makes DIR with a configuration, chihaya.yaml, and an empty database, private.sqlite. Nothing is overwritten.
+  --database URL      makes the tables in an empty database of MariaDB, MySQL or PostgreSQL instead, such as
+                      mysql://chihaya@127.0.0.1/site or postgres://chihaya@127.0.0.1/site
+  --password-file FILE
+                      has the password of the user of the database
 "add-user" prints the id and the passkey of the new user. A client with the passkey announces as this user.
 "add-torrent" adds the torrent of a metainfo file, or an infohash. A torrent that the site has already is not changed.
 "announce-url" prints the announce URL of a user. With FILE it writes the torrent with this URL as its only tracker.
@@ -54,6 +59,8 @@ interface Flags {
   json: boolean;
   udp: boolean;
   out?: string | undefined;
+  database?: string | undefined;
+  "password-file"?: string | undefined;
 }
 
 /** A configuration that cannot be used; the message is complete. */
@@ -71,6 +78,8 @@ export function run(args: string[]): Promise<number> {
         json: { type: "boolean", default: false },
         udp: { type: "boolean", default: false },
         out: { type: "string" },
+        database: { type: "string" },
+        "password-file": { type: "string" },
       },
     });
     const [name = "", ...rest] = positionals;
@@ -79,7 +88,7 @@ export function run(args: string[]): Promise<number> {
     if (rest.length < action.least || rest.length > action.most)
       throw new UsageError(`${name}: needs ${action.needs}`);
     try {
-      action.run(rest, values);
+      await action.run(rest, values);
       return ExitCode.ok;
     } catch (error) {
       if (error instanceof UsageError) throw error;
@@ -97,14 +106,14 @@ interface Action {
   least: number;
   most: number;
   needs: string;
-  run(args: string[], flags: Flags): void;
+  run(args: string[], flags: Flags): void | Promise<void>;
 }
 
 const oneName = { least: 1, most: 1, needs: "the NAME of a user" };
 const nothing = { least: 0, most: 0, needs: "no argument" };
 
 const actions: Readonly<Record<string, Action>> = {
-  init: { least: 1, most: 1, needs: "a directory", run: ([directory]) => init(directory!) },
+  init: { least: 1, most: 1, needs: "a directory", run: ([directory], flags) => init(directory!, flags) },
   "add-user": { ...oneName, run: ([name], flags) => addUser(name!, flags) },
   "add-torrent": {
     ...{ least: 1, most: 1, needs: "a metainfo FILE or an INFOHASH" },
@@ -117,7 +126,7 @@ const actions: Readonly<Record<string, Action>> = {
   "reset-passkey": {
     ...oneName,
     run: ([name], flags) =>
-      withSite(flags, (site) => show(flags, { name: name!, ...site.resetPasskey(name!) })),
+      withSite(flags, async (site) => show(flags, { name: name!, ...(await site.resetPasskey(name!)) })),
   },
   "disable-user": { ...oneName, run: ([name], flags) => setEnabled(name!, false, flags) },
   "enable-user": { ...oneName, run: ([name], flags) => setEnabled(name!, true, flags) },
@@ -131,17 +140,32 @@ const actions: Readonly<Record<string, Action>> = {
   adopt: { ...nothing, run: (_, flags) => adopt(flags) },
 };
 
-function init(given: string): void {
+async function init(given: string, flags: Flags): Promise<void> {
+  const { database: url, "password-file": passwordFile } = flags;
+  if (passwordFile !== undefined && url === undefined)
+    throw new UsageError("--password-file: needs --database with the URL of a database");
   const directory = resolve(given);
-  const [config, database] = [join(directory, "chihaya.yaml"), join(directory, "private.sqlite")];
-  for (const file of [config, database])
+  const config = join(directory, "chihaya.yaml");
+  const database = url ?? join(directory, "private.sqlite");
+  const problem = checkDatabase(database);
+  if (problem !== undefined) throw new UsageError(`--database: ${problem}`);
+  const { kind, ...where } = parseDatabase(database);
+  const files = "path" in where ? [config, where.path] : [config];
+  for (const file of files)
     if (existsSync(file)) throw new SiteError(`${file}: the file exists; choose another directory`);
   mkdirSync(directory, { recursive: true });
-  createDatabase(database);
-  chmodSync(database, 0o600); // it has the passkeys
-  writeFileSync(config, renderConfig(directory, database), { flag: "wx" });
-  print(`${config}
-${database}
+  if ("path" in where) writeFileSync(where.path, "", { flag: "wx", mode: 0o600 }); // it will have the passkeys
+  const site = await openDatabase(
+    database,
+    passwordFile === undefined ? "" : readFileSync(passwordFile, "utf8").trimEnd(),
+  );
+  try {
+    await createTables(site);
+  } finally {
+    await site.database.close();
+  }
+  writeFileSync(config, renderConfig(directory, database, passwordFile), { flag: "wx" });
+  print(`${files.join("\n")}
 
 Start the tracker:  chihaya --config ${config}
 Add a user:         chihaya private add-user NAME --config ${config}
@@ -150,7 +174,9 @@ Her announce URL:   chihaya private announce-url NAME --config ${config}
 `);
 }
 
-function renderConfig(directory: string, database: string): string {
+function renderConfig(directory: string, database: string, passwordFile: string | undefined): string {
+  const password =
+    passwordFile === undefined ? "" : `\n    password_file: ${JSON.stringify(resolve(passwordFile))}`;
   return `# A private tracker: users announce with their passkey, and the database has their traffic. docs/private.md describes it.
 chihaya:
   announce_interval: "30m"
@@ -162,7 +188,7 @@ chihaya:
     addr: ["0.0.0.0:6969", "[::]:6969"]
   private:
     site: sql
-    database: ${JSON.stringify(database)}
+    database: ${JSON.stringify(database)}${password}
     journal:
       dir: ${JSON.stringify(join(directory, "journal"))}
     # What users put into their client; :passkey stands for their passkey.
@@ -170,20 +196,20 @@ chihaya:
 `;
 }
 
-function addUser(name: string, flags: Flags): void {
+async function addUser(name: string, flags: Flags): Promise<void> {
   if (name === "" || name.length > 64 || /[\u0000-\u001f\u007f]/.test(name))
     throw new UsageError("add-user: a name has 1 to 64 characters, and no control characters");
-  withSite(flags, (site) => show(flags, { name, ...site.addUser(name) }));
+  await withSite(flags, async (site) => show(flags, { name, ...(await site.addUser(name)) }));
 }
 
-function setEnabled(name: string, enabled: boolean, flags: Flags): void {
-  withSite(flags, (site) => {
-    site.setEnabled(name, enabled);
+async function setEnabled(name: string, enabled: boolean, flags: Flags): Promise<void> {
+  await withSite(flags, async (site) => {
+    await site.setEnabled(name, enabled);
     show(flags, { name, enabled });
   });
 }
 
-function addTorrent(subject: string, flags: Flags): void {
+async function addTorrent(subject: string, flags: Flags): Promise<void> {
   const infoHash = parseAnyInfoHash(subject);
   let torrent: { v1?: Uint8Array; v2?: Uint8Array; name?: string };
   if (infoHash === undefined) {
@@ -196,19 +222,19 @@ function addTorrent(subject: string, flags: Flags): void {
     const long = /^(?:1220)?([\da-f]{64})$/i.exec(subject)?.[1];
     torrent = long === undefined ? { v1: infoHash } : { v2: Buffer.from(long, "hex") };
   }
-  withSite(flags, (site) => {
-    const { id, isNew } = site.addTorrent(torrent);
+  await withSite(flags, async (site) => {
+    const { id, isNew } = await site.addTorrent(torrent);
     const hash = toHex(torrent.v1 ?? torrent.v2!.subarray(0, 20));
     show(flags, { id, info_hash: hash, new: isNew });
   });
 }
 
-function announceUrl(name: string, file: string | undefined, flags: Flags): void {
+async function announceUrl(name: string, file: string | undefined, flags: Flags): Promise<void> {
   if (file === undefined && flags.out !== undefined) throw new UsageError("--out: needs a metainfo FILE");
   const config = load(flags);
   const torrent = file === undefined ? undefined : readTorrent(file);
-  withSite(flags, (site) => {
-    const { passkey } = site.user(name);
+  await withSite(flags, async (site) => {
+    const { passkey } = await site.user(name);
     const url = urlPattern(config, flags.udp).replaceAll(":passkey", passkey);
     if (torrent === undefined) {
       if (flags.json) print(`${JSON.stringify({ url })}\n`);
@@ -238,24 +264,25 @@ function urlPattern(config: Config & { private: PrivateOptions }, udp: boolean):
   return `${scheme}://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}/announce/:passkey`;
 }
 
-function stats(name: string | undefined, flags: Flags): void {
-  withSite(flags, (site) => {
+async function stats(name: string | undefined, flags: Flags): Promise<void> {
+  await withSite(flags, async (site) => {
     if (name !== undefined) {
-      const { id, enabled, uploaded, downloaded } = site.user(name);
+      const { id, enabled, uploaded, downloaded } = await site.user(name);
       show(flags, { name, id, enabled, uploaded, downloaded });
       return;
     }
-    const { applied = 0, appliedAt, ...numbers } = site.stats();
+    const { applied = 0, appliedAt, ...numbers } = await site.stats();
     const at = appliedAt === undefined ? null : new Date(appliedAt * 1000).toISOString();
     show(flags, { ...numbers, applied, applied_at: at });
   });
 }
 
-function quarantine(flags: Flags): void {
-  withSite(flags, (site) => {
-    const rows = site
-      .quarantined()
-      .map(({ at, ...row }) => ({ ...row, at: new Date(at * 1000).toISOString() }));
+async function quarantine(flags: Flags): Promise<void> {
+  await withSite(flags, async (site) => {
+    const rows = (await site.quarantined()).map(({ at, ...row }) => ({
+      ...row,
+      at: new Date(at * 1000).toISOString(),
+    }));
     if (flags.json) return print(`${toJson(rows)}\n`);
     for (const { at, user_id, torrent_id, uploaded, downloaded, reason } of rows) {
       const what = torrent_id === null ? `user ${user_id}` : `user ${user_id}, torrent ${torrent_id}`;
@@ -265,19 +292,19 @@ function quarantine(flags: Flags): void {
   });
 }
 
-function adopt(flags: Flags): void {
+async function adopt(flags: Flags): Promise<void> {
   const { journal: options } = load(flags).private;
-  withSite(flags, (site) => {
+  await withSite(flags, async (site) => {
     const open = () => new Journal({ directory: options.dir, keep: options.keep, segmentBytes: 1 });
     const old = open();
     const { instance, last } = old;
     old.close();
-    const applied = site.lastApplied(instance);
+    const applied = await site.lastApplied(instance);
     if (applied !== undefined && applied <= last)
       throw new SiteError("the database has the traffic of this journal; there is nothing to adopt");
     const aside = setJournalAside(options.dir, `set-aside-${new Date().toISOString().replaceAll(":", "")}`);
     const fresh = open();
-    site.adopt(fresh.instance);
+    await site.adopt(fresh.instance);
     fresh.close();
     print(`the database has a new journal; the files of the old one are in ${aside}\n`);
   });
@@ -295,15 +322,16 @@ function load({ config: given, set }: Flags): Config & { private: PrivateOptions
   return { ...config, private: config.private };
 }
 
-function withSite(flags: Flags, work: (site: SiteAdministration) => void): void {
-  const { site, database: path } = load(flags).private;
-  if (site !== "sql")
+async function withSite(flags: Flags, work: (site: SiteAdministration) => Promise<void>): Promise<void> {
+  const { site, database: address, password } = load(flags).private;
+  if (site === "gazelle" || site === "unit3d")
     throw new SiteError(`the users and torrents of the site ${site} are managed by its own software`);
-  const database = openDatabase(databasePath(path));
+  const open: OpenDatabase = await openDatabase(address, password);
   try {
-    work(new SiteAdministration(database));
+    await checkTables(open);
+    await work(new SiteAdministration(open));
   } finally {
-    database.close();
+    await open.database.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -15,7 +15,8 @@ import { Field } from "../record.ts";
 import { createAccountingMemory, Ring } from "../ring.ts";
 import type { Applied, Site } from "../site.ts";
 import { SiteAdministration } from "../sites/sql/administration.ts";
-import { createDatabase, openDatabase } from "../sites/sql/open-database.ts";
+import { openDatabase } from "../sites/sql/open-database.ts";
+import { createTables } from "../sites/sql/schema.ts";
 import { SqlSite } from "../sites/sql/sql-site.ts";
 import { Accountant } from "./accountant.ts";
 import type { Batch } from "./batch.ts";
@@ -54,18 +55,17 @@ class Bench {
   constructor(t: TestContext, options: Partial<PrivateOptions> = {}) {
     this.directory = mkdtempSync(join(tmpdir(), "chihaya-accounts-"));
     this.file = join(this.directory, "site.sqlite");
-    createDatabase(this.file);
     const dir = join(this.directory, "journal");
     this.options = {
       ...{
         site: "sql",
         database: this.file,
         journal: { dir, keep: 1e9 },
-        announceUrl: "",
+        ...{ password: "", url: "", secretFile: "", announceUrl: "" },
         storeIps: "plain",
         trackers: { addr: [], secret: "" },
       },
-      ...{ ledger: "chihaya", listen: "", secret: "", reportSecret: "" },
+      ...{ ledger: "chihaya", listen: "", reportSecretFile: "" },
       ...{ maxRate: 1e6, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400, ...options },
     };
     t.after(async () => {
@@ -74,26 +74,30 @@ class Bench {
     });
   }
 
-  administer<Result>(work: (site: SiteAdministration) => Result): Result {
-    const database = openDatabase(this.file);
+  async administer<Result>(work: (site: SiteAdministration) => Promise<Result>): Promise<Result> {
+    const open = await openDatabase(this.file, "");
     try {
-      return work(new SiteAdministration(database));
+      return await work(new SiteAdministration(open));
     } finally {
-      database.close();
+      await open.database.close();
     }
   }
 
-  /** Adds users and torrents. */
-  populate(users: number, torrents = 1): void {
-    this.administer((site) => {
-      for (let n = 1; n <= users; n++) site.addUser(`user ${n}`);
-      for (let n = 1; n <= torrents; n++) site.addTorrent({ v1: Buffer.alloc(20, n) });
+  /** Makes the database, and adds users and torrents. */
+  async populate(users: number, torrents = 1): Promise<void> {
+    writeFileSync(this.file, "");
+    const open = await openDatabase(this.file, "");
+    await createTables(open);
+    await open.database.close();
+    await this.administer(async (site) => {
+      for (let n = 1; n <= users; n++) await site.addUser(`user ${n}`);
+      for (let n = 1; n <= torrents; n++) await site.addTorrent({ v1: Buffer.alloc(20, n) });
     });
   }
 
   /** @param wrap  stands between accountant and site */
   async open(wrap: (site: Site) => Site = (site) => site): Promise<void> {
-    this.#site = wrap(new SqlSite(openDatabase(this.file)));
+    this.#site = wrap(new SqlSite(await openDatabase(this.file, "")));
     const { dir: directory, keep } = this.options.journal;
     const note = (_: object, message: string) => void this.lines.push(message);
     const logger = { ...silentLogger, info: note, warn: note, error: note };
@@ -156,7 +160,7 @@ class Bench {
   }
 
   execute(sql: string): void {
-    const database = openDatabase(this.file);
+    const database = new DatabaseSync(this.file);
     database.exec(sql);
     database.close();
   }
@@ -170,7 +174,7 @@ class Bench {
 
 test("bytes are credited by the factors of the announce, rounded down once", async (t) => {
   const bench = new Bench(t);
-  bench.populate(1, 2);
+  await bench.populate(1, 2);
   await bench.open();
   bench.announce({ event: started });
   for (const uploaded of [50, 100, 150]) bench.announce({ uploaded, downloaded: uploaded, up: 50, down: 0 });
@@ -182,7 +186,7 @@ test("bytes are credited by the factors of the announce, rounded down once", asy
 
 test("the tables show peers, history, snatches and the counts of torrents", async (t) => {
   const bench = new Bench(t);
-  bench.populate(2);
+  await bench.populate(2);
   await bench.open();
   bench.announce({ event: started, left: 100 });
   bench.announce({ user: 2, event: started, left: 0, client: "b" });
@@ -233,7 +237,7 @@ test("the tables show peers, history, snatches and the counts of torrents", asyn
 
 test("peers that do not return become inactive, and are forgotten", async (t) => {
   const bench = new Bench(t);
-  bench.populate(1);
+  await bench.populate(1);
   await bench.open();
   bench.announce({ event: started });
   bench.accountant.drain();
@@ -278,7 +282,7 @@ test("lost results of transactions, refusals and deaths: every byte is credited 
   const random = createRandom(11);
   const bench = new Bench(t);
   const users = 10;
-  bench.populate(users);
+  await bench.populate(users);
   const replies = { received: 0, lost: 0, refused: 0 };
   const next = (): Reply => {
     const reply = (["received", "lost", "refused"] as const)[random.next() % 3]!;
@@ -315,7 +319,7 @@ test("lost results of transactions, refusals and deaths: every byte is credited 
 
 test("a record that was not released before a death counts once", async (t) => {
   const bench = new Bench(t);
-  bench.populate(1);
+  await bench.populate(1);
   await bench.open();
   bench.announce({ event: started });
   await bench.settle();
@@ -333,7 +337,7 @@ test("a record that was not released before a death counts once", async (t) => {
 
 test("a stop with a full disk does not lose the bytes of announces that are not in the journal", async (t) => {
   const bench = new Bench(t);
-  bench.populate(1);
+  await bench.populate(1);
   await bench.open();
   bench.announce({ event: started });
   await bench.settle();
@@ -348,7 +352,7 @@ test("a stop with a full disk does not lose the bytes of announces that are not 
 
 test("announces that the disk does not take wait in the ring, and count once when it takes them", async (t) => {
   const bench = new Bench(t);
-  bench.populate(1);
+  await bench.populate(1);
   await bench.open();
   bench.announce({ event: started });
   await bench.settle();
@@ -377,7 +381,7 @@ test("announces that the disk does not take wait in the ring, and count once whe
 test("announces that come while a checkpoint is written are not lost", async (t) => {
   const bench = new Bench(t);
   const users = 3000;
-  bench.populate(users);
+  await bench.populate(users);
   await bench.open();
   for (let user = 1; user <= users; user++) bench.announce({ user, event: started });
   bench.accountant.drain();
@@ -397,7 +401,7 @@ test("announces that come while a checkpoint is written are not lost", async (t)
 
 test("what the site does not know any more is set aside, and everything else is credited", async (t) => {
   const bench = new Bench(t);
-  bench.populate(3, 2);
+  await bench.populate(3, 2);
   await bench.open();
   for (const user of [1, 2, 3])
     for (const torrent of [1, 2]) bench.announce({ user, torrent, event: started });
@@ -413,12 +417,12 @@ test("what the site does not know any more is set aside, and everything else is 
   );
   assert.deepEqual(aside[0], { user_id: 2, torrent_id: null, uploaded: 20, reason: "no such user" });
   assert.deepEqual([aside[1]!.user_id, aside[1]!.uploaded], [3, 20], "the counter would overflow");
-  assert.ok(bench.administer((site) => site.quarantined()).every(({ reason }) => reason !== ""));
+  assert.ok((await bench.administer((site) => site.quarantined())).every(({ reason }) => reason !== ""));
 });
 
 test("a database that another program has locked is written to later", async (t) => {
   const bench = new Bench(t);
-  bench.populate(1);
+  await bench.populate(1);
   await bench.open();
   bench.announce({ event: started });
   bench.announce({ uploaded: 5 });
@@ -439,6 +443,7 @@ test("a database that another program has locked is written to later", async (t)
 
 test("changes of the site reach the workers, one by one, also when the directory becomes too small", async (t) => {
   const bench = new Bench(t);
+  await bench.populate(0, 0);
   await bench.open();
   const find = (passkey: string) => {
     const { users } = new Directory(bench.published!);
@@ -446,17 +451,19 @@ test("changes of the site reach the workers, one by one, also when the directory
       ? users.values[User.id]
       : 0;
   };
-  const { passkey } = bench.administer((site) => site.addUser("ann"));
+  const { passkey } = await bench.administer((site) => site.addUser("ann"));
   assert.equal(find(passkey), 0);
   const memory = bench.published;
   await bench.accountant.tick();
   assert.deepEqual([find(passkey), bench.published], [1, memory]);
-  const next = bench.administer((site) => site.resetPasskey("ann")).passkey;
+  const next = (await bench.administer((site) => site.resetPasskey("ann"))).passkey;
   await bench.accountant.tick();
   assert.deepEqual([find(passkey), find(next)], [0, 1]);
-  const passkeys = bench.administer((site) =>
-    Array.from({ length: 900 }, (_, n) => site.addUser(`${n}`).passkey),
-  );
+  const passkeys = await bench.administer(async (site) => {
+    const added: string[] = [];
+    for (let n = 0; n < 900; n++) added.push((await site.addUser(`${n}`)).passkey);
+    return added;
+  });
   await bench.accountant.tick();
   assert.notEqual(bench.published, memory);
   assert.deepEqual(
@@ -471,7 +478,7 @@ for (const [storeIps, expected] of [
 ] as const) {
   test(`with store_ips: ${storeIps}, neither database nor journal has an address`, async (t) => {
     const bench = new Bench(t, { storeIps });
-    bench.populate(2);
+    await bench.populate(2);
     await bench.open();
     bench.announce({ event: started });
     bench.announce({ user: 2, event: started });

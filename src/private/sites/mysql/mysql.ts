@@ -91,7 +91,7 @@ export class Mysql {
     try {
       connection = await opening;
       const open = connection;
-      await open.query("START TRANSACTION");
+      await open.query(request("START TRANSACTION", []));
       const result = await work({
         rows: (sql, values = []) => readRows(open, sql, values),
         run: async (sql, values = []) => {
@@ -99,14 +99,16 @@ export class Mysql {
           return header.affectedRows;
         },
       });
-      await open.query("COMMIT");
+      await open.query(request("COMMIT", []));
       return result;
     } catch (error) {
-      // After a timeout of a lock only the statement is undone, so the transaction always is.
-      const isUndone = await (connection?.query("ROLLBACK").then(
-        () => true,
-        () => false,
-      ) ?? false);
+      // After a timeout of a lock only the statement is undone, so the transaction always is. A server that did not respond is not asked.
+      const isUndone =
+        !isOfDriver(error) &&
+        (await (connection?.query(request("ROLLBACK", [])).then(
+          () => true,
+          () => false,
+        ) ?? false));
       if (!isUndone) {
         connection?.destroy();
         this.#writer = undefined;
@@ -115,10 +117,19 @@ export class Mysql {
     }
   }
 
-  async #connect(): Promise<Connection> {
+  /** Connects. A connection that breaks while nothing uses it is replaced, and makes no statement fail. */
+  #connect(): Promise<Connection> {
+    const opening = this.#open(() => {
+      if (this.#reader === opening) this.#reader = undefined;
+      if (this.#writer === opening) this.#writer = undefined;
+    });
+    return opening;
+  }
+
+  async #open(onBroken: () => void): Promise<Connection> {
     const { createConnection } = await loadDriver();
     const connection = await createConnection(parseUrl(this.#url, this.#password));
-    connection.on("error", () => undefined); // the next statement reports it
+    connection.on("error", onBroken).on("end", onBroken);
     if (this.#setup !== undefined) await connection.query(this.#setup);
     return connection;
   }
@@ -149,6 +160,11 @@ export function parseUrl(text: string, password?: string): ConnectionOptions {
 /** Whether a statement failed because of one of its rows. */
 export function isRowError(error: unknown): boolean {
   return rowErrors.includes(codeOf(error));
+}
+
+/** Whether the connection has failed, such as by a timeout. */
+function isOfDriver(error: unknown): boolean {
+  return codeOf(error) === undefined && (error as { code?: string }).code !== undefined;
 }
 
 /** Returns the server's number of an error; undefined if the error is not the server's. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { DatabaseSync } from "node:sqlite";
+import type { Database, OpenDatabase, SqlValue } from "./database.ts";
 
 /** A mistake of the operator, for the command line; the message has the remedy. */
 export class SiteError extends Error {}
@@ -44,125 +44,134 @@ export interface QuarantinedRow {
 
 /** What operators do with the database of a private site. */
 export class SiteAdministration {
-  readonly #database: DatabaseSync;
+  readonly #database: Database;
 
-  /** @param database  the caller closes it */
-  constructor(database: DatabaseSync) {
+  /** @param open  the caller closes it */
+  constructor({ database }: OpenDatabase) {
     this.#database = database;
   }
 
   /** Adds a user with a new passkey. @throws SiteError if there is a user of that name */
-  addUser(name: string): { id: number; passkey: string } {
-    if (this.#userId(name) !== undefined)
-      throw new SiteError(`there is a user ${JSON.stringify(name)} already`);
-    const passkey = createPasskey();
-    const insert = this.#database.prepare("INSERT INTO users (name, passkey) VALUES (?, ?)");
-    return { id: Number(insert.run(name, passkey).lastInsertRowid), passkey };
+  addUser(name: string): Promise<{ id: number; passkey: string }> {
+    return this.#database.transaction(async (transaction) => {
+      const [known] = await transaction.rows("SELECT id FROM users WHERE name = ?", [name]);
+      if (known !== undefined) throw new SiteError(`there is a user ${JSON.stringify(name)} already`);
+      const passkey = createPasskey();
+      await transaction.run("INSERT INTO users (name, passkey) VALUES (?, ?)", [name, passkey]);
+      const [added] = await transaction.rows("SELECT id FROM users WHERE name = ?", [name]);
+      return { id: Number(added!.id), passkey };
+    });
   }
 
   /** @throws SiteError if there is no such user */
-  user(name: string): UserAccount {
-    const select = this.#database.prepare(
-      "SELECT id, name, passkey, enabled, uploaded, downloaded FROM users WHERE name = ?",
-    );
-    select.setReadBigInts(true);
-    const row = select.get(name) as Record<string, unknown> | undefined;
+  async user(name: string): Promise<UserAccount> {
+    const columns = "id, name, passkey, enabled, uploaded, downloaded";
+    const [row] = await this.#database.rows(`SELECT ${columns} FROM users WHERE name = ?`, [name]);
     if (row === undefined) throw noUser(name);
-    return { ...row, id: Number(row.id), enabled: row.enabled !== 0n } as UserAccount;
+    return {
+      ...{ id: Number(row.id), name: row.name as string, passkey: row.passkey as string },
+      enabled: Number(row.enabled) !== 0,
+      uploaded: BigInt(row.uploaded as string),
+      downloaded: BigInt(row.downloaded as string),
+    };
   }
 
   /** Gives a user a new passkey; the old one is refused from then on. @throws SiteError if there is no such user */
-  resetPasskey(name: string): { id: number; passkey: string } {
-    const { id } = this.user(name);
+  async resetPasskey(name: string): Promise<{ id: number; passkey: string }> {
+    const { id } = await this.user(name);
     const passkey = createPasskey();
-    this.#database.prepare("UPDATE users SET passkey = ? WHERE id = ?").run(passkey, id);
+    await this.#run("UPDATE users SET passkey = ? WHERE id = ?", [passkey, id]);
     return { id, passkey };
   }
 
   /** @throws SiteError if there is no such user */
-  setEnabled(name: string, isEnabled: boolean): void {
-    const update = this.#database.prepare("UPDATE users SET enabled = ? WHERE name = ?");
-    if (update.run(Number(isEnabled), name).changes === 0) throw noUser(name);
+  async setEnabled(name: string, isEnabled: boolean): Promise<void> {
+    const changed = await this.#run("UPDATE users SET enabled = ? WHERE name = ?", [Number(isEnabled), name]);
+    if (changed === 0) throw noUser(name);
   }
 
   /**
    * Adds a torrent, or finds it. A torrent of both versions that is known by one infohash gets the other one too.
    * @param hashes  of version 1 with 20 bytes, of version 2 with 32, at least one of them
    */
-  addTorrent({ v1, v2, name }: { v1?: Uint8Array; v2?: Uint8Array; name?: string }): {
+  addTorrent({ v1, v2, name }: { v1?: Uint8Array; v2?: Uint8Array; name?: string }): Promise<{
     id: number;
     isNew: boolean;
-  } {
-    const [one, two, called] = [v1 ?? null, v2 ?? null, name ?? null];
-    const known = this.#database
-      .prepare("SELECT id FROM torrents WHERE info_hash = ? OR info_hash_v2 = ?")
-      .all(one, two);
-    if (known.length > 1)
-      throw new SiteError(
-        `its two infohashes belong to the torrents ${known.map(({ id }) => id).join(" and ")}; remove one of these`,
-      );
-    if (known.length === 1) {
-      const id = Number(known[0]!.id);
-      this.#database
-        .prepare(
+  }> {
+    const hashes = [v1 ?? null, v2 ?? null];
+    const find = "SELECT id FROM torrents WHERE info_hash = ? OR info_hash_v2 = ?";
+    return this.#database.transaction(async (transaction) => {
+      const known = (await transaction.rows(find, hashes)).map(({ id }) => Number(id));
+      if (known.length > 1)
+        throw new SiteError(
+          `its two infohashes belong to the torrents ${known.join(" and ")}; remove one of these`,
+        );
+      if (known.length === 1) {
+        await transaction.run(
           "UPDATE torrents SET info_hash = coalesce(info_hash, ?), info_hash_v2 = coalesce(info_hash_v2, ?) WHERE id = ? " +
             "AND (info_hash IS NULL OR info_hash_v2 IS NULL)",
-        )
-        .run(one, two, id);
-      return { id, isNew: false };
-    }
-    const insert = this.#database.prepare(
-      "INSERT INTO torrents (info_hash, info_hash_v2, name) VALUES (?, ?, ?)",
-    );
-    return { id: Number(insert.run(one, two, called).lastInsertRowid), isNew: true };
+          [...hashes, known[0]!],
+        );
+        return { id: known[0]!, isNew: false };
+      }
+      await transaction.run("INSERT INTO torrents (info_hash, info_hash_v2, name) VALUES (?, ?, ?)", [
+        ...hashes,
+        name ?? null,
+      ]);
+      const [added] = await transaction.rows(find, hashes);
+      return { id: Number(added!.id), isNew: true };
+    });
   }
 
-  stats(): SiteStats {
-    const select = this.#database.prepare(
+  async stats(): Promise<SiteStats> {
+    const [row] = await this.#database.rows(
       "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM torrents) AS torrents, " +
         "(SELECT coalesce(sum(uploaded), 0) FROM users) AS uploaded, (SELECT coalesce(sum(downloaded), 0) FROM users) AS downloaded, " +
         "(SELECT coalesce(sum(seeders), 0) FROM torrents) AS seeders, (SELECT coalesce(sum(leechers), 0) FROM torrents) AS leechers, " +
         "(SELECT coalesce(sum(completed), 0) FROM torrents) AS completed, (SELECT count(*) FROM quarantine) AS quarantined, " +
-        "(SELECT max(seq) FROM applied) AS applied, (SELECT max(at) FROM applied) AS appliedAt",
+        "(SELECT max(seq) FROM applied) AS applied, (SELECT max(at) FROM applied) AS applied_at",
     );
-    select.setReadBigInts(true);
-    const row = select.get() as Record<string, bigint | null>;
-    const count = (key: string) => Number(row[key]);
+    const count = (key: string) => Number(row![key]);
     return {
       ...{ users: count("users"), torrents: count("torrents"), seeders: count("seeders") },
       ...{ leechers: count("leechers"), completed: count("completed"), quarantined: count("quarantined") },
-      ...{ uploaded: row.uploaded!, downloaded: row.downloaded! },
-      applied: row.applied === null ? undefined : count("applied"),
-      appliedAt: row.appliedAt === null ? undefined : count("appliedAt"),
+      ...{ uploaded: BigInt(row!.uploaded as string), downloaded: BigInt(row!.downloaded as string) },
+      applied: row!.applied === null ? undefined : count("applied"),
+      appliedAt: row!.applied_at === null ? undefined : count("applied_at"),
     };
   }
 
-  quarantined(): QuarantinedRow[] {
-    const select = this.#database.prepare("SELECT * FROM quarantine ORDER BY id");
-    select.setReadBigInts(true);
-    return select.all().map((row) => ({
-      ...row,
-      ...{ id: Number(row.id), seq: Number(row.seq), user_id: Number(row.user_id), at: Number(row.at) },
-      torrent_id: row.torrent_id === null ? null : Number(row.torrent_id),
-    })) as QuarantinedRow[];
+  async quarantined(): Promise<QuarantinedRow[]> {
+    const rows = await this.#database.rows("SELECT * FROM quarantine ORDER BY id");
+    return rows.map(({ id, seq, user_id, torrent_id, uploaded, downloaded, reason, at }) => ({
+      ...{ id: Number(id), seq: Number(seq), user_id: Number(user_id), at: Number(at) },
+      torrent_id: torrent_id === null ? null : Number(torrent_id),
+      ...{ uploaded: BigInt(uploaded as string), downloaded: BigInt(downloaded as string) },
+      reason: reason as string,
+    }));
   }
 
   /** Makes a journal the one whose traffic the database has, up to none of its records. */
-  adopt(instance: string): void {
-    this.#database.exec("BEGIN IMMEDIATE; DELETE FROM applied");
-    this.#database.prepare("INSERT INTO applied VALUES (?, 0, unixepoch())").run(instance);
-    this.#database.exec("COMMIT");
+  async adopt(instance: string): Promise<void> {
+    await this.#database.transaction(async (transaction) => {
+      await transaction.run("DELETE FROM applied");
+      await transaction.run("INSERT INTO applied VALUES (?, 0, ?)", [
+        instance,
+        Math.floor(Date.now() / 1000),
+      ]);
+    });
   }
 
   /** Returns the sequence that the database has of a journal. @returns undefined if the database knows another journal only */
-  lastApplied(instance: string): number | undefined {
-    const row = this.#database.prepare("SELECT seq FROM applied WHERE instance = ?").get(instance);
+  async lastApplied(instance: string): Promise<number | undefined> {
+    const rows = await this.#database.rows("SELECT instance, seq FROM applied");
+    const row = rows.find((one) => one.instance === instance);
     if (row !== undefined) return Number(row.seq);
-    return this.#database.prepare("SELECT 1 FROM applied").get() === undefined ? 0 : undefined;
+    return rows.length === 0 ? 0 : undefined;
   }
 
-  #userId(name: string): number | undefined {
-    return this.#database.prepare("SELECT id FROM users WHERE name = ?").get(name)?.id as number | undefined;
+  #run(sql: string, values: readonly SqlValue[]): Promise<number> {
+    return this.#database.transaction((transaction) => transaction.run(sql, values));
   }
 }
 

@@ -1,50 +1,17 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { schema, schemaVersion } from "./schema.ts";
+import { parseDatabase } from "../../options.ts";
+import type { OpenDatabase } from "./database.ts";
 
-/** Milliseconds to wait for another program that writes to the database. */
-const lockMs = 1000;
-
-/** Creates the database of a private site. @throws Error if the file exists or cannot be written */
-export function createDatabase(path: string): void {
-  if (existsSync(path))
-    throw new Error(`${resolve(path)}: the file exists; remove it, or choose another name`);
-  const database = connect(path);
-  try {
-    database.exec(`BEGIN; ${schema} COMMIT`);
-  } finally {
-    database.close();
+/** Opens a database. Connects to no server yet. @throws Error that names a missing package or file, and the remedy */
+export async function openDatabase(address: string, password: string): Promise<OpenDatabase> {
+  const parsed = parseDatabase(address);
+  if (parsed.kind === "sqlite") {
+    const { openSqlite, sqliteDialect } = await import("./sqlite.ts");
+    return { database: openSqlite(parsed.path), dialect: sqliteDialect };
   }
-}
-
-/** Opens the database of a private site. @throws Error that names the file and the remedy */
-export function openDatabase(path: string): DatabaseSync {
-  if (!existsSync(path))
-    throw new Error(`${resolve(path)}: no such file; "chihaya private init DIR" makes a database`);
-  const database = connect(path);
-  try {
-    const { user_version: version } = database.prepare("PRAGMA user_version").get() as {
-      user_version: number;
-    };
-    if (version === schemaVersion) return database;
-    throw new Error(
-      version === 0
-        ? `${resolve(path)}: not the database of a private site; "chihaya private init DIR" makes one`
-        : `${resolve(path)}: made by another version of the tracker (tables ${version}, this version has ${schemaVersion})`,
-    );
-  } catch (error) {
-    database.close();
-    throw error;
+  if (parsed.kind === "mysql") {
+    const { openMysql, mysqlDialect } = await import("./mysql.ts");
+    return { database: openMysql(parsed.url, password), dialect: mysqlDialect };
   }
-}
-
-function connect(path: string): DatabaseSync {
-  try {
-    const database = new DatabaseSync(path, { timeout: lockMs });
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
-    return database;
-  } catch (error) {
-    throw new Error(`${resolve(path)}: ${(error as Error).message}`, { cause: error });
-  }
+  const { Postgres, postgresDialect } = await import("./postgres.ts");
+  return { database: new Postgres(parsed.url, password), dialect: postgresDialect };
 }

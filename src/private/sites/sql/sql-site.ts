@@ -1,311 +1,439 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { clientId } from "../../../bittorrent/client-id.ts";
-import type { Batch, History, Sums } from "../../accounting/batch.ts";
+import type { Batch, Sums } from "../../accounting/batch.ts";
 import type { DirectorySize, DirectoryTorrent, DirectoryUser } from "../../directory-records.ts";
 import type { Applied, Site, SiteChange } from "../../site.ts";
-
-type Row = Record<string, number | bigint | string | Uint8Array | null>;
+import { clientOf, creditsOf } from "../rows.ts";
+import type { Database, Dialect, OpenDatabase, SqlRow, SqlValue, Transaction } from "./database.ts";
+import { checkTables } from "./schema.ts";
+import { type Field, fieldsOf, mostInteger, update, upsert, writeRows } from "./statements.ts";
 
 const userColumns = "id, passkey, enabled, can_leech, hidden";
-const torrentColumns = "id, info_hash, info_hash_v2, up, down, status";
-/** Percent: credits are bytes times percent until they are added. */
-const percent = 100n;
-/** SQLite's codes for the mistakes of one row: an error, a constraint, a wrong type, a value that is too big. */
-const rowErrors: readonly number[] = [1, 18, 19, 20, 25];
+const torrentColumns = "id, info_hash, info_hash_v2, up, down";
+/** Rows that one query reads, at most. */
+const pageRows = 10_000;
+/** Keys that one query names, at most. */
+const mostKeys = 1000;
 
-/** The tables of {@link file://./schema.ts} in SQLite. */
+const userFields = fieldsOf({
+  ...{ id: "id key", uploaded: "int add", downloaded: "int add" },
+  ...{ raw_uploaded: "int add", raw_downloaded: "int add" },
+});
+const historyFields = fieldsOf({
+  ...{ user_id: "id key", torrent_id: "id key", uploaded: "int add", downloaded: "int add" },
+  ...{ raw_uploaded: "int add", raw_downloaded: "int add", seedtime: "int add", leechtime: "int add" },
+  ...{ first_seen: "int once", last_seen: "int max", completed_at: "int first" },
+});
+const peerFields = fieldsOf({
+  ...{ user_id: "id key", torrent_id: "id key", peer_id: "bytes key", ip: "word last", port: "int last" },
+  ...{ client: "word last", uploaded: "int last", downloaded: "int last", '"left"': "int last" },
+  ...{ seeder: "flag last", active: "flag last", updated_at: "int last" },
+});
+const snatchFields = fieldsOf({ user_id: "id once", torrent_id: "id once", at: "int once", ip: "word once" });
+const torrentFields = fieldsOf({ id: "id key", completed: "int add", last_active: "int max" });
+const pairFields = fieldsOf({ user_id: "id key", torrent_id: "id key" });
+const expiredFields = fieldsOf({ user_id: "id key", torrent_id: "id key", peer_id: "bytes key" });
+const ledgerFields = fieldsOf({ instance: "word key", seq: "int last", at: "int last" });
+const quarantineFields = fieldsOf({
+  ...{
+    seq: "int once",
+    user_id: "id once",
+    torrent_id: "id once",
+    uploaded: "int once",
+    downloaded: "int once",
+  },
+  ...{ reason: "text once", at: "int once" },
+});
+
+const activePeers = "SELECT count(*) FROM peers p WHERE p.torrent_id = t.id AND p.active = 1 AND p.seeder";
+/** What a torrent shows of its peers, and a history of its own. */
+const peerCounts = { seeders: `(${activePeers} = 1)`, leechers: `(${activePeers} = 0)` };
+const activity = {
+  active:
+    "CASE WHEN EXISTS (SELECT 1 FROM peers p WHERE p.user_id = t.user_id AND p.torrent_id = t.torrent_id AND p.active = 1) " +
+    "THEN 1 ELSE 0 END",
+};
+
+/** A site of the tracker's own: the tables of {@link file://./schema.ts}. */
 export class SqlSite implements Site {
-  readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
-  #dataVersion: unknown;
-  /** Changes that are in the directory already. */
-  #lastChange = 0;
+  readonly #database: Database;
+  readonly #dialect: Dialect;
+  #hasTables = false;
+  /** Numbers of changes that the directory has. */
+  #followed: SqlValue[] = [];
 
-  /** @param database  the site closes it */
-  constructor(database: DatabaseSync) {
+  /** @param open  the site closes it */
+  constructor({ database, dialect }: OpenDatabase) {
     this.#database = database;
+    this.#dialect = dialect;
   }
 
   open(): void {}
 
   async size(): Promise<DirectorySize> {
-    const row = this.#get(
+    const [row] = await this.#rows(
       "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM torrents) AS torrents",
     );
-    return row as unknown as DirectorySize;
+    return { users: Number(row!.users), torrents: Number(row!.torrents) };
   }
 
   async *users(): AsyncIterable<DirectoryUser> {
-    this.#markSeen();
-    for (const row of this.#database.prepare(`SELECT ${userColumns} FROM users`).iterate())
-      yield toUser(row as Row);
+    // What has been noted until now is in the rows that follow.
+    this.#followed = (await this.#rows("SELECT id FROM changes")).map(({ id }) => id!);
+    for await (const row of this.#pages(userColumns, "users")) yield toUser(row);
   }
 
   async *torrents(): AsyncIterable<DirectoryTorrent> {
-    const select = `SELECT ${torrentColumns} FROM torrents WHERE status = 1`;
-    for (const row of this.#database.prepare(select).iterate()) yield toTorrent(row as Row);
-  }
-
-  /** Notes how far the log of changes goes, before everything is read. */
-  #markSeen(): void {
-    this.#dataVersion = this.#version();
-    this.#lastChange = Number(this.#get("SELECT coalesce(max(id), 0) AS last FROM changes")!.last);
+    for await (const row of this.#pages(torrentColumns, "torrents", "status = 1")) yield toTorrent(row);
   }
 
   async changes(): Promise<SiteChange | undefined> {
-    const version = this.#version();
-    if (version === this.#dataVersion) return undefined;
-    const rows = this.#all("SELECT * FROM changes WHERE id > ? ORDER BY id", this.#lastChange);
-    const change = { passkeys: [] as string[], infoHashes: [] as Uint8Array[] };
+    await this.#forgetFollowed();
+    const rows = await this.#rows(`SELECT * FROM changes ORDER BY id LIMIT ${pageRows}`);
+    if (rows.length === 0) return undefined;
+    const passkeys: string[] = [];
+    const infoHashes: Uint8Array[] = [];
     const [users, torrents] = [new Set<number>(), new Set<number>()];
-    for (const { user_id, torrent_id, passkey, info_hash, info_hash_v2 } of rows) {
-      if (passkey !== null) change.passkeys.push(passkey as string);
-      change.infoHashes.push(...infoHashesOf(info_hash, info_hash_v2));
-      if (user_id !== null) users.add(Number(user_id));
-      if (torrent_id !== null) torrents.add(Number(torrent_id));
+    for (const { kind, user_id, torrent_id, passkey, info_hash, info_hash_v2 } of rows) {
+      if (kind === "user") users.add(Number(user_id));
+      if (kind === "torrent") torrents.add(Number(torrent_id));
+      if (passkey !== null) passkeys.push(passkey as string);
+      infoHashes.push(...infoHashesOf(info_hash, info_hash_v2));
     }
-    const read = {
-      ...change,
-      users: [...users].flatMap((id) =>
-        this.#all(`SELECT ${userColumns} FROM users WHERE id = ?`, id).map(toUser),
-      ),
-      torrents: [...torrents].flatMap((id) =>
-        this.#all(`SELECT ${torrentColumns} FROM torrents WHERE id = ? AND status = 1`, id).map(toTorrent),
+    const change = {
+      ...{ passkeys, infoHashes },
+      users: (await this.#named(userColumns, "users", [...users])).map(toUser),
+      torrents: (await this.#named(torrentColumns, "torrents", [...torrents], " AND status = 1")).map(
+        toTorrent,
       ),
     };
-    if (rows.length > 0) this.#lastChange = Number(rows.at(-1)!.id);
-    this.#dataVersion = version;
-    return rows.length > 0 ? read : undefined;
+    this.#followed = rows.map(({ id }) => id!);
+    return change;
   }
 
   async lastApplied(instance: string): Promise<number | undefined> {
-    return this.#lastApplied(instance);
-  }
-
-  #lastApplied(instance: string): number | undefined {
-    const row = this.#get("SELECT seq FROM applied WHERE instance = ?", instance);
-    if (row !== undefined) return Number(row.seq);
-    return this.#get("SELECT 1 FROM applied") === undefined ? 0 : undefined;
+    return lastOf(await this.#rows("SELECT instance, seq FROM applied"), instance);
   }
 
   async apply(instance: string, batch: Batch): Promise<Applied> {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      const last = this.#lastApplied(instance);
+    await this.#check();
+    const { lockTable, forUpdate } = this.#dialect;
+    return this.#database.transaction(async (transaction): Promise<Applied> => {
+      if (lockTable !== undefined) await transaction.run(lockTable("applied"));
+      const last = lastOf(await transaction.rows(`SELECT instance, seq FROM applied${forUpdate}`), instance);
       if (last === undefined) throw new Error("the database has been taken over by another journal");
-      if (last !== batch.from) {
-        this.#database.exec("ROLLBACK");
-        return { isApplied: false, last };
-      }
-      const quarantined = this.#write(batch);
-      this.#run(
-        "INSERT INTO applied VALUES (?, ?, unixepoch()) ON CONFLICT DO UPDATE SET seq = excluded.seq, at = excluded.at",
-        ...[instance, batch.to],
-      );
-      this.#run("DELETE FROM changes WHERE id <= ?", this.#lastChange);
-      this.#database.exec("COMMIT");
+      if (last !== batch.from) return { isApplied: false, last };
+      const quarantined = await new BatchWriter(transaction, this.#dialect, batch).write();
+      const note = upsert(this.#dialect, "applied", ledgerFields, [[instance, batch.to, secondsNow()]]);
+      await transaction.run(note.sql, note.values);
       return { isApplied: true, quarantined };
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
-    }
+    });
+  }
+
+  /** Notes the last record that the site has. @throws Error if the database has another journal */
+  async note(instance: string, seq: number): Promise<void> {
+    await this.#check();
+    await this.#database.transaction(async (transaction) => {
+      const last = lastOf(await transaction.rows("SELECT instance, seq FROM applied"), instance);
+      if (last === undefined) throw new Error("the database has been taken over by another journal");
+      const { sql, values } = upsert(this.#dialect, "applied", ledgerFields, [[instance, seq, secondsNow()]]);
+      await transaction.run(sql, values);
+    });
   }
 
   async expirePeers(activeAfter: number, keptAfter: number): Promise<void> {
-    const expired = this.#get("SELECT 1 FROM peers WHERE active = 1 AND updated_at < ?", activeAfter);
-    const forgotten = this.#get("SELECT 1 FROM peers WHERE active = 0 AND updated_at < ?", keptAfter);
-    if (expired === undefined && forgotten === undefined) return;
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      const rows = this.#all(
-        "UPDATE peers SET active = 0 WHERE active = 1 AND updated_at < ? RETURNING user_id, torrent_id",
-        activeAfter,
-      );
-      for (const { user_id, torrent_id } of rows) {
-        this.#refreshHistory(Number(user_id), Number(torrent_id));
-        this.#countPeers(Number(torrent_id));
-      }
-      this.#run("DELETE FROM peers WHERE active = 0 AND updated_at < ?", keptAfter);
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
-    }
+    const forgotten = await this.#rows(
+      "SELECT 1 AS one FROM peers WHERE active = 0 AND updated_at < ? LIMIT 1",
+      [keptAfter],
+    );
+    while (await this.#deactivate(activeAfter));
+    if (forgotten.length === 0) return;
+    await this.#database.transaction((transaction) =>
+      transaction.run("DELETE FROM peers WHERE active = 0 AND updated_at < ?", [keptAfter]),
+    );
   }
 
   async close(): Promise<void> {
-    this.#database.close();
+    await this.#database.close();
   }
 
-  /** Writes a batch in the order of the tables' keys. @returns how many rows were set aside */
-  #write({ to, users, histories, peers, snatches }: Batch): number {
-    let quarantined = 0;
-    const setAside = (user: number, torrent: number | null, sums: Sums | undefined, reason: string): void => {
-      quarantined++;
-      const { uploaded, downloaded } = creditsOf(sums);
-      this.#run(
-        "INSERT INTO quarantine (seq, user_id, torrent_id, uploaded, downloaded, reason, at) VALUES (?, ?, ?, ?, ?, ?, unixepoch())",
-        ...[to, user, torrent, uploaded, downloaded, reason],
+  /** Makes a page of expired peers inactive. @returns whether there may be more */
+  async #deactivate(activeAfter: number): Promise<boolean> {
+    const expired = `FROM peers WHERE active = 1 AND updated_at < ? ORDER BY active, updated_at LIMIT ${pageRows}`;
+    if ((await this.#rows(`SELECT user_id ${expired}`, [activeAfter])).length === 0) return false;
+    const dialect = this.#dialect;
+    return this.#database.transaction(async (transaction) => {
+      const rows = await transaction.rows(
+        `SELECT user_id, torrent_id, peer_id ${expired}${dialect.forUpdate}`,
+        [activeAfter],
       );
-    };
-    for (const [user, sums] of sorted(users, ([a], [b]) => a - b)) {
-      const { uploaded, downloaded } = creditsOf(sums);
-      const problem = this.#try(
-        "UPDATE users SET uploaded = uploaded + ?, downloaded = downloaded + ?, raw_uploaded = raw_uploaded + ?, " +
-          "raw_downloaded = raw_downloaded + ? WHERE id = ?",
-        ...[uploaded, downloaded, sums.rawUploaded, sums.rawDownloaded, user],
-      );
-      if (problem !== undefined) setAside(user, null, sums, problem === "" ? "no such user" : problem);
+      const pairs = distinct(rows.map(({ user_id, torrent_id }) => [user_id!, torrent_id!]));
+      const torrents = distinct(rows.map(({ torrent_id }) => [torrent_id!]));
+      const keys = rows.map(({ user_id, torrent_id, peer_id }) => [user_id!, torrent_id!, peer_id!]);
+      const writes = [
+        { table: "peers", fields: expiredFields, rows: keys, more: { active: "0" } },
+        { table: "history", fields: pairFields, rows: pairs, more: activity },
+        { table: "torrents", fields: torrentFields.slice(0, 1), rows: torrents, more: peerCounts },
+      ];
+      for (const { table, fields, more, ...write } of writes)
+        await writeRows(transaction, dialect, {
+          ...write,
+          statement: (part) => update(dialect, table, fields, part, more),
+          refused: (_, reason) => {
+            throw new Error(reason);
+          },
+        });
+      return rows.length === pageRows;
+    });
+  }
+
+  /** Deletes the notes of changes that the directory has. */
+  async #forgetFollowed(): Promise<void> {
+    while (this.#followed.length > 0) {
+      const ids = this.#followed.slice(0, mostKeys);
+      await this.#rows(`DELETE FROM changes WHERE id IN (${marks(ids)})`, ids);
+      this.#followed = this.#followed.slice(ids.length);
     }
+  }
+
+  /** Yields all rows in the order of their ids, a page at a time. */
+  async *#pages(columns: string, table: string, condition = "id > 0"): AsyncGenerator<SqlRow> {
+    const sql = `SELECT ${columns} FROM ${table} WHERE id > ? AND ${condition} ORDER BY id LIMIT ${pageRows}`;
+    for (let last: SqlValue = 0; ; ) {
+      const rows = await this.#rows(sql, [last]);
+      yield* rows;
+      if (rows.length < pageRows) return;
+      last = rows.at(-1)!.id!;
+    }
+  }
+
+  async #named(columns: string, table: string, ids: SqlValue[], more = ""): Promise<SqlRow[]> {
+    const rows: SqlRow[] = [];
+    for (let at = 0; at < ids.length; at += mostKeys) {
+      const some = ids.slice(at, at + mostKeys);
+      const sql = `SELECT ${columns} FROM ${table} WHERE id IN (${marks(some)})${more}`;
+      rows.push(...(await this.#rows(sql, some)));
+    }
+    return rows;
+  }
+
+  async #rows(sql: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> {
+    await this.#check();
+    return this.#database.rows(sql, values);
+  }
+
+  async #check(): Promise<void> {
+    if (this.#hasTables) return;
+    await checkTables({ database: this.#database, dialect: this.#dialect });
+    this.#hasTables = true;
+  }
+}
+
+/** Writes one batch in the order of tables and keys, so that transactions of others wait rather than lock each other out. */
+class BatchWriter {
+  readonly #transaction: Transaction;
+  readonly #dialect: Dialect;
+  readonly #batch: Batch;
+  readonly #aside: SqlValue[][] = [];
+  /** Pairs of user and torrent that have no history, because it was set aside. */
+  readonly #missing = new Set<string>();
+
+  constructor(transaction: Transaction, dialect: Dialect, batch: Batch) {
+    this.#transaction = transaction;
+    this.#dialect = dialect;
+    this.#batch = batch;
+  }
+
+  /** @returns how many rows were set aside */
+  async write(): Promise<number> {
+    const { histories, users } = this.#batch;
+    const pairs = [...histories.values()];
+    const userIds = await this.#existing(
+      "users",
+      new Set([...users.keys(), ...pairs.map(({ user }) => user)]),
+    );
+    const torrentIds = await this.#existing("torrents", new Set(pairs.map(({ torrent }) => torrent)));
+    await this.#credit(userIds);
+    await this.#writeHistories(userIds, torrentIds);
+    await this.#writePeers();
+    await this.#updateTorrents();
+    await this.#upsert("quarantine", quarantineFields, this.#aside, (_, reason) => {
+      throw new Error(reason);
+    });
+    return this.#aside.length;
+  }
+
+  /** Returns those of the ids that are in a table, and keeps others from removing them. */
+  async #existing(table: string, ids: ReadonlySet<number>): Promise<Set<number>> {
+    const sorted = [...ids].sort((a, b) => a - b);
+    const found = new Set<number>();
+    for (let at = 0; at < sorted.length; at += mostKeys) {
+      const some = sorted.slice(at, at + mostKeys);
+      const sql = `SELECT id FROM ${table} WHERE id IN (${marks(some)}) ORDER BY id${this.#dialect.forUpdate}`;
+      for (const { id } of await this.#transaction.rows(sql, some)) found.add(Number(id));
+    }
+    return found;
+  }
+
+  async #credit(userIds: ReadonlySet<number>): Promise<void> {
+    const rows: SqlValue[][] = [];
+    for (const [user, sums] of [...this.#batch.users].sort(([a], [b]) => a - b)) {
+      if (userIds.has(user)) rows.push([user, ...amounts(sums)]);
+      else this.#setAside(user, null, sums, "no such user");
+    }
+    await this.#update("users", userFields, rows, {}, ([user], reason) =>
+      this.#setAside(user as number, null, this.#batch.users.get(user as number), reason),
+    );
+  }
+
+  async #writeHistories(userIds: ReadonlySet<number>, torrentIds: ReadonlySet<number>): Promise<void> {
+    const rows: SqlValue[][] = [];
+    const sorted = [...this.#batch.histories.values()].sort(byUserAndTorrent);
+    for (const history of sorted) {
+      const { user, torrent, seedSeconds, leechSeconds, firstSeen, lastSeen, completedAt = null } = history;
+      if (userIds.has(user) && torrentIds.has(torrent))
+        rows.push([
+          ...[user, torrent, ...amounts(history), seedSeconds, leechSeconds],
+          ...[firstSeen, lastSeen, completedAt],
+        ]);
+      else this.#leaveOut(user, torrent, "no such user or torrent");
+    }
+    await this.#upsert("history", historyFields, rows, ([user, torrent], reason) =>
+      this.#leaveOut(user as number, torrent as number, reason),
+    );
+  }
+
+  async #writePeers(): Promise<void> {
+    const { peers, snatches } = this.#batch;
+    const peerRows = [...peers.values()]
+      .filter((peer) => this.#hasHistory(peer))
+      .sort((a, b) => byUserAndTorrent(a, b) || (a.peerId < b.peerId ? -1 : 1))
+      .map((peer): SqlValue[] => {
+        const peerId = Buffer.from(peer.peerId, "latin1");
+        return [
+          ...[peer.user, peer.torrent, peerId, peer.ip, peer.port, clientOf(peerId)],
+          ...[peer.uploaded, peer.downloaded, peer.left],
+          ...[Number(peer.left === 0), Number(peer.isActive), peer.seconds],
+        ];
+      });
+    await this.#upsert("peers", peerFields, peerRows, ([user, torrent], reason) =>
+      this.#setAside(user as number, torrent as number, undefined, reason),
+    );
+    const snatchRows = snatches
+      .filter((snatch) => this.#hasHistory(snatch))
+      .map(({ user, torrent, seconds, ip }) => [user, torrent, seconds, ip]);
+    await this.#upsert("snatches", snatchFields, snatchRows, ([user, torrent], reason) =>
+      this.#setAside(user as number, torrent as number, undefined, reason),
+    );
+    const pairs = [...this.#batch.histories.values()]
+      .filter((history) => this.#hasHistory(history))
+      .sort(byUserAndTorrent)
+      .map(({ user, torrent }) => [user, torrent]);
+    await this.#update("history", pairFields, pairs, activity);
+  }
+
+  async #updateTorrents(): Promise<void> {
     const touched = new Map<number, { completed: number; last: number }>();
-    const missing = new Set<string>();
-    for (const [key, history] of sorted(
-      histories,
-      ([, a], [, b]) => a.user - b.user || a.torrent - b.torrent,
-    )) {
-      const problem = this.#writeHistory(history);
-      if (problem !== undefined) {
-        missing.add(key);
-        setAside(history.user, history.torrent, history, problem);
-        continue;
-      }
+    for (const history of this.#batch.histories.values()) {
+      if (!this.#hasHistory(history)) continue;
       const torrent = touched.get(history.torrent) ?? { completed: 0, last: 0 };
       torrent.last = Math.max(torrent.last, history.lastSeen);
       touched.set(history.torrent, torrent);
     }
-    for (const [, peer] of sorted(
-      peers,
-      ([, a], [, b]) => a.user - b.user || a.torrent - b.torrent || (a.peerId < b.peerId ? -1 : 1),
-    )) {
-      if (missing.has(`${peer.user} ${peer.torrent}`)) continue;
-      const peerId = Buffer.from(peer.peerId, "latin1");
-      const problem = this.#try(
-        "INSERT INTO peers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ip = excluded.ip, " +
-          "port = excluded.port, client = excluded.client, uploaded = excluded.uploaded, downloaded = excluded.downloaded, " +
-          "left = excluded.left, seeder = excluded.seeder, active = excluded.active, updated_at = excluded.updated_at",
-        ...[peer.user, peer.torrent, peerId, peer.ip, peer.port, clientOf(peerId)],
-        ...[peer.uploaded, peer.downloaded, peer.left, Number(peer.left === 0), Number(peer.isActive)],
-        peer.seconds,
-      );
-      if (problem !== undefined) setAside(peer.user, peer.torrent, undefined, problem);
-    }
-    for (const { user, torrent, seconds, ip } of snatches) {
-      if (missing.has(`${user} ${torrent}`)) continue;
-      touched.get(torrent)!.completed++;
-      this.#run(
-        "INSERT INTO snatches (user_id, torrent_id, at, ip) VALUES (?, ?, ?, ?)",
-        user,
-        torrent,
-        seconds,
-        ip,
-      );
-    }
-    for (const [key, { user, torrent }] of histories)
-      if (!missing.has(key)) this.#refreshHistory(user, torrent);
-    for (const [torrent, { completed, last }] of sorted(touched, ([a], [b]) => a - b)) {
-      this.#run(
-        "UPDATE torrents SET completed = completed + ?, last_active = max(coalesce(last_active, 0), ?) WHERE id = ?",
-        ...[completed, last, torrent],
-      );
-      this.#countPeers(torrent);
-    }
-    return quarantined;
+    for (const snatch of this.#batch.snatches)
+      if (this.#hasHistory(snatch)) touched.get(snatch.torrent)!.completed++;
+    const rows = [...touched]
+      .sort(([a], [b]) => a - b)
+      .map(([torrent, { completed, last }]) => [torrent, completed, last]);
+    await this.#update("torrents", torrentFields, rows, peerCounts);
   }
 
-  /** @returns the problem */
-  #writeHistory(history: History): string | undefined {
-    const { uploaded, downloaded } = creditsOf(history);
-    const { user, torrent, rawUploaded, rawDownloaded, seedSeconds, leechSeconds, firstSeen, lastSeen } =
-      history;
-    const problem = this.#try(
-      "INSERT INTO history (user_id, torrent_id, uploaded, downloaded, raw_uploaded, raw_downloaded, seedtime, leechtime, " +
-        "first_seen, last_seen, completed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET " +
-        "uploaded = uploaded + excluded.uploaded, downloaded = downloaded + excluded.downloaded, " +
-        "raw_uploaded = raw_uploaded + excluded.raw_uploaded, raw_downloaded = raw_downloaded + excluded.raw_downloaded, " +
-        "seedtime = seedtime + excluded.seedtime, leechtime = leechtime + excluded.leechtime, " +
-        "last_seen = max(last_seen, excluded.last_seen), completed_at = coalesce(completed_at, excluded.completed_at)",
-      ...[user, torrent, uploaded, downloaded, rawUploaded, rawDownloaded, seedSeconds, leechSeconds],
-      ...[firstSeen, lastSeen, history.completedAt ?? null],
-    );
-    return problem?.includes("FOREIGN KEY") ? "no such user or torrent" : problem;
+  #hasHistory({ user, torrent }: { user: number; torrent: number }): boolean {
+    return !this.#missing.has(`${user} ${torrent}`);
   }
 
-  #refreshHistory(user: number, torrent: number): void {
-    this.#run(
-      "UPDATE history SET active = EXISTS (SELECT 1 FROM peers p WHERE p.user_id = history.user_id AND " +
-        "p.torrent_id = history.torrent_id AND p.active = 1) WHERE user_id = ? AND torrent_id = ?",
-      ...[user, torrent],
-    );
+  #leaveOut(user: number, torrent: number, reason: string): void {
+    const key = `${user} ${torrent}`;
+    this.#missing.add(key);
+    this.#setAside(user, torrent, this.#batch.histories.get(key), reason);
   }
 
-  #countPeers(torrent: number): void {
-    const count = "(SELECT count(*) FROM peers WHERE torrent_id = torrents.id AND active = 1 AND seeder =";
-    this.#run(`UPDATE torrents SET seeders = ${count} 1), leechers = ${count} 0) WHERE id = ?`, torrent);
+  #setAside(user: number, torrent: number | null, sums: Sums | undefined, reason: string): void {
+    const [uploaded, downloaded] = sums === undefined ? [0n, 0n] : amounts(sums);
+    const exact = uploaded! > mostInteger || downloaded! > mostInteger ? `: ${uploaded}, ${downloaded}` : "";
+    const [up, down] = exact === "" ? [uploaded!, downloaded!] : [0n, 0n];
+    this.#aside.push([this.#batch.to, user, torrent, up, down, `${reason}${exact}`, secondsNow()]);
   }
 
-  #version(): unknown {
-    return this.#get("PRAGMA data_version")!.data_version;
+  #upsert(
+    table: string,
+    fields: readonly Field[],
+    rows: SqlValue[][],
+    refused: (row: readonly SqlValue[], reason: string) => void,
+  ): Promise<void> {
+    const statement = (part: readonly (readonly SqlValue[])[]) => upsert(this.#dialect, table, fields, part);
+    return writeRows(this.#transaction, this.#dialect, { rows, statement, refused });
   }
 
-  /** Runs a statement of one row. @returns the mistake of the row; "" if there is no such row; undefined if it worked */
-  #try(sql: string, ...values: (number | bigint | string | Uint8Array | null)[]): string | undefined {
-    try {
-      return this.#run(sql, ...values) === 0 ? "" : undefined;
-    } catch (error) {
-      const code = (error as { errcode?: number }).errcode ?? 0;
-      if (this.#database.isTransaction && rowErrors.includes(code & 0xff)) return (error as Error).message;
-      throw error;
-    }
-  }
-
-  #run(sql: string, ...values: (number | bigint | string | Uint8Array | null)[]): number {
-    return Number(this.#statement(sql).run(...values).changes);
-  }
-
-  #get(sql: string, ...values: (number | string)[]): Row | undefined {
-    return this.#statement(sql).get(...values) as Row | undefined;
-  }
-
-  #all(sql: string, ...values: (number | string)[]): Row[] {
-    return this.#statement(sql).all(...values) as Row[];
-  }
-
-  #statement(sql: string): StatementSync {
-    const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
-    this.#statements.set(sql, statement);
-    return statement;
+  #update(
+    table: string,
+    fields: readonly Field[],
+    rows: SqlValue[][],
+    more: Readonly<Record<string, string>>,
+    refused: (row: readonly SqlValue[], reason: string) => void = (_, reason) => {
+      throw new Error(reason);
+    },
+  ): Promise<void> {
+    const statement = (part: readonly (readonly SqlValue[])[]) =>
+      update(this.#dialect, table, fields, part, more);
+    return writeRows(this.#transaction, this.#dialect, { rows, statement, refused });
   }
 }
 
-/** Sums are rounded down to whole bytes once for each batch. */
-function creditsOf(sums: Sums | undefined): { uploaded: bigint; downloaded: bigint } {
-  if (sums === undefined) return { uploaded: 0n, downloaded: 0n };
-  return { uploaded: sums.creditedUploaded / percent, downloaded: sums.creditedDownloaded / percent };
+/** Returns credited and raw bytes. */
+function amounts(sums: Sums): bigint[] {
+  const { uploaded, downloaded } = creditsOf(sums);
+  return [uploaded, downloaded, sums.rawUploaded, sums.rawDownloaded];
 }
 
-function sorted<Key, Value>(
-  map: ReadonlyMap<Key, Value>,
-  compare: (a: [Key, Value], b: [Key, Value]) => number,
-): [Key, Value][] {
-  return [...map].sort(compare);
+function lastOf(rows: readonly SqlRow[], instance: string): number | undefined {
+  const row = rows.find((one) => one.instance === instance);
+  if (row !== undefined) return Number(row.seq);
+  return rows.length === 0 ? 0 : undefined;
 }
 
-function toUser({ id, passkey, enabled, can_leech, hidden }: Row): DirectoryUser {
-  const flags = { isEnabled: enabled !== 0, canLeech: can_leech !== 0, isHidden: hidden !== 0 };
+function byUserAndTorrent(
+  a: { user: number; torrent: number },
+  b: { user: number; torrent: number },
+): number {
+  return a.user - b.user || a.torrent - b.torrent;
+}
+
+function distinct(rows: readonly SqlValue[][]): SqlValue[][] {
+  return [...new Map(rows.map((row) => [row.join(" "), row])).values()];
+}
+
+function marks(values: readonly unknown[]): string {
+  return values.map(() => "?").join(", ");
+}
+
+function secondsNow(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+function toUser({ id, passkey, enabled, can_leech, hidden }: SqlRow): DirectoryUser {
+  const flags = {
+    isEnabled: Number(enabled) !== 0,
+    canLeech: Number(can_leech) !== 0,
+    isHidden: Number(hidden) !== 0,
+  };
   return { id: Number(id), passkey: passkey as string, ...flags };
 }
 
-function toTorrent({ id, info_hash, info_hash_v2, up, down }: Row): DirectoryTorrent {
+function toTorrent({ id, info_hash, info_hash_v2, up, down }: SqlRow): DirectoryTorrent {
   const infoHashes = infoHashesOf(info_hash, info_hash_v2);
   return { id: Number(id), infoHashes, up: Number(up), down: Number(down) };
 }
 
 /** Returns the infohashes that clients announce: of version 2 the first 20 bytes. */
-function infoHashesOf(...hashes: (Row[string] | undefined)[]): Uint8Array[] {
+function infoHashesOf(...hashes: (SqlValue | undefined)[]): Uint8Array[] {
   return hashes.flatMap((hash) => (hash instanceof Uint8Array ? [hash.subarray(0, 20)] : []));
-}
-
-/** The client of a peer id, in printable characters. */
-function clientOf(peerId: Uint8Array): string {
-  return clientId(peerId).replace(/[^ -~]/g, "?");
 }

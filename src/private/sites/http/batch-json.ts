@@ -1,0 +1,51 @@
+import type { Batch, Sums } from "../../accounting/batch.ts";
+import { clientOf, creditsOf } from "../rows.ts";
+
+/**
+ * Renders a batch for a site: the sums of the records after `from`, up to and including `to`. All numbers are whole; times are seconds
+ * since 1970, peer ids hexadecimal digits.
+ */
+export function renderBatch(instance: string, batch: Batch): string {
+  const { from, to, users, histories, peers, snatches } = batch;
+  return stringify({
+    ...{ instance, from, to },
+    users: Array.from(users, ([id, sums]) => ({ id, ...bytesOf(sums) })),
+    history: Array.from(histories.values(), (history) => ({
+      ...{ user: history.user, torrent: history.torrent, ...bytesOf(history) },
+      ...{ seedtime: history.seedSeconds, leechtime: history.leechSeconds },
+      ...{ first_seen: history.firstSeen, last_seen: history.lastSeen },
+      completed_at: history.completedAt ?? null,
+    })),
+    peers: Array.from(peers.values(), (peer) => {
+      const peerId = Buffer.from(peer.peerId, "latin1");
+      return {
+        ...{
+          user: peer.user,
+          torrent: peer.torrent,
+          peer_id: peerId.toString("hex"),
+          client: clientOf(peerId),
+        },
+        ...{ ip: peer.ip, port: peer.port, uploaded: peer.uploaded, downloaded: peer.downloaded },
+        ...{ left: peer.left, active: peer.isActive, updated_at: peer.seconds },
+      };
+    }),
+    snatches: snatches.map(({ user, torrent, seconds, ip }) => ({ user, torrent, at: seconds, ip })),
+  });
+}
+
+function bytesOf(sums: Sums): Record<string, bigint> {
+  return {
+    ...creditsOf(sums),
+    raw_uploaded: sums.rawUploaded,
+    raw_downloaded: sums.rawDownloaded,
+  };
+}
+
+/** Renders JSON in which byte counts are numbers, also above 2^53. */
+function stringify(value: unknown): string {
+  return JSON.stringify(value, (_, item) =>
+    typeof item === "bigint"
+      ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(`${item}`)
+      : item,
+  );
+}

@@ -1,0 +1,15 @@
+import { clientId } from "../../bittorrent/client-id.ts";
+import type { Sums } from "../accounting/batch.ts";
+
+/** Percent: credits are bytes times percent until they are added. */
+const percent = 100n;
+
+/** Returns credited bytes, rounded down to whole bytes once for each batch. */
+export function creditsOf(sums: Sums): { uploaded: bigint; downloaded: bigint } {
+  return { uploaded: sums.creditedUploaded / percent, downloaded: sums.creditedDownloaded / percent };
+}
+
+/** Returns the client of a peer id, in printable characters. */
+export function clientOf(peerId: Uint8Array): string {
+  return clientId(peerId).replace(/[^ -~]/g, "?");
+}

@@ -1,0 +1,205 @@
+/** The site `sql` on each database: the same rows, the same refusals, and the same changes. */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { AnnounceEvent } from "../../src/bittorrent/event.ts";
+import { SiteAdministration } from "../../src/private/sites/sql/administration.ts";
+import { openDatabase } from "../../src/private/sites/sql/open-database.ts";
+import { createTables } from "../../src/private/sites/sql/schema.ts";
+import { SqlSite } from "../../src/private/sites/sql/sql-site.ts";
+import { batchOf } from "../support/private-batch.ts";
+import { createTestDatabase, type DatabaseKind, databaseKinds } from "../support/private-database.ts";
+
+const { stopped } = AnnounceEvent;
+const time = 1_800_000_000;
+
+/** A database with two users and two torrents. */
+async function open(t: TestContext, kind: DatabaseKind) {
+  const { address } = await createTestDatabase(t, kind);
+  const opened = await openDatabase(address, "");
+  await createTables(opened);
+  const administration = new SiteAdministration(opened);
+  const passkeys: string[] = [];
+  for (const name of ["ann", 'bob\'s "ß" \\ ; --'])
+    passkeys.push((await administration.addUser(name)).passkey);
+  for (const n of [1, 2]) await administration.addTorrent({ v1: Buffer.alloc(20, n), name: "😀" });
+  const site = new SqlSite(await openDatabase(address, ""));
+  t.after(async () => {
+    await site.close();
+    await opened.database.close();
+  });
+  const { database } = opened;
+  /** Reads rows, with all integers as text. */
+  const rows = async (sql: string) =>
+    (await database.rows(sql)).map((row) => Object.values(row).map((value) => `${value}`));
+  const execute = (sql: string) => database.transaction((transaction) => transaction.run(sql));
+  return { site, administration, database, rows, execute, passkeys };
+}
+
+async function listOf<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const list: Item[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+for (const [kind, skip] of databaseKinds) {
+  test(`${kind}: a batch adds to its rows, once`, { skip }, async (t) => {
+    const { site, rows } = await open(t, kind);
+    assert.equal(await site.lastApplied("one"), 0);
+    const large = 2 ** 53 - 1;
+    const first = batchOf(0, [
+      { uploaded: large, left: 5 },
+      { uploaded: large, downloaded: 7, isSnatch: true, seconds: time + 10 },
+      { user: 2, torrent: 2, uploaded: 33, up: 50, client: "b" },
+    ]);
+    assert.deepEqual(await site.apply("one", first), { isApplied: true, quarantined: 0 });
+    assert.deepEqual(await site.apply("one", first), { isApplied: false, last: 3 });
+    assert.equal(await site.lastApplied("one"), 3);
+    assert.equal(await site.lastApplied("two"), undefined, "another journal");
+    await assert.rejects(site.apply("two", first), /another journal/);
+    const second = batchOf(3, [
+      { user: 2, torrent: 2, uploaded: 1, client: "b", event: stopped, seconds: time + 20 },
+    ]);
+    await site.apply("one", second);
+    assert.deepEqual(await rows("SELECT id, uploaded, downloaded, raw_uploaded FROM users ORDER BY id"), [
+      ["1", "18014398509481982", "7", "18014398509481982"],
+      ["2", "17", "0", "34"],
+    ]);
+    assert.deepEqual(
+      await rows(
+        "SELECT user_id, torrent_id, uploaded, seedtime, first_seen, last_seen, completed_at, active FROM history ORDER BY user_id",
+      ),
+      [
+        ["1", "1", "18014398509481982", "120", `${time}`, `${time + 10}`, `${time + 10}`, "1"],
+        ["2", "2", "17", "120", `${time}`, `${time + 20}`, "null", "0"],
+      ],
+    );
+    assert.deepEqual(
+      await rows(
+        'SELECT user_id, ip, port, client, "left", seeder, active, updated_at FROM peers ORDER BY user_id',
+      ),
+      [
+        ["1", "192.0.2.9", "6881", "XX0001", "0", "1", "1", `${time + 10}`],
+        ["2", "192.0.2.9", "6881", "XX0001", "0", "1", "0", `${time + 20}`],
+      ],
+    );
+    assert.deepEqual(await rows("SELECT user_id, torrent_id, at FROM snatches"), [
+      ["1", "1", `${time + 10}`],
+    ]);
+    assert.deepEqual(
+      await rows("SELECT id, seeders, leechers, completed, last_active FROM torrents ORDER BY id"),
+      [
+        ["1", "1", "0", "1", `${time + 10}`],
+        ["2", "0", "0", "0", `${time + 20}`],
+      ],
+    );
+  });
+
+  test(`${kind}: rows that do not fit are set aside alone, and unknown ones are not made`, {
+    skip,
+  }, async (t) => {
+    const { site, rows, execute, administration } = await open(t, kind);
+    await execute("UPDATE users SET uploaded = 9223372036854775807 WHERE id = 1");
+    const traffic = Array.from({ length: 40 }, (_, i) => ({
+      user: 1 + (i % 4),
+      torrent: 1 + (i % 3),
+      uploaded: 10,
+      isSnatch: i === 0,
+    }));
+    assert.deepEqual(await site.apply("one", batchOf(0, traffic)), { isApplied: true, quarantined: 11 });
+    assert.deepEqual(await rows("SELECT id, uploaded FROM users ORDER BY id"), [
+      ["1", "9223372036854775807"],
+      ["2", "100"],
+    ]);
+    assert.deepEqual(await rows("SELECT id FROM torrents ORDER BY id"), [["1"], ["2"]]);
+    assert.deepEqual(
+      (await administration.quarantined()).map(({ user_id, torrent_id, uploaded, reason }) => [
+        ...[user_id, torrent_id, Number(uploaded)],
+        torrent_id !== null || user_id > 2 ? reason : "",
+      ]),
+      [
+        [3, null, 100, "no such user"],
+        [4, null, 100, "no such user"],
+        [1, null, 100, ""],
+        ...[
+          [1, 3, 30],
+          [2, 3, 30],
+        ].map((row) => [...row, "no such user or torrent"]),
+        ...[
+          [3, 1, 30],
+          [3, 2, 30],
+          [3, 3, 40],
+          [4, 1, 40],
+          [4, 2, 30],
+          [4, 3, 30],
+        ].map((row) => [...row, "no such user or torrent"]),
+      ],
+    );
+    assert.equal(await site.lastApplied("one"), 40);
+  });
+
+  test(`${kind}: users, torrents and what changes`, { skip }, async (t) => {
+    const { site, execute, administration, passkeys } = await open(t, kind);
+    assert.deepEqual(await site.size(), { users: 2, torrents: 2 });
+    const flags = { isEnabled: true, canLeech: true, isHidden: false };
+    const [ann, bob] = [
+      { id: 1, passkey: passkeys[0], ...flags },
+      { id: 2, passkey: passkeys[1], ...flags },
+    ];
+    assert.deepEqual(await listOf(site.users()), [ann, bob]);
+    const hash = (n: number) => Uint8Array.from(Buffer.alloc(20, n));
+    const torrents = (await listOf(site.torrents())).map(({ infoHashes, ...rest }) => ({
+      ...rest,
+      infoHashes: infoHashes.map((one) => Uint8Array.from(one)),
+    }));
+    assert.deepEqual(torrents, [
+      { id: 1, infoHashes: [hash(1)], up: 100, down: 100 },
+      { id: 2, infoHashes: [hash(2)], up: 100, down: 100 },
+    ]);
+    assert.equal(await site.changes(), undefined);
+    const { passkey } = await administration.resetPasskey("ann");
+    await execute("UPDATE users SET uploaded = 5 WHERE id = 2");
+    const change = await site.changes();
+    assert.deepEqual(change?.users, [{ ...ann, passkey }], "credited bytes are no change");
+    assert.ok(change.passkeys.includes(passkeys[0]!));
+    await execute("UPDATE torrents SET down = 0 WHERE id = 1");
+    await execute("DELETE FROM torrents WHERE id = 2");
+    await execute("DELETE FROM users WHERE id = 2");
+    const next = await site.changes();
+    assert.deepEqual(
+      next?.torrents.map(({ id, down }) => [id, down]),
+      [[1, 0]],
+    );
+    assert.ok(next.infoHashes.some((one) => Buffer.compare(one, hash(2)) === 0));
+    assert.deepEqual([next.users, next.passkeys], [[], [passkeys[1]]]);
+    assert.equal(await site.changes(), undefined);
+    await assert.rejects(administration.addUser("ann"), /there is a user "ann" already/);
+    await assert.rejects(execute("UPDATE users SET passkey = 'short' WHERE id = 1"));
+    await assert.rejects(execute("INSERT INTO torrents (name) VALUES ('no infohash')"));
+    const stats = await administration.stats();
+    assert.deepEqual([stats.users, stats.torrents, stats.applied], [1, 1, undefined]);
+  });
+
+  test(`${kind}: peers that do not return become inactive, and are forgotten`, { skip }, async (t) => {
+    const { site, rows } = await open(t, kind);
+    await site.apply("one", batchOf(0, [{}, { client: "b", left: 1, seconds: time + 100 }]));
+    const counts = () => rows("SELECT seeders, leechers FROM torrents WHERE id = 1");
+    await site.expirePeers(time + 50, time);
+    assert.deepEqual(await counts(), [["0", "1"]]);
+    assert.deepEqual(await rows("SELECT active FROM history"), [["1"]]);
+    await site.expirePeers(time + 200, time + 50);
+    assert.deepEqual(await counts(), [["0", "0"]]);
+    assert.deepEqual(await rows("SELECT active FROM history"), [["0"]]);
+    assert.deepEqual(await rows("SELECT updated_at FROM peers"), [[`${time + 100}`]]);
+  });
+
+  test(`${kind}: another database is refused with the remedy`, { skip }, async (t) => {
+    const { address } = await createTestDatabase(t, kind);
+    const opened = await openDatabase(address, "");
+    t.after(() => opened.database.close());
+    const site = new SqlSite(opened);
+    await assert.rejects(site.lastApplied("one"), /"chihaya private init" makes its tables/);
+    await createTables(opened);
+    assert.equal(await site.lastApplied("one"), 0);
+    await assert.rejects(createTables(opened), /has a table "chihaya" already; use an empty database/);
+  });
+}
