@@ -41,6 +41,7 @@ export function schemaOf(dialect: Dialect): string[] {
       name ${t.text},
       up ${t.int} NOT NULL DEFAULT 100,
       down ${t.int} NOT NULL DEFAULT 100,
+      until ${t.int},
       ${flag("status", 1)},
       ${["seeders", "leechers", "completed"].map(number).join(", ")},
       last_active ${t.int},
@@ -51,7 +52,7 @@ export function schemaOf(dialect: Dialect): string[] {
     `CREATE TABLE "groups" (
       id ${t.serial},
       name ${t.line} UNIQUE,
-      up ${t.int}, down ${t.int}, slots ${t.int},
+      up ${t.int}, down ${t.int}, until ${t.int}, slots ${t.int},
       CHECK (${percent("up")}), CHECK (${percent("down")})${inRange}
     ${end}`,
     `CREATE TABLE grants (
@@ -139,9 +140,9 @@ const watches: readonly Watch[] = [
   {
     ...{ table: "torrents", kind: "torrent" },
     noted: { torrent_id: "id", info_hash: "info_hash", info_hash_v2: "info_hash_v2" },
-    read: ["id", "info_hash", "info_hash_v2", "up", "down", "status"],
+    read: ["id", "info_hash", "info_hash_v2", "up", "down", "until", "status"],
   },
-  { table: '"groups"', kind: "group", noted: {}, read: ["id", "up", "down", "slots"] },
+  { table: '"groups"', kind: "group", noted: {}, read: ["id", "up", "down", "until", "slots"] },
   {
     ...{ table: "grants", kind: "grant", noted: { user_id: "user_id", torrent_id: "torrent_id" } },
     read: ["user_id", "torrent_id", "up", "down", "until"],

@@ -1,17 +1,31 @@
 import type { Batch, Sums } from "../../accounting/batch.ts";
-import type { DirectorySize, DirectoryTorrent, DirectoryUser } from "../../directory-records.ts";
+import type {
+  DirectoryChange,
+  DirectoryClient,
+  DirectoryGrant,
+  DirectoryGroup,
+  DirectorySize,
+  DirectoryTorrent,
+  DirectoryUser,
+  FactorSource,
+} from "../../directory-records.ts";
 import type { Applied, Site, SiteChange } from "../../site.ts";
+import type { SiteRecords } from "../../site-records.ts";
 import { clientOf, creditsOf } from "../rows.ts";
 import type { Database, Dialect, OpenDatabase, SqlRow, SqlValue, Transaction } from "./database.ts";
 import { checkTables } from "./schema.ts";
+import { SqlRecords } from "./sql-records.ts";
 import { type Field, fieldsOf, mostInteger, update, upsert, writeRows } from "./statements.ts";
 
-const userColumns = "id, passkey, enabled, can_leech, hidden";
-const torrentColumns = "id, info_hash, info_hash_v2, up, down";
+const userColumns = "id, passkey, enabled, can_leech, hidden, group_id";
+const torrentColumns = "id, info_hash, info_hash_v2, up, down, until";
+const grantColumns = "user_id, torrent_id, up, down, until";
 /** Rows that one query reads, at most. */
 const pageRows = 10_000;
 /** Keys that one query names, at most. */
 const mostKeys = 1000;
+/** Grants that one query names, at most. */
+const mostPairs = 200;
 
 const userFields = fieldsOf({
   ...{ id: "id key", uploaded: "int add", downloaded: "int add" },
@@ -43,6 +57,8 @@ const quarantineFields = fieldsOf({
   ...{ reason: "text once", at: "int once" },
 });
 
+type GrantChange = NonNullable<DirectoryChange["grants"]>[number];
+
 const activePeers = "SELECT count(*) FROM peers p WHERE p.torrent_id = t.id AND p.active = 1 AND p.seeder";
 /** What a torrent shows of its peers, and a history of its own. */
 const peerCounts = { seeders: `(${activePeers} = 1)`, leechers: `(${activePeers} = 0)` };
@@ -56,23 +72,26 @@ const activity = {
 export class SqlSite implements Site {
   readonly #database: Database;
   readonly #dialect: Dialect;
+  readonly records: SiteRecords;
   #hasTables = false;
   /** Numbers of changes that the directory has. */
   #followed: SqlValue[] = [];
 
   /** @param open  the site closes it */
-  constructor({ database, dialect }: OpenDatabase) {
+  constructor(open: OpenDatabase) {
+    const { database, dialect } = open;
     this.#database = database;
     this.#dialect = dialect;
+    this.records = new SqlRecords(open);
   }
 
   open(): void {}
 
   async size(): Promise<DirectorySize> {
-    const [row] = await this.#rows(
-      "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM torrents) AS torrents",
-    );
-    return { users: Number(row!.users), torrents: Number(row!.torrents) };
+    const counted = ["users", "torrents", "groups", "grants", "clients"] as const;
+    const counts = counted.map((name) => `(SELECT count(*) FROM "${name}") AS "${name}"`);
+    const [row] = await this.#rows(`SELECT ${counts.join(", ")}`);
+    return Object.fromEntries(counted.map((name) => [name, Number(row![name])])) as unknown as DirectorySize;
   }
 
   async *users(): AsyncIterable<DirectoryUser> {
@@ -85,6 +104,23 @@ export class SqlSite implements Site {
     for await (const row of this.#pages(torrentColumns, "torrents", "status = 1")) yield toTorrent(row);
   }
 
+  async *grants(): AsyncIterable<DirectoryGrant> {
+    const after = "user_id > ? OR (user_id = ? AND torrent_id > ?)";
+    const sql = `SELECT ${grantColumns} FROM grants WHERE ${after} ORDER BY user_id, torrent_id LIMIT ${pageRows}`;
+    for (let [user, torrent]: SqlValue[] = [-1, -1]; ; ) {
+      const rows = await this.#rows(sql, [user!, user!, torrent!]);
+      yield* rows.map(toGrant);
+      if (rows.length < pageRows) return;
+      [user, torrent] = [rows.at(-1)!.user_id!, rows.at(-1)!.torrent_id!];
+    }
+  }
+
+  async rules(): Promise<{ groups: DirectoryGroup[]; clients: DirectoryClient[] }> {
+    const groups = await this.#rows('SELECT id, up, down, until, slots FROM "groups"');
+    const clients = await this.#rows("SELECT prefix, allow FROM clients");
+    return { groups: groups.map(toGroup), clients: clients.map(toClient) };
+  }
+
   async changes(): Promise<SiteChange | undefined> {
     await this.#forgetFollowed();
     const rows = await this.#rows(`SELECT * FROM changes ORDER BY id LIMIT ${pageRows}`);
@@ -92,9 +128,13 @@ export class SqlSite implements Site {
     const passkeys: string[] = [];
     const infoHashes: Uint8Array[] = [];
     const [users, torrents] = [new Set<number>(), new Set<number>()];
+    const grants = new Map<string, [user: number, torrent: number]>();
+    let hasRules = false;
     for (const { kind, user_id, torrent_id, passkey, info_hash, info_hash_v2 } of rows) {
       if (kind === "user") users.add(Number(user_id));
       if (kind === "torrent") torrents.add(Number(torrent_id));
+      if (kind === "grant") grants.set(`${user_id} ${torrent_id}`, [Number(user_id), Number(torrent_id)]);
+      hasRules ||= kind === "group" || kind === "client";
       if (passkey !== null) passkeys.push(passkey as string);
       infoHashes.push(...infoHashesOf(info_hash, info_hash_v2));
     }
@@ -104,6 +144,8 @@ export class SqlSite implements Site {
       torrents: (await this.#named(torrentColumns, "torrents", [...torrents], " AND status = 1")).map(
         toTorrent,
       ),
+      grants: await this.#readGrants([...grants.values()]),
+      ...(hasRules && (await this.rules())),
     };
     this.#followed = rows.map(({ id }) => id!);
     return change;
@@ -213,6 +255,21 @@ export class SqlSite implements Site {
       rows.push(...(await this.#rows(sql, some)));
     }
     return rows;
+  }
+
+  /** Reads grants by user and torrent. Those that are not there were removed. */
+  async #readGrants(pairs: readonly [user: number, torrent: number][]): Promise<GrantChange[]> {
+    const grants: GrantChange[] = [];
+    for (let at = 0; at < pairs.length; at += mostPairs) {
+      const some = pairs.slice(at, at + mostPairs);
+      const condition = some.map(() => "(user_id = ? AND torrent_id = ?)").join(" OR ");
+      const rows = await this.#rows(`SELECT ${grantColumns} FROM grants WHERE ${condition}`, some.flat());
+      const found = rows.map(toGrant);
+      const isFound = new Set(found.map(({ user, torrent }) => `${user} ${torrent}`));
+      const removed = some.filter(([user, torrent]) => !isFound.has(`${user} ${torrent}`));
+      grants.push(...found, ...removed.map(([user, torrent]) => ({ user, torrent, isRemoved: true })));
+    }
+    return grants;
   }
 
   async #rows(sql: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> {
@@ -419,18 +476,38 @@ function secondsNow(): number {
   return Math.floor(Date.now() / 1000);
 }
 
-function toUser({ id, passkey, enabled, can_leech, hidden }: SqlRow): DirectoryUser {
+function toUser({ id, passkey, enabled, can_leech, hidden, group_id }: SqlRow): DirectoryUser {
   const flags = {
     isEnabled: Number(enabled) !== 0,
     canLeech: Number(can_leech) !== 0,
     isHidden: Number(hidden) !== 0,
   };
-  return { id: Number(id), passkey: passkey as string, ...flags };
+  return { id: Number(id), passkey: passkey as string, group: Number(group_id), ...flags };
 }
 
-function toTorrent({ id, info_hash, info_hash_v2, up, down }: SqlRow): DirectoryTorrent {
+function toTorrent({ id, info_hash, info_hash_v2, ...factors }: SqlRow): DirectoryTorrent {
   const infoHashes = infoHashesOf(info_hash, info_hash_v2);
-  return { id: Number(id), infoHashes, up: Number(up), down: Number(down) };
+  return { id: Number(id), infoHashes, ...toFactors(factors) };
+}
+
+function toGrant({ user_id, torrent_id, ...factors }: SqlRow): DirectoryGrant {
+  return { user: Number(user_id), torrent: Number(torrent_id), ...toFactors(factors) };
+}
+
+function toGroup({ id, slots, ...factors }: SqlRow): DirectoryGroup {
+  return { id: Number(id), ...toFactors(factors), slots: toNumber(slots) };
+}
+
+function toClient({ prefix, allow }: SqlRow): DirectoryClient {
+  return { prefix: prefix as Uint8Array, isAllowed: Number(allow) !== 0 };
+}
+
+function toFactors({ up, down, until }: SqlRow): FactorSource {
+  return { up: toNumber(up), down: toNumber(down), until: toNumber(until) };
+}
+
+function toNumber(value: SqlValue | undefined): number | undefined {
+  return value == null ? undefined : Number(value);
 }
 
 /** Returns the infohashes that clients announce: of version 2 the first 20 bytes. */
