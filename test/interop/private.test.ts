@@ -9,11 +9,13 @@ import { run as runPrivate } from "../../src/cli/commands/private.ts";
 import { announce } from "../../src/client/tracker-client.ts";
 import type { TrackerError } from "../../src/client/tracker-error.ts";
 import { createRandom } from "../../src/lib/clock.ts";
+import { hashToken } from "../../src/operator/api/access.ts";
 import { SiteAdministration } from "../../src/private/sites/sql/administration.ts";
 import { openDatabase } from "../../src/private/sites/sql/open-database.ts";
 import { decodeBencode } from "../../src/protocol/bencode/decode.ts";
 import { createPayload, createTorrent, hashPieces } from "../e2e/torrent.ts";
 import { waitUntil } from "../e2e/wait-until.ts";
+import { askAt } from "../support/admin-server.ts";
 import { type LogLine, main, Program, temporaryDirectory } from "../support/daemon.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
@@ -363,6 +365,120 @@ test("announce-url writes a torrent with the URL of the user as its only tracker
   assert.equal(announceOf(readFileSync(out)), `https://tracker.example.com/${passkey}/announce`);
 });
 
+test("a user's own clients and hidden users are no peers, and factors, slots and clients follow the rules", async (t) => {
+  const site = await Site.init(t);
+  const [ann, bea] = [await site.addUser("ann"), await site.addUser("bea")];
+  await site.addTorrent();
+  const other = Buffer.alloc(20, 7);
+  await site.json("add-torrent", other.toString("hex"));
+  await site.json("add-grant", "--user", "bea", "--torrent", infoHash, "--up", "150");
+  await site.json("freeleech", "--user", "ann", "--until", "24h");
+  const tracker = await site.start();
+  const ports = async (passkey: string, n: number, more: object = {}) => {
+    const { peers } = await announce(tracker.url("udp", passkey), of(n, none, 0, { ...more }));
+    return peers.map(({ port }) => port).sort();
+  };
+  assert.deepEqual(await ports(ann, 1), []);
+  assert.deepEqual(await ports(ann, 2), [], "ann's other client");
+  assert.deepEqual(await ports(bea, 3), [1001, 1002]);
+  assert.deepEqual(await ports(ann, 1, { downloaded: 900n }), [1003]);
+  await site.json("set-user", "bea", "--hidden", "yes");
+  await waitUntil("bea is hidden", async () => {
+    await ports(bea, 3, { uploaded: 99n });
+    return (await ports(ann, 1, { downloaded: 900n })).length === 0;
+  });
+  assert.deepEqual(await ports(bea, 3, { uploaded: 99n }), [1001, 1002], "who still gets peers");
+
+  await site.json("set-group", "newbies", "--slots", "1");
+  await site.json("set-user", "ann", "--group", "newbies");
+  await waitUntil("ann has one slot", async () => {
+    await ports(ann, 1, { downloaded: 900n });
+    const response = await announce(tracker.url("http", ann), of(9, none, 0, { infoHash: other }));
+    return response.warning === "Download slot limit reached";
+  });
+  const denied = await site.run("deny-client", "--config", site.config, "--", "-XX0001-");
+  assert.deepEqual(denied, { status: 0, stdout: "prefix -XX0001-, allow false\n", stderr: "" });
+  await waitUntil("the client is denied", async () => {
+    return (await refusalOf(tracker.url("udp", ann))) === "Your client is not allowed";
+  });
+  await tracker.stop();
+  const credits = site.rows(
+    "SELECT uploaded, downloaded, raw_uploaded, raw_downloaded FROM users ORDER BY id",
+  );
+  assert.deepEqual(
+    credits.map((row) => Object.values(row)),
+    [
+      [0, 0, 0, 900],
+      [148, 0, 99, 0],
+    ],
+  );
+  await site.run("remove-grant", "--user", "ann", "--config", site.config);
+  const grants = await site.json("grants");
+  assert.deepEqual(grants, [{ user_id: 2, torrent_id: 1, up: 150, down: null, until: null }]);
+});
+
+test("guessed passkeys are limited, over HTTP and UDP, and SQL in a passkey is a wrong passkey", async (t) => {
+  const site = await Site.init(t);
+  const [ann, bea] = [await site.addUser("ann"), await site.addUser("bea")];
+  await site.addTorrent();
+  const tracker = await site.start(2);
+  assert.equal(await refusalOf(tracker.url("udp", ann)), "");
+  for (const peerId of ["');DROP TABLE peers;--", "-XX0001-\\'\"\0; --\xff\xfe", "%27%20OR%201=1;--%00"])
+    assert.equal(
+      await refusalOf(tracker.url("http", ann), stopped, {
+        peerId: Buffer.from(peerId.slice(0, 20).padEnd(20), "latin1"),
+      }),
+      "",
+    );
+  for (const text of ["'%20OR%20'1'='1", "%27;DROP%20TABLE%20users;--", `${"a".repeat(31)}%27`])
+    assert.equal(await refusalOf(tracker.url("http", text)), "Passkey not found");
+  const counted = new Map<string, number>();
+  for (let n = 0; n < 60; n++) {
+    const guess = tracker.url(n % 2 === 0 ? "http" : "udp", `${n}`.padStart(32, "0"));
+    const refusal = await refusalOf(guess);
+    counted.set(refusal, (counted.get(refusal) ?? 0) + 1);
+  }
+  assert.deepEqual([...counted.keys()], ["Passkey not found", "Too many unknown passkeys from your address"]);
+  assert.ok(counted.get("Passkey not found")! >= 50);
+  assert.equal(await refusalOf(tracker.url("http", bea)), "Too many unknown passkeys from your address");
+  assert.equal(await refusalOf(tracker.url("http", ann)), "", "who was here before");
+  await tracker.stop();
+  assert.equal(site.rows("SELECT * FROM users").length, 2);
+  assert.equal(site.rows("SELECT * FROM peers WHERE length(peer_id) = 20").length, 4);
+  const log = tracker.program.stderr;
+  assert.ok(!log.includes(ann) && !log.includes(bea), "no passkey in the log");
+});
+
+test("the admin API steers the site: a user who is added works within a second", async (t) => {
+  const site = await Site.init(t);
+  const admin = "\n  admin:\n    tokens: [{name: ops, hash: HASH, scopes: [write]}]\n";
+  writeFileSync(site.config, readFileSync(site.config, "utf8") + admin.replace("HASH", hashToken("write")));
+  const tracker = await site.start();
+  const ask = askAt(tracker.metrics.replace(/\/$/, ""));
+  const write = (method: string, path: string, body?: unknown) => ask(method, `/site${path}`, body, "write");
+  const { body: user } = await write("POST", "/users", { name: "ann" });
+  await write("POST", "/torrents", { info_hash: infoHash });
+  const url = tracker.url("udp", user.passkey);
+  await waitUntil("user and torrent are known", async () => (await refusalOf(url)) === "");
+  assert.equal((await write("PUT", "/grants/0/0", { down: 0, up: 200 })).status, 200);
+  assert.equal((await write("PATCH", "/users/1", { enabled: false })).body.enabled, false);
+  await waitUntil("ann is disabled", async () => (await refusalOf(url)) === "Your account is disabled");
+  assert.equal((await write("PATCH", "/users/1", { enabled: true })).body.enabled, true);
+  await waitUntil("ann is enabled", async () => (await refusalOf(url)) === "");
+  await announce(url, of(1, none, 500, { downloaded: 700n }));
+  await announce(url, of(1, stopped, 500, { downloaded: 700n }));
+  await waitUntil("the bytes are in the database", async () => {
+    const { body } = await write("GET", "/users/1");
+    return body.uploaded === 1000 && body.downloaded === 0;
+  });
+  const reset = await write("POST", "/users/1/passkey");
+  await waitUntil("the old passkey is gone", async () => (await refusalOf(url)) === "Passkey not found");
+  assert.equal((await write("DELETE", "/users/name:ann")).status, 204);
+  await tracker.stop();
+  const { stderr } = tracker.program;
+  for (const passkey of [user.passkey, reset.body.passkey]) assert.ok(!stderr.includes(passkey));
+});
+
 test("mistakes on the command line name the remedy", async (t) => {
   const site = await Site.init(t);
   const mistakes: [string[], number, RegExp][] = [
@@ -376,6 +492,15 @@ test("mistakes on the command line name the remedy", async (t) => {
     [["stats", "nobody"], 1, /there is no user "nobody"/],
     [["add-torrent", "missing.torrent"], 2, /neither an infohash .* nor a file/],
     [["add-torrent", site.config], 1, /not a torrent/],
+    [["set-user", "nobody", "--hidden", "yes"], 1, /none of the users is "nobody"/],
+    [["set-user", "nobody", "--hidden", "maybe"], 2, /neither yes nor no/],
+    [["set-user", "nobody", "--group", "x"], 1, /none of the groups is "x"/],
+    [["set-user", "nobody"], 2, /needs a flag/],
+    [["add-grant", "--user", "nobody"], 2, /needs --up, --down or both/],
+    [["add-grant", "--up", "-5"], 2, /./],
+    [["freeleech", "--until", "yesterday"], 2, /not a time to come/],
+    [["remove-grant"], 1, /none of the grants is "0:0"/],
+    [["deny-client", "x".repeat(21)], 2, /1 to 20 first characters/],
   ];
   for (const [args, status, message] of mistakes) {
     const result = await site.run(...args, "--config", site.config);

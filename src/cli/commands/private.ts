@@ -11,14 +11,17 @@ import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
 import { Journal } from "../../private/accounting/journal.ts";
 import { setJournalAside } from "../../private/accounting/set-aside.ts";
 import { checkDatabase, type PrivateOptions, parseDatabase } from "../../private/options.ts";
+import type { SiteRow } from "../../private/site-records.ts";
 import { SiteAdministration, SiteError } from "../../private/sites/sql/administration.ts";
 import type { OpenDatabase } from "../../private/sites/sql/database.ts";
 import { openDatabase } from "../../private/sites/sql/open-database.ts";
 import { checkTables, createTables } from "../../private/sites/sql/schema.ts";
+import { SqlRecords } from "../../private/sites/sql/sql-records.ts";
 import { runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
 import { complain, print, printBytes } from "../terminal.ts";
 import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
+import { type RuleFlags, ruleActions, ruleFlags, rulesHelp, rulesUsage } from "./private-rules.ts";
 
 /** The help of `chihaya private`. */
 export const help: string = `Usage: chihaya private init DIR [--database URL [--password-file FILE]]
@@ -28,7 +31,7 @@ export const help: string = `Usage: chihaya private init DIR [--database URL [--
        chihaya private reset-passkey|disable-user|enable-user NAME [flags]
        chihaya private stats [NAME] [flags]
        chihaya private quarantine|adopt [flags]
-
+${rulesUsage}
 Manages the users and torrents of a private tracker of the site "sql". A running tracker takes changes within a second.
 
 "init" makes DIR with a configuration, chihaya.yaml, and an empty database, private.sqlite. Nothing is overwritten.
@@ -45,7 +48,7 @@ Manages the users and torrents of a private tracker of the site "sql". A running
 "stats" prints the numbers of the site, or the traffic of a user.
 "quarantine" lists the traffic that the database did not take, with reasons.
 "adopt" starts a new journal for the database, if its journal is lost. Stop the tracker first. Old records are moved aside.
-
+${rulesHelp}
   --config FILE       configuration file with the block "private" (see chihaya serve --help)
   --set PATH=VALUE    overrides one setting; repeatable
   --json              print JSON
@@ -53,7 +56,7 @@ Manages the users and torrents of a private tracker of the site "sql". A running
 Exit codes: 0 done, 1 failed, 2 wrong usage, 78 invalid configuration.
 `;
 
-interface Flags {
+interface Flags extends RuleFlags {
   config?: string | undefined;
   set?: string[] | undefined;
   json: boolean;
@@ -80,6 +83,7 @@ export function run(args: string[]): Promise<number> {
         out: { type: "string" },
         database: { type: "string" },
         "password-file": { type: "string" },
+        ...ruleFlags,
       },
     });
     const [name = "", ...rest] = positionals;
@@ -138,6 +142,19 @@ const actions: Readonly<Record<string, Action>> = {
   },
   quarantine: { ...nothing, run: (_, flags) => quarantine(flags) },
   adopt: { ...nothing, run: (_, flags) => adopt(flags) },
+  ...Object.fromEntries(
+    Object.entries(ruleActions).map(([name, { needs, run: change }]) => [
+      name,
+      {
+        ...(needs === undefined ? nothing : { least: 1, most: 1, needs }),
+        run: ([subject = ""], flags) =>
+          withSite(flags, async (_, open) => {
+            const deps = { records: new SqlRecords(open), infoHash: infoHashOf, now: Date.now() };
+            showRows(flags, await change(deps, subject, flags));
+          }),
+      } satisfies Action,
+    ]),
+  ),
 };
 
 async function init(given: string, flags: Flags): Promise<void> {
@@ -210,23 +227,34 @@ async function setEnabled(name: string, enabled: boolean, flags: Flags): Promise
 }
 
 async function addTorrent(subject: string, flags: Flags): Promise<void> {
-  const infoHash = parseAnyInfoHash(subject);
-  let torrent: { v1?: Uint8Array; v2?: Uint8Array; name?: string };
-  if (infoHash === undefined) {
-    if (!existsSync(subject))
-      throw new UsageError(`${subject}: neither an infohash (40 or 64 hexadecimal digits) nor a file`);
-    const file = readTorrent(subject);
-    warnIfPublic(subject, file);
-    torrent = { ...file.hashes, ...(file.name !== undefined && { name: file.name }) };
-  } else {
-    const long = /^(?:1220)?([\da-f]{64})$/i.exec(subject)?.[1];
-    torrent = long === undefined ? { v1: infoHash } : { v2: Buffer.from(long, "hex") };
-  }
+  const torrent = readSubject(subject);
+  if (torrent.file !== undefined) warnIfPublic(subject, torrent.file);
   await withSite(flags, async (site) => {
     const { id, isNew } = await site.addTorrent(torrent);
     const hash = toHex(torrent.v1 ?? torrent.v2!.subarray(0, 20));
     show(flags, { id, info_hash: hash, new: isNew });
   });
+}
+
+/** A torrent that an argument names. */
+interface Subject {
+  v1?: Uint8Array;
+  v2?: Uint8Array;
+  name?: string;
+  file?: TorrentFile;
+}
+
+/** Reads an argument that is an infohash or a metainfo file. */
+function readSubject(subject: string): Subject {
+  const infoHash = parseAnyInfoHash(subject);
+  if (infoHash !== undefined) {
+    const long = /^(?:1220)?([\da-f]{64})$/i.exec(subject)?.[1];
+    return long === undefined ? { v1: infoHash } : { v2: Buffer.from(long, "hex") };
+  }
+  if (!existsSync(subject))
+    throw new UsageError(`${subject}: neither an infohash (40 or 64 hexadecimal digits) nor a file`);
+  const file = readTorrent(subject);
+  return { ...file.hashes, ...(file.name !== undefined && { name: file.name }), file };
 }
 
 async function announceUrl(name: string, file: string | undefined, flags: Flags): Promise<void> {
@@ -322,14 +350,17 @@ function load({ config: given, set }: Flags): Config & { private: PrivateOptions
   return { ...config, private: config.private };
 }
 
-async function withSite(flags: Flags, work: (site: SiteAdministration) => Promise<void>): Promise<void> {
+async function withSite(
+  flags: Flags,
+  work: (site: SiteAdministration, open: OpenDatabase) => Promise<void>,
+): Promise<void> {
   const { site, database: address, password } = load(flags).private;
   if (site === "gazelle" || site === "unit3d")
     throw new SiteError(`the users and torrents of the site ${site} are managed by its own software`);
   const open: OpenDatabase = await openDatabase(address, password);
   try {
     await checkTables(open);
-    await work(new SiteAdministration(open));
+    await work(new SiteAdministration(open), open);
   } finally {
     await open.database.close();
   }
@@ -362,6 +393,21 @@ function warnIfPublic(file: string, { isPrivate }: TorrentFile): void {
     complain(
       `chihaya private: ${file} is not a private torrent (BEP 27), so clients also find peers by DHT and peer exchange\n`,
     );
+}
+
+/** Returns the infohash of a metainfo file, or the one given, in hexadecimal. */
+function infoHashOf(subject: string): string {
+  const { v1, v2 } = readSubject(subject);
+  return toHex(v1 ?? v2!);
+}
+
+function showRows(flags: Flags, rows: SiteRow | SiteRow[]): void {
+  if (flags.json) print(`${toJson(rows)}\n`);
+  else
+    for (const row of Array.isArray(rows) ? rows : [rows]) {
+      const fields = Object.entries(row).map(([key, value]) => `${key} ${value ?? "-"}`);
+      print(`${fields.join(", ")}\n`);
+    }
 }
 
 function show(flags: Flags, values: Readonly<Record<string, unknown>>): void {
