@@ -16,8 +16,8 @@ import { locate, type TreeMapping } from "./tree.ts";
  */
 export async function checkStart(config: Config, root: TreeMapping, diagnostics: Diagnostics): Promise<void> {
   const warn = (path: Path, message: string) => diagnostics.warning(locate(root, path), path, message);
-  const { warning } = limitConnections(config, countWorkers(config), readDescriptorLimit());
-  if (warning !== undefined) warn(["http", "max_connections"], warning);
+  const { lowered } = limitConnections(config, countWorkers(config), readDescriptorLimit());
+  for (const { block, warning } of lowered) warn([block, "max_connections"], warning);
   const open = findPublic(config.metricsListen);
   if (open !== undefined) {
     const remedy = "set metrics_addr to 127.0.0.1 or a private address, or close the port in the firewall";

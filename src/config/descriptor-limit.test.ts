@@ -11,7 +11,7 @@ function configOf(...set: string[]): Config {
 }
 
 test("connections are limited to what there are descriptors for, with some left for all else", () => {
-  const config = configOf("http.max_connections=1000");
+  const { websocket, ...config } = configOf("http.max_connections=1000");
   for (const [workers, limit, expected] of [
     [1, undefined, 1000],
     [1, 65_536, 1000],
@@ -23,7 +23,8 @@ test("connections are limited to what there are descriptors for, with some left 
     [4, 1024, 208],
     [4, 2, 1],
   ] as const) {
-    const { config: limited, warning } = limitConnections(config, workers, limit);
+    const { config: limited, lowered } = limitConnections(config, workers, limit);
+    const warning = lowered[0]?.warning;
     assert.equal(limited.http?.maxConnections, expected, `${workers} workers, ${limit} files`);
     assert.equal(warning !== undefined, expected < 1000);
     if (warning === undefined) continue;
@@ -31,7 +32,22 @@ test("connections are limited to what there are descriptors for, with some left 
     assert.match(warning, /LimitNOFILE=.*ulimit -n/);
   }
   const { http: _, ...without } = config;
-  assert.equal(limitConnections(without as Config, 1, 10).warning, undefined);
+  assert.deepEqual(limitConnections(without as Config, 1, 10).lowered, []);
+
+  for (const [limit, http, web] of [
+    [65_536, 1000, 16_384],
+    [11_144, 1000, 10_000],
+    [1144, 500, 500],
+    [300, 78, 78],
+  ] as const) {
+    const { config: limited, lowered } = limitConnections({ ...config, websocket }, 1, limit);
+    assert.deepEqual(
+      [limited.http?.maxConnections, limited.websocket?.maxConnections],
+      [http, web],
+      `${limit}`,
+    );
+    assert.equal(lowered.length, Number(http < 1000) + Number(web < 16_384));
+  }
 });
 
 test("the limit of this process is read where the system tells it", (t) => {

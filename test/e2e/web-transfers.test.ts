@@ -1,13 +1,13 @@
 /** Real transfers between WebTorrent clients that meet through the tracker: pages of a real browser, and programs. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { createTracker } from "../../src/tracker/create-tracker.ts";
 import { certificates } from "../fixtures/certificates.ts";
 import { skipReason } from "../support/chromium.ts";
-import { temporaryDirectory } from "../support/daemon.ts";
+import { Daemon, temporaryDirectory } from "../support/daemon.ts";
 import { listEngines } from "../support/networks.ts";
 import { findFreePort } from "./ports.ts";
 import { type RunningProcess, startProcess, withoutProgram } from "./process.ts";
@@ -52,12 +52,92 @@ for (const { name, skip } of await listEngines()) {
   });
 }
 
+test("three pages download through three workers", { skip: skipReason, timeout }, async (t) => {
+  const daemon = await Daemon.start(t, { workers: 3, websocket: {} });
+  const url = daemon.url("http").replace("http", "ws");
+  const open = await openPages(t);
+  const leechers = [await open(), await open(), await open()];
+  const { magnet } = await (await open()).seed([`${url}/announce`], length);
+  const downloads = await Promise.all(leechers.map((leecher) => leecher.download(magnet)));
+  for (const { isRight, length: got } of downloads)
+    assert.deepEqual({ isRight, got }, { isRight: true, got: length });
+});
+
 test("page to page over wss", { skip: skipReason, timeout }, async (t) => {
   const url = await startTracker(t, "portable", true);
   const open = await openPages(t);
   const [seeder, leecher] = [await open(), await open()];
   const { magnet } = await seeder.seed([url], length);
   assert.deepEqual(await leecher.download(magnet), { length, isRight: true, types: ["webrtc"] });
+});
+
+test("the example page seeds and downloads", { skip: skipReason, timeout }, async (t) => {
+  const url = await startTracker(t);
+  const pages = await openPages(t);
+  const [seeder, leecher] = [await pages.example(), await pages.example()];
+  for (const page of [seeder, leecher]) await page.fill("#tracker", url);
+  await seeder.setInputFiles("#file", {
+    name: "hello.txt",
+    mimeType: "text/plain",
+    buffer: Buffer.from("hello, peer"),
+  });
+  const status = seeder.locator("#status");
+  await status.filter({ hasText: "magnet:?" }).waitFor();
+  await leecher.fill("#magnet", /magnet:\S+/.exec((await status.textContent())!)![0]);
+  await leecher.locator("#magnet").blur();
+  const link = leecher.locator("#files a");
+  await link.waitFor();
+  const text = await leecher.evaluate(
+    "fetch(document.querySelector('#files a').href).then((response) => response.text())",
+  );
+  assert.deepEqual([await link.textContent(), text], ["hello.txt", "hello, peer"]);
+});
+
+/** Starts webtorrent in Node.js, with WebRTC, which waits for `file.torrent` in its directory. */
+async function startWebtorrent(t: TestContext, directory: string): Promise<RunningProcess> {
+  const script = join(import.meta.dirname, "clients/webtorrent-web-process.ts");
+  const file = join(directory, "file.torrent");
+  const client = startProcess("webtorrent", process.execPath, [script, file, directory]);
+  t.after(() => client.stop());
+  await waitUntil("webtorrent is loaded", () => client.output().includes("loaded"));
+  return client;
+}
+
+/** Writes a torrent file as a whole. */
+function putTorrent(directory: string, torrent: Uint8Array): void {
+  writeFileSync(join(directory, "part"), torrent);
+  renameSync(join(directory, "part"), join(directory, "file.torrent"));
+}
+
+// Both clients make offers to each other, and each destroys one of the two connections, not always the same one.
+test("a page downloads from webtorrent in Node.js when both start at once", {
+  skip: skipReason,
+  timeout,
+}, async (t) => {
+  const url = await startTracker(t);
+  const content = fileContent(length);
+  const torrent = createTorrent("file.bin", url, { length, pieces: hashPieces(content) });
+  const directory = temporaryDirectory(t);
+  writeFileSync(join(directory, "file.bin"), content);
+  const page = await (await openPages(t))();
+  const client = await startWebtorrent(t, directory);
+  putTorrent(directory, torrent.bytes);
+  const { isRight, length: got } = await page.download([...torrent.bytes]);
+  assert.deepEqual({ isRight, got }, { isRight: true, got: length }, client.output());
+});
+
+test("webtorrent in Node.js downloads from a page when both start at once", {
+  skip: skipReason,
+  timeout,
+}, async (t) => {
+  const url = await startTracker(t);
+  const page = await (await openPages(t))();
+  const directory = temporaryDirectory(t);
+  const client = await startWebtorrent(t, directory);
+  const { torrent } = await page.seed([url], length);
+  putTorrent(directory, Uint8Array.from(torrent));
+  await waitUntil("webtorrent has the file", () => client.output().includes("done"));
+  assert.deepEqual(new Uint8Array(readFileSync(join(directory, "file.bin"))), fileContent(length));
 });
 
 /** Starts libtorrent, which seeds what is in its directory and downloads the rest. */

@@ -503,3 +503,52 @@ test("a stop closes the sockets with 1001, and refuses new ones", async (t) => {
   assert.deepEqual(new Set(clients.map(({ closeCode }) => closeCode)), new Set([1001]));
   assert.match(await WebClient.refused(t, tracker.port), /^HTTP\/1\.1 503 /);
 });
+
+test("hostile messages harm neither the tracker nor the peer that they are meant for", async (t) => {
+  const tracker = await WebTracker.start(t);
+  const victim = await tracker.open();
+  await victim.request(webAnnounce("v"));
+  const offer = (sdp: string) => `[{"offer":{"type":"offer","sdp":${sdp}},"offer_id":"${webId("x")}"}]`;
+  const announce = (fields: string) =>
+    `{"action":"announce","info_hash":"${webHash}","peer_id":"${webId("x")}","left":1,"numwant":5,${fields}}`;
+  const deep = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;
+  const responses: [name: string, text: string | Buffer, hasResponse: boolean][] = [
+    ["offers of nothing", announce('"offers":[null]'), true],
+    ["offers in the place of a list", announce('"offers":{"length":1000000000}'), true],
+    ["an offer that is a text", announce(`"offers":[{"offer":"v=0","offer_id":"${webId("x")}"}]`), true],
+    ["an SDP that is a number", announce(`"offers":${offer("5")}`), true],
+    ["a long SDP", announce(`"offers":${offer(`"${"x".repeat(17_000)}"`)}`), true],
+    ["an offer id of 19", announce(`"offers":[{"offer":{"sdp":"x"},"offer_id":"${"x".repeat(19)}"}]`), true],
+    ["an answer that is a number", announce(`"answer":5,"offer_id":"${webId("x")}"`), true],
+    ["__proto__", announce('"__proto__":{"offers":1},"constructor":{"prototype":{}}'), true],
+    ["a huge number", announce(`"uploaded":1e999,"downloaded":${"9".repeat(4000)}`), true],
+    [
+      "an id above U+00FF",
+      announce("")
+        .replace(webId("x"), `${"x".repeat(19)}\u0100`)
+        .replace(",}", "}"),
+      true,
+    ],
+    ["a lone surrogate", announce(`"offers":${offer('"\\ud800"')}`), false],
+    ["a key twice", announce(`"info_hash":"${webId("other")}"`), false],
+    ["deep nesting", announce(`"x":${deep(10_000)}`), false],
+    ["a raw control character", announce(`"offers":${offer('"\u0001"')}`), false],
+  ];
+  for (const [name, text, hasResponse] of responses) {
+    const client = await tracker.open();
+    client.socket.write(clientFrame(text));
+    const messages = await client.flush();
+    assert.equal(messages.length, hasResponse ? 1 : 0, name);
+    assert.deepEqual(await victim.flush(), [], name);
+    await client.reset();
+  }
+  const raw = await tracker.open();
+  raw.socket.write(clientFrame(Buffer.from([0x7b, 0xff, 0x7d])));
+  await raw.ended();
+  assert.equal(raw.closeCode, 1007);
+  const binary = await tracker.open();
+  binary.socket.write(clientFrame(JSON.stringify(webAnnounce("b", 1)), Opcode.binary));
+  assert.equal((await binary.next())?.action, "announce");
+  assert.equal((await victim.next())?.offer_id, webId("b-0"));
+  assert.deepEqual(tracker.errors, []);
+});

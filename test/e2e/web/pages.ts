@@ -57,13 +57,23 @@ export interface ClientPage {
   failures(): Promise<string[]>;
 }
 
-/** Opens pages with WebTorrent clients, each in a context of its own. The browser ends with the test. */
-export async function openPages(t: TestContext): Promise<() => Promise<ClientPage>> {
+/** Opens pages in one browser, which ends with the test. */
+export interface Pages {
+  /** Opens a page with a WebTorrent client, in a context of its own. */
+  (): Promise<ClientPage>;
+  /** Opens the page of `examples/web-seed`, in a context of its own. */
+  example(): Promise<Page>;
+}
+
+/** Starts a browser for pages with WebTorrent clients. */
+export async function openPages(t: TestContext): Promise<Pages> {
   if (executablePath === undefined) throw new Error("needs chromium");
   const server = createServer((request, response) => {
-    const isLibrary = request.url === "/webtorrent.js";
-    response.setHeader("content-type", request.url === "/" ? "text/html" : "text/javascript");
-    response.end(isLibrary ? library : request.url === "/" ? `<script type=module>${script}</script>` : "");
+    const { pathname } = new URL(request.url!, "http://localhost");
+    const isPage = pathname.endsWith("/");
+    response.setHeader("content-type", isPage ? "text/html" : "text/javascript");
+    if (pathname === "/example/") response.end(readFileSync("examples/web-seed/index.html"));
+    else response.end(isPage ? `<script type=module>${script}</script>` : library);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => server.close().closeAllConnections());
@@ -80,10 +90,14 @@ export async function openPages(t: TestContext): Promise<() => Promise<ClientPag
     ],
   });
   t.after(() => browser.close());
-  return async () => {
+  const visit = async (path: string): Promise<Page> => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true });
     const page = await context.newPage();
-    await page.goto(`http://127.0.0.1:${port}/`);
+    await page.goto(`http://127.0.0.1:${port}${path}`);
+    return page;
+  };
+  const open = async (): Promise<ClientPage> => {
+    const page = await visit("/");
     await page.waitForFunction("window.isReady");
     return {
       page,
@@ -92,4 +106,5 @@ export async function openPages(t: TestContext): Promise<() => Promise<ClientPag
       failures: () => page.evaluate("window.failures"),
     };
   };
+  return Object.assign(open, { example: () => visit("/example/?local") });
 }
