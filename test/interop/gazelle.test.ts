@@ -366,6 +366,21 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
     assert.equal(site.mirror.users.get(1)?.canLeech, false);
   });
 
+  test("what was read before an error of the database is not lost", async (t) => {
+    const { site, database, steered, wait } = await createSite(t, "whatcd");
+    await database.query(
+      "UPDATE users_main SET can_leech = 0 WHERE ID = 1; RENAME TABLE xbt_client_whitelist TO elsewhere",
+    );
+    wait(900);
+    await assert.rejects(site.changes(), /xbt_client_whitelist/);
+    assert.deepEqual(
+      steered.map(({ users }) => users.map(({ id, canLeech }) => [id, canLeech])),
+      [[[1, false]]],
+    );
+    await database.query("RENAME TABLE elsewhere TO xbt_client_whitelist");
+    assert.equal(await site.changes(), undefined, "nothing else has changed");
+  });
+
   test("the tracker credits announces, and takes the site's calls at once", async (t) => {
     const { name, rows } = await createSite(t, "whatcd");
     const directory = temporaryDirectory(t);

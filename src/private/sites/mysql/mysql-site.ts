@@ -104,7 +104,13 @@ export abstract class MysqlSite implements Site {
     await this.prepare();
     const change = new Change();
     const comparesAll = now >= this.#compareAt;
-    await this.read(change, now, comparesAll);
+    try {
+      await this.read(change, now, comparesAll);
+    } catch (error) {
+      // The mirror has what was read before the error, so the directory must have it too.
+      if (!change.isEmpty) this.#steer(change);
+      throw error;
+    }
     if (comparesAll) this.#compareAt = now + compareSeconds;
     this.#newRowsAt = now + newRowsSeconds;
     return change.isEmpty ? undefined : change;
