@@ -139,8 +139,8 @@ for (const [kind, skip] of databaseKinds) {
 
   test(`${kind}: users, torrents and what changes`, { skip }, async (t) => {
     const { site, execute, administration, passkeys } = await open(t, kind);
-    assert.deepEqual(await site.size(), { users: 2, torrents: 2 });
-    const flags = { isEnabled: true, canLeech: true, isHidden: false };
+    assert.deepEqual(await site.size(), { users: 2, torrents: 2, groups: 0, grants: 0, clients: 0 });
+    const flags = { isEnabled: true, canLeech: true, isHidden: false, group: 0 };
     const [ann, bob] = [
       { id: 1, passkey: passkeys[0], ...flags },
       { id: 2, passkey: passkeys[1], ...flags },
@@ -152,8 +152,8 @@ for (const [kind, skip] of databaseKinds) {
       infoHashes: infoHashes.map((one) => Uint8Array.from(one)),
     }));
     assert.deepEqual(torrents, [
-      { id: 1, infoHashes: [hash(1)], up: 100, down: 100 },
-      { id: 2, infoHashes: [hash(2)], up: 100, down: 100 },
+      { id: 1, infoHashes: [hash(1)], up: 100, down: 100, until: undefined },
+      { id: 2, infoHashes: [hash(2)], up: 100, down: 100, until: undefined },
     ]);
     assert.equal(await site.changes(), undefined);
     const { passkey } = await administration.resetPasskey("ann");
@@ -201,5 +201,31 @@ for (const [kind, skip] of databaseKinds) {
     await createTables(opened);
     assert.equal(await site.lastApplied("one"), 0);
     await assert.rejects(createTables(opened), /has a table "chihaya" already; use an empty database/);
+  });
+}
+
+for (const [kind, skip] of databaseKinds) {
+  test(`${kind}: rows that were set aside are credited once when their reason is mended`, {
+    skip,
+  }, async (t) => {
+    const { site, rows, execute, administration } = await open(t, kind);
+    await execute("UPDATE users SET uploaded = 9223372036854775807 WHERE id = 1");
+    const traffic = [1, 3].map((user) => ({ user, torrent: 1, uploaded: 10 }));
+    assert.deepEqual(await site.apply("one", batchOf(0, traffic)), { isApplied: true, quarantined: 3 });
+    assert.deepEqual(await administration.retryQuarantined(), { credited: 0, left: 3 });
+    await execute("UPDATE users SET uploaded = 5 WHERE id = 1");
+    const { id } = await administration.addUser("carla");
+    assert.equal(id, 3);
+    assert.deepEqual(await administration.retryQuarantined(), { credited: 3, left: 0 });
+    assert.deepEqual(await administration.retryQuarantined(), { credited: 0, left: 0 });
+    assert.deepEqual(await rows("SELECT id, uploaded FROM users ORDER BY id"), [
+      ["1", "15"],
+      ["2", "0"],
+      ["3", "10"],
+    ]);
+    assert.deepEqual(await rows("SELECT user_id, torrent_id, uploaded FROM history ORDER BY user_id"), [
+      ["1", "1", "10"],
+      ["3", "1", "10"],
+    ]);
   });
 }

@@ -30,7 +30,8 @@ export const help: string = `Usage: chihaya private init DIR [--database URL [--
        chihaya private announce-url NAME [FILE] [--udp] [--out FILE] [flags]
        chihaya private reset-passkey|disable-user|enable-user NAME [flags]
        chihaya private stats [NAME] [flags]
-       chihaya private quarantine|adopt [flags]
+       chihaya private quarantine [--retry] [flags]
+       chihaya private adopt [flags]
 ${rulesUsage}
 Manages the users and torrents of a private tracker of the site "sql". A running tracker takes changes within a second.
 
@@ -47,6 +48,7 @@ Manages the users and torrents of a private tracker of the site "sql". A running
 "reset-passkey" prints a new passkey; the old one is refused from then on.
 "stats" prints the numbers of the site, or the traffic of a user.
 "quarantine" lists the traffic that the database did not take, with reasons.
+  --retry             credits it now, such as after you have restored a user; what the database does not take stays
 "adopt" starts a new journal for the database, if its journal is lost. Stop the tracker first. Old records are moved aside.
 ${rulesHelp}
   --config FILE       configuration file with the block "private" (see chihaya serve --help)
@@ -60,6 +62,7 @@ interface Flags extends RuleFlags {
   config?: string | undefined;
   set?: string[] | undefined;
   json: boolean;
+  retry: boolean;
   udp: boolean;
   out?: string | undefined;
   database?: string | undefined;
@@ -79,6 +82,7 @@ export function run(args: string[]): Promise<number> {
         config: { type: "string" },
         set: { type: "string", multiple: true },
         json: { type: "boolean", default: false },
+        retry: { type: "boolean", default: false },
         udp: { type: "boolean", default: false },
         out: { type: "string" },
         database: { type: "string" },
@@ -307,6 +311,7 @@ async function stats(name: string | undefined, flags: Flags): Promise<void> {
 
 async function quarantine(flags: Flags): Promise<void> {
   await withSite(flags, async (site) => {
+    if (flags.retry) return show(flags, await site.retryQuarantined());
     const rows = (await site.quarantined()).map(({ at, ...row }) => ({
       ...row,
       at: new Date(at * 1000).toISOString(),

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Database, OpenDatabase, SqlValue } from "./database.ts";
+import type { Database, Dialect, OpenDatabase, SqlValue } from "./database.ts";
 
 /** A mistake of the operator, for the command line; the message has the remedy. */
 export class SiteError extends Error {}
@@ -42,13 +42,18 @@ export interface QuarantinedRow {
   at: number;
 }
 
+/** The user of a row that was set aside is not there. */
+class StillMissing extends Error {}
+
 /** What operators do with the database of a private site. */
 export class SiteAdministration {
   readonly #database: Database;
+  readonly #dialect: Dialect;
 
   /** @param open  the caller closes it */
-  constructor({ database }: OpenDatabase) {
+  constructor({ database, dialect }: OpenDatabase) {
     this.#database = database;
+    this.#dialect = dialect;
   }
 
   /** Adds a user with a new passkey. @throws SiteError if there is a user of that name */
@@ -149,6 +154,52 @@ export class SiteAdministration {
       ...{ uploaded: BigInt(uploaded as string), downloaded: BigInt(downloaded as string) },
       reason: reason as string,
     }));
+  }
+
+  /**
+   * Credits the rows that were set aside, each in its own transaction, for instance after a deleted user was restored.
+   * @returns how many rows were credited, and how many the database still does not take
+   */
+  async retryQuarantined(): Promise<{ credited: number; left: number }> {
+    let [credited, left] = [0, 0];
+    for (const row of await this.quarantined()) {
+      if (await this.#retry(row)) credited++;
+      else left++;
+    }
+    return { credited, left };
+  }
+
+  async #retry({ id, user_id, torrent_id, uploaded, downloaded, at }: QuarantinedRow): Promise<boolean> {
+    const set = "SET uploaded = uploaded + ?, downloaded = downloaded + ?";
+    const bytes = [uploaded, downloaded];
+    try {
+      await this.#database.transaction(async (transaction) => {
+        // Another program may have taken the row meanwhile.
+        if ((await transaction.run("DELETE FROM quarantine WHERE id = ?", [id])) === 0) return;
+        if (torrent_id === null) {
+          if ((await transaction.run(`UPDATE users ${set} WHERE id = ?`, [...bytes, user_id])) === 0)
+            throw new StillMissing();
+          return;
+        }
+        const key = [user_id, torrent_id];
+        if (
+          (await transaction.run(`UPDATE history ${set} WHERE user_id = ? AND torrent_id = ?`, [
+            ...bytes,
+            ...key,
+          ])) > 0
+        )
+          return;
+        await transaction.run(
+          "INSERT INTO history (user_id, torrent_id, uploaded, downloaded, raw_uploaded, raw_downloaded, seedtime, leechtime, " +
+            "first_seen, last_seen, completed_at, active) VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?, ?, NULL, 0)",
+          [...key, ...bytes, at, at],
+        );
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof StillMissing || this.#dialect.isRowError(error)) return false;
+      throw error;
+    }
   }
 
   /** Makes a journal the one whose traffic the database has, up to none of its records. */
