@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { setImmediate as setTurn, setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import koffi from "koffi";
 import { Address } from "../src/ip/address.ts";
 import { createRandom } from "../src/lib/clock.ts";
 import { drawKeys } from "../src/lib/keyed-hash.ts";
@@ -89,17 +90,23 @@ async function ask({ base, phase, stop }: AskerData): Promise<void> {
 }
 
 /**
- * Runs `work` and logs the turns of the event loop meanwhile that did something. The time of a turn includes the time in which it
- * waits for a processor.
+ * Runs `work` and logs the turns of the event loop meanwhile that did something: the time that each took, in which the thread may
+ * have waited for a processor, and the processor time of each.
  */
 async function measureTurns(what: string, work: () => Promise<unknown>): Promise<void> {
-  const turns: number[] = [];
+  const turns = { wall: [] as number[], cpu: [] as number[] };
   let isOver = false;
   let before = performance.now();
+  let cpuBefore = cpuMs();
   const tick = (): void => {
     const now = performance.now();
-    if (now - before > 0.05) turns.push(now - before);
+    const cpu = cpuMs();
+    if (now - before > 0.05) {
+      turns.wall.push(now - before);
+      turns.cpu.push(cpu - cpuBefore);
+    }
     before = now;
+    cpuBefore = cpu;
     if (!isOver) setImmediate(tick);
   };
   setImmediate(tick);
@@ -107,11 +114,25 @@ async function measureTurns(what: string, work: () => Promise<unknown>): Promise
   await work();
   isOver = true;
   const took = performance.now() - started;
-  turns.sort((a, b) => a - b);
-  const [p50, p99, max] = [0.5, 0.99, 1].map((q) => turns[Math.ceil(q * turns.length) - 1]!.toFixed(2));
+  const describe = (times: number[]) => {
+    times.sort((a, b) => a - b);
+    const [p50, p99, max] = [0.5, 0.99, 1].map((q) => times[Math.ceil(q * times.length) - 1]!.toFixed(2));
+    return `p50 ${p50} p99 ${p99} max ${max} ms`;
+  };
   console.log(
-    `${what}: ${took.toFixed(0)} ms; ${turns.length} turns of the event loop, p50 ${p50} p99 ${p99} max ${max} ms`,
+    `${what}: ${took.toFixed(0)} ms; ${turns.wall.length} turns of the event loop, ${describe(turns.wall)}; processor time ${describe(turns.cpu)}`,
   );
+}
+
+const clockGetTime = koffi.load("libc.so.6").func("int clock_gettime(int clock, _Out_ void *time)");
+/** `CLOCK_THREAD_CPUTIME_ID`. Node.js's own reading is as coarse as the kernel's ticks. */
+const threadClock = 3;
+const timespec = new BigInt64Array(2);
+
+/** Returns the processor time of this thread in milliseconds. */
+function cpuMs(): number {
+  clockGetTime(threadClock, timespec);
+  return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
 }
 
 /** Measures the steps in this thread. */

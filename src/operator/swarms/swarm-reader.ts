@@ -34,6 +34,11 @@ export class SwarmReader implements SwarmMethods {
       for await (const { torrents } of walk((cursor) => this.#records.torrents(cursor))) {
         signal?.throwIfAborted();
         for (const torrent of torrents) for (const top of tops) top.add(torrent);
+        for (const top of tops) {
+          if (!top.isFull) continue;
+          await setImmediate(); // the lists of one search fill at the same time
+          top.cut();
+        }
         await setTimeout(pauseMs);
       }
       const lists: PackedTorrents[] = [];

@@ -25,6 +25,7 @@ function collect(records: readonly TorrentRecord[], changes: Partial<TopQuery>) 
     const { infoHash } = reused;
     infoHash.set(record.infoHash);
     top.add(Object.assign(reused, record, { infoHash }));
+    if (top.isFull) top.cut();
   }
   return unpackTorrents(top.finish());
 }

@@ -22,7 +22,7 @@ export function countOf(record: Omit<TorrentRecord, "infoHash">, order: TorrentO
 
 /**
  * Collects the torrents with the largest counts from records that come in any order. A torrent may come twice. Keeps at most
- * twice the wanted number.
+ * twice the wanted number, if the caller calls {@link cut} as often as {@link isFull} becomes true.
  */
 export class TopTorrents {
   readonly #query: TopQuery;
@@ -47,7 +47,7 @@ export class TopTorrents {
 
   /** Takes a record, which may be reused afterwards. */
   add(record: TorrentRecord): void {
-    const { order, minPeers, limit } = this.#query;
+    const { order, minPeers } = this.#query;
     const value = countOf(record, order);
     const last = this.#last;
     const after = this.#after;
@@ -59,16 +59,21 @@ export class TopTorrents {
     if (after !== undefined && compare(candidate, after) <= 0) return;
     if (last !== undefined && compare(candidate, last) >= 0) return;
     this.#kept.push(candidate);
-    if (this.#kept.length >= 2 * limit) this.#cut();
+  }
+
+  /** Whether so many are kept that they should be cut. */
+  get isFull(): boolean {
+    return this.#kept.length >= 2 * this.#query.limit;
   }
 
   /** Returns the torrents, the largest first. */
   finish(): PackedTorrents {
-    this.#cut();
+    this.cut();
     return packTorrents(readAll(this.#kept), this.#kept.length);
   }
 
-  #cut(): void {
+  /** Sorts the kept torrents, and forgets those behind the wanted number. */
+  cut(): void {
     const { limit } = this.#query;
     const seen = new Set<string>();
     this.#kept = this.#kept
