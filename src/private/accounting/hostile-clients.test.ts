@@ -55,14 +55,14 @@ describe("a cloned peer id", () => {
     assert.deepEqual(credits, [0, 0, 100, 200]);
   });
 
-  test("of the same user that announces in turn adds nothing to what both copies have moved", () => {
+  test("of the same user that announces in any order adds nothing to what both copies have moved", () => {
     const random = createRandom(3);
     for (let round = 0; round < 200; round++) {
       const sessions = new Sessions({ ...limits, maxRate: 1e9 });
       const copies = [5_000_000, 0].map((counter) => ({ moved: 0, counter }));
       let credited = 0;
       for (let n = 0; n < 60; n++) {
-        const copy = copies[n % 2]!;
+        const copy = copies[n === 0 ? 0 : random.next() % 2]!;
         const bytes = random.next() % 10_000;
         copy.moved += bytes;
         copy.counter += bytes;
