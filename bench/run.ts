@@ -19,6 +19,7 @@ const micros: Record<string, () => Promise<Micro>> = {
   access: async () => (await import("./micro/access.ts")).access,
   store: async () => (await import("./micro/store.ts")).store,
   locality: async () => (await import("./micro/locality.ts")).locality,
+  private: async () => (await import("./micro/private.ts")).privateHook,
   "udp-frontend": async () => (await import("./micro/udp-frontend.ts")).udpFrontend,
 };
 /** Separate programs; their first lines describe their arguments. */

@@ -61,6 +61,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
     describeWorkers: async () => [{ number: 1, state: "serving", components: {}, restarts: 0 }],
     swarms: new SwarmReader(new MapStore({ clock, random: createRandom(1), peerLifetime: 1800 })),
     callSite: undefined,
+    readJournal: undefined,
     state,
     onError: (error) => assert.fail(error),
   });

@@ -8,6 +8,7 @@ import { Access, type ListenerFacts, type Principal, refuseTokenInUrl } from "./
 import type { Api } from "./api/api.ts";
 import type { BanDeps } from "./api/endpoints/bans.ts";
 import type { ControlDeps } from "./api/endpoints/control.ts";
+import type { JournalDeps } from "./api/endpoints/journal.ts";
 import type { LogDeps } from "./api/endpoints/log.ts";
 import type { SiteDeps } from "./api/endpoints/site.ts";
 import type { StatsDeps } from "./api/endpoints/stats.ts";
@@ -29,6 +30,7 @@ export interface AdminDeps
     Pick<TorrentDeps, "swarms">,
     Pick<BanDeps, "state">,
     Pick<SiteDeps, "callSite">,
+    JournalDeps,
     LogDeps {
   readonly clock: Clock;
   readonly logger: Logger;

@@ -118,7 +118,9 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
     password: text({ restart, secret: true }).default("").describe("Password of the user of the database."),
     url: text({ restart, check: (url) => (url === "" ? undefined : checkUrl(url)) })
       .default("")
-      .describe("For the site `http`: where traffic is sent."),
+      .describe(
+        "For the site `http`: where traffic is sent. Without it, the site fetches the traffic from the admin API (`/journal`).",
+      ),
     secret_file: file({ restart, limit: 1024 })
       .default("")
       .describe(
@@ -207,9 +209,8 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
         if (listen !== "" && secretFile === "")
           refuse("secretFile", `the calls of the site ${site} need a secret`);
       }
-      if (site !== "http") return;
-      if (url === "") refuse("url", "the site http needs the URL to which traffic is sent");
-      if (secretFile === "") refuse("secretFile", 'needs a secret: "openssl rand -base64 32" makes one');
+      if (url !== "" && secretFile === "")
+        refuse("secretFile", 'needs a secret: "openssl rand -base64 32" makes one');
     },
   },
 ) as Block<PrivateOptions, unknown>;

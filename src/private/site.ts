@@ -58,6 +58,11 @@ export interface Site {
    */
   apply(instance: string, batch: Batch): Promise<Applied>;
   /**
+   * Notes that the site has all records up to `seq`. Only a site that fetches its traffic has this method; the accountant then calls
+   * {@link apply} for none of it.
+   */
+  acknowledge?(instance: string, seq: number): Promise<void>;
+  /**
    * Marks peers inactive that have not announced since `activeAfter`, and forgets those that have not since `keptAfter`. Seconds.
    */
   expirePeers(activeAfter: number, keptAfter: number): Promise<void>;

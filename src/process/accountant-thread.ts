@@ -28,6 +28,8 @@ interface AccountantMethods {
   state(): Promise<AccountantState>;
   /** Reads or changes records of the site; undefined if its software keeps them. */
   records(call: RecordCall): Promise<SiteRow[] | undefined>;
+  /** Returns the traffic after a record as JSON; undefined if the site does not fetch it. */
+  journal(request: { after: number; waitMs: number }): Promise<string | undefined>;
   /** Credits what it can within `seconds`, and closes journal and site. */
   stop(seconds: number): Promise<void>;
 }
@@ -121,6 +123,20 @@ export class AccountantThread {
     return this.#deps.bus.call("accountant", accountantService, "records", call, {
       timeoutMs: siteTimeoutMs,
     });
+  }
+
+  /**
+   * Returns the traffic after a record as JSON, once there is some or after `waitMs`.
+   * @returns undefined if the site does not fetch it
+   */
+  readJournal(after: number, waitMs: number): Promise<string | undefined> {
+    return this.#deps.bus.call(
+      "accountant",
+      accountantService,
+      "journal",
+      { after, waitMs },
+      { timeoutMs: waitMs + siteTimeoutMs },
+    );
   }
 
   /** Stops the thread within `seconds`. Records that the site does not have then are in the journal. */

@@ -7,6 +7,7 @@ import { type RecordSource, Ring, untilCommitted, wake } from "../private/ring.t
 import type { Site, SiteChange } from "../private/site.ts";
 import { callRecords } from "../private/site-records.ts";
 import { createSite } from "../private/sites/create-site.ts";
+import { renderBatch } from "../private/sites/http/batch-json.ts";
 import { Forwarder } from "../private/trackers/forwarder.ts";
 import { parseTracker } from "../private/trackers/tracker-address.ts";
 import { TrackerServer } from "../private/trackers/tracker-server.ts";
@@ -21,6 +22,8 @@ import { createThreadLogger } from "./thread-logger.ts";
 const groupMs = 20;
 /** Milliseconds between two queries for changes of the site. */
 const followMs = 500;
+/** Milliseconds after which a site that waits for traffic gets what has come. */
+const journalPollMs = 100;
 
 const { options, maxGap, announceInterval, memory } = workerData as AccountantStart;
 const bus = new Bus({
@@ -85,6 +88,13 @@ const ended = Promise.withResolvers<void>();
 bus.serve(accountantService, {
   state: async () => accountant.state,
   records: async (call) => site?.records && callRecords(site.records, call),
+  journal: async ({ after, waitMs }) => {
+    if (site?.acknowledge === undefined || !(accountant instanceof Accountant)) return undefined;
+    const end = performance.now() + waitMs;
+    while (accountant.state.recorded <= after && deadline === undefined && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, journalPollMs));
+    return renderBatch(journal.instance, await accountant.offer(after));
+  },
   stop: (seconds) => {
     deadline = performance.now() + 1000 * seconds;
     return ended.promise;

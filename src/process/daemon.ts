@@ -276,6 +276,7 @@ class Daemon {
       recentLines: () => this.#logger.lines,
       swarms: createSwarms(this.#host.bus),
       callSite: this.#accountant && ((call) => this.#accountant!.callSite(call)),
+      readJournal: this.#accountant && ((after, waitMs) => this.#accountant!.readJournal(after, waitMs)),
       state,
       onError: (err) => this.#logger.error({ err }, "admin API"),
     });

@@ -74,7 +74,7 @@ export class UdpInProcess {
   }
 
   /** Connects the client of every slot, and writes an announce for 30 peers of one torrent into each slot. */
-  connectAndAnnounce(): void {
+  connectAndAnnounce(urlData = "/announce"): void {
     const { capacity, view } = this.batch;
     for (let slot = 0; slot < capacity; slot++) this.put(slot, createConnectRequest(slot));
     this.handle(capacity);
@@ -87,7 +87,7 @@ export class UdpInProcess {
         left: BigInt(slot % 3),
         numWant: 30,
         port: 6881,
-        urlData: "/announce",
+        urlData,
       });
       this.put(slot, packet);
     }

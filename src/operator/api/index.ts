@@ -3,6 +3,7 @@ import { type Endpoint, endpoint } from "./endpoint.ts";
 import { type BanDeps, banEndpoints } from "./endpoints/bans.ts";
 import { type ClientDeps, clientEndpoints } from "./endpoints/clients.ts";
 import { type ControlDeps, controlEndpoints } from "./endpoints/control.ts";
+import { type JournalDeps, journalEndpoints } from "./endpoints/journal.ts";
 import { type ListDeps, listEndpoints } from "./endpoints/lists.ts";
 import { type LogDeps, logEndpoints } from "./endpoints/log.ts";
 import { type SiteDeps, siteEndpoints } from "./endpoints/site.ts";
@@ -21,6 +22,7 @@ export interface EndpointDeps
     BanDeps,
     ListDeps,
     SiteDeps,
+    JournalDeps,
     LogDeps {}
 
 /** Creates all endpoints, including the endpoint of the OpenAPI document. */
@@ -34,6 +36,7 @@ export function createEndpoints(deps: EndpointDeps): Endpoint[] {
     ...listEndpoints(deps),
     ...controlEndpoints(deps),
     ...siteEndpoints(deps),
+    ...journalEndpoints(deps),
     ...logEndpoints(deps),
   ];
   const description: Endpoint = endpoint({

@@ -8,6 +8,7 @@ import type { PrivateOptions } from "../options.ts";
 import type { Records } from "../record.ts";
 import type { RecordSource } from "../ring.ts";
 import type { Site, SiteChange } from "../site.ts";
+import { RecordError } from "../site-records.ts";
 import { type AddressPolicy, hideAddress } from "./address-policy.ts";
 import { Batch, emptyAnnounce } from "./batch.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
@@ -282,6 +283,7 @@ export class Accountant {
   /** Applies one transaction. @returns whether the site has all records now @throws Error if the site is away */
   async flush(): Promise<boolean> {
     const { site, journal, logger } = this.#deps;
+    if (site.acknowledge !== undefined) return true; // the site fetches it
     const batch = this.#pending ?? this.#rebuild(await this.#lastApplied());
     this.#pending = batch.to === journal.last ? new Batch(batch.to) : undefined;
     if (batch.count > 0) {
@@ -316,6 +318,22 @@ export class Accountant {
       if (batch.count >= batchRecords) break;
     }
     return batch;
+  }
+
+  /**
+   * Returns records after `after` for a site that fetches them.
+   * @param after  the last record that the site has
+   * @throws RecordError if the journal does not have these records
+   */
+  async offer(after: number): Promise<Batch> {
+    const { site, journal } = this.#deps;
+    if (after > journal.last || after + 1 < journal.first)
+      throw new RecordError(
+        `the journal has the records ${journal.first} to ${journal.last}, not those after ${after}`,
+      );
+    await site.acknowledge!(journal.instance, after);
+    this.state.applied = after;
+    return this.#rebuild(after);
   }
 
   /** Writes the sessions and the directory to disk, and removes segments that nobody needs. Does nothing while the sessions are ahead of the journal. */

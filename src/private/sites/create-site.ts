@@ -29,6 +29,10 @@ export async function createSite(options: PrivateOptions, deps: SiteDeps): Promi
   if (options.site === "gazelle" || options.site === "unit3d") return createMysqlSite(options, deps);
   const open = await openDatabase(database, password);
   if (options.site === "sql") return { site: new SqlSite(open), listener: undefined };
+  if (options.url === "") {
+    const { FetchedSite } = await import("./http/fetched-site.ts");
+    return { site: new FetchedSite(open), listener: undefined };
+  }
   const { HttpSite } = await import("./http/http-site.ts");
   const { parseWebhookSecret } = await import("./http/sign-webhook.ts");
   const key = parseWebhookSecret(readFileSync(secretFile, "utf8"));
