@@ -90,11 +90,9 @@ const before = threadsMs();
 const counted = received;
 latencies.fill(0);
 let mostLag = 0;
-const poll = values.off
-  ? undefined
-  : setInterval(async () => {
-      mostLag = Math.max(mostLag, await server.metric("chihaya_private_lag_records").catch(() => 0));
-    }, 1000);
+const poll = setInterval(async () => {
+  mostLag = Math.max(mostLag, await server.metric("chihaya_private_lag_records").catch(() => 0));
+}, 1000);
 await run(seconds);
 const after = threadsMs();
 const announces = received - counted;
@@ -224,7 +222,8 @@ function threadsMs(): Map<string, number> {
   const tasks = `/proc/${server.pid}/task`;
   const times = new Map<string, number>();
   for (const task of readdirSync(tasks)) {
-    const name = readFileSync(`${tasks}/${task}/comm`, "latin1").trim();
+    const comm = readFileSync(`${tasks}/${task}/comm`, "latin1").trim();
+    const name = comm !== "MainThread" ? comm : task === `${server.pid}` ? "main thread" : "worker";
     const ms = Number(readFileSync(`${tasks}/${task}/schedstat`, "latin1").split(" ")[0]) / 1e6;
     times.set(name, (times.get(name) ?? 0) + ms);
   }

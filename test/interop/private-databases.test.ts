@@ -192,6 +192,18 @@ for (const [kind, skip] of databaseKinds) {
     assert.deepEqual(await rows("SELECT updated_at FROM peers"), [[`${time + 100}`]]);
   });
 
+  test(`${kind}: a user is active in a torrent while any client is`, { skip }, async (t) => {
+    const { site, rows } = await open(t, kind);
+    const active = () => rows("SELECT active FROM history");
+    await site.apply("one", batchOf(0, [{}, { client: "b" }]));
+    await site.apply("one", batchOf(2, [{ event: stopped }]));
+    assert.deepEqual(await active(), [["1"]]);
+    await site.apply("one", batchOf(3, [{ client: "b", event: stopped }]));
+    assert.deepEqual(await active(), [["0"]]);
+    await site.apply("one", batchOf(4, [{}]));
+    assert.deepEqual(await active(), [["1"]]);
+  });
+
   test(`${kind}: another database is refused with the remedy`, { skip }, async (t) => {
     const { address } = await createTestDatabase(t, kind);
     const opened = await openDatabase(address, "");

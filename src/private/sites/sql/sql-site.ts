@@ -34,7 +34,7 @@ const userFields = fieldsOf({
 const historyFields = fieldsOf({
   ...{ user_id: "id key", torrent_id: "id key", uploaded: "int add", downloaded: "int add" },
   ...{ raw_uploaded: "int add", raw_downloaded: "int add", seedtime: "int add", leechtime: "int add" },
-  ...{ first_seen: "int once", last_seen: "int max", completed_at: "int first" },
+  ...{ first_seen: "int once", last_seen: "int max", completed_at: "int first", active: "flag last" },
 });
 const peerFields = fieldsOf({
   ...{ user_id: "id key", torrent_id: "id key", peer_id: "bytes key", ip: "word last", port: "int last" },
@@ -292,11 +292,15 @@ class BatchWriter {
   readonly #aside: SqlValue[][] = [];
   /** Pairs of user and torrent that have no history, because it was set aside. */
   readonly #missing = new Set<string>();
+  /** Pairs of user and torrent with a peer that is active at the end of the batch. */
+  readonly #active: ReadonlySet<string>;
 
   constructor(transaction: Transaction, dialect: Dialect, batch: Batch) {
     this.#transaction = transaction;
     this.#dialect = dialect;
     this.#batch = batch;
+    const active = [...batch.peers.values()].filter(({ isActive }) => isActive);
+    this.#active = new Set(active.map(({ user, torrent }) => `${user} ${torrent}`));
   }
 
   /** @returns how many rows were set aside */
@@ -349,7 +353,7 @@ class BatchWriter {
       if (userIds.has(user) && torrentIds.has(torrent))
         rows.push([
           ...[user, torrent, ...amounts(history), seedSeconds, leechSeconds],
-          ...[firstSeen, lastSeen, completedAt],
+          ...[firstSeen, lastSeen, completedAt, Number(this.#active.has(`${user} ${torrent}`))],
         ]);
       else this.#leaveOut(user, torrent, "no such user or torrent");
     }
@@ -381,10 +385,12 @@ class BatchWriter {
       this.#setAside(user as number, torrent as number, undefined, reason),
     );
     const pairs = [...this.#batch.histories.values()]
-      .filter((history) => this.#hasHistory(history))
+      .filter(
+        (history) => this.#hasHistory(history) && !this.#active.has(`${history.user} ${history.torrent}`),
+      )
       .sort(byUserAndTorrent)
       .map(({ user, torrent }) => [user, torrent]);
-    await this.#update("history", pairFields, pairs, activity);
+    await this.#update("history", pairFields, pairs, activity); // another client may be active
   }
 
   async #updateTorrents(): Promise<void> {
