@@ -155,6 +155,16 @@ test("what is faulty ends the reading with a code", () => {
   }
 });
 
+test("a limit that gets lower while a frame is incomplete fails the client", () => {
+  const bounds = { ...limits };
+  const { reader, events } = open(undefined, bounds);
+  const bytes = frame("x".repeat(900));
+  feed(reader, bytes.subarray(0, 100));
+  bounds.maxMessage = 500;
+  feed(reader, bytes.subarray(100, 200));
+  assert.deepEqual(events, [`failed ${CloseCode.tooLarge}`]);
+});
+
 test("a close without a code, and the codes that a client may send", () => {
   const { reader, events } = open();
   feed(reader, frame("", { opcode: Opcode.close }));

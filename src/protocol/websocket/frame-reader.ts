@@ -85,6 +85,7 @@ export class FrameReader implements MemoryHolder {
       if (this.#isOver) return;
       // Only the rest of the first frame is copied. The next frame is read where it lies.
       const taken = Math.min(end, start + this.#missing());
+      if (this.#isOver) return;
       if (!this.#keep(bytes, start, taken)) return;
       start = taken;
       this.#readKept();
@@ -242,6 +243,7 @@ export class FrameReader implements MemoryHolder {
   #missing(): number {
     const have = this.#length - this.#assembled;
     const state = this.#readHeader(this.#kept!, this.#assembled, this.#length);
+    if (state === Header.failed) return 0; // a reload has lowered the limits
     if (state === Header.complete) return frame.end - this.#length;
     if (have < 2) return 2 - have;
     return ((this.#kept![this.#assembled + 1]! & 0x7f) === 127 ? 10 : 4) - have;
