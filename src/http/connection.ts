@@ -460,7 +460,10 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     if (!this.#isOver) this.#write(response, isLast);
     if (isLast) this.close();
     handler.sent(response);
-    if (heir !== undefined && !this.#isOver) {
+    if (heir === undefined) return;
+    if (this.#isOver) {
+      heir.closed(heir.opened(this.#connection)); // sending has failed, or the server is stopping
+    } else {
       this.#uncount();
       this.#isInherited = true;
       this.#handOver(heir);

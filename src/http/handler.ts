@@ -46,7 +46,6 @@ export interface Upgrader {
   /**
    * Decides about a request whose `isUpgrade` is set.
    * @param announceRoute  the route of announces over HTTP that the path has; undefined for any other path
-   * @param keepAlive      whether the connection may stay open
    * @returns undefined if the request is a request of HTTP
    */
   upgrade(
@@ -54,7 +53,6 @@ export interface Upgrader {
     request: HttpRequest,
     source: RequestSource,
     announceRoute: RouteMatch | undefined,
-    keepAlive: boolean,
   ): Upgrade | undefined;
 }
 

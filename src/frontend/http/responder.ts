@@ -205,7 +205,7 @@ export class Responder implements HttpHandler<HttpExchange> {
     // The program's own routes can take over connections too.
     if (upgrader === undefined || this.#routes?.has(bytes, request)) return false;
     const announceRoute = route?.action === "announce" ? route : undefined;
-    const upgrade = upgrader.upgrade(bytes, request, source, announceRoute, exchange.keepAlive);
+    const upgrade = upgrader.upgrade(bytes, request, source, announceRoute);
     if (upgrade === undefined) return false;
     const { out } = exchange;
     const { response, heir } = upgrade;

@@ -63,7 +63,6 @@ export class Gate implements Upgrader {
     request: HttpRequest,
     source: RequestSource,
     announceRoute: RouteMatch | undefined,
-    keepAlive: boolean,
   ): Upgrade | undefined {
     const { router } = this.#settings;
     const { targetStart, pathEnd, targetEnd } = request;
@@ -80,7 +79,7 @@ export class Gate implements Upgrader {
     if (!source.resolveClient(bytes, request, client) || !client.isUsable())
       return this.#refuse("handshake", 400, "a proxy names no usable address of the client");
     if (this.problem !== undefined) return this.#refuse("storage", 503, this.problem);
-    if (this.isStopping || !keepAlive) return this.#refuse("stopping", 503, "the tracker is stopping");
+    if (this.isStopping) return this.#refuse("stopping", 503, "the tracker is stopping");
     const target = new Uint8Array(bytes.subarray(targetStart, targetEnd));
     const session = this.#deps.admit(client, target, pathEnd - targetStart, route?.params);
     if (session === undefined) return this.#refuse("limit", 503, "too many WebSockets");

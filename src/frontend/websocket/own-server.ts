@@ -40,7 +40,7 @@ export function createOwnHandler(
   let router = new Router([], []);
   return {
     rules: trackerRules,
-    respond(bytes, request, source, keepAlive) {
+    respond(bytes, request, source) {
       const current = announceRoutes() ?? standaloneRoutes;
       if (current !== routes) {
         router = new Router(current, []);
@@ -48,7 +48,7 @@ export function createOwnHandler(
       }
       const route = router.match(bytes, request.targetStart, request.pathEnd);
       const upgrade = request.isUpgrade
-        ? upgrader.upgrade(bytes, request, source, route, keepAlive)
+        ? upgrader.upgrade(bytes, request, source, route)
         : plainResponse(426);
       return whole(upgrade ?? plainResponse(404));
     },

@@ -99,7 +99,8 @@ export class Relay {
     const isSameSize = options.maxScrapeInfoHashes === this.#options.maxScrapeInfoHashes;
     this.#options = options;
     this.#limits = options;
-    this.#out = new Uint8Array(roomOf(options));
+    // A message that waits may need the room of the earlier options.
+    if (this.#out.length < roomOf(options)) this.#out = new Uint8Array(roomOf(options));
     if (!isSameSize)
       this.#exchanges = new ExchangePool(
         () => new WebExchange(options.maxScrapeInfoHashes, this.#deps.hasLink),

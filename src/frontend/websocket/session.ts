@@ -81,6 +81,8 @@ export class Session implements StreamHandler<Session>, FrameHandler {
   #tokens = messageBurst;
   #tokensAt: number;
   #invalid = 0;
+  /** The payload of the last ping among the bytes that are being read: only that one needs a pong (RFC 6455 §5.5.3). */
+  #pong: Uint8Array | undefined;
   /** Why further messages wait. */
   #isBusy = false;
   #isTooFast = false;
@@ -175,7 +177,7 @@ export class Session implements StreamHandler<Session>, FrameHandler {
   }
 
   ping(bytes: Uint8Array, start: number, end: number): void {
-    if (!this.isSlow) this.send(control, 0, writeControlFrame(control, 0, Opcode.pong, bytes, start, end));
+    this.#pong = new Uint8Array(bytes.subarray(start, end));
   }
 
   pong(): void {}
@@ -290,8 +292,12 @@ export class Session implements StreamHandler<Session>, FrameHandler {
     this.#settle();
   }
 
-  /** Pauses or resumes the connection after bytes were read. */
+  /** Sends the pong, and pauses or resumes the connection, after bytes were read. */
   #settle(): void {
+    const pong = this.#pong;
+    this.#pong = undefined;
+    if (pong !== undefined && !this.isSlow)
+      this.send(control, 0, writeControlFrame(control, 0, Opcode.pong, pong, 0, pong.length));
     if (!this.#isOpen) return;
     const mustWait = this.#mustWait;
     if (mustWait) this.#reader.hold();

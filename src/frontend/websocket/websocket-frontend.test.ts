@@ -2,9 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { listEngines } from "../../../test/support/networks.ts";
 import { clientFrame, handshake, WebClient } from "../../../test/support/web-client.ts";
-import { WebTracker, webAnnounce, webAnswer, webHash, webId } from "../../../test/support/web-tracker.ts";
+import {
+  WebTracker,
+  webAnnounce,
+  webAnswer,
+  webHash,
+  webId,
+  webOptions,
+} from "../../../test/support/web-tracker.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
+import { Address } from "../../ip/address.ts";
 import type { Hook } from "../../middleware/hook.ts";
+import { portableNetwork } from "../../net/network.ts";
+import type { StreamHandler, StreamListener, StreamOptions } from "../../net/stream.ts";
 import { Opcode } from "../../protocol/websocket/frame-writer.ts";
 
 for (const { name, open, skip } of await listEngines()) {
@@ -435,6 +445,82 @@ test("sockets are limited in all, and do not take the connections of HTTP", asyn
   await clients[0]!.reset();
   while ((await tracker.count("chihaya_web_sockets")) > 2) await clients[1]!.flush();
   await tracker.open();
+});
+
+test("a socket counts until its connection is gone, also if this side has closed the socket", async (t) => {
+  const tracker = await WebTracker.start(t, { maxConnections: 1 });
+  const client = await tracker.open();
+  client.socket.pause(); // does not notice the close
+  client.socket.write(clientFrame("x", 3));
+  while ((await tracker.count("chihaya_web_sockets")) > 0)
+    await new Promise((resolve) => setImmediate(resolve));
+  assert.match(await WebClient.refused(t, tracker.port), /too many WebSockets/);
+  tracker.pass(7);
+  await tracker.open();
+});
+
+test("a socket whose connection fails while the response to its handshake is sent does not count", async (t) => {
+  const handlers: StreamHandler<unknown>[] = [];
+  const listenStream = async <State>({ handler }: StreamOptions<State>): Promise<StreamListener> => {
+    handlers.push(handler as StreamHandler<unknown>);
+    return { port: 1, prepareTls: () => () => undefined, close: async () => undefined };
+  };
+  const tracker = await WebTracker.start(t, {}, {}, {}, { ...portableNetwork, listenStream });
+  const handler = handlers[0]!;
+  const none = () => undefined;
+  const state: unknown = handler.opened({
+    remote: Address.parse("127.0.0.1"),
+    remotePort: 1,
+    pending: 0,
+    write: () => handler.closed(state),
+    pause: none,
+    resume: none,
+    end: none,
+    destroy: none,
+  });
+  const head = Buffer.from(handshake());
+  handler.received(state, head, 0, head.length);
+  assert.equal(await tracker.count("chihaya_web_sockets"), 0);
+  assert.deepEqual(tracker.errors, []);
+});
+
+test("sockets stay open although HTTP closes its connections after each response", async (t) => {
+  const tracker = await WebTracker.start(t, {}, {}, { keepAlive: false });
+  const client = await tracker.open();
+  assert.equal((await client.request(webAnnounce("a")))?.incomplete, 1);
+});
+
+test("of the pings that come at once, the last one gets a pong", async (t) => {
+  const tracker = await WebTracker.start(t);
+  const client = await tracker.open();
+  client.socket.write(Buffer.concat(["a", "b", "c"].map((text) => clientFrame(text, Opcode.ping))));
+  await client.flush();
+  assert.equal(client.pongs.length, 2);
+});
+
+test("an announce that waits during a reload to smaller sizes relays its offers whole", async (t) => {
+  const gates: (() => void)[] = [];
+  const hook: Hook = {
+    name: "wait",
+    handleAnnounce: () => new Promise((resolve) => gates.push(() => resolve(undefined))),
+  };
+  const tracker = await WebTracker.start(t, {}, { preHooks: [hook] });
+  const [a, b] = [await tracker.open(), await tracker.open()];
+  const waiting = async () => {
+    while (gates.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    return gates.shift()!;
+  };
+  a.send(webAnnounce("a"));
+  (await waiting())();
+  await a.next();
+  const sdp = "x".repeat(16_000);
+  b.send(
+    webAnnounce("b", 0, { numwant: 1, offers: [{ offer_id: webId("o"), offer: { type: "offer", sdp } }] }),
+  );
+  const goOn = await waiting();
+  tracker.web.prepare({ ...webOptions, maxSdpBytes: 1024, maxScrapeInfoHashes: 1 })();
+  goOn();
+  assert.deepEqual((await a.next())?.offer, { type: "offer", sdp });
 });
 
 test("routes of its own replace those of HTTP", async (t) => {

@@ -100,7 +100,7 @@ export class WebSocketFrontend implements Frontend {
       counters: this.#counters,
       message: (session, bytes, start, end) => this.#relay.message(session, bytes, start, end),
       left: (session) => this.#left(session),
-      closed: (session) => this.#open.delete(session),
+      closed: (session) => this.#closed(session),
       onError,
     };
     this.#gate = new Gate(createGateSettings(options), {
@@ -205,7 +205,7 @@ export class WebSocketFrontend implements Frontend {
     route: ReadonlyMap<string, string> | undefined,
   ): Session | undefined {
     const { maxConnections } = this.#options;
-    if (this.#sessions.size >= maxConnections) return undefined;
+    if (this.#open.size >= maxConnections) return undefined;
     const ofAddress = this.#ofAddress.add(client);
     if (ofAddress > Math.max(minPerAddress, maxConnections / 4)) {
       this.#ofAddress.remove(client);
@@ -223,6 +223,10 @@ export class WebSocketFrontend implements Frontend {
   #left(session: Session): void {
     this.#relay.left(session);
     this.#sessions.remove(session);
+  }
+
+  #closed(session: Session): void {
+    this.#open.delete(session);
     this.#ofAddress.remove(session.client);
   }
 
