@@ -63,7 +63,10 @@ test("a generated client calls every resource, and parses every response", { ski
   const { paths } = JSON.parse(readFileSync(document, "utf8")) as {
     paths: Record<string, Record<string, { operationId: string; responses: Record<string, unknown> }>>;
   };
-  const operations = Object.values(paths).flatMap((path) => Object.values(path));
+  // The resources of a site need a private tracker.
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    /^\/api\/v1\/(site\/|journal$)/.test(path) ? [] : Object.values(methods),
+  );
   const named = (id: string) => id.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   assert.deepEqual(
     calls.map(({ operation }) => operation).sort(),
