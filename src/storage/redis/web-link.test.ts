@@ -105,6 +105,25 @@ describe("web peers of several trackers", { skip: withoutRedis }, () => {
     while (await one.webLink.send(22, 1, bytes)) await setImmediate();
   });
 
+  test("a tracker that was silent at one beat keeps its peers", async (t) => {
+    const [one, silent] = [await open(t, "o:", 41), await open(t, "o:", 42)];
+    await silent.webLink.open(0, () => undefined);
+    await announce(silent, 1, 1);
+    let worker = 0;
+    const beat = () => one.webLink.open(worker++, () => undefined);
+    for (let outages = 0; outages < 2; outages++) {
+      await server.cli("DEL", "o:web:alive:42"); // as Redis does while it cannot be reached
+      await beat();
+      await server.cli("SET", "o:web:alive:42", "1"); // the next beat of the other
+      await beat();
+    }
+    assert.equal((await one.statistics()).peersWeb, 1);
+    await server.cli("DEL", "o:web:alive:42");
+    await beat();
+    await beat();
+    assert.equal((await one.statistics()).peersWeb, 0);
+  });
+
   test("the peers of a tracker that gives no sign of life are removed, and only those", async (t) => {
     t.mock.timers.enable({ apis: ["setInterval"] });
     const options = { trackerLifetime: 60 };

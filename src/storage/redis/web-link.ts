@@ -22,8 +22,9 @@ const beatsInLifetime = 4;
 
 /**
  * The way to other trackers over Redis: each worker subscribes to a channel of its own. A tracker that has web peers keeps a key
- * alive (`web:alive:NUMBER`), and is a member of the set `web:trackers`. The tracker that removes a tracker without a key from the
- * set sweeps the peers of that tracker.
+ * alive (`web:alive:NUMBER`), and is a member of the set `web:trackers`. A tracker without a key at two beats in a row is dead: after
+ * an outage of Redis all keys are gone, and the others need the time until their next beat. The tracker that removes a dead tracker
+ * from the set sweeps the peers of that tracker.
  */
 export class RedisWebLink implements WebLink {
   readonly tracker: number;
@@ -35,6 +36,8 @@ export class RedisWebLink implements WebLink {
   #beating: Promise<void> | undefined;
   /** Whether the last beat has failed, which is reported once. */
   #hasFailed = false;
+  /** Trackers that had no key at the last beat. */
+  #missing = new Set<number>();
   #isClosed = false;
 
   constructor(deps: WebLinkDeps) {
@@ -62,6 +65,7 @@ export class RedisWebLink implements WebLink {
         (error) => {
           if (!this.#hasFailed && !this.#isClosed) this.#deps.onError(error);
           this.#hasFailed = true;
+          this.#missing.clear();
         },
       )
       .finally(() => {
@@ -108,10 +112,13 @@ export class RedisWebLink implements WebLink {
     const trackers = `${this.#deps.prefix}trackers`;
     await this.#send(trackers, "SADD", `${this.tracker}`);
     const members = ((await this.#send(trackers, "SMEMBERS")) as Buffer[]).map(Number);
+    const missing = new Set<number>();
     for (const member of members) {
       if (member === this.tracker || (await this.#send(this.#keyOf(member), "EXISTS")) !== 0) continue;
-      if ((await this.#send(trackers, "SREM", `${member}`)) === 1) await this.#deps.sweep(member);
+      if (!this.#missing.has(member)) missing.add(member);
+      else if ((await this.#send(trackers, "SREM", `${member}`)) === 1) await this.#deps.sweep(member);
     }
+    this.#missing = missing;
   }
 
   #send(key: string, command: string, ...args: string[]): Promise<unknown> {
