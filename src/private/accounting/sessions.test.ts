@@ -370,6 +370,27 @@ test("a tracker that sends announces of several runs late: no byte counts twice,
   assert.ok(exact > 850, `${exact} of 1000`);
 });
 
+test("two trackers whose clocks differ, one of them far away: every byte of a run counts once", () => {
+  const random = createRandom(5);
+  for (let n = 0; n < 2000; n++) {
+    const skew = (random.next() % 9) - 4;
+    const delay = 1 + (random.next() % 6);
+    let uploaded = 0;
+    const sent = Array.from({ length: 20 }, (_, i) => {
+      uploaded += i === 0 ? 0 : 1 + (random.next() % 1000);
+      const isForwarded = random.next() % 2 === 0;
+      const seconds = start + Math.floor(i / 4) + (isForwarded ? skew : 0);
+      const event = i === 0 ? started : i === 19 ? stopped : none;
+      return { seconds, uploaded, event, isForwarded, arrival: i + (isForwarded ? delay : 0) };
+    });
+    const sessions = new Sessions(limits);
+    let credited = 0;
+    for (const { arrival, ...given } of sent.sort((one, other) => one.arrival - other.arrival))
+      credited += sessions.apply(announce(given)).uploaded;
+    assert.equal(credited, uploaded, `clocks differ by ${skew} s`);
+  }
+});
+
 test("a stop that the next start has overtaken counts for its run, and does not end the next one", () => {
   const sessions = new Sessions(limits);
   sessions.apply(announce({ uploaded: 500 }));

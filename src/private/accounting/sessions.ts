@@ -472,8 +472,20 @@ function runOf(values: number[]): Run {
 
 /** Whether an announce arrives after later ones of the client. */
 function isLate(session: Session, announce: AccountedAnnounce): boolean {
-  const isBefore = announce.isForwarded && announce.seconds < session.run.seconds;
-  return isBefore || isOvertakenStop(session, announce);
+  if (isOvertakenStop(session, announce)) return true;
+  if (!announce.isForwarded) return false;
+  if (isBeforeFirst(session.run, announce)) return true;
+  return announce.seconds < session.run.seconds && !mayBeOfFirstRun(session, announce);
+}
+
+/**
+ * Whether an announce that looks older than the only known run may be of that run, because the clocks of two trackers differ.
+ * Counted for a run of its own, the bytes of the announce would count twice.
+ */
+function mayBeOfFirstRun({ run, previous }: Session, announce: AccountedAnnounce): boolean {
+  const { seconds } = announce;
+  const isJustBefore = seconds < run.firstSeconds && seconds > run.firstSeconds - reorderWindow;
+  return previous === undefined && isJustBefore;
 }
 
 /** Whether an announce ends the previous run, although the next one has begun a moment ago. */
@@ -490,11 +502,14 @@ function isOvertakenStop({ run, previous }: Session, announce: AccountedAnnounce
   );
 }
 
-/** Whether a late announce is before the first known one of a run whose start is unknown. */
-function isBeforeFirst(run: Run, { seconds, uploaded, downloaded }: AccountedAnnounce): boolean {
+/**
+ * Whether an announce from another tracker is before the first known one of a run whose start is unknown. The clocks of two trackers
+ * differ, so the start may look later than what followed it.
+ */
+function isBeforeFirst(run: Run, { seconds, event, uploaded, downloaded }: AccountedAnnounce): boolean {
   return (
     !run.isWhole &&
-    seconds < run.firstSeconds &&
+    seconds < run.firstSeconds + (event === AnnounceEvent.started ? reorderWindow : 0) &&
     uploaded <= run.firstUploaded &&
     downloaded <= run.firstDownloaded
   );
