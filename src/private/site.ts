@@ -47,8 +47,8 @@ export interface Site {
    */
   changes(): Promise<SiteChange | undefined>;
   /**
-   * Returns the sequence of the last record of a journal that the site has applied. A journal that the site does not know begins
-   * at 0 if the site knows no journal at all.
+   * Returns the sequence of the last record of a journal that the site has applied. If the site knows no journal at all, it notes
+   * this one, at 0: from then on it refuses the tracker of another journal.
    * @returns undefined for an unknown journal of a site that knows another one
    */
   lastApplied(instance: string): Promise<number | undefined>;

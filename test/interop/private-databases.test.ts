@@ -42,6 +42,16 @@ async function listOf<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 }
 
 for (const [kind, skip] of databaseKinds) {
+  test(`${kind}: the database belongs to the journal that asks first, without any traffic`, {
+    skip,
+  }, async (t) => {
+    const { site, administration } = await open(t, kind);
+    assert.equal(await administration.lastApplied("three"), 0, "looking claims nothing");
+    const both = await Promise.all([site.lastApplied("one"), site.lastApplied("two")]);
+    assert.deepEqual(both.sort(), [0, undefined]);
+    assert.equal(await administration.lastApplied("three"), undefined);
+  });
+
   test(`${kind}: a batch adds to its rows, once`, { skip }, async (t) => {
     const { site, rows } = await open(t, kind);
     assert.equal(await site.lastApplied("one"), 0);

@@ -66,7 +66,13 @@ export class Ledger {
 
   /** As `Site.lastApplied`. */
   async lastApplied(instance: string): Promise<number | undefined> {
-    return lastOf(await this.#mysql.rows(`SELECT instance, seq FROM ${this.#name}.applied`), instance);
+    const rows = await this.#mysql.rows(`SELECT instance, seq FROM ${this.#name}.applied`);
+    if (rows.length > 0) return lastOf(rows, instance);
+    return this.#mysql.transaction(async (transaction) => {
+      const last = await this.lock(transaction, instance);
+      if (last === 0) await this.note(transaction, instance, 0);
+      return last;
+    });
   }
 
   /** As {@link lastApplied}, and keeps other transactions from noting anything until the end of this one. */

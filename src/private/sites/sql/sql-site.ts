@@ -26,6 +26,7 @@ const pageRows = 10_000;
 const mostKeys = 1000;
 /** Grants that one query names, at most. */
 const mostPairs = 200;
+const takenOver = "the database has been taken over by another journal";
 
 const userFields = fieldsOf({
   ...{ id: "id key", uploaded: "int add", downloaded: "int add" },
@@ -152,20 +153,24 @@ export class SqlSite implements Site {
   }
 
   async lastApplied(instance: string): Promise<number | undefined> {
-    return lastOf(await this.#rows("SELECT instance, seq FROM applied"), instance);
+    const rows = await this.#rows("SELECT instance, seq FROM applied");
+    if (rows.length > 0) return lastOf(rows, instance);
+    await this.#check();
+    return this.#database.transaction(async (transaction) => {
+      const last = await this.#lock(transaction, instance);
+      if (last === 0) await this.#note(transaction, instance, 0);
+      return last;
+    });
   }
 
   async apply(instance: string, batch: Batch): Promise<Applied> {
     await this.#check();
-    const { lockTable, forUpdate } = this.#dialect;
     return this.#database.transaction(async (transaction): Promise<Applied> => {
-      if (lockTable !== undefined) await transaction.run(lockTable("applied"));
-      const last = lastOf(await transaction.rows(`SELECT instance, seq FROM applied${forUpdate}`), instance);
-      if (last === undefined) throw new Error("the database has been taken over by another journal");
+      const last = await this.#lock(transaction, instance);
+      if (last === undefined) throw new Error(takenOver);
       if (last !== batch.from) return { isApplied: false, last };
       const quarantined = await new BatchWriter(transaction, this.#dialect, batch).write();
-      const note = upsert(this.#dialect, "applied", ledgerFields, [[instance, batch.to, secondsNow()]]);
-      await transaction.run(note.sql, note.values);
+      await this.#note(transaction, instance, batch.to);
       return { isApplied: true, quarantined };
     });
   }
@@ -174,11 +179,21 @@ export class SqlSite implements Site {
   async note(instance: string, seq: number): Promise<void> {
     await this.#check();
     await this.#database.transaction(async (transaction) => {
-      const last = lastOf(await transaction.rows("SELECT instance, seq FROM applied"), instance);
-      if (last === undefined) throw new Error("the database has been taken over by another journal");
-      const { sql, values } = upsert(this.#dialect, "applied", ledgerFields, [[instance, seq, secondsNow()]]);
-      await transaction.run(sql, values);
+      if ((await this.#lock(transaction, instance)) === undefined) throw new Error(takenOver);
+      await this.#note(transaction, instance, seq);
     });
+  }
+
+  /** Returns the last record of a journal, and keeps other transactions from noting one until the end of this transaction. */
+  async #lock(transaction: Transaction, instance: string): Promise<number | undefined> {
+    const { lockTable, forUpdate } = this.#dialect;
+    if (lockTable !== undefined) await transaction.run(lockTable("applied"));
+    return lastOf(await transaction.rows(`SELECT instance, seq FROM applied${forUpdate}`), instance);
+  }
+
+  async #note(transaction: Transaction, instance: string, seq: number): Promise<void> {
+    const { sql, values } = upsert(this.#dialect, "applied", ledgerFields, [[instance, seq, secondsNow()]]);
+    await transaction.run(sql, values);
   }
 
   async expirePeers(activeAfter: number, keptAfter: number): Promise<void> {
