@@ -282,10 +282,15 @@ test("a runtime directory that is gone is a warning, and no reason to stop", asy
 test("a tracker without a configuration file says so", async (t) => {
   const directory = temporaryDirectory(t);
   const sets = ["metrics_addr", "http.addr", "udp.addr"].flatMap((key) => ["--set", `${key}=127.0.0.1:0`]);
-  const limits = ["--set", "http.max_connections=100", "--set", "storage.config.max_peers=1000"];
-  const tracker = new Program(t, process.execPath, [main, "--json", ...sets, ...limits], {
-    RUNTIME_DIRECTORY: directory,
-  });
+  const limits = ["http", "websocket"].flatMap((name) => ["--set", `${name}.max_connections=100`]);
+  const tracker = new Program(
+    t,
+    process.execPath,
+    [main, "--json", ...sets, ...limits, "--set", "storage.config.max_peers=1000"],
+    {
+      RUNTIME_DIRECTORY: directory,
+    },
+  );
   await tracker.until(({ url }) => url?.startsWith("udp:") === true);
   assert.deepEqual(await chihaya(["reload"], { RUNTIME_DIRECTORY: directory }), {
     code: 0,
