@@ -501,6 +501,7 @@ describe("a reload", () => {
         "private.database": "mysql://tracker@127.0.0.1/site",
         "private.journal.dir": "journal",
         "private.trackers.secret": "0123456789abcdef0123456789abcdef",
+        "private.secret_file": "README.md",
       };
       const { "storage.config.max_peers": _, ...rest } = common;
       const start: Values = { ...rest, ...tls, "http.https_addr": "127.0.0.1:9", ...store };
