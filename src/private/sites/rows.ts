@@ -9,6 +9,16 @@ export function creditsOf(sums: Sums): { uploaded: bigint; downloaded: bigint } 
   return { uploaded: sums.creditedUploaded / percent, downloaded: sums.creditedDownloaded / percent };
 }
 
+/** Returns the sequence of a journal in the rows of a ledger: 0 without any row, undefined if the rows are of other journals. */
+export function lastOf(
+  rows: readonly Readonly<Record<string, unknown>>[],
+  instance: string,
+): number | undefined {
+  const row = rows.find((one) => one.instance === instance);
+  if (row !== undefined) return Number(row.seq);
+  return rows.length === 0 ? 0 : undefined;
+}
+
 /** Returns the client of a peer id, in printable characters. */
 export function clientOf(peerId: Uint8Array): string {
   return clientId(peerId).replace(/[^ -~]/g, "?");

@@ -1,12 +1,12 @@
-import { clientId } from "../../../bittorrent/client-id.ts";
 import type { Batch, History, PeerRow, Snatch } from "../../accounting/batch.ts";
 import { isPasskey } from "../../directory.ts";
 import type { DirectoryTorrent } from "../../directory-records.ts";
 import { type Change, grantKey, hexOf } from "../mirror.ts";
 import { derivedTable, valueLists, writeRows } from "../mysql/bulk.ts";
-import { creditsOf, type QuarantinedTraffic } from "../mysql/ledger.ts";
+import type { QuarantinedTraffic } from "../mysql/ledger.ts";
 import type { SqlRow, Transaction } from "../mysql/mysql.ts";
 import { bytesOf, existing, MysqlSite, type PeerCounts, rowsOf } from "../mysql/mysql-site.ts";
+import { clientOf, creditsOf } from "../rows.ts";
 import { detectTables, type GazelleTables } from "./tables.ts";
 
 /** Seconds for which clients see why a torrent was deleted. */
@@ -304,7 +304,7 @@ export class GazelleSite extends MysqlSite {
       values: ({ user, torrent, peerId, ...peer }) => [
         ...[user, torrent, Number(peer.isActive), peer.uploaded, peer.downloaded, 0, 0, peer.left, 0, 0],
         ...[peer.announces, this.#addressOf(user, peer.ip, ipLength), Buffer.from(peerId, "latin1")],
-        ...[agentOf(peerId, agentLength), peer.seconds],
+        ...[clientOf(Buffer.from(peerId, "latin1")).slice(0, agentLength), peer.seconds],
       ],
       refused,
     });
@@ -407,11 +407,4 @@ async function countPeers(
       { seeders: Number(seeders), leechers: Number(leechers) },
     ]),
   );
-}
-
-/** The client of a peer id in printable characters, as the column takes it. */
-function agentOf(peerId: string, length: number): string {
-  return clientId(Buffer.from(peerId, "latin1"))
-    .replace(/[^ -~]/g, "?")
-    .slice(0, length);
 }

@@ -1,11 +1,9 @@
-import type { Sums } from "../../accounting/batch.ts";
+import { lastOf } from "../rows.ts";
 import { codeOf, type Mysql, type Transaction } from "./mysql.ts";
 
 /** Codes of the server: no such database or table, and no right to it. */
 const missing: readonly (number | undefined)[] = [1049, 1146];
 const forbidden: readonly (number | undefined)[] = [1044, 1142, 1227];
-/** Percent: credits are bytes times percent until they are added. */
-const percent = 100n;
 
 /** Traffic that the database does not take. */
 export interface QuarantinedTraffic {
@@ -14,11 +12,6 @@ export interface QuarantinedTraffic {
   uploaded: bigint;
   downloaded: bigint;
   reason: string;
-}
-
-/** Rounds sums down to whole bytes, once for each batch. */
-export function creditsOf(sums: Sums): { uploaded: bigint; downloaded: bigint } {
-  return { uploaded: sums.creditedUploaded / percent, downloaded: sums.creditedDownloaded / percent };
 }
 
 /**
@@ -102,10 +95,4 @@ export class Ledger {
         [seq, user, torrent, uploaded, downloaded, reason.replace(/[^ -~]/g, "?").slice(0, 255)],
       );
   }
-}
-
-function lastOf(rows: readonly Record<string, unknown>[], instance: string): number | undefined {
-  const row = rows.find((one) => one.instance === instance);
-  if (row !== undefined) return Number(row.seq);
-  return rows.length === 0 ? 0 : undefined;
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { lastOf } from "../rows.ts";
 import type { Database, Dialect, OpenDatabase, SqlValue } from "./database.ts";
 
 /** A mistake of the operator, for the command line; the message has the remedy. */
@@ -215,10 +216,7 @@ export class SiteAdministration {
 
   /** Returns the sequence that the database has of a journal. @returns undefined if the database knows another journal only */
   async lastApplied(instance: string): Promise<number | undefined> {
-    const rows = await this.#database.rows("SELECT instance, seq FROM applied");
-    const row = rows.find((one) => one.instance === instance);
-    if (row !== undefined) return Number(row.seq);
-    return rows.length === 0 ? 0 : undefined;
+    return lastOf(await this.#database.rows("SELECT instance, seq FROM applied"), instance);
   }
 
   #run(sql: string, values: readonly SqlValue[]): Promise<number> {

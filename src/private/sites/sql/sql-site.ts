@@ -11,7 +11,7 @@ import type {
 } from "../../directory-records.ts";
 import type { Applied, Site, SiteChange } from "../../site.ts";
 import type { SiteRecords } from "../../site-records.ts";
-import { clientOf, creditsOf } from "../rows.ts";
+import { clientOf, creditsOf, lastOf } from "../rows.ts";
 import type { Database, Dialect, OpenDatabase, SqlRow, SqlValue, Transaction } from "./database.ts";
 import { checkTables } from "./schema.ts";
 import { SqlRecords } from "./sql-records.ts";
@@ -470,12 +470,6 @@ class BatchWriter {
 function amounts(sums: Sums): bigint[] {
   const { uploaded, downloaded } = creditsOf(sums);
   return [uploaded, downloaded, sums.rawUploaded, sums.rawDownloaded];
-}
-
-function lastOf(rows: readonly SqlRow[], instance: string): number | undefined {
-  const row = rows.find((one) => one.instance === instance);
-  if (row !== undefined) return Number(row.seq);
-  return rows.length === 0 ? 0 : undefined;
 }
 
 function byUserAndTorrent(

@@ -1,13 +1,13 @@
-import { clientId } from "../../../bittorrent/client-id.ts";
 import { Address } from "../../../ip/address.ts";
 import type { Batch, History, PeerRow } from "../../accounting/batch.ts";
 import { isPasskey } from "../../directory.ts";
 import type { DirectoryGroup, DirectoryTorrent, DirectoryUser } from "../../directory-records.ts";
 import { type Change, clientKey, grantKey } from "../mirror.ts";
 import { derivedTable, writeRows } from "../mysql/bulk.ts";
-import { creditsOf, type QuarantinedTraffic } from "../mysql/ledger.ts";
+import type { QuarantinedTraffic } from "../mysql/ledger.ts";
 import type { SqlRow, SqlValue, Transaction } from "../mysql/mysql.ts";
 import { bytesOf, existing, MysqlSite, type PeerCounts, rowsOf } from "../mysql/mysql-site.ts";
+import { clientOf, creditsOf } from "../rows.ts";
 import { torrentRefusal } from "./refusals.ts";
 
 /** Groups whose users may not use the tracker, by their slugs. */
@@ -544,9 +544,7 @@ function packAddress(text: string): Buffer {
   return Buffer.from(bytes.subarray(0, family === 4 ? 4 : 16));
 }
 
-/** The client of a peer id in printable characters. */
+/** Returns the client of a peer id as the column takes it. */
 function agentOf(peerId: string): string {
-  return clientId(Buffer.from(peerId, "latin1"))
-    .replace(/[^ -~]/g, "?")
-    .slice(0, agentLength);
+  return clientOf(Buffer.from(peerId, "latin1")).slice(0, agentLength);
 }
