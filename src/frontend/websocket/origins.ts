@@ -27,7 +27,8 @@ export class Origins {
 
   /** Whether an entry stands for the value of a client's `Origin`. */
   has(origin: string): boolean {
-    const { scheme, host } = split(origin.toLowerCase());
+    const { scheme, host: named } = split(origin.toLowerCase());
+    const host = named.replace(/\.(?=:\d+$|$)/, ""); // `example.com.` is the same host, with the dot of the root
     const hostname = host.replace(/:\d+$/, "");
     return this.#entries.some((entry) => {
       if (entry.scheme !== undefined && entry.scheme !== scheme) return false;

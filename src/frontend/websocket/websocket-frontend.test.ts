@@ -425,6 +425,8 @@ test("web sites are allowed and denied by their origins", async (t) => {
     "https://example.org",
     "https://notexample.org",
     "https://bad.example.org",
+    "https://bad.example.org.",
+    "https://bad.example.org.:8443",
     "",
   ])
     assert.match(
@@ -432,7 +434,7 @@ test("web sites are allowed and denied by their origins", async (t) => {
       /^HTTP\/1\.1 403 /,
       origin,
     );
-  assert.equal(await tracker.count('chihaya_web_refused_total{reason="origin"}'), 7);
+  assert.equal(await tracker.count('chihaya_web_refused_total{reason="origin"}'), 9);
 });
 
 test("sockets are limited in all, and do not take the connections of HTTP", async (t) => {
