@@ -425,8 +425,6 @@ test("web sites are allowed and denied by their origins", async (t) => {
     "https://example.org",
     "https://notexample.org",
     "https://bad.example.org",
-    "https://bad.example.org.",
-    "https://bad.example.org.:8443",
     "",
   ])
     assert.match(
@@ -434,7 +432,17 @@ test("web sites are allowed and denied by their origins", async (t) => {
       /^HTTP\/1\.1 403 /,
       origin,
     );
-  assert.equal(await tracker.count('chihaya_web_refused_total{reason="origin"}'), 9);
+  assert.equal(await tracker.count('chihaya_web_refused_total{reason="origin"}'), 7);
+});
+
+test("a denied web site is denied with the root's dot too", async (t) => {
+  const tracker = await WebTracker.start(t, { denyOrigins: ["bad.example", "*.worse.example"] });
+  for (const origin of ["https://bad.example.", "https://bad.example.:8443", "https://a.worse.example."])
+    assert.match(
+      await WebClient.refused(t, tracker.port, "/", { Origin: origin, Connection: "Upgrade, close" }),
+      /^HTTP\/1\.1 403 /,
+      origin,
+    );
 });
 
 test("sockets are limited in all, and do not take the connections of HTTP", async (t) => {
