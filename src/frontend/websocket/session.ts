@@ -76,7 +76,7 @@ export class Session implements StreamHandler<Session>, FrameHandler {
   #pingedAt = 0;
   #partialSince = 0;
   #pendingSince = 0;
-  /** Until when an announce must be accepted. */
+  /** Until when an announce must be accepted. The time of a hook or of the store may exceed it. */
   #announceBy: number;
   #tokens = messageBurst;
   #tokensAt: number;
@@ -211,9 +211,10 @@ export class Session implements StreamHandler<Session>, FrameHandler {
     this.#isBusy = true;
   }
 
-  /** Goes on with further messages. */
+  /** Goes on with further messages, unless the time for an accepted announce is over. */
   finish(): void {
     this.#isBusy = false;
+    if (this.#host.clock.seconds > this.#announceBy) this.close(CloseCode.normal);
     this.#goOn();
   }
 
@@ -253,7 +254,7 @@ export class Session implements StreamHandler<Session>, FrameHandler {
       this.#drop();
     } else if (this.#partialSince !== 0 && seconds - this.#partialSince > messageTimeout) {
       this.failed(CloseCode.policy);
-    } else if (seconds > this.#announceBy && !this.#mustWait) {
+    } else if (seconds > this.#announceBy && !this.#isBusy) {
       this.close(CloseCode.normal);
     } else if (this.#isPaused) {
       this.#refill(seconds);

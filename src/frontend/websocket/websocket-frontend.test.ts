@@ -335,6 +335,37 @@ test("a socket without an accepted announce is closed: after 30 seconds, later a
   assert.equal(active.closeCode, 1000);
 });
 
+test("a socket that never announces is closed although its scrapes wait for their turn", async (t) => {
+  const tracker = await WebTracker.start(t);
+  const [client, other] = [await tracker.open(), await tracker.open()];
+  for (let n = 0; n < 1000; n++) client.send({ action: "scrape", info_hash: [webHash] });
+  await other.request(webAnnounce("b"));
+  for (let n = 0; n < 31; n++) {
+    tracker.pass(1);
+    await other.flush();
+  }
+  await client.ended();
+  assert.equal(client.closeCode, 1000);
+});
+
+test("the time of a hook does not close the socket whose first announce waits for it", async (t) => {
+  const gates: (() => void)[] = [];
+  const wait = () => new Promise<undefined>((resolve) => gates.push(() => resolve(undefined)));
+  const hook: Hook = { name: "wait", handleAnnounce: wait, handleScrape: wait };
+  const tracker = await WebTracker.start(t, {}, { preHooks: [hook] });
+  const [announcer, scraper] = [await tracker.open(), await tracker.open()];
+  announcer.send(webAnnounce("a"));
+  scraper.send({ action: "scrape", info_hash: [webHash] });
+  while (gates.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  tracker.pass(31);
+  for (const open of gates) open();
+  assert.equal((await announcer.next())?.incomplete, 1);
+  assert.deepEqual(await announcer.flush(), []);
+  assert.equal((await scraper.next())?.action, "scrape");
+  await scraper.ended();
+  assert.equal(scraper.closeCode, 1000);
+});
+
 test("a message that does not arrive whole within 10 seconds closes the socket", async (t) => {
   const tracker = await WebTracker.start(t);
   const client = await tracker.open();
