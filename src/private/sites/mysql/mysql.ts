@@ -1,5 +1,6 @@
 import type { Connection, ConnectionOptions, ResultSetHeader } from "mysql2/promise";
 import { installRemedy } from "../../../lib/install-remedy.ts";
+import { Turns } from "../../../lib/turns.ts";
 
 /** A value of a statement. Numbers beyond 2^53 must be bigints. */
 export type SqlValue = number | bigint | string | Uint8Array | null;
@@ -32,7 +33,7 @@ export class Mysql {
   readonly #setup: string | undefined;
   #reader: Promise<Connection> | undefined;
   #writer: Promise<Connection> | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   /**
    * @param url    `mysql://user@host:port/database`; with `?socketPath=` for a unix socket
@@ -64,7 +65,7 @@ export class Mysql {
    * @throws the error of `work` or of the server; nothing has changed then, unless the connection broke during the commit
    */
   transaction<Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result> {
-    const run = async (): Promise<Result> => {
+    return this.#turns.take(async () => {
       for (let attempt = 1; ; attempt++) {
         try {
           return await this.#attempt(work);
@@ -72,10 +73,7 @@ export class Mysql {
           if (!lockErrors.includes(codeOf(error)) || attempt === mostAttempts) throw error;
         }
       }
-    };
-    const result = this.#turn.then(run, run);
-    this.#turn = result.catch(() => undefined);
-    return result;
+    });
   }
 
   async close(): Promise<void> {
