@@ -1,7 +1,5 @@
+import { writeInHalves } from "../halves.ts";
 import { isRowError, type SqlValue, type Transaction } from "./mysql.ts";
-
-/** Rows of one statement; more rows make it no faster. */
-const mostRows = 1000;
 
 /**
  * Returns a derived table for `UPDATE ... JOIN`, such as `(SELECT ? AS id, ? AS up UNION ALL SELECT ?, ?)`.
@@ -29,35 +27,11 @@ export interface BulkWrite<Row> {
   refused(row: Row, reason: string): void;
 }
 
-/**
- * Writes rows in statements of a thousand. If a statement fails because of a row, each half of its rows is tried, so that one bad row stops no
- * other.
- * @returns how many rows the statements have matched
- */
-export async function writeRows<Row>(transaction: Transaction, write: BulkWrite<Row>): Promise<number> {
-  let matched = 0;
-  for (let at = 0; at < write.rows.length; at += mostRows)
-    matched += await writePart(transaction, write, write.rows.slice(at, at + mostRows));
-  return matched;
-}
-
-async function writePart<Row>(
+/** Writes rows as {@link writeInHalves} does. */
+export function writeRows<Row>(
   transaction: Transaction,
-  write: BulkWrite<Row>,
-  rows: readonly Row[],
-): Promise<number> {
-  try {
-    return await transaction.run(write.sql(rows.length), rows.flatMap(write.values));
-  } catch (error) {
-    if (!isRowError(error)) throw error;
-    if (rows.length === 1) {
-      write.refused(rows[0]!, (error as Error).message);
-      return 0;
-    }
-    const half = rows.length >> 1;
-    return (
-      (await writePart(transaction, write, rows.slice(0, half))) +
-      (await writePart(transaction, write, rows.slice(half)))
-    );
-  }
+  { rows, sql, values, refused }: BulkWrite<Row>,
+): Promise<void> {
+  const write = (part: readonly Row[]) => transaction.run(sql(part.length), part.flatMap(values));
+  return writeInHalves(rows, { write, isRowError, refused });
 }

@@ -1,3 +1,4 @@
+import { writeInHalves } from "../halves.ts";
 import type { Column, ColumnType, Dialect, SqlText, SqlValue, Transaction } from "./database.ts";
 
 /**
@@ -95,8 +96,6 @@ function changesOf(
     .join(", ");
 }
 
-/** Rows of one statement, at most; more rows make it no faster. */
-const mostRows = 1000;
 /** The highest number that a column takes. */
 export const mostInteger: bigint = 2n ** 63n - 1n;
 
@@ -109,35 +108,29 @@ export interface Write {
   refused(row: readonly SqlValue[], reason: string): void;
 }
 
-/** Writes rows, a thousand at a time. If a statement fails because of a row, each half of its rows is tried, so one bad row stops no other. */
+/** Writes rows as {@link writeInHalves} does. */
 export async function writeRows(transaction: Transaction, dialect: Dialect, write: Write): Promise<void> {
+  const { statement, refused } = write;
   const rows = write.rows.filter((row) => {
     const fits = row.every((value) => typeof value !== "bigint" || value <= mostInteger);
-    if (!fits) write.refused(row, "a number is out of range");
+    if (!fits) refused(row, "a number is out of range");
     return fits;
   });
-  for (let at = 0; at < rows.length; at += mostRows)
-    await writePart(transaction, dialect, { ...write, rows: rows.slice(at, at + mostRows) });
-}
-
-async function writePart(transaction: Transaction, dialect: Dialect, write: Write): Promise<void> {
-  const { rows } = write;
   // After an error PostgreSQL takes no further statement of the transaction, unless it goes back to a point before the error.
   const needsSavepoint = dialect.kind === "postgres";
-  const { sql, values } = write.statement(rows);
-  if (needsSavepoint) await transaction.run("SAVEPOINT part");
-  try {
-    await transaction.run(sql, values);
-    if (needsSavepoint) await transaction.run("RELEASE SAVEPOINT part");
-  } catch (error) {
-    if (!dialect.isRowError(error)) throw error;
-    if (needsSavepoint) await transaction.run("ROLLBACK TO SAVEPOINT part");
-    if (rows.length === 1) {
-      write.refused(rows[0]!, (error as Error).message);
-      return;
-    }
-    const half = rows.length >> 1;
-    await writePart(transaction, dialect, { ...write, rows: rows.slice(0, half) });
-    await writePart(transaction, dialect, { ...write, rows: rows.slice(half) });
-  }
+  await writeInHalves(rows, {
+    async write(part) {
+      const { sql, values } = statement(part);
+      if (needsSavepoint) await transaction.run("SAVEPOINT part");
+      try {
+        await transaction.run(sql, values);
+      } catch (error) {
+        if (needsSavepoint && dialect.isRowError(error)) await transaction.run("ROLLBACK TO SAVEPOINT part");
+        throw error;
+      }
+      if (needsSavepoint) await transaction.run("RELEASE SAVEPOINT part");
+    },
+    isRowError: (error) => dialect.isRowError(error),
+    refused,
+  });
 }
