@@ -85,14 +85,17 @@ async function askFirst(
   const file = findConfigFile(config, process.env);
   const { config: loaded, errors } = loadUnchecked({ file, env: process.env });
   const configured = loaded?.admin?.socket ?? "auto";
-  const named = [configured === "auto" ? "" : configured, runtimeSocket(process.env) ?? ""];
-  const known = [...new Set([...named, unitSocket])].filter((path) => path !== "");
+  const named = [configured === "auto" ? "" : configured, runtimeSocket(process.env) ?? ""].filter(Boolean);
+  async function* sockets(): AsyncGenerator<string> {
+    yield* named;
+    // The file may name another socket than the tracker was started with.
+    if (file !== undefined) yield* await findRunningSockets(file);
+    yield unitSocket;
+  }
   // systemd runs the command only while the main process runs, so the socket will come if the tracker is starting.
   const until = performance.now() + (process.env.MAINPID ? Math.min(startMs, timeoutMs) : 0);
   for (;;) {
-    // The file may name another socket than the tracker was started with.
-    const running = file === undefined ? [] : await findRunningSockets(file);
-    for (const socket of new Set([...known.slice(0, -1), ...running, unitSocket])) {
+    for await (const socket of sockets()) {
       try {
         return { endpoint: { socket }, reply: await requestReload({ socket }, timeoutMs) };
       } catch (error) {
@@ -105,7 +108,7 @@ async function askFirst(
   // Only a file without errors of syntax says where the tracker listens.
   if (loaded === undefined) complain(formatDiagnostics(errors));
   const lacksFile = file === undefined ? "there is no configuration file; " : "";
-  const tried = known.join(" or ");
+  const tried = [...new Set([...named, unitSocket])].join(" or ");
   const remedy = "start the tracker with RUNTIME_DIRECTORY or admin.socket set, or give --socket or --url";
   throw new NoReply(`${lacksFile}no tracker listens on ${tried}; ${remedy}`, true);
 }
