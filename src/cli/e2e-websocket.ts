@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { AnnounceEvent } from "../bittorrent/event.ts";
-import type { SwarmCounts } from "../client/exchange.ts";
 import { withSession } from "../client/tracker-client.ts";
 import type { WebOffer, WebRelay, WebSocketSession } from "../client/websocket.ts";
 import { TimeoutError, withTimeout } from "../lib/with-timeout.ts";
-import { CheckFailure, type Trace } from "./e2e-check.ts";
+import { CheckFailure, expectCount, peerIdOf, type Trace } from "./e2e-check.ts";
 
 /** For this many milliseconds, an offer or answer may be on its way. */
 const relayMs = 5000;
@@ -19,12 +18,17 @@ const relayMs = 5000;
 export async function checkWebSocket(url: string, delayMs: number, trace: Trace): Promise<void> {
   const options = { timeoutMs: 15_000 + delayMs };
   const infoHash = randomBytes(20);
+  const scrape = async (session: WebSocketSession) => {
+    const [counts] = await session.scrape([infoHash]);
+    trace(`${url}: scrape: ${JSON.stringify(counts)}`);
+    return counts;
+  };
   await withSession(url, options, async (first) => {
-    const firstId = peerId(0x14);
+    const firstId = peerIdOf(0x14);
     await announce(first, { infoHash, peerId: firstId }, []);
     await wait(delayMs);
     await withSession(url, options, async (second) => {
-      const secondId = peerId(0x15);
+      const secondId = peerIdOf(0x15);
       const sent: WebOffer = { id: randomBytes(20), sdp: "v=0\r\ns=chihaya e2e \u00fc\r\n" };
       const response = await announce(second, { infoHash, peerId: secondId }, [sent]);
       trace(`${url}: announce: ${JSON.stringify(response)}`);
@@ -33,24 +37,18 @@ export async function checkWebSocket(url: string, delayMs: number, trace: Trace)
       first.answer(infoHash, firstId, offer, "v=0\r\ns=answer\r\n");
       const answer = await relayed(second, infoHash, "the second peer did not get the first peer's answer");
       expectRelay("answer", answer, { id: sent.id, sdp: "v=0\r\ns=answer\r\n" }, firstId);
-      expectCount("after both announced", await second.scrape([infoHash]), 2, trace);
+      expectCount("after both announced", await scrape(second), 2);
       await announce(first, { infoHash, peerId: firstId }, [], AnnounceEvent.stopped);
-      expectCount("after the first peer stopped", await second.scrape([infoHash]), 1, trace);
+      expectCount("after the first peer stopped", await scrape(second), 1);
     });
     // The tracker may take a moment to notice the end of the WebSocket.
-    let counts = await first.scrape([infoHash]);
-    for (const end = Date.now() + relayMs; counts[0]?.incomplete === 1 && Date.now() < end; ) {
+    let counts = await scrape(first);
+    for (const end = Date.now() + relayMs; counts?.incomplete === 1 && Date.now() < end; ) {
       await wait(100);
-      counts = await first.scrape([infoHash]);
+      counts = await scrape(first);
     }
-    expectCount("after the second peer's WebSocket was closed", counts, 0, trace);
+    expectCount("after the second peer's WebSocket was closed", counts, 0);
   });
-}
-
-function peerId(last: number): Uint8Array {
-  const id = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
-  id[19] = last;
-  return id;
 }
 
 function announce(
@@ -74,18 +72,4 @@ function expectRelay(kind: WebRelay["kind"], relay: WebRelay, sent: WebOffer, fr
   const isSame = relay.kind === kind && relay.sdp === sent.sdp;
   if (isSame && Buffer.compare(relay.id, sent.id) === 0 && Buffer.compare(relay.peerId, from) === 0) return;
   throw new CheckFailure(`the relayed ${kind} is not what was sent: ${JSON.stringify(relay)}`);
-}
-
-function expectCount(
-  when: string,
-  [counts]: (SwarmCounts | undefined)[],
-  leechers: number,
-  trace: Trace,
-): void {
-  trace(`${when}: scrape: ${JSON.stringify(counts)}`);
-  const { complete = 0, incomplete = 0 } = counts ?? {};
-  if (complete === 0 && incomplete === leechers) return;
-  throw new CheckFailure(
-    `${when}, the scrape should count 0 seeders and ${leechers} leechers, but counts ${complete} and ${incomplete}`,
-  );
 }

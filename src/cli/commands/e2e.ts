@@ -6,7 +6,7 @@ import { announce, scrape } from "../../client/tracker-client.ts";
 import { TrackerError } from "../../client/tracker-error.ts";
 import { describe, parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
-import { CheckFailure, type Trace } from "../e2e-check.ts";
+import { CheckFailure, expectCount, peerIdOf, type Trace } from "../e2e-check.ts";
 import { checkWebSocket } from "../e2e-websocket.ts";
 import { complain, print } from "../terminal.ts";
 
@@ -153,11 +153,9 @@ async function checkUrl(url: string, delayMs: number, trace: Trace): Promise<Res
 async function check(url: string, delayMs: number, trace: Trace): Promise<void> {
   const infoHash = randomBytes(20);
   const announceAs = async (peer: { last: number; port: number }, event: AnnounceEvent) => {
-    const peerId = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
-    peerId[19] = peer.last;
     const response = await announce(url, {
       infoHash,
-      peerId,
+      peerId: peerIdOf(peer.last),
       port: peer.port,
       left: 100n,
       numWant: 50,
@@ -166,15 +164,10 @@ async function check(url: string, delayMs: number, trace: Trace): Promise<void> 
     trace(`${url}: announce of port ${peer.port}: ${JSON.stringify(response)}`);
     return response;
   };
-  const expectCount = async (when: string, leechers: number) => {
+  const scrapeAndExpect = async (when: string, leechers: number) => {
     const [counts] = await scrape(url, [infoHash]);
     trace(`${url}: scrape: ${JSON.stringify(counts)}`);
-    const { complete = 0, incomplete = 0 } = counts ?? {};
-    if (complete !== 0 || incomplete !== leechers) {
-      throw new CheckFailure(
-        `${when}, the scrape should count 0 seeders and ${leechers} leechers, but counts ${complete} and ${incomplete}`,
-      );
-    }
+    expectCount(when, counts, leechers);
   };
   const first = { last: 0x14, port: 10_001 };
   const second = { last: 0x15, port: 10_002 };
@@ -182,10 +175,10 @@ async function check(url: string, delayMs: number, trace: Trace): Promise<void> 
   expectOnlyPeer("first", await announceAs(first, AnnounceEvent.started), first.port);
   await wait(delayMs);
   expectOnlyPeer("second", await announceAs(second, AnnounceEvent.started), first.port);
-  await expectCount("after both announced", 2);
+  await scrapeAndExpect("after both announced", 2);
   await announceAs(first, AnnounceEvent.stopped);
   await announceAs(second, AnnounceEvent.stopped);
-  await expectCount("after both stopped", 0);
+  await scrapeAndExpect("after both stopped", 0);
 }
 
 function expectOnlyPeer(which: string, response: { peers: readonly { port: number }[] }, port: number): void {
