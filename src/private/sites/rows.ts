@@ -23,3 +23,11 @@ export function lastOf(
 export function clientOf(peerId: Uint8Array): string {
   return clientId(peerId).replace(/[^ -~]/g, "?");
 }
+
+/** Orders rows by user and torrent. */
+export function byUserAndTorrent(
+  a: { user: number; torrent: number },
+  b: { user: number; torrent: number },
+): number {
+  return a.user - b.user || a.torrent - b.torrent;
+}

@@ -2,11 +2,12 @@ import type { Batch, History, PeerRow, Snatch } from "../../accounting/batch.ts"
 import { isPasskey } from "../../directory.ts";
 import type { DirectoryTorrent } from "../../directory-records.ts";
 import { type Change, grantKey, hexOf } from "../mirror.ts";
+import { countPeers, creditUsers, recountPeers, sumTorrents } from "../mysql/batch-rows.ts";
 import { derivedTable, valueLists, writeRows } from "../mysql/bulk.ts";
 import type { QuarantinedTraffic } from "../mysql/ledger.ts";
 import type { SqlRow, Transaction } from "../mysql/mysql.ts";
-import { bytesOf, existing, MysqlSite, type PeerCounts, rowsOf } from "../mysql/mysql-site.ts";
-import { clientOf, creditsOf } from "../rows.ts";
+import { bytesOf, MysqlSite } from "../mysql/mysql-site.ts";
+import { byUserAndTorrent, clientOf } from "../rows.ts";
 import { detectTables, type GazelleTables } from "./tables.ts";
 
 /** Seconds for which clients see why a torrent was deleted. */
@@ -223,39 +224,8 @@ export class GazelleSite extends MysqlSite {
 
   protected async write(transaction: Transaction, batch: Batch): Promise<QuarantinedTraffic[]> {
     const tables = await this.tables();
-    const quarantined: QuarantinedTraffic[] = [];
-    const histories = [...batch.histories.values()];
-    const users = await existing(
-      transaction,
-      tables.credits,
-      histories.map(({ user }) => user),
-    );
-    const torrents = await existing(
-      transaction,
-      tables.counts,
-      histories.map(({ torrent }) => torrent),
-    );
-    const isThere = ({ user, torrent }: { user: number; torrent: number }): boolean =>
-      users.has(user) && torrents.has(torrent);
-
-    const credits = [...batch.users]
-      .map(([user, sums]) => ({ user, torrent: null, ...creditsOf(sums) }))
-      .filter(({ uploaded, downloaded }) => uploaded > 0n || downloaded > 0n)
-      .sort((a, b) => a.user - b.user);
-    for (const credit of credits)
-      if (!users.has(credit.user)) quarantined.push({ ...credit, reason: "no such user" });
-    await writeRows(transaction, {
-      rows: credits.filter(({ user }) => users.has(user)),
-      sql: (count) =>
-        `UPDATE ${tables.credits.table} u JOIN ${derivedTable(["id", "up", "down"], count)} d ON d.id = u.${tables.credits.id} ` +
-        "SET u.Uploaded = u.Uploaded + d.up, u.Downloaded = u.Downloaded + d.down",
-      values: ({ user, uploaded, downloaded }) => [user, uploaded, downloaded],
-      refused: (credit, reason) => quarantined.push({ ...credit, reason }),
-    });
-
-    const refuse = ({ user, torrent }: { user: number; torrent: number }, reason: string): void => {
-      quarantined.push({ user, torrent, uploaded: 0n, downloaded: 0n, reason });
-    };
+    const keys = { users: tables.credits, torrents: tables.counts };
+    const { torrents, isThere, refuse, quarantined } = await creditUsers(transaction, batch, keys);
     await this.#writePeers(transaction, tables, [...batch.peers.values()].filter(isThere), refuse);
     await writeRows<Snatch>(transaction, {
       rows: batch.snatches.filter(isThere),
@@ -267,9 +237,9 @@ export class GazelleSite extends MysqlSite {
       refused: refuse,
     });
     await writeRows<History>(transaction, {
-      rows: histories
+      rows: [...batch.histories.values()]
         .filter((history) => history.tokenDownloaded > 0n && isThere(history))
-        .sort((a, b) => a.user - b.user || a.torrent - b.torrent),
+        .sort(byUserAndTorrent),
       sql: (count) =>
         `UPDATE users_freeleeches f JOIN ${derivedTable(["uid", "fid", "down"], count)} d ON d.uid = f.UserID AND d.fid = f.TorrentID ` +
         "SET f.Downloaded = f.Downloaded + d.down WHERE f.Expired = '0'",
@@ -314,30 +284,20 @@ export class GazelleSite extends MysqlSite {
   async #writeTorrents(
     transaction: Transaction,
     tables: GazelleTables,
-    { histories, snatches }: Batch,
+    batch: Batch,
     torrents: ReadonlySet<number>,
   ): Promise<void> {
-    const rows = new Map(
-      [...torrents].sort((a, b) => a - b).map((id) => [id, { id, snatched: 0, balance: 0n }]),
-    );
-    for (const { torrent, rawUploaded, rawDownloaded } of histories.values()) {
-      const row = rows.get(torrent);
-      if (row !== undefined) row.balance += rawUploaded - rawDownloaded;
-    }
-    for (const { torrent } of snatches) {
-      const row = rows.get(torrent);
-      if (row !== undefined) row.snatched++;
-    }
-    const counts = await countPeers(transaction, [...rows.keys()]);
+    const rows = sumTorrents(batch, torrents);
+    const countsOf = await countPeers(transaction, peerCounts, [...torrents]);
     await writeRows(transaction, {
-      rows: [...rows.values()],
+      rows,
       sql: (count) =>
         `UPDATE ${tables.counts.table} t JOIN ${derivedTable(["id", "seeders", "leechers", "snatched", "balance"], count)} d ` +
         `ON d.id = t.${tables.counts.id} SET t.Seeders = d.seeders, t.Leechers = d.leechers, t.Snatched = t.Snatched + d.snatched, ` +
         "t.Balance = t.Balance + d.balance, t.last_action = IF(d.seeders > 0, NOW(), t.last_action)",
-      values: ({ id, snatched, balance }) => {
-        const { seeders, leechers } = counts.get(id) ?? none;
-        return [id, seeders, leechers, snatched, balance];
+      values: ({ id, completed, balance }) => {
+        const { seeders, leechers } = countsOf(id);
+        return [id, seeders, leechers, completed, balance];
       },
       refused: () => undefined,
     });
@@ -355,26 +315,8 @@ export class GazelleSite extends MysqlSite {
         "UPDATE xbt_files_users SET active = 0, upspeed = 0, downspeed = 0 WHERE active = 1 AND mtime < ?",
         [activeAfter],
       );
-      await this.#recount(
-        transaction,
-        tables,
-        gone.map(({ fid }) => Number(fid)),
-      );
-    });
-  }
-
-  async #recount(transaction: Transaction, tables: GazelleTables, ids: readonly number[]): Promise<void> {
-    const counts = await countPeers(transaction, ids);
-    await writeRows(transaction, {
-      rows: [...ids].sort((a, b) => a - b),
-      sql: (count) =>
-        `UPDATE ${tables.counts.table} t JOIN ${derivedTable(["id", "seeders", "leechers"], count)} d ` +
-        `ON d.id = t.${tables.counts.id} SET t.Seeders = d.seeders, t.Leechers = d.leechers`,
-      values: (id) => {
-        const { seeders, leechers } = counts.get(id) ?? none;
-        return [id, seeders, leechers];
-      },
-      refused: () => undefined,
+      const torrents = gone.map(({ fid }) => Number(fid));
+      await recountPeers(transaction, tables.counts, peerCounts, torrents);
     });
   }
 
@@ -384,27 +326,14 @@ export class GazelleSite extends MysqlSite {
   }
 }
 
-const none = { seeders: 0, leechers: 0 };
+/** Returns the query of {@link countPeers}. */
+function peerCounts(list: string): string {
+  return (
+    "SELECT fid AS id, SUM(remaining = 0) AS seeders, SUM(remaining > 0) AS leechers FROM xbt_files_users " +
+    `WHERE active = 1 AND fid IN (${list}) GROUP BY fid`
+  );
+}
 
 function toTorrent(row: SqlRow): DirectoryTorrent {
   return { id: Number(row.id), infoHashes: [bytesOf(row.info_hash)], ...factorsOf(row.freetorrent) };
-}
-
-async function countPeers(
-  transaction: Transaction,
-  torrents: readonly number[],
-): Promise<Map<number, PeerCounts>> {
-  const rows = await rowsOf(
-    transaction,
-    (list) =>
-      "SELECT fid, SUM(remaining = 0) AS seeders, SUM(remaining > 0) AS leechers FROM xbt_files_users " +
-      `WHERE active = 1 AND fid IN (${list}) GROUP BY fid`,
-    torrents,
-  );
-  return new Map(
-    rows.map(({ fid, seeders, leechers }) => [
-      Number(fid),
-      { seeders: Number(seeders), leechers: Number(leechers) },
-    ]),
-  );
 }

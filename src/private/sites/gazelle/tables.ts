@@ -1,3 +1,4 @@
+import type { TableKey } from "../mysql/batch-rows.ts";
 import type { Mysql } from "../mysql/mysql.ts";
 
 /** The tables of Gazelle that differ between What.CD's version and the one of Orpheus. */
@@ -5,9 +6,9 @@ export interface GazelleTables {
   /** `whatcd`, or `ops` for the version of Orpheus, which has the numbers of the tracker in tables of their own. */
   readonly version: "whatcd" | "ops";
   /** Where a user's credits are, and the column of the user's id. */
-  readonly credits: { readonly table: string; readonly id: string };
+  readonly credits: TableKey;
   /** Where a torrent's numbers are, and the column of the torrent's id. */
-  readonly counts: { readonly table: string; readonly id: string };
+  readonly counts: TableKey;
   /** Maximum lengths of `xbt_files_users.ip`, `xbt_files_users.useragent` and `xbt_snatched.IP`. */
   readonly ipLength: number;
   readonly agentLength: number;

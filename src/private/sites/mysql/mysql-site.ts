@@ -10,7 +10,7 @@ import type {
 import type { Applied, Site, SiteChange } from "../../site.ts";
 import { Change, Mirror } from "../mirror.ts";
 import type { Ledger, QuarantinedTraffic } from "./ledger.ts";
-import type { Mysql, SqlRow, SqlValue, Transaction } from "./mysql.ts";
+import type { Mysql, SqlRow, Transaction } from "./mysql.ts";
 
 /** Seconds between looks for new rows, and between comparisons of everything. */
 const [newRowsSeconds, compareSeconds] = [60, 900];
@@ -18,8 +18,6 @@ const [newRowsSeconds, compareSeconds] = [60, 900];
 const soonSeconds = 5;
 /** Rows of one query. */
 const pageRows = 10_000;
-/** Ids in one list. */
-const idRows = 5000;
 
 /** The collaborators of a {@link MysqlSite}. */
 export interface MysqlSiteDeps {
@@ -159,40 +157,6 @@ export abstract class MysqlSite implements Site {
       after = Number(rows.at(-1)!.id);
     }
   }
-}
-
-/** Returns those of the ids that a table has. */
-export async function existing(
-  transaction: Transaction,
-  { table, id }: { table: string; id: string },
-  ids: readonly number[],
-): Promise<Set<number>> {
-  const rows = await rowsOf(
-    transaction,
-    (list) => `SELECT ${id} AS id FROM ${table} WHERE ${id} IN (${list})`,
-    [...new Set(ids)],
-  );
-  return new Set(rows.map((row) => Number(row.id)));
-}
-
-/** Runs a query for any number of ids. @param sql  returns the query for a list of placeholders */
-export async function rowsOf(
-  transaction: Pick<Transaction, "rows">,
-  sql: (list: string) => string,
-  ids: readonly SqlValue[],
-): Promise<SqlRow[]> {
-  const found: SqlRow[] = [];
-  for (let at = 0; at < ids.length; at += idRows) {
-    const part = ids.slice(at, at + idRows);
-    found.push(...(await transaction.rows(sql(part.map(() => "?").join(", ")), part)));
-  }
-  return found;
-}
-
-/** Numbers of the peers of a torrent. */
-export interface PeerCounts {
-  seeders: number;
-  leechers: number;
 }
 
 /** Returns the bytes of a value of a binary column. */

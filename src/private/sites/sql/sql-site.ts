@@ -11,7 +11,7 @@ import type {
 } from "../../directory-records.ts";
 import type { Applied, Site, SiteChange } from "../../site.ts";
 import type { SiteRecords } from "../../site-records.ts";
-import { clientOf, creditsOf, lastOf } from "../rows.ts";
+import { byUserAndTorrent, clientOf, creditsOf, lastOf } from "../rows.ts";
 import type { Database, Dialect, OpenDatabase, SqlRow, SqlValue, Transaction } from "./database.ts";
 import { checkTables } from "./schema.ts";
 import { SqlRecords } from "./sql-records.ts";
@@ -470,13 +470,6 @@ class BatchWriter {
 function amounts(sums: Sums): bigint[] {
   const { uploaded, downloaded } = creditsOf(sums);
   return [uploaded, downloaded, sums.rawUploaded, sums.rawDownloaded];
-}
-
-function byUserAndTorrent(
-  a: { user: number; torrent: number },
-  b: { user: number; torrent: number },
-): number {
-  return a.user - b.user || a.torrent - b.torrent;
 }
 
 function distinct(rows: readonly SqlValue[][]): SqlValue[][] {

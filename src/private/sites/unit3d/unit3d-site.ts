@@ -3,11 +3,19 @@ import type { Batch, History, PeerRow } from "../../accounting/batch.ts";
 import { isPasskey } from "../../directory.ts";
 import type { DirectoryGroup, DirectoryTorrent, DirectoryUser } from "../../directory-records.ts";
 import { type Change, clientKey, grantKey } from "../mirror.ts";
+import {
+  countPeers,
+  creditUsers,
+  recountPeers,
+  rowsOf,
+  sumTorrents,
+  type TableKey,
+} from "../mysql/batch-rows.ts";
 import { derivedTable, writeRows } from "../mysql/bulk.ts";
 import type { QuarantinedTraffic } from "../mysql/ledger.ts";
 import type { SqlRow, SqlValue, Transaction } from "../mysql/mysql.ts";
-import { bytesOf, existing, MysqlSite, type PeerCounts, rowsOf } from "../mysql/mysql-site.ts";
-import { clientOf, creditsOf } from "../rows.ts";
+import { bytesOf, MysqlSite } from "../mysql/mysql-site.ts";
+import { byUserAndTorrent, clientOf, creditsOf } from "../rows.ts";
 import { torrentRefusal } from "./refusals.ts";
 
 /** Groups whose users may not use the tracker, by their slugs. */
@@ -271,38 +279,13 @@ export class Unit3dSite extends MysqlSite {
   }
 
   protected async write(transaction: Transaction, batch: Batch): Promise<QuarantinedTraffic[]> {
-    const quarantined: QuarantinedTraffic[] = [];
-    const histories = [...batch.histories.values()];
-    const [userIds, torrentIds] = [
-      histories.map(({ user }) => user),
-      histories.map(({ torrent }) => torrent),
-    ];
-    const users = await existing(transaction, { table: "users", id: "id" }, userIds);
-    const torrents = await existing(transaction, { table: "torrents", id: "id" }, torrentIds);
-    const isThere = ({ user, torrent }: { user: number; torrent: number }): boolean =>
-      users.has(user) && torrents.has(torrent);
-    const credits = [...batch.users]
-      .map(([user, sums]) => ({ user, torrent: null, ...creditsOf(sums) }))
-      .filter(({ uploaded, downloaded }) => uploaded > 0n || downloaded > 0n)
-      .sort((a, b) => a.user - b.user);
-    for (const credit of credits)
-      if (!users.has(credit.user)) quarantined.push({ ...credit, reason: "no such user" });
-    await writeRows(transaction, {
-      rows: credits.filter(({ user }) => users.has(user)),
-      sql: (count) =>
-        `UPDATE users u JOIN ${derivedTable(["id", "up", "down"], count)} d ON d.id = u.id ` +
-        "SET u.uploaded = u.uploaded + d.up, u.downloaded = u.downloaded + d.down",
-      values: ({ user, uploaded, downloaded }) => [user, uploaded, downloaded],
-      refused: (credit, reason) => quarantined.push({ ...credit, reason }),
-    });
-    const refuse = ({ user, torrent }: { user: number; torrent: number }, reason: string): void => {
-      quarantined.push({ user, torrent, uploaded: 0n, downloaded: 0n, reason });
-    };
+    const tables = { users: { table: "users", id: "id" }, torrents: torrentsTable };
+    const { torrents, isThere, refuse, quarantined } = await creditUsers(transaction, batch, tables);
     const peers = [...batch.peers.values()]
       .filter(isThere)
-      .sort((a, b) => a.user - b.user || a.torrent - b.torrent || (a.peerId < b.peerId ? -1 : 1));
+      .sort((a, b) => byUserAndTorrent(a, b) || (a.peerId < b.peerId ? -1 : 1));
     await this.#writePeers(transaction, peers, refuse);
-    await this.#writeHistories(transaction, histories.filter(isThere), peers, refuse);
+    await this.#writeHistories(transaction, [...batch.histories.values()].filter(isThere), peers, refuse);
     await this.#writeTorrents(transaction, batch, torrents);
     return quarantined;
   }
@@ -357,7 +340,7 @@ export class Unit3dSite extends MysqlSite {
       "completed_at = COALESCE(completed_at, VALUES(completed_at))",
     ].join(", ");
     await writeRows<History>(transaction, {
-      rows: [...histories].sort((a, b) => a.user - b.user || a.torrent - b.torrent),
+      rows: [...histories].sort(byUserAndTorrent),
       sql: (count) =>
         `INSERT INTO history (${[...columns, ...times].join(", ")}) VALUES ${Array(count).fill(list).join(", ")} ` +
         `ON DUPLICATE KEY UPDATE ${changes}`,
@@ -381,30 +364,17 @@ export class Unit3dSite extends MysqlSite {
     return this.#donors.has(user) || (this.#groups.get(group)?.isImmune ?? false);
   }
 
-  async #writeTorrents(
-    transaction: Transaction,
-    { histories, snatches }: Batch,
-    torrents: ReadonlySet<number>,
-  ): Promise<void> {
-    const ids = [...torrents].sort((a, b) => a - b);
-    const rows = new Map(ids.map((id) => [id, { id, completed: 0, balance: 0n }]));
-    for (const { torrent, rawUploaded, rawDownloaded } of histories.values()) {
-      const row = rows.get(torrent);
-      if (row !== undefined) row.balance += rawUploaded - rawDownloaded;
-    }
-    for (const { torrent } of snatches) {
-      const row = rows.get(torrent);
-      if (row !== undefined) row.completed++;
-    }
-    const counts = await countPeers(transaction, ids);
+  async #writeTorrents(transaction: Transaction, batch: Batch, torrents: ReadonlySet<number>): Promise<void> {
+    const rows = sumTorrents(batch, torrents);
+    const countsOf = await countPeers(transaction, peerCounts, [...torrents]);
     const balances = this.#columns.has("torrents.balance") ? ", t.balance = t.balance + d.balance" : "";
     await writeRows(transaction, {
-      rows: [...rows.values()],
+      rows,
       sql: (count) =>
         `UPDATE torrents t JOIN ${derivedTable(["id", "seeders", "leechers", "completed", "balance"], count)} d ON d.id = t.id ` +
         `SET t.seeders = d.seeders, t.leechers = d.leechers, t.times_completed = t.times_completed + d.completed${balances}`,
       values: ({ id, completed, balance }) => {
-        const { seeders, leechers } = counts.get(id) ?? none;
+        const { seeders, leechers } = countsOf(id);
         return [id, seeders, leechers, completed, balance];
       },
       refused: () => undefined,
@@ -424,7 +394,7 @@ export class Unit3dSite extends MysqlSite {
     if (gone.length === 0 && old.length === 0) return;
     const pairs = gone
       .map((row) => ({ user: Number(row.user_id), torrent: Number(row.torrent_id) }))
-      .sort((a, b) => a.user - b.user || a.torrent - b.torrent);
+      .sort(byUserAndTorrent);
     await this.mysql.transaction(async (transaction) => {
       await transaction.run(
         "UPDATE peers SET active = 0 WHERE active = 1 AND updated_at < FROM_UNIXTIME(?)",
@@ -442,19 +412,8 @@ export class Unit3dSite extends MysqlSite {
         values: ({ user, torrent }) => [user, torrent],
         refused: () => undefined,
       });
-      const torrents = [...new Set(pairs.map(({ torrent }) => torrent))].sort((a, b) => a - b);
-      const counts = await countPeers(transaction, torrents);
-      await writeRows(transaction, {
-        rows: torrents,
-        sql: (count) =>
-          `UPDATE torrents t JOIN ${derivedTable(["id", "seeders", "leechers"], count)} d ON d.id = t.id ` +
-          "SET t.seeders = d.seeders, t.leechers = d.leechers",
-        values: (id) => {
-          const { seeders, leechers } = counts.get(id) ?? none;
-          return [id, seeders, leechers];
-        },
-        refused: () => undefined,
-      });
+      const torrents = [...new Set(pairs.map(({ torrent }) => torrent))];
+      await recountPeers(transaction, torrentsTable, peerCounts, torrents);
     });
   }
 
@@ -483,7 +442,15 @@ export class Unit3dSite extends MysqlSite {
   }
 }
 
-const none: PeerCounts = { seeders: 0, leechers: 0 };
+const torrentsTable: TableKey = { table: "torrents", id: "id" };
+
+/** Returns the query of {@link countPeers}. */
+function peerCounts(list: string): string {
+  return (
+    "SELECT torrent_id AS id, SUM(seeder = 1) AS seeders, SUM(seeder = 0) AS leechers FROM peers " +
+    `WHERE active = 1 AND torrent_id IN (${list}) GROUP BY torrent_id`
+  );
+}
 
 /** Whether any peer of a user and torrent is active, and whether one seeds: the end of one client is not the end of the others. */
 async function readStates(
@@ -503,25 +470,6 @@ async function readStates(
     rows.map((row) => [
       `${row.user_id} ${row.torrent_id}`,
       { isActive: Number(row.active), isSeeder: Number(row.seeder) },
-    ]),
-  );
-}
-
-async function countPeers(
-  transaction: Transaction,
-  torrents: readonly number[],
-): Promise<Map<number, PeerCounts>> {
-  const rows = await rowsOf(
-    transaction,
-    (list) =>
-      "SELECT torrent_id, SUM(seeder = 1) AS seeders, SUM(seeder = 0) AS leechers FROM peers " +
-      `WHERE active = 1 AND torrent_id IN (${list}) GROUP BY torrent_id`,
-    torrents,
-  );
-  return new Map(
-    rows.map((row) => [
-      Number(row.torrent_id),
-      { seeders: Number(row.seeders), leechers: Number(row.leechers) },
     ]),
   );
 }
