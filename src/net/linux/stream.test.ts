@@ -163,3 +163,58 @@ test("the kernel keeps little for a client that does not read", { skip }, async 
   await once(client, "close");
   assert.ok(response.length - pending < 512 * 1024, `the kernel took ${response.length - pending} bytes`);
 });
+
+test("many small writes to a client that does not read copy each byte only a few times", {
+  skip,
+}, async (t) => {
+  const libc = await loadLibc();
+  let isFull = true;
+  const own: Libc = {
+    ...libc,
+    sendRange: (...args) => (isFull ? -1 : libc.sendRange(...args)),
+    errno: () => (isFull ? Linux.EAGAIN : libc.errno()),
+  };
+  const poller = new Poller(own, await EventLoop.open(libc));
+  const piece = new Uint8Array(100).map((_, i) => i);
+  const pieces = 1000;
+  let copied = 0;
+  const listener = listenStream(poller, {
+    host: "127.0.0.1",
+    port: 0,
+    onError: assert.fail,
+    handler: {
+      opened: (connection): Connection => connection,
+      received(connection) {
+        const { set } = Uint8Array.prototype;
+        const counting = t.mock.method(
+          Uint8Array.prototype,
+          "set",
+          function (this: Uint8Array, from: Uint8Array, at?: number) {
+            copied += from.length;
+            set.call(this, from, at);
+          },
+        );
+        for (let n = 0; n < pieces; n++) connection.write(piece, 0, piece.length);
+        counting.mock.restore();
+        assert.equal(connection.pending, pieces * piece.length);
+        isFull = false;
+        connection.end(false);
+      },
+      ended() {},
+      closed() {},
+      drained() {},
+    },
+  });
+  const client = connect(listener.port, "127.0.0.1");
+  t.after(async () => {
+    client.destroy();
+    await listener.close();
+    poller.close();
+  });
+  const chunks: Buffer[] = [];
+  client.on("data", (chunk) => chunks.push(chunk));
+  client.write("hello");
+  await once(client, "close");
+  assert.deepEqual(Buffer.concat(chunks), Buffer.concat(new Array(pieces).fill(piece)));
+  assert.ok(copied < 5 * pieces * piece.length, `copied ${copied} bytes`);
+});

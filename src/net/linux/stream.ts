@@ -145,9 +145,10 @@ class LinuxConnection<State> implements Connection {
   readonly #shared: Shared<State>;
   #fd: number;
   #state!: State;
-  /** Bytes that the kernel has not taken: `#waiting[#waitingAt..]`. */
+  /** Bytes that the kernel has not taken: `#waiting[#waitingAt..#waitingEnd)`. */
   #waiting: Uint8Array | undefined;
   #waitingAt = 0;
+  #waitingEnd = 0;
   /** The polled events; -1 before the connection is first polled. */
   #polled = -1;
   #paused = false;
@@ -165,7 +166,7 @@ class LinuxConnection<State> implements Connection {
   }
 
   get pending(): number {
-    return this.#waiting === undefined ? 0 : this.#waiting.length - this.#waitingAt;
+    return this.#waiting === undefined ? 0 : this.#waitingEnd - this.#waitingAt;
   }
 
   /** Calls the handler, and reads the bytes that came with the connection. */
@@ -249,25 +250,33 @@ class LinuxConnection<State> implements Connection {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     const { libc, handler } = this.#shared;
-    const sent = libc.sendRange(this.#fd, waiting, this.#waitingAt, waiting.length, false);
+    const sent = libc.sendRange(this.#fd, waiting, this.#waitingAt, this.#waitingEnd, false);
     if (sent < 0) {
       if (!isPassing(libc.errno())) this.#close();
       return;
     }
     this.#waitingAt += sent;
-    if (this.#waitingAt < waiting.length) return;
+    if (this.#waitingAt < this.#waitingEnd) return;
     this.#waiting = undefined;
     if (this.#ending === "no") handler.drained(this.#state);
     else this.#finish();
   }
 
+  /** Keeps bytes behind those that wait. Memory that grows gets twice the room, so that few writes copy all that waits. */
   #keep(bytes: Uint8Array, start: number, end: number): void {
-    const before = this.#waiting?.subarray(this.#waitingAt) ?? new Uint8Array(0);
-    const kept = new Uint8Array(before.length + end - start);
-    kept.set(before);
-    kept.set(bytes.subarray(start, end), before.length);
-    this.#waiting = kept;
-    this.#waitingAt = 0;
+    const before = this.#waiting;
+    const { pending } = this;
+    let kept = before;
+    if (kept === undefined || this.#waitingEnd + end - start > kept.length) {
+      const needed = pending + end - start;
+      kept = new Uint8Array(before === undefined ? needed : 2 * needed);
+      if (before !== undefined) kept.set(before.subarray(this.#waitingAt, this.#waitingEnd));
+      this.#waiting = kept;
+      this.#waitingAt = 0;
+      this.#waitingEnd = pending;
+    }
+    kept.set(bytes.subarray(start, end), this.#waitingEnd);
+    this.#waitingEnd += end - start;
   }
 
   /** Closes or shuts down the connection after all is sent. */
