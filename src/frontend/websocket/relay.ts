@@ -109,12 +109,21 @@ export class Relay {
 
   /** Handles a message of a client. */
   message(session: Session, bytes: Uint8Array, start: number, end: number): void {
-    const { requests, counters } = this.#deps;
     const exchange = this.#exchanges.current;
-    const { message } = exchange;
     exchange.action = "";
     exchange.session = session;
-    exchange.startedMs = requests?.begin(this.#options.requestTiming) ?? 0;
+    exchange.startedMs = this.#deps.requests?.begin(this.#options.requestTiming) ?? 0;
+    try {
+      this.#handle(exchange, session, bytes, start, end);
+    } catch (error) {
+      this.#failed(exchange, session);
+      throw error; // the session reports the error
+    }
+  }
+
+  #handle(exchange: WebExchange, session: Session, bytes: Uint8Array, start: number, end: number): void {
+    const { requests, counters } = this.#deps;
+    const { message } = exchange;
     const error = readMessage(bytes, start, end, message, this.#limits);
     if (
       error === malformedMessage ||
@@ -125,8 +134,10 @@ export class Relay {
       session.invalid();
       return;
     }
-    if (message.kind === MessageKind.answer && error === undefined) this.#answer(session, exchange);
-    else if (message.kind === MessageKind.scrape) this.#begin(exchange, session, "scrape", error);
+    if (message.kind === MessageKind.answer && error === undefined) {
+      this.#answer(session, exchange);
+      requests?.end(exchange.startedMs, "answer", session.client.family);
+    } else if (message.kind === MessageKind.scrape) this.#begin(exchange, session, "scrape", error);
     else this.#begin(exchange, session, "announce", error);
   }
 
@@ -181,10 +192,21 @@ export class Relay {
   ): Promise<void> {
     const error = await result;
     if (!this.#waiting.remove(exchange)) return;
-    this.#finish(exchange, session, error);
+    try {
+      this.#finish(exchange, session, error);
+    } catch (failure) {
+      this.#failed(exchange, session);
+      session.fail(failure as Error);
+      return;
+    }
     exchange.session = undefined;
     pool.giveBack(exchange);
     session.finish();
+  }
+
+  /** Reports a message that an unexpected error has ended. */
+  #failed({ startedMs, action }: WebExchange, session: Session): void {
+    this.#deps.requests?.end(startedMs, action, session.client.family, undefined, "failed");
   }
 
   #announce(exchange: WebExchange, session: Session): LogicResult | Promise<LogicResult> {
@@ -472,10 +494,9 @@ export class Relay {
   }
 
   /** Relays an answer to the socket that made the offer. */
-  #answer(session: Session, { message, announceRequest: request, startedMs }: WebExchange): void {
-    const { sessions, counters, requests } = this.#deps;
+  #answer(session: Session, { message, announceRequest: request }: WebExchange): void {
+    const { sessions, counters } = this.#deps;
     counters.messages.answer.inc();
-    requests?.end(startedMs, "answer", session.client.family);
     const index = session.torrents.find(request.infoHashWords);
     const entry =
       index < 0 || !session.hasOffers

@@ -143,7 +143,7 @@ export class Session implements StreamHandler<Session>, FrameHandler {
     try {
       this.#reader.receive(bytes, start, end);
     } catch (error) {
-      this.#fail(error as Error);
+      this.fail(error as Error);
       return;
     }
     this.#settle();
@@ -240,6 +240,13 @@ export class Session implements StreamHandler<Session>, FrameHandler {
     this.#leave();
   }
 
+  /** Closes the connection after an unexpected error. */
+  fail(error: Error): void {
+    this.#host.onError(error);
+    this.#leave();
+    this.#connection?.destroy(true);
+  }
+
   /** Checks the times. Called about once a second. */
   sweep(): void {
     const { seconds } = this.#host.clock;
@@ -287,7 +294,7 @@ export class Session implements StreamHandler<Session>, FrameHandler {
     try {
       this.#reader.release();
     } catch (error) {
-      this.#fail(error as Error);
+      this.fail(error as Error);
       return;
     }
     this.#settle();
@@ -313,12 +320,6 @@ export class Session implements StreamHandler<Session>, FrameHandler {
   /** Closes a connection whose client does not take its bytes. */
   #drop(): void {
     this.#host.counters.slow.inc();
-    this.#leave();
-    this.#connection?.destroy(true);
-  }
-
-  #fail(error: Error): void {
-    this.#host.onError(error);
     this.#leave();
     this.#connection?.destroy(true);
   }

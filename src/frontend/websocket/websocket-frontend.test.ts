@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { listEngines } from "../../../test/support/networks.ts";
 import { clientFrame, handshake, WebClient } from "../../../test/support/web-client.ts";
 import {
@@ -500,30 +500,55 @@ test("a socket counts until its connection is gone, also if this side has closed
   await tracker.open();
 });
 
-test("a socket whose connection fails while the response to its handshake is sent does not count", async (t) => {
+/** Starts a tracker with a connection in the test's hands, whose writes call `write`. */
+async function startWith(
+  t: TestContext,
+  write: () => void,
+  preHooks: Hook[] = [],
+): Promise<{ tracker: WebTracker; receive: (bytes: Buffer) => void; close: () => void }> {
   const handlers: StreamHandler<unknown>[] = [];
   const listenStream = async <State>({ handler }: StreamOptions<State>): Promise<StreamListener> => {
     handlers.push(handler as StreamHandler<unknown>);
     return { port: 1, prepareTls: () => () => undefined, close: async () => undefined };
   };
-  const tracker = await WebTracker.start(t, {}, {}, {}, { ...portableNetwork, listenStream });
+  const tracker = await WebTracker.start(t, {}, { preHooks }, {}, { ...portableNetwork, listenStream });
   const handler = handlers[0]!;
   const none = () => undefined;
-  const state: unknown = handler.opened({
-    remote: Address.parse("127.0.0.1"),
-    remotePort: 1,
-    pending: 0,
-    write: () => handler.closed(state),
-    pause: none,
-    resume: none,
-    end: none,
-    destroy: none,
-  });
-  const head = Buffer.from(handshake());
-  handler.received(state, head, 0, head.length);
+  const close = () => handler.closed(state);
+  const remote = Address.parse("127.0.0.1");
+  const own = { remote, remotePort: 1, pending: 0, write, pause: none, resume: none, end: none };
+  const state: unknown = handler.opened({ ...own, destroy: close });
+  return { tracker, receive: (bytes) => handler.received(state, bytes, 0, bytes.length), close };
+}
+
+test("a socket whose connection fails while the response to its handshake is sent does not count", async (t) => {
+  const { tracker, receive, close } = await startWith(t, () => close());
+  receive(Buffer.from(handshake()));
   assert.equal(await tracker.count("chihaya_web_sockets"), 0);
   assert.deepEqual(tracker.errors, []);
 });
+
+for (const isLate of [false, true]) {
+  test(`an unexpected error closes the socket and is reported${isLate ? ", also after a hook has waited" : ""}`, async (t) => {
+    const error = new Error("no write");
+    let isFailing = false;
+    const gate = Promise.withResolvers<undefined>();
+    const hook: Hook = { name: "wait", handleAnnounce: () => (isLate ? gate.promise : undefined) };
+    const { tracker, receive } = await startWith(t, () => {
+      if (isFailing) throw error;
+    }, [hook]);
+    receive(Buffer.from(handshake()));
+    assert.equal(await tracker.count("chihaya_web_sockets"), 1);
+    isFailing = true;
+    receive(clientFrame(JSON.stringify(webAnnounce("a"))));
+    gate.resolve(undefined);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(tracker.errors, [error]);
+    assert.equal(await tracker.count("chihaya_web_sockets"), 0);
+    assert.equal(tracker.store.statistics().leechers, 0);
+    assert.equal(await tracker.count('chihaya_websocket_rejected_total{reason="failed"}'), 1);
+  });
+}
 
 test("sockets stay open although HTTP closes its connections after each response", async (t) => {
   const tracker = await WebTracker.start(t, {}, {}, { keepAlive: false });
