@@ -7,7 +7,7 @@ import type {
   DirectoryTorrent,
   DirectoryUser,
 } from "./directory-records.ts";
-import { Factors, packFactors } from "./factors.ts";
+import { Factors, packEnd, packFactors } from "./factors.ts";
 import { SharedTable, type TableShape } from "./shared-table.ts";
 
 /** Flags of a user in the directory. */
@@ -111,8 +111,8 @@ export class Directory {
   }
 
   /** Adds or replaces a torrent. */
-  putTorrent({ id, infoHashes, up = 100, down = 100, until = 0, refusal = 0 }: DirectoryTorrent): boolean {
-    const values = [id, packFactors({ up, down }), until, refusal];
+  putTorrent({ id, infoHashes, up = 100, down = 100, until, refusal = 0 }: DirectoryTorrent): boolean {
+    const values = [id, packFactors({ up, down }), packEnd({ until }), refusal];
     return infoHashes.every((infoHash) => this.torrents.put(wordsOf(infoHash), 0, values));
   }
 
@@ -121,8 +121,8 @@ export class Directory {
   }
 
   /** Adds or replaces a grant. */
-  putGrant({ user, torrent, until = 0, ...percent }: DirectoryGrant): boolean {
-    return this.#grants.put(Int32Array.of(user, torrent), 0, [packFactors(percent), until]);
+  putGrant({ user, torrent, ...source }: DirectoryGrant): boolean {
+    return this.#grants.put(Int32Array.of(user, torrent), 0, [packFactors(source), packEnd(source)]);
   }
 
   removeGrant(user: number, torrent: number): void {
@@ -133,10 +133,10 @@ export class Directory {
   setGroups(groups: readonly DirectoryGroup[]): boolean {
     const ids = new Set(groups.map(({ id }) => id | 0));
     for (const key of this.#groups.keys()) if (!ids.has(key[0]!)) this.#groups.remove(key, 0);
-    return groups.every(({ id, until = 0, slots, ...percent }) =>
+    return groups.every(({ id, slots, ...source }) =>
       this.#groups.put(Int32Array.of(id), 0, [
-        packFactors(percent),
-        until,
+        packFactors(source),
+        packEnd(source),
         slots === undefined ? 0 : slots + 1,
       ]),
     );

@@ -10,6 +10,11 @@ export function packFactors({ up, down }: FactorSource): number {
   return clamp(up) | (clamp(down) << 16);
 }
 
+/** Packs the end of a source into a word; 0 without an end. A word reaches until 2106, so a later end counts as none. */
+export function packEnd({ until = 0 }: FactorSource): number {
+  return until >= 2 ** 32 || until === 0 ? 0 : Math.max(until, 1);
+}
+
 function clamp(percent: number | undefined): number {
   return percent === undefined ? unset : Math.min(percent, mostPercent);
 }
@@ -28,7 +33,7 @@ export class Factors {
     this.#isNeutral = false;
   }
 
-  /** Adds a source, unless it has ended. @param until  see {@link FactorSource}, as a word @returns whether it has not ended */
+  /** Adds a source, unless it has ended. @param until  of {@link packEnd} @returns whether it has not ended */
   add(factors: number, until: number, now: number): boolean {
     if (until !== 0 && now >= until >>> 0) return false;
     const up = factors & 0xffff;
