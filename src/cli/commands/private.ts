@@ -7,6 +7,7 @@ import { formatDiagnostics } from "../../config/diagnostics.ts";
 import { loadConfig } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
 import type { ListenAddress } from "../../ip/listen-address.ts";
+import { toExactJson } from "../../lib/exact-json.ts";
 import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
 import { Journal } from "../../private/accounting/journal.ts";
 import { setJournalAside } from "../../private/accounting/set-aside.ts";
@@ -316,7 +317,7 @@ async function quarantine(flags: Flags): Promise<void> {
       ...row,
       at: new Date(at * 1000).toISOString(),
     }));
-    if (flags.json) return print(`${toJson(rows)}\n`);
+    if (flags.json) return print(`${toExactJson(rows)}\n`);
     for (const { at, user_id, torrent_id, uploaded, downloaded, reason } of rows) {
       const what = torrent_id === null ? `user ${user_id}` : `user ${user_id}, torrent ${torrent_id}`;
       print(`${at}  ${what}  uploaded ${uploaded}, downloaded ${downloaded}: ${reason}\n`);
@@ -407,7 +408,7 @@ function infoHashOf(subject: string): string {
 }
 
 function showRows(flags: Flags, rows: SiteRow | SiteRow[]): void {
-  if (flags.json) print(`${toJson(rows)}\n`);
+  if (flags.json) print(`${toExactJson(rows)}\n`);
   else
     for (const row of Array.isArray(rows) ? rows : [rows]) {
       const fields = Object.entries(row).map(([key, value]) => `${key} ${value ?? "-"}`);
@@ -416,15 +417,6 @@ function showRows(flags: Flags, rows: SiteRow | SiteRow[]): void {
 }
 
 function show(flags: Flags, values: Readonly<Record<string, unknown>>): void {
-  if (flags.json) print(`${toJson(values)}\n`);
+  if (flags.json) print(`${toExactJson(values)}\n`);
   else for (const [key, value] of Object.entries(values)) print(`${key}: ${value ?? "never"}\n`);
-}
-
-/** Renders JSON in which byte counts are numbers, also above 2^53. */
-function toJson(value: unknown): string {
-  return JSON.stringify(value, (_, item) =>
-    typeof item === "bigint"
-      ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(`${item}`)
-      : item,
-  );
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../lib/clock.ts";
+import { exactNumber } from "../../../lib/exact-json.ts";
 import { unprintable } from "../../../lib/legible.ts";
 import { type Block, boolean, integer, options, text, Value } from "../../../options/index.ts";
 import {
@@ -400,14 +401,9 @@ function viewOf(resource: Resource, row: SiteRow): View {
     const value = row[name] ?? null;
     if (name === "passkey") view[name] = `${`${value}`.slice(0, 4)}...`;
     else if (times.includes(name)) view[name] = value === null ? null : formatTime(Number(value));
-    else view[name] = typeof value === "bigint" ? exact(value) : value;
+    else view[name] = typeof value === "bigint" ? exactNumber(value) : value;
   }
   return view;
-}
-
-/** Lets JSON have all digits of a number. */
-function exact(value: bigint): unknown {
-  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(`${value}`);
 }
 
 function shapeOf({ shown, fields }: Resource): Shape<View> {

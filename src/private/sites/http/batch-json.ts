@@ -1,3 +1,4 @@
+import { toExactJson } from "../../../lib/exact-json.ts";
 import type { Batch, Sums } from "../../accounting/batch.ts";
 import { clientOf, creditsOf } from "../rows.ts";
 
@@ -7,7 +8,7 @@ import { clientOf, creditsOf } from "../rows.ts";
  */
 export function renderBatch(instance: string, batch: Batch): string {
   const { from, to, users, histories, peers, snatches } = batch;
-  return stringify({
+  return toExactJson({
     ...{ instance, from, to },
     users: Array.from(users, ([id, sums]) => ({ id, ...bytesOf(sums) })),
     history: Array.from(histories.values(), (history) => ({
@@ -39,13 +40,4 @@ function bytesOf(sums: Sums): Record<string, bigint> {
     raw_uploaded: sums.rawUploaded,
     raw_downloaded: sums.rawDownloaded,
   };
-}
-
-/** Renders JSON in which byte counts are numbers, also above 2^53. */
-function stringify(value: unknown): string {
-  return JSON.stringify(value, (_, item) =>
-    typeof item === "bigint"
-      ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(`${item}`)
-      : item,
-  );
 }
