@@ -13,7 +13,7 @@ import {
 } from "../../src/protocol/webtorrent/errors.ts";
 import { MessageKind, mostOffers, WebMessage } from "../../src/protocol/webtorrent/message.ts";
 import { readMessage } from "../../src/protocol/webtorrent/read-message.ts";
-import { mostOverhead, writeAnswer, writeOffer } from "../../src/protocol/webtorrent/write.ts";
+import { mostOverhead, writeRelayed } from "../../src/protocol/webtorrent/write.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
 import { ensure, type FuzzTarget } from "./target.ts";
 
@@ -197,11 +197,11 @@ export class WebTorrentTarget implements FuzzTarget {
     offerId: string | undefined,
   ): void {
     const { announce, offerIds, offerIdAt, bytes, sdpStarts, sdpEnds } = withOffer(this.#message, index);
-    const write = kind === "offer" ? writeOffer : writeAnswer;
     const out = this.#out;
-    const end = write(
+    const end = writeRelayed(
       out,
       0,
+      kind,
       announce.infoHash,
       announce.peerId,
       offerIds,

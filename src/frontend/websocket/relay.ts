@@ -19,9 +19,8 @@ import {
   mostScrapeEntry,
   mostText,
   writeAnnounceResponse,
-  writeAnswer,
   writeFailure,
-  writeOffer,
+  writeRelayed,
   writeScrapeResponse,
 } from "../../protocol/webtorrent/write.ts";
 import { ExchangePool, WaitingRequests } from "../exchange.ts";
@@ -333,7 +332,18 @@ export class Relay {
         const { infoHash, peerId } = request;
         this.#send(
           target,
-          writeOffer(this.#out, maxFrameHeader, infoHash, peerId, offerIds, idAt, bytes, start, end),
+          writeRelayed(
+            this.#out,
+            maxFrameHeader,
+            "offer",
+            infoHash,
+            peerId,
+            offerIds,
+            idAt,
+            bytes,
+            start,
+            end,
+          ),
         );
         counters.offers.relayed.inc();
         relayed++;
@@ -375,7 +385,7 @@ export class Relay {
       const payload = this.#frameAt + maxFrameHeader;
       const { bytes } = this.remote!;
       this.#commitRemote(
-        writeOffer(bytes, payload, infoHash, peerId, offerIds, idAt, message.bytes, start, end),
+        writeRelayed(bytes, payload, "offer", infoHash, peerId, offerIds, idAt, message.bytes, start, end),
       );
       return true;
     }
@@ -523,9 +533,10 @@ export class Relay {
       return;
     }
     const { bytes, sdpStarts, sdpEnds } = message;
-    const end = writeAnswer(
+    const end = writeRelayed(
       this.#out,
       maxFrameHeader,
+      "answer",
       request.infoHash,
       session.torrents.peerId(index),
       message.offerIds,
@@ -555,7 +566,7 @@ export class Relay {
     const payload = this.#frameAt + maxFrameHeader;
     const peerId = torrents.peerId(index);
     this.#commitRemote(
-      writeAnswer(this.remote!.bytes, payload, infoHash, peerId, offerIds, 0, bytes, start, end),
+      writeRelayed(this.remote!.bytes, payload, "answer", infoHash, peerId, offerIds, 0, bytes, start, end),
     );
   }
 

@@ -13,9 +13,8 @@ import {
   mostScrapeEntry,
   mostText,
   writeAnnounceResponse,
-  writeAnswer,
   writeFailure,
-  writeOffer,
+  writeRelayed,
   writeScrapeResponse,
 } from "./write.ts";
 
@@ -80,13 +79,24 @@ test("an interval is an integer, which libtorrent insists on", () => {
 
 test("relayed offers and answers are written anew around the SDP", () => {
   const sdp = Buffer.from('xx"v=0\\r\\n\u00fc\\u0000"yy');
-  const end = writeOffer(out, 9, plain, plain, Buffer.concat([plain, plain]), 20, sdp, 2, sdp.length - 2);
+  const end = writeRelayed(
+    out,
+    9,
+    "offer",
+    plain,
+    plain,
+    Buffer.concat([plain, plain]),
+    20,
+    sdp,
+    2,
+    sdp.length - 2,
+  );
   const id = latin1(plain);
   assert.equal(
     text(9, end),
     `{"action":"announce","offer":{"type":"offer","sdp":"v=0\\r\\n\u00fc\\u0000"},"offer_id":"${id}","peer_id":"${id}","info_hash":"${id}"}`,
   );
-  const answerEnd = writeAnswer(out, 9, awkward, plain, plain, 0, sdp, 2, sdp.length - 2);
+  const answerEnd = writeRelayed(out, 9, "answer", awkward, plain, plain, 0, sdp, 2, sdp.length - 2);
   assert.deepEqual(JSON.parse(text(9, answerEnd)), {
     action: "announce",
     answer: { type: "answer", sdp: "v=0\r\n\u00fc\0" },
@@ -155,7 +165,7 @@ test("any id is read back, and fits the room that the writers ask for", () => {
   const sdp = Buffer.from('"v=0"');
   fc.assert(
     fc.property(bytes, bytes, bytes, (infoHash, peerId, offerId) => {
-      const end = writeOffer(out, 0, infoHash, peerId, offerId, 0, sdp, 0, sdp.length);
+      const end = writeRelayed(out, 0, "offer", infoHash, peerId, offerId, 0, sdp, 0, sdp.length);
       assert.ok(end <= mostOverhead + sdp.length);
       const json = text(0, end);
       const parsed = JSON.parse(json);
@@ -167,7 +177,7 @@ test("any id is read back, and fits the room that the writers ask for", () => {
     { seed: 1, numRuns: 2000 },
   );
   const zeros = new Uint8Array(20);
-  const end = writeAnswer(out, 0, zeros, zeros, zeros, 0, sdp, 0, sdp.length);
+  const end = writeRelayed(out, 0, "answer", zeros, zeros, zeros, 0, sdp, 0, sdp.length);
   assert.ok(end <= mostOverhead + sdp.length, "the longest form of all ids");
 });
 
@@ -177,8 +187,9 @@ test("a hundred thousand responses, offers and failures leave nothing behind", (
   const sdp = new Uint8Array(Buffer.from(`"${"v=0".repeat(200)}"`));
   const write = () => {
     let at = writeAnnounceResponse(out, 0, awkward, response);
-    for (let i = 0; i < 3; i++) at = writeOffer(out, at, awkward, awkward, awkward, 0, sdp, 0, sdp.length);
-    at = writeAnswer(out, at, awkward, awkward, awkward, 0, sdp, 0, sdp.length);
+    for (let i = 0; i < 3; i++)
+      at = writeRelayed(out, at, "offer", awkward, awkward, awkward, 0, sdp, 0, sdp.length);
+    at = writeRelayed(out, at, "answer", awkward, awkward, awkward, 0, sdp, 0, sdp.length);
     writeFailure(out, at, MessageKind.announce, invalidPeerId, awkward, 120);
   };
   heapGrowth(20_000, write);

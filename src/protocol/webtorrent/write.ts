@@ -72,16 +72,17 @@ export function writeAnnounceResponse(
 }
 
 /**
- * Writes an offer for the peer that it is relayed to.
+ * Writes an offer for the peer that it is relayed to, or an answer for the peer that made the offer.
  * Needs {@link mostOverhead} bytes and the bytes of the SDP.
- * @param peerId   the peer that made the offer
+ * @param peerId   the peer that made the offer or answer
  * @param offerId  20 bytes at `offerIdAt`
  * @param from     `from[sdpStart..sdpEnd)` is the SDP: a valid JSON string with its quotes
  * @returns the offset after the last byte
  */
-export function writeOffer(
+export function writeRelayed(
   out: Uint8Array,
   at: number,
+  kind: "offer" | "answer",
   infoHash: Uint8Array,
   peerId: Uint8Array,
   offerId: Uint8Array,
@@ -90,24 +91,17 @@ export function writeOffer(
   sdpStart: number,
   sdpEnd: number,
 ): number {
-  at = put(out, put(out, at, key.announce), key.offer);
-  return putRelayed(out, at, infoHash, peerId, offerId, offerIdAt, from, sdpStart, sdpEnd);
-}
-
-/** Writes an answer for the peer that made the offer; like {@link writeOffer}, with the peer id of who answers. */
-export function writeAnswer(
-  out: Uint8Array,
-  at: number,
-  infoHash: Uint8Array,
-  peerId: Uint8Array,
-  offerId: Uint8Array,
-  offerIdAt: number,
-  from: Uint8Array,
-  sdpStart: number,
-  sdpEnd: number,
-): number {
-  at = put(out, put(out, at, key.announce), key.answer);
-  return putRelayed(out, at, infoHash, peerId, offerId, offerIdAt, from, sdpStart, sdpEnd);
+  at = put(out, at, key.announce);
+  at = put(out, at, key[kind]);
+  for (let i = sdpStart; i < sdpEnd; i++) out[at++] = from[i]!;
+  at = put(out, at, key.offerId);
+  at = putBinary(out, at, offerId, offerIdAt);
+  at = put(out, at, key.peerId);
+  at = putBinary(out, at, peerId, 0);
+  at = put(out, at, key.infoHash);
+  at = putBinary(out, at, infoHash, 0);
+  out[at++] = closeBrace;
+  return at;
 }
 
 /**
@@ -163,28 +157,6 @@ export function writeScrapeResponse(
     out[at++] = closeBrace;
   }
   out[at++] = closeBrace;
-  out[at++] = closeBrace;
-  return at;
-}
-
-function putRelayed(
-  out: Uint8Array,
-  at: number,
-  infoHash: Uint8Array,
-  peerId: Uint8Array,
-  offerId: Uint8Array,
-  offerIdAt: number,
-  from: Uint8Array,
-  sdpStart: number,
-  sdpEnd: number,
-): number {
-  for (let i = sdpStart; i < sdpEnd; i++) out[at++] = from[i]!;
-  at = put(out, at, key.offerId);
-  at = putBinary(out, at, offerId, offerIdAt);
-  at = put(out, at, key.peerId);
-  at = putBinary(out, at, peerId, 0);
-  at = put(out, at, key.infoHash);
-  at = putBinary(out, at, infoHash, 0);
   out[at++] = closeBrace;
   return at;
 }
