@@ -1,4 +1,4 @@
-import { parseDuration } from "../../lib/duration.ts";
+import { parseEnd } from "../../lib/time.ts";
 import { RecordError, type RecordKind, type SiteRecords, type SiteRow } from "../../private/site-records.ts";
 import { parseNumber, UsageError } from "../client-command.ts";
 
@@ -43,7 +43,7 @@ interface RuleDeps {
   records: SiteRecords;
   /** Returns the infohash of a metainfo file, or the one given, in hexadecimal. */
   infoHash(subject: string): string;
-  /** Milliseconds since 1970. */
+  /** Seconds since 1970. */
   now: number;
 }
 
@@ -209,11 +209,8 @@ function yesOrNo(flag: string, text: string): boolean {
 /** @returns seconds since 1970, or null for `never` */
 function parseUntil(text: string, now: number): number | null {
   if (text === "never") return null;
-  const duration = parseDuration(text);
-  const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text);
-  const end = duration !== undefined ? now + 1000 * duration : isTime ? Date.parse(text) : Number.NaN;
-  const seconds = Math.ceil(end / 1000);
-  if (seconds > now / 1000 && seconds < 2 ** 32) return seconds;
+  const end = parseEnd(text, now);
+  if (end !== undefined && end > now) return end;
   throw new UsageError(
     `--until: ${text} is not a time to come such as 2026-12-31T00:00:00Z, a duration such as 24h, or never`,
   );

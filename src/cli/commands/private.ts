@@ -154,7 +154,7 @@ const actions: Readonly<Record<string, Action>> = {
         ...(needs === undefined ? nothing : { least: 1, most: 1, needs }),
         run: ([subject = ""], flags) =>
           withSite(flags, async (_, open) => {
-            const deps = { records: new SqlRecords(open), infoHash: infoHashOf, now: Date.now() };
+            const deps = { records: new SqlRecords(open), infoHash: infoHashOf, now: Date.now() / 1000 };
             showRows(flags, await change(deps, subject, flags));
           }),
       } satisfies Action,

@@ -2,6 +2,7 @@ import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
 import { Address } from "../../ip/address.ts";
 import { parseNetwork, readNetwork } from "../../ip/networks.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { lastTime } from "../../lib/time.ts";
 import { maxEdits } from "../../middleware/access-list/list-edits.ts";
 import { type BanMemory, maxBans } from "../../middleware/bans/ban-memory.ts";
 import type { Logger } from "../../observability/logger.ts";
@@ -187,22 +188,7 @@ function readBan({ until, reason = "", since = 0, by = "" }: StateRecord): Ban |
   return { until, reason, by, since };
 }
 
-/** The end of the year 9999, the last that RFC 3339 can write. */
-export const lastTime = 253_402_300_799;
-
-/** Returns whether a value is a time in seconds since 1970 that {@link formatTime} can format. */
+/** Returns whether a value is a time in seconds since 1970 until {@link lastTime}. */
 function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= lastTime;
-}
-
-/** Formats seconds since 1970 by RFC 3339. */
-export function formatTime(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
-}
-
-/** Parses a time of RFC 3339. @returns seconds since 1970, or undefined */
-export function parseTime(text: string): number | undefined {
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text)) return undefined;
-  const milliseconds = Date.parse(text);
-  return Number.isNaN(milliseconds) ? undefined : Math.ceil(milliseconds / 1000);
 }

@@ -1,17 +1,11 @@
 import { toHex } from "../../../bittorrent/info-hash.ts";
 import { Address } from "../../../ip/address.ts";
 import type { Clock } from "../../../lib/clock.ts";
-import { parseDuration } from "../../../lib/duration.ts";
 import { unprintable } from "../../../lib/legible.ts";
+import { formatTime, parseEnd } from "../../../lib/time.ts";
 import { maxBans } from "../../../middleware/bans/ban-memory.ts";
 import { type Block, blocks, choice, integer, options, text } from "../../../options/index.ts";
-import {
-  type AdminState,
-  canonicalNetwork,
-  formatTime,
-  lastTime,
-  parseTime,
-} from "../../state/admin-state.ts";
+import { type AdminState, canonicalNetwork } from "../../state/admin-state.ts";
 import { type BanEntry, type BanList, networksAround } from "../../state/ban-list.ts";
 import { maskNetwork } from "../../swarms/peer-page.ts";
 import type { SwarmMethods } from "../../swarms/swarm-methods.ts";
@@ -290,9 +284,8 @@ function readAddress(given: string): Address {
 /** @returns seconds since 1970, or undefined for never */
 export function readEnd(at: string, until: string, now: number): number | undefined {
   if (until === "") return undefined;
-  const seconds = parseDuration(until);
-  const end = seconds === undefined ? parseTime(until) : Math.ceil(now + seconds);
-  if (end === undefined || end > lastTime)
+  const end = parseEnd(until, now);
+  if (end === undefined)
     throw refuse(at, 'expected a time such as "2026-12-31T00:00:00Z", or a duration such as "24h"');
   if (end <= now) throw refuse(at, "expected a time to come");
   return end;

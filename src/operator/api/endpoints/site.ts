@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../lib/clock.ts";
 import { exactNumber } from "../../../lib/exact-json.ts";
 import { unprintable } from "../../../lib/legible.ts";
+import { formatTime } from "../../../lib/time.ts";
 import { type Block, boolean, integer, options, text, Value } from "../../../options/index.ts";
 import {
   type RecordCall,
@@ -9,7 +10,6 @@ import {
   recordErrorCode,
   type SiteRow,
 } from "../../../private/site-records.ts";
-import { formatTime } from "../../state/admin-state.ts";
 import { type Endpoint, type EndpointCall, endpoint } from "../endpoint.ts";
 import { Problem, refuse } from "../problem.ts";
 import { count, list, nullable, object, type Shape, string } from "../shape.ts";
