@@ -224,11 +224,6 @@ export class Directory {
   }
 }
 
-/** Whether a text can be a passkey. */
-export function isPasskey(text: string): boolean {
-  return /^[A-Za-z\d]{32}$/.test(text);
-}
-
 /** Returns the key of a prefix in the table of clients. */
 function prefixKey(prefix: Uint8Array): Int32Array {
   const key = new Int32Array(prefixWords + 1);

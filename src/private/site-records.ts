@@ -32,6 +32,11 @@ export interface SiteRecords {
   remove(kind: RecordKind, key: string): Promise<boolean>;
 }
 
+/** Checks the prefix of a rule about clients that an operator gives. @returns the problem, or undefined */
+export function checkClientPrefix(prefix: string): string | undefined {
+  return /^[ -~]{1,20}$/.test(prefix) ? undefined : "expected the 1 to 20 first characters of a peer id";
+}
+
 /** A call of {@link SiteRecords} as a message between threads. */
 export type RecordCall =
   | { op: "list"; kind: RecordKind; after: string; limit: number }

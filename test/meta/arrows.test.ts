@@ -70,6 +70,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "middleware/access-list/list-edits.ts",
     "middleware/bans/ban-memory.ts",
     "observability/",
+    "private/passkey.ts",
     "private/site-records.ts",
     "storage/peer-store.ts",
     "storage/records.ts",

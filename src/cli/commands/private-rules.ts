@@ -1,5 +1,11 @@
 import { parseEnd } from "../../lib/time.ts";
-import { RecordError, type RecordKind, type SiteRecords, type SiteRow } from "../../private/site-records.ts";
+import {
+  checkClientPrefix,
+  RecordError,
+  type RecordKind,
+  type SiteRecords,
+  type SiteRow,
+} from "../../private/site-records.ts";
 import { parseNumber, UsageError } from "../client-command.ts";
 
 /** The part of the help about rules of the site. */
@@ -153,8 +159,8 @@ async function target(
 }
 
 async function setClient(records: SiteRecords, prefix: string, allow: boolean): Promise<SiteRow> {
-  if (!/^[ -~]{1,20}$/.test(prefix))
-    throw new UsageError(`${prefix}: expected the 1 to 20 first characters of a peer id`);
+  const problem = checkClientPrefix(prefix);
+  if (problem !== undefined) throw new UsageError(`${prefix}: ${problem}`);
   return (await records.change("clients", prefix, { allow })) ?? records.add("clients", { prefix, allow });
 }
 

@@ -1,10 +1,11 @@
-import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../lib/clock.ts";
 import { exactNumber } from "../../../lib/exact-json.ts";
 import { unprintable } from "../../../lib/legible.ts";
 import { formatTime } from "../../../lib/time.ts";
 import { type Block, boolean, integer, options, text, Value } from "../../../options/index.ts";
+import { createPasskey, isPasskey } from "../../../private/passkey.ts";
 import {
+  checkClientPrefix,
   type RecordCall,
   type RecordKind,
   recordErrorCode,
@@ -52,8 +53,6 @@ const checkTorrent = (part: string): string | undefined =>
   isId(part) || /^(?:[\da-f]{40}|[\da-f]{64})$/i.test(part) ? undefined : "expected an id or an infohash";
 const checkUser = (part: string): string | undefined =>
   isId(part) || /^name:./.test(part) ? undefined : 'expected an id, or "name:" and a name';
-const checkPrefix = (part: string): string | undefined =>
-  /^[ -~]{1,20}$/.test(part) ? undefined : "expected the 1 to 20 first characters of a peer id";
 
 function checkName(name: string): string | undefined {
   if (name.length < 1 || name.length > 64) return "expected 1 to 64 characters";
@@ -164,7 +163,7 @@ const resources: readonly Resource[] = [
     shown: { user_id: count("0 for everybody."), torrent_id: count("0 for all torrents.") },
   },
   {
-    ...{ kind: "clients", one: "client rule", key: { prefix: checkPrefix }, draws: false },
+    ...{ kind: "clients", one: "client rule", key: { prefix: checkClientPrefix }, draws: false },
     fields: {
       allow: boolean().describe(
         "Whether clients whose peer id begins so may announce. With any `true`, all others may not.",
@@ -424,12 +423,4 @@ function withoutDefault(field: Field): Field {
   return new Value(field.facts, (input, path, reader) => field.read(input, path, reader))
     .describe(field.description)
     .optional() as Field;
-}
-
-function isPasskey(text: string): boolean {
-  return /^[A-Za-z\d]{32}$/.test(text);
-}
-
-function createPasskey(): string {
-  return randomBytes(16).toString("hex");
 }

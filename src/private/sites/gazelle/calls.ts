@@ -1,7 +1,7 @@
 import type { Route, RouteRequest, RouteResponse } from "../../../http/routes.ts";
 import type { Logger } from "../../../observability/logger.ts";
-import { isPasskey } from "../../directory.ts";
 import { passkeyLength } from "../../directory-records.ts";
+import { isPasskey } from "../../passkey.ts";
 import { clientKey, grantKey, hexOf } from "../mirror.ts";
 import type { Secret } from "../site-listener.ts";
 import { factorsOf, type GazelleSite } from "./gazelle-site.ts";

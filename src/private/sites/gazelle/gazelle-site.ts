@@ -1,6 +1,6 @@
 import type { Batch, History, PeerRow, Snatch } from "../../accounting/batch.ts";
-import { isPasskey } from "../../directory.ts";
 import type { DirectoryTorrent } from "../../directory-records.ts";
+import { isPasskey } from "../../passkey.ts";
 import { type Change, grantKey, hexOf } from "../mirror.ts";
 import { countPeers, creditUsers, recountPeers, sumTorrents } from "../mysql/batch-rows.ts";
 import { derivedTable, valueLists, writeRows } from "../mysql/bulk.ts";

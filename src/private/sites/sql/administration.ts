@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createPasskey } from "../../passkey.ts";
 import { lastOf } from "../rows.ts";
 import type { Database, Dialect, OpenDatabase, SqlValue } from "./database.ts";
 
@@ -226,8 +226,4 @@ export class SiteAdministration {
 
 function noUser(name: string): SiteError {
   return new SiteError(`there is no user ${JSON.stringify(name)}; "chihaya private add-user" adds one`);
-}
-
-function createPasskey(): string {
-  return randomBytes(16).toString("hex");
 }

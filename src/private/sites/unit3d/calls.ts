@@ -1,7 +1,7 @@
 import { HttpError } from "../../../http/http-error.ts";
 import type { Route, RouteRequest, RouteResponse } from "../../../http/routes.ts";
 import type { Logger } from "../../../observability/logger.ts";
-import { isPasskey } from "../../directory.ts";
+import { isPasskey } from "../../passkey.ts";
 import type { Change, Mirror } from "../mirror.ts";
 import { hexOf } from "../mirror.ts";
 import type { Secret } from "../site-listener.ts";

@@ -1,7 +1,7 @@
 import { Address } from "../../../ip/address.ts";
 import type { Batch, History, PeerRow } from "../../accounting/batch.ts";
-import { isPasskey } from "../../directory.ts";
 import type { DirectoryGroup, DirectoryTorrent, DirectoryUser } from "../../directory-records.ts";
+import { isPasskey } from "../../passkey.ts";
 import { type Change, clientKey, grantKey } from "../mirror.ts";
 import {
   countPeers,
