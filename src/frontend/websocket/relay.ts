@@ -78,8 +78,6 @@ export class Relay {
   /** The ways to other workers and trackers, once there are any. */
   remote: RemoteSockets | undefined;
   readonly #entry = new RelayEntry();
-  /** Where the frame of the entry that was begun last may lie. */
-  #frameAt = 0;
   /** Removes peers; replaced while a store uses it. */
   #leaving = new AnnounceRequest();
 
@@ -324,26 +322,14 @@ export class Relay {
           if (this.#offerRemotely(exchange, session, i, relayed, tracker)) relayed++;
           continue;
         }
-        const { offerIds, bytes, sdpStarts, sdpEnds } = message;
-        const idAt = message.offerIdAt(relayed);
         const torrent = target.torrents.number(target.torrents.find(request.infoHashWords));
-        target.offers.add(offerIds, idAt, torrent, session.handle, session.generation, clock.seconds);
-        const [start, end] = [sdpStarts[relayed]!, sdpEnds[relayed]!];
+        const idAt = message.offerIdAt(relayed);
+        const { handle, generation } = session;
+        target.offers.add(message.offerIds, idAt, torrent, handle, generation, clock.seconds);
         const { infoHash, peerId } = request;
         this.#send(
           target,
-          writeRelayed(
-            this.#out,
-            maxFrameHeader,
-            "offer",
-            infoHash,
-            peerId,
-            offerIds,
-            idAt,
-            bytes,
-            start,
-            end,
-          ),
+          writeMessage(this.#out, maxFrameHeader, "offer", infoHash, peerId, message, relayed),
         );
         counters.offers.relayed.inc();
         relayed++;
@@ -352,73 +338,58 @@ export class Relay {
     if (relayed < wanted) counters.offers[draw.skipped].inc(wanted - relayed);
   }
 
-  /**
-   * Passes an offer on to the worker that has the socket of a listed peer. The receiver counts the result of the offer.
-   * @returns whether there was room
-   */
+  /** Passes an offer on for a listed peer whose socket is {@link remote}. @returns whether there was room */
   #offerRemotely(
-    { message, announceRequest, announceResponse: { webPeers } }: WebExchange,
+    { message, announceRequest: { infoHash, peerId }, announceResponse: { webPeers } }: WebExchange,
     session: Session,
     index: number,
     offer: number,
     tracker: number,
   ): boolean {
-    const entry = this.#entry;
     const at = webPeers.at + index * webPeerLength;
-    entry.kind = RelayKind.offer;
-    entry.handle = webPeers.view.getUint32(at);
-    entry.generation = webPeers.view.getUint16(at + 4);
-    const { offerIds, sdpStarts, sdpEnds } = message;
-    const idAt = message.offerIdAt(offer);
-    if (
-      this.#beginRemote(
-        session,
-        announceRequest.infoHash,
-        offerIds,
-        idAt,
-        tracker,
-        sdpEnds[offer]! - sdpStarts[offer]!,
-      )
-    ) {
-      const { infoHash, peerId } = announceRequest;
-      const [start, end] = [sdpStarts[offer]!, sdpEnds[offer]!];
-      const payload = this.#frameAt + maxFrameHeader;
-      const { bytes } = this.remote!;
-      this.#commitRemote(
-        writeRelayed(bytes, payload, "offer", infoHash, peerId, offerIds, idAt, message.bytes, start, end),
-      );
+    const { view } = webPeers;
+    const [handle, generation] = [view.getUint32(at), view.getUint16(at + 4)];
+    if (this.#passOn("offer", tracker, handle, generation, session, infoHash, peerId, message, offer))
       return true;
-    }
     draw.skipped = "ring_full";
     return false;
   }
 
-  /** Begins {@link #entry} for the socket that it names. @returns whether there is room for its frame at {@link #frameAt} */
-  #beginRemote(
+  /**
+   * Passes an offer or answer of a session on to the worker or tracker that has the other socket. The receiver counts the result.
+   * @param index  of the offer in the message; 0 for an answer
+   * @returns whether there was room
+   */
+  #passOn(
+    kind: "offer" | "answer",
+    tracker: number,
+    handle: number,
+    generation: number,
     session: Session,
     infoHash: Uint8Array,
-    offerIds: Uint8Array,
-    idAt: number,
-    tracker: number,
-    sdpLength: number,
+    peerId: Uint8Array,
+    message: WebMessage,
+    index: number,
   ): boolean {
     const entry = this.#entry;
+    const { remote } = this;
+    entry.kind = RelayKind[kind];
+    entry.handle = handle;
+    entry.generation = generation;
     entry.originHandle = session.handle;
     entry.originGeneration = session.generation;
     entry.originTracker = 0;
     entry.infoHash.set(infoHash);
-    for (let i = 0; i < entry.offerId.length; i++) entry.offerId[i] = offerIds[idAt + i]!;
-    this.#frameAt = this.remote?.begin(tracker, entry, maxFrameHeader + mostOverhead + sdpLength) ?? -1;
-    return this.#frameAt >= 0;
-  }
-
-  /** Hands over the frame whose payload ends at `end`. */
-  #commitRemote(end: number): void {
-    const { bytes } = this.remote!;
-    const length = end - this.#frameAt - maxFrameHeader;
-    const start = this.#frameAt + maxFrameHeader - frameHeaderLength(length);
-    writeFrameHeader(bytes, start, Opcode.text, length);
-    this.remote!.commit(start, end);
+    const idAt = message.offerIdAt(index);
+    for (let i = 0; i < entry.offerId.length; i++) entry.offerId[i] = message.offerIds[idAt + i]!;
+    const sdpLength = message.sdpEnds[index]! - message.sdpStarts[index]!;
+    const frameAt = remote?.begin(tracker, entry, maxFrameHeader + mostOverhead + sdpLength) ?? -1;
+    if (remote === undefined || frameAt < 0) return false;
+    const { bytes } = remote;
+    const payload = frameAt + maxFrameHeader;
+    const end = writeMessage(bytes, payload, kind, infoHash, peerId, message, index);
+    remote.commit(writeHeaderBefore(bytes, payload, end), end);
+    return true;
   }
 
   /** Delivers an offer or answer that has come from another worker or tracker. */
@@ -521,53 +492,26 @@ export class Relay {
       counters.answers.unknown.inc();
       return;
     }
-    const { offers } = session;
-    const tracker = offers.tracker(entry);
-    if (tracker !== 0 || workerOf(offers.handle(entry)) !== sessions.worker) {
-      this.#answerRemotely(session, message, index, entry);
+    const { offers, torrents } = session;
+    const { infoHash } = request;
+    const peerId = torrents.peerId(index);
+    const [handle, generation, tracker] = [
+      offers.handle(entry),
+      offers.generation(entry),
+      offers.tracker(entry),
+    ];
+    if (tracker !== 0 || workerOf(handle) !== sessions.worker) {
+      if (!this.#passOn("answer", tracker, handle, generation, session, infoHash, peerId, message, 0))
+        counters.answers.ring_full.inc();
       return;
     }
-    const target = sessions.find(offers.handle(entry), offers.generation(entry));
+    const target = sessions.find(handle, generation);
     if (target === undefined) {
       counters.answers.gone.inc();
       return;
     }
-    const { bytes, sdpStarts, sdpEnds } = message;
-    const end = writeRelayed(
-      this.#out,
-      maxFrameHeader,
-      "answer",
-      request.infoHash,
-      session.torrents.peerId(index),
-      message.offerIds,
-      0,
-      bytes,
-      sdpStarts[0]!,
-      sdpEnds[0]!,
-    );
-    this.#send(target, end);
+    this.#send(target, writeMessage(this.#out, maxFrameHeader, "answer", infoHash, peerId, message, 0));
     counters.answers.relayed.inc();
-  }
-
-  /** Passes an answer on to the worker that has the socket of the offer. The receiver counts the result of the answer. */
-  #answerRemotely(session: Session, message: WebMessage, index: number, offer: number): void {
-    const entry = this.#entry;
-    const { offers, torrents } = session;
-    entry.kind = RelayKind.answer;
-    entry.handle = offers.handle(offer);
-    entry.generation = offers.generation(offer);
-    const { offerIds, bytes, sdpStarts, sdpEnds } = message;
-    const [start, end] = [sdpStarts[0]!, sdpEnds[0]!];
-    const infoHash = torrents.infoHash(index);
-    if (!this.#beginRemote(session, infoHash, offerIds, 0, offers.tracker(offer), end - start)) {
-      this.#deps.counters.answers.ring_full.inc();
-      return;
-    }
-    const payload = this.#frameAt + maxFrameHeader;
-    const peerId = torrents.peerId(index);
-    this.#commitRemote(
-      writeRelayed(this.remote!.bytes, payload, "answer", infoHash, peerId, offerIds, 0, bytes, start, end),
-    );
   }
 
   /** Returns the earliest second of the last `seconds`; not negative. */
@@ -577,10 +521,7 @@ export class Relay {
 
   /** Sends the payload `#out[maxFrameHeader..end)` as one text frame. */
   #send(session: Session, end: number): void {
-    const length = end - maxFrameHeader;
-    const start = maxFrameHeader - frameHeaderLength(length);
-    writeFrameHeader(this.#out, start, Opcode.text, length);
-    session.send(this.#out, start, end);
+    session.send(this.#out, writeHeaderBefore(this.#out, maxFrameHeader, end), end);
   }
 
   /** Removes a peer of a socket. */
@@ -616,6 +557,30 @@ export class Relay {
     request.params.detach();
     this.#leaving = new AnnounceRequest(); // the store keeps the other one
   }
+}
+
+/** Writes the offer at `index` of a message, or its answer, for the other peer. @returns the offset after the last byte */
+function writeMessage(
+  out: Uint8Array,
+  at: number,
+  kind: "offer" | "answer",
+  infoHash: Uint8Array,
+  peerId: Uint8Array,
+  message: WebMessage,
+  index: number,
+): number {
+  const { offerIds, bytes, sdpStarts, sdpEnds } = message;
+  const idAt = message.offerIdAt(index);
+  const [start, end] = [sdpStarts[index]!, sdpEnds[index]!];
+  return writeRelayed(out, at, kind, infoHash, peerId, offerIds, idAt, bytes, start, end);
+}
+
+/** Writes the header of a text frame before its payload `bytes[payload..end)`. @returns where the frame begins */
+function writeHeaderBefore(bytes: Uint8Array, payload: number, end: number): number {
+  const length = end - payload;
+  const start = payload - frameHeaderLength(length);
+  writeFrameHeader(bytes, start, Opcode.text, length);
+  return start;
 }
 
 function roomOf({ maxSdpBytes, maxScrapeInfoHashes }: WebSocketOptions): number {
