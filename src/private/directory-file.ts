@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { createBeside } from "../lib/replace-file.ts";
 import type { DirectoryMemory } from "./directory.ts";
+import { copyDirectory, restoreDirectory } from "./directory-copy.ts";
 
 const name = "directory";
 /** Version of the file and of the tables in it. */
@@ -21,20 +22,12 @@ interface Head {
 
 /** Keeps users and torrents in a directory of the disk, so that the tracker can start while the site is away. */
 export async function saveDirectory(directory: string, memory: DirectoryMemory): Promise<void> {
-  // Copied in one step, because the tables change later.
-  const tables = Object.entries(memory).map(([table, shared]) => ({
-    table,
-    bytes: Buffer.from(new Uint8Array(shared)),
-  }));
-  const head: Head = {
-    version,
-    tables: Object.fromEntries(tables.map(({ table, bytes }) => [table, bytes.length])),
-    crc: tables.reduce((crc, { bytes }) => crc32(bytes, crc), 0),
-  };
+  const { sizes, tables } = copyDirectory(memory);
+  const head: Head = { version, tables: sizes, crc: tables.reduce((crc, bytes) => crc32(bytes, crc), 0) };
   const replacement = await createBeside(join(directory, name), 0o600);
   try {
     await replacement.file.appendFile(`${JSON.stringify(head)}\n`);
-    for (const { bytes } of tables) {
+    for (const bytes of tables) {
       for (let at = 0; at < bytes.length; at += partBytes)
         await replacement.file.appendFile(bytes.subarray(at, at + partBytes));
     }
@@ -54,14 +47,7 @@ export async function readDirectory(directory: string): Promise<DirectoryMemory 
   try {
     const head = JSON.parse(content.subarray(0, end).toString()) as Head;
     if (head.version !== version || head.crc !== crc32(body)) return undefined;
-    let at = 0;
-    const tables = Object.entries(head.tables).map(([table, size]) => {
-      const shared = new SharedArrayBuffer(size);
-      new Uint8Array(shared).set(body.subarray(at, at + size));
-      at += size;
-      return [table, shared];
-    });
-    return Object.fromEntries(tables) as DirectoryMemory;
+    return restoreDirectory(head.tables, body);
   } catch {
     return undefined;
   }

@@ -7,6 +7,7 @@ import { type AddressPolicy, hideAddress } from "../accounting/address-policy.ts
 import { Intake } from "../accounting/intake.ts";
 import type { Journal, JournalBlock } from "../accounting/journal.ts";
 import { Directory, type DirectoryMemory } from "../directory.ts";
+import { restoreDirectory } from "../directory-copy.ts";
 import { readDirectory, saveDirectory } from "../directory-file.ts";
 import { type Records, recordBytes } from "../record.ts";
 import type { RecordSource } from "../ring.ts";
@@ -240,14 +241,7 @@ export class Forwarder {
   #publish(sizes: Record<string, number>): void {
     const bytes = Buffer.concat(this.#parts);
     this.#parts = [];
-    let at = 0;
-    const tables = Object.entries(sizes).map(([name, size]) => {
-      const table = new SharedArrayBuffer(size);
-      new Uint8Array(table).set(bytes.subarray(at, at + size));
-      at += size;
-      return [name, table];
-    });
-    this.#use(Object.fromEntries(tables) as DirectoryMemory);
+    this.#use(restoreDirectory(sizes, bytes));
     this.#isDirectoryChanged = true;
     this.#deps.logger.info({}, "users and torrents received");
   }

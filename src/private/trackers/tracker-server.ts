@@ -4,6 +4,7 @@ import type { ListenAddress } from "../../ip/listen-address.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { AddressPolicy } from "../accounting/address-policy.ts";
 import type { DirectoryMemory } from "../directory.ts";
+import { copyDirectory } from "../directory-copy.ts";
 import type { DirectoryChange } from "../directory-records.ts";
 import type { RecordSource } from "../ring.ts";
 import {
@@ -151,14 +152,10 @@ export class TrackerServer {
   }
 }
 
-/** Sends all tables. They are copied in one step, because the accountant changes them later. */
+/** Sends all tables. */
 function sendDirectory(connection: FrameConnection, memory: DirectoryMemory): void {
-  const tables = Object.entries(memory).map(([name, table]) => ({
-    name,
-    bytes: Buffer.from(new Uint8Array(table)),
-  }));
-  const sizes = Object.fromEntries(tables.map(({ name, bytes }) => [name, bytes.length]));
-  for (const { bytes } of tables) {
+  const { sizes, tables } = copyDirectory(memory);
+  for (const bytes of tables) {
     for (let at = 0; at < bytes.length; at += tablePart)
       connection.send(Frame.table, bytes.subarray(at, at + tablePart));
   }
