@@ -1,13 +1,17 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
-import { Opcode } from "../protocol/websocket/frame-writer.ts";
+import { frameHeaderLength, Opcode, writeFrameHeader } from "../protocol/websocket/frame-writer.ts";
 import { acceptKey } from "../protocol/websocket/handshake.ts";
+import { unmask } from "../protocol/websocket/unmask.ts";
 import type { Transport } from "./exchange.ts";
 import { openRequest, toTrackerError } from "./open-request.ts";
 import { TrackerError } from "./tracker-error.ts";
 
 /** Maximum length of a message in bytes. */
 const maxMessageLength = 1 << 20;
+/** Says that a frame has a mask of {@link maskLength} bytes. */
+const maskBit = 0x80;
+const maskLength = 4;
 /** For this many milliseconds, a connection waits for the tracker's close frame. */
 const closeTimeoutMs = 1000;
 
@@ -92,16 +96,14 @@ export class WebSocketConnection {
   }
 
   #write(opcode: Opcode, payload: Buffer): void {
-    const { length } = payload;
-    const width = length < 126 ? 0 : length < 65_536 ? 2 : 8;
-    const frame = Buffer.alloc(2 + width + 4 + length);
-    frame[0] = 0x80 | opcode;
-    frame[1] = 0x80 | (width === 0 ? length : width === 2 ? 126 : 127);
-    if (width === 2) frame.writeUInt16BE(length, 2);
-    if (width === 8) frame.writeBigUInt64BE(BigInt(length), 2);
-    const mask = randomBytes(4);
-    mask.copy(frame, 2 + width);
-    for (let i = 0; i < length; i++) frame[6 + width + i] = payload[i]! ^ mask[i & 3]!;
+    const header = frameHeaderLength(payload.length);
+    const start = header + maskLength;
+    const frame = Buffer.alloc(start + payload.length);
+    writeFrameHeader(frame, 0, opcode, payload.length);
+    frame[1]! |= maskBit;
+    randomBytes(maskLength).copy(frame, header);
+    payload.copy(frame, start);
+    unmask(frame, start, frame.length, header); // masking is its own inverse
     this.#socket.write(frame);
   }
 

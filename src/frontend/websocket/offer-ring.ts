@@ -1,3 +1,5 @@
+import { offerIdLength } from "../../protocol/webtorrent/message.ts";
+
 /** Number of offers that a socket remembers. */
 const size = 32;
 /** Words of an entry: two of the offer id's hash, torrent, handle, generation, second, whether it is answered. */
@@ -12,7 +14,6 @@ const Word = {
   answered: 6,
   tracker: 7,
 } as const;
-const offerIdLength = 20;
 
 /**
  * The last offers that were relayed to one socket, so that an answer reaches the socket that made the offer.

@@ -12,7 +12,7 @@ import {
   writeFrameHeader,
 } from "../../protocol/websocket/frame-writer.ts";
 import { malformedMessage } from "../../protocol/webtorrent/errors.ts";
-import { MessageKind, type MessageLimits, type WebMessage } from "../../protocol/webtorrent/message.ts";
+import { MessageKind, type WebMessage } from "../../protocol/webtorrent/message.ts";
 import { readMessage } from "../../protocol/webtorrent/read-message.ts";
 import {
   mostOverhead,
@@ -71,7 +71,6 @@ export interface RelayDeps {
 export class Relay {
   readonly #deps: RelayDeps;
   #options: WebSocketOptions;
-  #limits: MessageLimits;
   #exchanges: ExchangePool<WebExchange>;
   readonly #waiting = new WaitingRequests<WebExchange>();
   #out: Uint8Array;
@@ -84,10 +83,7 @@ export class Relay {
   constructor(options: WebSocketOptions, deps: RelayDeps) {
     this.#deps = deps;
     this.#options = options;
-    this.#limits = options;
-    this.#exchanges = new ExchangePool(
-      () => new WebExchange(options.maxScrapeInfoHashes, this.#deps.hasLink),
-    );
+    this.#exchanges = createPool(options, deps);
     this.#out = new Uint8Array(roomOf(options));
   }
 
@@ -95,13 +91,9 @@ export class Relay {
   update(options: WebSocketOptions): void {
     const isSameSize = options.maxScrapeInfoHashes === this.#options.maxScrapeInfoHashes;
     this.#options = options;
-    this.#limits = options;
     // A message that waits may need the room of the earlier options.
     if (this.#out.length < roomOf(options)) this.#out = new Uint8Array(roomOf(options));
-    if (!isSameSize)
-      this.#exchanges = new ExchangePool(
-        () => new WebExchange(options.maxScrapeInfoHashes, this.#deps.hasLink),
-      );
+    if (!isSameSize) this.#exchanges = createPool(options, this.#deps);
   }
 
   /** Handles a message of a client. */
@@ -121,7 +113,7 @@ export class Relay {
   #handle(exchange: WebExchange, session: Session, bytes: Uint8Array, start: number, end: number): void {
     const { requests, counters } = this.#deps;
     const { message } = exchange;
-    const error = readMessage(bytes, start, end, message, this.#limits);
+    const error = readMessage(bytes, start, end, message, this.#options);
     if (
       error === malformedMessage ||
       (error !== undefined && !message.hasInfoHash && message.kind !== MessageKind.scrape)
@@ -581,6 +573,13 @@ function writeHeaderBefore(bytes: Uint8Array, payload: number, end: number): num
   const start = payload - frameHeaderLength(length);
   writeFrameHeader(bytes, start, Opcode.text, length);
   return start;
+}
+
+function createPool(
+  { maxScrapeInfoHashes }: WebSocketOptions,
+  { hasLink }: RelayDeps,
+): ExchangePool<WebExchange> {
+  return new ExchangePool(() => new WebExchange(maxScrapeInfoHashes, hasLink));
 }
 
 function roomOf({ maxSdpBytes, maxScrapeInfoHashes }: WebSocketOptions): number {
