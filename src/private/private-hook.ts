@@ -170,10 +170,8 @@ export async function createPrivateHook(
       lastAnnounces.forget(peer);
       return false;
     }
-    const { seconds } = clock;
-    if (event !== AnnounceEvent.completed && lastAnnounces.age(peer, seconds) < announceMin) return true;
-    lastAnnounces.note(peer, seconds);
-    return false;
+    const pause = event === AnnounceEvent.completed ? Number.NEGATIVE_INFINITY : announceMin;
+    return !lastAnnounces.noteAfter(peer, clock.seconds, pause);
   }
 
   /** Whether the user may download the torrent now, beside the user's other downloads. */

@@ -37,12 +37,22 @@ export class Recent {
     return this.#words[at] === tag ? Math.max(0, now - this.#words[at + 1]!) : Number.POSITIVE_INFINITY;
   }
 
-  /** Notes that a key is seen now. */
-  note(key: Int32Array, now: number): void {
+  /**
+   * Notes that a key is seen now, unless it was noted less than `seconds` ago; -Infinity notes it in any case. Never allocates; constant time.
+   * @returns whether it is noted now
+   */
+  noteAfter(key: Int32Array, now: number, seconds: number): boolean {
     const tag = this.#tag(key);
     const at = this.#find(key, tag);
+    if (this.#words[at] === tag && now - this.#words[at + 1]! < seconds) return false;
     this.#words[at] = tag;
     this.#words[at + 1] = now;
+    return true;
+  }
+
+  /** Notes that a key is seen now. */
+  note(key: Int32Array, now: number): void {
+    this.noteAfter(key, now, Number.NEGATIVE_INFINITY);
   }
 
   forget(key: Int32Array): void {
