@@ -16,11 +16,20 @@ const sweepMs = 1000;
 /** Maximum number of concurrent TLS handshakes of a listener; at most a quarter of the connections. */
 const mostHandshakes = 1024;
 
+const uncounted = { inc(): void {} };
+const noCounters: ConnectionCounters = {
+  accepted: uncounted,
+  received: uncounted,
+  sent: uncounted,
+  closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
+};
+
 /** The collaborators of an HTTP server. */
 export interface HttpServerDeps {
   readonly handler: HttpHandler;
   readonly clock: Clock;
-  readonly counters: ConnectionCounters;
+  /** Default: the connections are not counted. */
+  readonly counters?: ConnectionCounters;
   /** Opens a listener. */
   readonly listen: Network["listenStream"];
   /** Called for errors that a listener reports by itself, and for unexpected errors of the handler. */
@@ -54,7 +63,7 @@ export class HttpServer {
     this.#shared = {
       clock: deps.clock,
       handler: deps.handler,
-      counters: deps.counters,
+      counters: deps.counters ?? noCounters,
       settings: createServerSettings(options),
       expendable: new LinkedList(),
       stalled: new LinkedList(),

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
-import { httpServerOptions, noCounters } from "../../test/support/http-server-options.ts";
+import { httpServerOptions } from "../../test/support/http-server-options.ts";
 import { listEngines } from "../../test/support/networks.ts";
 import type { Clock } from "../lib/clock.ts";
 import { portableNetwork } from "../net/network.ts";
@@ -38,7 +38,6 @@ async function start(
     {
       handler: new Routes(routes, onError),
       clock,
-      counters: noCounters,
       listen: (given) => network.listenStream(given),
       onError,
     },

@@ -63,15 +63,6 @@ const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
 /** Stands in for the address of a unix socket. */
 const noAddress: ListenAddress = { host: "127.0.0.1", port: 0 };
 
-/** Adds to no counter: the counters are for BitTorrent clients. */
-const uncounted = { inc(): void {} };
-const counters = {
-  accepted: uncounted,
-  received: uncounted,
-  sent: uncounted,
-  closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
-};
-
 /**
  * A listener for operators: `/metrics`, `/livez`, `/readyz`, `/version` and, where allowed, profiles, the admin API and the
  * dashboard. Metrics and health have no authentication, so the listener belongs on a private address. A client that
@@ -134,7 +125,6 @@ export class OperatorServer {
         {
           handler: new Routes(this.#routes(), (err) => this.#log.error("answer", { err }, this.#name)),
           clock,
-          counters,
           listen: (options) =>
             "path" in listen ? listenUnix({ ...options, path: listen.path }) : network.listenStream(options),
           onError: (error) => this.#warn(error),

@@ -1,7 +1,7 @@
 import { HttpServer, type HttpServerDeps } from "../../src/http/http-server.ts";
 import { type Route, type RouteRequest, Routes } from "../../src/http/routes.ts";
 import { createRandom, type Random } from "../../src/lib/clock.ts";
-import { httpServerOptions, noCounters } from "../support/http-server-options.ts";
+import { httpServerOptions } from "../support/http-server-options.ts";
 import { ambiguousChunks, ambiguousFraming } from "./bodies-seeds.ts";
 import { FuzzConnection, FuzzListener } from "./fuzz-connection.ts";
 import { below, mutate, oneIn, pick } from "./mutate.ts";
@@ -52,7 +52,6 @@ export class BodiesTarget implements FuzzTarget {
     const deps: HttpServerDeps = {
       handler: new Routes(routes, onError),
       clock: { seconds: 1000, unixSeconds: 1_700_000_000 },
-      counters: noCounters,
       listen: this.#listener.listen,
       onError,
     };

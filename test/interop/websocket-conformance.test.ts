@@ -18,7 +18,7 @@ import { acceptKey } from "../../src/protocol/websocket/handshake.ts";
 import { MessageMemory } from "../../src/protocol/websocket/message-memory.ts";
 import { withoutProgram } from "../e2e/process.ts";
 import { Program, temporaryDirectory } from "../support/daemon.ts";
-import { httpServerOptions, noCounters } from "../support/http-server-options.ts";
+import { httpServerOptions } from "../support/http-server-options.ts";
 import { listEngines } from "../support/networks.ts";
 
 /** Messages of megabytes, and compression, which the tracker has not. */
@@ -87,7 +87,6 @@ for (const { name, open, skip: missing } of await listEngines()) {
     const server = new HttpServer(httpServerOptions, {
       handler: routes,
       clock: { seconds: 0, unixSeconds: 0 },
-      counters: noCounters,
       listen: network.listenStream,
       onError: (error) => assert.fail(error),
     });

@@ -1,4 +1,3 @@
-import type { ConnectionCounters } from "../../http/connection.ts";
 import type { HttpHandler, RefusalStatus, Upgrade, Upgrader, WholeResponse } from "../../http/handler.ts";
 import type { HttpServerOptions } from "../../http/options.ts";
 import { trackerRules } from "../../protocol/http/request-reader.ts";
@@ -18,15 +17,6 @@ export const standalone: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   maxHeaderBytes: 16_384,
 };
 const standaloneRoutes: readonly string[] = ["/announce"];
-
-const uncounted = { inc(): void {} };
-/** The server's connections become WebSockets at once, and the frontend counts those. */
-export const noCounters: ConnectionCounters = {
-  accepted: uncounted,
-  received: uncounted,
-  sent: uncounted,
-  closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
-};
 
 /**
  * Creates the handler of a server that serves nothing but WebSockets.

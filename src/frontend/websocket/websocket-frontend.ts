@@ -19,7 +19,7 @@ import type { Handover } from "../handover.ts";
 import { createGateSettings, Gate } from "./gate.ts";
 import { createCounters, type GateRefusal, type WebSocketCounters } from "./metrics.ts";
 import type { WebSocketOptions } from "./options.ts";
-import { createOwnHandler, noCounters, standalone } from "./own-server.ts";
+import { createOwnHandler, standalone } from "./own-server.ts";
 import { Relay } from "./relay.ts";
 import { RelayEntry } from "./relay-entry.ts";
 import { RelayRings, relayMemoryBytes } from "./relay-rings.ts";
@@ -239,13 +239,15 @@ export class WebSocketFrontend implements Frontend {
     return { ...(http ?? standalone), listen, listenTls: [] };
   }
 
-  /** Creates the server of the frontend's own addresses. It knows the proxies of HTTP, if HTTP is on. */
+  /**
+   * Creates the server of the frontend's own addresses. It knows the proxies of HTTP, if HTTP is on. Its connections become
+   * WebSockets at once, and the frontend counts those.
+   */
   #createServer(options: WebSocketOptions): HttpServer {
     const { clock, listen, onError, onMissing } = this.#deps;
     return new HttpServer(this.#serverOptions(options), {
       handler: createOwnHandler(this.#gate, () => this.#deps.handover.http?.options().announceRoutes),
       clock,
-      counters: noCounters,
       listen,
       onError,
       onMissing,

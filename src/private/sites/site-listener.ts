@@ -22,12 +22,6 @@ const serverOptions: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   maxHeaderBytes: 65_536,
 };
 
-const uncounted = { inc(): void {} };
-const counters = {
-  ...{ accepted: uncounted, received: uncounted, sent: uncounted },
-  closed: { limit: uncounted, malformed: uncounted, timeout: uncounted },
-};
-
 /** Stands in for the address of a unix socket. */
 const noAddress: ListenAddress = { host: "127.0.0.1", port: 0 };
 
@@ -48,7 +42,6 @@ export class SiteListener {
       {
         handler: new Routes(routes, warn),
         clock,
-        counters,
         listen: (options) =>
           "path" in listen ? listenUnix({ ...options, path: listen.path }) : listenStream(options),
         onError: warn,
