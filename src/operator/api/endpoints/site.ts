@@ -97,31 +97,32 @@ const factors = {
     "Percent of the downloaded bytes that count, 0 for freeleech; null leaves it to others.",
   ),
 };
-const bytes = (what: string): Shape<unknown> => count(what);
+
+const userResource: Resource = {
+  ...{ kind: "users", one: "user", key: { user: checkUser }, draws: true },
+  fields: {
+    name: text({ check: checkName }).describe("The name, which no other user has."),
+    enabled: boolean().default("true").describe("Whether the user may announce."),
+    can_leech: boolean()
+      .default("true")
+      .describe("Whether the user may download. False for a user on ratio watch."),
+    hidden: boolean().default("false").describe("Whether other users do not get the user's peers."),
+    passkey: text({ check: (given) => (isPasskey(given) ? undefined : "expected 32 letters and digits") })
+      .optional()
+      .describe("32 letters and digits, drawn if missing. Responses have the first four only.") as Field,
+    group_id: missing(orNull(integer(1, lastId)), "The group of the user; null for none."),
+  },
+  shown: {
+    id: count(),
+    uploaded: count("Credited bytes."),
+    downloaded: count("Credited bytes."),
+    raw_uploaded: count("Bytes without factors."),
+    raw_downloaded: count("Bytes without factors."),
+  },
+};
 
 const resources: readonly Resource[] = [
-  {
-    ...{ kind: "users", one: "user", key: { user: checkUser }, draws: true },
-    fields: {
-      name: text({ check: checkName }).describe("The name, which no other user has."),
-      enabled: boolean().default("true").describe("Whether the user may announce."),
-      can_leech: boolean()
-        .default("true")
-        .describe("Whether the user may download. False for a user on ratio watch."),
-      hidden: boolean().default("false").describe("Whether other users do not get the user's peers."),
-      passkey: text({ check: (given) => (isPasskey(given) ? undefined : "expected 32 letters and digits") })
-        .optional()
-        .describe("32 letters and digits, drawn if missing. Responses have the first four only.") as Field,
-      group_id: missing(orNull(integer(1, lastId)), "The group of the user; null for none."),
-    },
-    shown: {
-      id: count(),
-      uploaded: bytes("Credited bytes."),
-      downloaded: bytes("Credited bytes."),
-      raw_uploaded: bytes("Bytes without factors."),
-      raw_downloaded: bytes("Bytes without factors."),
-    },
-  },
+  userResource,
   {
     ...{ kind: "torrents", one: "torrent", key: { torrent: checkTorrent }, draws: true },
     fields: {
@@ -286,17 +287,16 @@ function endpointsOf(resource: Resource, deps: SiteDeps): Endpoint[] {
 }
 
 function resetEndpoint(deps: SiteDeps): Endpoint {
-  const resource = resources[0]!;
   return endpoint({
     method: "POST",
     path: "/site/users/{user}/passkey",
     scope: "write",
     summary: "Give a user a new passkey; the old one is refused from then on",
-    response: object({ record: shapeOf(resource), passkey: string("It is not shown again.") }),
+    response: object({ record: shapeOf(userResource), passkey: string("It is not shown again.") }),
     problems: [404, 409, 501, 503],
     async handle({ params, audit }) {
       const passkey = createPasskey();
-      const record = await change(resource, params, { passkey }, { deps, audit, adds: false });
+      const record = await change(userResource, params, { passkey }, { deps, audit, adds: false });
       return { record, passkey };
     },
   });
