@@ -164,9 +164,8 @@ async function createPrivate(
   const { createPrivateHook, privateScope } = await import("../private/private-hook.ts");
   const { refusalsOf } = await import("../private/errors.ts");
   const shared = createSharedState(hub, privateScope, { clock, ...thread });
-  return createPrivateHook(accounting, {
-    ...{ options, refusals: refusalsOf(options.site), clock, metrics, shared },
-  });
+  const refusals = refusalsOf(options.site);
+  return createPrivateHook(accounting, { options, refusals, clock, metrics, shared });
 }
 
 async function createHook(hook: HookConfig, parts: ComposeParts, used: Map<string, number>): Promise<Hook> {

@@ -4,7 +4,8 @@ import { bannedAddress, bannedTorrent } from "./errors.ts";
 
 /**
  * Creates the prehook that enforces the bans of the admin API. The program `chihaya` always runs the hook as the first
- * prehook; the configuration does not name it. While nothing has been banned, the hook does nothing. A scrape of several torrents shows banned ones as unknown.
+ * prehook; the configuration does not name it. While nothing has been banned, the hook does nothing. A scrape of several
+ * torrents shows banned ones as unknown.
  *
  * A later hook can wait for seconds between this hook and the step of the store. A torrent may be banned meanwhile, so the
  * step looks again: an announce that saw no ban cannot bring back a swarm that the ban has removed.

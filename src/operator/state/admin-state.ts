@@ -24,8 +24,8 @@ export interface AdminStateDeps {
 }
 
 /**
- * What operators have changed with the admin API, and the configuration does not say: bans, and edits of access lists. Kept in `admin.state`, or only in
- * memory.
+ * What operators have changed with the admin API, and the configuration does not say: bans, and edits of access lists. Kept
+ * in `admin.state`, or only in memory.
  *
  * A change takes effect before it is written, and also if the file cannot be written: the log says so, and the file is tried
  * again every minute and at the end.
