@@ -9,12 +9,13 @@
  * journal for the next run. --off measures the same announces without `private`.
  */
 import { createSocket } from "node:dgram";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createRandom } from "../src/lib/clock.ts";
+import { Histogram } from "../src/load/histogram.ts";
 import type { SqlValue } from "../src/private/sites/sql/database.ts";
 import { openDatabase } from "../src/private/sites/sql/open-database.ts";
 import { createTables } from "../src/private/sites/sql/schema.ts";
@@ -77,8 +78,7 @@ await server.ready(async () => {
 });
 pinLoad();
 
-/** Milliseconds from request to response, in steps of 10 microseconds. */
-const latencies = new Uint32Array(1_000_000);
+let latencies = new Histogram();
 let [sent, received, refused] = [0, 0, 0];
 const send = values.protocol === "http" ? openHttp() : await openUdp();
 const random = createRandom(7);
@@ -86,24 +86,26 @@ const random = createRandom(7);
 const counters = new Uint32Array(1 << 20);
 
 await run(3); // warms up
-const before = threadsMs();
+const before = server.threadsMs();
 const counted = received;
-latencies.fill(0);
+latencies = new Histogram();
 let mostLag = 0;
 const poll = setInterval(async () => {
   mostLag = Math.max(mostLag, await server.metric("chihaya_private_lag_records").catch(() => 0));
 }, 1000);
 await run(seconds);
-const after = threadsMs();
+const after = server.threadsMs();
 const announces = received - counted;
 clearInterval(poll);
+const { p50, p99 } = latencies.summary();
 console.log(
   `${values.protocol}, private ${values.off ? "off" : `on, ${database.split(":")[0]}`}: ${Math.round(announces / seconds)}/s, ` +
-    `${sent - received} lost, ${refused} refused, p50 ${percentile(0.5)} ms, p99 ${percentile(0.99)} ms`,
+    `${sent - received} lost, ${refused} refused, p50 ${p50} µs, p99 ${p99} µs`,
 );
 for (const [name, ms] of after) {
   const spent = ms - (before.get(name) ?? 0);
-  if (spent > 0.01 * 1000 * seconds * 0.1)
+  const isBusy = spent > seconds; // more than a thousandth of a processor
+  if (isBusy)
     console.log(
       `  ${name}: ${((1000 * spent) / announces).toFixed(2)} µs of processor time for each announce`,
     );
@@ -133,16 +135,7 @@ async function run(duration: number): Promise<void> {
 
 function note(at: number): void {
   received++;
-  const step = Math.min(Math.floor((performance.now() - at) * 100), latencies.length - 1);
-  latencies[step]!++;
-}
-
-function percentile(share: number): string {
-  const total = latencies.reduce((sum, count) => sum + count, 0);
-  let passed = 0;
-  let step = 0;
-  while (step < latencies.length && passed < share * total) passed += latencies[step++]!;
-  return (step / 100).toFixed(2);
+  latencies.record((performance.now() - at) * 1000);
 }
 
 /** Sends announces over UDP with the passkey in the path of the URL (BEP 41). */
@@ -215,19 +208,6 @@ function openHttp(): (user: number, torrent: number, uploaded: number) => void {
         "downloaded=0&left=0&compact=1&numwant=50 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     );
   };
-}
-
-/** Returns the processor time of each thread of the tracker, by name. */
-function threadsMs(): Map<string, number> {
-  const tasks = `/proc/${server.pid}/task`;
-  const times = new Map<string, number>();
-  for (const task of readdirSync(tasks)) {
-    const comm = readFileSync(`${tasks}/${task}/comm`, "latin1").trim();
-    const name = comm !== "MainThread" ? comm : task === `${server.pid}` ? "main thread" : "worker";
-    const ms = Number(readFileSync(`${tasks}/${task}/schedstat`, "latin1").split(" ")[0]) / 1e6;
-    times.set(name, (times.get(name) ?? 0) + ms);
-  }
-  return times;
 }
 
 /** Makes tables, users and torrents. */

@@ -67,11 +67,20 @@ export class Server {
 
   /** Milliseconds of processor time, user and system, of all threads that run. */
   cpuMs(): number {
+    return [...this.threadsMs().values()].reduce((sum, each) => sum + each, 0);
+  }
+
+  /** Returns the CPU time of the threads by name, in milliseconds. Node.js's own threads are "main thread" and "worker". */
+  threadsMs(): Map<string, number> {
     const tasks = `/proc/${this.pid}/task`;
-    const nanoseconds = readdirSync(tasks).map((task) =>
-      Number(readFileSync(`${tasks}/${task}/schedstat`, "latin1").split(" ")[0]),
-    );
-    return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e6;
+    const times = new Map<string, number>();
+    for (const task of readdirSync(tasks)) {
+      const command = readFileSync(`${tasks}/${task}/comm`, "latin1").trim();
+      const name = command !== "MainThread" ? command : task === `${this.pid}` ? "main thread" : "worker";
+      const ms = Number(readFileSync(`${tasks}/${task}/schedstat`, "latin1").split(" ")[0]) / 1e6;
+      times.set(name, (times.get(name) ?? 0) + ms);
+    }
+    return times;
   }
 
   /** Returns the resident memory in MiB. */
