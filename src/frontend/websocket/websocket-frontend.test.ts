@@ -17,6 +17,17 @@ import { portableNetwork } from "../../net/network.ts";
 import type { StreamHandler, StreamListener, StreamOptions } from "../../net/stream.ts";
 import { Opcode } from "../../protocol/websocket/frame-writer.ts";
 
+/** Makes a hook that lets each request wait. `waiting` resolves to the function that lets the next request go on. */
+function createGate(): { hook: Hook; waiting: () => Promise<() => void> } {
+  const gates: (() => void)[] = [];
+  const wait = () => new Promise<undefined>((resolve) => gates.push(() => resolve(undefined)));
+  const waiting = async () => {
+    while (gates.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    return gates.shift()!;
+  };
+  return { hook: { name: "wait", handleAnnounce: wait, handleScrape: wait }, waiting };
+}
+
 for (const { name, open, skip } of await listEngines()) {
   test(`offers reach the other peer and answers come back (${name} network)`, { skip }, async (t) => {
     const network = await open();
@@ -267,17 +278,10 @@ test("the PROXY protocol names the client", async (t) => {
 });
 
 test("messages wait while a hook decides, and a client that goes meanwhile leaves no peer", async (t) => {
-  const gates: (() => void)[] = [];
-  const hook: Hook = {
-    name: "wait",
-    handleAnnounce: () => new Promise((resolve) => gates.push(() => resolve(undefined))),
-  };
+  const { hook, waiting } = createGate();
   const tracker = await WebTracker.start(t, {}, { preHooks: [hook] });
   const [a, b] = [await tracker.open(), await tracker.open()];
-  const settled = async () => {
-    while (gates.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    gates.shift()!();
-  };
+  const settled = async () => (await waiting())();
   a.send(webAnnounce("a"));
   a.send(webAnnounce("a", 0, { info_hash: webId("other") }));
   await settled();
@@ -290,10 +294,10 @@ test("messages wait while a hook decides, and a client that goes meanwhile leave
   assert.deepEqual((await a.next())?.offer, { type: "offer", sdp: "offer 0 of b" });
 
   b.send(webAnnounce("b", 0, { info_hash: webId("third") }));
-  while (gates.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const goOn = await waiting();
   await b.reset();
   while ((await tracker.count("chihaya_web_sockets")) > 1) await a.flush();
-  await settled();
+  goOn();
   await a.flush();
   const { leechers } = await tracker.store.statistics();
   assert.equal(leechers, 2, "the two of a");
@@ -349,16 +353,14 @@ test("a socket that never announces is closed although its scrapes wait for thei
 });
 
 test("the time of a hook does not close the socket whose first announce waits for it", async (t) => {
-  const gates: (() => void)[] = [];
-  const wait = () => new Promise<undefined>((resolve) => gates.push(() => resolve(undefined)));
-  const hook: Hook = { name: "wait", handleAnnounce: wait, handleScrape: wait };
+  const { hook, waiting } = createGate();
   const tracker = await WebTracker.start(t, {}, { preHooks: [hook] });
   const [announcer, scraper] = [await tracker.open(), await tracker.open()];
   announcer.send(webAnnounce("a"));
   scraper.send({ action: "scrape", info_hash: [webHash] });
-  while (gates.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  const gates = [await waiting(), await waiting()];
   tracker.pass(31);
-  for (const open of gates) open();
+  for (const goOn of gates) goOn();
   assert.equal((await announcer.next())?.incomplete, 1);
   assert.deepEqual(await announcer.flush(), []);
   assert.equal((await scraper.next())?.action, "scrape");
@@ -565,17 +567,9 @@ test("of the pings that come at once, the last one gets a pong", async (t) => {
 });
 
 test("an announce that waits during a reload to smaller sizes relays its offers whole", async (t) => {
-  const gates: (() => void)[] = [];
-  const hook: Hook = {
-    name: "wait",
-    handleAnnounce: () => new Promise((resolve) => gates.push(() => resolve(undefined))),
-  };
+  const { hook, waiting } = createGate();
   const tracker = await WebTracker.start(t, {}, { preHooks: [hook] });
   const [a, b] = [await tracker.open(), await tracker.open()];
-  const waiting = async () => {
-    while (gates.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    return gates.shift()!;
-  };
   a.send(webAnnounce("a"));
   (await waiting())();
   await a.next();
