@@ -2,8 +2,13 @@ import type { ListenAddress } from "../ip/listen-address.ts";
 import { Networks } from "../ip/networks.ts";
 import type { TlsFiles } from "../net/stream.ts";
 
-/** Number of connections that any address may have, even if a quarter of `maxConnections` is less. */
+/** Number of connections that any address may have, even if a quarter of all is less. */
 const minPerAddress = 16;
+
+/** Returns the maximum number of connections of one address: a quarter of all, at least 16. */
+export function mostPerAddress(maxConnections: number): number {
+  return Math.max(minPerAddress, maxConnections / 4);
+}
 
 /** The options of an HTTP server. A reload cannot change `listen` and `listenTls`. */
 export interface HttpServerOptions {
@@ -49,6 +54,6 @@ export function createServerSettings(options: HttpServerOptions): HttpServerSett
   return {
     options,
     trusted: Networks.parse(options.trustedProxies),
-    maxPerAddress: options.maxPerAddress ?? Math.max(minPerAddress, options.maxConnections / 4),
+    maxPerAddress: options.maxPerAddress ?? mostPerAddress(options.maxConnections),
   };
 }

@@ -1,7 +1,8 @@
 import { randomInt } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { ConnectionCounts } from "../../http/connection-counts.ts";
 import { HttpServer } from "../../http/http-server.ts";
-import type { HttpServerOptions } from "../../http/options.ts";
+import { type HttpServerOptions, mostPerAddress } from "../../http/options.ts";
 import { Address } from "../../ip/address.ts";
 import { aborted } from "../../lib/aborted.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -31,8 +32,6 @@ import { SessionTable } from "./session-table.ts";
 const messageMemory = 64 * 1024 * 1024;
 /** Maximum number of frames of a message. */
 const maxFragments = 16;
-/** Sockets that any address may have, even if a quarter of `maxConnections` is less. */
-const minPerAddress = 16;
 const sweepMs = 1000;
 /** Over this time a stop closes the sockets, so that the clients do not return all at once. In milliseconds. */
 const spreadMs = 3000;
@@ -189,7 +188,7 @@ export class WebSocketFrontend implements Frontend {
       for (const session of sessions.slice(i, i + step)) session.close(CloseCode.goingAway);
       const isLast = i + step >= sessions.length;
       if (!isLast && !deadline.aborted)
-        await Promise.race([pause((spreadMs * step) / sessions.length), aborted(deadline)]);
+        await Promise.race([setTimeout((spreadMs * step) / sessions.length), aborted(deadline)]);
     }
     await Promise.race([this.#relay.drained(), aborted(deadline)]);
     this.#relay.giveUp();
@@ -206,8 +205,7 @@ export class WebSocketFrontend implements Frontend {
   ): Session | undefined {
     const { maxConnections } = this.#options;
     if (this.#open.size >= maxConnections) return undefined;
-    const ofAddress = this.#ofAddress.add(client);
-    if (ofAddress > Math.max(minPerAddress, maxConnections / 4)) {
+    if (this.#ofAddress.add(client) > mostPerAddress(maxConnections)) {
       this.#ofAddress.remove(client);
       return undefined;
     }
@@ -253,8 +251,4 @@ export class WebSocketFrontend implements Frontend {
       onMissing,
     });
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
