@@ -1,28 +1,28 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { parseAnyInfoHash, toHex } from "../../bittorrent/info-hash.ts";
+import { toHex } from "../../bittorrent/info-hash.ts";
 import type { Config } from "../../config/config.ts";
 import { formatDiagnostics } from "../../config/diagnostics.ts";
 import { loadConfig } from "../../config/load.ts";
 import { findConfigFile } from "../../config/source.ts";
 import type { ListenAddress } from "../../ip/listen-address.ts";
 import { toExactJson } from "../../lib/exact-json.ts";
-import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
 import { Journal } from "../../private/accounting/journal.ts";
 import { setJournalAside } from "../../private/accounting/set-aside.ts";
-import { checkDatabase, type PrivateOptions, parseDatabase } from "../../private/options.ts";
+import type { PrivateOptions } from "../../private/options.ts";
 import type { SiteRow } from "../../private/site-records.ts";
 import { SiteAdministration, SiteError } from "../../private/sites/sql/administration.ts";
 import type { OpenDatabase } from "../../private/sites/sql/database.ts";
 import { openDatabase } from "../../private/sites/sql/open-database.ts";
-import { checkTables, createTables } from "../../private/sites/sql/schema.ts";
+import { checkTables } from "../../private/sites/sql/schema.ts";
 import { SqlRecords } from "../../private/sites/sql/sql-records.ts";
 import { runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
 import { complain, print, printBytes } from "../terminal.ts";
-import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
+import { withAnnounce } from "../torrent-file.ts";
+import { type InitFlags, init } from "./private-init.ts";
 import { type RuleFlags, ruleActions, ruleFlags, rulesHelp, rulesUsage } from "./private-rules.ts";
+import { infoHashOf, readSubject, readTorrent, warnIfPublic } from "./private-torrents.ts";
 
 /** The help of `chihaya private`. */
 export const help: string = `Usage: chihaya private init DIR [--database URL [--password-file FILE]]
@@ -59,15 +59,13 @@ ${rulesHelp}
 Exit codes: 0 done, 1 failed, 2 wrong usage, 78 invalid configuration.
 `;
 
-interface Flags extends RuleFlags {
+interface Flags extends InitFlags, RuleFlags {
   config?: string | undefined;
   set?: string[] | undefined;
   json: boolean;
   retry: boolean;
   udp: boolean;
   out?: string | undefined;
-  database?: string | undefined;
-  "password-file"?: string | undefined;
 }
 
 /** A configuration that cannot be used; the message is complete. */
@@ -162,62 +160,6 @@ const actions: Readonly<Record<string, Action>> = {
   ),
 };
 
-async function init(given: string, flags: Flags): Promise<void> {
-  const { database: url, "password-file": passwordFile } = flags;
-  if (passwordFile !== undefined && url === undefined)
-    throw new UsageError("--password-file: needs --database with the URL of a database");
-  const directory = resolve(given);
-  const config = join(directory, "chihaya.yaml");
-  const database = url ?? join(directory, "private.sqlite");
-  const problem = checkDatabase(database);
-  if (problem !== undefined) throw new UsageError(`--database: ${problem}`);
-  const { kind, ...where } = parseDatabase(database);
-  const files = "path" in where ? [config, where.path] : [config];
-  for (const file of files)
-    if (existsSync(file)) throw new SiteError(`${file}: the file exists; choose another directory`);
-  mkdirSync(directory, { recursive: true });
-  if ("path" in where) writeFileSync(where.path, "", { flag: "wx", mode: 0o600 }); // it will have the passkeys
-  const site = await openDatabase(
-    database,
-    passwordFile === undefined ? "" : readFileSync(passwordFile, "utf8").trimEnd(),
-  );
-  try {
-    await createTables(site);
-  } finally {
-    await site.database.close();
-  }
-  writeFileSync(config, renderConfig(directory, database, passwordFile), { flag: "wx" });
-  print(`${files.join("\n")}
-
-Start the tracker:  chihaya --config ${config}
-Add a user:         chihaya private add-user NAME --config ${config}
-Add a torrent:      chihaya private add-torrent FILE --config ${config}
-Her announce URL:   chihaya private announce-url NAME --config ${config}
-`);
-}
-
-function renderConfig(directory: string, database: string, passwordFile: string | undefined): string {
-  const password =
-    passwordFile === undefined ? "" : `\n    password_file: ${JSON.stringify(resolve(passwordFile))}`;
-  return `# A private tracker: users announce with their passkey, and the database has their traffic. docs/private.md describes it.
-chihaya:
-  announce_interval: "30m"
-  min_announce_interval: "15m"
-  metrics_addr: "127.0.0.1:6880"
-  http:
-    addr: ["0.0.0.0:6969", "[::]:6969"]
-  udp:
-    addr: ["0.0.0.0:6969", "[::]:6969"]
-  private:
-    site: sql
-    database: ${JSON.stringify(database)}${password}
-    journal:
-      dir: ${JSON.stringify(join(directory, "journal"))}
-    # What users put into their client; :passkey stands for their passkey.
-    # announce_url: "http://tracker.example.com:6969/announce/:passkey"
-`;
-}
-
 async function addUser(name: string, flags: Flags): Promise<void> {
   if (name === "" || name.length > 64 || /[\u0000-\u001f\u007f]/.test(name))
     throw new UsageError("add-user: a name has 1 to 64 characters, and no control characters");
@@ -239,27 +181,6 @@ async function addTorrent(subject: string, flags: Flags): Promise<void> {
     const hash = toHex(torrent.v1 ?? torrent.v2!.subarray(0, 20));
     show(flags, { id, info_hash: hash, new: isNew });
   });
-}
-
-/** A torrent that an argument names. */
-interface Subject {
-  v1?: Uint8Array;
-  v2?: Uint8Array;
-  name?: string;
-  file?: TorrentFile;
-}
-
-/** Reads an argument that is an infohash or a metainfo file. */
-function readSubject(subject: string): Subject {
-  const infoHash = parseAnyInfoHash(subject);
-  if (infoHash !== undefined) {
-    const long = /^(?:1220)?([\da-f]{64})$/i.exec(subject)?.[1];
-    return long === undefined ? { v1: infoHash } : { v2: Buffer.from(long, "hex") };
-  }
-  if (!existsSync(subject))
-    throw new UsageError(`${subject}: neither an infohash (40 or 64 hexadecimal digits) nor a file`);
-  const file = readTorrent(subject);
-  return { ...file.hashes, ...(file.name !== undefined && { name: file.name }), file };
 }
 
 async function announceUrl(name: string, file: string | undefined, flags: Flags): Promise<void> {
@@ -370,41 +291,6 @@ async function withSite(
   } finally {
     await open.database.close();
   }
-}
-
-/** A metainfo file with its infohashes. */
-interface SiteTorrent extends TorrentFile {
-  hashes: { v1?: Uint8Array; v2?: Uint8Array };
-}
-
-function readTorrent(file: string): SiteTorrent {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new SiteError(cannotRead(file, explainSystemError(error)), { cause: error });
-  }
-  try {
-    const torrent = parseTorrentFile(bytes);
-    const { infoHashV1: v1, infoHashV2: v2 } = torrent;
-    return { ...torrent, hashes: { ...(v1 && { v1 }), ...(v2 && { v2 }) } };
-  } catch (error) {
-    throw new SiteError(`${file}: not a torrent: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-/** Clients of a public torrent also find peers elsewhere, whose traffic the tracker does not see. */
-function warnIfPublic(file: string, { isPrivate }: TorrentFile): void {
-  if (!isPrivate)
-    complain(
-      `chihaya private: ${file} is not a private torrent (BEP 27), so clients also find peers by DHT and peer exchange\n`,
-    );
-}
-
-/** Returns the infohash of a metainfo file, or the one given, in hexadecimal. */
-function infoHashOf(subject: string): string {
-  const { v1, v2 } = readSubject(subject);
-  return toHex(v1 ?? v2!);
 }
 
 function showRows(flags: Flags, rows: SiteRow | SiteRow[]): void {
