@@ -1,17 +1,13 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
-import { frameHeaderLength, Opcode, writeFrameHeader } from "../protocol/websocket/frame-writer.ts";
+import { createClientFrame, maskLength, Opcode } from "../protocol/websocket/frame-writer.ts";
 import { acceptKey } from "../protocol/websocket/handshake.ts";
-import { unmask } from "../protocol/websocket/unmask.ts";
 import type { Transport } from "./exchange.ts";
 import { openRequest, toTrackerError } from "./open-request.ts";
 import { TrackerError } from "./tracker-error.ts";
 
 /** Maximum length of a message in bytes. */
 const maxMessageLength = 1 << 20;
-/** Says that a frame has a mask of {@link maskLength} bytes. */
-const maskBit = 0x80;
-const maskLength = 4;
 /** For this many milliseconds, a connection waits for the tracker's close frame. */
 const closeTimeoutMs = 1000;
 
@@ -96,15 +92,7 @@ export class WebSocketConnection {
   }
 
   #write(opcode: Opcode, payload: Buffer): void {
-    const header = frameHeaderLength(payload.length);
-    const start = header + maskLength;
-    const frame = Buffer.alloc(start + payload.length);
-    writeFrameHeader(frame, 0, opcode, payload.length);
-    frame[1]! |= maskBit;
-    randomBytes(maskLength).copy(frame, header);
-    payload.copy(frame, start);
-    unmask(frame, start, frame.length, header); // masking is its own inverse
-    this.#socket.write(frame);
+    this.#socket.write(createClientFrame(opcode, payload, randomBytes(maskLength)));
   }
 
   #receive(chunk: Buffer): void {

@@ -1,7 +1,7 @@
-import { Opcode } from "../protocol/websocket/frame-writer.ts";
+import { createClientFrame, Opcode } from "../protocol/websocket/frame-writer.ts";
 import type { Population } from "./population.ts";
 
-/** Bytes in UTF-8 of an id that {@link writeBinary} writes. */
+/** Bytes in UTF-8 of an id that {@link Frame.binary} writes. */
 export const binaryBytes = 30;
 /** Bytes of a peer id, which is ASCII as in browsers. */
 export const peerIdBytes = 20;
@@ -32,20 +32,17 @@ const sdp = [
 /** A masked frame with a text, written once. The fields that differ have fixed offsets and lengths. */
 class Frame {
   readonly bytes: Uint8Array;
-  readonly #head: number;
+  readonly #textAt: number;
 
   constructor(text: string) {
     const payload = Buffer.from(text);
-    const { length } = payload;
-    const head =
-      length < 65_536 ? Buffer.of(0x80 | Opcode.text, 0xfe, length >> 8, length & 0xff) : longHead(length);
-    this.#head = head.length + mask.length;
-    this.bytes = new Uint8Array(Buffer.concat([head, mask, payload.map((byte, i) => byte ^ mask[i & 3]!)]));
+    this.bytes = createClientFrame(Opcode.text, payload, mask);
+    this.#textAt = this.bytes.length - payload.length;
   }
 
   /** Writes one byte of the text. */
   set(at: number, byte: number): void {
-    this.bytes[this.#head + at] = byte ^ mask[at & 3]!;
+    this.bytes[this.#textAt + at] = byte ^ mask[at & 3]!;
   }
 
   /** Copies bytes into the text. */
@@ -69,14 +66,6 @@ class Frame {
   }
 }
 
-function longHead(length: number): Buffer {
-  const head = Buffer.alloc(10);
-  head[0] = 0x80 | Opcode.text;
-  head[1] = 0xff;
-  head.writeBigUInt64BE(BigInt(length), 2);
-  return head;
-}
-
 const placeOfBinary = "#".repeat(binaryBytes);
 const placeOfPeerId = `-WW0208-${"$".repeat(12)}`;
 
@@ -95,7 +84,7 @@ export class AnnounceFrame {
   readonly #id: Uint8Array = new Uint8Array(20);
   readonly #view: DataView = new DataView(this.#id.buffer);
 
-  /** @param event  `,"event":"started"` or nothing */
+  /** @param isFirst  whether the announce has the event `started` */
   constructor(offers: number, isFirst: boolean) {
     const description = JSON.stringify({ type: "offer", sdp });
     const list = Array.from(
@@ -166,6 +155,5 @@ export class AnswerFrame {
 
 /** Writes a masked pong with the payload of a ping, at most 125 bytes. */
 export function pong(payload: Uint8Array): Uint8Array {
-  const head = Buffer.of(0x80 | Opcode.pong, 0x80 | payload.length);
-  return new Uint8Array(Buffer.concat([head, mask, payload.map((byte, i) => byte ^ mask[i & 3]!)]));
+  return createClientFrame(Opcode.pong, payload, mask);
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { CloseCode, isCloseCode, noCode } from "./close-code.ts";
-import { maxControlPayload, Opcode } from "./frame-writer.ts";
+import { maskLength, maxControlPayload, Opcode } from "./frame-writer.ts";
 import type { MemoryHolder, MessageMemory } from "./message-memory.ts";
 import { unmask } from "./unmask.ts";
 
@@ -29,7 +29,6 @@ export interface FrameLimits {
   readonly maxFragments: number;
 }
 
-const maskLength = 4;
 /** The opcode of no message. */
 const none = -1;
 

@@ -1,9 +1,13 @@
+import { unmask } from "./unmask.ts";
+
 /** The kinds of frames (RFC 6455 §5.2). */
 export const Opcode = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 
 /** Length of the longest header that {@link writeFrameHeader} writes. */
 export const maxFrameHeader = 10;
+/** Length of the key of a mask, which follows the header of {@link writeFrameHeader}. */
+export const maskLength = 4;
 /** Longest payload of a control frame. */
 export const maxControlPayload = 125;
 
@@ -56,4 +60,17 @@ export function writeCloseFrame(out: Uint8Array, at: number, code: number): numb
   out[at++] = code >>> 8;
   out[at++] = code;
   return at;
+}
+
+/** Creates a whole frame with a mask, as a client sends frames (RFC 6455 §5.3). @param key  of the mask, 4 bytes */
+export function createClientFrame(opcode: Opcode, payload: Uint8Array, key: Uint8Array): Uint8Array {
+  const keyAt = frameHeaderLength(payload.length);
+  const start = keyAt + maskLength;
+  const frame = new Uint8Array(start + payload.length);
+  writeFrameHeader(frame, 0, opcode, payload.length);
+  frame[1]! |= 0x80; // there is a mask
+  frame.set(key, keyAt);
+  frame.set(payload, start);
+  unmask(frame, start, frame.length, keyAt); // which also adds a mask
+  return frame;
 }
