@@ -5,6 +5,7 @@ import { allDefaultsOf, type FrontendDefinition, type FrontendUse } from "../fro
 import type { Route } from "../http/routes.ts";
 import type { ListenAddress } from "../ip/listen-address.ts";
 import { type Clock, createRandom, type Random } from "../lib/clock.ts";
+import { Turns } from "../lib/turns.ts";
 import type { HookDefinition } from "../middleware/define-hook.ts";
 import type { Hook } from "../middleware/hook.ts";
 import { defaultLimits, type HookLimits } from "../middleware/with-deadline.ts";
@@ -157,8 +158,8 @@ export class EmbeddedTracker {
   /** The running options of the frontends. */
   #blocks: Blocks | undefined;
   #network: Network | undefined;
-  /** Settles when all starts, reloads and stops so far have ended. */
-  #settled: Promise<unknown> = Promise.resolve();
+  /** Of starts, reloads and stops. */
+  readonly #turns: Turns = new Turns();
 
   constructor(options: CreateTrackerOptions = {}) {
     this.#options = options;
@@ -187,7 +188,7 @@ export class EmbeddedTracker {
 
   /** Starts store, hooks and frontends. If one of them fails, stops all of them and rejects. Can be called once. */
   start(): Promise<void> {
-    return this.#inTurn(() => this.#start());
+    return this.#turns.take(() => this.#start());
   }
 
   async #start(): Promise<void> {
@@ -226,7 +227,7 @@ export class EmbeddedTracker {
         "interval" | "minInterval" | "externalIp" | "frontends" | "preHooks" | "postHooks" | "networkCoalesce"
       >,
   ): Promise<string[]> {
-    return this.#inTurn(() => this.#reload(changes));
+    return this.#turns.take(() => this.#reload(changes));
   }
 
   async #reload(changes: Partial<CreateTrackerOptions>): Promise<string[]> {
@@ -246,7 +247,7 @@ export class EmbeddedTracker {
 
   /** Stops the tracker. Idempotent. @param deadline  seconds for requests in progress */
   stop(deadline = 10): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
       this.#close();
     });
@@ -255,12 +256,6 @@ export class EmbeddedTracker {
   /** Returns all metrics in the text format of Prometheus. */
   async renderMetrics(): Promise<string> {
     return renderPrometheus(await this.metrics.scrape());
-  }
-
-  #inTurn<Result>(step: () => Promise<Result>): Promise<Result> {
-    const done = this.#settled.then(step);
-    this.#settled = done.catch(() => undefined);
-    return done;
   }
 
   #close(): void {

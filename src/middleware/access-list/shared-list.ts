@@ -1,5 +1,6 @@
 import { DoubleBuffer } from "../../lib/double-buffer.ts";
 import { Pace } from "../../lib/pace.ts";
+import { Turns } from "../../lib/turns.ts";
 import { withTimeout } from "../../lib/with-timeout.ts";
 import type { HookDeps } from "../define-hook.ts";
 import type { ListCollector, ListFormat, ListKind } from "./list-format.ts";
@@ -22,7 +23,7 @@ export interface ListOptions {
 }
 
 /** Serializes the lists of a thread: only one of them is written at a time. */
-let writing: Promise<unknown> = Promise.resolve();
+const writes = new Turns();
 
 /** The lists that this thread keeps up to date. */
 const running = new Set<SharedList>();
@@ -128,7 +129,7 @@ export class SharedList {
     this.#stopped.abort(new Error("stopped"));
     // After a refused reload, the previous writer continues.
     if (this.#isWriter) this.memory.writer = this.#before;
-    await writing;
+    await writes.ended();
     await this.#following;
   }
 
@@ -276,9 +277,7 @@ export class SharedList {
       this.#deps.logger.info({ entries: list.size }, "list loaded");
       return this.#onSwap?.(generation === 0 ? undefined : old, next, pace, signal);
     };
-    const turn = writing.then(swap);
-    writing = turn.catch(() => undefined);
-    const follow = await turn;
+    const follow = await writes.take(swap);
     this.#following = follow?.();
   }
 

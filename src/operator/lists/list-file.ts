@@ -2,6 +2,7 @@ import { type FileHandle, realpath } from "node:fs/promises";
 import { openFile } from "../../lib/open-file.ts";
 import { Pace } from "../../lib/pace.ts";
 import { createBeside, stampOf } from "../../lib/replace-file.ts";
+import { Turns } from "../../lib/turns.ts";
 
 /** Characters that one write takes. */
 const chunkLength = 64 * 1024;
@@ -16,7 +17,7 @@ export interface FileChange {
 }
 
 /** The changes of files run one after the other. */
-let turn: Promise<unknown> = Promise.resolve();
+const turns = new Turns();
 
 /**
  * Changes a file of a list: writes a new file beside it, with the same mode and owner, and renames the new file. Lines with
@@ -25,9 +26,7 @@ let turn: Promise<unknown> = Promise.resolve();
  * @throws Error with a text for operators; the file is unchanged then
  */
 export function changeFile(path: string, change: FileChange): Promise<number> {
-  const done = turn.then(() => rewrite(path, change));
-  turn = done.catch(() => undefined);
-  return done;
+  return turns.take(() => rewrite(path, change));
 }
 
 async function rewrite(path: string, change: FileChange): Promise<number> {
