@@ -8,11 +8,7 @@ import type {
   DirectoryTorrent,
   DirectoryUser,
 } from "./directory-records.ts";
-
 import type { SiteRecords } from "./site-records.ts";
-
-/** What a site sends to the directory. */
-export type SiteChange = DirectoryChange;
 
 /** The result of {@link Site.apply}. */
 export type Applied =
@@ -29,7 +25,7 @@ export interface Site {
    * Called once, before all other methods.
    * @param steer  replaces records of the directory at once, for sites that send their changes
    */
-  open(steer: (change: SiteChange) => void): void;
+  open(steer: (change: DirectoryChange) => void): void;
   /** Returns how many records there are to read. */
   size(): Promise<DirectorySize>;
   /** Yields all users, and then all torrents. The grants and rules come after them. */
@@ -45,7 +41,7 @@ export interface Site {
    * Returns what has changed since these calls or the last call; undefined if nothing has. A call tells the site that the
    * directory has the changes of the call before.
    */
-  changes(): Promise<SiteChange | undefined>;
+  changes(): Promise<DirectoryChange | undefined>;
   /**
    * Returns the sequence of the last record of a journal that the site has applied. If the site knows no journal at all, it notes
    * this one, at 0: from then on it refuses the tracker of another journal.

@@ -3,8 +3,9 @@ import { version } from "../lib/version.ts";
 import { Accountant } from "../private/accounting/accountant.ts";
 import { Journal } from "../private/accounting/journal.ts";
 import type { DirectoryMemory } from "../private/directory.ts";
+import type { DirectoryChange } from "../private/directory-records.ts";
 import { type RecordSource, Ring, untilCommitted, wake } from "../private/ring.ts";
-import type { Site, SiteChange } from "../private/site.ts";
+import type { Site } from "../private/site.ts";
 import { callRecords } from "../private/site-records.ts";
 import { createSite } from "../private/sites/create-site.ts";
 import { renderBatch } from "../private/sites/http/batch-json.ts";
@@ -57,7 +58,7 @@ const deps = {
     bus.notify(mainThread, accountsService, "publish", directory);
     server?.publish(directory);
   },
-  onChange: (change: SiteChange) => server?.change(change),
+  onChange: (change: DirectoryChange) => server?.change(change),
 };
 /** Where the site is on a further tracker. */
 const address = parseTracker(options.database);

@@ -1,6 +1,11 @@
 import type { Batch } from "../../src/private/accounting/batch.ts";
-import type { DirectorySize, DirectoryTorrent, DirectoryUser } from "../../src/private/directory-records.ts";
-import type { Applied, Site, SiteChange } from "../../src/private/site.ts";
+import type {
+  DirectoryChange,
+  DirectorySize,
+  DirectoryTorrent,
+  DirectoryUser,
+} from "../../src/private/directory-records.ts";
+import type { Applied, Site } from "../../src/private/site.ts";
 
 /** A site in memory, with one torrent. Survives the accountants that use it. */
 export class MemorySite implements Site {
@@ -10,7 +15,7 @@ export class MemorySite implements Site {
   /** The ledger, and what a transaction throws, if anything. */
   applied: { instance: string; sequence: number } | undefined;
   failure: Error | undefined;
-  change: SiteChange | undefined;
+  change: DirectoryChange | undefined;
 
   constructor(users: number) {
     this.#users = Array.from({ length: users }, (_, n) => MemorySite.user(n + 1));
@@ -42,7 +47,7 @@ export class MemorySite implements Site {
     yield { id: 1, infoHashes: [new Uint8Array(20)], up: 100, down: 100 };
   }
 
-  async changes(): Promise<SiteChange | undefined> {
+  async changes(): Promise<DirectoryChange | undefined> {
     const { change } = this;
     this.change = undefined;
     return change;

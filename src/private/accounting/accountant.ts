@@ -4,10 +4,11 @@ import type { Logger } from "../../observability/logger.ts";
 import { RateLimitedLog } from "../../observability/rate-limited.ts";
 import { Directory, type DirectoryMemory } from "../directory.ts";
 import { readDirectory, saveDirectory } from "../directory-file.ts";
+import type { DirectoryChange } from "../directory-records.ts";
 import type { PrivateOptions } from "../options.ts";
 import type { Records } from "../record.ts";
 import type { RecordSource } from "../ring.ts";
-import type { Site, SiteChange } from "../site.ts";
+import type { Site } from "../site.ts";
 import { RecordError } from "../site-records.ts";
 import { type AddressPolicy, hideAddress } from "./address-policy.ts";
 import { Batch, emptyAnnounce } from "./batch.ts";
@@ -52,7 +53,7 @@ export interface AccountantDeps {
   /** Sends a new directory to all workers. */
   publish(memory: DirectoryMemory): void;
   /** Called for each change of the directory. */
-  onChange?(change: SiteChange): void;
+  onChange?(change: DirectoryChange): void;
 }
 
 /**
@@ -77,7 +78,7 @@ export class Accountant {
   /** Undefined before the first load. */
   #directory: Directory | undefined;
   /** The changes that have come while everything is read; undefined otherwise. */
-  #late: SiteChange[] | undefined;
+  #late: DirectoryChange[] | undefined;
   /** Whether everything must be read again, because a change did not fit into the directory, or the site was away. */
   #isStale = false;
   /** Whether the directory has changed since it was saved. */
@@ -392,7 +393,7 @@ export class Accountant {
   }
 
   /** Replaces records of the directory. */
-  #steer(change: SiteChange): void {
+  #steer(change: DirectoryChange): void {
     this.#late?.push(change);
     this.#isDirectoryChanged = true;
     this.#deps.onChange?.(change);

@@ -1,17 +1,17 @@
 import type {
+  DirectoryChange,
   DirectoryClient,
   DirectoryGrant,
   DirectoryGroup,
   DirectoryTorrent,
   DirectoryUser,
 } from "../directory-records.ts";
-import type { SiteChange } from "../site.ts";
 
 /** Seconds for which a call of the site outweighs its database, which may get the same change later. */
 const settleSeconds = 60;
 
 /** A change of the site while it is collected. */
-export class Change implements SiteChange {
+export class Change implements DirectoryChange {
   readonly passkeys: string[] = [];
   readonly infoHashes: Uint8Array[] = [];
   readonly users: DirectoryUser[] = [];

@@ -1,5 +1,6 @@
 import type { Batch } from "../../accounting/batch.ts";
 import type {
+  DirectoryChange,
   DirectoryClient,
   DirectoryGrant,
   DirectoryGroup,
@@ -7,7 +8,7 @@ import type {
   DirectoryTorrent,
   DirectoryUser,
 } from "../../directory-records.ts";
-import type { Applied, Site, SiteChange } from "../../site.ts";
+import type { Applied, Site } from "../../site.ts";
 import { Change, Mirror } from "../mirror.ts";
 import type { Ledger, QuarantinedTraffic } from "./ledger.ts";
 import type { Mysql, SqlRow, Transaction } from "./mysql.ts";
@@ -35,7 +36,7 @@ export abstract class MysqlSite implements Site {
   readonly mirror: Mirror = new Mirror();
   protected readonly mysql: Mysql;
   readonly #deps: MysqlSiteDeps;
-  #steer: (change: SiteChange) => void = () => undefined;
+  #steer: (change: DirectoryChange) => void = () => undefined;
   #prepared: Promise<void> | undefined;
   #newRowsAt = 0;
   #compareAt = 0;
@@ -53,7 +54,7 @@ export abstract class MysqlSite implements Site {
   protected abstract write(transaction: Transaction, batch: Batch): Promise<QuarantinedTraffic[]>;
   abstract expirePeers(activeAfter: number, keptAfter: number): Promise<void>;
 
-  open(steer: (change: SiteChange) => void): void {
+  open(steer: (change: DirectoryChange) => void): void {
     this.#steer = steer;
   }
 
@@ -96,7 +97,7 @@ export abstract class MysqlSite implements Site {
     return { groups: [...this.mirror.groups.values()], clients: [...this.mirror.clients.values()] };
   }
 
-  async changes(): Promise<SiteChange | undefined> {
+  async changes(): Promise<DirectoryChange | undefined> {
     const { now } = this;
     if (now < this.#newRowsAt) return undefined;
     await this.prepare();

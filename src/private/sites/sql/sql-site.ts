@@ -9,7 +9,7 @@ import type {
   DirectoryUser,
   FactorSource,
 } from "../../directory-records.ts";
-import type { Applied, Site, SiteChange } from "../../site.ts";
+import type { Applied, Site } from "../../site.ts";
 import type { SiteRecords } from "../../site-records.ts";
 import { byUserAndTorrent, clientOf, creditsOf, lastOf } from "../rows.ts";
 import type { Database, Dialect, OpenDatabase, SqlRow, SqlValue, Transaction } from "./database.ts";
@@ -122,7 +122,7 @@ export class SqlSite implements Site {
     return { groups: groups.map(toGroup), clients: clients.map(toClient) };
   }
 
-  async changes(): Promise<SiteChange | undefined> {
+  async changes(): Promise<DirectoryChange | undefined> {
     await this.#forgetFollowed();
     const rows = await this.#rows(`SELECT * FROM changes ORDER BY id LIMIT ${pageRows}`);
     if (rows.length === 0) return undefined;
