@@ -2,15 +2,18 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
+import { PeerList } from "../../bittorrent/peer-list.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { peerRecord } from "../conformance/records.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import { Step } from "../peer-store.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import type { RedisPort } from "./redis-port.ts";
 import { RedisStore } from "./redis-store.ts";
-import { layoutVersion, metaLength } from "./script.ts";
+import { layoutVersion, metaLength, webMetaLength } from "./script.ts";
 
 const bad = testInfoHash(1);
 const key = Buffer.concat([Buffer.from(`test:${layoutVersion}:`), bad]);
@@ -139,6 +142,23 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
       assert.ok(events.every((line) => line === named));
       await store.remove(bad);
       assert.equal(await port.send(key, ["EXISTS", key]), 0);
+    }));
+
+  test("a sweep of web peers goes on", () =>
+    withStore("refuse", async (_, store, events) => {
+      const request = new AnnounceRequest();
+      Object.assign(request, { kind: "web", handle: 5, generation: 1 });
+      request.infoHash.fill(2);
+      const none = new Uint8Array(0);
+      const response = new AnnounceResponse(new PeerList(4, none), new PeerList(6, none));
+      await store.announce(request, response, Step.apply);
+      const web = Buffer.alloc(webMetaLength);
+      web.writeUInt32BE(1, 4);
+      for (const at of [12, 14]) web.writeUInt16BE(1, at);
+      const webPage = Buffer.from([6, 0, 0]);
+      await port.send(key, ["HSET", key, "m", Buffer.concat([metaOf(0), web]), webPage, Buffer.alloc(9)]);
+      assert.equal(await store.sweep(0), 1);
+      assert.deepEqual(events, [named]);
     }));
 
   test("what is handed over or replayed to it arrives, and so does the rest", () =>

@@ -268,12 +268,8 @@ export class RedisStore implements PeerStore {
     for await (const torrents of listTorrents(await port.masters(), this.#prefix)) {
       for (const { infoHash } of torrents) {
         if (seen.size === seen.add(toHex(infoHash)).size) continue;
-        try {
-          removed += await this.#expireTorrent(this.#keyOf(infoHash));
-        } catch (error) {
-          if (!isOfKey(error)) throw this.#explain(error as Error);
-          await this.#deleteBadKey(infoHash, error as Error);
-        }
+        const { mostAhead, mostBehind } = this.#allowedSkew();
+        removed += await this.#removePeers(infoHash, expiring, [mostAhead, mostBehind], 1);
       }
     }
     return removed;
@@ -287,37 +283,40 @@ export class RedisStore implements PeerStore {
 
   /** @param worker  -1 for all */
   async #sweep(tracker: number, worker: number): Promise<number> {
-    const { peerLifetime, gcInterval, peerIds } = this.#config;
-    const idLength = peerIds ? peerIdLength : 0;
     let removed = 0;
     for await (const torrents of listTorrents(await this.#openPort().masters(), this.#prefix)) {
-      for (const { infoHash, family } of torrents) {
-        if (family !== "web") continue;
-        const key = this.#keyOf(infoHash);
-        for (let [table, page] = [5, 65_535]; table < 7; ) {
-          const now = this.#options.clock.unixSeconds;
-          const args = [now, peerLifetime, gcInterval, idLength, tracker, worker, table, page].map(String);
-          const reply = (await this.#run(sweeping, key, [key], args)) as [number, number, number];
-          removed += reply[0];
-          [, table, page] = reply;
-        }
-      }
+      for (const { infoHash, family } of torrents)
+        if (family === "web") removed += await this.#removePeers(infoHash, sweeping, [tracker, worker], 5);
     }
     return removed;
   }
 
-  /** Removes the expired peers of a torrent in steps, between which Redis serves other clients. */
-  async #expireTorrent(key: Buffer): Promise<number> {
+  /**
+   * Removes peers of a torrent in steps, between which Redis serves other clients. Deletes a key that holds no torrent.
+   * @param own    arguments of this script alone
+   * @param table  the first table that the script searches
+   */
+  async #removePeers(
+    infoHash: Uint8Array,
+    script: Script,
+    own: readonly number[],
+    table: number,
+  ): Promise<number> {
+    const key = this.#keyOf(infoHash);
     const { peerLifetime, gcInterval, peerIds } = this.#config;
-    const { mostAhead, mostBehind } = this.#allowedSkew();
     const now = this.#options.clock.unixSeconds;
     const idLength = peerIds ? peerIdLength : 0;
     let removed = 0;
-    for (let [table, page] = [1, 65_535]; table < 7; ) {
-      const args = [now, peerLifetime, gcInterval, idLength, mostAhead, mostBehind, table, page].map(String);
-      const reply = (await this.#run(expiring, key, [key], args)) as [number, number, number];
-      removed += reply[0];
-      [, table, page] = reply;
+    try {
+      for (let page = 65_535; table < 7; ) {
+        const args = [now, peerLifetime, gcInterval, idLength, ...own, table, page].map(String);
+        const reply = (await this.#run(script, key, [key], args)) as [number, number, number];
+        removed += reply[0];
+        [, table, page] = reply;
+      }
+    } catch (error) {
+      if (!isOfKey(error)) throw this.#explain(error as Error);
+      await this.#deleteBadKey(infoHash, error as Error);
     }
     return removed;
   }
