@@ -8,7 +8,9 @@ import { PeerList } from "../../bittorrent/peer-list.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { Step } from "../peer-store.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
+import type { RedisPort } from "./redis-port.ts";
 import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
+import { RedisWebLink } from "./web-link.ts";
 
 describe("web peers of several trackers", { skip: withoutRedis }, () => {
   let server: RedisServer;
@@ -174,4 +176,31 @@ describe("web peers of several trackers", { skip: withoutRedis }, () => {
     await store.statistics();
     assert.equal((await server.cli("KEYS", "d:web:*")).trim(), "");
   });
+});
+
+test("a sweep of a dead tracker that fails is repeated", async (t) => {
+  const members = ["2"];
+  const replies: Readonly<Record<string, () => unknown>> = {
+    SMEMBERS: () => members.map((member) => Buffer.from(member)),
+    SREM: () => members.splice(0).length,
+    EXISTS: () => 0,
+  };
+  const port = {
+    send: async (_key: Buffer, [command]: readonly string[]) => replies[command!]?.(),
+    subscribe: async () => () => undefined,
+  } as unknown as RedisPort;
+  const sweeps: number[] = [];
+  const errors: Error[] = [];
+  const link = new RedisWebLink({
+    tracker: 1,
+    prefix: "web:",
+    port: () => port,
+    async sweep(tracker) {
+      if (sweeps.push(tracker) === 1) throw new Error("Redis is gone");
+    },
+    onError: (error) => errors.push(error),
+  });
+  t.after(() => link.close());
+  for (let worker = 0; worker < 4; worker++) await link.open(worker, () => undefined);
+  assert.deepEqual([sweeps, errors.map(({ message }) => message)], [[2, 2], ["Redis is gone"]]);
 });

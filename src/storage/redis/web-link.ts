@@ -38,6 +38,8 @@ export class RedisWebLink implements WebLink {
   #hasFailed = false;
   /** Trackers that had no key at the last beat. */
   #missing = new Set<number>();
+  /** Dead trackers that this one has removed from the set, and whose peers it must still sweep. */
+  readonly #unswept = new Set<number>();
   #isClosed = false;
 
   constructor(deps: WebLinkDeps) {
@@ -116,9 +118,13 @@ export class RedisWebLink implements WebLink {
     for (const member of members) {
       if (member === this.tracker || (await this.#send(this.#keyOf(member), "EXISTS")) !== 0) continue;
       if (!this.#missing.has(member)) missing.add(member);
-      else if ((await this.#send(trackers, "SREM", `${member}`)) === 1) await this.#deps.sweep(member);
+      else if ((await this.#send(trackers, "SREM", `${member}`)) === 1) this.#unswept.add(member);
     }
     this.#missing = missing;
+    for (const tracker of this.#unswept) {
+      if ((await this.#send(this.#keyOf(tracker), "EXISTS")) === 0) await this.#deps.sweep(tracker);
+      this.#unswept.delete(tracker);
+    }
   }
 
   #send(key: string, command: string, ...args: string[]): Promise<unknown> {
