@@ -4,6 +4,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { findFreePort } from "../../test/e2e/ports.ts";
 import { listEngines } from "../../test/support/networks.ts";
 import {
   type DatagramHandler,
@@ -345,7 +346,7 @@ for (const { name, open, skip } of await listEngines()) {
     });
 
     test("a closed port is free again, and closing twice is once", async () => {
-      const { socket } = await bind("0.0.0.0");
+      const { socket } = await bind("0.0.0.0", await findFreePort());
       await Promise.all([socket.close(), socket.close()]);
       await socket.close();
       assert.equal((await bind("0.0.0.0", socket.port)).socket.port, socket.port);

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { findFreePort } from "../../test/e2e/ports.ts";
 import { certificates } from "../../test/fixtures/certificates.ts";
 import { listEngines } from "../../test/support/networks.ts";
 import type { Network } from "./network.ts";
@@ -56,9 +57,9 @@ const fail = (error: Error) => assert.fail(error);
 
 let network: Network;
 
-async function listen(t: TestContext, host = "127.0.0.1"): Promise<[Recorder, StreamListener]> {
+async function listen(t: TestContext, host = "127.0.0.1", port = 0): Promise<[Recorder, StreamListener]> {
   const handler = new Recorder();
-  const listener = await network.listenStream({ host, port: 0, handler, onError: fail });
+  const listener = await network.listenStream({ host, port, handler, onError: fail });
   t.after(async () => {
     await listener.close();
     for (const { connection } of handler.all) connection.destroy();
@@ -285,7 +286,7 @@ for (const { name, open, skip } of await listEngines()) {
     });
 
     test("close releases the port at once and leaves open connections alone", async (t) => {
-      const [handler, listener] = await listen(t);
+      const [handler, listener] = await listen(t, "127.0.0.1", await findFreePort());
       const client = greet(t, listener.port);
       const { connection } = await handler.until("hi");
       await listener.close();
@@ -340,7 +341,7 @@ for (const { name, open, skip } of await listEngines()) {
     });
 
     test("0.0.0.0 and :: can be bound to one port", async (t) => {
-      const [, four] = await listen(t, "0.0.0.0");
+      const [, four] = await listen(t, "0.0.0.0", await findFreePort());
       const handler = new Recorder();
       const six = await network.listenStream({ host: "::", port: four.port, handler, onError: fail });
       await six.close();

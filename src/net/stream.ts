@@ -22,7 +22,7 @@ export interface StreamHandler<State> {
 
 /** One accepted connection. */
 export interface Connection {
-  /** The client's address, canonical. Valid until `closed` has returned. */
+  /** The client's address, canonical. Valid until `closed` has returned, or until {@link forgetRemote}. */
   readonly remote: Address;
   readonly remotePort: number;
   /** Bytes that the kernel has not taken yet. */
@@ -44,6 +44,11 @@ export interface Connection {
   end(discard: boolean): void;
   /** Closes the connection now; with `reset`, the other side gets a reset. */
   destroy(reset?: boolean): void;
+  /**
+   * Gives up the memory of `remote`, which may be the address of another connection afterwards. For a handler that keeps the
+   * connection for long. The native engine alone has the method.
+   */
+  forgetRemote?(): void;
 }
 
 /** A bound TCP address. */

@@ -3,6 +3,7 @@ import type { Config } from "../config/config.ts";
 import { closeDescriptors, createDescriptors } from "../net/linux/descriptors.ts";
 import { type Libc, loadLibc } from "../net/linux/libc.ts";
 import { createBeats } from "../net/linux/liveness.ts";
+import { createLoadGate } from "../net/linux/load-gate.ts";
 import { isShortage } from "../net/shortage.ts";
 import { type Counter, type FamilySnapshot, type Metrics, mergeSnapshots } from "../observability/metrics.ts";
 import { oncePerMinute, RateLimitedLog } from "../observability/rate-limited.ts";
@@ -207,7 +208,10 @@ export class Supervisor implements Host, Profiler {
     const { store, hub, accounting } = this.#parts;
     const libc = this.#libc;
     const owner = this.#owners++;
-    const network = libc && { descriptors: createDescriptors(), beats: this.#beats, thread: index };
+    const network = libc && {
+      ...{ descriptors: createDescriptors(), beats: this.#beats },
+      ...{ gate: createLoadGate(), thread: index },
+    };
     const start: WorkerStart = {
       config: this.config,
       memory: store?.memory,

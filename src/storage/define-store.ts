@@ -17,7 +17,7 @@ export interface StoreDeps {
   readonly logger: Logger;
   /** Whether this thread does the work that happens once for all threads: warnings, counts, expiry. */
   readonly isFirst: boolean;
-  /** Whether the tracker is private: a store in memory then keeps {@link AnnounceRequest.tag} of each peer. */
+  /** Whether the tracker is private: a store then keeps {@link AnnounceRequest.tag} of each peer. */
   readonly isPrivate?: boolean;
   /** The result of {@link StoreDefinition.share}, in a thread beside others. */
   readonly memory?: unknown;

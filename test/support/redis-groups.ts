@@ -23,8 +23,14 @@ export async function untilSynced(replica: RedisServer): Promise<void> {
   await untilReply(() => replica.cli("INFO", "replication"), /master_link_status:up/);
 }
 
-/** Makes a replica of a cluster the primary. The other servers refuse this right after an election, so the command is repeated. */
-export async function failOver(replica: RedisServer): Promise<void> {
+/**
+ * Makes a replica of a cluster the primary. Waits until the others are connected to the replica: a vote for a replica that has
+ * just restarted may be lost, and then the primary is paused for four seconds.
+ */
+export async function failOver(replica: RedisServer, servers: readonly RedisServer[]): Promise<void> {
+  const linked = new RegExp(`:${replica.port}@.* connected`);
+  for (const server of servers)
+    if (server !== replica) await untilReply(() => server.cli("CLUSTER", "NODES"), linked);
   for (let polls = 0; !/master/.test(await replica.cli("ROLE")); polls++) {
     // An attempt times out after five seconds.
     if (polls % 120 === 0) await replica.cli("CLUSTER", "FAILOVER");
@@ -49,8 +55,11 @@ async function startGroup(
   }
 }
 
-/** Starts three primaries and a replica of each on loopback. */
-export function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
+/**
+ * Starts three primaries and a replica of each on loopback.
+ * @param nodeTimeoutMs  after which a replica takes over from a silent primary; longer than a busy machine lets a process wait
+ */
+export function startRedisCluster(nodeTimeoutMs = 3000): Promise<RedisGroup> {
   return startGroup(async (own) => {
     const settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", `${nodeTimeoutMs}`];
     const servers: RedisServer[] = [];
@@ -67,8 +76,11 @@ export function startRedisCluster(nodeTimeoutMs = 1000): Promise<RedisGroup> {
   });
 }
 
-/** Starts a primary, a replica, and three sentinels that know the group as `chihaya`. */
-export function startRedisSentinels(): Promise<RedisGroup> {
+/**
+ * Starts a primary, a replica, and three sentinels that know the group as `chihaya`.
+ * @param downAfterMs  after which the sentinels give up a silent primary; longer than a busy machine lets a process wait
+ */
+export function startRedisSentinels(downAfterMs = 3000): Promise<RedisGroup> {
   return startGroup(async (own) => {
     const primary = await startRedisServer();
     own(primary.stop);
@@ -84,7 +96,7 @@ export function startRedisSentinels(): Promise<RedisGroup> {
     const ports: number[] = [];
     while (ports.length < 3) {
       const port = await findFreePort();
-      const sentinel = startSentinel(directory, port, primary.port);
+      const sentinel = startSentinel(directory, port, primary.port, downAfterMs);
       sentinels.push(sentinel);
       await untilOutput(sentinel, /\+monitor/);
       ports.push(port);
@@ -98,15 +110,20 @@ export function startRedisSentinels(): Promise<RedisGroup> {
   });
 }
 
-function startSentinel(directory: string, port: number, primaryPort: number): RunningProcess {
+function startSentinel(
+  directory: string,
+  port: number,
+  primaryPort: number,
+  downAfterMs: number,
+): RunningProcess {
   const file = join(directory, `${port}.conf`);
   const lines = [
     `port ${port}`,
     "bind 127.0.0.1",
     `dir ${directory}`,
     `sentinel monitor chihaya 127.0.0.1 ${primaryPort} 2`,
-    "sentinel down-after-milliseconds chihaya 500",
-    "sentinel failover-timeout chihaya 2000",
+    `sentinel down-after-milliseconds chihaya ${downAfterMs}`,
+    "sentinel failover-timeout chihaya 10000",
   ];
   writeFileSync(file, `${lines.join("\n")}\n`);
   // redis-sentinel is the same program, but Debian has a separate package for it

@@ -9,7 +9,7 @@ export interface RedisServer {
   readonly port: number;
   readonly url: string;
   readonly process: RunningProcess;
-  /** Runs redis-cli on this server. @returns the output */
+  /** Runs redis-cli on this server. @returns the output; rejects after {@link stop} */
   cli(...args: string[]): Promise<string>;
   /** Restarts the server with its data on disk. @param settings  replace the earlier settings */
   restart(settings?: readonly string[]): Promise<void>;
@@ -37,18 +37,28 @@ export async function startRedisServer(
     return process;
   };
   let process = await start(settings);
+  let isStopped = false;
+  const checkRunning = (): void => {
+    if (isStopped) throw new Error(`the redis-server on port ${port} has been stopped`);
+  };
   return {
     port,
     url: `redis://127.0.0.1:${port}/0`,
     get process() {
       return process;
     },
-    cli: (...args) => redisCli(port, args),
+    async cli(...args) {
+      checkRunning();
+      return redisCli(port, args);
+    },
     async restart(own = settings) {
       await process.stop();
+      checkRunning();
       process = await start(own);
+      if (isStopped) await process.stop();
     },
     async stop() {
+      isStopped = true;
       await process.stop();
       rmSync(directory, { recursive: true, force: true });
     },

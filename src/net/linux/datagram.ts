@@ -218,7 +218,7 @@ export class LinuxDatagramSocket implements DatagramSocket {
     this.#memory = new MessageMemory(this.#libc, family, isUnspecified(own), batchSize);
     this.#late = new MessageMemory(this.#libc, family, isUnspecified(own), 1);
     this.#handler = handler;
-    poller.add(fd, Linux.EPOLLIN, () => this.#read());
+    poller.add(fd, Linux.EPOLLIN, { ready: () => this.#read() });
   }
 
   countDrops(): number {

@@ -37,18 +37,6 @@ export function noteDescriptors(libc: Libc, open: Uint8Array): Libc {
       if (fd >= 0) open[fd] = 1;
       return fd;
     },
-    /** Marks only the end to write to: Node.js owns the other end. */
-    pipe2(ends, flags) {
-      const result = libc.pipe2(ends, flags);
-      if (result === 0 && ends !== null)
-        open[new DataView(ends.buffer, ends.byteOffset).getInt32(4, true)] = 1;
-      return result;
-    },
-    timerfd_create(clock, flags) {
-      const fd = libc.timerfd_create(clock, flags);
-      if (fd >= 0) open[fd] = 1;
-      return fd;
-    },
     close(fd) {
       open[fd] = 0;
       return libc.close(fd);

@@ -16,14 +16,11 @@ export class Epoll {
   readonly #event: Uint8Array = new Uint8Array(eventBytes);
   readonly #eventView: DataView = new DataView(this.#event.buffer);
 
-  /**
-   * @param fd  an open epoll descriptor; default: a new one
-   * @throws Error if the kernel has no room
-   */
-  constructor(libc: Libc, fd: number = libc.epoll_create1(Linux.EPOLL_CLOEXEC)) {
-    if (fd < 0) throw systemError(libc, "epoll_create1");
+  /** @throws Error if the kernel has no room */
+  constructor(libc: Libc) {
+    this.fd = libc.epoll_create1(Linux.EPOLL_CLOEXEC);
+    if (this.fd < 0) throw systemError(libc, "epoll_create1");
     this.#libc = libc;
-    this.fd = fd;
   }
 
   /**
@@ -32,18 +29,10 @@ export class Epoll {
    * @throws Error if the kernel has no room
    */
   control(operation: number, fd: number, events: number, data: number): void {
-    if (!this.#control(operation, fd, events, data)) throw systemError(this.#libc, "epoll_ctl");
-  }
-
-  /** Changes a descriptor if it was added before. @returns whether it was */
-  tryModify(fd: number, events: number, data: number): boolean {
-    return this.#control(Linux.EPOLL_CTL_MOD, fd, events, data);
-  }
-
-  #control(operation: number, fd: number, events: number, data: number): boolean {
     this.#eventView.setUint32(0, events, true);
     this.#eventView.setInt32(dataAt, data, true);
-    return this.#libc.epoll_ctl(this.fd, operation, fd, this.#event) === 0;
+    if (this.#libc.epoll_ctl(this.fd, operation, fd, this.#event) !== 0)
+      throw systemError(this.#libc, "epoll_ctl");
   }
 
   /** Removes a descriptor that stays open. */
@@ -51,9 +40,14 @@ export class Epoll {
     this.#libc.epoll_ctl(this.fd, Linux.EPOLL_CTL_DEL, fd, this.#event);
   }
 
-  /** @returns the number of events; the next wait overwrites them */
+  /**
+   * @returns the number of events, -1 if a signal has ended the wait; the next wait overwrites them
+   * @throws Error if the descriptor was closed by other code
+   */
   wait(timeoutMs: number): number {
-    return this.#libc.epoll_wait(this.fd, this.#events, capacity, timeoutMs);
+    const count = this.#libc.epoll_wait(this.fd, this.#events, capacity, timeoutMs);
+    if (count < 0 && this.#libc.errno() !== Linux.EINTR) throw systemError(this.#libc, "epoll_wait");
+    return count;
   }
 
   /** The `data` of event `i`. */

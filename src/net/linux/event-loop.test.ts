@@ -1,98 +1,124 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
-import { Worker } from "node:worker_threads";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { MessageChannel, Worker } from "node:worker_threads";
 import { listEngines } from "../../../test/support/networks.ts";
-import { Linux } from "./abi.ts";
 import { EventLoop } from "./event-loop.ts";
 import { type Libc, loadLibc } from "./libc.ts";
 
 const skip = (await listEngines()).find(({ name }) => name === "linux")!.skip;
 
-/** Returns the ends of a pipe, the end to read first. */
-function createPipe(libc: Libc): [number, number] {
-  const ends = new Int32Array(2);
-  assert.equal(libc.pipe2(new Uint8Array(ends.buffer), Linux.O_NONBLOCK), 0);
-  return [ends[0]!, ends[1]!];
-}
-
-test("an event of an added descriptor ends libuv's wait", { skip }, async (t) => {
+test("an event of libuv ends a sleep", { skip }, async (t) => {
   const libc = await loadLibc();
-  const loop = await EventLoop.open(libc);
-  const [read, write] = createPipe(libc);
-  t.after(() => {
-    loop.close();
-    libc.close(read);
-  });
-  loop.add(read, Linux.EPOLLIN | Linux.EPOLLONESHOT);
-  const woken = new Promise<void>((resolve) => loop.afterWait(resolve));
-  libc.close(write);
-  await woken; // without the event, libuv would wait for ever
-  loop.remove(read);
-});
-
-test("libuv wakes for a descriptor only once until it is added to the wait again", { skip }, async (t) => {
-  const libc = await loadLibc();
-  const loop = await EventLoop.open(libc);
-  const [read, write] = createPipe(libc);
-  t.after(() => {
-    loop.close();
-    libc.close(read);
-  });
-  libc.close(write);
-  let turns = 0;
-  loop.add(read, Linux.EPOLLIN | Linux.EPOLLONESHOT);
-  const count = () => {
-    turns++;
-    loop.afterWait(count);
-  };
-  loop.afterWait(count);
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.ok(turns < 20, `${turns} turns`);
-  loop.remove(read);
-});
-
-test("a thread that ends with an added descriptor ends cleanly", { skip }, async () => {
-  const worker = new Worker(
-    `const { workerData, parentPort } = require("node:worker_threads");
-    (async () => {
-      const { loadLibc } = await import(workerData.libc);
-      const { EventLoop } = await import(workerData.loop);
-      const { Poller } = await import(workerData.poller);
-      const libc = await loadLibc();
-      const poller = new Poller(libc, await EventLoop.open(libc));
-      poller.coalesceMs = 1;
-      parentPort.postMessage("ready");
-    })();`,
-    {
-      eval: true,
-      workerData: {
-        libc: import.meta.resolve("./libc.ts"),
-        loop: import.meta.resolve("./event-loop.ts"),
-        poller: import.meta.resolve("./poller.ts"),
-      },
+  let ready = -1;
+  const own: Libc = {
+    ...libc,
+    ppoll: (...args) => {
+      ready = libc.ppoll(...args);
+      return ready;
     },
+  };
+  const loop = new EventLoop(own);
+  const { port1, port2 } = new MessageChannel();
+  port2.on("message", () => {});
+  t.after(() => {
+    loop.close();
+    port1.close();
+  });
+  await nextTurn();
+  port1.postMessage("");
+  loop.sleep(999);
+  assert.equal(ready, 1);
+});
+
+test("a sleep ends before the next timer, and does not begin before an immediate", { skip }, async (t) => {
+  const loop = new EventLoop(await loadLibc());
+  const timer = setTimeout(() => {}, 30_000);
+  t.after(() => {
+    loop.close();
+    clearTimeout(timer);
+  });
+  const timeout = await new Promise<number>((resolve) => {
+    let sleep = 0;
+    const turn = () => {
+      if (sleep !== 0) return resolve(sleep);
+      sleep = loop.schedule(turn);
+      loop.hurry();
+    };
+    loop.schedule(turn);
+    loop.hurry();
+  });
+  assert.ok(timeout > 0 && timeout <= 30_000, `${timeout}`);
+  const immediate = nextTurn();
+  assert.equal(
+    loop.schedule(() => {}),
+    0,
   );
-  await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
+  await immediate;
+});
+
+test("the work of a turn shortens the sleep after it", { skip }, async (t) => {
+  const loop = new EventLoop(await loadLibc());
+  t.after(() => loop.close());
+  const timeout = await new Promise<number>((resolve) => {
+    let isOver = false;
+    const turn = () => {
+      if (isOver) return;
+      if (loop.schedule(turn) === 0) return loop.hurry();
+      isOver = true;
+      const timer = setTimeout(() => {}, 5);
+      const dueAt = performance.now() + 10;
+      while (performance.now() < dueAt);
+      resolve(loop.schedule(() => {}));
+      clearTimeout(timer);
+    };
+    loop.schedule(turn);
+    loop.hurry();
+  });
+  assert.equal(timeout, 0);
+});
+
+/** Opens a poller in another thread or process. */
+const openPoller = `
+  const { loadLibc } = await import(${JSON.stringify(import.meta.resolve("./libc.ts"))});
+  const { EventLoop } = await import(${JSON.stringify(import.meta.resolve("./event-loop.ts"))});
+  const { Poller } = await import(${JSON.stringify(import.meta.resolve("./poller.ts"))});
+  const libc = await loadLibc();
+  const poller = new Poller(libc, new EventLoop(libc));`;
+
+test("a thread ends while its poller sleeps", { skip }, async () => {
+  const worker = new Worker(
+    `(async () => {${openPoller}
+      require("node:worker_threads").parentPort.postMessage("ready");
+    })();`,
+    { eval: true },
+  );
+  await once(worker, "message");
   assert.equal(await worker.terminate(), 1);
 });
 
-test("an event loop without an epoll descriptor is refused", { skip }, async () => {
-  const libc = await loadLibc();
-  const refusing: Libc = { ...libc, epoll_ctl: () => -1 };
-  await assert.rejects(EventLoop.open(refusing), /does not wait on an epoll descriptor/);
-});
-
 test("the poller keeps a process alive until it is closed", { skip }, () => {
-  const script = `
-    const { loadLibc } = await import(${JSON.stringify(import.meta.resolve("./libc.ts"))});
-    const { EventLoop } = await import(${JSON.stringify(import.meta.resolve("./event-loop.ts"))});
-    const { Poller } = await import(${JSON.stringify(import.meta.resolve("./poller.ts"))});
-    const libc = await loadLibc();
-    const poller = new Poller(libc, await EventLoop.open(libc));
+  const script = `${openPoller}
     setTimeout(() => { console.log("alive"); poller.close(); }, 50).unref();`;
   assert.equal(
     execFileSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" }),
     "alive\n",
   );
 });
+
+for (const [name, broken] of [
+  ["without libuv's functions", "uvLoop() { throw new Error('missing'); }"],
+  ["without room for a descriptor", "epoll_create1: () => -1"],
+  ["without room for an event", "epoll_ctl: () => -1"],
+] as const)
+  test(`a poller that cannot be opened keeps no process alive: ${name}`, { skip }, () => {
+    const script = openPoller
+      .replace("await loadLibc()", `{ ...(await loadLibc()), ${broken} }`)
+      .replace(/const poller = (.*);/, "try { $1 } catch { console.log('refused'); }");
+    assert.equal(
+      execFileSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" }),
+      "refused\n",
+    );
+  });

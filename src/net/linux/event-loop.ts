@@ -1,91 +1,57 @@
-import { Socket } from "node:net";
 import { Linux } from "./abi.ts";
-import { Epoll } from "./epoll.ts";
-import { type Libc, systemError } from "./libc.ts";
+import type { Libc, UvLoop } from "./libc.ts";
 
-/** Descriptors among which libuv's epoll descriptor is looked for. */
-const descriptors = 65_536;
+/** The longest interval of a timer, in milliseconds. */
+const longest = 2 ** 31 - 1;
 
-/**
- * libuv's wait for events in this thread, extended to other descriptors.
- *
- * libuv waits on an epoll descriptor, until the next timer is due. A descriptor that is added to it ends that wait as
- * well. libuv finds the handle of an event by the number in the event. So every event of an added descriptor has the
- * number of a pipe that Node.js reads, and that is always empty: libuv tries to read the pipe, and ends its wait.
- */
+/** libuv's loop of this thread, for a poller that sleeps in its place. */
 export class EventLoop {
+  /** libuv's epoll descriptor, which is readable while libuv has an event. */
+  readonly fd: number;
   readonly #libc: Libc;
-  readonly #epoll: Epoll;
-  /** Reads the pipe, and keeps the thread alive. */
-  readonly #reader: Socket;
-  readonly #readEnd: number;
-  readonly #writeEnd: number;
+  readonly #loop: UvLoop;
+  /** A `struct pollfd` of the descriptor. */
+  readonly #poll: Uint8Array = new Uint8Array(8);
+  /** A `struct timespec`. */
+  readonly #time: Uint8Array = new Uint8Array(16);
+  readonly #timeView: DataView = new DataView(this.#time.buffer);
+  /** Without a handle, libuv would end the thread. */
+  readonly #handle: NodeJS.Timeout;
+  #next: NodeJS.Immediate | undefined;
 
-  private constructor(libc: Libc, epoll: Epoll, reader: Socket, readEnd: number, writeEnd: number) {
+  /** @throws Error if this build of Node.js does not export libuv */
+  constructor(libc: Libc) {
     this.#libc = libc;
-    this.#epoll = epoll;
-    this.#reader = reader;
-    this.#readEnd = readEnd;
-    this.#writeEnd = writeEnd;
+    this.#loop = libc.uvLoop();
+    this.fd = this.#loop.fd;
+    const poll = new DataView(this.#poll.buffer);
+    poll.setInt32(0, this.fd, true);
+    poll.setInt16(4, Linux.POLLIN, true);
+    this.#handle = setInterval(() => {}, longest);
   }
 
-  /** @throws Error (the promise rejects) if libuv does not wait as described above */
-  static async open(libc: Libc): Promise<EventLoop> {
-    const ends = new Int32Array(2);
-    if (libc.pipe2(new Uint8Array(ends.buffer), Linux.O_CLOEXEC | Linux.O_NONBLOCK) < 0) {
-      throw systemError(libc, "pipe2");
-    }
-    const [readEnd, writeEnd] = [ends[0]!, ends[1]!];
-    const reader = new Socket({ fd: readEnd, readable: true, writable: false }).resume();
-    reader.on("error", () => {}); // the pipe is closed together with the thread
-    const epoll = await findEpoll(libc, readEnd);
-    if (epoll === undefined) {
-      reader.destroy();
-      libc.close(writeEnd);
-      throw new Error("the event loop of this program does not wait on an epoll descriptor as libuv does");
-    }
-    return new EventLoop(libc, epoll, reader, readEnd, writeEnd);
+  /**
+   * Schedules `turn` for the next turn of the event loop.
+   * @returns for how many milliseconds libuv would sleep before, if no event came: -1 is for ever, and 0 means that libuv must run
+   */
+  schedule(turn: () => void): number {
+    // libuv never sleeps while an immediate has a reference. Until the last one has none, its timeout is 0.
+    this.#next = setImmediate(turn).unref();
+    return this.#loop.timeoutMs();
   }
 
-  /** Adds a descriptor whose `events` end libuv's wait. */
-  add(fd: number, events: number): void {
-    this.#epoll.control(Linux.EPOLL_CTL_ADD, fd, events, this.#readEnd);
+  /** Makes libuv come to the scheduled turn without a sleep. */
+  hurry(): void {
+    this.#next?.ref();
   }
 
-  modify(fd: number, events: number): void {
-    this.#epoll.control(Linux.EPOLL_CTL_MOD, fd, events, this.#readEnd);
+  /** Sleeps until libuv has an event, but at most `ms` milliseconds, which are less than a second. */
+  sleep(ms: number): void {
+    this.#timeView.setUint32(8, Math.ceil(ms * 1e6), true);
+    this.#libc.ppoll(this.#poll, 1, this.#time, null);
   }
 
-  remove(fd: number): void {
-    this.#epoll.remove(fd);
-  }
-
-  /** Calls `turn` in the next turn of the event loop. libuv does not wait before. */
-  soon(turn: () => void): void {
-    setImmediate(turn);
-  }
-
-  /** Calls `turn` after libuv's next wait. */
-  afterWait(turn: () => void): void {
-    setImmediate(turn).unref();
-  }
-
-  /** Remove all descriptors first. */
   close(): void {
-    this.#reader.destroy();
-    this.#libc.close(this.#writeEnd);
+    clearInterval(this.#handle);
   }
-}
-
-/** Returns the epoll descriptor that has `fd`, a descriptor that libuv reads in this thread. */
-async function findEpoll(libc: Libc, fd: number): Promise<Epoll | undefined> {
-  if (!process.versions.uv?.startsWith("1.")) return undefined;
-  // libuv adds descriptors when it waits. Between two immediates it waits once.
-  await new Promise((resolve) => setImmediate(setImmediate, resolve));
-  for (let candidate = 0; candidate < descriptors; candidate++) {
-    const epoll = new Epoll(libc, candidate);
-    // Only the descriptor that has `fd` allows this, and then it changes nothing.
-    if (epoll.tryModify(fd, Linux.EPOLLIN, fd)) return epoll;
-  }
-  return undefined;
 }

@@ -34,9 +34,7 @@ export interface Libc {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: Memory): number;
   epoll_wait(epoll: number, events: Memory, count: number, timeoutMs: number): number;
-  pipe2(ends: Memory, flags: number): number;
-  timerfd_create(clock: number, flags: number): number;
-  timerfd_settime(fd: number, flags: number, time: Memory, before: Memory): number;
+  ppoll(descriptors: Memory, count: number, timeout: Memory, mask: Memory): number;
   /** `address` is an address of memory. */
   madvise(address: number, length: number, advice: number): number;
   /** Gives the unused memory of malloc back to the system. Does nothing with a C library that cannot, such as musl. */
@@ -44,6 +42,19 @@ export interface Libc {
   /** Returns the address of memory. */
   address(memory: Uint8Array): bigint;
   errno(): number;
+  /**
+   * Returns libuv's loop of this thread.
+   * @throws Error if this build of Node.js does not export libuv
+   */
+  uvLoop(): UvLoop;
+}
+
+/** What libuv tells about a loop, for programs that wait in its place. */
+export interface UvLoop {
+  /** libuv's epoll descriptor. */
+  readonly fd: number;
+  /** Returns for how many milliseconds libuv would wait now: -1 is for ever. */
+  timeoutMs(): number;
 }
 
 /** Sets an option that is an int. */
@@ -78,6 +89,9 @@ export async function loadLibc(): Promise<Libc> {
   if (process.arch !== "x64" && process.arch !== "arm64") {
     throw new Error(`the processor is ${process.arch}, not x64 or arm64`);
   }
+  // Other runtimes have their own event loop behind libuv's names, and some end the process when one of these is called.
+  const other = ["bun", "deno", "electron", "nw"].find((name) => name in process.versions);
+  if (other !== undefined) throw new Error(`the program is run by ${other}, not by Node.js`);
   const { default: koffi } = await import("koffi").catch((cause) => {
     const message = `the optional package "koffi" is not installed for this platform: ${installRemedy("koffi")}`;
     throw new Error(message, { cause });
@@ -121,12 +135,33 @@ export async function loadLibc(): Promise<Libc> {
     epoll_create1: library.func("int epoll_create1(int flags)"),
     epoll_ctl: library.func("int epoll_ctl(int epoll, int operation, int fd, void *event)"),
     epoll_wait: library.func("int epoll_wait(int epoll, void *events, int count, int timeout)"),
-    pipe2: library.func("int pipe2(void *ends, int flags)"),
-    timerfd_create: library.func("int timerfd_create(int clock, int flags)"),
-    timerfd_settime: library.func("int timerfd_settime(int fd, int flags, void *time, void *before)"),
+    ppoll: library.func("int ppoll(void *descriptors, unsigned long count, void *timeout, void *mask)"),
     madvise: library.func("int madvise(uintptr_t address, size_t length, int advice)"),
     malloc_trim: trim,
     address: (memory) => koffi.address(memory),
     errno: () => koffi.errno(),
+    uvLoop() {
+      try {
+        // Node.js exports these functions for addons: node::GetCurrentEventLoop(v8::Isolate::GetCurrent())
+        const isolate = library.func("uintptr_t _ZN2v87Isolate10GetCurrentEv()")();
+        const loopOf = library.func(
+          "uintptr_t _ZN4node19GetCurrentEventLoopEPN2v87IsolateE(uintptr_t isolate)",
+        );
+        const fdOf = library.func("int uv_backend_fd(uintptr_t loop)");
+        const timeoutOf = library.func("int uv_backend_timeout(uintptr_t loop)");
+        const updateTime = library.func("void uv_update_time(uintptr_t loop)");
+        const loop = loopOf(isolate);
+        if (!loop) throw new Error("this thread has no event loop of Node.js");
+        return {
+          fd: fdOf(loop),
+          timeoutMs() {
+            updateTime(loop); // libuv has not looked at the clock since its last wait
+            return timeoutOf(loop);
+          },
+        };
+      } catch (cause) {
+        throw new Error("this build of Node.js does not export the functions of its event loop", { cause });
+      }
+    },
   };
 }

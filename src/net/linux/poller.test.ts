@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { eventLoopUtilization } from "../../lib/loop-utilization.ts";
 import { Linux } from "./abi.ts";
 import type { Libc } from "./libc.ts";
 import { Poller } from "./poller.ts";
 
 const epollFd = 3;
-const timerFd = 4;
+const loopFd = 4;
 const socketFd = 5;
-const dataAt = process.arch === "x64" ? 4 : 8;
+const [eventBytes, dataAt] = process.arch === "x64" ? [12, 4] : [16, 8];
 
 /** Requests that one look serves at most. */
 const requestsPerLook = 512;
@@ -18,6 +19,7 @@ const turnMs = 0.001;
 /** A kernel and an event loop with a clock of their own. One socket gets requests, and other handles get events. */
 class Simulation {
   readonly poller: Poller;
+  readonly libc: Partial<Libc>;
   now = 0;
   /** Times in milliseconds at which requests arrive, and at which other handles of libuv have events. */
   requests: number[] = [];
@@ -25,67 +27,69 @@ class Simulation {
   /** How long the requests were not served, and the events of other handles not handled. */
   readonly waits: number[] = [];
   readonly otherWaits: number[] = [];
-  /** How often libuv slept, the poller looked, and the poller set its timer. */
+  /** How often the thread slept, the poller looked and found requests, and the poller ignored requests for a time. */
   sleeps = 0;
   looks = 0;
-  timers = 0;
+  naps = 0;
   onServed: () => void = () => {};
   /** The next request to be served. */
   #next = 0;
   readonly #workMs: number;
   #turn: (() => void) | undefined;
-  #mayWait = false;
-  #isArmed = false;
-  #timerAt = Number.POSITIVE_INFINITY;
+  /** When libuv has a timer. */
+  #end = 0;
 
   /** @param workMs  the time that a request takes */
   constructor(coalesceMs: number, workMs = 0.005) {
     this.#workMs = workMs;
     const libc: Partial<Libc> = {
       epoll_create1: () => epollFd,
-      timerfd_create: () => timerFd,
       epoll_ctl: () => 0,
       close: () => 0,
-      timerfd_settime: (_fd, _flags, time) => {
-        this.timers++;
-        this.#timerAt = this.now + new DataView(time!.buffer).getUint32(24, true) / 1e6;
-        return 0;
-      },
       epoll_wait: (_epoll, events, _count, timeoutMs) => {
-        assert.equal(timeoutMs, 0, "the poller never blocks the thread");
-        this.looks++;
+        this.#sleep(timeoutMs, this.requests[this.#next]);
+        if (this.now >= this.#end) return 0;
+        const ready = [
+          ...(this.#isReadable ? [socketFd] : []),
+          ...(this.others[0]! <= this.now ? [loopFd] : []),
+        ];
         const view = new DataView(events!.buffer);
-        view.setUint32(0, Linux.EPOLLIN, true);
-        view.setInt32(dataAt, socketFd, true);
-        return this.#isReadable ? 1 : 0;
+        for (const [i, fd] of ready.entries()) {
+          view.setUint32(i * eventBytes, Linux.EPOLLIN, true);
+          view.setInt32(i * eventBytes + dataAt, fd, true);
+        }
+        return ready.length;
       },
     };
+    this.libc = libc;
     const loop = {
-      add() {},
-      modify: (fd: number, events: number) => {
-        assert.equal(fd, epollFd);
-        this.#isArmed = events !== 0;
+      fd: loopFd,
+      sleep: (ms: number) => {
+        this.naps++;
+        this.#sleep(ms);
       },
-      remove() {},
+      schedule: (turn: () => void) => {
+        assert.equal(this.#turn, undefined, "one turn at a time");
+        this.#turn = turn;
+        return this.#end - this.now;
+      },
+      hurry() {},
       close() {},
-      soon: (turn: () => void) => this.#schedule(turn, false),
-      afterWait: (turn: () => void) => this.#schedule(turn, true),
     };
     this.poller = new Poller(libc as Libc, loop, () => this.now);
     this.poller.coalesceMs = coalesceMs;
-    this.poller.add(socketFd, Linux.EPOLLIN, () => this.#serve());
+    this.poller.add(socketFd, Linux.EPOLLIN, { ready: () => this.#serve() });
   }
 
   /** Lets time pass until `end`. */
   run(end: number): void {
-    while (this.#turn !== undefined) {
-      if (this.#mayWait && !this.#sleep(end)) return;
-      this.#handleOthers();
+    this.#end = end;
+    while (this.#turn !== undefined && this.now < end) {
+      while (this.others[0]! <= this.now) this.otherWaits.push(this.now - this.others.shift()!);
       const turn = this.#turn;
       this.#turn = undefined;
       turn();
       this.now += turnMs;
-      if (this.now > end) return;
     }
   }
 
@@ -93,29 +97,16 @@ class Simulation {
     return this.requests[this.#next]! <= this.now;
   }
 
-  #schedule(turn: () => void, mayWait: boolean): void {
-    assert.equal(this.#turn, undefined, "one turn at a time");
-    this.#turn = turn;
-    this.#mayWait = mayWait;
-  }
-
-  /** Sleeps as libuv does. @returns whether something ended the sleep before `end` */
-  #sleep(end: number): boolean {
-    const request = this.#isArmed ? (this.requests[this.#next] ?? end) : end;
-    const wakeAt = Math.min(request, this.#timerAt, this.others[0] ?? end, end);
-    if (wakeAt >= end) return false;
-    if (wakeAt > this.now) this.sleeps++;
-    this.now = Math.max(this.now, wakeAt);
-    if (this.#isReadable) this.#isArmed = false;
-    if (this.#timerAt <= this.now) this.#timerAt = Number.POSITIVE_INFINITY;
-    return true;
-  }
-
-  #handleOthers(): void {
-    while (this.others[0]! <= this.now) this.otherWaits.push(this.now - this.others.shift()!);
+  /** Sleeps until `at`, or until another handle has an event, but at most `ms`. */
+  #sleep(ms: number, at = Number.POSITIVE_INFINITY): void {
+    const wakeAt = Math.min(this.now + ms, at, this.others[0] ?? at);
+    if (wakeAt <= this.now) return;
+    this.now = wakeAt;
+    if (wakeAt < this.#end) this.sleeps++;
   }
 
   #serve(): number {
+    this.looks++;
     let served = 0;
     for (; served < requestsPerLook && this.#isReadable; served++) {
       this.waits.push(this.now - this.requests[this.#next++]!);
@@ -136,8 +127,8 @@ function evenly(rate: number, start: number, end: number): number[] {
 function atRate(rate: number, coalesceMs = 1, workMs?: number): Simulation {
   const simulation = new Simulation(coalesceMs, workMs);
   simulation.requests = evenly(rate, 0, 1100);
-  simulation.run(100);
-  Object.assign(simulation, { sleeps: 0, looks: 0, timers: 0 });
+  simulation.run(99.9);
+  Object.assign(simulation, { sleeps: 0, looks: 0, naps: 0 });
   simulation.waits.length = 0;
   simulation.run(1100);
   return simulation;
@@ -154,9 +145,9 @@ for (const rate of [2000, 5000, 20_000, 60_000]) {
 
 for (const rate of [10, 200, 1000]) {
   test(`each of ${rate} requests a second is served at once, by one look`, () => {
-    const { sleeps, waits, looks, timers } = atRate(rate);
+    const { sleeps, waits, looks, naps } = atRate(rate);
     assert.equal(waits.length, rate);
-    assert.deepEqual({ sleeps, looks, timers }, { sleeps: rate, looks: rate, timers: 0 });
+    assert.deepEqual({ sleeps, looks, naps }, { sleeps: rate, looks: rate, naps: 0 });
     assert.equal(Math.max(...waits), 0);
   });
 }
@@ -164,12 +155,12 @@ for (const rate of [10, 200, 1000]) {
 test("a poller without requests does nothing", () => {
   const simulation = new Simulation(1);
   simulation.run(60_000);
-  assert.deepEqual([simulation.sleeps, simulation.looks, simulation.timers], [0, 0, 0]);
+  assert.deepEqual([simulation.sleeps, simulation.looks, simulation.naps], [0, 0, 0]);
 });
 
 test("a saturated poller never sleeps", () => {
-  const { sleeps, timers, waits } = atRate(300_000);
-  assert.deepEqual([sleeps, timers], [0, 0]);
+  const { sleeps, naps, waits } = atRate(300_000);
+  assert.deepEqual([sleeps, naps], [0, 0]);
   assert.ok(waits.length > 190_000);
 });
 
@@ -211,8 +202,8 @@ for (const [clients, pauseMs] of [
 }
 
 test("a bound of 0 serves every request as soon as the thread is free", () => {
-  const { waits, timers } = atRate(20_000, 0);
-  assert.equal(timers, 0);
+  const { waits, naps } = atRate(20_000, 0);
+  assert.equal(naps, 0);
   assert.ok(Math.max(...waits) < 0.01, `${Math.max(...waits)} ms`);
 });
 
@@ -226,12 +217,12 @@ test("a new bound takes effect at once", () => {
   const simulation = atRate(20_000);
   simulation.requests.push(...evenly(20_000, 1100, 1300));
   simulation.poller.coalesceMs = 0;
-  simulation.timers = 0;
+  simulation.naps = 0;
   simulation.run(1200);
-  assert.equal(simulation.timers, 0);
+  assert.equal(simulation.naps, 0);
   simulation.poller.coalesceMs = 1;
   simulation.run(1300);
-  assert.ok(simulation.timers > 50, `${simulation.timers} timers`);
+  assert.ok(simulation.naps > 50, `${simulation.naps} naps`);
 });
 
 test("requests that stop and come again are served", () => {
@@ -272,4 +263,23 @@ test("a closed poller looks no more", () => {
   simulation.poller.close();
   simulation.run(10);
   assert.equal(simulation.waits.length, 1);
+});
+
+test("a watcher sees the sleep that its event has ended", () => {
+  const simulation = new Simulation(1);
+  simulation.requests = [900];
+  const before = eventLoopUtilization();
+  let idle = 0;
+  simulation.onServed = () => {
+    idle = eventLoopUtilization().idle - before.idle;
+  };
+  simulation.run(1000);
+  assert.ok(idle >= 899, `${idle} ms`);
+});
+
+test("a poller whose descriptor was closed by other code says so", () => {
+  const simulation = new Simulation(1);
+  simulation.libc.epoll_wait = () => -1;
+  simulation.libc.errno = () => 9; // EBADF
+  assert.throws(() => simulation.run(10), /epoll_wait/);
 });

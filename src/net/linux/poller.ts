@@ -1,7 +1,8 @@
+import { noteSleep } from "../../lib/loop-utilization.ts";
 import { Linux } from "./abi.ts";
 import { Epoll } from "./epoll.ts";
 import type { EventLoop } from "./event-loop.ts";
-import { type Libc, systemError } from "./libc.ts";
+import type { Libc } from "./libc.ts";
 
 /** How many of the last looks must have come soon after the look before them, for the poller to coalesce. */
 const enoughCredit = 8;
@@ -32,24 +33,27 @@ const slowedShare = 0.75;
 /** For so many looks the poller does not coalesce then; the number doubles each time in a row. */
 const minPause = 64;
 const maxPause = 16_384;
-/** By how much the timer may seem to expire early, because the clock has another resolution. */
-const clockErrorMs = 0.05;
 
-/** Called with the events of a descriptor; returns how many requests it has taken, about. Must not throw. */
-export type Ready = (events: number) => number;
+/** What the {@link Poller} calls for a descriptor. */
+export interface Watcher {
+  /** Called with the events that hold. Must not throw. @returns how many requests it has taken, about */
+  ready(events: number): number;
+}
 
 /** The part of {@link EventLoop} that the poller uses. */
-export type PollerLoop = Pick<EventLoop, "add" | "modify" | "remove" | "soon" | "afterWait" | "close">;
+export type PollerLoop = Pick<EventLoop, "fd" | "schedule" | "hurry" | "sleep" | "close">;
 
 /**
- * Waits for all descriptors of a thread on one epoll descriptor. The poller never blocks the thread: libuv waits for the
- * poller's descriptors together with its own, so timers, promises and other handles are never held up.
+ * Waits for all descriptors of a thread on one epoll descriptor, and for libuv's events as well. The poller sleeps in place of
+ * libuv: once in each turn of the event loop, until libuv has an event, and for as long as libuv would sleep. So timers,
+ * promises and other handles are never held up.
  *
- * - While there is much work: the poller looks (asks the kernel without waiting) once in each turn of the event loop.
- * - Without work: libuv's wait ends with the first event of a descriptor.
- * - In between, when events come often but one by one: the poller coalesces. It ignores its descriptors until a timer
- *   has expired, a bounded time after the last look. To wake a thread costs more than to serve several requests. If fewer
- *   requests come then than before, the clients wait for responses, and the poller stops to coalesce for a while.
+ * - Without coalescing, an event of any descriptor ends the sleep. While there is much work, the poller does not sleep.
+ * - When events come often but one by one, the poller coalesces: it sleeps until a bounded time after its last look, and only
+ *   libuv's events end that sleep. To wake a thread costs more than to serve several requests. If fewer requests come then
+ *   than before, the clients wait for responses, and the poller stops to coalesce for a while.
+ *
+ * A thread has one poller, because only one can sleep.
  */
 export class Poller {
   readonly libc: Libc;
@@ -58,16 +62,11 @@ export class Poller {
   readonly #loop: PollerLoop;
   readonly #now: () => number;
   readonly #epoll: Epoll;
-  readonly #timer: number;
-  readonly #timerSpec: Uint8Array = new Uint8Array(32);
-  readonly #timerView: DataView = new DataView(this.#timerSpec.buffer);
-  readonly #ready: (Ready | undefined)[] = [];
+  readonly #watchers: (Watcher | undefined)[] = [];
   /** When the poller last looked and found events, in milliseconds. */
   lookedAt = 0;
-  /** When the coalescing ends; 0 while the poller does not coalesce. */
-  #dueAt = 0;
-  /** Whether an event may end libuv's wait. */
-  #isArmed = false;
+  /** Whether requests wait for the bound since the last look. */
+  #isCoalescing = false;
   #credit = 0;
   /** The mean share of time that the poller works while it does not coalesce. */
   #busy = 0;
@@ -91,18 +90,24 @@ export class Poller {
     this.libc = libc;
     this.#loop = loop;
     this.#now = now;
-    this.#epoll = new Epoll(libc);
-    this.#timer = libc.timerfd_create(Linux.CLOCK_MONOTONIC, Linux.O_NONBLOCK | Linux.O_CLOEXEC);
-    if (this.#timer < 0) throw systemError(libc, "timerfd_create");
-    loop.add(this.#epoll.fd, 0);
-    loop.add(this.#timer, Linux.EPOLLIN | Linux.EPOLLET);
-    this.#wait();
+    let epoll: Epoll | undefined;
+    try {
+      epoll = new Epoll(libc);
+      epoll.control(Linux.EPOLL_CTL_ADD, loop.fd, Linux.EPOLLIN, loop.fd);
+    } catch (error) {
+      epoll?.close();
+      loop.close();
+      throw error;
+    }
+    this.#epoll = epoll;
+    loop.schedule(this.#turn);
+    loop.hurry();
   }
 
-  /** Calls `ready` whenever one of `events` holds (level-triggered). @throws Error if the kernel has no room */
-  add(fd: number, events: number, ready: Ready): void {
+  /** Calls the watcher whenever one of `events` holds (level-triggered). @throws Error if the kernel has no room */
+  add(fd: number, events: number, watcher: Watcher): void {
     this.#epoll.control(Linux.EPOLL_CTL_ADD, fd, events, fd);
-    this.#ready[fd] = ready;
+    this.#watchers[fd] = watcher;
   }
 
   modify(fd: number, events: number): void {
@@ -111,7 +116,7 @@ export class Poller {
 
   /** Drops a descriptor that the caller is about to close. The descriptor must have no other references. */
   forget(fd: number): void {
-    this.#ready[fd] = undefined;
+    this.#watchers[fd] = undefined;
   }
 
   /** Stops polling a descriptor. */
@@ -124,37 +129,46 @@ export class Poller {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#loop.remove(this.#epoll.fd);
-    this.#loop.remove(this.#timer);
     this.#epoll.close();
-    this.libc.close(this.#timer);
     this.#loop.close();
   }
 
   readonly #turn = (): void => {
     if (this.#isClosed) return;
-    const now = this.#now();
-    if (now < this.#dueAt - clockErrorMs) {
-      this.#loop.afterWait(this.#turn); // others had events
-      return;
+    const begin = this.#now();
+    const timeout = this.#loop.schedule(this.#turn);
+    const dueAt = this.#isCoalescing ? this.lookedAt + this.coalesceMs : begin;
+    let now = begin;
+    if (dueAt > begin && timeout !== 0) {
+      this.#loop.sleep(timeout < 0 ? dueAt - begin : Math.min(dueAt - begin, timeout));
+      now = this.#now();
     }
-    const count = this.#epoll.wait(0);
-    if (count <= 0) {
-      this.#dueAt = 0;
-      this.#wait();
-      return;
+    let count = 0;
+    const looks = now >= dueAt;
+    if (looks) {
+      count = this.#epoll.wait(this.#isCoalescing ? 0 : timeout);
+      if (!this.#isCoalescing) now = this.#now();
     }
+    // Watchers may read how busy the thread is, so they come last.
+    noteSleep(now - begin);
+    this.#loop.hurry();
+    if (count > 1 || (count === 1 && this.#epoll.data(0) !== this.#loop.fd)) this.#serve(count, now);
+    else if (looks) this.#isCoalescing = false;
+  };
+
+  /** Calls the watchers of `count` events, and decides whether to coalesce. */
+  #serve(count: number, now: number): void {
     const gap = now - this.lookedAt;
     this.lookedAt = now;
     this.#assess(gap);
     let requests = 0;
     for (let i = 0; i < count; i++) {
-      requests += this.#ready[this.#epoll.data(i)]?.(this.#epoll.events(i)) ?? 0;
+      requests += this.#watchers[this.#epoll.data(i)]?.ready(this.#epoll.events(i)) ?? 0;
     }
     if (this.#isClosed) return;
     const done = this.#now();
     const work = done - now;
-    if (this.#dueAt > 0) {
+    if (this.#isCoalescing) {
       if (++this.#coalesced >= maxCoalesced) this.#credit = enoughCredit - trialLooks;
       this.#coalescedRequests += requests;
       if (this.#coalesced === comparedLooks) this.#compare(now);
@@ -168,16 +182,12 @@ export class Poller {
       this.#busy += (work / (done - this.#doneAt) - this.#busy) * busyWeight;
     }
     this.#doneAt = done;
-    this.#dueAt = 0;
-    if (this.#credit >= enoughCredit && this.#busy < busyShare && this.#paused === 0) this.#coalesce(done);
-    // Events that come as fast as they are served have come meanwhile.
-    else if (work * 4 > gap) this.#loop.soon(this.#turn);
-    else this.#wait();
-  };
+    this.#isCoalescing = this.#credit >= enoughCredit && this.#busy < busyShare && this.#paused === 0;
+  }
 
   /** Counts whether events come often. @param gap  milliseconds between the last two looks that found events */
   #assess(gap: number): void {
-    const limit = this.coalesceMs * (this.#dueAt > 0 ? soonCoalesced : soon);
+    const limit = this.coalesceMs * (this.#isCoalescing ? soonCoalesced : soon);
     this.#credit = gap <= limit ? Math.min(this.#credit + 1, maxCredit) : Math.max(this.#credit - 1, 0);
   }
 
@@ -191,32 +201,5 @@ export class Poller {
     }
     this.#paused = this.#pause;
     this.#pause = Math.min(2 * this.#pause, maxPause);
-  }
-
-  /** Looks again after the next event. */
-  #wait(): void {
-    this.#arm(true);
-    this.#loop.afterWait(this.#turn);
-  }
-
-  /** Looks again when the bound has passed since the last look. */
-  #coalesce(now: number): void {
-    this.#dueAt = this.lookedAt + this.coalesceMs;
-    const wait = this.#dueAt - now;
-    if (wait <= 0) {
-      this.#loop.soon(this.#turn);
-      return;
-    }
-    this.#arm(false);
-    this.#timerView.setUint32(24, Math.ceil(wait * 1e6), true);
-    this.libc.timerfd_settime(this.#timer, 0, this.#timerSpec, null);
-    this.#loop.afterWait(this.#turn);
-  }
-
-  /** Lets the next event end libuv's wait, or no event. An event does so once, so a thread that ends never spins. */
-  #arm(isArmed: boolean): void {
-    if (!isArmed && !this.#isArmed) return;
-    this.#isArmed = isArmed;
-    this.#loop.modify(this.#epoll.fd, isArmed ? Linux.EPOLLIN | Linux.EPOLLONESHOT : 0);
   }
 }

@@ -1,3 +1,4 @@
+import { eventLoopUtilization } from "../../lib/loop-utilization.ts";
 import { Linux } from "./abi.ts";
 import type { Libc } from "./libc.ts";
 import { Liveness } from "./liveness.ts";
@@ -86,10 +87,10 @@ export class Steering {
 }
 
 function createUtilization(): () => number {
-  let before = performance.eventLoopUtilization();
+  let before = eventLoopUtilization();
   return () => {
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, before);
+    const now = eventLoopUtilization();
+    const { utilization } = eventLoopUtilization(now, before);
     before = now;
     return utilization;
   };

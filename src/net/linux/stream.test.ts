@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { listEngines } from "../../../test/support/networks.ts";
-import type { Connection } from "../stream.ts";
+import type { Connection, StreamHandler } from "../stream.ts";
 import { Linux } from "./abi.ts";
 import { EventLoop } from "./event-loop.ts";
 import { type Libc, loadLibc } from "./libc.ts";
@@ -17,6 +17,35 @@ interface State {
 
 const skip = (await listEngines()).find(({ name }) => name === "linux")!.skip;
 
+/**
+ * Opens a listener with a poller of its own.
+ * @param handler  the methods that a test needs
+ * @param own      replaces the system calls
+ * @returns a function that connects a client
+ */
+async function listen<State>(
+  t: TestContext,
+  handler: Pick<StreamHandler<State>, "opened" | "received"> & Partial<StreamHandler<State>>,
+  { own, onError = assert.fail }: { own?: Libc; onError?: (error: Error) => void } = {},
+): Promise<() => Socket> {
+  const libc = await loadLibc();
+  const poller = new Poller(own ?? libc, new EventLoop(libc));
+  const nothing = { ended() {}, closed() {}, drained() {} };
+  const options = { host: "127.0.0.1", port: 0, onError };
+  const listener = listenStream(poller, { ...options, handler: { ...nothing, ...handler } });
+  const clients: Socket[] = [];
+  t.after(async () => {
+    for (const client of clients) client.destroy();
+    await listener.close();
+    poller.close();
+  });
+  return () => {
+    const client = connect(listener.port, "127.0.0.1");
+    clients.push(client);
+    return client;
+  };
+}
+
 test("a connection that cannot be polled is closed, and the others continue", { skip }, async (t) => {
   const libc = await loadLibc();
   let full = false;
@@ -25,33 +54,19 @@ test("a connection that cannot be polled is closed, and the others continue", { 
     epoll_ctl: (epoll, operation, fd, event) =>
       libc.epoll_ctl(epoll, operation, full && operation === Linux.EPOLL_CTL_ADD ? -1 : fd, event),
   };
-  const poller = new Poller(own, await EventLoop.open(libc));
   const errors: string[] = [];
   const log: string[] = [];
   let opened = 0;
-  const listener = listenStream(poller, {
-    host: "127.0.0.1",
-    port: 0,
-    onError: ({ message }) => errors.push(message),
-    handler: {
+  const dial = await listen<State>(
+    t,
+    {
       opened: (connection) => ({ connection, name: ++opened }),
-      received: ({ connection }: State, bytes, start, end) => connection.write(bytes, start, end),
+      received: ({ connection }, bytes, start, end) => connection.write(bytes, start, end),
       ended: ({ connection }) => connection.end(false),
       closed: ({ name }) => log.push(`${name} closed`),
-      drained() {},
     },
-  });
-  const clients: Socket[] = [];
-  t.after(async () => {
-    for (const client of clients) client.destroy();
-    await listener.close();
-    poller.close();
-  });
-  const dial = () => {
-    const client = connect(listener.port, "127.0.0.1");
-    clients.push(client);
-    return client;
-  };
+    { own, onError: ({ message }) => errors.push(message) },
+  );
   const say = async (client: Socket, text: string) => {
     client.write(text);
     assert.equal(String((await once(client, "data"))[0]), text);
@@ -68,6 +83,40 @@ test("a connection that cannot be polled is closed, and the others continue", { 
   await say(before, "three");
   await say(dial(), "four");
   assert.deepEqual([log, errors], [["2 closed"], ["epoll_ctl: EBADF"]]);
+});
+
+test("connections that forget their addresses share none with open connections", { skip }, async (t) => {
+  const open = new Map<number, Connection>();
+  const connectClient = await listen<Connection>(t, {
+    opened: (connection) => connection,
+    received: (connection, bytes, start, end) => {
+      open.set(connection.remotePort, connection);
+      if (String(bytes.subarray(start, end)) === "forget") {
+        connection.forgetRemote!();
+        connection.forgetRemote!();
+      }
+      connection.write(bytes, start, end);
+    },
+    ended: (connection) => connection.end(false),
+    closed: ({ remotePort }) => open.delete(remotePort),
+  });
+  const dial = async (text: string) => {
+    const client = connectClient();
+    client.write(text);
+    await once(client, "data");
+    return client;
+  };
+  const gone = await dial("forget");
+  const long = await dial("forget");
+  gone.end();
+  await once(gone, "close");
+  for (let i = 0; i < 3; i++) await dial("keep");
+  long.end();
+  await once(long, "close");
+  for (let i = 0; i < 3; i++) await dial("keep");
+  const addresses = [...open.values()].map(({ remote }) => remote);
+  assert.equal(new Set(addresses).size, 6);
+  assert.deepEqual([...new Set(addresses.map(String))], ["127.0.0.1"]);
 });
 
 for (const [name, errno, isClosed] of [
@@ -95,28 +144,20 @@ for (const [name, errno, isClosed] of [
         return faked;
       },
     };
-    const poller = new Poller(own, await EventLoop.open(libc));
     const closed: string[] = [];
-    const listener = listenStream(poller, {
-      host: "127.0.0.1",
-      port: 0,
-      onError: assert.fail,
-      handler: {
-        opened: (connection): Connection => connection,
+    const dial = await listen<Connection>(
+      t,
+      {
+        opened: (connection) => connection,
         received: (connection, bytes, start, end) => {
           for (let at = start; at < end; at++) connection.write(bytes, at, at + 1);
         },
         ended: (connection) => connection.end(false),
         closed: () => closed.push("closed"),
-        drained() {},
       },
-    });
-    const client = connect(listener.port, "127.0.0.1");
-    t.after(async () => {
-      client.destroy();
-      await listener.close();
-      poller.close();
-    });
+      { own },
+    );
+    const client = dial();
     let got = "";
     client.on("data", (bytes) => {
       got += bytes;
@@ -130,32 +171,17 @@ for (const [name, errno, isClosed] of [
 }
 
 test("the kernel keeps little for a client that does not read", { skip }, async (t) => {
-  const libc = await loadLibc();
-  const poller = new Poller(libc, await EventLoop.open(libc));
   const response = new Uint8Array(8 * 1024 * 1024);
   let pending = 0;
-  const listener = listenStream(poller, {
-    host: "127.0.0.1",
-    port: 0,
-    onError: assert.fail,
-    handler: {
-      opened: (connection): Connection => connection,
-      received(connection) {
-        connection.write(response, 0, response.length);
-        pending = connection.pending;
-        connection.destroy();
-      },
-      ended() {},
-      closed() {},
-      drained() {},
+  const dial = await listen<Connection>(t, {
+    opened: (connection) => connection,
+    received(connection) {
+      connection.write(response, 0, response.length);
+      pending = connection.pending;
+      connection.destroy();
     },
   });
-  const client = connect(listener.port, "127.0.0.1");
-  t.after(async () => {
-    client.destroy();
-    await listener.close();
-    poller.close();
-  });
+  const client = dial();
   client.pause();
   client.write("hello");
   client.on("error", () => {});
@@ -174,16 +200,13 @@ test("many small writes to a client that does not read copy each byte only a few
     sendRange: (...args) => (isFull ? -1 : libc.sendRange(...args)),
     errno: () => (isFull ? Linux.EAGAIN : libc.errno()),
   };
-  const poller = new Poller(own, await EventLoop.open(libc));
   const piece = new Uint8Array(100).map((_, i) => i);
   const pieces = 1000;
   let copied = 0;
-  const listener = listenStream(poller, {
-    host: "127.0.0.1",
-    port: 0,
-    onError: assert.fail,
-    handler: {
-      opened: (connection): Connection => connection,
+  const dial = await listen<Connection>(
+    t,
+    {
+      opened: (connection) => connection,
       received(connection) {
         const { set } = Uint8Array.prototype;
         const counting = t.mock.method(
@@ -200,17 +223,10 @@ test("many small writes to a client that does not read copy each byte only a few
         isFull = false;
         connection.end(false);
       },
-      ended() {},
-      closed() {},
-      drained() {},
     },
-  });
-  const client = connect(listener.port, "127.0.0.1");
-  t.after(async () => {
-    client.destroy();
-    await listener.close();
-    poller.close();
-  });
+    { own },
+  );
+  const client = dial();
   const chunks: Buffer[] = [];
   client.on("data", (chunk) => chunks.push(chunk));
   client.write("hello");

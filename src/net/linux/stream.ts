@@ -3,7 +3,7 @@ import type { Connection, StreamHandler, StreamListener, StreamOptions } from ".
 import { Linux, nameCapacity, portAt, readSocketAddress } from "./abi.ts";
 import { type Libc, setOption, systemError } from "./libc.ts";
 import { openSocket } from "./open-socket.ts";
-import type { Poller } from "./poller.ts";
+import type { Poller, Watcher } from "./poller.ts";
 
 const backlog = 4096;
 /** Seconds for which the kernel holds back a connection that has sent nothing. */
@@ -22,6 +22,8 @@ const readBytes = 16 * 1024;
 const bufferBytes = 64 * 1024;
 /** Addresses of closed connections kept for new connections. */
 const maxFreeAddresses = 1024;
+/** The address of connections that have forgotten theirs. */
+const forgotten = new Address();
 /** Errors of `accept4` when there are no resources for another connection. */
 const exhausted: ReadonlySet<number> = new Set([Linux.EMFILE, Linux.ENFILE, Linux.ENOMEM, Linux.ENOBUFS]);
 /** How long to stop accepting after such an error, in milliseconds. */
@@ -84,7 +86,7 @@ class Listener<State> implements StreamListener {
     const buffer = new Uint8Array(readBytes);
     const bufferAt = Number(libc.address(buffer));
     this.#shared = { poller, libc, handler, buffer, bufferAt, addresses: [], onError };
-    poller.add(fd, Linux.EPOLLIN, () => this.#accept());
+    poller.add(fd, Linux.EPOLLIN, { ready: () => this.#accept() });
   }
 
   prepareTls(): () => void {
@@ -139,8 +141,8 @@ class Listener<State> implements StreamListener {
 }
 
 /** A connection whose descriptor is polled only once it has outlived its first read. */
-class LinuxConnection<State> implements Connection {
-  readonly remote: Address;
+class LinuxConnection<State> implements Connection, Watcher {
+  remote: Address;
   readonly remotePort: number;
   readonly #shared: Shared<State>;
   #fd: number;
@@ -220,7 +222,14 @@ class LinuxConnection<State> implements Connection {
     this.#close();
   }
 
-  #ready(events: number): number {
+  forgetRemote(): void {
+    const { addresses } = this.#shared;
+    if (this.remote === forgotten) return;
+    if (addresses.length < maxFreeAddresses) addresses.push(this.remote);
+    this.remote = forgotten;
+  }
+
+  ready(events: number): number {
     // A read after the end would only repeat the end, but the kernel would report the reset forever.
     if (this.#ended && (events & (Linux.EPOLLERR | Linux.EPOLLHUP)) !== 0) {
       this.#close();
@@ -298,7 +307,7 @@ class LinuxConnection<State> implements Connection {
     if (events === this.#polled) return;
     const { poller } = this.#shared;
     try {
-      if (this.#polled < 0) poller.add(this.#fd, events, (ready) => this.#ready(ready));
+      if (this.#polled < 0) poller.add(this.#fd, events, this);
       else poller.modify(this.#fd, events);
       this.#polled = events;
     } catch (error) {
@@ -319,9 +328,8 @@ class LinuxConnection<State> implements Connection {
   }
 
   #gone(): void {
-    const { handler, addresses } = this.#shared;
-    handler.closed(this.#state);
-    if (addresses.length < maxFreeAddresses) addresses.push(this.remote);
+    this.#shared.handler.closed(this.#state);
+    this.forgetRemote();
   }
 }
 

@@ -44,6 +44,8 @@ export interface AnnounceOptions {
   otherLimit?: number;
   step?: Step;
   wantPeerIds?: boolean;
+  /** The user of a private tracker; none unless given. */
+  tag?: number;
 }
 
 /** A response with its peers as text, see {@link endpoint}. */
@@ -180,6 +182,7 @@ export class StoreTester {
     request.event = options.event ?? AnnounceEvent.none;
     request.left = options.left ?? 100n;
     request.numWant = numWant;
+    request.tag = options.tag ?? 0;
 
     const own = createList(kind === 6 ? 6 : 4, options.limit ?? numWant, wantPeerIds);
     const other = createList(otherKind(kind), options.otherLimit ?? 0, false);

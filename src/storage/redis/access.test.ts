@@ -25,7 +25,7 @@ function configFor(broker: string): RedisStoreConfig {
   return {
     ...redisConfig,
     broker: [broker],
-    connectTimeout: 1,
+    connectTimeout: 3,
     readTimeout: 2,
     peerLifetime: environment.peerLifetime,
   };

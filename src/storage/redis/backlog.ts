@@ -1,3 +1,4 @@
+import type { PeerShape } from "../memory/layout.ts";
 import { Batch } from "./batch.ts";
 
 /**
@@ -43,7 +44,7 @@ export class Backlog {
   }
 
   /** Takes the oldest records out. @returns one batch, or one batch per torrent */
-  take(count: number, peerIds: boolean, byTorrent: boolean): Batch[] {
+  take(count: number, shape: PeerShape, byTorrent: boolean): Batch[] {
     const batches = new Map<string, Batch>();
     for (const [name, record] of this.#records) {
       if (count-- === 0) break;
@@ -51,7 +52,7 @@ export class Backlog {
       const of = byTorrent ? name.slice(0, 20) : "";
       let batch = batches.get(of);
       if (!batch) {
-        batch = new Batch(peerIds);
+        batch = new Batch(shape);
         batches.set(of, batch);
       }
       batch.addReplay(record);

@@ -4,12 +4,13 @@ import type { PeerList } from "../../bittorrent/peer-list.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import { otherFamily } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { PeerShape } from "../memory/layout.ts";
 import { Step } from "../peer-store.ts";
-import { metaLength, webEndpointLength, webMetaLength } from "./script.ts";
+import { metaLength, tailLength, webEndpointLength, webMetaLength } from "./script.ts";
 
 /**
  * Bytes before the first record: unix seconds, peer lifetime, seconds between sweeps, seed (u32 each), secret (16
- * bytes), bytes of a peer id and whether Redis is full (u8 each), seconds that the clock may be ahead and behind (u32
+ * bytes), bytes of a tail and whether Redis is full (u8 each), seconds that the clock may be ahead and behind (u32
  * each).
  */
 export const batchHeadLength = 42;
@@ -76,7 +77,7 @@ export type BatchEntry =
  * Announces and scrapes that travel together. All their callers wait for one promise.
  *
  * Record, big-endian: | operation u8 | family u8 | seeder u8 | event u8 | numwant u16 | room of the own list u16 | room of
- * the other list u16 | infohash 20 | endpoint 6 or 18, 10 for a web peer | peer id 20, if the store keeps peer ids |.
+ * the other list u16 | infohash 20 | endpoint 6 or 18, 10 for a web peer | tail, as in `script.ts` |.
  * The family of a web peer is 0.
  * In a replay, numwant and room of the own list hold the unix seconds of the announce. Room of the other list is 1 if
  * the peer is known to have completed, which adds no snatch.
@@ -90,16 +91,21 @@ export class Batch {
   isDone = false;
   /** Unix seconds that Redis uses as the time of the announces; undefined before the batch is sent. */
   sealedAt: number | undefined;
-  readonly #idLength: number;
+  readonly #shape: PeerShape;
+  /** Bytes of a tail in a record, and in a response. */
+  readonly #tailLength: number;
+  readonly #listedTailLength: number;
   readonly #tracker: number;
   #bytes: Buffer;
   #view: DataView;
   #end: number = batchHeadLength;
 
   /** @param tracker  the number of this tracker, in the endpoints of its web peers */
-  constructor(peerIds: boolean, room = 4096, tracker = 0) {
+  constructor(shape: PeerShape, room = 4096, tracker = 0) {
     this.#tracker = tracker;
-    this.#idLength = peerIds ? peerIdLength : 0;
+    this.#shape = shape;
+    this.#tailLength = tailLength(shape);
+    this.#listedTailLength = shape.peerIds ? this.#tailLength : 0;
     this.#bytes = Buffer.allocUnsafeSlow(room);
     this.#view = new DataView(this.#bytes.buffer);
   }
@@ -154,7 +160,7 @@ export class Batch {
       const name = this.infoHash(entry).toString("latin1");
       let part = parts.get(name);
       if (!part) {
-        part = new Batch(this.#idLength > 0, 128, this.#tracker);
+        part = new Batch(this.#shape, 128, this.#tracker);
         parts.set(name, part);
       }
       part.entries.push({ ...entry, at: part.#append(this.recordOf(entry)) });
@@ -167,7 +173,7 @@ export class Batch {
    * Operation.replay}.
    */
   recordOf(entry: BatchEntry, unixSeconds?: number): Uint8Array {
-    const length = recordHeadLength + endpointLengths[this.#bytes[entry.at + 1]!]! + this.#idLength;
+    const length = recordHeadLength + endpointLengths[this.#bytes[entry.at + 1]!]! + this.#tailLength;
     const record = Uint8Array.from(this.#bytes.subarray(entry.at, entry.at + length));
     if (unixSeconds === undefined) return record;
     record[0] = Operation.replay;
@@ -195,7 +201,7 @@ export class Batch {
     view.setUint32(8, head.gcInterval);
     view.setUint32(12, head.seed);
     this.#bytes.set(head.secret, 16);
-    view.setUint8(32, this.#idLength);
+    view.setUint8(32, this.#tailLength);
     view.setUint8(isFullAt, 0);
     view.setUint32(34, head.mostAhead);
     view.setUint32(38, head.mostBehind);
@@ -228,8 +234,8 @@ export class Batch {
     const hasWeb = (flags & Flag.web) !== 0;
     const peersAt = hasWeb ? webAt + webMetaLength : webAt;
     const family = this.#bytes[entry.at + 1]!;
-    const ownEnd = peersAt + own * (endpointLengths[family]! + this.#idLength);
-    const end = ownEnd + other * (endpointLengths[family === 4 ? 6 : 4]! + this.#idLength);
+    const ownEnd = peersAt + own * (endpointLengths[family]! + this.#listedTailLength);
+    const end = ownEnd + other * (endpointLengths[family === 4 ? 6 : 4]! + this.#listedTailLength);
     if (response === undefined) return end;
     const [seeders4, seeders6] = [view.getUint32(at + 8), view.getUint32(at + 16)];
     const seedersWeb = hasWeb ? view.getUint32(webAt) : 0;
@@ -268,9 +274,9 @@ export class Batch {
 
   #fill(list: PeerList, from: Uint8Array, at: number, count: number, seeders: number): void {
     const stride = endpointLengths[list.family]!;
-    const idsAt = at + count * stride;
-    if (list.peerIds === undefined || this.#idLength === 0) {
-      list.bytes.set(from.subarray(at, idsAt), list.at);
+    const tailsAt = at + count * stride;
+    if (list.peerIds === undefined || !this.#shape.peerIds) {
+      list.bytes.set(from.subarray(at, tailsAt), list.at);
       list.count = count;
       list.seeders = Math.min(count, seeders);
       return;
@@ -278,7 +284,8 @@ export class Batch {
     list.hasPeerIds = true;
     list.count = list.seeders = 0;
     for (let i = 0; i < count; i++) {
-      const id = from.subarray(idsAt + i * peerIdLength, idsAt + (i + 1) * peerIdLength);
+      const end = tailsAt + (i + 1) * this.#tailLength;
+      const id = from.subarray(end - peerIdLength, end);
       if (id.every((byte) => byte === 0)) continue; // replayed without an id; the peer's next announce brings it
       list.peerIds.set(id, list.count * peerIdLength);
       list.bytes.set(from.subarray(at + i * stride, at + (i + 1) * stride), list.at + list.count * stride);
@@ -302,7 +309,7 @@ export class Batch {
 
   #begin(operation: number, family: number): number {
     const at = this.#end;
-    this.#reserve(recordHeadLength + endpointLengths[family]! + this.#idLength);
+    this.#reserve(recordHeadLength + endpointLengths[family]! + this.#tailLength);
     this.#bytes[at] = operation;
     this.#bytes[at + 1] = family;
     return at;
@@ -318,7 +325,7 @@ export class Batch {
 
   #addPeer(at: number, request: AnnounceRequest, family: number): void {
     const bytes = this.#bytes;
-    const { infoHash, address, peerId, port } = request;
+    const { infoHash, address, peerId, port, tag } = request;
     for (let i = 0; i < infoHashLength; i++) bytes[at + 10 + i] = infoHash[i]!;
     const endpoint = at + recordHeadLength;
     const length = endpointLengths[family]!;
@@ -330,7 +337,9 @@ export class Batch {
       for (let i = 0; i < length - 2; i++) bytes[endpoint + i] = address.bytes[i]!;
       this.#view.setUint16(endpoint + length - 2, port);
     }
-    if (this.#idLength > 0) bytes.set(peerId, endpoint + length);
+    const tail = endpoint + length;
+    if (this.#shape.tags) this.#view.setUint32(tail, tag);
+    if (this.#shape.peerIds) bytes.set(peerId, tail + this.#tailLength - peerIdLength);
   }
 
   #reserve(length: number): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
 import { slotOf } from "./key-slot.ts";
 import type { RedisArgument } from "./redis-port.ts";
@@ -8,12 +9,13 @@ type Reply = (args: readonly RedisArgument[]) => unknown;
 const never = new Promise<never>(() => undefined);
 
 /** Servers by `host:port`; each has a function that replies, "dead" refuses connections, "mute" accepts but never replies. */
-function createCluster(servers: Record<string, Reply | "dead" | "mute">) {
+function createCluster(servers: Record<string, Reply | "dead" | "mute">, readTimeoutMs = 50) {
   const open = new Map<string, number>();
+  const subscriptions: { address: string; isOpen: boolean; lose(): void }[] = [];
   const port = new ClusterConnection({
     roots: Object.keys(servers),
     connectTimeoutMs: 50,
-    readTimeoutMs: 50,
+    readTimeoutMs,
     open(host, number): ServerConnection {
       const address = `${host}:${number}`;
       const server = servers[address];
@@ -28,8 +30,23 @@ function createCluster(servers: Record<string, Reply | "dead" | "mute">) {
         destroy: () => void open.set(address, open.get(address)! - 1),
       };
     },
+    async subscribe(host, number, _channel, _receive, onLost) {
+      const address = `${host}:${number}`;
+      if (servers[address] === "dead") throw new Error("refused");
+      const subscription = {
+        ...{ address, isOpen: true },
+        lose() {
+          subscription.isOpen = false;
+          onLost();
+        },
+      };
+      subscriptions.push(subscription);
+      return () => {
+        subscription.isOpen = false;
+      };
+    },
   });
-  return { port, open: () => Object.fromEntries([...open].filter(([, count]) => count > 0)) };
+  return { port, subscriptions, open: () => Object.fromEntries([...open].filter(([, count]) => count > 0)) };
 }
 
 /** Replies to CLUSTER SLOTS with halves of the slots, and to other commands with `reply`. */
@@ -165,6 +182,149 @@ describe("connection to a cluster", () => {
     assert.deepEqual(sent, ["GET", "ASKING", "GET"]);
     redirection = `MOVED ${slotOf(high)} a:1`;
     await assert.rejects(send(port, high), /MOVED/);
+    port.close();
+  });
+
+  for (const isLate of [false, true]) {
+    const how = isLate ? "in replies from before the move" : "in later replies";
+    test(`servers that have missed a failover do not lead back to the former primary ${how}`, async () => {
+      const before: [string, number][] = ["a", "b", "c", "d"].map((host) => [host, 1]);
+      const after: [string, number][] = [["e", 1], ...before.slice(1)];
+      const released = Promise.withResolvers<void>();
+      let hasMoved = false;
+      let isHeld = false;
+      const server = (owners: () => [string, number][], reply: Reply): Reply => {
+        const named = naming(owners, reply);
+        return (args) => {
+          const result = named(args);
+          return isHeld && args[0] === "CLUSTER" ? released.promise.then(() => result) : result;
+        };
+      };
+      const behind = server(
+        () => before,
+        () => "another",
+      );
+      const servers: Record<string, Reply | "dead"> = {
+        "a:1": server(
+          () => (hasMoved ? after : before),
+          () => {
+            if (hasMoved) throw new Error(`MOVED ${slotOf(high)} e:1`);
+            return "former";
+          },
+        ),
+        "b:1": behind,
+        "c:1": behind,
+        "d:1": behind,
+        "e:1": server(
+          () => after,
+          () => "successor",
+        ),
+      };
+      const { port } = createCluster(servers, 5000);
+      await port.connect();
+      assert.equal(await send(port, high), "former");
+      isHeld = isLate;
+      const refreshed = isLate ? port.connect() : undefined;
+      await nextTurn();
+      isHeld = false;
+      hasMoved = true;
+      assert.equal(await send(port, high), "successor");
+      released.resolve();
+      await refreshed;
+      for (let turns = 0; turns < 5; turns++) await nextTurn();
+      servers["a:1"] = "dead";
+      assert.equal(await send(port, high), "successor");
+      assert.equal(await send(port, Buffer.from("")), "successor", "another slot of the former primary");
+      port.close();
+    });
+  }
+  test("a command waits for a cluster that is down for a moment, but not for one that stays down", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    let downs = 3;
+    let sent = 0;
+    const server = naming(
+      () => [["a", 1]],
+      () => {
+        sent++;
+        if (downs-- > 0) throw new Error("CLUSTERDOWN The cluster is down");
+        return "up";
+      },
+    );
+    const { port } = createCluster({ "a:1": server }, 200);
+    const settle = async <T>(work: Promise<T>): Promise<T> => {
+      let isOver = false;
+      const end = () => {
+        isOver = true;
+      };
+      work.then(end, end);
+      while (!isOver) {
+        t.mock.timers.tick(50);
+        await nextTurn();
+      }
+      return work;
+    };
+    await settle(port.connect());
+    for (const round of [1, 2]) {
+      downs = 3;
+      assert.equal(await settle(send(port, low)), "up", `round ${round}`);
+    }
+    downs = Number.POSITIVE_INFINITY;
+    await assert.rejects(settle(send(port, low)), /CLUSTERDOWN/);
+    sent = 0;
+    await assert.rejects(settle(send(port, low)), /CLUSTERDOWN/);
+    assert.equal(sent, 1, "later commands do not wait");
+    port.close();
+  });
+
+  test("a subscription is made at the primary of its channel", async () => {
+    const both = naming(
+      () => [
+        ["a", 1],
+        ["b", 1],
+      ],
+      () => "alive",
+    );
+    const { port, subscriptions } = createCluster({ "a:1": both, "b:1": both });
+    await port.connect();
+    for (const channel of [low, high, low]) await port.subscribe(channel.toString(), () => undefined);
+    assert.deepEqual(
+      subscriptions.map(({ address }) => address),
+      ["b:1", "a:1", "b:1"],
+    );
+    port.close();
+  });
+
+  test("a subscription is made at a server that responds, and moves to another when that one is lost", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const alive = naming(
+      () => [["b", 1]],
+      () => "alive",
+    );
+    const servers: Record<string, Reply | "dead"> = { "a:1": "dead", "b:1": alive, "c:1": alive };
+    const { port, subscriptions } = createCluster(servers);
+    const close = await port.subscribe("channel", () => undefined);
+    const states = () =>
+      subscriptions.map(({ address, isOpen }) => `${address} ${isOpen ? "open" : "closed"}`);
+    assert.deepEqual(states(), ["b:1 open"]);
+    servers["b:1"] = "dead";
+    subscriptions[0]!.lose();
+    t.mock.timers.tick(500);
+    await nextTurn();
+    assert.deepEqual(states(), ["b:1 closed", "c:1 open"]);
+    servers["c:1"] = "dead";
+    subscriptions[1]!.lose();
+    t.mock.timers.tick(500);
+    await nextTurn();
+    assert.equal(subscriptions.length, 2, "no server responds");
+    servers["a:1"] = alive;
+    t.mock.timers.tick(500);
+    await nextTurn();
+    assert.deepEqual(states(), ["b:1 closed", "c:1 closed", "a:1 open"]);
+    close();
+    subscriptions[2]!.lose();
+    t.mock.timers.tick(500);
+    await nextTurn();
+    assert.deepEqual(states().slice(2), ["a:1 closed"], "it was closed");
     port.close();
   });
 });

@@ -15,6 +15,18 @@ export interface ClusterOptions {
   /** `host:port` of the servers that the connection asks for the members of the cluster while none is connected. */
   roots: readonly string[];
   open(host: string, port: number): ServerConnection;
+  /**
+   * Subscribes to a channel at one server.
+   * @param onLost  called once, if the connection is lost later
+   * @returns a function that closes the connection
+   */
+  subscribe(
+    host: string,
+    port: number,
+    channel: string,
+    receive: (message: Buffer) => void,
+    onLost: () => void,
+  ): Promise<() => void>;
   connectTimeoutMs: number;
   /** How long to wait for a reply to a query, and for pending replies of a server that is being released. */
   readTimeoutMs: number;
@@ -24,9 +36,19 @@ export interface ClusterOptions {
 const mostRedirections = 5;
 /** Milliseconds between two refreshes of the slots while an owner is not connected; half of them random. */
 const refreshMs = 500;
+/** Milliseconds between two attempts to send a command while the cluster is down; half of them random. */
+const retryMs = 50;
 
 /** `[from, to, [host, port, ...], ...replicas]` */
 type SlotRange = [number, number, [Buffer | null, number]];
+
+/** The slots of a cluster as one server knows them. */
+interface View {
+  /** The address of each slot's primary. */
+  readonly owners: readonly (string | undefined)[];
+  /** Equal for servers that agree. */
+  readonly text: string;
+}
 
 /**
  * Sends commands to the primaries of a cluster. A silent server delays only its own commands: after a failover some
@@ -39,6 +61,13 @@ export class ClusterConnection implements RedisPort {
   readonly #retired = new Map<ServerConnection, NodeJS.Timeout>();
   /** The address of each slot's primary. */
   #owners: (string | undefined)[] = [];
+  /**
+   * The servers that have redirected commands of a slot. After a failover some servers name the former primary for a
+   * moment, and their views must not lead commands back to that server.
+   */
+  readonly #moves = new Map<number, { from: string; untilMs: number }>();
+  /** The servers for which the cluster is down, and until when a command for them is repeated. */
+  readonly #down = new Map<string, number>();
   #refreshing: Promise<void> | undefined;
   #refreshedMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
@@ -63,29 +92,37 @@ export class ClusterConnection implements RedisPort {
       if (this.#isClosed || performance.now() >= until) {
         throw new Error(`no connection to ${missing.join(", ") || this.#options.roots.join(", ")}`);
       }
-      await delay(refreshMs / 2 + (Math.random() * refreshMs) / 2, undefined, { ref: false });
+      await delay(jitter(refreshMs), undefined, { ref: false });
     }
   }
 
-  /** Sends one command to the primary of `key`, and follows redirections. */
+  /**
+   * Sends one command to the primary of `key`, and follows redirections. Sends it again if the cluster is down for a moment:
+   * in a failover, the message of the former primary may arrive at a server before that of the new one.
+   */
   async send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown> {
     const slot = slotOf(key);
     if (!this.#servers.get(this.#owners[slot]!)?.isReady) await this.#refreshAfterError();
     let address = this.#owners[slot];
     let isAsking = false;
-    for (let redirections = 0; ; redirections++) {
+    for (let redirections = 0; ; ) {
       if (address === undefined) throw new Error(`no server of the cluster owns slot ${slot}`);
       try {
-        return await this.#sendTo(address, args, isAsking);
+        const reply = await this.#sendTo(address, args, isAsking);
+        if (this.#down.size > 0) this.#down.delete(address);
+        return reply;
       } catch (error) {
         const [kind, , to = ""] = (error as Error).message.split(" ");
-        if ((kind !== "MOVED" && kind !== "ASK") || redirections === mostRedirections) throw error;
-        address = to.startsWith(":") ? hostOf(address) + to : to; // an empty host means the queried server
-        isAsking = kind === "ASK";
-        if (!isAsking) {
-          this.#owners[slot] = address;
-          this.#refreshSlots().catch(() => undefined);
+        if (kind === "CLUSTERDOWN" && this.#isBrieflyDown(address)) {
+          await delay(jitter(retryMs), undefined, { ref: false });
+          [address, isAsking] = [this.#owners[slot], false];
+          continue;
         }
+        if ((kind !== "MOVED" && kind !== "ASK") || redirections++ === mostRedirections) throw error;
+        const from = address;
+        address = to.startsWith(":") ? hostOf(from) + to : to; // an empty host means the queried server
+        isAsking = kind === "ASK";
+        if (!isAsking) this.#moveSlot(slot, from, address);
       }
     }
   }
@@ -95,6 +132,38 @@ export class ClusterConnection implements RedisPort {
       send: (args) => withTimeout(this.#options.readTimeoutMs, this.#sendTo(address, args, false)),
       owns: (key) => this.#owners[slotOf(key)] === address,
     }));
+  }
+
+  /**
+   * Subscribes at the primary of the channel's slot, to which messages are sent, because that one then counts the subscriber. Any other
+   * gets the messages too, and is used if that one, or the connection, is lost.
+   */
+  async subscribe(channel: string, receive: (message: Buffer) => void): Promise<() => void> {
+    let isClosed = false;
+    let close = (): void => undefined;
+    const open = async (): Promise<void> => {
+      let problem: unknown;
+      const owner = this.#owners[slotOf(Buffer.from(channel))] ?? [];
+      for (const address of new Set([owner, this.#primaries(), this.#options.roots].flat())) {
+        try {
+          close = await this.#options.subscribe(hostOf(address), portOf(address), channel, receive, onLost);
+          if (isClosed) close();
+          return;
+        } catch (error) {
+          problem = error;
+        }
+      }
+      throw problem;
+    };
+    const onLost = (): void => {
+      if (isClosed) return;
+      setTimeout(() => void open().catch(onLost), jitter(refreshMs)).unref();
+    };
+    await open();
+    return () => {
+      isClosed = true;
+      close();
+    };
   }
 
   renew(): void {
@@ -130,7 +199,7 @@ export class ClusterConnection implements RedisPort {
     let server = this.#servers.get(address);
     if (!server) {
       if (this.#isClosed) throw new Error("closed");
-      server = this.#options.open(hostOf(address), Number(address.slice(address.lastIndexOf(":") + 1)));
+      server = this.#options.open(hostOf(address), portOf(address));
       server.opened.catch(() => undefined);
       this.#servers.set(address, server);
     }
@@ -161,28 +230,54 @@ export class ClusterConnection implements RedisPort {
     return this.#refreshing;
   }
 
+  /** Notes that the cluster is down for a server. Returns whether that began only recently. */
+  #isBrieflyDown(address: string): boolean {
+    const until = this.#down.get(address) ?? performance.now() + this.#options.readTimeoutMs / 2;
+    this.#down.set(address, until);
+    return performance.now() < until && !this.#isClosed;
+  }
+
+  /** Notes that a server has redirected the commands of a slot, and refreshes the others. */
+  #moveSlot(slot: number, from: string, to: string): void {
+    this.#owners[slot] = to;
+    if (from !== to) {
+      this.#moves.set(slot, { from, untilMs: performance.now() + this.#options.readTimeoutMs });
+    }
+    // A refresh in progress may have asked before the move.
+    Promise.resolve(this.#refreshing)
+      .then(() => this.#refreshSlots())
+      .catch(() => undefined);
+  }
+
+  /** Returns whether a view names a server that has redirected the slot since. */
+  #isOutdated({ owners }: View): boolean {
+    for (const [slot, { from, untilMs }] of this.#moves) {
+      if (performance.now() >= untilMs) this.#moves.delete(slot);
+      else if (owners[slot] === from) return true;
+    }
+    return false;
+  }
+
   async #queryServers(): Promise<void> {
     const ready = (): string[] => [...this.#servers.keys()].filter((at) => this.#servers.get(at)!.isReady);
     if (ready().length === 0) {
       const roots = this.#options.roots.map((address) => this.#serverAt(address).opened);
       await withTimeout(this.#options.connectTimeoutMs, Promise.any(roots)).catch(() => undefined);
     }
-    const views: string[] = [];
+    const all: View[] = [];
+    const current = (): View[] => all.filter((view) => !this.#isOutdated(view));
     const asked = ready();
     const agreed = Promise.withResolvers<void>();
     const replies = asked.map(async (address) => {
       const reply = this.#servers.get(address)!.send(["CLUSTER", "SLOTS"]);
       const view = viewIn((await withTimeout(this.#options.readTimeoutMs, reply)) as SlotRange[], address);
-      views.push(view);
-      if (views.filter((other) => other === view).length > asked.length / 2) agreed.resolve();
+      all.push(view);
+      if (current().filter((other) => other.text === view.text).length > asked.length / 2) agreed.resolve();
     });
     await Promise.race([Promise.allSettled(replies), agreed.promise]);
+    const views = current();
     if (views.length === 0 || this.#isClosed) return;
-    this.#owners = [];
-    for (const range of mostCommon(views).split(",")) {
-      const [from, to, owner] = range.split(" ");
-      for (let slot = Number(from); slot <= Number(to); slot++) this.#owners[slot] = owner;
-    }
+    this.#owners = [...mostCommon(views).owners];
     const primaries = this.#primaries();
     for (const address of primaries) this.#serverAt(address);
     for (const [address, server] of this.#servers)
@@ -204,16 +299,28 @@ function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(":"));
 }
 
-/** Returns one server's view as text, equal for servers that agree: `from to host:port,...` */
-function viewIn(ranges: readonly SlotRange[], asked: string): string {
-  const owners = ranges.map(
-    ([from, to, [host, port]]) => `${from} ${to} ${host?.toString() || hostOf(asked)}:${port}`,
-  );
-  return owners.sort().join();
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(":") + 1));
+}
+
+/** Returns a time from half of `ms` to `ms`. */
+function jitter(ms: number): number {
+  return ms / 2 + (Math.random() * ms) / 2;
+}
+
+/** Reads the reply of one server to CLUSTER SLOTS. */
+function viewIn(ranges: readonly SlotRange[], asked: string): View {
+  const owners: (string | undefined)[] = [];
+  const texts = ranges.map(([from, to, [host, port]]) => {
+    const owner = `${host?.toString() || hostOf(asked)}:${port}`;
+    for (let slot = from; slot <= to; slot++) owners[slot] = owner;
+    return `${from} ${to} ${owner}`;
+  });
+  return { owners, text: texts.sort().join() };
 }
 
 /** Returns the most common view, so that the majority outvotes an isolated or outdated server. */
-function mostCommon(views: readonly string[]): string {
-  const votes = (view: string): number => views.filter((other) => other === view).length;
+function mostCommon(views: readonly View[]): View {
+  const votes = ({ text }: View): number => views.filter((other) => other.text === text).length;
   return [...views].sort((a, b) => votes(b) - votes(a))[0]!;
 }

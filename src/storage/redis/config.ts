@@ -24,6 +24,8 @@ export interface RedisStoreConfig {
   gcInterval: number;
   /** Whether to store peer ids. All trackers that share Redis must agree. */
   peerIds: boolean;
+  /** Whether to store the tags of announces, so that no user of a private tracker gets peers of the same user. */
+  tags?: boolean;
   /** Whether the store refuses announces while Redis is unavailable, or serves them from local memory. */
   onFailure: "refuse" | "serve";
   /** The maximum number of peers in local memory. */

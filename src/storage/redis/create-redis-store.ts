@@ -34,7 +34,7 @@ export function createRedisStore(config: RedisStoreConfig, deps: StoreDeps): Red
       : "announces are refused until it returns";
   const badKeys = new RateLimitedLog(logger, clock, { lines: 1, interval: 60 });
   const store = new RedisStore({
-    config,
+    config: { ...config, tags: deps.isPrivate ?? false },
     clock,
     random,
     ...(tracker !== undefined && { tracker }),

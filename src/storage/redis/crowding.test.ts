@@ -5,6 +5,7 @@ import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/
 import { Address } from "../../ip/address.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, type TestPeer, testInfoHash, testPeer } from "../conformance/store-tester.ts";
+import { secretLength } from "./batch.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import type { RedisPort } from "./redis-port.ts";
 import { RedisStore } from "./redis-store.ts";
@@ -58,6 +59,7 @@ describe("pages of the redis store under chosen endpoints", { skip: withoutRedis
       random: createRandom(1),
       config,
       createPort: createNodeRedisPort,
+      secret: Buffer.alloc(secretLength, 1),
       onChange: (gone) => changes.push(gone),
       onBadKey: (key, problem) => changes.push(key, problem),
     });

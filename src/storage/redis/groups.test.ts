@@ -72,7 +72,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
         }
       }
       const environment = newEnvironment();
-      const store = createStore(environment, { ...changes, readTimeout: 1 });
+      const store = createStore(environment, changes);
       const tester = new StoreTester(store, environment);
       await store.start();
       const torrents = Array.from({ length: 30 }, (_, n) => testInfoHash(n));
@@ -88,7 +88,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
 
   test("local memory serves for a dead primary, and the new primary gets all announces", async () => {
     const cluster = await startRedisCluster();
-    const changes = { topology: "cluster", broker: cluster.broker, readTimeout: 1 } as const;
+    const changes = { topology: "cluster", broker: cluster.broker } as const;
     const environment = newEnvironment();
     const store = createStore(environment, { ...changes, onFailure: "serve" });
     const tester = new StoreTester(store, environment);
@@ -115,7 +115,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
 
   test("a primary that hangs is done without once another has taken over, and used when it is primary again", async () => {
     const cluster = await startRedisCluster();
-    const changes = { topology: "cluster", broker: cluster.broker, readTimeout: 1 } as const;
+    const changes = { topology: "cluster", broker: cluster.broker, readTimeout: 2 } as const;
     const environment = newEnvironment();
     const store = createStore(environment, { ...changes, onFailure: "serve" });
     const tester = new StoreTester(store, environment);
@@ -140,7 +140,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       await untilReply(() => first!.cli("ROLE"), /slave/);
       await untilSynced(first!);
       await announceAll(3);
-      await failOver(first!);
+      await failOver(first!, cluster.servers);
       await announceAll(4);
       await untilAllHave(4);
     } finally {
@@ -193,7 +193,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
   test("sentinels lead to the new primary when the old one dies", async () => {
     const group = await startRedisSentinels();
     const environment = newEnvironment();
-    const store = createStore(environment, { topology: "sentinel", broker: group.broker, readTimeout: 1 });
+    const store = createStore(environment, { topology: "sentinel", broker: group.broker });
     const tester = new StoreTester(store, environment);
     try {
       await store.start();

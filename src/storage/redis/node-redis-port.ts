@@ -5,6 +5,9 @@ import { type RedisStoreConfig, readBroker, withoutSecrets } from "./config.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
 type Library = typeof import("@redis/client");
+/** Milliseconds without a byte after which a subscription of a cluster moves to another server. */
+const silenceMs = 15_000;
+
 type BasicAuth = { username?: string; password?: string };
 
 /** Returns the pause before the next attempt to connect: 50 to 2,000 ms, half random, so that trackers spread out. */
@@ -32,11 +35,13 @@ export async function createNodeRedisPort(
       },
     );
   }
-  const subscribe = (channel: string, receive: (message: Buffer) => void) =>
-    openSubscription(library, config, onError, channel, receive);
-  if (config.topology === "cluster") {
-    return Object.assign(openCluster(library, config, onError), { subscribe });
-  }
+  if (config.topology === "cluster") return openCluster(library, config, onError);
+  const subscribe = async (channel: string, receive: (message: Buffer) => void): Promise<() => void> => {
+    const connection = connect(library, config);
+    connection.client.on("error", onError);
+    await subscribeWith(connection, config, channel, receive);
+    return () => destroy(connection.client);
+  };
   const open = () => {
     const connection = connect(library, config);
     connection.client.on("error", onError);
@@ -45,24 +50,20 @@ export async function createNodeRedisPort(
   return new ClientPort(config, open, subscribe);
 }
 
-/** Subscribes at the first broker: every server of a cluster passes messages on to all others. */
-async function openSubscription(
-  library: Library,
-  config: RedisStoreConfig,
-  onError: (error: Error) => void,
+/** Connects and subscribes to a channel. Closes the connection if it fails. */
+async function subscribeWith(
+  { client, subscribe }: Pick<Connection, "client" | "subscribe">,
+  { connectTimeout, readTimeout }: RedisStoreConfig,
   channel: string,
   receive: (message: Buffer) => void,
-): Promise<() => void> {
-  const { client, subscribe } = connect(library, config);
-  client.on("error", onError);
+): Promise<void> {
   try {
-    await withTimeout(config.connectTimeout * 1000, client.connect());
-    await withTimeout(config.readTimeout * 1000, subscribe(channel, receive));
+    await withTimeout(connectTimeout * 1000, client.connect());
+    await withTimeout(readTimeout * 1000, subscribe(channel, receive));
   } catch (error) {
     destroy(client);
     throw error;
   }
-  return () => destroy(client);
 }
 
 /** Returns host and port of a server. */
@@ -130,6 +131,21 @@ function openCluster(
         send: (args) => client.sendCommand(args, ofReplies),
         destroy: () => destroy(client),
       };
+    },
+    async subscribe(host, port, channel, receive, onLost) {
+      const socket = {
+        ...options.socket,
+        host,
+        port,
+        reconnectStrategy: false as const,
+        socketTimeout: silenceMs,
+      };
+      const client = library.createClient({ ...options, socket, pingInterval: silenceMs / 3 });
+      client.on("error", onError);
+      const subscribe: Connection["subscribe"] = (to, receiver) => client.subscribe(to, receiver, true);
+      await subscribeWith({ client, subscribe }, config, channel, receive);
+      client.once("terminated", onLost);
+      return () => destroy(client);
     },
   });
 }

@@ -3,6 +3,7 @@ import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { PeerList } from "../../bittorrent/peer-list.ts";
 import { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { PeerShape } from "../memory/layout.ts";
 import { Step } from "../peer-store.ts";
 import { Batch } from "./batch.ts";
 import { isForbidden } from "./redis-errors.ts";
@@ -12,8 +13,8 @@ import type { RedisNode, RedisPort } from "./redis-port.ts";
  * Creates a batch that runs every command of the script and leaves nothing behind: a peer announces as a leecher,
  * becomes a seeder and stops, and its torrent is scraped.
  */
-export function createProbe(infoHash: Uint8Array, peerIds: boolean): Batch {
-  const batch = new Batch(peerIds, 512);
+export function createProbe(infoHash: Uint8Array, shape: PeerShape): Batch {
+  const batch = new Batch(shape, 512);
   const response = createUnreadResponse();
   const request = new AnnounceRequest();
   request.infoHash.set(infoHash);

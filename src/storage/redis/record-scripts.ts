@@ -3,11 +3,11 @@ import { commonScript } from "./script.ts";
 /**
  * Returns the peers with an address of one cell of a torrent: the peers whose hash modulo the number of cells equals the cell. A peer
  * keeps its hash when tables grow or shrink and when its role changes, and the script reads all tables at the same
- * moment. KEYS: the torrent's key. ARGV: bytes of a peer id, cells (a power of two), cell. Returns alternately the
+ * moment. KEYS: the torrent's key. ARGV: bytes of a tail, cells (a power of two), cell. Returns alternately the
  * number of a table and one of its pages, whole or reduced to the cell; an empty list for an unknown torrent.
  */
 export const cellScript: string = `${commonScript}
-idLength = tonumber(ARGV[1])
+tailLength = tonumber(ARGV[1])
 local cells, cell = tonumber(ARGV[2]), tonumber(ARGV[3])
 local m = call('HGET', KEYS[1], 'm')
 if not m then return {} end
@@ -26,7 +26,7 @@ for T = 1, 4 do
     local i = cell % (2 * size)
     if i >= p then i = cell % size end
     local page = call('HGET', key, field(T, i))
-    local n, kept = page and (#page - 4) / (L + 4 + idLength) or 0, {{}, {}, {}}
+    local n, kept = page and (#page - 4) / (L + 4 + tailLength) or 0, {{}, {}, {}}
     for idx = 0, n - 1 do
       if hashOf(sub(page, 5 + idx * L, 4 + (idx + 1) * L), M[18], M[19]) % cells == cell then copy(page, n, L, idx, kept) end
     end

@@ -8,6 +8,7 @@ import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash } from "../conformance/store-tester.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerRecord, type RecordPage, replayAll, walk } from "../records.ts";
+import { secretLength } from "./batch.ts";
 import { createNodeRedisPort } from "./node-redis-port.ts";
 import { RedisStore } from "./redis-store.ts";
 
@@ -49,6 +50,7 @@ describe("records of the Redis store", { skip: withoutRedis }, () => {
       random: createRandom(++stores),
       config: { ...redisConfig, broker: [server.url], keyPrefix: `records${stores}:`, peerLifetime: 1800 },
       createPort: createNodeRedisPort,
+      secret: Buffer.alloc(secretLength, 1),
     });
     await store.start();
     return store;

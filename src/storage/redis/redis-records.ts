@@ -4,6 +4,7 @@ import { copy20, infoHashLength, peerIdLength, toHex } from "../../bittorrent/in
 import { compactLength } from "../../bittorrent/peer-list.ts";
 import { Address, type Family } from "../../ip/address.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { PeerShape } from "../memory/layout.ts";
 import {
   checkPeerRecord,
   checkTorrentRecord,
@@ -16,7 +17,7 @@ import {
 } from "../records.ts";
 import { Batch } from "./batch.ts";
 import type { RedisArgument, RedisNode } from "./redis-port.ts";
-import { firstStampSeconds, metaLength } from "./script.ts";
+import { firstStampSeconds, metaLength, tailLength } from "./script.ts";
 import { metaOf, scanTorrents, type TorrentMeta } from "./torrents.ts";
 
 /** The intended number of peers in a page; unevenly full pages of Redis give a few more. */
@@ -41,7 +42,7 @@ const maxBatch = 128;
 export interface RedisAccess {
   readonly clock: Clock;
   readonly prefix: Buffer;
-  readonly peerIds: boolean;
+  readonly shape: PeerShape;
   /** Returns the present peer lifetime in seconds. */
   peerLifetime(): number;
   masters(): RedisNode[] | Promise<RedisNode[]>;
@@ -156,7 +157,7 @@ export class RedisRecords implements Records {
     }
     const batches: Batch[] = [];
     const filling = new Map<string, Batch>();
-    const { clock, peerIds } = this.#redis;
+    const { clock, shape } = this.#redis;
     const request = new AnnounceRequest();
     for (const peer of peers) {
       checkPeerRecord(peer);
@@ -168,7 +169,7 @@ export class RedisRecords implements Records {
       const of = this.#redis.isCluster() ? toHex(peer.infoHash) : "";
       let batch = filling.get(of);
       if (batch === undefined || batch.entries.length >= maxBatch) {
-        batch = new Batch(peerIds, 8192);
+        batch = new Batch(shape, 8192);
         filling.set(of, batch);
         batches.push(batch);
       }
@@ -220,10 +221,9 @@ export class RedisRecords implements Records {
   }
 
   #read(pages: readonly TablePage[]): Iterable<PeerRecord> {
-    const { clock, peerIds } = this.#redis;
+    const { clock, shape } = this.#redis;
     const { unixSeconds } = clock;
-    const idLength = peerIds ? peerIdLength : 0;
-    return { [Symbol.iterator]: () => readPeers(pages, idLength, unixSeconds) };
+    return { [Symbol.iterator]: () => readPeers(pages, shape, unixSeconds) };
   }
 }
 
@@ -282,9 +282,10 @@ function isWorthListing({ seeders, leechers, snatches }: TorrentRecord): boolean
 
 function* readPeers(
   pages: readonly TablePage[],
-  idLength: number,
+  shape: PeerShape,
   unixSeconds: number,
 ): Generator<PeerRecord> {
+  const length = tailLength(shape);
   const address = new Address();
   const id = new Uint8Array(peerIdLength);
   const flags = { seeder: false, partial: false, snatched: false };
@@ -298,23 +299,23 @@ function* readPeers(
   };
   for (const { infoHash, table, bytes } of pages) {
     const family: Family = table < 3 ? 4 : 6;
-    const length = compactLength[family];
-    const count = (bytes.length - 4) / (length + 4 + idLength);
+    const endpointLength = compactLength[family];
+    const count = (bytes.length - 4) / (endpointLength + 4 + length);
     if (!Number.isInteger(count)) continue; // no tracker with these options can have written the page
     copy20(infoHash, 0, record.infoHash);
     record.seeder = table % 2 === 1;
-    const stampsAt = 4 + count * length;
-    const idsAt = stampsAt + 4 * count;
+    const stampsAt = 4 + count * endpointLength;
+    const tailsAt = stampsAt + 4 * count;
     for (let i = 0; i < count; i++) {
-      const at = 4 + i * length;
+      const at = 4 + i * endpointLength;
       address.set(family, bytes, at);
-      record.port = bytes.readUInt16BE(at + length - 2);
+      record.port = bytes.readUInt16BE(at + endpointLength - 2);
       const stamp = bytes.readUInt32BE(stampsAt + 4 * i);
       record.partial = (stamp & 1) !== 0;
       record.snatched = (stamp & 2) !== 0;
       record.age = Math.max(0, unixSeconds - firstStampSeconds - Math.floor(stamp / 4));
-      if (idLength > 0) {
-        copy20(bytes, idsAt + i * idLength, id);
+      if (shape.peerIds) {
+        copy20(bytes, tailsAt + (i + 1) * length - peerIdLength, id);
         record.peerId = id.some((byte) => byte !== 0) ? id : undefined;
       }
       yield record;

@@ -2,11 +2,12 @@ import { createHash, randomBytes } from "node:crypto";
 import type { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { ClientError } from "../../bittorrent/client-error.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
-import { infoHashLength, peerIdLength, toHex } from "../../bittorrent/info-hash.ts";
+import { infoHashLength, toHex } from "../../bittorrent/info-hash.ts";
 import type { ScrapeRequest, ScrapeResponse } from "../../bittorrent/scrape.ts";
 import type { Clock, Random } from "../../lib/clock.ts";
 import { TimeoutError, withTimeout } from "../../lib/with-timeout.ts";
 import { drawTracker } from "../define-store.ts";
+import type { PeerShape } from "../memory/layout.ts";
 import { MemoryStore } from "../memory/memory-store.ts";
 import { type PeerStore, Step, type StoreStatistics, type SwarmSummary } from "../peer-store.ts";
 import { Backlog } from "./backlog.ts";
@@ -17,7 +18,7 @@ import { cellScript, snatchesScript } from "./record-scripts.ts";
 import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 import { RedisRecords } from "./redis-records.ts";
-import { announceScript, expireScript, layoutVersion, sweepScript } from "./script.ts";
+import { announceScript, expireScript, layoutVersion, sweepScript, tailLength } from "./script.ts";
 import { listTorrents, type Totals, totalsOf } from "./torrents.ts";
 import { RedisWebLink } from "./web-link.ts";
 
@@ -73,6 +74,8 @@ export interface RedisStoreOptions {
   tracker?: number;
   /** Seconds without a sign of life after which a tracker's web peers are removed. */
   trackerLifetime?: number;
+  /** {@link secretLength} bytes from which the salts of new torrents are derived; drawn by default. */
+  secret?: Buffer;
   /** Called with an error of the link to other trackers, which does not stop the store. */
   onLinkError?: (error: Error) => void;
   /** Called after the deletion of an unreadable key. @param key  its prefix and the infohash in hexadecimal */
@@ -116,6 +119,7 @@ export class RedisStore implements PeerStore {
   readonly webLink: RedisWebLink;
   readonly #options: RedisStoreOptions;
   readonly #prefix: Buffer;
+  readonly #shape: PeerShape;
   readonly #local: MemoryStore | undefined;
   readonly #backlog: Backlog;
   #config: RedisStoreConfig;
@@ -139,7 +143,7 @@ export class RedisStore implements PeerStore {
   #unanswered = 0;
   #badKeys = 0;
   readonly #tracker: number;
-  readonly #secret = randomBytes(secretLength);
+  readonly #secret: Buffer;
   /** Whether the Redis user may run TIME. */
   #canReadTime = true;
   /** The unix seconds of the last comparison with the clock of Redis. */
@@ -152,7 +156,9 @@ export class RedisStore implements PeerStore {
     const { config, clock, random } = options;
     this.#options = options;
     this.#config = config;
-    this.#prefix = Buffer.from(`${config.keyPrefix}${layoutVersion}${config.peerIds ? "i" : ""}:`);
+    const { keyPrefix, peerIds, tags = false } = config;
+    this.#shape = { peerIds, tags };
+    this.#prefix = Buffer.from(`${keyPrefix}${layoutVersion}${peerIds ? "i" : ""}${tags ? "u" : ""}:`);
     this.#backlog = new Backlog(config.maxLocalPeers);
     if (config.onFailure === "serve") {
       this.#local = new MemoryStore({
@@ -163,10 +169,12 @@ export class RedisStore implements PeerStore {
     }
     this.records = this.#createRecords();
     const {
+      secret = randomBytes(secretLength),
       tracker = drawTracker(),
       trackerLifetime: lifetime,
       onLinkError: onError = () => undefined,
     } = options;
+    this.#secret = secret;
     this.#tracker = tracker;
     this.webLink = new RedisWebLink({
       tracker,
@@ -199,7 +207,7 @@ export class RedisStore implements PeerStore {
   }
 
   get keepsPeerIds(): boolean {
-    return this.#config.peerIds;
+    return this.#shape.peerIds;
   }
 
   announce(request: AnnounceRequest, response: AnnounceResponse, step: Step): void | Promise<void> {
@@ -303,13 +311,14 @@ export class RedisStore implements PeerStore {
     table: number,
   ): Promise<number> {
     const key = this.#keyOf(infoHash);
-    const { peerLifetime, gcInterval, peerIds } = this.#config;
+    const { peerLifetime, gcInterval } = this.#config;
     const now = this.#options.clock.unixSeconds;
-    const idLength = peerIds ? peerIdLength : 0;
     let removed = 0;
     try {
       for (let page = 65_535; table < 7; ) {
-        const args = [now, peerLifetime, gcInterval, idLength, ...own, table, page].map(String);
+        const args = [now, peerLifetime, gcInterval, tailLength(this.#shape), ...own, table, page].map(
+          String,
+        );
         const reply = (await this.#run(script, key, [key], args)) as [number, number, number];
         removed += reply[0];
         [, table, page] = reply;
@@ -367,19 +376,18 @@ export class RedisStore implements PeerStore {
 
   #createRecords(): RedisRecords {
     const { clock } = this.#options;
-    const { peerIds } = this.#config;
     const inTime = <T>(work: Promise<T>): Promise<T> => withTimeout(this.#config.readTimeout * 1000, work);
     return new RedisRecords({
       clock,
       prefix: this.#prefix,
-      peerIds,
+      shape: this.#shape,
       peerLifetime: () => this.#config.peerLifetime,
       masters: async () =>
         (await this.#openPort().masters()).map((node) => ({ send: (args) => inTime(node.send(args)) })),
       isCluster: () => this.#openPort().isCluster,
       send: async (key, args) => inTime(this.#openPort().send(key, args)),
       readCell: async (key, cells, cell) => {
-        const args = [peerIds ? peerIdLength : 0, cells, cell].map(String);
+        const args = [tailLength(this.#shape), cells, cell].map(String);
         try {
           return (await inTime(this.#run(readingCell, key, [key], args))) as (number | Buffer)[];
         } catch (error) {
@@ -418,7 +426,7 @@ export class RedisStore implements PeerStore {
     const name = this.#port!.isCluster ? Buffer.from(infoHashes.buffer, at, 20).toString("latin1") : "";
     let batch = this.#filling.get(name);
     if (!batch) {
-      batch = new Batch(this.#config.peerIds, name === "" ? 8192 : 128, this.#tracker);
+      batch = new Batch(this.#shape, name === "" ? 8192 : 128, this.#tracker);
       this.#filling.set(name, batch);
     }
     return batch;
@@ -616,7 +624,7 @@ export class RedisStore implements PeerStore {
     if (!this.#local) return Promise.reject(storageUnavailable);
     this.#local.announce(request, response, step);
     if ((step & Step.apply) === 0) return;
-    const batch = new Batch(this.#config.peerIds, 128, this.#tracker);
+    const batch = new Batch(this.#shape, 128, this.#tracker);
     batch.addAnnounce(request, response, step);
     this.#backlog.put(batch.recordOf(batch.entries[0]!, this.#options.clock.unixSeconds));
   }
@@ -708,7 +716,7 @@ export class RedisStore implements PeerStore {
 
   /** Announces peers of a random torrent, which does not exist after the script. */
   async #probeNode(node: RedisNode): Promise<void> {
-    const { peerIds, readTimeout, maxClockSkew = 0 } = this.#config;
+    const { readTimeout, maxClockSkew = 0 } = this.#config;
     let infoHash: Buffer;
     do infoHash = randomBytes(infoHashLength);
     while (node.owns?.(this.#keyOf(infoHash)) === false);
@@ -716,7 +724,7 @@ export class RedisStore implements PeerStore {
       if (maxClockSkew > 0) await this.#compareClocks(node, maxClockSkew);
       try {
         await node.send(["EVAL", "return 1", "0"]);
-        await this.#announce(createProbe(infoHash, peerIds));
+        await this.#announce(createProbe(infoHash, this.#shape));
         const key = this.#keyOf(infoHash);
         await this.#openPort().send(key, ["UNLINK", key]);
       } catch (error) {
@@ -741,7 +749,7 @@ export class RedisStore implements PeerStore {
   /** Delivers the backlog in the order of its announces. New announces still join the backlog meanwhile. */
   async #deliverBacklog(): Promise<void> {
     for (;;) {
-      const batches = this.#backlog.take(maxBatch, this.#config.peerIds, this.#port!.isCluster);
+      const batches = this.#backlog.take(maxBatch, this.#shape, this.#port!.isCluster);
       if (batches.length === 0) return;
       // All at once: on a cluster there is one batch per torrent, and announces continue to arrive.
       const delivered = batches.map(async (batch) => {

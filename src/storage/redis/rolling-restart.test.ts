@@ -76,7 +76,7 @@ describe("the Redis servers restart one after the other", { skip: withoutRedis }
           const replica = replicas[roles.findIndex((role) => role.includes(`\n${primary.port}\n`))]!;
           await replica.restart();
           await untilSynced(replica);
-          await failOver(replica);
+          await failOver(replica, group.servers);
           await untilReply(() => primary.cli("ROLE"), /slave/);
           await untilSynced(primary);
           await primary.restart();

@@ -156,7 +156,7 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
     request.address.copyFrom(testPeer(4, 2).address);
     request.port = testPeer(4, 2).port;
     request.left = 1n;
-    const batch = new Batch(false);
+    const batch = new Batch({ peerIds: false });
     batch.addPast(request, environment.clock.unixSeconds + 100_000, false);
     const head = { gcInterval: 60, seed: 1, secret: Buffer.alloc(secretLength), mostAhead: 0, mostBehind: 0 };
     const bytes = batch.seal({ ...head, clock: environment.clock, peerLifetime: environment.peerLifetime });

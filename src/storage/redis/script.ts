@@ -1,3 +1,6 @@
+import { peerIdLength } from "../../bittorrent/info-hash.ts";
+import type { PeerShape } from "../memory/layout.ts";
+
 /**
  * The announce step inside Redis, in Lua. A torrent is one key, a hash:
  *
@@ -7,10 +10,11 @@
  *     T page     one page of a table: T is 1 for IPv4 seeders, 2 for IPv4 leechers, 3 and 4 for IPv6, 5 and 6 for
  *                web peers; page is a u16
  *
- *     a page:    | due u32 | endpoint, endpoint, ... | stamp, stamp, ... | peer id, peer id, ... |
+ *     a page:    | due u32 | endpoint, endpoint, ... | stamp, stamp, ... | tail, tail, ... |
  *     endpoint:  address and port as in a compact list, 6 or 18 bytes; of a web peer the number of its tracker u32,
  *                the handle of its socket u32 and the generation u16
  *     stamp:     u32, (unix seconds of the announce - 1600000000) * 4 + 2 if it has completed + 1 if partial
+ *     tail:      the user u32 in a private tracker, 0 for none; the peer id, if the store keeps peer ids
  *     due:       unix seconds from which on the page is searched for expired peers: when the first may have expired,
  *                and at least the seconds between sweeps after the last search
  *     salt:      key of the hash that chooses the page of an endpoint. Each torrent has its own, which no client can know.
@@ -29,6 +33,14 @@
  * All numbers are big-endian. A change of any of this is a new {@link layoutVersion}.
  */
 export const layoutVersion = 3;
+
+/** Bytes of a user. */
+export const userLength = 4;
+
+/** Returns how many bytes a page has of each peer behind the stamps: of its user and of its peer id. */
+export function tailLength({ peerIds, tags = false }: PeerShape): number {
+  return (tags ? userLength : 0) + (peerIds ? peerIdLength : 0);
+}
 
 /** Peers in a page, on average, above which its table grows. */
 export const pageTarget = 40;
@@ -52,13 +64,14 @@ local pack, unpk, rand, floor, frexp = struct.pack, struct.unpack, math.random, 
 local sha1 = redis.sha1hex
 local TARGET, CAPACITY = ${pageTarget}, ${pageCapacity}
 local META, WEB = '>I4I4I4I4I4I4I4I4I2I2I2I2I4I4', '>I4I4I4I2I2'
-local now, lifetime, gc, idLength, secret, key, isChanged
+local now, lifetime, gc, tailLength, secret, key, isChanged
 -- The numbers of the field m: snatches, end, peers of each table (from 3), partial seeds (from 9), pages of each table
 -- (from 12), salt (18 and 19).
 local M = {}
 -- The page of each table that was used last, and its number.
 local INDEX, PAGE, FIELD = {}, {}, {}
--- Bytes of an endpoint and of a peer in each table, and most bytes of peers in a page of any.
+-- Bytes of an endpoint and of a peer in each table, and most bytes of peers in a page of any. A peer has tailLength bytes
+-- behind the stamps.
 local LENGTH, STRIDE, FULL = {6, 6, 18, 18, ${webEndpointLength}, ${webEndpointLength}}
 -- Where M counts the partial seeds of each table.
 local PARTIAL = {9, 9, 10, 10, 11, 11}
@@ -76,7 +89,7 @@ end
 
 local function measure()
   STRIDE = {}
-  for T = 1, 6 do STRIDE[T] = LENGTH[T] + 4 + idLength end
+  for T = 1, 6 do STRIDE[T] = LENGTH[T] + 4 + tailLength end
   FULL, lastDue = CAPACITY * STRIDE[4], now + lifetime + gc
 end
 
@@ -140,12 +153,12 @@ local function save()
   if ttl then call('EXPIRE', key, ttl) end
 end
 
--- Removes entry idx of a page of n. Returns the page, the stamp and the peer id.
+-- Removes entry idx of a page of n. Returns the page, the stamp and the tail.
 local function take(page, n, L, idx)
   local s, d = 4 + n * L, 4 + n * (L + 4)
-  local id = idLength > 0 and sub(page, 1 + d + idx * idLength, d + (idx + 1) * idLength) or ''
-  return sub(page, 1, 4 + idx * L) .. sub(page, 5 + (idx + 1) * L, s + idx * 4) .. sub(page, 5 + s + idx * 4, d + idx * idLength)
-    .. sub(page, 1 + d + (idx + 1) * idLength), unpk('>I4', page, 1 + s + idx * 4), id
+  local tail = tailLength > 0 and sub(page, 1 + d + idx * tailLength, d + (idx + 1) * tailLength) or ''
+  return sub(page, 1, 4 + idx * L) .. sub(page, 5 + (idx + 1) * L, s + idx * 4) .. sub(page, 5 + s + idx * 4, d + idx * tailLength)
+    .. sub(page, 1 + d + (idx + 1) * tailLength), unpk('>I4', page, 1 + s + idx * 4), tail
 end
 
 -- Takes note that a peer with this stamp has left a table.
@@ -155,17 +168,17 @@ local function forget(T, stamp)
   if M[2 + T] < 0 or M[partial] < 0 then fail('more peers than are counted') end
 end
 
-local function append(page, L, member, stamp, id)
-  local n = (#page - 4) / (L + 4 + idLength)
-  return sub(page, 1, 4 + n * L) .. member .. sub(page, 5 + n * L, 4 + n * (L + 4)) .. stamp .. sub(page, 5 + n * (L + 4)) .. id
+local function append(page, L, member, stamp, tail)
+  local n = (#page - 4) / (L + 4 + tailLength)
+  return sub(page, 1, 4 + n * L) .. member .. sub(page, 5 + n * L, 4 + n * (L + 4)) .. stamp .. sub(page, 5 + n * (L + 4)) .. tail
 end
 
--- Copies one entry of a page of n into lists of endpoints, stamps and peer ids.
+-- Copies one entry of a page of n into lists of endpoints, stamps and tails.
 local function copy(page, n, L, idx, to)
   local s, d, k = 4 + n * L, 4 + n * (L + 4), #to[1] + 1
   to[1][k] = sub(page, 5 + idx * L, 4 + (idx + 1) * L)
   to[2][k] = sub(page, 1 + s + idx * 4, 4 + s + idx * 4)
-  to[3][k] = sub(page, 1 + d + idx * idLength, d + (idx + 1) * idLength)
+  to[3][k] = sub(page, 1 + d + idx * tailLength, d + (idx + 1) * tailLength)
 end
 
 -- The page of such lists.
@@ -286,7 +299,7 @@ end
 local function locate(page, L, member)
   local at = find(page, member, 5, true)
   if not at then return nil end
-  local last = 5 + ((#page - 4) / (L + 4 + idLength) - 1) * L
+  local last = 5 + ((#page - 4) / (L + 4 + tailLength) - 1) * L
   while at and at <= last do
     if (at - 5) % L == 0 then return (at - 5) / L end
     at = find(page, member, at + 1, true)
@@ -340,14 +353,15 @@ end
  *
  *     | refused u16 |
  *     | the field m of the torrent, 48 bytes | own u16 | other u16 | flags u8 | the rest of m if it has web peers, 16 bytes |
- *     | endpoints of the own kind | their peer ids | endpoints of the other family | their peer ids |
+ *     | endpoints of the own kind | their tails | endpoints of the other family | their tails |
  *
- * Flags: 1 if the announcer is the only peer of its swarm, and not a web peer; 2 if the torrent has web peers.
+ * Only a store with peer ids returns tails. Flags: 1 if the announcer is the only peer of its swarm, and neither a web peer
+ * nor a user of a private tracker; 2 if the torrent has web peers.
  */
 export const announceScript: string = `${commonScript}
 local batch, prefix = ARGV[1], ARGV[2]
 local seed, isFull, ahead, behind, pos
-now, lifetime, gc, seed, secret, idLength, isFull, ahead, behind, pos = unpk('>I4I4I4I4c16BBI4I4', batch)
+now, lifetime, gc, seed, secret, tailLength, isFull, ahead, behind, pos = unpk('>I4I4I4I4c16BBI4I4', batch)
 local skew = skewOf(ahead, behind)
 if skew then return skew end
 measure()
@@ -362,10 +376,19 @@ local function date(at)
   second, STAMP = at, {}
   for flags = 0, 3 do STAMP[flags] = pack('>I4', (at - 1600000000) * 4 + flags) end
 end
+-- The user of the announcer; false for none.
+local user
+local keepsUsers, keepsIds, NOBODY = tailLength % ${peerIdLength} > 0, tailLength >= ${peerIdLength}, rep(char(0), ${userLength})
 -- Whether the record of a replay says that the peer has completed. Its snatch is counted already.
 local isSnatched
 
-local function join(T, O, member, id, seeder, event)
+-- The tail of a known peer. A replay names no user, and does not change the user of the peer.
+local function renew(tail, before)
+  if user or not keepsUsers then return tail end
+  return sub(before, 1, ${userLength}) .. sub(tail, ${userLength + 1})
+end
+
+local function join(T, O, member, tail, seeder, event)
   local L, i = LENGTH[T], pageOf(T, member)
   local page = load(T, i)
   local idx, n, old = locate(page, L, member), 0, 0
@@ -381,8 +404,9 @@ local function join(T, O, member, id, seeder, event)
       return
     end
     if at then
-      other, old = take(other, (#other - 4) / STRIDE[O], L, at)
-      old = old % 4
+      local before
+      other, old, before = take(other, (#other - 4) / STRIDE[O], L, at)
+      old, tail = old % 4, renew(tail, before)
       put(O, j, other)
       M[2 + O] = M[2 + O] - 1
       shrink(O, 4)
@@ -401,14 +425,17 @@ local function join(T, O, member, id, seeder, event)
   if not idx then
     local due = second + (gc > lifetime and gc or lifetime)
     if #page < 4 or unpk('>I4', page) > due then page = pack('>I4', due) .. sub(page, 5) end
-    page = append(page, L, member, STAMP[flags], id)
+    page = append(page, L, member, STAMP[flags], tail)
     if #page > 4 + CAPACITY * STRIDE[T] then page = bound(T, page) end
     put(T, i, page)
     if M[2 + T] > M[11 + T] * TARGET and M[11 + T] < 65535 then split(T) end
   else
-    local s, d = 4 + n * L + idx * 4, 4 + n * (L + 4) + idx * idLength
-    if idLength == 0 then page = sub(page, 1, s) .. STAMP[flags] .. sub(page, s + 5)
-    else page = sub(page, 1, s) .. STAMP[flags] .. sub(page, s + 5, d) .. id .. sub(page, d + idLength + 1) end
+    local s, d = 4 + n * L + idx * 4, 4 + n * (L + 4) + idx * tailLength
+    if tailLength == 0 then page = sub(page, 1, s) .. STAMP[flags] .. sub(page, s + 5)
+    else
+      page = sub(page, 1, s) .. STAMP[flags] .. sub(page, s + 5, d) .. renew(tail, sub(page, d + 1, d + tailLength))
+        .. sub(page, d + tailLength + 1)
+    end
     put(T, i, page)
   end
 end
@@ -461,11 +488,26 @@ end
 -- Pages beyond those wanted that a selection visits. Only where nearly all peers have expired at once do they not suffice; then
 -- the table shrinks by as many.
 local MOST = 256
--- Adds up to want peers of a table to the response and to ids, without the member. Returns how many.
-local ids
+-- The entries of a page of n that are not of the announcer's own user, as a page without stamps, and their number. Tails
+-- begin behind byte d.
+local function others(page, n, L, d)
+  local endpoints, rest, k = {}, {}, 0
+  for idx = 0, n - 1 do
+    local tail = sub(page, 1 + d + idx * tailLength, d + (idx + 1) * tailLength)
+    if sub(tail, 1, ${userLength}) ~= user then
+      k = k + 1
+      endpoints[k], rest[k] = sub(page, 5 + idx * L, 4 + (idx + 1) * L), tail
+    end
+  end
+  return sub(page, 1, 4) .. table.concat(endpoints) .. table.concat(rest), k
+end
+
+-- Adds up to want peers of a table to the response and to tails, without the member and without peers of the announcer's
+-- own user. Gives up after many of the latter. Returns how many.
+local tails
 local function collect(T, want, member)
   if want <= 0 or M[2 + T] == 0 then return 0 end
-  local p, L, got, seen = M[11 + T], LENGTH[T], 0, 0
+  local p, L, got, seen, left = M[11 + T], LENGTH[T], 0, 0, 8 * want + 1024
   local i, own = p > 1 and rand(0, p - 1) or 0, member and pageOf(T, member)
   local visits = p < MOST + want and p or MOST + want
   for k = 1, visits do
@@ -478,16 +520,21 @@ local function collect(T, want, member)
       if idx then
         -- Without the announcer, and without the stamps: Lua hashes every byte of a new string.
         local rest = sub(page, 1, 4 + idx * L) .. sub(page, 5 + (idx + 1) * L, 4 + n * L)
-        if idLength > 0 then rest = rest .. sub(page, 1 + d, d + idx * idLength) .. sub(page, 1 + d + (idx + 1) * idLength) end
+        if tailLength > 0 then rest = rest .. sub(page, 1 + d, d + idx * tailLength) .. sub(page, 1 + d + (idx + 1) * tailLength) end
         page, n = rest, n - 1
         d = 4 + n * L
+      end
+      if user and find(page, user, 1 + d, true) then
+        left = left - n
+        page, n = others(page, n, L, d)
+        left, d = left + n, 4 + n * L
       end
       local r = n > need and rand(0, n - 1) or 0
       o = o + 1
       out[o] = cut(page, 5, L, n, r, need)
-      if idLength > 0 then ids[#ids + 1] = cut(page, 1 + d, idLength, n, r, need) end
+      if keepsIds then tails[#tails + 1] = cut(page, 1 + d, tailLength, n, r, need) end
       got = got + (n > need and need or n)
-      if got == want then return got end
+      if got == want or left < 0 then return got end
     end
     i = i + 1
     if i == p then i = 0 end
@@ -496,31 +543,31 @@ local function collect(T, want, member)
   return got
 end
 
-local function flushIds()
+local function flushTails()
   o = o + 1
-  out[o], ids = table.concat(ids), {}
+  out[o], tails = table.concat(tails), {}
 end
 
 -- Adds the peers for an announcer. Returns how many of each family there are, and 1 if it is the only peer of its swarm.
 local function select(base, T, O, step, seeder, numWant, ownLimit, otherLimit, member)
   -- After its announce, the peer is not in the table of the other role.
   local elsewhere = step == 2 and member or nil
-  if idLength > 0 then ids = {} end
+  if keepsIds then tails = {} end
   local own, other, want = 0, 0, numWant < ownLimit and numWant or ownLimit
   if seeder == 0 then own = collect(O, want, elsewhere) end
   if own < want then own = own + collect(base + 2, want - own, (T == base + 2) and member or elsewhere) end
   if base == 4 and seeder == 1 and own < want then own = own + collect(5, want - own, member) end
-  if idLength > 0 then flushIds() end
+  if keepsIds then flushTails() end
   want = numWant - own
   if want > otherLimit then want = otherLimit end
   if want > 0 then
     if seeder == 0 then other = collect(3 - base, want) end
     other = other + collect(4 - base, want - other)
   end
-  if idLength > 0 then flushIds() end
+  if keepsIds then flushTails() end
   if own + other == numWant then return own, other, 0 end
   for each = 1, 6 do if M[11 + each] > 1 then shrink(each, MOST) end end
-  if own + other > 0 or base == 4 or M[3 + base] + M[4 + base] ~= 1 then return own, other, 0 end
+  if own + other > 0 or base == 4 or user or M[3 + base] + M[4 + base] ~= 1 then return own, other, 0 end
   local L = LENGTH[T]
   if step == 3 or locate(load(T, pageOf(T, member)), L, member) or locate(load(O, pageOf(O, member)), L, member) then
     return 0, 0, 1
@@ -535,14 +582,14 @@ local TAIL = {}
 local function peek(k, f, L, pages, peers)
   local page = call('HGET', k, f)
   if not page or #page < 5 then return end
-  local n, due = (#page - 4) / (L + 4), unpk('>I4', page)
+  local n, due = (#page - 4) / (L + 4 + tailLength), unpk('>I4', page)
   if n % 1 == 0 and n <= peers and n <= CAPACITY and (pages > 1 or n == peers) and due > now and due <= lastDue then return page, n end
 end
 
 -- Does the announce of a peer that keeps its role and flags, in a torrent whose key need not live longer: nearly every
 -- announce. The functions above take half as long again. Where there is more to do, returns nothing and has written
 -- nothing.
-local function refresh(k, m, base, seeder, event, numWant, ownLimit, otherLimit, member)
+local function refresh(k, m, base, seeder, event, numWant, ownLimit, otherLimit, member, tail)
   local _, ends, n, c, n6, c6, _, _, p, q, p6, q6, one, two = unpk(META, m)
   local L, others = 6, n6 + c6
   if base > 0 then L, others, n, c, p, q = 18, n + c, n6, c6, p6, q6 end
@@ -557,6 +604,9 @@ local function refresh(k, m, base, seeder, event, numWant, ownLimit, otherLimit,
   local s = 4 + size * L + idx * 4
   local flags = byte(page, s + 4) % 4
   if event == 1 and flags < 2 or flags % 2 ~= ((event == 4 and seeder == 0) and 1 or 0) then return end
+  -- The peer's own user begins behind byte u.
+  local u = 4 + size * (L + 4) + idx * tailLength
+  if keepsUsers and sub(page, u + 1, u + tailLength) ~= tail then return end
   local at, want, got, lone = o + 2, numWant < ownLimit and numWant or ownLimit, 0, 0
   if numWant > 0 then
     if c > 0 then
@@ -564,7 +614,7 @@ local function refresh(k, m, base, seeder, event, numWant, ownLimit, otherLimit,
       for _ = 1, q < 4 and q or 4 do
         if got == want then break end
         local from, number = peek(k, field(S, i), L, q, c)
-        if not from then return end
+        if not from or user and find(from, user, 5 + number * (L + 4), true) then return end
         local need = want - got
         at = at + 1
         out[at] = cut(from, 5, L, number, number > need and rand(0, number - 1) or 0, need)
@@ -573,13 +623,14 @@ local function refresh(k, m, base, seeder, event, numWant, ownLimit, otherLimit,
       end
     end
     if got < want and seeder == 0 and p == 1 and n > 1 then
+      if user and (find(page, user, 5 + n * (L + 4), true) ~= u + 1 or find(page, user, u + 2, true)) then return end
       local need, rest = want - got, sub(page, 5, 4 + idx * L) .. sub(page, 5 + (idx + 1) * L, 4 + n * L)
       at = at + 1
       out[at] = cut(rest, 1, L, n - 1, n - 1 > need and rand(0, n - 2) or 0, need)
       got = got + (n - 1 > need and need or n - 1)
     end
     if got < want and (p > 1 or q > 1) or got < numWant and others > 0 and otherLimit > 0 then return end
-    if got == 0 and n + c == 1 then lone = 1 end
+    if got == 0 and n + c == 1 and not user then lone = 1 end
   end
   call('HSET', k, f, sub(page, 1, s) .. STAMP[flags] .. sub(page, s + 5))
   TAIL[got] = TAIL[got] or pack('>I2I2B', got, 0, 0)
@@ -589,17 +640,18 @@ end
 
 local length = #batch
 while pos <= length do
-  local step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, member, id
+  local step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, member, tail
   step, family, seeder, event, numWant, ownLimit, otherLimit, infoHash, member, pos =
     unpk(FORMAT[byte(batch, pos + 1)], batch, pos)
-  if idLength > 0 then id, pos = sub(batch, pos, pos + idLength - 1), pos + idLength else id = '' end
+  if tailLength > 0 then tail, pos = sub(batch, pos, pos + tailLength - 1), pos + tailLength else tail = '' end
+  user = keepsUsers and sub(tail, 1, ${userLength}) ~= NOBODY and sub(tail, 1, ${userLength})
   local base = family == 4 and 0 or family == 6 and 2 or 4
   local T, O = base + 2 - seeder, base + 1 + seeder
   local k = prefix .. infoHash
   local m = call('HGET', k, 'm')
   if second ~= now then date(now) end
-  if not (m and #m == ${metaLength} and base < 4 and (step == 1 or step == 3) and event ~= 3 and idLength == 0
-    and refresh(k, m, base, seeder, event, step == 3 and numWant or 0, ownLimit, otherLimit, member)) then
+  if not (m and #m == ${metaLength} and base < 4 and (step == 1 or step == 3) and event ~= 3 and not keepsIds
+    and refresh(k, m, base, seeder, event, step == 3 and numWant or 0, ownLimit, otherLimit, member, tail)) then
     open(k, m)
     hash, isSnatched = nil, false
     if step == 5 then
@@ -614,7 +666,7 @@ while pos <= length do
       end
     end
     if step % 2 == 1 then
-      if event ~= 3 then join(T, O, member, id, seeder, event)
+      if event ~= 3 then join(T, O, member, tail, seeder, event)
       elseif not leave(T, member) then leave(O, member) end
     end
     local head, own, other, lone = o + 1, 0, 0, 0
@@ -637,12 +689,12 @@ const expireStep = 512;
 
 /**
  * Removes the expired peers of one torrent, {@link expireStep} pages at a time. KEYS: the torrent's key. ARGV: unix
- * seconds, peer lifetime, seconds between sweeps, bytes of a peer id, seconds that the clock may be ahead and behind,
+ * seconds, peer lifetime, seconds between sweeps, bytes of a tail, seconds that the clock may be ahead and behind,
  * and what the call before has returned behind its first number; `1 65535` for the first call.
  * Returns how many peers were removed, and the table and page where the next call begins; table 7 is the end.
  */
 export const expireScript: string = `${commonScript}
-now, lifetime, gc, idLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+now, lifetime, gc, tailLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local skew = skewOf(tonumber(ARGV[5]), tonumber(ARGV[6]))
 if skew then return skew end
 measure()
@@ -676,12 +728,12 @@ const sweepStep = 256;
 
 /**
  * Removes web peers of one torrent whose sockets are gone, {@link sweepStep} pages at a time. KEYS: the torrent's key. ARGV:
- * unix seconds, peer lifetime, seconds between sweeps, bytes of a peer id, the number of the tracker, the worker or -1
+ * unix seconds, peer lifetime, seconds between sweeps, bytes of a tail, the number of the tracker, the worker or -1
  * for all, and what the call before has returned behind its first number; `5 65535` for the first call.
  * Returns how many peers were removed, and the table and page where the next call begins; table 7 is the end.
  */
 export const sweepScript: string = `${commonScript}
-now, lifetime, gc, idLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+now, lifetime, gc, tailLength = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 measure()
 local tracker, worker, T, i = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local m = call('HGET', KEYS[1], 'm')

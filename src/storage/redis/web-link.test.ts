@@ -204,3 +204,57 @@ test("a sweep of a dead tracker that fails is repeated", async (t) => {
   for (let worker = 0; worker < 4; worker++) await link.open(worker, () => undefined);
   assert.deepEqual([sweeps, errors.map(({ message }) => message)], [[2, 2], ["Redis is gone"]]);
 });
+
+test("a worker that joins during a beat is subscribed at once", async (t) => {
+  const channels: string[] = [];
+  const held = Promise.withResolvers<void>();
+  const port = {
+    async send(_key: Buffer, [command]: readonly string[]) {
+      if (command === "SET") await held.promise;
+      return [];
+    },
+    async subscribe(channel: string) {
+      channels.push(channel);
+      return () => undefined;
+    },
+  } as unknown as RedisPort;
+  const link = new RedisWebLink({
+    tracker: 1,
+    prefix: "web:",
+    port: () => port,
+    sweep: async () => 0,
+    onError: (error) => assert.fail(error),
+  });
+  t.after(() => link.close());
+  const opened = [link.open(0, () => undefined)];
+  await setImmediate();
+  opened.push(link.open(1, () => undefined));
+  held.resolve();
+  await Promise.all(opened);
+  assert.deepEqual(channels, ["web:1:0", "web:1:1"]);
+});
+
+test("on a cluster, whose servers count their own subscribers only, a message to a dead tracker is not sent", async (t) => {
+  const sent: string[] = [];
+  const replies = { PUBLISH: 0, EXISTS: 1 };
+  const port = {
+    isCluster: true,
+    send: async (_key: Buffer, [command, name]: readonly [keyof typeof replies, string]) => {
+      sent.push(`${command} ${name}`);
+      return replies[command];
+    },
+  } as unknown as RedisPort;
+  const link = new RedisWebLink({
+    ...{ tracker: 1, prefix: "web:", port: () => port },
+    sweep: async () => 0,
+    onError: (error) => assert.fail(error),
+  });
+  t.after(() => link.close());
+  assert.equal(await link.send(2, 3, new Uint8Array(1)), true);
+  replies.EXISTS = 0;
+  assert.equal(await link.send(2, 3, new Uint8Array(1)), false);
+  replies.PUBLISH = 1;
+  assert.equal(await link.send(2, 3, new Uint8Array(1)), true);
+  const both = ["PUBLISH web:2:3", "EXISTS web:alive:2"];
+  assert.deepEqual(sent, [...both, ...both, "PUBLISH web:2:3"]);
+});

@@ -12,7 +12,7 @@ export interface WebLinkDeps {
   sweep(tracker: number): Promise<unknown>;
   /** Called with the first of several errors of the background work, which goes on. */
   onError(error: Error): void;
-  /** Seconds without a sign of life after which a tracker is dead; default 60. */
+  /** Seconds without a sign of life after which the peers of a tracker are removed; default 60. */
   lifetime?: number | undefined;
 }
 
@@ -22,9 +22,9 @@ const beatsInLifetime = 4;
 
 /**
  * The way to other trackers over Redis: each worker subscribes to a channel of its own. A tracker that has web peers keeps a key
- * alive (`web:alive:NUMBER`), and is a member of the set `web:trackers`. A tracker without a key at two beats in a row is dead: after
- * an outage of Redis all keys are gone, and the others need the time until their next beat. The tracker that removes a dead tracker
- * from the set sweeps the peers of that tracker.
+ * alive (`web:alive:NUMBER`), for half of the lifetime at a time, and is a member of the set `web:trackers`. A tracker without a key at
+ * two beats in a row is dead: after an outage of Redis all keys are gone, and the others need the time until their next beat. The
+ * tracker that removes a dead tracker from the set sweeps the peers of that tracker.
  */
 export class RedisWebLink implements WebLink {
   readonly tracker: number;
@@ -54,6 +54,7 @@ export class RedisWebLink implements WebLink {
       () => void this.#beatOnce(),
       (this.#lifetime * 1000) / beatsInLifetime,
     ).unref();
+    await this.#beating; // it may have passed the subscriptions
     await this.#beatOnce();
   }
 
@@ -95,7 +96,9 @@ export class RedisWebLink implements WebLink {
     const channel = this.#channelOf(tracker, worker);
     const key = Buffer.from(channel);
     const count = await port.send(key, ["PUBLISH", channel, Buffer.from(message)]);
-    return port.isCluster || count !== 0; // a server of a cluster counts its own subscribers only
+    if (count !== 0) return true;
+    // A server of a cluster counts its own subscribers only.
+    return port.isCluster && (await this.#send(this.#keyOf(tracker), "EXISTS")) !== 0;
   }
 
   /** Closes the subscriptions. Idempotent. */
@@ -110,7 +113,7 @@ export class RedisWebLink implements WebLink {
     if (this.#isClosed) return;
     await this.#subscribe();
     const alive = this.#keyOf(this.tracker);
-    await this.#send(alive, "SET", "1", "EX", `${this.#lifetime}`);
+    await this.#send(alive, "SET", "1", "EX", `${Math.ceil(this.#lifetime / 2)}`);
     const trackers = `${this.#deps.prefix}trackers`;
     await this.#send(trackers, "SADD", `${this.tracker}`);
     const members = ((await this.#send(trackers, "SMEMBERS")) as Buffer[]).map(Number);
