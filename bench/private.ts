@@ -16,9 +16,10 @@ import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createRandom } from "../src/lib/clock.ts";
 import { Histogram } from "../src/load/histogram.ts";
-import type { SqlValue } from "../src/private/sites/sql/database.ts";
 import { openDatabase } from "../src/private/sites/sql/open-database.ts";
 import { createTables } from "../src/private/sites/sql/schema.ts";
+import { databaseMs } from "./support/database-ms.ts";
+import { fillSite, infoHashOf, passkeyOf } from "./support/private-announces.ts";
 import { createScratchDirectory } from "./support/scratch.ts";
 import { pinLoad, Server, type ServerPorts } from "./support/server.ts";
 
@@ -41,14 +42,6 @@ const directory = values.directory ?? createScratchDirectory();
 mkdirSync(directory, { recursive: true });
 const database = values.database ?? join(directory, "private.sqlite");
 const ports: ServerPorts = { udp: 27_101, http: 27_102, metrics: 27_103 };
-
-const passkeyOf = (user: number) => `${user}`.padStart(32, "0");
-const infoHashOf = (torrent: number) => {
-  const infoHash = Buffer.alloc(20);
-  infoHash.writeUInt32BE(torrent, 0);
-  infoHash.writeUInt32BE((torrent * 2654435761) >>> 0, 4);
-  return infoHash;
-};
 
 const filled = join(directory, "filled");
 if (!values.off && !existsSync(filled)) {
@@ -87,6 +80,7 @@ const counters = new Uint32Array(1 << 20);
 
 await run(3); // warms up
 const before = server.threadsMs();
+const databaseBefore = values.off ? 0 : await databaseMs(database);
 const counted = received;
 latencies = new Histogram();
 let mostLag = 0;
@@ -95,6 +89,7 @@ const poll = setInterval(async () => {
 }, 1000);
 await run(seconds);
 const after = server.threadsMs();
+const databaseSpent = values.off ? 0 : (await databaseMs(database)) - databaseBefore;
 const announces = received - counted;
 clearInterval(poll);
 const { p50, p99 } = latencies.summary();
@@ -110,6 +105,8 @@ for (const [name, ms] of after) {
       `  ${name}: ${((1000 * spent) / announces).toFixed(2)} µs of processor time for each announce`,
     );
 }
+if (databaseSpent > 0)
+  console.log(`  the database's server: ${((1000 * databaseSpent) / announces).toFixed(2)} µs`);
 if (!values.off)
   console.log(`  the database was at most ${mostLag} records behind, ${(mostLag / rate).toFixed(1)} s`);
 await server.stop();
@@ -215,17 +212,6 @@ async function fill(): Promise<void> {
   if (values.database === undefined) writeFileSync(database, "");
   const open = await openDatabase(database, "");
   await createTables(open);
-  const insert = (table: string, columns: string, count: number, row: (id: number) => SqlValue[]) =>
-    open.database.transaction(async (transaction) => {
-      for (let id = 1; id <= count; ) {
-        const rows: SqlValue[][] = [];
-        for (; id <= count && rows.length < 1000; id++) rows.push(row(id));
-        const list = rows.map((one) => `(${one.map(() => "?").join(", ")})`).join(", ");
-        await transaction.run(`INSERT INTO ${table} (${columns}) VALUES ${list}`, rows.flat());
-      }
-    });
-  await insert("users", "name, passkey", users, (id) => [`user ${id}`, passkeyOf(id)]);
-  await insert("torrents", "info_hash", torrents, (id) => [infoHashOf(id)]);
-  await open.database.transaction((transaction) => transaction.run("DELETE FROM changes"));
+  await fillSite(open, { users, torrents });
   await open.database.close();
 }

@@ -156,12 +156,12 @@ const scenarios: Record<string, (name: string) => Promise<void>> = {
     rmSync(directory, { recursive: true, force: true });
   },
   "sentinel failover": async (name) => {
-    const group = await startRedisSentinels();
+    const group = await startRedisSentinels(500);
     await run(name, { topology: "sentinel", broker: group.broker }, () => kill(group.servers[0]!), 8);
     await group.stop();
   },
   "cluster primary killed": async (name) => {
-    const cluster = await startRedisCluster();
+    const cluster = await startRedisCluster(1000);
     await run(name, { topology: "cluster", broker: cluster.broker }, () => kill(cluster.servers[0]!), 8);
     await cluster.stop();
   },

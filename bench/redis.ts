@@ -1,6 +1,7 @@
 /**
  * Measures the cost of an announce for 30 peers in the tracker and in Redis, with the store `redis`: node bench/redis.ts
- * [--torrents 10000] [--peers 1000000] [--announces 200000] [--url redis://...]. Without a URL, starts a redis-server.
+ * [--torrents 10000] [--peers 1000000] [--announces 200000] [--users 0] [--url redis://...]. With users, the
+ * tracker is private. Without a URL, starts a redis-server.
  */
 import { parseArgs } from "node:util";
 import { createRandom } from "../src/lib/clock.ts";
@@ -18,16 +19,18 @@ const { values } = parseArgs({
     peers: { type: "string", default: "1000000" },
     announces: { type: "string", default: "200000" },
     turn: { type: "string", default: "64" },
+    users: { type: "string", default: "0" },
     url: { type: "string" },
   },
 });
 const torrents = Number(values.torrents);
 const peers = Number(values.peers);
 const announces = Number(values.announces);
+const users = Number(values.users);
 const server = values.url === undefined ? await startRedisServer() : undefined;
 const clock = { seconds: 1000, unixSeconds: 1_790_000_000 };
 const random = createRandom(1);
-const shared = { gcInterval: 180, peerLifetime: 1860, peerIds: false };
+const shared = { gcInterval: 180, peerLifetime: 1860, peerIds: false, tags: users > 0 };
 const redis = new RedisStore({
   clock,
   random,
@@ -52,6 +55,7 @@ function choose(announcer: Announcer, peer: number): void {
   const isHot = torrents > 1 && mixed / 2 ** 32 < hotShare;
   announcer.torrent(torrents === 1 ? 0 : isHot ? other % hot : hot + (other % (torrents - hot)));
   announcer.peer(peer);
+  announcer.request.tag = users > 0 ? 1 + (peer % users) : 0;
 }
 
 /** Sends one announce of each announcer within one turn of the event loop. */

@@ -24,10 +24,13 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
     load: () => import("./commands/config.ts"),
   },
   announce: {
-    summary: "announce to any tracker, over HTTP or UDP",
+    summary: "announce to any tracker, over HTTP, UDP or WebSocket",
     load: () => import("./commands/announce.ts"),
   },
-  scrape: { summary: "scrape any tracker, over HTTP or UDP", load: () => import("./commands/scrape.ts") },
+  scrape: {
+    summary: "scrape any tracker, over HTTP, UDP or WebSocket",
+    load: () => import("./commands/scrape.ts"),
+  },
   e2e: { summary: "check a running tracker from end to end", load: () => import("./commands/e2e.ts") },
   token: {
     summary: "make keys and sign announce URLs for the hook jwt",

@@ -20,6 +20,7 @@ function stateOf(more: Partial<Stats> = {}): TopState {
       error_responses: 0,
       dropped: {},
       rejected: {},
+      web: { sockets: null, offers: 0, answers: 0, answered_share: null, refused: {}, rejected: {} },
       rates: { "1": rates, "10": rates, "60": rates, "900": rates },
       latency_ms: { p50: 0.0123, p90: 0.5, p99: 1.5 },
       store: { used: 10, capacity: 40, refused: 0 },
@@ -103,4 +104,17 @@ test("what the tracker does not know or have is left out", () => {
   assert.match(lines[5]!, /enable_request_timing/);
   assert.match(lines[7]!, /^Store {6}– peers/);
   assert.equal(lines.length, 9);
+});
+
+test("a tracker for browsers has a line for them", () => {
+  const web = { sockets: 5, offers: 40, answers: 30, answered_share: 0.75, refused: {}, rejected: {} };
+  const state = stateOf({ web, peers: { ipv4: 7, ipv6: 3, web: 4 } });
+  const series = { ...state.series, websocket_announces: [10], web_offers: [4], web_answers: [3] };
+  const lines = renderTop({ ...state, series }, plainStyle, "", 200, 50);
+  assert.deepEqual(lines.slice(2, 6), [
+    "Announces  210/s   UDP 150/s   HTTP 50/s   WebSocket 10/s   scrapes –   connects –",
+    "Peers      10   4 seeders   6 leechers   IPv4 7   IPv6 3   web 4",
+    "Torrents   3",
+    "Browsers   5 WebSockets   offers 4/s   answers 3/s   75 % answered in the last 15 min",
+  ]);
 });

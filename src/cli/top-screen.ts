@@ -85,7 +85,8 @@ export function renderTop(
     add(label.padEnd(labelWidth) + text, isBad ? style.bad : same);
   const rate = (...names: readonly string[]) => formatRate(sumOf(names.map((name) => mean(series[name]))));
 
-  const { store, process } = stats;
+  const { store, process, web } = stats;
+  const hasWeb = web.sockets !== null;
   add(
     `chihaya ${legible(stats.version)}  up ${formatDuration(stats.uptime_seconds)}  ${formatCount(stats.workers)} workers  ${legible(where)}`,
     style.strong,
@@ -93,14 +94,19 @@ export function renderTop(
   add("");
   row(
     "Announces",
-    `${rate("udp_announces", "http_announces")}   UDP ${rate("udp_announces")}   HTTP ${rate("http_announces")}   scrapes ${rate("udp_scrapes", "http_scrapes")}   connects ${rate("udp_connects")}`,
+    `${rate("udp_announces", "http_announces", "websocket_announces")}   UDP ${rate("udp_announces")}   HTTP ${rate("http_announces")}${hasWeb ? `   WebSocket ${rate("websocket_announces")}` : ""}   scrapes ${rate("udp_scrapes", "http_scrapes", "websocket_scrapes")}   connects ${rate("udp_connects")}`,
   );
   const { seeders, leechers } = stats;
   row(
     "Peers",
-    `${formatCount(seeders === null || leechers === null ? null : seeders + leechers)}   ${formatCount(seeders)} seeders   ${formatCount(leechers)} leechers   IPv4 ${formatCount(stats.peers.ipv4)}   IPv6 ${formatCount(stats.peers.ipv6)}`,
+    `${formatCount(seeders === null || leechers === null ? null : seeders + leechers)}   ${formatCount(seeders)} seeders   ${formatCount(leechers)} leechers   IPv4 ${formatCount(stats.peers.ipv4)}   IPv6 ${formatCount(stats.peers.ipv6)}${hasWeb ? `   web ${formatCount(stats.peers.web)}` : ""}`,
   );
   row("Torrents", formatCount(stats.torrents));
+  if (hasWeb)
+    row(
+      "Browsers",
+      `${formatCount(web.sockets)} WebSockets   offers ${rate("web_offers")}   answers ${rate("web_answers")}   ${formatShare(web.answered_share)} answered in the last 15 min`,
+    );
   const { p50, p90, p99 } = stats.latency_ms;
   row(
     "Latency",

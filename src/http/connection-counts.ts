@@ -11,7 +11,11 @@ const bits = 12;
 export class ConnectionCounts {
   readonly #counts = new Uint32Array(1 << bits);
   /** Secret, so that an attacker cannot choose an address that shares the counter of another address. */
-  readonly #keys = drawKeys(networkKeys);
+  readonly #keys: Int32Array;
+
+  constructor(keys: Int32Array = drawKeys(networkKeys)) {
+    this.#keys = keys;
+  }
 
   /** Counts a new connection. @returns the number of connections of the address */
   add(address: Address): number {

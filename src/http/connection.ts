@@ -466,6 +466,8 @@ export class HttpConnection implements RequestSource, CallOwner, TurnTaker, Link
     } else {
       this.#uncount();
       this.#isInherited = true;
+      this.#connection.forgetRemote?.();
+      this.#peer = this.#connection.remote;
       this.#handOver(heir);
     }
   }

@@ -388,13 +388,14 @@ for (const engine of await listEngines()) {
     const client = new Client(t, port);
     client.socket.pause();
     client.send("GET /s HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (state.asked === 0) await turn();
     let before = -1;
     for (let same = 0; same < 50; same = state.asked === before ? same + 1 : 0) {
       before = state.asked;
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     // The kernel takes some megabytes at most for both ends; the stream has 125.
-    assert.ok(state.asked > 0 && state.asked < 500, `${state.asked}`);
+    assert.ok(state.asked < 500, `${state.asked}`);
     assert.equal(state.isEnded, false);
     const over = Promise.withResolvers<void>();
     client.socket.once("close", () => over.resolve());

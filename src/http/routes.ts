@@ -61,8 +61,13 @@ export interface UpgradeResponse {
 export interface Route {
   /** Default: GET. */
   readonly methods?: readonly RouteMethod[];
-  /** The path. A path that ends with `*` stands for all paths with this beginning. The longest matching path is used. */
+  /**
+   * The path. A path that ends with `*` stands for all paths with this beginning, and
+   * `:any` as the first segment stands for any one. The longest matching path is used.
+   */
   readonly path: string;
+  /** Whether requests of HTTP/1.1 need the header `Host`; default true. Matters only on the addresses of announces. */
+  readonly needsHost?: boolean;
   /** Maximum length of a body in bytes; default 0. */
   readonly maxBody?: number;
   /** SHA-256 hashes (32 bytes) of the accepted bearer tokens; default: no token is needed. */
@@ -99,12 +104,15 @@ export class Routes implements HttpHandler<never> {
   readonly #onError: (error: Error) => void;
   /** Whether a route takes another method than GET. */
   readonly takesBodies: boolean;
+  /** Whether every route needs the header `Host`. */
+  readonly needsHost: boolean;
 
   /** @param onError  called for unexpected errors of routes, and for errors in the middle of a response */
   constructor(routes: readonly Route[], onError: (error: Error) => void) {
     this.#routes = [...routes].sort((a, b) => b.path.length - a.path.length);
     this.#onError = onError;
     this.takesBodies = routes.some(({ methods = ["GET"] }) => methods.some((method) => method !== "GET"));
+    this.needsHost = routes.every(({ needsHost = true }) => needsHost);
   }
 
   respond(
@@ -242,7 +250,13 @@ async function discard(handled: RouteResponse | Promise<RouteResponse | UpgradeR
     await Promise.resolve(body[Symbol.asyncIterator]().return?.()).catch(() => undefined);
 }
 
+const anySegment = "/:any";
+
 function fits(pattern: string, path: string): boolean {
+  if (pattern.startsWith(anySegment)) {
+    const rest = path.indexOf("/", 1);
+    return rest > 1 && fits(pattern.slice(anySegment.length), path.slice(rest));
+  }
   return pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
 }
 
@@ -262,9 +276,10 @@ async function send(
   call: Call,
   { method, headers }: RouteRequest,
   response: RouteResponse,
-  mayKeepAlive: boolean,
+  mayStayOpen: boolean,
   isChunkable: boolean,
 ): Promise<void> {
+  const mayKeepAlive = mayStayOpen && response.headers?.connection !== "close";
   const { status, body: content = "" } = response;
   const isHead = method === "HEAD";
   const isEmpty = status === 204 || status === 304;

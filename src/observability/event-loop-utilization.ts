@@ -1,4 +1,5 @@
-import { type EventLoopUtilization, performance } from "node:perf_hooks";
+import type { EventLoopUtilization } from "node:perf_hooks";
+import { eventLoopUtilization } from "../lib/loop-utilization.ts";
 
 /** Length of the window, and minimum time between two readings that are kept, in milliseconds. */
 const windowMs = 60_000;
@@ -10,13 +11,13 @@ const sliceMs = 5000;
  */
 export class EventLoopUse {
   readonly #now: () => number;
-  readonly #measure: typeof performance.eventLoopUtilization;
+  readonly #measure: typeof eventLoopUtilization;
   /** Readings, oldest first; the window begins with the first. */
   #readings: { at: number; utilization: EventLoopUtilization }[];
 
   constructor(
     now: () => number = () => performance.now(),
-    measure: typeof performance.eventLoopUtilization = performance.eventLoopUtilization,
+    measure: typeof eventLoopUtilization = eventLoopUtilization,
   ) {
     this.#now = now;
     this.#measure = measure;

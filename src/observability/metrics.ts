@@ -9,8 +9,11 @@ export interface Counter {
 /** Counts observations by size. */
 export interface Histogram {
   observe(value: number): void;
-  /** Observes the first number of an array, without an allocation: a fraction as an argument may be allocated. */
-  observeFirst(values: Float64Array): void;
+  /**
+   * Observes the first number of an array `count` times (1), without an allocation: a fraction as an argument may be
+   * allocated.
+   */
+  observeFirst(values: Float64Array, count?: number): void;
 }
 
 export type MetricKind = "counter" | "gauge" | "histogram";
@@ -92,13 +95,13 @@ export class Metrics {
   histogram(name: string, help: string, buckets: readonly number[], labels: Labels = {}): Histogram {
     const { slot } = this.#series(name, help, "histogram", buckets, labels, buckets.length + 2);
     const slots = this.#slots;
-    const count = buckets.length;
-    const observeFirst = (values: Float64Array): void => {
+    const sumSlot = slot + buckets.length + 1;
+    const observeFirst = (values: Float64Array, count = 1): void => {
       const value = values[0]!;
       let bucket = 0;
-      while (bucket < count && value > buckets[bucket]!) bucket++;
-      slots[slot + bucket] = slots[slot + bucket]! + 1;
-      slots[slot + count + 1] = slots[slot + count + 1]! + value;
+      while (bucket < buckets.length && value > buckets[bucket]!) bucket++;
+      slots[slot + bucket] = slots[slot + bucket]! + count;
+      slots[sumSlot] = slots[sumSlot]! + count * value;
     };
     const observed = new Float64Array(1);
     return {

@@ -21,6 +21,12 @@ export interface Observer {
    * @param request  reused; valid until this method returns
    */
   requestEnded(request: EndedRequest): void;
+  /**
+   * Several requests of one batch end that are equal in all that `request` says. Without this method, {@link requestEnded}
+   * is called `count` times.
+   * @param request  reused; valid until this method returns
+   */
+  requestsEnded?(request: EndedRequest, count: number): void;
 }
 
 /** A request at its end. */
@@ -49,6 +55,12 @@ const ofBatch = -1;
 
 type MutableEnd = { -readonly [Key in keyof EndedRequest]: EndedRequest[Key] };
 
+/** Equal ends of one batch. */
+interface EqualEnds {
+  readonly ended: MutableEnd;
+  count: number;
+}
+
 /**
  * Reports the requests of one frontend to the observers. A frontend calls {@link begin} once and {@link end} once for each
  * request. Neither throws nor allocates.
@@ -66,9 +78,9 @@ export class RequestReporter {
   readonly #onError: (error: unknown) => void;
   /** When the batch began; 0 outside of a batch, and if requests are not timed. */
   #batchMs = 0;
-  /** The first {@link #count} are the ends of this batch. */
-  readonly #batch: MutableEnd[] = [];
-  #count = 0;
+  /** The first {@link #kinds} are the ends of this batch, equal ones together. */
+  readonly #batch: EqualEnds[] = [];
+  #kinds = 0;
 
   /** @param onError  takes what an observer throws */
   constructor(frontend: string, observers: readonly Observer[], onError: (error: unknown) => void) {
@@ -91,13 +103,13 @@ export class RequestReporter {
     const startedMs = this.#batchMs;
     const milliseconds = performance.now() - startedMs;
     this.#batchMs = 0;
-    const count = this.#count;
-    this.#count = 0;
-    for (let i = 0; i < count; i++) {
-      const ended = this.#batch[i]!;
+    const kinds = this.#kinds;
+    this.#kinds = 0;
+    for (let i = 0; i < kinds; i++) {
+      const { ended, count } = this.#batch[i]!;
       ended.startedMs = startedMs;
       ended.milliseconds = milliseconds;
-      this.#report(ended);
+      this.#report(ended, count);
     }
   }
 
@@ -132,16 +144,15 @@ export class RequestReporter {
     error?: ClientError | undefined,
     reason?: string | undefined,
   ): void {
-    const isOfBatch = startedMs === ofBatch;
-    const ended = isOfBatch ? this.#next() : this.#ended;
-    ended.action = action;
-    ended.family = family;
-    ended.error = error;
-    ended.reason = reason;
-    if (isOfBatch) return;
+    if (startedMs === ofBatch) {
+      this.#endInBatch(action, family, error, reason);
+      return;
+    }
+    const ended = this.#ended;
+    setEnd(ended, action, family, error, reason);
     ended.startedMs = startedMs;
     ended.milliseconds = startedMs === 0 ? 0 : performance.now() - startedMs;
-    this.#report(ended);
+    this.#report(ended, 1);
   }
 
   /** Reports a request that is refused before it was read. */
@@ -149,24 +160,57 @@ export class RequestReporter {
     this.end(this.begin(), "", undefined, undefined, reason);
   }
 
-  #next(): MutableEnd {
-    const index = this.#count++;
-    const ended = this.#batch[index];
-    if (ended !== undefined) return ended;
-    const created = createEnd(this.#frontend);
-    this.#batch.push(created);
-    return created;
+  #endInBatch(
+    action: string,
+    family: Family | undefined,
+    error: ClientError | undefined,
+    reason: string | undefined,
+  ): void {
+    for (let i = this.#kinds - 1; i >= 0; i--) {
+      const equal = this.#batch[i]!;
+      const { ended } = equal;
+      if (
+        ended.action === action &&
+        ended.family === family &&
+        ended.error === error &&
+        ended.reason === reason
+      ) {
+        equal.count++;
+        return;
+      }
+    }
+    const next = this.#batch[this.#kinds] ?? { ended: createEnd(this.#frontend), count: 0 };
+    this.#batch[this.#kinds++] = next;
+    setEnd(next.ended, action, family, error, reason);
+    next.count = 1;
   }
 
-  #report(ended: EndedRequest): void {
+  #report(ended: EndedRequest, count: number): void {
     for (let i = 0; i < this.#observers.length; i++) {
-      try {
-        this.#observers[i]!.requestEnded(ended);
-      } catch (thrown) {
-        this.#onError(thrown);
+      const observer = this.#observers[i]!;
+      for (let calls = observer.requestsEnded === undefined ? count : 1; calls > 0; calls--) {
+        try {
+          if (observer.requestsEnded === undefined) observer.requestEnded(ended);
+          else observer.requestsEnded(ended, count);
+        } catch (thrown) {
+          this.#onError(thrown);
+        }
       }
     }
   }
+}
+
+function setEnd(
+  ended: MutableEnd,
+  action: string,
+  family: Family | undefined,
+  error: ClientError | undefined,
+  reason: string | undefined,
+): void {
+  ended.action = action;
+  ended.family = family;
+  ended.error = error;
+  ended.reason = reason;
 }
 
 function createEnd(frontend: string): MutableEnd {

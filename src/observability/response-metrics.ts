@@ -93,14 +93,18 @@ export class ResponseMetrics implements Observer {
     }
   }
 
-  /** Counts a request. Allocates only for new labels. */
-  requestEnded({ action, family, error, reason, milliseconds }: EndedRequest): void {
-    if (reason !== undefined) this.#count(reason).inc();
+  requestEnded(request: EndedRequest): void {
+    this.requestsEnded(request, 1);
+  }
+
+  /** Counts requests. Allocates only for new labels. */
+  requestsEnded({ action, family, error, reason, milliseconds }: EndedRequest, count: number): void {
+    if (reason !== undefined) this.#count(reason).inc(count);
     this.#milliseconds[0] = milliseconds;
     if (error !== undefined)
-      this.#histogram(action, family, this.#errorLabel(error)).observeFirst(this.#milliseconds);
+      this.#histogram(action, family, this.#errorLabel(error)).observeFirst(this.#milliseconds, count);
     else if (reason === undefined && action !== "")
-      this.#histogram(action, family, "").observeFirst(this.#milliseconds);
+      this.#histogram(action, family, "").observeFirst(this.#milliseconds, count);
   }
 
   #count(reason: string): Counter {

@@ -351,7 +351,7 @@ test("stats and their history", async (t) => {
   for (let i = 0; i < 50; i++) announces.observe(i < 25 ? 0.4 : 0.8);
   clock.seconds += 10;
   const stats = JSON.parse((await ask("GET", "/api/v1/stats")).body);
-  assert.deepEqual(stats.requests, { udp: { announce: 50 }, http: {} });
+  assert.deepEqual(stats.requests, { udp: { announce: 50 }, http: {}, websocket: {} });
   assert.deepEqual(stats.rates["10"], { requests: 5, announces: 5, errors: 0 });
   assert.deepEqual([stats.workers, stats.version, stats.torrents], [2, "1.2.3", null]);
   assert.equal(stats.latency_ms.p50, 0.5, "the middle of the only bucket");

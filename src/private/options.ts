@@ -2,6 +2,7 @@ import type { ListenAddress } from "../ip/listen-address.ts";
 import {
   addresses,
   type Block,
+  boolean,
   checkNotEmpty,
   checkUrl,
   choice,
@@ -11,6 +12,7 @@ import {
   options,
   text,
 } from "../options/index.ts";
+import { isAddress, parseTls, tlsKeys } from "./sites/database-tls.ts";
 import { parseListen } from "./sites/listen.ts";
 import { isOnTracker, parseTracker } from "./trackers/tracker-address.ts";
 
@@ -19,7 +21,7 @@ export interface PrivateOptions {
   readonly site: "sql" | "gazelle" | "unit3d" | "http";
   readonly database: string;
   readonly password: string;
-  /** Where the site `http` takes traffic. */
+  /** Where the site `http` takes traffic, and where Gazelle has its pages. */
   readonly url: string;
   /** Files with the secret that signs traffic or that calls of the site have in their path, and with the one of reports. */
   readonly secretFile: string;
@@ -28,9 +30,12 @@ export interface PrivateOptions {
   readonly ledger: string;
   /** Where the calls of the site are served: an address and port, or `unix:` and a path; empty for nowhere. */
   readonly listen: string;
+  /** Whether they are also served on the addresses of announces. */
+  readonly serveOnTracker: boolean;
   readonly journal: { readonly dir: string; readonly keep: number };
   readonly trackers: { readonly addr: readonly ListenAddress[]; readonly secret: string };
   readonly announceUrl: string;
+  readonly rules: "chihaya" | "ocelot";
   readonly storeIps: "none" | "hashed" | "plain";
   /** Bytes per second. */
   readonly maxRate: number;
@@ -74,6 +79,20 @@ export function checkDatabase(database: string): string | undefined {
   if (url.password !== "") return "a password does not belong into the URL; set password_file";
   if (url.username === "" || !/^\/[^/]+$/.test(url.pathname))
     return `needs a user and the name of a database; ${example(parsed.kind)}`;
+  return checkParameters(url, parsed.kind);
+}
+
+/** Returns the error of the parameters of a URL; undefined if they are valid. */
+function checkParameters(url: URL, kind: "mysql" | "postgres"): string | undefined {
+  const tls = parseTls(url);
+  if (typeof tls === "string") return tls;
+  if (kind === "postgres") return undefined; // the server checks all others
+  const known: readonly string[] = ["socketPath", ...tlsKeys];
+  const unknown = [...url.searchParams.keys()].find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    return `no parameter ${JSON.stringify(unknown)}; there are sslmode, sslrootcert and socketPath`;
+  if (tls?.isForHost && isAddress(url))
+    return "sslmode=verify-full needs the name of the host in the URL, not its address; or set sslmode=verify-ca";
   return undefined;
 }
 
@@ -95,7 +114,8 @@ function checkSecret(secret: string): string | undefined {
 
 function checkAnnounceUrl(url: string): string | undefined {
   if (url === "") return undefined;
-  if (!/^(https?|udp):\/\/[^/]+\//.test(url)) return "expected a URL with http, https or udp, and a path";
+  if (!/^(https?|wss?|udp):\/\/[^/]+\//.test(url))
+    return "expected a URL with http, https, udp, ws or wss, and a path";
   return url.includes(":passkey")
     ? undefined
     : 'expected ":passkey" in the URL, as in https://tracker.example.com/announce/:passkey';
@@ -119,7 +139,8 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
     url: text({ restart, check: (url) => (url === "" ? undefined : checkUrl(url)) })
       .default("")
       .describe(
-        "For the site `http`: where traffic is sent. Without it, the site fetches the traffic from the admin API (`/journal`).",
+        "For the site `http`: where traffic is sent. Without it, the site fetches the traffic from the admin API (`/journal`). For the " +
+          "site `gazelle`: where What.CD's site is; its page `tools.php` is called for freeleech tokens that are used up.",
       ),
     secret_file: file({ restart, limit: 1024 })
       .default("")
@@ -134,6 +155,12 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
       .default("")
       .describe(
         "For the sites `gazelle` and `unit3d`: where their calls are served, such as `127.0.0.1:34001` or `unix:/run/chihaya/site.sock`.",
+      ),
+    serve_on_tracker: boolean({ restart })
+      .default(false)
+      .describe(
+        "For the site `gazelle`: whether its calls are also served on the addresses of announces, as Ocelot does. Everybody can then try " +
+          "secrets there, so `listen` is safer.",
       ),
     ledger: text({ restart, check: checkNotEmpty })
       .default("chihaya")
@@ -174,6 +201,12 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
       .describe(
         "How the addresses of peers are kept in journal and database: not at all, as a keyed hash, or as they are.",
       ),
+    rules: choice(["chihaya", "ocelot"], { restart })
+      .default("chihaya")
+      .describe(
+        "How traffic is counted: by the rules of `docs/private.md`, or exactly as Ocelot counts, to compare both trackers. Ocelot's rules lose " +
+          "bytes, count bytes twice, and know no `max_rate` and no seeding time.",
+      ),
     max_rate: number({ above: 0, restart })
       .default(1_250_000_000)
       .describe(
@@ -196,21 +229,29 @@ export const privateOptions: Block<PrivateOptions, unknown> = options(
       ),
   },
   {
-    check({ site, url, secretFile, listen, database, trackers }, refuse) {
+    check({ site, url, secretFile, listen, serveOnTracker, database, trackers }, refuse) {
       const needsSecret = trackers.addr.length > 0 || isOnTracker(database);
       if (needsSecret && trackers.secret === "")
         refuse("trackers", "needs secret or secret_file, the same on all trackers of the site");
       if (trackers.addr.length > 0 && isOnTracker(database))
         refuse("trackers", "addr is for the tracker with the database, but database names another tracker");
       if (isOnTracker(database)) return;
+      if (serveOnTracker && site !== "gazelle")
+        refuse(
+          "serveOnTracker",
+          "only the site gazelle has calls on the addresses of announces; set listen for other sites",
+        );
       if (site === "gazelle" || site === "unit3d") {
         if (parseDatabase(database).kind !== "mysql")
           refuse("database", `the site ${site} needs MariaDB or MySQL: mysql://tracker@127.0.0.1/${site}`);
-        if (listen !== "" && secretFile === "")
+        if ((listen !== "" || serveOnTracker) && secretFile === "")
           refuse("secretFile", `the calls of the site ${site} need a secret`);
       }
       if (url !== "" && secretFile === "")
-        refuse("secretFile", 'needs a secret: "openssl rand -base64 32" makes one');
+        refuse(
+          "secretFile",
+          `needs a secret${site === "http" ? ': "openssl rand -base64 32" makes one' : ""}`,
+        );
     },
   },
 ) as Block<PrivateOptions, unknown>;

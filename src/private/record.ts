@@ -1,4 +1,5 @@
 import type { AnnounceEvent } from "../bittorrent/event.ts";
+import { latin1 } from "../lib/latin1.ts";
 import type { AccountedAnnounce, Addition } from "./accounting/sessions.ts";
 
 /**
@@ -8,7 +9,7 @@ import type { AccountedAnnounce, Addition } from "./accounting/sessions.ts";
  *  0 seconds since 1970 | 1 user | 2 torrent | 3 event 8, family 8, port 16 | 4 uploaded 2 | 6 downloaded 2 | 8 left 2
  * 10 peer id 5 | 15 address 4 | 19 factors: percent of uploaded 16, of downloaded 16
  * 20 credited uploaded f64 | 22 downloaded f64 | 24 excess uploaded f64 | 26 downloaded f64
- * 28 seeding seconds | 29 downloading seconds | 30 flags: 1 snatch, 2 duplicate, 4 late | 31 marks, {@link Mark}
+ * 28 seeding seconds | 29 downloading seconds | 30 flags: 1 snatch, 2 duplicate, 4 late, 8 routine | 31 marks, {@link Mark}
  */
 export const Field = {
   seconds: 0,
@@ -46,7 +47,7 @@ export interface Position {
 export const recordWords = 32;
 export const recordBytes: number = 4 * recordWords;
 
-const Flag = { snatch: 1, duplicate: 2, late: 4 } as const;
+const Flag = { snatch: 1, duplicate: 2, late: 4, routine: 8 } as const;
 
 /** Reads and completes records in memory that begins at a multiple of eight bytes. */
 export class Records {
@@ -54,6 +55,7 @@ export class Records {
   readonly bytes: Uint8Array;
   readonly #unsigned: Uint32Array;
   readonly #floats: Float64Array;
+  readonly #peerId = new Int32Array(5);
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, count: number) {
     this.words = new Int32Array(buffer, byteOffset, count * recordWords);
@@ -64,6 +66,12 @@ export class Records {
 
   /** Copies the announce of the record at `index` into `out`. Counts above 2^53 become 2^53 - 1. */
   readAnnounce(index: number, out: AccountedAnnounce): AccountedAnnounce {
+    out.peerId = this.peerIdText(index);
+    return this.readNumbers(index, out);
+  }
+
+  /** Copies the announce of the record at `index` into `out`, without the peer id. Allocates nothing. */
+  readNumbers(index: number, out: AccountedAnnounce): AccountedAnnounce {
     const at = index * recordWords;
     const words = this.#unsigned;
     out.seconds = words[at + Field.seconds]!;
@@ -73,10 +81,21 @@ export class Records {
     out.uploaded = this.#counter(at + Field.counters);
     out.downloaded = this.#counter(at + Field.counters + 2);
     out.left = this.#counter(at + Field.counters + 4);
-    const peerIdAt = 4 * (at + Field.peerId);
     out.isForwarded = (words[at + Field.marks]! & Mark.forwarded) !== 0;
-    out.peerId = String.fromCharCode(...this.bytes.subarray(peerIdAt, peerIdAt + 20));
     return out;
+  }
+
+  /** Returns the peer id of the record at `index`: 20 bytes as Latin-1. */
+  peerIdText(index: number): string {
+    const at = 4 * (index * recordWords + Field.peerId);
+    return latin1(this.bytes, at, at + 20);
+  }
+
+  /** Returns the five words of the peer id of the record at `index`, valid until the next call. */
+  peerId(index: number): Int32Array {
+    const at = index * recordWords + Field.peerId;
+    for (let i = 0; i < 5; i++) this.#peerId[i] = this.words[at + i]!;
+    return this.#peerId;
   }
 
   /** Notes what the announce of a record adds. */
@@ -91,7 +110,8 @@ export class Records {
     this.words[at + Field.flags] =
       (addition.isSnatch ? Flag.snatch : 0) |
       (addition.isDuplicate ? Flag.duplicate : 0) |
-      (addition.isLate ? Flag.late : 0);
+      (addition.isLate ? Flag.late : 0) |
+      (addition.isRoutine ? Flag.routine : 0);
   }
 
   /** Copies what the announce adds into `out`. */
@@ -107,6 +127,7 @@ export class Records {
     out.isSnatch = (flags & Flag.snatch) !== 0;
     out.isDuplicate = (flags & Flag.duplicate) !== 0;
     out.isLate = (flags & Flag.late) !== 0;
+    out.isRoutine = (flags & Flag.routine) !== 0;
     return out;
   }
 
@@ -136,6 +157,11 @@ export class Records {
   /** Whether the announce counts under a grant for its user and torrent. */
   isToken(index: number): boolean {
     return (this.words[index * recordWords + Field.marks]! & Mark.token) !== 0;
+  }
+
+  /** Seconds since 1970. */
+  seconds(index: number): number {
+    return this.#unsigned[index * recordWords + Field.seconds]!;
   }
 
   port(index: number): number {

@@ -1,3 +1,5 @@
+import { unprintable } from "../lib/legible.ts";
+
 /** The kinds of records that operators of a site without software of its own keep. */
 export const recordKinds = ["users", "torrents", "groups", "grants", "clients"] as const;
 export type RecordKind = (typeof recordKinds)[number];
@@ -30,6 +32,16 @@ export interface SiteRecords {
   change(kind: RecordKind, key: string, fields: SiteRow): Promise<SiteRow | undefined>;
   /** @returns whether there was such a record */
   remove(kind: RecordKind, key: string): Promise<boolean>;
+}
+
+/** Checks the name of a user or a group that an operator gives. @returns the problem, or undefined */
+export function checkRecordName(name: string): string | undefined {
+  if (name.length < 1 || name.length > 64) return "expected 1 to 64 characters";
+  if (name.search(unprintable) >= 0 || !name.isWellFormed())
+    return "expected text without control characters";
+  // What stands for bytes that are not of UTF-8 would stand for other bytes too.
+  if (name.includes("\ufffd")) return "expected text in UTF-8";
+  return name.trim() === name ? undefined : "expected no space at the beginning or the end";
 }
 
 /** Checks the prefix of a rule about clients that an operator gives. @returns the problem, or undefined */

@@ -16,6 +16,20 @@ export type Applied =
   /** The site has applied another record last; the batch must begin after that one. */
   | { isApplied: false; last: number };
 
+/** Another tracker has the accounts of the site. */
+export class SiteInUseError extends Error {
+  /**
+   * @param place   the database
+   * @param remedy  for a lock that a dead tracker has left behind, if that is possible
+   */
+  constructor(place: string, remedy = "") {
+    super(
+      `${place}: another tracker has the accounts of this site; stop that tracker, or connect this one to it with database: ` +
+        `"tracker://HOST:PORT"${remedy}`,
+    );
+  }
+}
+
 /**
  * The database of a private site: where users and torrents come from, and where traffic goes. Used by the accountant alone, which
  * makes one call at a time. A method rejects if the site is away; a later call may succeed.

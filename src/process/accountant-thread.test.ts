@@ -38,6 +38,7 @@ async function open(t: TestContext, { maxRate = 1e9 } = {}) {
       trackers: { addr: [], secret: "" },
     },
     ...{ ledger: "chihaya", listen: "", reportSecretFile: "" },
+    ...{ rules: "chihaya", serveOnTracker: false },
     ...{ storeIps: "plain", maxRate, announceMin: 0, peersTimeout: 7200, idleSessions: 86_400 },
   };
   const memory = createAccountingMemory(1);
@@ -49,7 +50,8 @@ async function open(t: TestContext, { maxRate = 1e9 } = {}) {
   const lines: string[] = [];
   const note = (_: object, message: string) => void lines.push(message);
   const logger = { ...silentLogger, warn: note, error: note };
-  const deps = { bus, logger, metrics: new Metrics(), publish };
+  const metrics = new Metrics();
+  const deps = { bus, logger, metrics, publish, scrape: () => metrics.scrape() };
   const create = (workerData: unknown) => {
     const thread = new Worker(new URL("./accountant.ts", import.meta.url), { workerData });
     threads.push(thread);
@@ -81,17 +83,24 @@ async function open(t: TestContext, { maxRate = 1e9 } = {}) {
     while (!ring.isOnDisk(position)) await ring.untilReleased(100);
   };
   const credit = async () => Number((await administration.user("ann")).uploaded);
-  return { accountant, announce, untilOnDisk, credit, published, threads, options, lines };
+  const isReady = async () => {
+    const scraped = await metrics.scrape();
+    return scraped.find(({ name }) => name === "chihaya_private_ready")!.series[0]!.values[0];
+  };
+  return { accountant, announce, untilOnDisk, credit, published, threads, options, lines, isReady };
 }
 
 test("an accountant that dies is replaced, and takes up what it left in the ring", async (t) => {
-  const { accountant, announce, untilOnDisk, credit, published, threads } = await open(t);
+  const { accountant, announce, untilOnDisk, credit, published, threads, isReady } = await open(t);
+  assert.equal(await isReady(), 0);
   await accountant.start();
+  assert.equal(await isReady(), 1);
   assert.equal(published.length, 1);
   assert.equal(await accountant.readiness(), true);
   await untilOnDisk(announce(0));
   await threads[0]!.terminate();
   assert.equal(await accountant.readiness(), "the accountant is restarting");
+  assert.equal(await isReady(), 0);
   await untilOnDisk(announce(500));
   assert.equal(threads.length, 2);
   while (published.length < 2) await new Promise(setImmediate); // the workers get the directory of the new one

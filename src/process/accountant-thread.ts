@@ -1,14 +1,17 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Logger } from "../observability/logger.ts";
-import type { Metrics } from "../observability/metrics.ts";
+import type { FamilySnapshot, Metrics } from "../observability/metrics.ts";
 import type { AccountantState } from "../private/accounting/accountant.ts";
 import type { DirectoryMemory } from "../private/directory.ts";
 import type { PrivateOptions } from "../private/options.ts";
 import type { RecordCall, SiteRow } from "../private/site-records.ts";
+import type { TrackerTraffic } from "../private/sites/tracker-numbers.ts";
+import type { SiteCall } from "../private/sites/tracker-routes.ts";
 import type { AccountingMemory } from "../private/thread-memory.ts";
 import { type Bus, defineService, type Service } from "./bus.ts";
 import type { LogLine } from "./services.ts";
+import { readTraffic } from "./tracker-traffic.ts";
 
 /** Makes the memory that the accountant shares with a number of workers. */
 export { createAccountingMemory } from "../private/ring.ts";
@@ -30,6 +33,8 @@ interface AccountantMethods {
   records(call: RecordCall): Promise<SiteRow[] | undefined>;
   /** Returns the traffic after a record as JSON; undefined if the site does not fetch it. */
   journal(request: { after: number; waitMs: number }): Promise<string | undefined>;
+  /** Serves a call of the site that has come to an address of announces. */
+  siteCall(target: string): ReturnType<SiteCall>;
   /** Credits what it can within `seconds`, and closes journal and site. */
   stop(seconds: number): Promise<void>;
 }
@@ -37,6 +42,8 @@ interface AccountantMethods {
 /** Served by the main thread. */
 interface AccountsMethods {
   started(): void;
+  /** Returns what the clients of all threads have sent. */
+  traffic(): Promise<TrackerTraffic>;
   /** Sends users and torrents to all workers. */
   publish(memory: DirectoryMemory): void;
   log(line: LogLine): void;
@@ -56,8 +63,8 @@ const createAccountant: CreateAccountant = (start) => {
 
 /** Milliseconds before a thread that has died is started again, and those to wait for its numbers. */
 const [restartMs, timeoutMs] = [1000, 2000];
-/** Milliseconds that a call of the admin API may wait for the site. */
-const siteTimeoutMs = 10_000;
+/** Milliseconds that a call of the admin API, or of the software of the site, may wait for the site. */
+export const siteTimeoutMs = 10_000;
 /** Seconds beyond its deadline that the thread may take to stop. */
 const graceSeconds = 5;
 
@@ -67,6 +74,8 @@ interface AccountantThreadDeps {
   logger: Logger;
   metrics: Metrics;
   publish(memory: DirectoryMemory): void;
+  /** Returns the metrics of all threads. */
+  scrape(): Promise<readonly FamilySnapshot[]>;
 }
 
 /**
@@ -100,6 +109,7 @@ export class AccountantThread {
         this.#hasStarted = this.#isRunning = true;
         this.#started.resolve();
       },
+      traffic: async () => readTraffic(await deps.scrape()),
       publish: (memory) => deps.publish(memory),
       log: ({ level, fields, message }) => deps.logger[level](fields, message),
     });
@@ -199,6 +209,11 @@ export class AccountantThread {
       "chihaya_private_lag_records",
       "Records of the journal that the database does not have yet",
       () => read("recorded")() - read("applied")(),
+    );
+    metrics.gauge(
+      "chihaya_private_ready",
+      "1 while announces are written to the journal and traffic is credited, otherwise 0",
+      () => Number(this.#isRunning && this.#state !== undefined && this.#state.problem === undefined),
     );
     metrics.gauge("chihaya_private_sessions", "Clients whose counters are remembered", read("sessions"));
     metrics.gauge("chihaya_private_users", "Users of the site", read("users"));

@@ -7,7 +7,7 @@ import type { DirectoryChange } from "../private/directory-records.ts";
 import { type RecordSource, Ring, untilCommitted, wake } from "../private/ring.ts";
 import type { Site } from "../private/site.ts";
 import { callRecords } from "../private/site-records.ts";
-import { createSite } from "../private/sites/create-site.ts";
+import { type CreatedSite, createSite } from "../private/sites/create-site.ts";
 import { renderBatch } from "../private/sites/http/batch-json.ts";
 import { Forwarder } from "../private/trackers/forwarder.ts";
 import { parseTracker } from "../private/trackers/tracker-address.ts";
@@ -25,6 +25,8 @@ const groupMs = 20;
 const followMs = 500;
 /** Milliseconds after which a site that waits for traffic gets what has come. */
 const journalPollMs = 100;
+/** Milliseconds to wait for the numbers of the other threads. */
+const timeoutMs = 5000;
 
 const { options, maxGap, announceInterval, memory } = workerData as AccountantStart;
 const bus = new Bus({
@@ -62,17 +64,17 @@ const deps = {
 };
 /** Where the site is on a further tracker. */
 const address = parseTracker(options.database);
-const started = clock.seconds;
-const { site, listener } = address === undefined ? await open() : {};
+const { site, listener, call }: Partial<CreatedSite> = address === undefined ? await open() : {};
 const accountant =
   site === undefined ? await Forwarder.open({ ...address!, secret }, deps) : await openAccounts(site);
 
 function open(): ReturnType<typeof createSite> {
   const numbers = () => ({
-    ...{ version, announceInterval, uptime: clock.seconds - started },
+    ...{ version, announceInterval, uptime: Math.floor(process.uptime()) },
     ...{ announces: journal.last, lag: journal.last - accountant.state.applied },
   });
-  return createSite(options, { clock, logger, numbers });
+  const traffic = () => bus.call(mainThread, accountsService, "traffic", undefined, { timeoutMs });
+  return createSite(options, { clock, logger, numbers, traffic });
 }
 
 async function openAccounts(site: Site): Promise<Accountant> {
@@ -89,6 +91,7 @@ const ended = Promise.withResolvers<void>();
 bus.serve(accountantService, {
   state: async () => accountant.state,
   records: async (call) => site?.records && callRecords(site.records, call),
+  siteCall: async (target) => call?.(target),
   journal: async ({ after, waitMs }) => {
     if (site?.acknowledge === undefined || !(accountant instanceof Accountant)) return undefined;
     const end = performance.now() + waitMs;
@@ -104,20 +107,27 @@ bus.serve(accountantService, {
 bus.open();
 bus.notify(mainThread, accountsService, "started", undefined);
 
-/** The tick under way: a site may take long, and records are taken meanwhile. */
-let ticking: Promise<void> | undefined;
+/** The work that is under way: a site may take long, and records are taken meanwhile. */
+const working = new Map<() => Promise<void>, Promise<void>>();
+const tasks: (() => Promise<void>)[] =
+  accountant instanceof Accountant
+    ? [() => accountant.tickSite(), () => accountant.tickCheckpoint()]
+    : [() => accountant.tick()];
 const isEmpty = (): boolean => [...sources].every(({ waiting }) => waiting === 0);
 while (deadline === undefined) {
   const taken = accountant.drain();
-  ticking ??= accountant.tick().finally(() => {
-    ticking = undefined;
-  });
+  for (const task of tasks)
+    if (!working.has(task))
+      working.set(
+        task,
+        task().finally(() => working.delete(task)),
+      );
   // Rings that are not empty have more records, or the disk did not take them.
   if (taken > 0 || !isEmpty()) await new Promise((resolve) => setTimeout(resolve, groupMs));
   else await untilCommitted(memory.signal, () => deadline === undefined && isEmpty(), followMs);
 }
 await listener?.stop();
-await ticking;
+await Promise.all(working.values());
 await accountant.close(() => performance.now() < deadline!);
 await server?.close();
 ended.resolve();

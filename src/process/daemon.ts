@@ -211,7 +211,7 @@ async function createAccountant(
   const publish = (value: unknown) => host.publish({ topic, value });
   return new AccountantThread(
     { options: config.private!, maxGap, announceInterval: config.announceInterval, memory },
-    { ...own, bus: host.bus, publish },
+    { ...own, bus: host.bus, publish, scrape: () => host.scrape() },
   );
 }
 

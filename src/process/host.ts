@@ -13,7 +13,7 @@ import type { PeerStore } from "../storage/peer-store.ts";
 import { composeSettings } from "../tracker/compose.ts";
 import { readStoreOptions } from "../tracker/create-store.ts";
 import type { LocalHub, Publication, ShareHub } from "../tracker/share-hub.ts";
-import { Tracker, type TrackerSettings } from "../tracker/tracker.ts";
+import { Tracker, type TrackerParts, type TrackerSettings } from "../tracker/tracker.ts";
 import { Bus, mainThread } from "./bus.ts";
 import type { ThreadState } from "./services.ts";
 import { serveSwarms } from "./swarm-service.ts";
@@ -116,10 +116,22 @@ export class LocalHost implements Host {
   async start(): Promise<void> {
     const { store, clock, metrics, logger, hub, scrapeAll } = this.#parts;
     const buffer: FrontendDeps["buffer"] = (name, bytes) => hub.buffer(`frontends/${name}`, bytes);
-    const own = { network: this.#network, thread: this.#place, scrape: scrapeAll, buffer };
+    const routes = await this.#createRoutes();
+    const own = { network: this.#network, thread: this.#place, scrape: scrapeAll, buffer, routes };
     const tracker = new Tracker(await this.#compose(this.config), { store, clock, metrics, logger, ...own });
     await tracker.start();
     this.#tracker = tracker;
+  }
+
+  /** Creates the routes of a private site whose calls are served on the addresses of announces. */
+  async #createRoutes(): Promise<TrackerParts["routes"]> {
+    const options = this.config.private;
+    if (!options?.serveOnTracker) return undefined;
+    const { accountantService, siteTimeoutMs: timeoutMs } = await import("./accountant-thread.ts");
+    const { createTrackerRoutes } = await import("../private/sites/tracker-routes.ts");
+    return createTrackerRoutes(options, (target) =>
+      this.bus.call("accountant", accountantService, "siteCall", target, { timeoutMs }),
+    );
   }
 
   urls(): string[] {

@@ -2,6 +2,7 @@ import { extname } from "node:path";
 import type { Readable } from "node:stream";
 import { Worker } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
+import { closeGate } from "../net/linux/load-gate.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
 import type { WorkerState } from "../operator/api/endpoints/workers.ts";
 import type { ComponentState } from "../operator/health.ts";
@@ -36,13 +37,19 @@ export class WorkerThread {
   counted: readonly FamilySnapshot[] = [];
   readonly #worker: Worker;
   readonly #bus: Bus;
+  readonly #gate: Int32Array | undefined;
   readonly #started: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  constructor(worker: Worker, { number, owner }: Pick<WorkerStart, "number" | "owner">, bus: Bus) {
+  constructor(
+    worker: Worker,
+    { number, owner, network }: Pick<WorkerStart, "number" | "owner" | "network">,
+    bus: Bus,
+  ) {
     this.number = number;
     this.owner = owner;
     this.#worker = worker;
     this.#bus = bus;
+    this.#gate = network?.gate;
     this.started = this.#started.promise;
     this.started.catch(() => undefined); // also where the supervisor does not wait for the start
     let failure: Error | undefined;
@@ -132,6 +139,7 @@ export class WorkerThread {
   }
 
   async end(): Promise<void> {
+    if (this.#gate !== undefined) await Promise.race([closeGate(this.#gate), this.exited]);
     await this.#worker.terminate();
   }
 }

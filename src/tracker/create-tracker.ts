@@ -60,11 +60,14 @@ export interface CreateTrackerOptions extends FrontendInputs {
   metrics?: Metrics;
   /** Sees the beginning and the end of every request of every frontend. */
   observer?: Observer;
-  /** Default: `portable`, which uses Node.js's own sockets. */
+  /**
+   * Default: `portable`, which uses Node.js's own sockets. With `linux`, `performance.eventLoopUtilization` counts the sleep
+   * of the thread as work.
+   */
   network?: NetworkChoice;
   /**
    * How many seconds a request may wait for others that the same wake-up serves, while requests come often; 0 serves every
-   * request at once. Only for the native network. Default: 0.001.
+   * request at once. At most 0.01. Only for the native network. Default: 0.001.
    */
   networkCoalesce?: number;
 }

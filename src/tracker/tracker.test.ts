@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
+import { findFreePort } from "../../test/e2e/ports.ts";
 import { announceQuery, FakeStore, httpOptions, RawClient } from "../../test/fixtures/http-server.ts";
 import { udpOptions } from "../../test/support/udp.ts";
 import type { FrontendUse } from "../frontend/define-frontend.ts";
@@ -125,11 +124,7 @@ test("an address in use stops the frontend before it, the hooks and the store", 
   const taken = new Recording();
   await taken.serve(t);
   const port = Number(new URL(taken.tracker.urls()[1] ?? "").port);
-  const free = createServer().listen(0, "127.0.0.1");
-  await once(free, "listening");
-  const { port: httpPort } = free.address() as { port: number };
-  free.close();
-  await once(free, "close");
+  const httpPort = await findFreePort();
 
   const recording = new Recording(
     {

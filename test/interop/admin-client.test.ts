@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { openDatabase } from "../../src/private/sites/sql/open-database.ts";
+import { createTables } from "../../src/private/sites/sql/schema.ts";
 import { withoutProgram } from "../e2e/process.ts";
 import { announceQuery } from "../fixtures/http-server.ts";
 import { adminTokens as tokens } from "../support/admin-server.ts";
@@ -29,7 +31,8 @@ interface Call {
   readonly type: string;
 }
 
-test("a generated client calls every resource, and parses every response", { skip }, async (t) => {
+/** Generates the client. @returns the directory that has it */
+async function generate(t: TestContext): Promise<string> {
   const directory = temporaryDirectory(t);
   const settings = join(directory, "generator.yaml");
   // The generator knows neither NDJSON, nor programs that would format the code.
@@ -42,30 +45,32 @@ test("a generated client calls every resource, and parses every response", { ski
     ...["--meta", "none", "--config", settings],
   ]);
   assert.doesNotMatch(`${generated.stdout}${generated.stderr}`, /warning/i);
+  return directory;
+}
 
-  const prehooks = [{ name: "ip approval", options: { blacklist: ["192.0.2.128/25"] } }];
-  const daemon = await Daemon.start(t, {
-    ...{ admin: { tokens }, prehooks },
-    storage: { name: "memory", config: { max_peers: 10_000, peer_ids: true } },
+/** Calls the API by the client. @param args  of the program that has the client */
+async function callAll(directory: string, ...args: string[]): Promise<Call[]> {
+  const { stdout } = await run(await pythonOf(generator), ["test/fixtures/admin-client.py", ...args], {
+    env: { ...process.env, PYTHONPATH: directory, PYTHONDONTWRITEBYTECODE: "1" },
   });
-  const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
-  await fetch(`${daemon.url("http")}/announce?${announceQuery({ info_hash: "A".repeat(20) })}`);
-  const { stdout } = await run(
-    await pythonOf(generator),
-    ["test/fixtures/admin-client.py", url!, "admin", "41".repeat(20), "ip-approval-blacklist"],
-    { env: { ...process.env, PYTHONPATH: directory, PYTHONDONTWRITEBYTECODE: "1" } },
-  );
-  const calls: Call[] = stdout
+  return stdout
     .split("\n")
     .filter(Boolean)
     .map((line) => JSON.parse(line));
+}
 
+/** Whether a resource needs a private tracker. */
+function isOfSite(path: string): boolean {
+  return /^\/api\/v1\/(site\/|journal$)/.test(path);
+}
+
+/** Asserts that each described operation was called once, with success, and its response parsed. */
+function assertAll(calls: readonly Call[], ofSite: boolean): void {
   const { paths } = JSON.parse(readFileSync(document, "utf8")) as {
     paths: Record<string, Record<string, { operationId: string; responses: Record<string, unknown> }>>;
   };
-  // The resources of a site need a private tracker.
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
-    /^\/api\/v1\/(site\/|journal$)/.test(path) ? [] : Object.values(methods),
+    isOfSite(path) === ofSite ? Object.values(methods) : [],
   );
   const named = (id: string) => id.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   assert.deepEqual(
@@ -84,6 +89,32 @@ test("a generated client calls every resource, and parses every response", { ski
       getOpenapiJson: "dict",
     };
     const parsed = `${operationId[0]!.toUpperCase()}${operationId.slice(1)}Response${success}`;
-    assert.equal(type, others[operationId] ?? parsed, operationId);
+    assert.equal(type, success === "204" ? "NoneType" : (others[operationId] ?? parsed), operationId);
   }
+}
+
+test("a generated client calls every resource, and parses every response", { skip }, async (t) => {
+  const directory = await generate(t);
+  const prehooks = [{ name: "ip approval", options: { blacklist: ["192.0.2.128/25"] } }];
+  const daemon = await Daemon.start(t, {
+    ...{ admin: { tokens }, prehooks },
+    storage: { name: "memory", config: { max_peers: 10_000, peer_ids: true } },
+  });
+  const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
+  await fetch(`${daemon.url("http")}/announce?${announceQuery({ info_hash: "A".repeat(20) })}`);
+  assertAll(await callAll(directory, url!, "admin", "41".repeat(20), "ip-approval-blacklist"), false);
+});
+
+test("a generated client calls every resource of a private site", { skip }, async (t) => {
+  const directory = await generate(t);
+  const database = join(directory, "private.sqlite");
+  writeFileSync(database, "");
+  const open = await openDatabase(database, "");
+  await createTables(open);
+  await open.database.close();
+  // The software of this site fetches the journal.
+  const site = { site: "http", database, journal: { dir: join(directory, "journal") } };
+  const daemon = await Daemon.start(t, { admin: { tokens }, workers: 1, private: site });
+  const { url } = await daemon.until(({ msg }) => msg === "serving dashboard and admin API");
+  assertAll(await callAll(directory, url!, "admin", "site"), true);
 });

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { openDatabase } from "../../src/private/sites/sql/open-database.ts";
+import { createTables } from "../../src/private/sites/sql/schema.ts";
 import { certificates } from "../fixtures/certificates.ts";
 import { Daemon, type DaemonSettings, temporaryDirectory } from "../support/daemon.ts";
 import { createIssuerKey } from "../support/jwt-issuer.ts";
@@ -22,10 +24,10 @@ const rules = readRules();
 const queries = [...rules.map(({ expr }) => expr), ...readDashboardQueries()];
 const asked = queries.flatMap(selectorsOf);
 /** Metrics of parts that a tracker may not have. */
-const optional = /^chihaya_(access_list|hook|jwt|redis|tls)_/;
-/** What hooks and Redis alone have of other metrics: failures of hooks, and texts of errors. */
+const optional = /^chihaya_(access_list|hook|jwt|private|redis|tls|web|websocket)_/;
+/** What hooks, a private site and Redis alone have of other metrics: failures of hooks, and texts of errors. */
 const optionalSeries =
-  /^chihaya_failures_total .*"!~"|error=(access list|request timed out|tracker storage|unapproved request)/;
+  /^chihaya_failures_total .*"!~"|error=(access list|request timed out|tracker storage|unapproved request|The tracker is)/;
 
 /** Returns the series of a tracker that has just started, and those that the rules record from them. */
 async function scrape(daemon: Daemon): Promise<SampleLine[]> {
@@ -49,7 +51,7 @@ function missing(selectors: readonly Selector[], lines: readonly SampleLine[]): 
 }
 
 for (const workers of [1, 2]) {
-  test(`a tracker with ${workers} worker(s) and no hooks has every series that does not belong to a hook, TLS or Redis`, async (t) => {
+  test(`a tracker with ${workers} worker(s) and no hooks has every series that does not belong to a hook, a browser, TLS or Redis`, async (t) => {
     const lines = await scrape(await Daemon.start(t, { workers, storage: memory }));
     const selectors = asked.filter(({ name }) => !optional.test(name));
     assert.deepEqual(
@@ -78,6 +80,7 @@ async function settingsWithHooks(folder: string): Promise<DaemonSettings> {
   const tls = { tls_cert_path: join(folder, "cert.pem"), tls_key_path: join(folder, "key.pem") };
   return {
     storage: memory,
+    websocket: {},
     http: { https_addr: "127.0.0.1:0", ...tls },
     prehooks: [
       { name: "torrent approval", options: { whitelist_from: [join(folder, "list.txt")] } },
@@ -85,6 +88,16 @@ async function settingsWithHooks(folder: string): Promise<DaemonSettings> {
     ],
     posthooks: [{ module: join(import.meta.dirname, "../fixtures/probe-hook.ts") }],
   };
+}
+
+/** A private tracker with an empty database. */
+async function settingsWithUsers(folder: string): Promise<DaemonSettings> {
+  const database = join(folder, "site.sqlite");
+  writeFileSync(database, "");
+  const open = await openDatabase(database, "");
+  await createTables(open);
+  await open.database.close();
+  return { storage: memory, private: { database, journal: { dir: join(folder, "journal") } } };
 }
 
 test("every series of the rules and the dashboard is there for a tracker with all parts", {
@@ -95,6 +108,8 @@ test("every series of the rules and the dashboard is there for a tracker with al
   const withHooks = await Daemon.start(t, await settingsWithHooks(temporaryDirectory(t)));
   const storage = { name: "redis", config: { redis_broker: redis.url } };
   const withRedis = await Daemon.start(t, { storage });
-  const lines = [...(await scrape(withHooks)), ...(await scrape(withRedis))];
+  const withUsers = await Daemon.start(t, await settingsWithUsers(temporaryDirectory(t)));
+  const trackers = [withHooks, withRedis, withUsers];
+  const lines = (await Promise.all(trackers.map(scrape))).flat();
   assert.deepEqual(missing(asked, lines), []);
 });

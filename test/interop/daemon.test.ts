@@ -71,8 +71,11 @@ test("a request that does not end is given up at the deadline", async (t) => {
 test("a second signal stops at once, but not one that the terminal and npm both send", async (t) => {
   const daemon = await Daemon.start(t, { shutdown_timeout: "1h", http: { read_timeout: "1h" } });
   await begin(t, daemon, "GET /ann");
+  // Both signals wait for the tracker to go on, so that it takes the second one at once after the first.
+  daemon.child.kill("SIGSTOP");
   daemon.child.kill("SIGINT");
-  await daemon.signal("SIGINT", "stopping");
+  daemon.child.kill("SIGTERM");
+  await daemon.signal("SIGCONT", "stopping");
   assert.equal((await fetch(`${daemon.url("metrics")}/livez`)).status, 200);
   const again = setInterval(() => daemon.child.kill("SIGINT"), 20);
   t.after(() => clearInterval(again));

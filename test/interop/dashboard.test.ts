@@ -15,6 +15,8 @@ import { launch, skipReason as skip } from "../support/chromium.ts";
 import { Daemon, temporaryDirectory } from "../support/daemon.ts";
 import { MapStore } from "../support/map-store.ts";
 import { readMetrics } from "../support/promql.ts";
+import { WebClient } from "../support/web-client.ts";
+import { webAnnounce, webAnswer } from "../support/web-tracker.ts";
 
 const token = "the-token-of-the-operator";
 const tokens = [{ name: "ops", hash: hashToken(token), scopes: ["admin"] }];
@@ -138,6 +140,9 @@ test("rates and quantiles of the page are those of the metrics, second by second
   const refusals = timed("udp", "announce", "refused");
   const cpu = metrics.counter("process_cpu_seconds_total", "");
   const random = createRandom(1);
+  let second = 0;
+  metrics.gauge("chihaya_storage_seeders_count", "", () => second);
+  metrics.gauge("chihaya_storage_leechers_count", "", () => 0);
   const { url, admin } = await startAdmin(t, {
     ...{ metrics, clock },
     workers: () => 1,
@@ -150,7 +155,9 @@ test("rates and quantiles of the page are those of the metrics, second by second
   await page.goto(`${url}/`);
   await page.locator(".state.live").waitFor();
   const readings: Awaited<ReturnType<typeof readMetrics>>[] = [];
-  for (let second = 0; second <= 60; second++) {
+  for (;;) {
+    // Without a wait, two seconds can come to a slow page as one.
+    await page.locator('[data-figure="seeders"]').getByText(`${second}`, { exact: true }).waitFor();
     readings.push(await readMetrics(url));
     if (second === 60) break;
     clock.seconds++;
@@ -160,6 +167,7 @@ test("rates and quantiles of the page are those of the metrics, second by second
     for (let n = 0; n < 5; n++) connects.observe(0.5);
     if (second % 3 === 0) refusals.observe(0.5);
     cpu.inc(0.01 * second);
+    second++;
     await admin.sample();
   }
   const increase = (seconds: number, name: string, labels?: Record<string, string>) =>
@@ -380,4 +388,31 @@ test("light and dark, and on a telephone without scrolling sideways", { skip }, 
   const [light, darkByChoice, dark, lightByChoice] = backgrounds;
   assert.notEqual(light, dark);
   assert.deepEqual([darkByChoice, lightByChoice], [dark, light]);
+});
+
+test("a tracker for browsers shows their peers, and how many of their offers are answered", {
+  skip,
+}, async (t) => {
+  const daemon = await Daemon.start(t, { admin: {}, websocket: {} });
+  const url = daemon.url("metrics");
+  const { open } = await launch(t);
+  const { page, complaints } = await open();
+  await untilLive(page, url);
+  const join = () => WebClient.open(t, daemon.port("http"));
+  const [a, b, c] = [await join(), await join(), await join()];
+  await a.request(webAnnounce("a"));
+  await b.request(webAnnounce("b", 1));
+  a.send(webAnswer("a", (await a.next())?.offer_id));
+  await b.next();
+  await c.request(webAnnounce("c", 1)); // nobody answers
+  await page.locator('[data-figure="web"]').getByText("3", { exact: true }).waitFor();
+  await page.locator('[data-figure="sockets"]').getByText("3", { exact: true }).waitFor();
+  await page.locator('[data-figure="answered"]').getByText("50 %", { exact: true }).waitFor();
+  await page.getByRole("region", { name: "Browsers" }).getByText("Answers").waitFor();
+  assert.deepEqual(complaints.filter(isUnexpected), []);
+
+  const plain = await Daemon.start(t, { admin: {} });
+  await untilLive(page, plain.url("metrics"));
+  assert.equal(await page.locator('[data-figure="web"]').count(), 0);
+  assert.equal(await page.getByRole("region", { name: "Browsers" }).count(), 0);
 });

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { createConnection } from "mysql2/promise";
@@ -16,6 +17,7 @@ import { Field, Mark, Records, recordWords } from "../../src/private/record.ts";
 import { GazelleCalls } from "../../src/private/sites/gazelle/calls.ts";
 import { GazelleSite } from "../../src/private/sites/gazelle/gazelle-site.ts";
 import { GazelleReports } from "../../src/private/sites/gazelle/reports.ts";
+import { UsedTokens } from "../../src/private/sites/gazelle/used-tokens.ts";
 import { Ledger } from "../../src/private/sites/mysql/ledger.ts";
 import { Mysql, parseUrl } from "../../src/private/sites/mysql/mysql.ts";
 import { Secret, SiteListener } from "../../src/private/sites/site-listener.ts";
@@ -41,7 +43,7 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
   after(() => server?.stop());
 
   /** A site with three users and three torrents, its tracker's part, and the site's program. */
-  async function createSite(t: TestContext, version: "whatcd" | "ops") {
+  async function createSite(t: TestContext, version: "whatcd" | "ops", url?: string) {
     const name = `gazelle${++databases}`;
     const database = await createConnection({ ...parseUrl(server.url("")), multipleStatements: true });
     t.after(() => database.end());
@@ -64,16 +66,22 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
           "INSERT INTO torrents_leech_stats (TorrentID) SELECT ID FROM torrents",
       );
     let now = 1_800_000_000;
+    let uptime = 90_061;
+    const traffic = {
+      ...{ accepted: 500_000, open: 3, announces: 900_000, refused: 61, scrapes: 610 },
+      ...{ bytesRead: 10 ** 9, bytesWritten: 2 * 10 ** 12 },
+    };
     const mysql = new Mysql(server.url(name));
-    const site = new GazelleSite({ mysql, ledger: new Ledger(mysql, `${name}_ledger`), now: () => now });
+    const parts = { mysql, ledger: new Ledger(mysql, `${name}_ledger`), now: () => now };
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    const usedTokens = url === undefined ? undefined : new UsedTokens({ ...parts, url, secret, logger });
+    const site = new GazelleSite(parts, usedTokens);
     t.after(() => site.close());
     const steered: DirectoryChange[] = [];
     site.open((change) => steered.push(change));
     await site.changes();
-    const logger = { debug() {}, info() {}, warn() {}, error() {} };
-    const reports = new GazelleReports(site, () => ({
-      ...{ version: "1.2.3", uptime: 90_061, announceInterval: 1800, announces: 7, lag: 2 },
-    }));
+    const numbers = () => ({ version: "1.2.3", uptime, announceInterval: 1800, announces: 7, lag: 2 });
+    const reports = new GazelleReports(site, numbers, async () => traffic);
     const calls = new GazelleCalls({
       ...{ site, reports, logger, secret: new Secret(secret), reportSecret: new Secret(reportSecret) },
     });
@@ -84,10 +92,11 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
     const sessions = new Sessions({ maxRate: 1e9, maxGap: 5000, idle: 1e6 });
     let seq = 0;
     return {
-      ...{ site, database, steered, name, ledger: `${name}_ledger` },
+      ...{ site, database, steered, name, usedTokens, ledger: `${name}_ledger`, traffic },
       port: Number(new URL(listener.url).port),
       wait(seconds: number) {
         now += seconds;
+        uptime += seconds;
       },
       rows: async (sql: string) => (await database.query(sql))[0] as Record<string, unknown>[],
       /** Makes a batch of announces: [seconds, user, torrent, event, uploaded, downloaded, left, factors]. */
@@ -115,6 +124,49 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
         return batch;
       },
     };
+  }
+
+  /** Returns the configuration of a tracker for a site. @param lines  further lines of the block `private` */
+  function configOf(
+    name: string,
+    directory: string,
+    lines: readonly string[],
+    { workers = 1, interval = "30m" }: { workers?: number; interval?: string } = {},
+  ): string {
+    return `chihaya:
+  workers: ${workers}
+  announce_interval: ${interval}
+  http: {addr: "127.0.0.1:0", max_connections: 100}
+  storage: {name: memory, config: {max_peers: 10000}}
+  private:
+    site: gazelle
+    database: "${server.url(name)}"
+    ledger: ${name}_daemon
+    journal: {dir: ${join(directory, "journal")}}
+${lines.map((line) => `    ${line}\n`).join("")}`;
+  }
+
+  const serve = (t: TestContext, config: string) =>
+    new Program(t, process.execPath, [main, "--json", "--config", config]);
+
+  /** Starts a tracker for a site, with the secret of the site's calls. */
+  async function startTracker(
+    t: TestContext,
+    name: string,
+    lines: readonly string[],
+    options: { workers?: number; withReports?: boolean } = {},
+  ) {
+    const directory = temporaryDirectory(t);
+    const secrets = { secret_file: secret, ...(options.withReports && { report_secret_file: reportSecret }) };
+    const files = Object.entries(secrets).map(([key, text]) => {
+      writeFileSync(join(directory, key), `${text}\n`);
+      return `${key}: ${join(directory, key)}`;
+    });
+    const config = join(directory, "chihaya.yaml");
+    writeFileSync(config, configOf(name, directory, [...lines, ...files], options));
+    const program = serve(t, config);
+    const { url } = await program.until(({ msg }) => msg === "serving");
+    return { program, url: url!, port: Number(new URL(url!).port) };
   }
 
   test("the site's tables are read, and rows come and go", async (t) => {
@@ -237,21 +289,28 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
     });
 
   test("one user's number that is too big stops no other user", async (t) => {
-    const { site, database, rows, batch } = await createSite(t, "whatcd");
+    const { site, database, rows, batch, ledger } = await createSite(t, "whatcd");
     await database.query("UPDATE users_main SET Uploaded = 18446744073709551615 WHERE ID = 2");
-    const applied = await site.apply(
-      instance,
-      batch([
-        ...([1, 2, 3] as const).map((user) => [0, user, 1, started, 0, 0, 0] as const),
-        ...([1, 2, 3] as const).map((user) => [100, user, 1, none, 10 * user, 0, 0] as const),
-      ] as never),
-    );
+    // The reason has quotes, which a backslash does not escape in this mode.
+    await database.query("SET GLOBAL sql_mode = CONCAT(@@GLOBAL.sql_mode, ',NO_BACKSLASH_ESCAPES')");
+    const applied = await site
+      .apply(
+        instance,
+        batch([
+          ...([1, 2, 3] as const).map((user) => [0, user, 1, started, 0, 0, 0] as const),
+          ...([1, 2, 3] as const).map((user) => [100, user, 1, none, 10 * user, 0, 0] as const),
+        ] as never),
+      )
+      .finally(() => database.query("SET GLOBAL sql_mode = @@SESSION.sql_mode"));
     assert.deepEqual(applied, { isApplied: true, quarantined: 1 });
     assert.deepEqual(await rows("SELECT CAST(Uploaded AS CHAR) AS u FROM users_main"), [
       { u: "10" },
       { u: "18446744073709551615" },
       { u: "30" },
     ]);
+    const [aside] = await rows(`SELECT user_id, uploaded, reason FROM ${ledger}.quarantine`);
+    assert.deepEqual([aside!.user_id, Number(aside!.uploaded)], [2, 20]);
+    assert.match(String(aside!.reason), /out of range in '/);
   });
 
   test("What.CD's calls work as its tracker class sends them", async (t) => {
@@ -383,26 +442,7 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
 
   test("the tracker credits announces, and takes the site's calls at once", async (t) => {
     const { name, rows } = await createSite(t, "whatcd");
-    const directory = temporaryDirectory(t);
-    writeFileSync(join(directory, "secret"), `${secret}\n`);
-    const config = join(directory, "chihaya.yaml");
-    writeFileSync(
-      config,
-      `chihaya:
-  workers: 1
-  http: {addr: "127.0.0.1:0", max_connections: 100}
-  storage: {name: memory, config: {max_peers: 10000}}
-  private:
-    site: gazelle
-    database: "${server.url(name)}"
-    ledger: ${name}_daemon
-    listen: 127.0.0.1:0
-    secret_file: ${join(directory, "secret")}
-    journal: {dir: ${join(directory, "journal")}}
-`,
-    );
-    const program = new Program(t, process.execPath, [main, "--json", "--config", config]);
-    const { url } = await program.until(({ msg }) => msg === "serving");
+    const { program, url } = await startTracker(t, name, ["listen: 127.0.0.1:0"]);
     const { url: calls } = await program.until(({ msg }) => msg === "serving the calls of the site");
     const of = (event: AnnounceEvent, uploaded: number, infoHash = hashes.first) => ({
       ...{ infoHash, peerId: Buffer.from("-qB4630-abcdefghijkl"), port: 1000, event },
@@ -431,8 +471,260 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
     assert.ok(!program.stderr.includes(secret) && !program.stderr.includes(passkeys.ann));
   });
 
+  test("with serve_on_tracker, the site's calls work on the addresses of announces, as with Ocelot", async (t) => {
+    const { name, rows } = await createSite(t, "whatcd");
+    const { program, url, port } = await startTracker(t, name, ["serve_on_tracker: true"], {
+      ...{ workers: 2, withReports: true },
+    });
+    const added = Buffer.alloc(20, 0x41);
+    const call = (action: string, updates: Record<string, string | number>, key?: string) =>
+      whatcdCall(port, action, updates, key);
+    assert.equal(
+      await call("add_torrent", { id: 50, info_hash: rawurlencode(added), freetorrent: 0 }),
+      "success",
+    );
+    assert.equal(
+      await exchange(
+        port,
+        `GET /${secret}/update?action=add_user&id=9&passkey=${"9".repeat(32)} HTTP/1.0\r\n\r\n`,
+      ).then((response) => response.slice(response.indexOf("\r\n\r\n") + 4)),
+      "success",
+      "the connection closes by itself",
+    );
+    for (const wrong of ["x".repeat(32), reportSecret, `${secret}x`])
+      assert.match(await call("add_torrent", { id: 51 }, wrong), /Authentication failure/);
+    assert.match((await whatcdRequest(port, `/${secret}/report?get=stats`)).status, /Authentication failure/);
+    const report = await whatcdRequest(port, `/${reportSecret}/report?get=user&key=${passkeys.ann}`);
+    assert.deepEqual(report, { data: "0 leeching\n0 seeding", status: "success" });
+    assert.match(
+      await exchange(port, "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+      /^HTTP\/1.1 404 /,
+    );
+    assert.match(
+      await exchange(port, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+      /^HTTP\/1.1 200 /,
+    );
+    const of = (event: AnnounceEvent, uploaded: number) => ({
+      ...{ infoHash: added, peerId: Buffer.from("-qB4630-abcdefghijkl"), port: 1000, event },
+      ...{ uploaded: BigInt(uploaded), downloaded: 0n, left: 0n },
+    });
+    const announceUrl = `${url}/${passkeys.ann}/announce`;
+    await announce(announceUrl, of(started, 0));
+    await announce(announceUrl, of(stopped, 700));
+    const stats = (await whatcdRequest(port, `/${reportSecret}/report?get=stats`)).data;
+    assert.match(stats, /\n2 successful announcements\n0 failed announcements\n/, "of both workers");
+    program.child.kill("SIGTERM");
+    assert.deepEqual((await program.ended).code, 0, program.stderr);
+    assert.deepEqual(await rows("SELECT Uploaded FROM users_main WHERE ID = 1"), [{ Uploaded: 700 }]);
+    assert.ok(!program.stderr.includes(secret));
+  });
+
+  for (const version of ["whatcd", "ops"] as const)
+    test(`${version}: the command line shows the accounts, and credits what was set aside`, async (t) => {
+      const { name, ledger, site, database, rows, batch } = await createSite(t, version);
+      assert.equal(await site.lastApplied(instance), 0);
+      const credits = version === "ops" ? "users_leech_stats" : "users_main";
+      const key = version === "ops" ? "UserID" : "ID";
+      const most = version === "ops" ? "9223372036854775807" : "18446744073709551615";
+      await database.query(`UPDATE ${credits} SET Uploaded = ${most} WHERE ${key} = 2`);
+      await site.apply(
+        instance,
+        batch([
+          ...([1, 2] as const).map((user) => [0, user, 1, started, 0, 0, 0] as const),
+          ...([1, 2] as const).map((user) => [100, user, 1, none, 10 * user, 0, 0] as const),
+        ] as never),
+      );
+      const config = join(temporaryDirectory(t), "chihaya.yaml");
+      writeFileSync(
+        config,
+        `chihaya: {http: {}, private: {site: gazelle, database: "${server.url(name)}", ledger: ${ledger}, journal: {dir: ${join(config, "../journal")}}}}`,
+      );
+      const run = async (...args: string[]) => {
+        const program = new Program(t, process.execPath, [main, "private", ...args, "--config", config]);
+        const { code } = await program.ended;
+        return { code, ...program };
+      };
+      const json = async (...args: string[]) => JSON.parse((await run(...args, "--json")).stdout);
+      const stats = await json("stats", "ann");
+      assert.deepEqual(stats, { name: "ann", id: 1, enabled: true, uploaded: 10, downloaded: 0 });
+      const [row, ...others] = await json("quarantine");
+      assert.deepEqual([row.user_id, row.uploaded, others], [2, 20, []]);
+      assert.deepEqual(await json("quarantine", "--retry"), { credited: 0, left: 1 });
+      await database.query(`UPDATE ${credits} SET Uploaded = 5 WHERE ${key} = 2`);
+      assert.deepEqual(await json("quarantine", "--retry"), { credited: 1, left: 0 });
+      assert.deepEqual(await rows(`SELECT Uploaded FROM ${credits} WHERE ${key} = 2`), [{ Uploaded: 25 }]);
+      const all = await json("stats");
+      assert.deepEqual(
+        [all.users, all.torrents, all.seeders, all.uploaded, all.quarantined, all.applied],
+        [3, 3, 2, 35, 0, 4],
+      );
+      const refused = await run("add-user", "x");
+      assert.deepEqual([refused.code, /managed by its own software/.test(refused.stderr)], [1, true]);
+      assert.equal((await run("adopt")).code, 0);
+      assert.notDeepEqual(await rows(`SELECT instance FROM ${ledger}.applied`), [{ instance }]);
+    });
+
+  test("What.CD's tools.php is called for a token whose download is complete, until the site has responded", async (t) => {
+    const calls: string[] = [];
+    let status = 500;
+    const pages = createServer((request, response) => {
+      calls.push(request.url!);
+      response.writeHead(status).end("page");
+    });
+    pages.listen(0, "127.0.0.1");
+    await once(pages, "listening");
+    t.after(() => pages.close());
+    const { port } = pages.address() as AddressInfo;
+    const { site, steered, usedTokens, batch, rows, wait, ledger } = await createSite(
+      ...([t, "whatcd", `http://127.0.0.1:${port}/site/#top`] as const),
+    );
+    await usedTokens!.send();
+    assert.equal(await site.lastApplied(instance), 0);
+    site.steer((change, now, { grants }) => grants.put(change, { user: 1, torrent: 1, down: 0 }, now));
+    const [token, neutral] = [100, 0];
+    const download = (user: number, factors: number | undefined) =>
+      [
+        [0, user, 1, started, 0, 0, 1000, factors],
+        [600, user, 1, completed, 0, 1000, 0, factors],
+      ] as const;
+    const announces = [...download(1, token), ...download(2, undefined), ...download(3, neutral)];
+    await site.apply(instance, batch(announces as never));
+    await usedTokens!.send();
+    const call = `/site/tools.php?key=${secret}&type=expiretoken&action=ocelot&tokens=1:1`;
+    assert.deepEqual(calls, [call], "neither without a token, nor on a neutral torrent");
+    assert.deepEqual(steered.at(-1)?.grants, [{ user: 1, torrent: 1, down: 0, isRemoved: true }]);
+    status = 200;
+    await usedTokens!.send();
+    assert.deepEqual(calls, [call], "not again at once");
+    wait(30);
+    await usedTokens!.send();
+    assert.deepEqual(calls, [call, call]);
+    assert.deepEqual(await rows(`SELECT * FROM ${ledger}.used_tokens`), []);
+    wait(30);
+    await usedTokens!.send();
+    assert.equal(calls.length, 2);
+  });
+
+  test("announces are refused in the order and with the texts of Ocelot, as far as the guide says so", async (t) => {
+    const { name, database, rows } = await createSite(t, "whatcd");
+    await database.query(
+      "INSERT INTO xbt_client_whitelist (peer_id, vstring) VALUES ('-qB4', 'qBittorrent 4')",
+    );
+    await database.query(
+      "UPDATE users_main SET can_leech = 0 WHERE ID = 2; UPDATE users_main SET Enabled = '2' WHERE ID = 3",
+    );
+    const { program, port } = await startTracker(t, name, ["serve_on_tracker: true"]);
+    const deleted = { info_hash: rawurlencode(hashes.neutral), id: 3 };
+    assert.equal(await whatcdCall(port, "delete_torrent", { ...deleted, reason: 1 }), "success");
+    const text = async (passkey: string, infoHash: Buffer, client: string, more = "&uploaded=0&left=0") => {
+      const peerId = `${client}-000000000000`.slice(0, 20).padEnd(20, "0");
+      const query = `info_hash=${rawurlencode(infoHash)}&peer_id=${peerId}&port=1000&downloaded=0&compact=1${more}`;
+      const response = await exchange(
+        port,
+        `GET /${passkey}/announce?${query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      );
+      assert.match(response, /^HTTP\/1.1 200 /, "clients show the text of no other status");
+      return /failure reason\d+:(.*?)(?:8:interval|8:retry in|e$)/s.exec(response)?.[1] ?? "";
+    };
+    const { ann, bob, eve } = passkeys;
+    const [unknown, other, good] = [Buffer.alloc(20, 9), "-XX0001", "-qB4630"];
+    assert.equal(await text("0".repeat(32), unknown, other), "Passkey not found");
+    assert.equal(await text(eve, hashes.first, good), "Passkey not found", "of a disabled user");
+    assert.equal(await text(ann, hashes.first, other), "Your client is not on the whitelist");
+    assert.equal(
+      await text(ann, unknown, other),
+      "Your client is not on the whitelist",
+      "before the torrent",
+    );
+    assert.equal(await text(ann, unknown, good), "Unregistered torrent");
+    assert.equal(await text(ann, hashes.neutral, good), "Unregistered torrent: Trump");
+    assert.equal(
+      await text(bob, hashes.first, good, "&uploaded=0&left=5"),
+      "Access denied, leeching forbidden",
+    );
+    assert.equal(
+      await text(bob, hashes.first, good, "&uploaded=90&left=5"),
+      "Access denied, leeching forbidden",
+    );
+    assert.equal(await text(bob, hashes.first, good), "", "who may seed");
+    assert.equal(await text(ann, hashes.first, good), "");
+    assert.equal(
+      await text(ann, hashes.first, good, "&uploaded=0"),
+      "",
+      "a leecher, not a seeder as in Ocelot",
+    );
+    program.child.kill("SIGTERM");
+    await program.ended;
+    assert.deepEqual(
+      await rows("SELECT ID, Uploaded FROM users_main WHERE ID < 3"),
+      [
+        { ID: 1, Uploaded: 0 },
+        { ID: 2, Uploaded: 90 },
+      ],
+      "the upload of a user who may not download counts",
+    );
+    assert.deepEqual(await rows("SELECT remaining > 0 AS isLeecher FROM xbt_files_users WHERE uid = 1"), [
+      { isLeecher: 1 },
+    ]);
+  });
+
+  test("signals, and a database that dies: nothing is lost, where Ocelot loses or resets it", async (t) => {
+    const { name } = await createSite(t, "whatcd");
+    const directory = temporaryDirectory(t);
+    const config = join(directory, "chihaya.yaml");
+    const settings = (interval: string) => configOf(name, directory, [], { interval });
+    writeFileSync(config, settings("30m"));
+    const start = () => serve(t, config);
+    let program = start();
+    let { url } = await program.until(({ msg }) => msg === "serving");
+    const send = async (event: AnnounceEvent, uploaded: number) =>
+      announce(`${url}/${passkeys.ann}/announce`, {
+        ...{ infoHash: hashes.first, peerId: Buffer.from("-qB4630-abcdefghijkl"), port: 1000, event },
+        ...{ uploaded: BigInt(uploaded), downloaded: 0n, left: 1n },
+      });
+    assert.equal((await send(started, 0)).interval, 1800);
+    const reload = async (text: string, signal: NodeJS.Signals) => {
+      writeFileSync(config, text);
+      const from = program.lines.length;
+      program.child.kill(signal);
+      return (await program.until(({ msg }) => msg.startsWith("configuration "), from)).msg;
+    };
+    assert.match(await reload(settings("40m"), "SIGUSR1"), /^configuration reloaded/);
+    assert.equal((await send(none, 100)).interval, 2400, "SIGUSR1 pauses nothing, and forgets no peer");
+    assert.doesNotMatch(await reload("chihaya: {", "SIGHUP"), /^configuration reloaded/);
+    assert.equal((await send(none, 200)).interval, 2400, "a broken configuration changes nothing");
+    await server.crash();
+    await send(none, 300);
+    await send(stopped, 400);
+    writeFileSync(config, settings("30m"));
+    program.child.kill("SIGTERM");
+    const { code } = await program.ended;
+    assert.equal(code, 0, program.stderr);
+    program = start(); // whatever the server has, the rest comes from the journal
+    ({ url } = await program.until(({ msg }) => msg === "serving"));
+    assert.equal((await send(started, 0)).interval, 1800);
+    program.child.kill("SIGINT");
+    program.child.kill("SIGINT"); // an impatient operator
+    await program.ended;
+    program = start();
+    await program.until(({ msg }) => msg === "serving");
+    program.child.kill("SIGTERM");
+    await program.ended;
+    const database = await createConnection(parseUrl(server.url(name)));
+    t.after(() => database.end());
+    const [users] = await database.query("SELECT Uploaded FROM users_main WHERE ID = 1");
+    assert.deepEqual(users, [{ Uploaded: 400 }]);
+    const elsewhere = settings("30m")
+      .replace(/root@127.0.0.1:\d+/, "root@127.0.0.1:1")
+      .replace("/journal}", "/other}");
+    writeFileSync(config, elsewhere);
+    const lost = start();
+    assert.notEqual((await lost.ended).code, 0, "Ocelot exits with 0");
+    assert.match(lost.stderr, /cannot connect to the database/);
+  });
+
   test("reports have the lines of What.CD", async (t) => {
-    const { port, site, batch } = await createSite(t, "whatcd");
+    const { port, site, batch, traffic, wait } = await createSite(t, "whatcd");
     await site.apply(
       instance,
       batch([
@@ -448,10 +740,19 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
     assert.deepEqual(await report(`get=user&key=${"0".repeat(32)}`), { data: "", status: "success" });
     const { data, status } = await report("get=stats");
     assert.equal(status, "success");
-    assert.equal(
-      data,
-      "Uptime: 1 days, 01:01:01\n7 successful announcements\n1 leechers tracked\n1 seeders tracked",
-    );
+    const expected = [
+      ...["Uptime: 1 days, 01:01:01", "500000 connections opened", "3 open connections", "6 connections/s"],
+      ...["900610 requests handled", "10 requests/s", "899939 successful announcements"],
+      ...["61 failed announcements", "610 scrapes", "1 leechers tracked", "1 seeders tracked"],
+      ...["1000000000 bytes read", "2000000000000 bytes written"],
+    ];
+    assert.deepEqual(data.split("\n"), expected);
+    wait(10);
+    traffic.accepted += 20;
+    traffic.scrapes += 300;
+    const later = (await report("get=stats")).data.split("\n");
+    assert.deepEqual([later[3], later[5]], ["2 connections/s", "30 requests/s"], "since the report before");
+    assert.deepEqual((await report("get=stats")).data.split("\n"), later, "in the same second");
     assert.deepEqual(await report("get="), { data: "Invalid action", status: "success" });
   });
 
@@ -490,6 +791,8 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
     const stats = (await call(`/${reportSecret}/report?get=stats`)).json();
     assert.deepEqual(stats["seeders tracked"], { type: "number", value: 1 });
     assert.deepEqual(stats.uptime, { type: "elapsed", value: 90_061 });
+    assert.deepEqual(stats["failed announcements"], { type: "number", value: 61 });
+    assert.deepEqual(stats["bytes read"], { type: "byte", value: 10 ** 9 });
     assert.deepEqual((await call(`/${reportSecret}/report?get=user&key=${passkeys.bob}`)).json(), {
       ...{ id: 2, leeching: 0, seeding: 1, deleted: 0, protected: 0, can_leech: 0, traced: 1 },
     });

@@ -2,14 +2,22 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { AnnounceEvent } from "../../src/bittorrent/event.ts";
+import { createRandom } from "../../src/lib/clock.ts";
+import { Batch, emptyAnnounce } from "../../src/private/accounting/batch.ts";
+import { Sessions } from "../../src/private/accounting/sessions.ts";
+import { Records, recordWords } from "../../src/private/record.ts";
+import { SiteInUseError } from "../../src/private/site.ts";
+import { type BulkRows, writeRows } from "../../src/private/sites/mysql/bulk.ts";
+import { Mysql } from "../../src/private/sites/mysql/mysql.ts";
 import { SiteAdministration } from "../../src/private/sites/sql/administration.ts";
 import { openDatabase } from "../../src/private/sites/sql/open-database.ts";
 import { createTables } from "../../src/private/sites/sql/schema.ts";
 import { SqlSite } from "../../src/private/sites/sql/sql-site.ts";
-import { batchOf } from "../support/private-batch.ts";
+import { withoutMariadb } from "../support/mariadb-server.ts";
+import { batchOf, writeTraffic } from "../support/private-batch.ts";
 import { createTestDatabase, type DatabaseKind, databaseKinds } from "../support/private-database.ts";
 
-const { stopped } = AnnounceEvent;
+const { none, started, completed, stopped } = AnnounceEvent;
 const time = 1_800_000_000;
 
 /** A database with two users and two torrents. */
@@ -102,6 +110,18 @@ for (const [kind, skip] of databaseKinds) {
         ["2", "0", "0", "0", `${time + 20}`],
       ],
     );
+  });
+
+  test(`${kind}: sums above 2^53 are exact, in one batch and over several`, { skip }, async (t) => {
+    const { site, rows } = await open(t, kind);
+    const large = 2 ** 53 - 1;
+    await site.apply("one", batchOf(0, [{ uploaded: large }, { uploaded: 5, downloaded: large }]));
+    for (let seq = 2; seq < 5; seq++)
+      await site.apply("one", batchOf(seq, [{ uploaded: large - seq, downloaded: large }]));
+    const columns = "uploaded, downloaded, raw_uploaded, raw_downloaded";
+    const sums = [BigInt(large) * 4n + 5n - 9n, BigInt(large) * 4n].map(String);
+    assert.deepEqual(await rows(`SELECT ${columns} FROM users WHERE id = 1`), [[...sums, ...sums]]);
+    assert.deepEqual(await rows(`SELECT ${columns} FROM history`), [[...sums, ...sums]]);
   });
 
   test(`${kind}: rows that do not fit are set aside alone, and unknown ones are not made`, {
@@ -214,6 +234,44 @@ for (const [kind, skip] of databaseKinds) {
     assert.deepEqual(await active(), [["1"]]);
   });
 
+  test(`${kind}: the numbers of a torrent's peers are those of its peers, whatever comes`, {
+    skip,
+  }, async (t) => {
+    const { site, rows } = await open(t, kind);
+    const [peersTimeout, random] = [7200, createRandom(20)];
+    const sessions = new Sessions({ maxRate: 1e12, maxGap: 4500, idle: 86_400, active: peersTimeout - 600 });
+    const records = new Records(new ArrayBuffer(recordWords * 4), 0, 1);
+    const events = [none, none, none, none, none, started, completed, stopped];
+    let [now, seq, routine] = [time, 0, 0];
+    for (let round = 0; round < 60; round++) {
+      const batch = new Batch(seq);
+      for (let i = 0; i < 20; i++) {
+        const torrent = 1 + (random.next() % 2);
+        const event = events[random.next() % events.length]!;
+        const client = `${random.next() % 3}`;
+        writeTraffic(records, {
+          ...{ user: 1 + (random.next() % 2), torrent, event, client, seconds: now - (random.next() % 5) },
+          left: Number(random.next() % 8 === 0),
+        });
+        const addition = sessions.apply(records.readAnnounce(0, emptyAnnounce()));
+        if (addition.isRoutine) routine++;
+        records.complete(0, addition);
+        batch.add(records, 0);
+        now += random.next() % 300;
+      }
+      if (random.next() % 8 === 0) now += peersTimeout;
+      await site.apply("one", batch);
+      seq = batch.to;
+      if (round % 3 === 0) await site.expirePeers(now - peersTimeout, now - 86_400);
+      const counted = await rows(
+        "SELECT t.id, (SELECT count(*) FROM peers p WHERE p.torrent_id = t.id AND p.active = 1 AND p.seeder = 1) AS s, " +
+          "(SELECT count(*) FROM peers p WHERE p.torrent_id = t.id AND p.active = 1 AND p.seeder = 0) AS l FROM torrents t ORDER BY id",
+      );
+      assert.deepEqual(await rows("SELECT id, seeders, leechers FROM torrents ORDER BY id"), counted);
+    }
+    assert.ok(routine > 300, `${routine} announces needed no count`);
+  });
+
   test(`${kind}: another database is refused with the remedy`, { skip }, async (t) => {
     const { address } = await createTestDatabase(t, kind);
     const opened = await openDatabase(address, "");
@@ -251,3 +309,104 @@ for (const [kind, skip] of databaseKinds) {
     ]);
   });
 }
+
+for (const [kind, skip] of databaseKinds) {
+  test(`${kind}: one tracker at a time has the accounts`, { skip }, async (t) => {
+    const { address, crash } = await createTestDatabase(t, kind);
+    const opened = await openDatabase(address, "");
+    t.after(() => opened.database.close());
+    await createTables(opened);
+    const claim = async (journal: string) => {
+      const site = new SqlSite(await openDatabase(address, "", { isExclusive: true }));
+      t.after(() => site.close());
+      assert.equal(await site.lastApplied(journal), 0);
+      return site;
+    };
+    const refusal = async (): Promise<string> => {
+      const error = await claim("one").catch((reason: unknown) => reason);
+      assert.ok(error instanceof SiteInUseError);
+      return error.message;
+    };
+    const first = await claim("one");
+    assert.match(await refusal(), /another tracker has the accounts of this site; stop that tracker/);
+    await crash();
+    // The first statement finds the connection broken.
+    await opened.database.rows("SELECT 1").catch(() => undefined);
+    await first.lastApplied("one").catch(() => undefined);
+    assert.equal(await first.lastApplied("one"), 0, "the lock is taken again");
+    const [, remedy] = /"((?:KILL|SELECT) .*)"/.exec(await refusal()) ?? [];
+    assert.equal(remedy !== undefined, kind !== "SQLite");
+    if (remedy !== undefined) {
+      await opened.database.rows(remedy);
+      const other = await claim("one");
+      await first.apply("one", batchOf(0, [{}])).catch(() => undefined); // the broken connection
+      await assert.rejects(first.apply("one", batchOf(0, [{}])), SiteInUseError);
+      await assert.rejects(first.changes(), SiteInUseError);
+      await other.close();
+    }
+    assert.equal((await first.apply("one", batchOf(0, [{}]))).isApplied, true);
+    await first.close();
+    const next = new SqlSite(await openDatabase(address, "", { isExclusive: true }));
+    t.after(() => next.close());
+    assert.equal(await next.lastApplied("one"), 1);
+  });
+}
+
+test("MariaDB: a statement that is longer than the server takes is sent in pieces", {
+  skip: withoutMariadb,
+}, async (t) => {
+  const { site, rows, database } = await open(t, "MariaDB");
+  const [[before]] = (await rows("SELECT @@GLOBAL.max_allowed_packet")) as [[string]];
+  t.after(() => database.rows(`SET GLOBAL max_allowed_packet = ${before}`));
+  await database.rows("SET GLOBAL max_allowed_packet = 16384");
+  const peers = Array.from({ length: 1000 }, (_, n) => ({ client: `${n}`, uploaded: 1 }));
+  assert.deepEqual(await site.apply("one", batchOf(0, peers)), { isApplied: true, quarantined: 0 });
+  assert.deepEqual(await rows("SELECT count(*) FROM peers"), [["1000"]]);
+  assert.deepEqual(await rows("SELECT uploaded FROM users WHERE id = 1"), [["1000"]]);
+});
+
+test("MariaDB: a statement behind one that has ended the transaction has no effect by itself", {
+  skip: withoutMariadb,
+}, async (t) => {
+  const { rows, database } = await open(t, "MariaDB");
+  await assert.rejects(
+    database.transaction(async (transaction) => {
+      // As a deadlock does, while the next statement waits at the connection.
+      const ended = transaction.run("ROLLBACK");
+      const next = transaction.run("UPDATE users SET uploaded = 5");
+      await Promise.all([ended, next]);
+      throw new Error("a deadlock");
+    }),
+    { message: "a deadlock" },
+  );
+  await database.transaction((transaction) =>
+    transaction.run("UPDATE users SET downloaded = 6 WHERE id = 1"),
+  );
+  assert.deepEqual(await rows("SELECT uploaded, downloaded FROM users ORDER BY id"), [
+    ["0", "6"],
+    ["0", "0"],
+  ]);
+});
+
+test("MariaDB: statements behind one without a response fail with it, and the next transaction succeeds", {
+  skip: withoutMariadb,
+  timeout: 20_000,
+}, async (t) => {
+  const { address } = await createTestDatabase(t, "MariaDB");
+  const mysql = new Mysql(address, { statementMs: 300 });
+  t.after(() => mysql.close());
+  // Three statements, of which the first has no end.
+  const rows = Array.from({ length: 3000 }, (_, n) => n);
+  const write = mysql.transaction((transaction) =>
+    writeRows(transaction, {
+      ...{ rows, values: (row: number) => [row] },
+      sql: (part: BulkRows) => (part[0]![0] === 0 ? "DO SLEEP(1000)" : "DO 0"),
+      refused: () => undefined,
+    }),
+  );
+  await assert.rejects(write, { code: "PROTOCOL_SEQUENCE_TIMEOUT" });
+  assert.equal(await mysql.transaction((transaction) => transaction.run("DO 0")), 0);
+  const reads = ["SELECT SLEEP(1000)", "SELECT 1", "SELECT 2"].map((sql) => mysql.rows(sql));
+  for (const { status } of await Promise.allSettled(reads)) assert.equal(status, "rejected");
+  assert.deepEqual(await mysql.rows("SELECT 3 AS three"), [{ three: 3 }]);
+});

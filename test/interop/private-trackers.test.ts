@@ -7,7 +7,9 @@ import { type TestContext, test } from "node:test";
 import { AnnounceEvent } from "../../src/bittorrent/event.ts";
 import { announce } from "../../src/client/tracker-client.ts";
 import { createRandom } from "../../src/lib/clock.ts";
+import { findFreePort } from "../e2e/ports.ts";
 import { main, Program, temporaryDirectory } from "../support/daemon.ts";
+import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
 
 const { none, started, stopped } = AnnounceEvent;
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
@@ -27,7 +29,7 @@ class Tracker {
       ...{
         "http.max_connections": "100",
         "udp.receive_buffer": "212992",
-        "storage.config.max_peers": "10000",
+        ...(settings["storage.name"] === undefined && { "storage.config.max_peers": "10000" }),
       },
       ...settings,
     };
@@ -45,16 +47,25 @@ class Tracker {
     await this.program.ended;
   }
 
-  async announce(passkey: string, n: number, event: AnnounceEvent, uploaded: number): Promise<void> {
+  /** @returns the ports of the peers in the response */
+  async announce(
+    passkey: string,
+    n: number,
+    event: AnnounceEvent,
+    uploaded: number,
+    left = 0n,
+  ): Promise<number[]> {
     const { url } = this.program.lines.find(({ msg, url }) => msg === "serving" && url?.startsWith("udp:"))!;
     const peerId = Buffer.from(`-XX0001-${`${n}`.padStart(12, "0")}`);
-    const counters = { uploaded: BigInt(uploaded), downloaded: 0n, left: 0n };
+    const counters = { uploaded: BigInt(uploaded), downloaded: 0n, left };
     const fields = { infoHash: Buffer.from(infoHash, "hex"), peerId, port: 1000 + n, event, ...counters };
-    await announce(`${url}/announce/${passkey}`, fields, { timeoutMs: 5000 });
+    const { peers } = await announce(`${url}/announce/${passkey}`, fields, { timeoutMs: 5000 });
+    return peers.map(({ port }) => port).sort();
   }
 }
 
-test("two trackers of one site, one is killed three times and clients move: every byte counts once", async (t) => {
+/** Two trackers of one site, the first with its accounts. */
+async function startTrackers(t: TestContext, settings: Readonly<Record<string, string>> = {}) {
   const directory = temporaryDirectory(t);
   const site = join(directory, "site");
   const run = (...args: string[]) =>
@@ -70,17 +81,28 @@ test("two trackers of one site, one is killed three times and clients move: ever
     (_, n) => JSON.parse(run("add-user", `user ${n}`, ...config, "--json")).passkey as string,
   );
   const database = join(site, "private.sqlite");
+  const port = await findFreePort();
   const first = await new Tracker(t, {
     ...{ "private.database": database, "private.journal.dir": join(site, "journal") },
-    ...{ "private.trackers.addr": "127.0.0.1:0", "private.trackers.secret": secret },
+    ...{ "private.trackers.addr": `127.0.0.1:${port}`, "private.trackers.secret": secret },
+    ...settings,
   }).start();
   const { url } = first.program.lines.find(({ msg }) => msg === "waiting for further trackers of the site")!;
   const second = await new Tracker(t, {
     ...{ "private.database": url!, "private.journal.dir": join(directory, "journal") },
     "private.trackers.secret": secret,
+    ...settings,
   }).start();
   await second.program.until(({ msg }) => msg === "users and torrents received");
+  const credits = (): unknown[] => {
+    const rows = new DatabaseSync(database).prepare("SELECT uploaded FROM users ORDER BY id").all();
+    return rows.map((row) => row.uploaded);
+  };
+  return { first, second, passkeys, credits };
+}
 
+test("two trackers of one site, one is killed three times and clients move: every byte counts once", async (t) => {
+  const { first, second, passkeys, credits } = await startTrackers(t);
   const random = createRandom(5);
   const uploaded = new Array<number>(users).fill(0);
   const send = async (tracker: Tracker, n: number, event: AnnounceEvent) => {
@@ -99,9 +121,31 @@ test("two trackers of one site, one is killed three times and clients move: ever
   for (let n = 0; n < users; n++) await send(second, n, stopped);
   await second.end("SIGTERM");
   await first.end("SIGTERM");
-  const rows = new DatabaseSync(database).prepare("SELECT uploaded FROM users ORDER BY id").all();
-  assert.deepEqual(
-    rows.map((row) => row.uploaded),
-    uploaded,
-  );
+  assert.deepEqual(credits(), uploaded);
+});
+
+test("two trackers over one Redis: a user gets no own peers, and clients that leave a tracker without the accounts count once", {
+  skip: withoutRedis,
+}, async (t) => {
+  const server = await startRedisServer();
+  t.after(() => server.stop());
+  const { first, second, passkeys, credits } = await startTrackers(t, {
+    ...{ "storage.name": "redis", "storage.config.redis_broker": server.url },
+  });
+  const [ann, bob] = passkeys as [string, string];
+  assert.deepEqual(await first.announce(ann, 1, started, 0, 1n), []);
+  assert.deepEqual(await second.announce(ann, 2, started, 0, 1n), [], "the other client of the same user");
+  assert.deepEqual(await second.announce(bob, 3, started, 0, 1n), [1001, 1002]);
+  assert.deepEqual(await first.announce(ann, 1, none, 100, 1n), [1003]);
+  await first.end("SIGKILL");
+  for (const n of [1, 2]) assert.deepEqual(await second.announce(ann, n, none, 200, 1n), [1003]);
+  assert.deepEqual(await second.announce(bob, 3, stopped, 50, 1n), []);
+  const lines = second.program.lines.length;
+  await first.start();
+  for (const n of [1, 2]) assert.deepEqual(await first.announce(ann, n, none, 300, 1n), []);
+  await second.program.until(({ msg }) => msg === "connected to the tracker with the accounts", lines);
+  for (const n of [1, 2]) await first.announce(ann, n, stopped, 400, 1n);
+  await second.end("SIGTERM");
+  await first.end("SIGTERM");
+  assert.deepEqual(credits(), [800, 50, 0, 0, 0, 0]);
 });

@@ -1,7 +1,20 @@
 /** A private tracker as its operator runs it: the command line, the daemon, and what is in the database afterwards. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { AnnounceEvent } from "../../src/bittorrent/event.ts";
@@ -17,25 +30,32 @@ import { createPayload, createTorrent, hashPieces } from "../e2e/torrent.ts";
 import { waitUntil } from "../e2e/wait-until.ts";
 import { askAt } from "../support/admin-server.ts";
 import { type LogLine, main, Program, temporaryDirectory } from "../support/daemon.ts";
+import { createTestDatabase, databaseKinds } from "../support/private-database.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
 const { none, started, completed, stopped } = AnnounceEvent;
+/** Whether tests of every database run. */
+const isFull = process.env.CHIHAYA_TEST_LEDGER === "full";
 
 /** A site made by `chihaya private init`. */
 class Site {
   readonly #t: TestContext;
   readonly directory: string;
   readonly config: string;
+  readonly database: string;
 
-  private constructor(t: TestContext) {
+  private constructor(t: TestContext, database: string | undefined) {
     this.#t = t;
     this.directory = join(temporaryDirectory(t), "site");
     this.config = join(this.directory, "chihaya.yaml");
+    this.database = database ?? join(this.directory, "private.sqlite");
   }
 
-  static async init(t: TestContext): Promise<Site> {
-    const site = new Site(t);
-    const { status, stderr } = await site.run("init", site.directory);
+  /** @param database  of a server; without one, a file in the directory */
+  static async init(t: TestContext, database?: string): Promise<Site> {
+    const site = new Site(t, database);
+    const flags = database === undefined ? [] : ["--database", database];
+    const { status, stderr } = await site.run("init", site.directory, ...flags);
     assert.equal(status, 0, stderr);
     return site;
   }
@@ -80,7 +100,7 @@ class Site {
   }
 
   async #administer<Result>(work: (site: SiteAdministration) => Promise<Result>): Promise<Result> {
-    const open = await openDatabase(join(this.directory, "private.sqlite"), "");
+    const open = await openDatabase(this.database, "");
     try {
       return await work(new SiteAdministration(open));
     } finally {
@@ -252,41 +272,49 @@ test("what the site changes works while the tracker runs", async (t) => {
   await becomes("Passkey not found", next, "the user is deleted");
 });
 
-test("kill -9 of the tracker, five times, loses no byte and counts none twice", async (t) => {
-  const site = await Site.init(t);
-  const users = 20;
-  const passkeys: string[] = [];
-  for (let n = 0; n < users; n++) passkeys.push(await site.addUser(`user ${n}`));
-  await site.addTorrent();
-  let tracker = await site.start(2);
-  const random = createRandom(7);
-  const uploaded = new Array<number>(users).fill(0);
-  const send = (n: number, event: AnnounceEvent) =>
-    announce(tracker.url(n % 2 === 0 ? "http" : "udp", passkeys[n]!), of(n, event, uploaded[n]!), {
-      timeoutMs: 5000,
-    });
-  for (let n = 0; n < users; n++) await send(n, started);
-  await send(0, stopped); // its response comes when its record is on disk, and so are the records before it
-  for (let round = 0; round < 5; round++) {
-    let answered = 0;
-    const clients = uploaded.map(async (_, n) => {
-      while (tracker.isRunning) {
-        uploaded[n]! += random.next() % 100_000;
-        const event = random.next() % 10 === 0 ? stopped : none;
-        await send(n, event).catch(() => undefined);
-        if (++answered === 300) await tracker.kill();
-      }
-    });
-    await Promise.all(clients);
-    tracker = await site.start(2);
-  }
-  for (let n = 0; n < users; n++) await send(n, stopped);
-  await tracker.kill();
-  tracker = await site.start();
-  await tracker.stop();
-  const credited = site.rows("SELECT uploaded FROM users ORDER BY id").map((row) => row.uploaded);
-  assert.deepEqual(credited, uploaded);
-});
+for (const [kind, missing] of databaseKinds) {
+  const skip = missing || (kind === "PostgreSQL" && !isFull ? "CHIHAYA_TEST_LEDGER=full runs it" : false);
+  test(`${kind}: kill -9 of the tracker, five times, loses no byte and counts none twice`, {
+    skip,
+  }, async (t) => {
+    const { address, crash } = await createTestDatabase(t, kind);
+    const site = await Site.init(t, kind === "SQLite" ? undefined : address);
+    const users = 20;
+    const passkeys: string[] = [];
+    for (let n = 0; n < users; n++) passkeys.push(await site.addUser(`user ${n}`));
+    await site.addTorrent();
+    let tracker = await site.start(2);
+    const random = createRandom(7);
+    const uploaded = new Array<number>(users).fill(0);
+    const send = (n: number, event: AnnounceEvent) =>
+      announce(tracker.url(n % 2 === 0 ? "http" : "udp", passkeys[n]!), of(n, event, uploaded[n]!), {
+        timeoutMs: 5000,
+      });
+    for (let n = 0; n < users; n++) await send(n, started);
+    await send(0, stopped); // its response comes when its record is on disk, and so are the records before it
+    for (let round = 0; round < 5; round++) {
+      let answered = 0;
+      const clients = uploaded.map(async (_, n) => {
+        while (tracker.isRunning) {
+          uploaded[n]! += random.next() % 100_000;
+          const event = random.next() % 10 === 0 ? stopped : none;
+          await send(n, event).catch(() => undefined);
+          if (++answered === 300) await tracker.kill();
+        }
+      });
+      await Promise.all(clients);
+      if (round % 2 === 1) await crash();
+      tracker = await site.start(2);
+    }
+    for (let n = 0; n < users; n++) await send(n, stopped);
+    await tracker.kill();
+    tracker = await site.start();
+    await tracker.stop();
+    const credited: number[] = [];
+    for (let n = 0; n < users; n++) credited.push(await site.credit(`user ${n}`));
+    assert.deepEqual(credited, uploaded);
+  });
+}
 
 test("a database that is restored from a backup gets what it lacks from the journal", async (t) => {
   const site = await Site.init(t);
@@ -316,10 +344,14 @@ test("a second tracker on the same journal, or on the same database, does not st
   await site.addTorrent();
   const tracker = await site.start();
   await assert.rejects(site.start(), /journal is in use by another tracker/);
+  const text = readFileSync(site.config, "utf8");
+  cpSync(join(site.directory, "journal"), join(site.directory, "copy"), { recursive: true });
+  writeFileSync(site.config, text.replace(/journal"$/m, 'copy"'));
+  await assert.rejects(site.start(), /another tracker has the accounts of this site; stop that tracker/);
+  assert.equal((await site.run("adopt", "--config", site.config)).status, 1, "not while a tracker runs");
   await announce(tracker.url("udp", ann), of(1, started, 0));
   await announce(tracker.url("udp", ann), of(1, stopped, 9));
   await tracker.stop();
-  const text = readFileSync(site.config, "utf8");
   writeFileSync(site.config, text.replace(/journal"$/m, 'other"'));
   await assert.rejects(site.start(), /traffic of another journal/);
 });
@@ -333,7 +365,10 @@ test("a lost journal: the tracker says so, and adopt starts another one", async 
   await announce(tracker.url("udp", ann), of(1, none, 100));
   await tracker.stop();
   assert.equal((await site.run("adopt", "--config", site.config)).status, 1, "nothing to adopt");
-  renameSync(join(site.directory, "journal"), join(site.directory, "lost"));
+  const journal = join(site.directory, "journal");
+  for (const name of readdirSync(journal)) if (name.endsWith(".journal")) rmSync(join(journal, name));
+  await assert.rejects(site.start(), /the end of the journal is missing; .*Backup.* in docs\/private\.md/);
+  renameSync(journal, join(site.directory, "lost"));
   await assert.rejects(site.start(), /chihaya private adopt/);
   const { status, stdout } = await site.run("adopt", "--config", site.config);
   assert.deepEqual([status, /new journal/.test(stdout)], [0, true]);
@@ -342,6 +377,28 @@ test("a lost journal: the tracker says so, and adopt starts another one", async 
   await announce(tracker.url("udp", ann), of(1, stopped, 170));
   await tracker.stop();
   assert.equal(await site.credit("ann"), 120, "the first announce of a session credits nothing");
+});
+
+test("a database that is replaced while the tracker runs: nothing is lost, and the tracker says what to do", async (t) => {
+  const site = await Site.init(t);
+  const ann = await site.addUser("ann");
+  await site.addTorrent();
+  let tracker = await site.start();
+  await announce(tracker.url("udp", ann), of(1, started, 0));
+  const backup = `${site.database}.backup`;
+  site.write(`VACUUM INTO '${backup}'`);
+  renameSync(backup, site.database);
+  await announce(tracker.url("udp", ann), of(1, stopped, 700));
+  await waitUntil("the tracker is not ready", async () => {
+    const response = await fetch(`${tracker.metrics}/readyz`);
+    return /the file was removed or replaced; restart the tracker/.test(await response.text());
+  });
+  await tracker.stop();
+  for (const suffix of ["-wal", "-shm"]) rmSync(`${site.database}${suffix}`, { force: true });
+  assert.equal(await site.credit("ann"), 0);
+  tracker = await site.start();
+  await tracker.stop();
+  assert.equal(await site.credit("ann"), 700);
 });
 
 test("announce-url writes a torrent with the URL of the user as its only tracker", async (t) => {
@@ -363,6 +420,83 @@ test("announce-url writes a torrent with the URL of the user as its only tracker
   const set = "private.announce_url=https://tracker.example.com/:passkey/announce";
   await site.run("announce-url", "ann", file, "--out", out, "--config", site.config, "--set", set);
   assert.equal(announceOf(readFileSync(out)), `https://tracker.example.com/${passkey}/announce`);
+  const urlWith = (url: string) =>
+    site.run("announce-url", "ann", "--config", site.config, "--set", `private.announce_url=${url}`);
+  for (const scheme of ["http", "https", "udp", "ws", "wss"]) {
+    const { stdout: url } = await urlWith(`${scheme}://tracker.example.com/announce/:passkey`);
+    assert.equal(url, `${scheme}://tracker.example.com/announce/${passkey}\n`);
+  }
+  const { status, stderr } = await urlWith("ftp://tracker.example.com/announce/:passkey");
+  assert.deepEqual([status, /expected a URL with http, https, udp, ws or wss/.test(stderr)], [78, true]);
+});
+
+test("init leaves nothing behind when it fails, and takes any path", async (t) => {
+  const parent = temporaryDirectory(t);
+  const site = await Site.init(t);
+  const directory = join(parent, "my site, ann's $" + "{x}");
+  const obstacle = join(directory, ".chihaya.yaml.chihaya-tmp");
+  mkdirSync(obstacle, { recursive: true });
+  writeFileSync(join(directory, "private.sqlite.unfinished"), "of an init that was killed");
+  const failed = await site.run("init", directory);
+  assert.deepEqual([failed.status, /cannot write .*chihaya\.yaml/.test(failed.stderr)], [1, true]);
+  assert.deepEqual(readdirSync(directory), [".chihaya.yaml.chihaya-tmp"]);
+  rmSync(obstacle, { recursive: true });
+  const { status, stdout } = await site.run("init", directory);
+  assert.equal(status, 0);
+  const [, word] = /private add-user NAME --config (.*)\n/.exec(stdout)!;
+  const printed = execFileSync("sh", ["-c", `printf %s ${word}`], { encoding: "utf8" });
+  assert.equal(printed, join(directory, "chihaya.yaml"), "one word for the shell");
+  const config = join(parent, "elsewhere.yaml");
+  cpSync(join(directory, "chihaya.yaml"), config);
+  const added = await site.run("add-user", "ann", "--config", config);
+  assert.equal(added.status, 0, added.stderr);
+  const database = join(parent, "databases/ann.sqlite");
+  const other = join(parent, "other");
+  const relativePath = relative(process.cwd(), database);
+  assert.equal((await site.run("init", other, "--database", relativePath)).status, 0);
+  assert.ok(readFileSync(join(other, "chihaya.yaml"), "utf8").includes(JSON.stringify(database)));
+  assert.deepEqual(readdirSync(join(parent, "databases")), ["ann.sqlite"]);
+});
+
+test("announce-url keeps the file that it replaces until the new one is whole", async (t) => {
+  const site = await Site.init(t);
+  const passkey = await site.addUser("ann");
+  const payload = createPayload(1000);
+  const pieces = hashPieces(payload);
+  const { bytes } = createTorrent("x", "http://elsewhere/", { length: payload.length, pieces });
+  const file = join(site.directory, "x.torrent");
+  const link = join(site.directory, "link.torrent");
+  writeFileSync(file, bytes, { mode: 0o640 });
+  symlinkSync("x.torrent", link);
+  const write = (out: string) => site.run("announce-url", "ann", file, "--out", out, "--config", site.config);
+  const inodes = () => [lstatSync(file).ino, lstatSync(link).ino];
+  const [before, linkBefore] = inodes();
+  const { status, stderr } = await write(link);
+  assert.deepEqual(
+    [status, /x\.torrent is not a torrent of the site yet; .*add-torrent/.test(stderr)],
+    [0, true],
+  );
+  assert.deepEqual(
+    [inodes()[0] === before, inodes()[1]],
+    [false, linkBefore],
+    "a new file in the place of the old",
+  );
+  assert.equal(statSync(file).mode & 0o777, 0o640);
+  assert.ok(readFileSync(file).includes(passkey));
+  await site.run("add-torrent", file, "--config", site.config);
+  const mistakes: [string, RegExp][] = [
+    [site.directory, /cannot write .*: is a directory, not a file/],
+    [join(site.directory, "missing/x.torrent"), /cannot write .*missing\/x\.torrent: no such directory/],
+    ...(existsSync("/dev/full")
+      ? [["/dev/full", /cannot write \/dev\/full: the disk is full/] as [string, RegExp]]
+      : []),
+  ];
+  for (const [out, message] of mistakes) {
+    const result = await write(out);
+    assert.equal(result.status, 1);
+    assert.match(result.stderr, message);
+    assert.ok(!result.stderr.includes("not a torrent of the site"));
+  }
 });
 
 test("a user's own clients and hidden users are no peers, and factors, slots and clients follow the rules", async (t) => {
@@ -422,6 +556,7 @@ test("guessed passkeys are limited, over HTTP and UDP, and SQL in a passkey is a
   const site = await Site.init(t);
   const [ann, bea] = [await site.addUser("ann"), await site.addUser("bea")];
   await site.addTorrent();
+  await site.json("disable-user", "bea"); // so that no announce makes her known at the address
   const tracker = await site.start(2);
   assert.equal(await refusalOf(tracker.url("udp", ann)), "");
   for (const peerId of ["');DROP TABLE peers;--", "-XX0001-\\'\"\0; --\xff\xfe", "%27%20OR%201=1;--%00"])
@@ -433,15 +568,25 @@ test("guessed passkeys are limited, over HTTP and UDP, and SQL in a passkey is a
     );
   for (const text of ["'%20OR%20'1'='1", "%27;DROP%20TABLE%20users;--", `${"a".repeat(31)}%27`])
     assert.equal(await refusalOf(tracker.url("http", text)), "Passkey not found");
+  const tooMany = "Too many unknown passkeys from your address";
   const counted = new Map<string, number>();
-  for (let n = 0; n < 60; n++) {
-    const guess = tracker.url(n % 2 === 0 ? "http" : "udp", `${n}`.padStart(32, "0"));
-    const refusal = await refusalOf(guess);
+  let guesses = 0;
+  const guess = () => {
+    const n = guesses++;
+    return refusalOf(tracker.url(n % 2 === 0 ? "http" : "udp", `${n}`.padStart(32, "0")));
+  };
+  while (!counted.has(tooMany)) {
+    const refusal = await guess();
     counted.set(refusal, (counted.get(refusal) ?? 0) + 1);
   }
-  assert.deepEqual([...counted.keys()], ["Passkey not found", "Too many unknown passkeys from your address"]);
+  assert.deepEqual([...counted.keys()], ["Passkey not found", tooMany]);
   assert.ok(counted.get("Passkey not found")! >= 50);
-  assert.equal(await refusalOf(tracker.url("http", bea)), "Too many unknown passkeys from your address");
+  // Every five seconds, there is one more guess.
+  for (let refusal = "Your account is disabled"; refusal !== tooMany; ) {
+    assert.equal(refusal, "Your account is disabled");
+    await guess();
+    refusal = await refusalOf(tracker.url("http", bea));
+  }
   assert.equal(await refusalOf(tracker.url("http", ann)), "", "who was here before");
   await tracker.stop();
   assert.equal(site.rows("SELECT * FROM users").length, 2);
@@ -486,12 +631,19 @@ test("mistakes on the command line name the remedy", async (t) => {
     [[], 2, /needs one of init, add-user/],
     [["frobnicate"], 2, /needs one of init, add-user/],
     [["add-user"], 2, /needs the NAME of a user/],
-    [["add-user", "a\nb"], 2, /no control characters/],
+    [["add-user", "a\nb"], 2, /without control characters/],
+    [["add-user", "a\u202eb"], 2, /without control characters/],
+    [["add-user", " ann"], 2, /no space at the beginning/],
+    [["add-user", " "], 2, /no space at the beginning/],
+    [["add-user", "\ufffd"], 2, /expected text in UTF-8/],
+    [["add-user", "x".repeat(65)], 2, /expected 1 to 64 characters/],
+    [["set-group", "", "--slots", "1"], 2, /expected 1 to 64 characters/],
     [["announce-url", "nobody"], 1, /there is no user "nobody"/],
     [["reset-passkey", "nobody"], 1, /there is no user "nobody"/],
     [["disable-user", "nobody"], 1, /there is no user "nobody"/],
     [["stats", "nobody"], 1, /there is no user "nobody"/],
     [["add-torrent", "missing.torrent"], 2, /neither an infohash .* nor a file/],
+    [["add-torrent", `magnet:?xt=urn:btih:${infoHash}`], 2, /of a magnet link, give the digits after btih:/],
     [["add-torrent", site.config], 1, /not a torrent/],
     [["set-user", "nobody", "--hidden", "yes"], 1, /none of the users is "nobody"/],
     [["set-user", "nobody", "--hidden", "maybe"], 2, /neither yes nor no/],
@@ -510,6 +662,21 @@ test("mistakes on the command line name the remedy", async (t) => {
       [status, true],
       `${args}: ${result.stderr}`,
     );
+  }
+  const away = "cannot connect to the database: connect ECONNREFUSED";
+  const places: [string[], RegExp][] = [
+    [[join(site.directory, "x"), "--database", "mysql://u@127.0.0.1:1/site"], new RegExp(away)],
+    [[join(site.directory, "x"), "--database", "postgres://u@127.0.0.1:1/site"], new RegExp(away)],
+    [[join(site.config, "site")], /cannot make the directory .*: a part of the path is a file/],
+    [["/proc/chihaya-test/site"], /cannot make the directory \/proc/],
+    [
+      [join(site.directory, "x"), "--database", "mysql://u@127.0.0.1/site", "--password-file", "/missing"],
+      /--password-file: cannot read \/missing: no such file/,
+    ],
+  ];
+  for (const [args, message] of places) {
+    const { status, stderr } = await site.run("init", ...args);
+    assert.deepEqual([status, message.test(stderr)], [1, true], `${args}: ${stderr}`);
   }
   const missing = join(site.directory, "missing");
   const bad = await site.run("stats", "--config", site.config, "--set", `private.database=${missing}`);

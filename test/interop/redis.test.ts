@@ -92,7 +92,7 @@ test("without Redis the tracker does not start, and shows no password", {
 
 test("refusing: while the engine is gone clients and probes are told", { skip: withoutRedis }, async (t) => {
   const server = await startServer(t);
-  const daemon = await Daemon.start(t, over(server, { redis_read_timeout: "1s" }), "--set", "workers=2");
+  const daemon = await Daemon.start(t, over(server), "--set", "workers=2");
   await announceFrom(daemon, 1001);
   await server.stop();
   await assert.rejects(announceFrom(daemon, 1002), { message: "tracker storage is unavailable" });

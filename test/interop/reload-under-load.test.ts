@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { scrape } from "../../src/client/tracker-client.ts";
-import { AnnounceLoad, kernelDrops } from "../support/announce-load.ts";
+import { AnnounceLoad } from "../support/announce-load.ts";
 import { Daemon, type DaemonSettings, toYaml } from "../support/daemon.ts";
 
 const seconds = Number(process.env.CHIHAYA_RELOAD_SECONDS ?? 4);
@@ -49,11 +49,9 @@ test(`${perSecond} announces a second for ${seconds} s with a reload every secon
     reloadEverySecond(daemon, over.signal),
   ]);
 
-  const drops = kernelDrops(daemon.port("udp"));
-  t.diagnostic(JSON.stringify({ ...report, reloads, drops }));
+  t.diagnostic(JSON.stringify({ ...report, reloads }));
   assert.equal(report.announces, seconds * perSecond);
   assert.ok(reloads.good >= 2 && reloads.refused >= 1);
-  if (drops !== undefined) assert.ok(report.resent <= drops, `${report.resent} were not answered`);
 
   const url = `${daemon.url("http")}/announce`;
   const counts = await scrape(

@@ -1,12 +1,11 @@
 /** `chihaya top` on a running tracker. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { announce } from "../../src/client/tracker-client.ts";
 import { hashToken } from "../../src/operator/api/access.ts";
+import { findFreePort } from "../e2e/ports.ts";
 import { Daemon, main, Program, temporaryDirectory } from "../support/daemon.ts";
 
 const tokens = [{ name: "ops", hash: hashToken("secret"), scopes: ["read"] }];
@@ -46,10 +45,7 @@ test("what is wrong is said in one line", async (t) => {
   writeFileSync(wrong, "guess\n");
   const open = await Daemon.start(t, { admin: { tokens } });
   const closed = await Daemon.start(t, {});
-  const silent = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => silent.once("listening", resolve));
-  const free = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
-  await new Promise((resolve) => silent.close(resolve));
+  const free = `http://127.0.0.1:${await findFreePort()}`;
   for (const [args, code, said] of [
     [["--url", free], 1, /^chihaya top: http:\S+: no tracker listens there; is it running\?$/],
     [["--url", closed.url("metrics")], 1, /there is no admin API on this listener; add the block admin$/],

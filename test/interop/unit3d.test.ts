@@ -1,6 +1,7 @@
 /** UNIT3D as its site software uses a tracker: its tables, and its calls as its PHP code sends them. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
@@ -16,7 +17,7 @@ import { Mysql, parseUrl } from "../../src/private/sites/mysql/mysql.ts";
 import { Secret, SiteListener } from "../../src/private/sites/site-listener.ts";
 import { Unit3dCalls } from "../../src/private/sites/unit3d/calls.ts";
 import { Unit3dSite } from "../../src/private/sites/unit3d/unit3d-site.ts";
-import { temporaryDirectory } from "../support/daemon.ts";
+import { main, Program, temporaryDirectory } from "../support/daemon.ts";
 import { type MariadbServer, startMariadbServer, withoutMariadb } from "../support/mariadb-server.ts";
 import { unit3dTables } from "../support/unit3d-tables.ts";
 
@@ -100,7 +101,7 @@ describe("UNIT3D", { skip: withoutMariadb }, () => {
     const sessions = new Sessions({ maxRate: 1e9, maxGap: 5000, idle: 1e6 });
     let seq = 0;
     return {
-      ...{ site, database, steered, call, mirror: site.mirror },
+      ...{ site, database, steered, call, name, mirror: site.mirror },
       wait(seconds: number, more = 0) {
         now += seconds;
         announces += more;
@@ -255,6 +256,46 @@ describe("UNIT3D", { skip: withoutMariadb }, () => {
       { active: 1 },
     ]);
     assert.deepEqual(await rows("SELECT seeders FROM torrents WHERE id = 1"), [{ seeders: 1 }]);
+  });
+
+  test("the command line shows the accounts, and credits what was set aside", async (t) => {
+    const { name, site, database, rows, batch } = await createSite(t);
+    assert.equal(await site.lastApplied(instance), 0);
+    await database.query("UPDATE users SET uploaded = 18446744073709551615 WHERE id = 2");
+    await site.apply(
+      instance,
+      batch([
+        [0, 1, "a", 1, started, 0, 0, 0],
+        [0, 2, "a", 1, started, 0, 0, 0],
+        [100, 1, "a", 1, none, 10, 0, 0],
+        [100, 2, "a", 1, none, 20, 0, 0],
+      ]),
+    );
+    const config = join(temporaryDirectory(t), "chihaya.yaml");
+    writeFileSync(
+      config,
+      `chihaya: {http: {}, private: {site: unit3d, database: "${server.url(name)}", ledger: ${name}_ledger, journal: {dir: ${join(config, "../journal")}}}}`,
+    );
+    const json = async (...args: string[]) => {
+      const flags = ["--config", config, "--json"];
+      const program = new Program(t, process.execPath, [main, "private", ...args, ...flags]);
+      assert.equal((await program.ended).code, 0, program.stderr);
+      return JSON.parse(program.stdout);
+    };
+    const [before] = await rows("SELECT uploaded FROM users WHERE id = 1");
+    const { uploaded, ...ann } = await json("stats", "ann");
+    assert.deepEqual(
+      [ann, uploaded],
+      [{ name: "ann", id: 1, enabled: true, downloaded: 0 }, before!.uploaded],
+    );
+    assert.equal((await json("stats", "eve")).enabled, false, "of a group that is locked out");
+    const [row, ...others] = await json("quarantine");
+    assert.deepEqual([row.user_id, row.uploaded, others], [2, 20, []]);
+    await database.query("UPDATE users SET uploaded = 5 WHERE id = 2");
+    assert.deepEqual(await json("quarantine", "--retry"), { credited: 1, left: 0 });
+    assert.deepEqual(await rows("SELECT uploaded FROM users WHERE id = 2"), [{ uploaded: 25 }]);
+    const all = await json("stats");
+    assert.deepEqual([all.users, all.torrents, all.quarantined, all.applied], [3, 4, 0, 4]);
   });
 
   test("the calls work as Unit3dAnnounce sends them, also over a unix socket", async (t) => {

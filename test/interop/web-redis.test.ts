@@ -1,21 +1,23 @@
 /** WebTorrent clients of two trackers over one Redis: they meet, and the death of one tracker leaves no trace. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { scrape } from "../../src/client/tracker-client.ts";
 import { Daemon } from "../support/daemon.ts";
+import { type RedisGroup, startRedisCluster } from "../support/redis-groups.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
 import { WebClient } from "../support/web-client.ts";
 import { webAnnounce, webAnswer, webHash, webId } from "../support/web-tracker.ts";
 
-test("clients of two trackers meet, and those of a dead tracker are removed", {
-  skip: withoutRedis,
-}, async (t) => {
-  const server = await startRedisServer();
-  t.after(() => server.stop());
-  const settings = { storage: { name: "redis", config: { redis_broker: server.url } }, websocket: {} };
+/** Clients of two trackers over Redis: a single server, or a cluster whose first server dies. */
+async function runTrackers(t: TestContext, topology: "single" | "cluster"): Promise<void> {
+  const group = await (topology === "cluster" ? startRedisCluster() : startSingle());
+  t.after(() => group.stop());
+  const config = { redis_broker: group.broker, redis_topology: topology };
+  const settings = { storage: { name: "redis", config }, websocket: {} };
+  const cli = (...args: string[]) => group.servers.at(-1)!.cli("-c", ...args);
   const start = () => Daemon.start(t, settings, "--set", "workers=2");
-  const trackers = async () => (await server.cli("SMEMBERS", "chihaya:web:trackers")).trim().split("\n");
+  const trackers = async () => (await cli("SMEMBERS", "chihaya:web:trackers")).trim().split("\n");
   const dying = await start();
   const [number] = await trackers();
   const other = await start();
@@ -51,15 +53,40 @@ test("clients of two trackers meet, and those of a dead tracker are removed", {
   far[0]!.send(webAnswer("far0", ids[1]));
   assert.deepEqual(await far[0]!.flush(), []);
 
+  if (topology === "cluster") {
+    await group.servers[0]!.stop();
+    const hasOffer = (messages: unknown[]) => messages.some((message) => "offer" in (message as object));
+    do {
+      await offerer.request(webAnnounce("offerer", 4));
+      await setTimeout(50);
+    } while (!hasOffer(await far[1]!.flush()));
+    await near.flush();
+    await offerer.flush();
+  }
+
   dying.child.kill("SIGKILL");
   await dying.ended;
   assert.deepEqual([near.closeCode, offerer.closeCode], [0, 0]);
   await offerer.request(webAnnounce("offerer", 4));
   assert.equal((await near.next())?.["offer_id"], webId("offerer-0"), "the others go on");
-  while ((await incomplete(webHash)) > 2) await setTimeout(50); // offers found nobody, so the peers are gone
-  assert.equal(await incomplete(undrawn), 1, "until its tracker is known to be dead");
-  await server.cli("DEL", `chihaya:web:alive:${number}`); // as Redis does after a minute
+  if (topology === "single") {
+    while ((await incomplete(webHash)) > 2) await setTimeout(50); // offers found nobody, so the peers are gone
+    assert.equal(await incomplete(undrawn), 1, "until its tracker is known to be dead");
+  }
+  await cli("DEL", `chihaya:web:alive:${number}`); // as Redis does after half a minute
   while ((await incomplete(undrawn)) > 0) await setTimeout(200);
   assert.deepEqual((await trackers()).length, 1);
   assert.equal(await incomplete(webHash), 2);
+}
+
+async function startSingle(): Promise<RedisGroup> {
+  const server = await startRedisServer();
+  return { servers: [server], broker: [server.url], stop: () => server.stop() };
+}
+
+describe("clients of two trackers meet, and those of a dead tracker are removed", {
+  concurrency: true,
+  skip: withoutRedis,
+}, () => {
+  for (const topology of ["single", "cluster"] as const) test(topology, (t) => runTrackers(t, topology));
 });

@@ -120,7 +120,13 @@ before(async () => {
     },
   );
   const start = { options: {} as PrivateOptions, maxGap: 0, announceInterval: 0, memory };
-  const accountantDeps = { bus: supervisor.bus, logger: silentLogger, metrics, publish() {} };
+  const accountantDeps = {
+    bus: supervisor.bus,
+    logger: silentLogger,
+    metrics,
+    publish() {},
+    scrape: () => metrics.scrape(),
+  };
   new AccountantThread(start, accountantDeps);
   const tracker = new Tracker(settings, { store, clock, metrics, logger: silentLogger });
   await tracker.start();

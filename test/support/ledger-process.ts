@@ -20,6 +20,7 @@ const options: PrivateOptions = {
     database,
     password: "",
     url: "",
+    ...{ rules: "chihaya", serveOnTracker: false },
     ...{ secretFile: "", reportSecretFile: "", ledger: "chihaya", listen: "" },
     announceUrl: "",
     storeIps: "plain",
@@ -66,7 +67,7 @@ async function withoutLedger(site: Site): Promise<Site> {
   return site;
 }
 
-const reliable = unreliable(new SqlSite(await openDatabase(database, "")));
+const reliable = unreliable(new SqlSite(await openDatabase(database, "", { isExclusive: true })));
 const accountant = await Accountant.open(options, 3900, {
   ...{ journal, sources: [ring], clock, logger: silentLogger, publish: () => undefined },
   site: mode === "none" ? await withoutLedger(reliable) : reliable,

@@ -32,6 +32,7 @@ export async function startMariadbServer(settings: readonly string[] = []): Prom
     ...[
       "--no-defaults",
       `--datadir=${data}`,
+      `--tmpdir=${directory}`, // servers that begin at the same time choose the same names of files
       "--auth-root-authentication-method=normal",
       "--skip-test-db",
       user,
@@ -42,7 +43,14 @@ export async function startMariadbServer(settings: readonly string[] = []): Prom
   const port = await findFreePort();
   const start = async (): Promise<RunningProcess> => {
     const process = startProcess("mariadbd", "mariadbd", [
-      ...["--no-defaults", user, `--datadir=${data}`, `--socket=${join(directory, "s")}`, `--port=${port}`],
+      ...[
+        "--no-defaults",
+        user,
+        `--datadir=${data}`,
+        `--tmpdir=${directory}`,
+        `--socket=${join(directory, "s")}`,
+        `--port=${port}`,
+      ],
       ...[`--pid-file=${join(directory, "pid")}`, "--bind-address=127.0.0.1", "--skip-log-bin"],
       ...["--innodb-buffer-pool-size=64M", "--performance-schema=OFF", ...settings],
     ]);

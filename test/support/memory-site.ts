@@ -62,7 +62,7 @@ export class MemorySite implements Site {
   async apply(instance: string, batch: Batch): Promise<Applied> {
     const last = await this.lastApplied(instance);
     if (last !== batch.from) return { isApplied: false, last: last! };
-    for (const [user, { creditedUploaded }] of batch.users)
+    for (const { user, creditedUploaded } of batch.users)
       this.uploaded.set(user, (this.uploaded.get(user) ?? 0) + Number(creditedUploaded) / 100);
     this.applied = { instance, sequence: batch.to };
     return { isApplied: true, quarantined: 0 };

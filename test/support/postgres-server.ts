@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { delimiter, join } from "node:path";
+import type { TlsFiles } from "../../src/net/stream.ts";
 import { findFreePort } from "../e2e/ports.ts";
 import { type RunningProcess, startProcess, withoutProgram } from "../e2e/process.ts";
 import { untilOutput } from "./redis-server.ts";
@@ -32,13 +33,21 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-/** Starts a server without databases of its own, and waits until it accepts connections. */
-export async function startPostgresServer(): Promise<PostgresServer> {
+/**
+ * Starts a server without databases of its own, and waits until it accepts connections.
+ * @param tls  for encrypted connections; without it, there are none
+ */
+export async function startPostgresServer(tls?: TlsFiles): Promise<PostgresServer> {
   // Not below TMPDIR: the server refuses to run as root, and another user cannot reach the directories of this one.
   const directory = mkdtempSync("/tmp/chihaya-postgres-");
   const isRoot = userInfo().uid === 0;
   const asUser = isRoot ? ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] : [];
-  if (isRoot) execFileSync("chown", ["postgres", directory]);
+  const [certificate, key] = [join(directory, "certificate.pem"), join(directory, "key.pem")];
+  if (tls !== undefined) {
+    writeFileSync(certificate, tls.cert);
+    writeFileSync(key, tls.key, { mode: 0o600 });
+  }
+  if (isRoot) execFileSync("chown", ["-R", "postgres", directory]);
   const run = (name: string, args: readonly string[]): RunningProcess => {
     const [command, ...rest] = [...asUser, name, ...args];
     return startProcess(name, command!, rest);
@@ -48,7 +57,10 @@ export async function startPostgresServer(): Promise<PostgresServer> {
   while (init.ended === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
   if (init.ended !== 0) throw new Error(`initdb: ${init.output()}`);
   const port = await findFreePort();
-  const settings = { listen_addresses: "127.0.0.1", unix_socket_directories: "", port, fsync: "off" };
+  const settings = {
+    ...{ listen_addresses: "127.0.0.1", unix_socket_directories: "", port, fsync: "off" },
+    ...(tls !== undefined && { ssl: "on", ssl_cert_file: certificate, ssl_key_file: key }),
+  };
   const flags = Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
   const start = async (): Promise<RunningProcess> => {
     for (let attempt = 1; ; attempt++) {

@@ -26,6 +26,7 @@ export class WebTracker {
   readonly errors: unknown[] = [];
   readonly metrics: Metrics = new Metrics();
   readonly store: MemoryStore;
+  readonly httpOptions: HttpOptions;
   readonly http: HttpFrontend;
   readonly web: WebSocketFrontend;
   readonly #t: TestContext;
@@ -49,10 +50,8 @@ export class WebTracker {
     const shared = { logic, clock, metrics, handover, listen, onError };
     const requests = reporterOf(websocket, metrics);
     const store = this.store;
-    this.http = new HttpFrontend(
-      { ...httpOptions, listen: [{ host: "127.0.0.1", port: 0 }], ...http },
-      shared,
-    );
+    this.httpOptions = { ...httpOptions, listen: [{ host: "127.0.0.1", port: 0 }], ...http };
+    this.http = new HttpFrontend(this.httpOptions, shared);
     const own = { store, requests, logger: silentLogger };
     this.web = new WebSocketFrontend({ ...webOptions, ...options }, { ...shared, ...own });
   }

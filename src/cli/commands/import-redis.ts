@@ -42,7 +42,8 @@ export async function run(args: string[]): Promise<number> {
     say('import-redis needs storage.name "redis" in the configuration, or --set storage.name=redis');
     return ExitCode.config;
   }
-  const config = storage.config as RedisStoreConfig;
+  const tags = loaded.config.private !== undefined;
+  const config: RedisStoreConfig = { ...(storage.config as RedisStoreConfig), tags };
   const { broker, topology } = config;
   const from = values.from ?? (topology === "single" ? broker[0] : undefined);
   const problem =

@@ -1,10 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { cannotRead, cannotWrite, explainSystemError } from "../../lib/file-errors.ts";
+import { makeDirectory } from "../../private/make-directory.ts";
 import { checkDatabase, parseDatabase } from "../../private/options.ts";
 import { SiteError } from "../../private/sites/sql/administration.ts";
 import { openDatabase } from "../../private/sites/sql/open-database.ts";
 import { createTables } from "../../private/sites/sql/schema.ts";
 import { UsageError } from "../client-command.ts";
+import { writeOutput } from "../output-file.ts";
 import { print } from "../terminal.ts";
 
 /** The flags of `init`. */
@@ -22,37 +25,82 @@ export async function init(
     throw new UsageError("--password-file: needs --database with the URL of a database");
   const directory = resolve(given);
   const config = join(directory, "chihaya.yaml");
-  const database = url ?? join(directory, "private.sqlite");
-  const problem = checkDatabase(database);
+  const address = url ?? join(directory, "private.sqlite");
+  const problem = checkDatabase(address);
   if (problem !== undefined) throw new UsageError(`--database: ${problem}`);
-  const { kind, ...where } = parseDatabase(database);
-  const files = "path" in where ? [config, where.path] : [config];
-  for (const file of files)
-    if (existsSync(file)) throw new SiteError(`${file}: the file exists; choose another directory`);
-  mkdirSync(directory, { recursive: true });
-  if ("path" in where) writeFileSync(where.path, "", { flag: "wx", mode: 0o600 }); // it will have the passkeys
-  const site = await openDatabase(
-    database,
-    passwordFile === undefined ? "" : readFileSync(passwordFile, "utf8").trimEnd(),
-  );
+  const parsed = parseDatabase(address);
+  const file = parsed.kind === "sqlite" ? resolve(parsed.path) : undefined;
+  const files = file === undefined ? [config] : [config, file];
+  for (const one of files)
+    if (existsSync(one)) throw new SiteError(`${one}: the file exists; choose another directory`);
+  const password = passwordFile === undefined ? "" : readPassword(passwordFile);
+  makeDirectory(directory);
+  if (file === undefined) await makeTables(address, password);
+  else await makeDatabase(file);
+  try {
+    await writeOutput(config, renderConfig(directory, file ?? address, passwordFile), { isNew: true });
+  } catch (error) {
+    if (file !== undefined) unlinkSync(file); // so that the command can be repeated
+    throw error;
+  }
+  const word = quoteForShell(config);
+  print(`${files.join("\n")}
+
+Start the tracker:  chihaya --config ${word}
+Add a user:         chihaya private add-user NAME --config ${word}
+Add a torrent:      chihaya private add-torrent FILE --config ${word}
+Announce URL:       chihaya private announce-url NAME --config ${word}
+`);
+}
+
+/** Makes a database of SQLite, which gets its name when it is complete. @throws Error that names the file */
+async function makeDatabase(file: string): Promise<void> {
+  makeDirectory(dirname(file));
+  const unfinished = `${file}.unfinished`;
+  const remove = () => {
+    for (const end of ["", "-journal", "-wal", "-shm"]) rmSync(`${unfinished}${end}`, { force: true });
+  };
+  remove(); // what a command left that was killed
+  try {
+    writeFileSync(unfinished, "", { flag: "wx", mode: 0o600 }); // it will have the passkeys
+    await makeTables(unfinished, "");
+    renameSync(unfinished, file);
+  } catch (error) {
+    remove();
+    throw "syscall" in (error as object) ? new Error(cannotWrite(file, error), { cause: error }) : error;
+  }
+}
+
+async function makeTables(database: string, password: string): Promise<void> {
+  const site = await openDatabase(database, password);
   try {
     await createTables(site);
   } finally {
     await site.database.close();
   }
-  writeFileSync(config, renderConfig(directory, database, passwordFile), { flag: "wx" });
-  print(`${files.join("\n")}
+}
 
-Start the tracker:  chihaya --config ${config}
-Add a user:         chihaya private add-user NAME --config ${config}
-Add a torrent:      chihaya private add-torrent FILE --config ${config}
-Her announce URL:   chihaya private announce-url NAME --config ${config}
-`);
+/** @throws SiteError that names the file */
+function readPassword(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trimEnd();
+  } catch (error) {
+    throw new SiteError(`--password-file: ${cannotRead(file, explainSystemError(error))}`, { cause: error });
+  }
+}
+
+/** Returns text as one word of a command for the shell. */
+function quoteForShell(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Returns text as a value of the configuration, in which `${` names a variable. */
+function toYaml(text: string): string {
+  return JSON.stringify(text.replaceAll("${", () => "$${"));
 }
 
 function renderConfig(directory: string, database: string, passwordFile: string | undefined): string {
-  const password =
-    passwordFile === undefined ? "" : `\n    password_file: ${JSON.stringify(resolve(passwordFile))}`;
+  const password = passwordFile === undefined ? "" : `\n    password_file: ${toYaml(resolve(passwordFile))}`;
   return `# A private tracker: users announce with their passkey, and the database has their traffic. docs/private.md describes it.
 chihaya:
   announce_interval: "30m"
@@ -64,9 +112,9 @@ chihaya:
     addr: ["0.0.0.0:6969", "[::]:6969"]
   private:
     site: sql
-    database: ${JSON.stringify(database)}${password}
+    database: ${toYaml(database)}${password}
     journal:
-      dir: ${JSON.stringify(join(directory, "journal"))}
+      dir: ${toYaml(join(directory, "journal"))}
     # What users put into their client; :passkey stands for their passkey.
     # announce_url: "http://tracker.example.com:6969/announce/:passkey"
 `;

@@ -1,6 +1,7 @@
 import { parseEnd } from "../../lib/time.ts";
 import {
   checkClientPrefix,
+  checkRecordName,
   RecordError,
   type RecordKind,
   type SiteRecords,
@@ -80,6 +81,8 @@ export const ruleActions: Readonly<Record<string, RuleAction>> = {
       );
       const row = { ...factorsOf(flags, now), ...slots };
       const known = await records.get("groups", `name:${name}`);
+      const problem = known === undefined ? checkRecordName(name) : undefined;
+      if (problem !== undefined) throw new UsageError(`set-group: ${JSON.stringify(name)}: ${problem}`);
       return known === undefined
         ? records.add("groups", { name, ...row })
         : change(records, "groups", `${known.id}`, row);

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { parseAnyInfoHash, toHex } from "../../bittorrent/info-hash.ts";
 import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
+import type { SiteRecords } from "../../private/site-records.ts";
 import { SiteError } from "../../private/sites/sql/administration.ts";
 import { UsageError } from "../client-command.ts";
 import { complain } from "../terminal.ts";
@@ -22,10 +23,16 @@ export function readSubject(subject: string): Subject {
     return long === undefined ? { v1: infoHash } : { v2: Buffer.from(long, "hex") };
   }
   if (!existsSync(subject))
-    throw new UsageError(`${subject}: neither an infohash (40 or 64 hexadecimal digits) nor a file`);
+    throw new UsageError(
+      `${subject}: neither an infohash (40 or 64 hexadecimal digits) nor a file${magnetRemedy(subject)}`,
+    );
   const file = readTorrent(subject);
   const { infoHashV1: v1, infoHashV2: v2, name } = file;
   return { ...(v1 && { v1 }), ...(v2 && { v2 }), ...(name !== undefined && { name }), file };
+}
+
+function magnetRemedy(subject: string): string {
+  return subject.startsWith("magnet:") ? "; of a magnet link, give the digits after btih:" : "";
 }
 
 /** Reads a metainfo file. @throws SiteError that names the file */
@@ -49,6 +56,23 @@ export function warnIfPublic(file: string, { isPrivate }: TorrentFile): void {
     complain(
       `chihaya private: ${file} is not a private torrent (BEP 27), so clients also find peers by DHT and peer exchange\n`,
     );
+}
+
+/** Warns about a torrent that the site does not have: the tracker refuses its announces. */
+export async function warnIfUnknown(
+  file: string,
+  { infoHashV1, infoHashV2 }: TorrentFile,
+  records: Pick<SiteRecords, "get">,
+): Promise<void> {
+  for (const infoHash of [infoHashV1, infoHashV2])
+    if (
+      infoHash !== undefined &&
+      (await records.get("torrents", toHex(infoHash, 0, infoHash.length))) !== undefined
+    )
+      return;
+  complain(
+    `chihaya private: ${file} is not a torrent of the site yet; "chihaya private add-torrent" adds it\n`,
+  );
 }
 
 /** Returns the infohash of a metainfo file, or the one given, in hexadecimal. */

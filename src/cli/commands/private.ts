@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { toHex } from "../../bittorrent/info-hash.ts";
 import type { Config } from "../../config/config.ts";
@@ -9,20 +10,22 @@ import type { ListenAddress } from "../../ip/listen-address.ts";
 import { toExactJson } from "../../lib/exact-json.ts";
 import { Journal } from "../../private/accounting/journal.ts";
 import { setJournalAside } from "../../private/accounting/set-aside.ts";
+import { giveToOwner } from "../../private/give-to-owner.ts";
 import type { PrivateOptions } from "../../private/options.ts";
-import type { SiteRow } from "../../private/site-records.ts";
-import { SiteAdministration, SiteError } from "../../private/sites/sql/administration.ts";
+import { checkRecordName, type SiteRow } from "../../private/site-records.ts";
+import { type Accounts, SiteAdministration, SiteError } from "../../private/sites/sql/administration.ts";
 import type { OpenDatabase } from "../../private/sites/sql/database.ts";
 import { openDatabase } from "../../private/sites/sql/open-database.ts";
 import { checkTables } from "../../private/sites/sql/schema.ts";
 import { SqlRecords } from "../../private/sites/sql/sql-records.ts";
 import { runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { writeOutput } from "../output-file.ts";
 import { complain, print, printBytes } from "../terminal.ts";
 import { withAnnounce } from "../torrent-file.ts";
 import { type InitFlags, init } from "./private-init.ts";
 import { type RuleFlags, ruleActions, ruleFlags, rulesHelp, rulesUsage } from "./private-rules.ts";
-import { infoHashOf, readSubject, readTorrent, warnIfPublic } from "./private-torrents.ts";
+import { infoHashOf, readSubject, readTorrent, warnIfPublic, warnIfUnknown } from "./private-torrents.ts";
 
 /** The help of `chihaya private`. */
 export const help: string = `Usage: chihaya private init DIR [--database URL [--password-file FILE]]
@@ -35,6 +38,7 @@ export const help: string = `Usage: chihaya private init DIR [--database URL [--
        chihaya private adopt [flags]
 ${rulesUsage}
 Manages the users and torrents of a private tracker of the site "sql". A running tracker takes changes within a second.
+"stats", "quarantine" and "adopt" are also for the sites "gazelle" and "unit3d".
 
 "init" makes DIR with a configuration, chihaya.yaml, and an empty database, private.sqlite. Nothing is overwritten.
   --database URL      makes the tables in an empty database of MariaDB, MySQL or PostgreSQL instead, such as
@@ -161,8 +165,8 @@ const actions: Readonly<Record<string, Action>> = {
 };
 
 async function addUser(name: string, flags: Flags): Promise<void> {
-  if (name === "" || name.length > 64 || /[\u0000-\u001f\u007f]/.test(name))
-    throw new UsageError("add-user: a name has 1 to 64 characters, and no control characters");
+  const problem = checkRecordName(name);
+  if (problem !== undefined) throw new UsageError(`add-user: ${JSON.stringify(name)}: ${problem}`);
   await withSite(flags, async (site) => show(flags, { name, ...(await site.addUser(name)) }));
 }
 
@@ -187,8 +191,9 @@ async function announceUrl(name: string, file: string | undefined, flags: Flags)
   if (file === undefined && flags.out !== undefined) throw new UsageError("--out: needs a metainfo FILE");
   const config = load(flags);
   const torrent = file === undefined ? undefined : readTorrent(file);
-  await withSite(flags, async (site) => {
+  await withSite(flags, async (site, open) => {
     const { passkey } = await site.user(name);
+    if (torrent !== undefined) await warnIfUnknown(file!, torrent, new SqlRecords(open));
     const url = urlPattern(config, flags.udp).replaceAll(":passkey", passkey);
     if (torrent === undefined) {
       if (flags.json) print(`${JSON.stringify({ url })}\n`);
@@ -197,7 +202,7 @@ async function announceUrl(name: string, file: string | undefined, flags: Flags)
     }
     const bytes = withAnnounce(torrent, url);
     if (flags.out === undefined) printBytes(bytes);
-    else writeFileSync(flags.out, bytes, { mode: 0o600 });
+    else await writeOutput(flags.out, bytes, { mode: 0o600 });
   });
 }
 
@@ -219,7 +224,7 @@ function urlPattern(config: Config & { private: PrivateOptions }, udp: boolean):
 }
 
 async function stats(name: string | undefined, flags: Flags): Promise<void> {
-  await withSite(flags, async (site) => {
+  await withAccounts(flags, async (site) => {
     if (name !== undefined) {
       const { id, enabled, uploaded, downloaded } = await site.user(name);
       show(flags, { name, id, enabled, uploaded, downloaded });
@@ -232,7 +237,7 @@ async function stats(name: string | undefined, flags: Flags): Promise<void> {
 }
 
 async function quarantine(flags: Flags): Promise<void> {
-  await withSite(flags, async (site) => {
+  await withAccounts(flags, async (site) => {
     if (flags.retry) return show(flags, await site.retryQuarantined());
     const rows = (await site.quarantined()).map(({ at, ...row }) => ({
       ...row,
@@ -249,20 +254,25 @@ async function quarantine(flags: Flags): Promise<void> {
 
 async function adopt(flags: Flags): Promise<void> {
   const { journal: options } = load(flags).private;
-  await withSite(flags, async (site) => {
-    const open = () => new Journal({ directory: options.dir, keep: options.keep, segmentBytes: 1 });
-    const old = open();
-    const { instance, last } = old;
-    old.close();
-    const applied = await site.lastApplied(instance);
-    if (applied !== undefined && applied <= last)
-      throw new SiteError("the database has the traffic of this journal; there is nothing to adopt");
-    const aside = setJournalAside(options.dir, `set-aside-${new Date().toISOString().replaceAll(":", "")}`);
-    const fresh = open();
-    await site.adopt(fresh.instance);
-    fresh.close();
-    print(`the database has a new journal; the files of the old one are in ${aside}\n`);
-  });
+  await withAccounts(
+    flags,
+    async (site) => {
+      const open = () => new Journal({ directory: options.dir, keep: options.keep, segmentBytes: 1 });
+      const old = open();
+      const { instance, last } = old;
+      old.close();
+      const applied = await site.lastApplied(instance);
+      if (applied !== undefined && applied <= last)
+        throw new SiteError("the database has the traffic of this journal; there is nothing to adopt");
+      const aside = setJournalAside(options.dir, `set-aside-${new Date().toISOString().replaceAll(":", "")}`);
+      const fresh = open();
+      await site.adopt(fresh.instance);
+      fresh.close();
+      for (const name of readdirSync(options.dir)) giveToOwner(join(options.dir, name));
+      print(`the database has a new journal; the files of the old one are in ${aside}\n`);
+    },
+    { isExclusive: true },
+  );
 }
 
 function load({ config: given, set }: Flags): Config & { private: PrivateOptions } {
@@ -277,14 +287,38 @@ function load({ config: given, set }: Flags): Config & { private: PrivateOptions
   return { ...config, private: config.private };
 }
 
+/**
+ * Runs `work` with the accounts of any site.
+ * @param options  `isExclusive` refuses to run while a tracker has the accounts
+ */
+async function withAccounts(
+  flags: Flags,
+  work: (site: Accounts) => Promise<void>,
+  options: { isExclusive?: boolean } = {},
+): Promise<void> {
+  const { site, database, password, ledger } = load(flags).private;
+  if (site !== "gazelle" && site !== "unit3d") return withSite(flags, work, options);
+  const { openSiteAccounts } = await import("../../private/sites/open-accounts.ts");
+  const { accounts, close } = await openSiteAccounts({ site, database, password, ledger }, options);
+  try {
+    await work(accounts);
+  } finally {
+    await close();
+  }
+}
+
+/** Runs `work` with the users and torrents of a site without software of its own. */
 async function withSite(
   flags: Flags,
   work: (site: SiteAdministration, open: OpenDatabase) => Promise<void>,
+  options: { isExclusive?: boolean } = {},
 ): Promise<void> {
   const { site, database: address, password } = load(flags).private;
   if (site === "gazelle" || site === "unit3d")
-    throw new SiteError(`the users and torrents of the site ${site} are managed by its own software`);
-  const open: OpenDatabase = await openDatabase(address, password);
+    throw new SiteError(
+      `the users and torrents of the site ${site} are managed by its own software; for this site there are "stats", "quarantine" and "adopt"`,
+    );
+  const open: OpenDatabase = await openDatabase(address, password, options);
   try {
     await checkTables(open);
     await work(new SiteAdministration(open), open);

@@ -32,6 +32,11 @@ Exit codes: 0 stopped, 1 failed to start or stopped at once, 2 wrong usage, 78 i
  * size with the traffic, and Node's sockets keep further memory until the young generation is full.
  */
 const smallYoungGeneration = "--semi-space-growth-factor=1";
+/**
+ * Lets the compiler inline twice as much into one function. The path of an announce is many small functions, of which a part is
+ * beyond the default of 920 bytes of bytecode (random announces into a filled memory store: 890 -> 792 ns).
+ */
+const moreInlining = "--max-inlined-bytecode-size-cumulative=2000";
 
 export async function run(args: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -59,6 +64,7 @@ export async function run(args: string[]): Promise<number> {
     logging: { debug: values.debug, format, colors: !values.nocolors },
   };
   setFlagsFromString(smallYoungGeneration);
+  setFlagsFromString(moreInlining);
   // Both take long, and the child process that loads the configuration works in parallel.
   const [loaded, { runDaemon }] = await Promise.all([
     loadConfigInChildProcess(options),

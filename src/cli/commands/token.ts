@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { parseInfoHash, toHex } from "../../bittorrent/info-hash.ts";
 import { cannotRead, explainSystemError } from "../../lib/file-errors.ts";
 import { parseMilliseconds, runReporting, UsageError } from "../client-command.ts";
 import { ExitCode } from "../command.ts";
+import { writeOutput } from "../output-file.ts";
 import { complain, print } from "../terminal.ts";
 import { parseTorrentFile, type TorrentFile, withAnnounce } from "../torrent-file.ts";
 
@@ -83,7 +84,7 @@ async function makeKey(args: string[]): Promise<void> {
     throw new UsageError(`--algorithm: not one of ${algorithms.join(", ")}`);
   const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
   const jwk: JWK = { ...(await exportJWK(privateKey)), kid, alg: algorithm, use: "sig" };
-  await write(file, `${JSON.stringify(jwk)}\n`, { flag: "wx", mode: 0o600 });
+  await write(file, `${JSON.stringify(jwk)}\n`, { isNew: true, mode: 0o600 });
   print(`${file}: key ${kid} for ${algorithm}\n`);
 }
 
@@ -183,22 +184,11 @@ async function read(file: string): Promise<Buffer> {
   }
 }
 
-const writeErrors: Readonly<Record<string, string>> = {
-  ENOENT: "no such directory",
-  EACCES: "no permission",
-  EISDIR: "is a directory",
-};
-
-async function write(file: string, content: string | Buffer, options: { flag?: string; mode?: number } = {}) {
+async function write(file: string, content: string | Buffer, options?: { mode: number; isNew: boolean }) {
   try {
-    await writeFile(file, content, options);
+    await writeOutput(file, content, options);
   } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    const text =
-      code === "EEXIST"
-        ? `${file}: the file exists; remove it, or choose another name`
-        : `cannot write ${file}: ${writeErrors[code] ?? message}`;
-    throw new FileError(text, { cause: error });
+    throw new FileError((error as Error).message, { cause: error });
   }
 }
 

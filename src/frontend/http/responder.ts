@@ -60,7 +60,8 @@ export class Responder implements HttpHandler<HttpExchange> {
     handover?: Handover,
   ) {
     this.#settings = settings;
-    this.rules = { ...trackerRules, takesBodies: settings.routes?.takesBodies ?? false };
+    const { takesBodies = false, needsHost = trackerRules.needsHost } = settings.routes ?? {};
+    this.rules = { takesBodies, needsHost };
     this.#logic = logic;
     this.#requests = requests;
     this.#handover = handover;

@@ -38,7 +38,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Result = unknown> {
   readonly stream?: string;
   /** 200 unless given; 204 has no body. */
   readonly status?: 200 | 201 | 202 | 204;
-  /** The JSON of the response. */
+  /** The JSON of the response, also of one that is sent as a stream. */
   readonly response?: Shape<Result>;
   /** The media type of a response that is a stream. */
   readonly streams?: string;

@@ -5,6 +5,10 @@ export const seriesNames = [
   "udp_connects",
   "http_announces",
   "http_scrapes",
+  "websocket_announces",
+  "websocket_scrapes",
+  "web_offers",
+  "web_answers",
   "errors",
   "dropped",
   "torrents",
@@ -12,6 +16,7 @@ export const seriesNames = [
   "leechers",
   "peers_ipv4",
   "peers_ipv6",
+  "peers_web",
   "store_fill",
   "http_connections",
   "latency_p50_ms",
@@ -32,7 +37,7 @@ const rings = [
 ] as const;
 
 /**
- * Keeps samples of the last week in fixed memory (400 KB): each second of the last ten minutes, each ten seconds of the
+ * Keeps samples of the last week in fixed memory (500 KB): each second of the last ten minutes, each ten seconds of the
  * last six hours, each five minutes of the last seven days. A coarse step is the mean of the finer ones.
  */
 export class History {

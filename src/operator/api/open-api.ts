@@ -89,7 +89,7 @@ function describeResponses(endpoint: Endpoint): Json {
   const content =
     streams !== undefined
       ? // OpenAPI 3.1 has no schema for the events of a stream.
-        { [streams]: streams === "text/event-stream" ? {} : { schema: string } }
+        { [streams]: streams === "text/event-stream" ? {} : { schema: response?.json ?? string } }
       : { "application/json": { schema: response?.json ?? {} } };
   const further = [
     ...problems,

@@ -9,10 +9,18 @@ const livePeriod = 1;
 /** Seconds over which latencies are measured. */
 const latencyPeriod = 60;
 
-const responses = {
+/** The histograms of responses by protocol. */
+export const responses = {
   udp: "chihaya_udp_response_duration_milliseconds",
   http: "chihaya_http_response_duration_milliseconds",
+  websocket: "chihaya_websocket_response_duration_milliseconds",
 } as const;
+/** Counters of requests without a response. */
+const unanswered = [
+  "chihaya_udp_dropped_datagrams_total",
+  "chihaya_http_rejected_total",
+  "chihaya_websocket_rejected_total",
+] as const;
 
 /** The counters at one moment. */
 interface Reading {
@@ -75,7 +83,7 @@ export class Sampler {
     try {
       const totals = new Totals(await this.#deps.scrape());
       const at = Math.floor(this.#deps.clock.seconds);
-      const durations = totals.distribution(responses.udp, responses.http);
+      const durations = totals.distribution(...Object.values(responses));
       const reading = { at, totals, durations };
       if (newest !== undefined && at > newest.at) this.history.add(toSample(newest, reading), newest.at, at);
       if (newest === undefined || at > newest.at) {
@@ -122,15 +130,18 @@ function toSample(before: Reading, { at, totals, durations }: Reading): Sample {
     udp_connects: requests("udp", "connect"),
     http_announces: requests("http", "announce"),
     http_scrapes: requests("http", "scrape"),
+    websocket_announces: requests("websocket", "announce"),
+    websocket_scrapes: requests("websocket", "scrape"),
+    web_offers: rate((one) => one.sum("chihaya_web_offers_total", { result: "relayed" })),
+    web_answers: rate((one) => one.sum("chihaya_web_answers_total", { result: "relayed" })),
     errors: rate(countErrors),
-    dropped: rate(
-      (one) => one.sum("chihaya_udp_dropped_datagrams_total") + one.sum("chihaya_http_rejected_total"),
-    ),
+    dropped: rate((one) => unanswered.reduce((sum, name) => sum + one.sum(name), 0)),
     torrents: gauge("chihaya_storage_infohashes_count"),
     seeders,
     leechers,
     peers_ipv4: gauge("chihaya_storage_peers", { address_family: "IPv4" }),
     peers_ipv6: gauge("chihaya_storage_peers", { address_family: "IPv6" }),
+    peers_web: gauge("chihaya_storage_peers", { address_family: "web" }),
     store_fill: (seeders + leechers) / gauge("chihaya_storage_capacity_peers"),
     http_connections: gauge("chihaya_http_connections"),
     latency_p50_ms: quantile(0.5, recent) ?? Number.NaN,
@@ -141,7 +152,7 @@ function toSample(before: Reading, { at, totals, durations }: Reading): Sample {
   };
 }
 
-/** Returns the error responses of both protocols. */
+/** Returns the error responses of all protocols. */
 export function countErrors(totals: Totals): number {
   return Object.values(responses).reduce(
     (sum, name) => sum + totals.sum(name) - totals.sum(name, { error: "" }),

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../observability/logger.ts";
 import { RateLimitedLog } from "../../observability/rate-limited.ts";
@@ -8,19 +9,25 @@ import type { DirectoryChange } from "../directory-records.ts";
 import type { PrivateOptions } from "../options.ts";
 import type { Records } from "../record.ts";
 import type { RecordSource } from "../ring.ts";
-import type { Site } from "../site.ts";
+import { type Site, SiteInUseError } from "../site.ts";
 import { RecordError } from "../site-records.ts";
 import { type AddressPolicy, hideAddress } from "./address-policy.ts";
 import { Batch, emptyAnnounce } from "./batch.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { Intake } from "./intake.ts";
-import type { Journal } from "./journal.ts";
-import { Sessions } from "./sessions.ts";
+import { type Journal, remedy } from "./journal.ts";
+import { OcelotSessions } from "./ocelot-sessions.ts";
+import { type AccountingRules, type Addition, Sessions } from "./sessions.ts";
 
-/** Maximum number of records in one transaction of the site. */
+/** Records after which a transaction of the site does not wait for more. */
 const batchRecords = 10_000;
-/** Records that a site which is away may leave in memory; beyond them, they are read from the journal again. */
-const pendingRecords = 50_000;
+/**
+ * Maximum number of records in one transaction, and in memory: the records beyond are read from the journal. Transactions grow to this
+ * size while the site is behind, because the sums of many records have fewer rows.
+ */
+const mostRecords = 50_000;
+/** Seconds before `peers_timeout` in which a peer that does not announce may be inactive already, as clocks and delays differ. */
+const peersSlack = 600;
 /** Seconds between transactions, checkpoints, and looks for peers that have gone. */
 const [flushInterval, checkpointInterval, expireInterval] = [3, 300, 60];
 /** The longest pause before the site is tried again, in seconds. */
@@ -57,7 +64,7 @@ export interface AccountantDeps {
 }
 
 /**
- * Turns the records of all workers into credits. A record is judged by the rules of {@link Sessions}, written to the journal, and
+ * Turns the records of all workers into credits. A record is judged by the rules, written to the journal, and
  * then released to its worker. The site gets sums of records in transactions that note the last record, so that no record counts
  * twice, whatever is lost or restored. {@link drain} may be called while another method waits for the site.
  */
@@ -68,7 +75,7 @@ export class Accountant {
   };
   readonly #options: PrivateOptions;
   readonly #deps: AccountantDeps;
-  readonly #sessions: Sessions;
+  readonly #sessions: AccountingRules;
   readonly #intake: Intake;
   readonly #announce = emptyAnnounce();
   readonly #log: RateLimitedLog;
@@ -85,6 +92,8 @@ export class Accountant {
   #isDirectoryChanged = false;
   /** The records after those that the site has or applies now; undefined if they must be read from the journal. */
   #pending: Batch | undefined;
+  /** The records after those that the site applies now, which are read from the journal meanwhile; undefined if none are. */
+  #next: Promise<Batch> | undefined;
   /** The ends of batches that may have been applied since the last result; undefined until the site was asked for its last record. */
   #attempts: Set<number> | undefined;
   /** Sequence of the last checkpoint. */
@@ -104,15 +113,19 @@ export class Accountant {
     this.#deps = deps;
     this.#log = new RateLimitedLog(deps.logger, deps.clock);
     const { journal } = deps;
-    const { maxRate, idleSessions: idle } = options;
-    this.#sessions = new Sessions({ maxRate, maxGap, idle });
+    const { rules, maxRate, idleSessions: idle, peersTimeout } = options;
+    const active = peersTimeout - peersSlack;
+    this.#sessions =
+      rules === "ocelot" ? new OcelotSessions(peersTimeout) : new Sessions({ maxRate, maxGap, idle, active });
     this.#intake = new Intake({ ...deps, prepare: (block, index) => this.#judge(block, index) });
     this.#checkpointed = readCheckpoint(journal, this.#sessions, this.positions);
     if (this.#checkpointed > journal.last)
-      throw new Error(`${journal.directory}: the end of the journal is missing; restore it from a backup`);
+      throw new Error(
+        `${journal.directory}: the end of the journal is missing; put the newest file back, or, if it is lost, ${remedy}`,
+      );
     for (const { records, count } of journal.read(this.#checkpointed)) {
       for (let i = 0; i < count; i++) {
-        if (!this.#movePosition(records, i)) this.#sessions.apply(records.readAnnounce(i, this.#announce));
+        if (!this.#movePosition(records, i)) this.#apply(records, i);
       }
     }
     const { storeIps } = options;
@@ -123,7 +136,7 @@ export class Accountant {
   /**
    * Opens the accounts: reads users and torrents, and continues where the journal ends.
    * @param maxGap  longest time in seconds between two announces that counts as seeding
-   * @throws Error if journal and site do not belong together
+   * @throws SiteInUseError if another tracker has the accounts; Error if journal and site do not belong together
    */
   static async open(options: PrivateOptions, maxGap: number, deps: AccountantDeps): Promise<Accountant> {
     const accountant = new Accountant(options, maxGap, deps);
@@ -132,7 +145,8 @@ export class Accountant {
       await accountant.#lastApplied();
       await accountant.#load();
     } catch (error) {
-      if (error instanceof JournalError || !(await accountant.#openWithoutSite(error as Error))) throw error;
+      const isFinal = error instanceof JournalError || error instanceof SiteInUseError;
+      if (isFinal || !(await accountant.#openWithoutSite(error as Error))) throw error;
     }
     return accountant;
   }
@@ -181,8 +195,8 @@ export class Accountant {
     this.state.sessions = this.#sessions.size;
     const pending = this.#pending;
     if (pending === undefined) return count;
-    for (let i = 0; i < count; i++) pending.add(this.#intake.block, i);
-    if (pending.count > pendingRecords) this.#pending = undefined;
+    pending.add(this.#intake.block, 0, count);
+    if (pending.count > mostRecords) this.#pending = undefined;
     return count;
   }
 
@@ -198,17 +212,21 @@ export class Accountant {
 
   #judge(block: Records, index: number): void {
     if (this.#movePosition(block, index)) return;
-    const announce = block.readAnnounce(index, this.#announce);
-    const addition = this.#sessions.apply(announce);
+    const addition = this.#apply(block, index, this.#deps.clock.unixSeconds);
     block.complete(index, addition);
     const excess = addition.excessUploaded + addition.excessDownloaded;
     if (excess > 0) {
       this.state.excessBytes += excess;
-      const { user, torrent } = announce;
+      const { user, torrent } = this.#announce;
       const fields = { user, torrent, bytes: excess };
       this.#log.warn("max_rate", fields, "a client claims more than max_rate; not credited");
     }
-    if (!announce.isForwarded) hideAddress(this.addresses, block, index);
+    if (!this.#announce.isForwarded) hideAddress(this.addresses, block, index);
+  }
+
+  #apply(records: Records, index: number, now?: number): Readonly<Addition> {
+    const announce = records.readNumbers(index, this.#announce);
+    return this.#sessions.apply(announce, now, records.peerId(index));
   }
 
   /** Notes the position of another tracker. @returns whether the record is one */
@@ -218,8 +236,14 @@ export class Accountant {
     return position !== undefined;
   }
 
-  /** Does what is due: transactions, changes of the site, checkpoints. */
+  /** Does what is due: transactions, changes of the site, and then a checkpoint. */
   async tick(): Promise<void> {
+    await this.tickSite();
+    await this.tickCheckpoint();
+  }
+
+  /** Does what is due of transactions and changes of the site. */
+  async tickSite(): Promise<void> {
     const { clock, logger } = this.#deps;
     try {
       if (this.#siteProblem === undefined || clock.seconds >= this.#flushAt) await this.#useSite();
@@ -227,10 +251,15 @@ export class Accountant {
       const problem = `traffic is not credited now, but kept: ${(error as Error).message}`;
       if (this.#siteProblem === undefined) logger.error({ err: error }, problem);
       this.#setSiteProblem(problem);
-      this.#pending = undefined;
+      this.#pending = this.#next = undefined;
       this.#retry = Math.min(Math.max(1, 2 * this.#retry), longestRetry);
       this.#flushAt = clock.seconds + this.#retry;
     }
+  }
+
+  /** Writes a checkpoint if one is due. {@link tickSite} may be called meanwhile: a checkpoint of a million clients takes many seconds. */
+  async tickCheckpoint(): Promise<void> {
+    const { clock } = this.#deps;
     if (clock.seconds < this.#checkpointAt) return;
     this.#checkpointAt = clock.seconds + checkpointInterval;
     await this.#tryCheckpoint();
@@ -245,6 +274,8 @@ export class Accountant {
     const now = clock.unixSeconds;
     if (this.#isClockSet()) return;
     this.#sessions.expire(now);
+    // A site that is behind does not know yet which peers have announced.
+    if (this.#pending === undefined) return;
     await site.expirePeers(now - this.#options.peersTimeout, now - this.#options.idleSessions);
   }
 
@@ -285,8 +316,11 @@ export class Accountant {
   async flush(): Promise<boolean> {
     const { site, journal, logger } = this.#deps;
     if (site.acknowledge !== undefined) return true; // the site fetches it
-    const batch = this.#pending ?? this.#rebuild(await this.#lastApplied());
-    this.#pending = batch.to === journal.last ? new Batch(batch.to) : undefined;
+    const batch = this.#pending ?? (await (this.#next ?? this.#rebuild(await this.#lastApplied())));
+    const isLast = batch.to === journal.last;
+    this.#pending = isLast ? new Batch(batch.to) : undefined;
+    this.#next = isLast ? undefined : this.#rebuild(batch.to);
+    this.#next?.catch(() => undefined); // the next call throws it
     if (batch.count > 0) {
       this.#attempts?.add(batch.to);
       const result = await site.apply(journal.instance, batch);
@@ -296,7 +330,7 @@ export class Accountant {
           { last: result.last, expected: batch.from },
           "the database has other records; reading them again",
         );
-        this.#pending = undefined;
+        this.#pending = this.#next = undefined;
         return false;
       }
       if (result.quarantined > 0)
@@ -311,13 +345,15 @@ export class Accountant {
     return this.#pending !== undefined;
   }
 
-  /** Reads the next records after `applied` from the journal. */
-  #rebuild(applied: number): Batch {
+  /** Reads the next records after `applied` from the journal, block by block, so that {@link drain} is called meanwhile. */
+  async #rebuild(applied: number): Promise<Batch> {
     const batch = new Batch(applied);
     for (const { records, count } of this.#deps.journal.read(applied)) {
-      for (let i = 0; i < count && batch.count < batchRecords; i++) batch.add(records, i);
-      if (batch.count >= batchRecords) break;
+      if (batch.count > 0) await nextTurn();
+      batch.add(records, 0, Math.min(count, mostRecords - batch.count));
+      if (batch.count >= mostRecords) break;
     }
+    batch.sum();
     return batch;
   }
 
@@ -334,7 +370,7 @@ export class Accountant {
       );
     await site.acknowledge!(journal.instance, after);
     this.state.applied = after;
-    return this.#rebuild(after);
+    return await this.#rebuild(after);
   }
 
   /** Writes the sessions and the directory to disk, and removes segments that nobody needs. Does nothing while the sessions are ahead of the journal. */
@@ -412,6 +448,7 @@ export class Accountant {
     } catch (error) {
       logger.warn({ err: error }, "not all traffic is credited; the journal keeps it");
     }
+    await this.#next?.catch(() => undefined);
     await this.#tryCheckpoint();
     await site.close();
     journal.close();

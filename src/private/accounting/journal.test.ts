@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import {
   appendFileSync,
   closeSync,
+  copyFileSync,
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -184,4 +187,41 @@ test("a missing or damaged instance is an error that names the file", (t) => {
   assert.throws(() => open(directory), /instance is damaged/);
   rmSync(join(directory, "instance"));
   assert.throws(() => open(directory), /instance is missing/);
+});
+
+test("records are not written where the next start does not find them", (t) => {
+  const parent = temporaryDirectory(t);
+  const [directory, elsewhere] = [join(parent, "journal"), join(parent, "elsewhere")];
+  const journal = open(directory, 1);
+  t.after(() => journal.close());
+  const remedy = /the file was removed, replaced or cut; move the same file back/;
+  const assertRefused = (reason: string) => {
+    const before = journal.last;
+    assert.throws(() => append(journal, 9), remedy, reason);
+    assert.equal(journal.last, before);
+  };
+  const moveAway = () => {
+    renameSync(directory, elsewhere);
+    assertRefused("the directory is away");
+    mkdirSync(directory);
+    assertRefused("another directory is in its place");
+    rmSync(directory, { recursive: true });
+    renameSync(elsewhere, directory);
+  };
+  moveAway(); // before the first record
+  append(journal, 1);
+  moveAway();
+  append(journal, 2); // in a new segment
+  const file = join(directory, segments(directory).at(-1)!);
+  renameSync(file, `${file}.away`);
+  assertRefused("the file is away");
+  copyFileSync(`${file}.away`, file);
+  assertRefused("a copy is in its place");
+  renameSync(`${file}.away`, file);
+  const whole = readFileSync(file);
+  truncateSync(file);
+  assertRefused("the file is empty");
+  writeFileSync(file, whole);
+  append(journal, 3);
+  assert.deepEqual(usersOf(journal, 0), [1, 2, 3]);
 });

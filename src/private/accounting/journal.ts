@@ -5,7 +5,6 @@ import {
   fdatasyncSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -17,19 +16,22 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { StringDecoder } from "node:string_decoder";
 import { crc32 } from "node:zlib";
+import { fileIdentity } from "../../lib/file-identity.ts";
+import { type FileLock, lockFile } from "../lock-file.ts";
+import { makeDirectory } from "../make-directory.ts";
 import { Records, recordBytes } from "../record.ts";
 
 /** Words of the head of a block: magic, number of records, sequence of the first (low, high), CRC-32 of the rest. */
 const headBytes = 24;
 const magic = 0x314a4843; // "CHJ1" in memory of little-endian machines
 const crcAt = 16;
-/** SQLite's code for a database that another process has locked. */
-const sqliteBusy = 5;
 /** Maximum number of records in a block. */
 const mostRecords = 65_536;
+
+/** What to do if a part of the journal is lost or damaged: the end of a message. */
+export const remedy = 'see "Backup" in docs/private.md';
 
 /** Options of a {@link Journal}. */
 export interface JournalOptions {
@@ -68,23 +70,26 @@ export class Journal {
   /** Sequence of the last record; 0 if there is none. */
   last = 0;
   readonly #options: JournalOptions;
-  readonly #lock: DatabaseSync;
+  readonly #lock: FileLock;
   readonly #segments: Segment[];
   /** The segment that grows, and its size. */
   #file: number | undefined;
   #size = 0;
   /** Whether the file may have bytes of a failed {@link write} after {@link #size}. */
   #isTorn = false;
+  /** The newest file of the directory: the segment that grows, or at first `instance`. */
+  #newest: { file: string; identity: string };
 
   /** Opens or creates the journal in a directory. @throws Error that names the directory and the problem */
   constructor(options: JournalOptions) {
     const { directory } = options;
     this.#options = options;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
     this.#lock = lockDirectory(directory);
     try {
       this.instance = readInstance(directory);
       this.#segments = listSegments(directory);
+      this.#newest = identify(join(directory, "instance"));
       this.#openLast();
     } catch (error) {
       this.#lock.close();
@@ -107,6 +112,7 @@ export class Journal {
    * @throws Error of the disk; the journal is then as before, and the same records may be written again
    */
   write(records: Records, count: number): number {
+    this.#check();
     const first = this.last + 1;
     if (this.#file === undefined || this.#size >= this.#options.segmentBytes) this.#begin(first);
     const bytes = Buffer.alloc(headBytes + count * recordBytes);
@@ -131,7 +137,9 @@ export class Journal {
   *read(after: number): Generator<JournalBlock> {
     if (after >= this.last) return;
     if (after + 1 < this.first)
-      throw new Error(`the journal begins with record ${this.first}, but record ${after + 1} is needed`);
+      throw new Error(
+        `the journal begins with record ${this.first}, but record ${after + 1} is needed; ${remedy}`,
+      );
     for (const [index, { file }] of this.#segments.entries()) {
       const next = this.#segments[index + 1]?.first ?? this.last + 1;
       if (next <= after + 1) continue;
@@ -215,6 +223,7 @@ export class Journal {
     fsyncSync(fd);
     this.#file = fd;
     this.#size = at;
+    this.#newest = identify(segment.file);
   }
 
   #begin(first: number): void {
@@ -232,7 +241,22 @@ export class Journal {
     this.#size = 0;
     this.#isTorn = false;
     this.#segments.push({ file, first });
+    this.#newest = identify(file);
   }
+
+  /** @throws Error with the remedy, if the directory does not have the file that grows: the next start would not find its records */
+  #check(): void {
+    const { file, identity } = this.#newest;
+    if (fileIdentity(file) === identity && statSync(file).size >= this.#size) return;
+    throw new Error(
+      `${file}: the file was removed, replaced or cut; move the same file back, or, if it is lost, ${remedy}`,
+    );
+  }
+}
+
+/** Names a file with what identifies it. */
+function identify(file: string): { file: string; identity: string } {
+  return { file, identity: fileIdentity(file) };
 }
 
 function writeAt(fd: number, bytes: Uint8Array, at: number): void {
@@ -272,36 +296,32 @@ function sizeOf({ count }: BlockHead): number {
 }
 
 function damaged(file: string, at: number): never {
-  throw new Error(`${file}: damaged at byte ${at}`);
+  throw new Error(`${file}: damaged at byte ${at}; ${remedy}`);
 }
 
 /** Holds a lock that ends with the process. @throws Error if another process has it, or the directory cannot be written */
-function lockDirectory(directory: string): DatabaseSync {
-  const lock = new DatabaseSync(join(directory, "lock"), { timeout: 0, open: false });
+function lockDirectory(directory: string): FileLock {
+  let lock: FileLock | undefined;
   try {
-    lock.open();
-    lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
-    return lock;
+    lock = lockFile(join(directory, "lock"));
   } catch (error) {
-    if (lock.isOpen) lock.close();
-    const { errcode, message } = error as Error & { errcode?: number };
-    const isHeld = errcode === sqliteBusy;
-    const problem = isHeld
-      ? 'is in use by another tracker, or by "chihaya private"'
-      : `cannot be written: ${message}`;
-    throw new Error(`${directory} ${problem}`, { cause: error });
+    throw new Error(`${directory} cannot be written: ${(error as Error).message}`, { cause: error });
   }
+  if (lock === undefined)
+    throw new Error(`${directory} is in use by another tracker, or by "chihaya private"`);
+  return lock;
 }
 
 function readInstance(directory: string): string {
   const file = join(directory, "instance");
   if (!existsSync(file)) {
-    if (listSegments(directory).length > 0) throw new Error(`${file} is missing; restore it from a backup`);
+    if (listSegments(directory).length > 0)
+      throw new Error(`${file} is missing; put it back, or, if it is lost, ${remedy}`);
     writeWhole(directory, "instance", [randomBytes(16).toString("hex")]);
   }
   const instance = readFileSync(file, "utf8").trim();
   if (/^[\da-f]{32}$/.test(instance)) return instance;
-  throw new Error(`${file} is damaged: expected 32 hexadecimal digits`);
+  throw new Error(`${file} is damaged: expected 32 hexadecimal digits; ${remedy}`);
 }
 
 function listSegments(directory: string): Segment[] {

@@ -11,6 +11,7 @@ import { packFactors } from "../factors.ts";
 import type { PrivateOptions } from "../options.ts";
 import { Field } from "../record.ts";
 import { createAccountingMemory, Ring } from "../ring.ts";
+import { SiteInUseError } from "../site.ts";
 import { Accountant } from "./accountant.ts";
 import { Journal } from "./journal.ts";
 
@@ -131,7 +132,7 @@ test("a database that is away for an hour: nothing waits in memory, and every by
   assert.equal(bench.clock.seconds, before);
   assert.equal(bench.accountant.state.problem, undefined);
   assert.ok(
-    batches.every((count) => count <= 10_000),
+    batches.every((count) => count <= 50_000),
     "each transaction is bounded",
   );
   bench.assertCredited();
@@ -262,4 +263,17 @@ test("a clock that is set back an hour, or forward sixty days: no byte is lost, 
   }
   while (!(await bench.accountant.flush()));
   bench.assertCredited();
+});
+
+test("a site that another tracker has the accounts of is refused at the start, and stops the crediting later", async (t) => {
+  const bench = new Site(t, 3);
+  await bench.open();
+  await bench.round();
+  await bench.accountant.checkpoint();
+  bench.site.failure = new SiteInUseError("the database");
+  bench.pass(60);
+  await bench.round();
+  assert.match(bench.accountant.state.problem!, /kept: the database: another tracker has the accounts/);
+  bench.die();
+  await assert.rejects(bench.open(), SiteInUseError, "although the users of the last checkpoint are known");
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { createRandom, type Random } from "../../lib/clock.ts";
-import { type AccountedAnnounce, type SessionRow, Sessions } from "./sessions.ts";
+import { type AccountedAnnounce, Sessions } from "./sessions.ts";
 
 const { none, started, completed, stopped } = AnnounceEvent;
 const limits = { maxRate: 1.25e9, maxGap: 3900, idle: 21 * 86_400 };
@@ -199,7 +199,7 @@ test("a checkpoint continues where the sessions were", () => {
   sessions.apply(announce({ seconds: start + 60, uploaded: 10, left: 0 }));
   sessions.apply(announce({ seconds: start + 61, user: 2, uploaded: 5, event: stopped }));
   const restored = new Sessions(limits);
-  for (const row of JSON.parse(JSON.stringify([...sessions.snapshot()]))) restored.restore(row);
+  for (const block of sessions.snapshot()) restored.restore(block);
   const next = [
     announce({ seconds: start + 120, uploaded: 50, left: 0 }),
     announce({ seconds: start + 121, user: 2, uploaded: 5, event: stopped }),
@@ -286,34 +286,6 @@ test("a client that sends no started after a day offline continues, and one that
   sessions.apply(announce({ uploaded: 100, event: stopped }));
   sessions.expire(start + 86_400);
   assert.equal(sessions.apply(announce({ seconds: start + 86_400, uploaded: 700 })).uploaded, 600);
-});
-
-test("a snapshot has every session as it was at its beginning, whatever changes while it is read", () => {
-  const random = createRandom(5);
-  const sessions = new Sessions(limits);
-  let seconds = start;
-  const apply = () =>
-    sessions.apply(
-      announce({
-        seconds: seconds++,
-        user: random.next() % 50,
-        uploaded: random.next() % 1000,
-        left: random.next() % 2,
-      }),
-    );
-  for (let round = 0; round < 200; round++) {
-    for (let n = 0; n < 40; n++) apply();
-    const expected = [...sessions.snapshot()];
-    const given: SessionRow[] = [];
-    for (const row of sessions.snapshot()) {
-      given.push(row);
-      for (let n = random.next() % 3; n > 0; n--) apply();
-      if (random.next() % 30 === 0) sessions.expire(seconds + limits.idle - 20);
-    }
-    // The times until which seeding and downloading are counted may be later.
-    const sorted = (rows: SessionRow[]) => rows.map(([key, , , ...values]) => `${[key, ...values]}`).sort();
-    assert.deepEqual(sorted(given), sorted(expected));
-  }
 });
 
 /**
@@ -418,4 +390,37 @@ test("two copies of a client with one peer id, in any order after the one with m
       assert.ok(credited <= moved, `${credited} of ${moved}`);
     }
   }
+});
+
+test("an announce is routine if the site has its peer, in the same role", () => {
+  const sessions = new Sessions({ ...limits, active: 6600 });
+  const isRoutine = (step: Partial<AccountedAnnounce>, now?: number) =>
+    sessions.apply(announce(step), now).isRoutine;
+  // The peers of this torrent are counted anew between 1800 and 3600 seconds after the start, and then every four hours.
+  const at = (seconds: number) => ({ seconds: start + seconds });
+  assert.equal(isRoutine({ ...at(0), event: started, left: 5 }), false, "a new peer");
+  assert.equal(isRoutine({ ...at(60), left: 5 }), true);
+  assert.equal(isRoutine({ ...at(120), left: 0 }), false, "a leecher becomes a seeder");
+  assert.equal(isRoutine({ ...at(180), left: 0 }), true);
+  assert.equal(isRoutine({ ...at(240), left: 0, event: stopped }), false);
+  assert.equal(isRoutine({ ...at(300), left: 0 }), false, "the peer is back");
+  assert.equal(isRoutine({ ...at(360), left: 0 }), true);
+  assert.equal(isRoutine({ ...at(300), left: 0 }), false, "the clock was set back");
+  const turns: number[] = [];
+  for (let seconds = 900; seconds < 86_400; seconds += 900)
+    if (!isRoutine({ ...at(seconds), left: 0 })) turns.push(seconds);
+  assert.deepEqual(
+    turns.map((seconds) => seconds - turns[0]!),
+    [0, 14_400, 28_800, 43_200, 57_600, 72_000],
+  );
+  assert.equal(isRoutine({ ...at(86_400), left: 0 }, start + 87_000), false, "it was on its way for long");
+  assert.equal(isRoutine({ ...at(93_001), left: 0 }), false, "the site may have taken the peer for gone");
+});
+
+test("an announce from another tracker that is older than the last one leaves the peer as it is", () => {
+  const sessions = new Sessions({ ...limits, active: 6600 });
+  sessions.apply(announce({ uploaded: 5, left: 0 }));
+  sessions.apply(announce({ seconds: start + 900, uploaded: 9, left: 0 }));
+  const late = { seconds: start + 895, uploaded: 8, left: 0, event: stopped, isForwarded: true };
+  assert.equal(sessions.apply(announce(late)).isLate, true);
 });

@@ -1,4 +1,5 @@
 import { AnnounceEvent } from "../../bittorrent/event.ts";
+import { none, type Run, type Session, SessionTable } from "./session-table.ts";
 
 /** One accepted announce of a user, as the accountant gets it. */
 export interface AccountedAnnounce {
@@ -37,6 +38,29 @@ export interface Addition {
   isDuplicate: boolean;
   /** Whether a later announce of the client was applied before. */
   isLate: boolean;
+  /**
+   * Whether the peer is what the announce before has left: active, and a seeder or not. Its torrent then needs no recount. False now
+   * and then, so that wrong counts do not stay.
+   */
+  isRoutine: boolean;
+}
+
+/** What the announces of each client add. */
+export interface AccountingRules {
+  /** Number of sessions. */
+  readonly size: number;
+  /**
+   * Applies an announce that arrives at `now`, by default at once.
+   * @param peerId  five words; by default those of the announce
+   * @returns what the announce adds, valid until the next call
+   */
+  apply(announce: AccountedAnnounce, now?: number, peerId?: Int32Array): Readonly<Addition>;
+  /** Forgets sessions whose client has gone. @param now  seconds since 1970 */
+  expire(now: number): void;
+  /** Lists all sessions as they are now, as {@link SessionTable.snapshot} does. */
+  snapshot(): Iterable<Int32Array>;
+  /** Adds sessions from a checkpoint. Call it with the blocks in their order, before the first announce. @returns their number */
+  restore(block: Int32Array): number;
 }
 
 /** Bounds of the rules. */
@@ -47,6 +71,8 @@ export interface SessionLimits {
   maxGap: number;
   /** Seconds after the last announce for which a session is kept. */
   idle: number;
+  /** Seconds after the last announce for which the site certainly has the peer as active; 0 by default. */
+  active?: number;
 }
 
 /**
@@ -60,48 +86,14 @@ function isSetBack(before: number, seconds: number): boolean {
   return before - seconds >= reorderWindow;
 }
 
+/** Seconds after which the peers of a torrent are counted anew even if none of them has changed. */
+const recountSeconds = 4 * 3600;
+
+/** Seconds for which a record may be on its way from another tracker, if its announce shall be routine. */
+const routineDelay = 600;
+
 /** Seconds after the end of a run in which its last announce may arrive again, from the client's other address. */
 const duplicateWindow = 600;
-
-const none = -1;
-
-/** What is credited of one run of a client: the counters between two announces. Byte counts are numbers up to 2^53. */
-interface Run {
-  /** The values and the time from which on the run is credited. */
-  firstUploaded: number;
-  firstDownloaded: number;
-  firstSeconds: number;
-  /** The marks: the highest credited values, and when the last of them came. */
-  uploaded: number;
-  downloaded: number;
-  seconds: number;
-  /** When the run has ended; 0 if it has not. */
-  end: number;
-  /** Whether the run began with the first values. Otherwise earlier announces may be on their way from another tracker. */
-  isWhole: boolean;
-}
-
-/** One client of a user for one torrent. Times are seconds. */
-interface Session {
-  run: Run;
-  previous: Run | undefined;
-  /** A value below the mark that waits for confirmation; {@link none} without one. */
-  uploadedLow: number;
-  downloadedLow: number;
-  /** When the last of these values came. */
-  lowSeconds: number;
-  /** The mark before the last confirmed lower value, until the counter reaches it; {@link none} without one. */
-  uploadedHigh: number;
-  downloadedHigh: number;
-  /** When the last announce arrived. */
-  lastSeconds: number;
-  isActive: boolean;
-  isSeeder: boolean;
-  /** Whether this run was seen with bytes left. */
-  wasIncomplete: boolean;
-  /** The last {@link Sessions.snapshot} that has the session, or that began before the session was added. */
-  snapshot: number;
-}
 
 /**
  * The sessions of all users: what each client has been credited with. A client's counters grow from the start of its run, so
@@ -121,16 +113,9 @@ interface Session {
  *
  * A session is a user, a torrent and a peer id: addresses and the `key` of clients change.
  */
-export class Sessions {
+export class Sessions implements AccountingRules {
   readonly #limits: SessionLimits;
-  /** By user, torrent and peer id. Ordered by the time of the last announce. */
-  readonly #sessions = new Map<string, Session>();
-  /** Until when seeding and downloading of a user and a torrent are counted. */
-  readonly #counted = new Map<string, { seedUntil: number; leechUntil: number; sessions: number }>();
-  /** Number of snapshots that were begun. */
-  #snapshots = 0;
-  /** Rows of sessions that have changed before the current snapshot came to them; undefined without one. */
-  #changed: SessionRow[] | undefined;
+  readonly #table: SessionTable;
   readonly #addition: Addition = {
     ...{
       uploaded: 0,
@@ -140,162 +125,105 @@ export class Sessions {
       seedSeconds: 0,
       leechSeconds: 0,
     },
-    ...{ isSnatch: false, isDuplicate: false, isLate: false },
+    ...{ isSnatch: false, isDuplicate: false, isLate: false, isRoutine: false },
   };
 
-  constructor(limits: SessionLimits) {
+  constructor(limits: SessionLimits, table: SessionTable = new SessionTable()) {
     this.#limits = limits;
+    this.#table = table;
   }
 
   /** Number of sessions. */
   get size(): number {
-    return this.#sessions.size;
+    return this.#table.size;
   }
 
   /**
    * Applies an announce. The announces of one client may come through several workers, and so in another order than they were sent.
+   * @param now     when the announce has arrived
+   * @param peerId  five words
    * @returns what the announce adds, valid until the next call
    */
-  apply(announce: AccountedAnnounce): Readonly<Addition> {
+  apply(
+    announce: AccountedAnnounce,
+    now: number = announce.seconds,
+    peerId: Int32Array = toWords(announce.peerId),
+  ): Readonly<Addition> {
     const addition = this.#addition;
     addition.uploaded = addition.downloaded = addition.excessUploaded = addition.excessDownloaded = 0;
     addition.seedSeconds = addition.leechSeconds = 0;
-    addition.isSnatch = addition.isDuplicate = addition.isLate = false;
-    const pair = `${announce.user} ${announce.torrent}`;
-    const key = `${pair} ${announce.peerId}`;
-    const session = this.#sessions.get(key);
-    if (session === undefined) {
-      this.#add(pair, key, announce);
+    addition.isSnatch = addition.isDuplicate = addition.isLate = addition.isRoutine = false;
+    const table = this.#table;
+    const slot = table.find(announce.user, announce.torrent, peerId);
+    if (slot === 0) {
+      this.#add(announce);
       return addition;
     }
-    if (isDuplicate(session, announce)) {
-      addition.isDuplicate = true;
-      return addition;
-    }
-    this.#keepForSnapshot(key, session);
-    const wasIncomplete = session.wasIncomplete;
-    if (isLate(session, announce)) {
-      addition.isLate = true;
-      this.#countLate(session, announce);
-    } else {
-      this.#count(session, announce);
-      this.#spend(pair, session, announce);
-    }
-    addition.isSnatch =
-      announce.event === AnnounceEvent.completed &&
-      announce.left === 0 &&
-      wasIncomplete &&
-      announce.downloaded > 0;
-    if (announce.left > 0) session.wasIncomplete = true;
-    else if (addition.isSnatch) session.wasIncomplete = false;
-    if (addition.isLate) return addition;
-    const isStopped = announce.event === AnnounceEvent.stopped;
-    if (isStopped) session.run.end = announce.seconds;
-    const { lastSeconds } = session;
-    if (announce.seconds < lastSeconds && announce.isForwarded) return addition;
-    session.isActive = !isStopped;
-    session.isSeeder = announce.left === 0;
-    if (announce.seconds > lastSeconds || isSetBack(lastSeconds, announce.seconds))
-      session.lastSeconds = announce.seconds;
-    this.#sessions.delete(key);
-    this.#sessions.set(key, session);
+    const session = table.read(slot);
+    addition.isDuplicate = isDuplicate(session, announce);
+    if (addition.isDuplicate) return addition;
+    this.#judge(session, announce, now);
+    table.write(slot);
+    if (!addition.isLate) table.moveToEnd(slot);
     return addition;
+  }
+
+  #judge(session: Session, announce: AccountedAnnounce, now: number): void {
+    const addition = this.#addition;
+    const { seconds, event, left, downloaded, isForwarded } = announce;
+    const { wasIncomplete } = session;
+    session.isBoth = false;
+    addition.isLate = isLate(session, announce);
+    if (addition.isLate) this.#countLate(session, announce);
+    else {
+      this.#count(session, announce);
+      this.#spend(session, announce);
+    }
+    addition.isSnatch = event === AnnounceEvent.completed && left === 0 && wasIncomplete && downloaded > 0;
+    if (left > 0) session.wasIncomplete = true;
+    else if (addition.isSnatch) session.wasIncomplete = false;
+    if (addition.isLate) return;
+    const isStopped = event === AnnounceEvent.stopped;
+    if (isStopped) session.run.end = seconds;
+    const { lastSeconds } = session;
+    addition.isLate = seconds < lastSeconds && isForwarded;
+    if (addition.isLate) return;
+    addition.isRoutine = !isStopped && now - seconds < routineDelay && this.#isRoutine(session, announce);
+    session.isActive = !isStopped;
+    session.isSeeder = left === 0;
+    if (seconds > lastSeconds || isSetBack(lastSeconds, seconds)) session.lastSeconds = seconds;
   }
 
   /** Forgets sessions without an announce for the time `idle` of the limits. @param now  seconds since 1970 */
   expire(now: number): void {
-    for (const [key, session] of this.#sessions) {
-      if (now - session.lastSeconds <= this.#limits.idle) return;
-      this.#keepForSnapshot(key, session);
-      this.#sessions.delete(key);
-      const pair = pairOf(key);
-      const counted = this.#counted.get(pair);
-      if (counted !== undefined && --counted.sessions === 0) this.#counted.delete(pair);
+    const table = this.#table;
+    for (let slot = table.first; slot !== 0; slot = table.first) {
+      if (now - table.lastSeconds(slot) <= this.#limits.idle) return;
+      table.remove(slot);
     }
   }
 
-  /**
-   * Lists all sessions as they are now, the least recent first, also if announces are applied while the list is read. A further
-   * snapshot ends the one before.
-   */
-  snapshot(): Iterable<SessionRow> {
-    this.#snapshots++;
-    this.#changed = [];
-    return this.#rows(this.#snapshots, this.#changed);
+  snapshot(): Iterable<Int32Array> {
+    return this.#table.snapshot();
   }
 
-  *#rows(snapshot: number, changed: SessionRow[]): Generator<SessionRow> {
-    for (const [key, session] of this.#sessions) {
-      // Sessions that have changed or were added since are behind all others.
-      if (session.snapshot === snapshot) break;
-      session.snapshot = snapshot;
-      yield this.#rowOf(key, session);
-      yield* changed.splice(0);
-    }
-    yield* changed.splice(0);
-    if (this.#changed === changed) this.#changed = undefined;
+  restore(block: Int32Array): number {
+    return this.#table.restore(block);
   }
 
-  #rowOf(key: string, session: Session): SessionRow {
-    const { seedUntil, leechUntil } = this.#counted.get(pairOf(key))!;
-    const { run, previous, isActive, isSeeder, wasIncomplete } = session;
-    return [
-      key,
-      ...[seedUntil, leechUntil, session.uploadedLow, session.downloadedLow, session.lowSeconds],
-      ...[session.uploadedHigh, session.downloadedHigh],
-      ...[session.lastSeconds, +isActive | (+isSeeder << 1) | (+wasIncomplete << 2)],
-      ...valuesOf(run),
-      ...(previous === undefined ? [] : valuesOf(previous)),
-    ];
-  }
-
-  /** Saves a session that is about to change, if the current snapshot has not come to it yet. */
-  #keepForSnapshot(key: string, session: Session): void {
-    if (this.#changed === undefined || session.snapshot === this.#snapshots) return;
-    session.snapshot = this.#snapshots;
-    this.#changed.push(this.#rowOf(key, session));
-  }
-
-  /** Adds a session from a checkpoint. Call it with the rows in their order, before the first announce. */
-  restore([key, ...values]: SessionRow): void {
-    const [seedUntil = 0, leechUntil = 0, uploadedLow = none, downloadedLow = none, ...more] = values;
-    const [lowSeconds = 0, uploadedHigh = none, downloadedHigh = none, lastSeconds = 0, flags = 0] = more;
-    this.#sessions.set(key, {
-      run: runOf(values.slice(9)),
-      previous: values.length > 17 ? runOf(values.slice(17)) : undefined,
-      ...{ uploadedLow, downloadedLow, lowSeconds, uploadedHigh, downloadedHigh, lastSeconds },
-      ...{ isActive: (flags & 1) !== 0, isSeeder: (flags & 2) !== 0, wasIncomplete: (flags & 4) !== 0 },
-      snapshot: this.#snapshots,
-    });
-    const counted = this.#countedOf(pairOf(key));
-    counted.seedUntil = Math.max(seedUntil, counted.seedUntil);
-    counted.leechUntil = Math.max(leechUntil, counted.leechUntil);
-    counted.sessions++;
-  }
-
-  #add(pair: string, key: string, announce: AccountedAnnounce): void {
+  /** Adds the session that was not found. */
+  #add(announce: AccountedAnnounce): void {
     const { seconds, event, left } = announce;
-    const session: Session = {
-      ...{ run: beginRun(announce), previous: undefined },
-      ...{ uploadedLow: none, downloadedLow: none, lowSeconds: 0, uploadedHigh: none, downloadedHigh: none },
-      ...{ lastSeconds: seconds, isActive: true, isSeeder: left === 0, wasIncomplete: left > 0 },
-      snapshot: this.#snapshots,
-    };
-    if (event === AnnounceEvent.stopped) {
-      session.isActive = false;
-      session.run.end = seconds;
-    }
-    this.#sessions.set(key, session);
-    this.#countedOf(pair).sessions++;
-  }
-
-  #countedOf(pair: string): { seedUntil: number; leechUntil: number; sessions: number } {
-    let counted = this.#counted.get(pair);
-    if (counted === undefined) {
-      counted = { seedUntil: 0, leechUntil: 0, sessions: 0 };
-      this.#counted.set(pair, counted);
-    }
-    return counted;
+    const isStopped = event === AnnounceEvent.stopped;
+    const slot = this.#table.add();
+    const { session } = this.#table;
+    session.run = beginRun(announce);
+    if (isStopped) session.run.end = seconds;
+    session.lastSeconds = seconds;
+    session.isActive = !isStopped;
+    session.isSeeder = left === 0;
+    session.wasIncomplete = left > 0;
+    this.#table.write(slot);
   }
 
   /** Moves the marks, and credits what lies between them and the new values. */
@@ -314,8 +242,7 @@ export class Sessions {
     session.downloadedLow = credited.low;
     session.downloadedHigh = credited.high;
     const downloadedMark = credited.mark;
-    const isLow = (low: number, before: number): boolean => low !== none && low !== before;
-    if (isLow(session.uploadedLow, uploadedLow) || isLow(session.downloadedLow, downloadedLow))
+    if (isNewLow(session.uploadedLow, uploadedLow) || isNewLow(session.downloadedLow, downloadedLow))
       session.lowSeconds = seconds;
     if (isStarted && (uploaded < run.uploaded || downloaded < run.downloaded)) {
       run.end ||= session.lastSeconds;
@@ -384,29 +311,38 @@ export class Sessions {
     }
   }
 
+  /** Whether an announce leaves the peer of a session as it is, and the peers of its torrent need no recount for another reason. */
+  #isRoutine(session: Session, { seconds, torrent, left }: AccountedAnnounce): boolean {
+    const { isActive, isSeeder, lastSeconds } = session;
+    const gap = seconds - lastSeconds;
+    if (!isActive || isSeeder !== (left === 0) || gap < 0 || gap > (this.#limits.active ?? 0)) return false;
+    return turnOf(torrent, seconds) === turnOf(torrent, lastSeconds);
+  }
+
   /** Counts the time since the previous announce of the session, unless another session of the user has counted it. */
-  #spend(pair: string, session: Session, { seconds, left }: AccountedAnnounce): void {
+  #spend(session: Session, { seconds, left }: AccountedAnnounce): void {
     const from = session.lastSeconds;
     if (!session.isActive || seconds <= from || seconds - from > this.#limits.maxGap) return;
-    const counted = this.#countedOf(pair);
-    if (isSetBack(counted.seedUntil, seconds)) counted.seedUntil = from;
-    if (isSetBack(counted.leechUntil, seconds)) counted.leechUntil = from;
+    if (isSetBack(session.seedUntil, seconds)) session.seedUntil = from;
+    if (isSetBack(session.leechUntil, seconds)) session.leechUntil = from;
     if (session.isSeeder && left === 0) {
-      this.#addition.seedSeconds = Math.max(0, seconds - Math.max(from, counted.seedUntil));
-      counted.seedUntil = Math.max(seconds, counted.seedUntil);
+      this.#addition.seedSeconds = Math.max(0, seconds - Math.max(from, session.seedUntil));
+      session.seedUntil = Math.max(seconds, session.seedUntil);
     } else if (!session.isSeeder) {
-      this.#addition.leechSeconds = Math.max(0, seconds - Math.max(from, counted.leechUntil));
-      counted.leechUntil = Math.max(seconds, counted.leechUntil);
+      this.#addition.leechSeconds = Math.max(0, seconds - Math.max(from, session.leechUntil));
+      session.leechUntil = Math.max(seconds, session.leechUntil);
     }
   }
 }
 
-/** A session in a checkpoint: its key, and numbers. */
-export type SessionRow = readonly [key: string, ...values: number[]];
+/** Returns the words of a peer id. */
+export function toWords(peerId: string): Int32Array {
+  return new Int32Array(new Uint8Array(Buffer.from(peerId, "latin1")).buffer);
+}
 
-/** Returns user and torrent of the key of a session. */
-function pairOf(key: string): string {
-  return key.slice(0, key.indexOf(" ", key.indexOf(" ") + 1));
+/** Numbers the times for which the peers of a torrent are not counted anew. The turns of torrents are spread evenly. */
+function turnOf(torrent: number, seconds: number): number {
+  return Math.floor((seconds + (Math.imul(torrent, 2654435761) >>> 0)) / recountSeconds);
 }
 
 /** The mark, the pending lower value and the mark before after {@link credit}. */
@@ -445,8 +381,12 @@ function credit(
   return 0;
 }
 
+function isNewLow(low: number, before: number): boolean {
+  return low !== none && low !== before;
+}
+
 /** Returns a run that begins with an announce. Its true start is unknown if the announce does not say `started`. */
-function beginRun({
+export function beginRun({
   seconds,
   event,
   uploaded,
@@ -456,18 +396,6 @@ function beginRun({
     ...{ firstUploaded: uploaded, firstDownloaded: downloaded, firstSeconds: seconds },
     ...{ uploaded, downloaded, seconds, end: 0, isWhole: event === AnnounceEvent.started },
   };
-}
-
-function valuesOf(run: Run): number[] {
-  const { firstUploaded, firstDownloaded, firstSeconds, uploaded, downloaded, seconds, end, isWhole } = run;
-  return [firstUploaded, firstDownloaded, firstSeconds, uploaded, downloaded, seconds, end, +isWhole];
-}
-
-function runOf(values: number[]): Run {
-  const [firstUploaded = 0, firstDownloaded = 0, firstSeconds = 0, ...others] = values;
-  const [uploaded = 0, downloaded = 0, seconds = 0, end = 0, isWhole = 0] = others;
-  const first = { firstUploaded, firstDownloaded, firstSeconds };
-  return { ...first, uploaded, downloaded, seconds, end, isWhole: isWhole !== 0 };
 }
 
 /** Whether an announce arrives after later ones of the client. */

@@ -1,12 +1,16 @@
 import { clientId } from "../../bittorrent/client-id.ts";
 import type { Sums } from "../accounting/batch.ts";
+import { type Bytes, divideBytes } from "../accounting/bytes.ts";
 
 /** Percent: credits are bytes times percent until they are added. */
-const percent = 100n;
+const percent = 100;
 
 /** Returns credited bytes, rounded down to whole bytes once for each batch. */
-export function creditsOf(sums: Sums): { uploaded: bigint; downloaded: bigint } {
-  return { uploaded: sums.creditedUploaded / percent, downloaded: sums.creditedDownloaded / percent };
+export function creditsOf(sums: Sums): { uploaded: Bytes; downloaded: Bytes } {
+  return {
+    uploaded: divideBytes(sums.creditedUploaded, percent),
+    downloaded: divideBytes(sums.creditedDownloaded, percent),
+  };
 }
 
 /** Returns the sequence of a journal in the rows of a ledger: 0 without any row, undefined if the rows are of other journals. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { findFreePort } from "../../../test/e2e/ports.ts";
 import { temporaryDirectory } from "../../../test/support/daemon.ts";
 import { MemorySite } from "../../../test/support/memory-site.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
@@ -14,7 +15,6 @@ import type { PrivateOptions } from "../options.ts";
 import { Field } from "../record.ts";
 import { createAccountingMemory, Ring } from "../ring.ts";
 import { Forwarder } from "./forwarder.ts";
-import { parseTracker } from "./tracker-address.ts";
 import { TrackerServer } from "./tracker-server.ts";
 
 const { none, started, stopped } = AnnounceEvent;
@@ -108,9 +108,8 @@ class Leader extends Tracker {
       onChange: (change) => server.change(change),
     });
     this.server = server;
-    const address = { host: "127.0.0.1", port: this.port };
-    const [url] = await server.listen(this.accountant, [address]);
-    this.port = parseTracker(url!)!.port;
+    if (this.port === 0) this.port = await findFreePort(); // after a death it listens there again
+    await server.listen(this.accountant, [{ host: "127.0.0.1", port: this.port }]);
   }
 
   /** Ends as kill -9 does. */

@@ -2,6 +2,7 @@ import { integer, options } from "../../../options/index.ts";
 import { recordErrorCode } from "../../../private/site-records.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { Problem } from "../problem.ts";
+import { boolean, count, list, nullable, object, string } from "../shape.ts";
 
 /** What `/journal` needs. */
 export interface JournalDeps {
@@ -11,6 +12,53 @@ export interface JournalDeps {
    */
   readonly readJournal: ((after: number, waitMs: number) => Promise<string | undefined>) | undefined;
 }
+
+const bytes = {
+  uploaded: count("Credited bytes."),
+  downloaded: count("Credited bytes."),
+  raw_uploaded: count("Bytes without factors."),
+  raw_downloaded: count("Bytes without factors."),
+};
+const pair = { user: count("Its id."), torrent: count("Its id.") };
+
+/** What `renderBatch` renders. */
+const traffic = object({
+  instance: string("The journal: 32 hexadecimal digits. Each journal has its own numbers of records."),
+  from: count("The record before the first one."),
+  to: count("The last record."),
+  users: list(object({ id: count(), ...bytes }), "What is added to users."),
+  history: list(
+    object({
+      ...pair,
+      ...bytes,
+      seedtime: count("Seconds."),
+      leechtime: count("Seconds."),
+      first_seen: count("Seconds since 1970."),
+      last_seen: count("Seconds since 1970."),
+      completed_at: nullable(count("Seconds since 1970; null if the download was not completed.")),
+    }),
+    "What is added to pairs of user and torrent.",
+  ),
+  peers: list(
+    object({
+      ...pair,
+      peer_id: string("40 hexadecimal digits."),
+      client: string("The name and version of the client."),
+      ip: string("As `store_ips` says."),
+      port: count(),
+      uploaded: count("By the counter of the client."),
+      downloaded: count("By the counter of the client."),
+      left: count("Bytes; 0 for a seeder."),
+      active: boolean("Whether the client has not stopped."),
+      updated_at: count("Seconds since 1970."),
+    }),
+    "The last announce of each client.",
+  ),
+  snatches: list(
+    object({ ...pair, at: count("Seconds since 1970."), ip: string("As `store_ips` says.") }),
+    "Downloads that were completed.",
+  ),
+});
 
 /** Makes `/journal`: the traffic of a private tracker, for a site that fetches it. */
 export function journalEndpoints({ readJournal }: JournalDeps): Endpoint[] {
@@ -26,6 +74,7 @@ export function journalEndpoints({ readJournal }: JournalDeps): Endpoint[] {
         ),
         wait: integer(0, 60).default("0").describe("Seconds to wait if there is no traffic."),
       }),
+      response: traffic,
       streams: "application/json",
       problems: [409, 501, 503],
       async handle({ query: { after, wait } }) {

@@ -6,6 +6,7 @@ import { type Block, boolean, integer, options, text, Value } from "../../../opt
 import { createPasskey, isPasskey } from "../../../private/passkey.ts";
 import {
   checkClientPrefix,
+  checkRecordName,
   type RecordCall,
   type RecordKind,
   recordErrorCode,
@@ -54,9 +55,8 @@ const checkTorrent = (part: string): string | undefined =>
 const checkUser = (part: string): string | undefined =>
   isId(part) || /^name:./.test(part) ? undefined : 'expected an id, or "name:" and a name';
 
-function checkName(name: string): string | undefined {
-  if (name.length < 1 || name.length > 64) return "expected 1 to 64 characters";
-  return name.search(unprintable) < 0 && name.isWellFormed()
+function checkTitle(title: string): string | undefined {
+  return title.search(unprintable) < 0 && title.isWellFormed()
     ? undefined
     : "expected text without control characters";
 }
@@ -101,7 +101,7 @@ const factors = {
 const userResource: Resource = {
   ...{ kind: "users", one: "user", key: { user: checkUser }, draws: true },
   fields: {
-    name: text({ check: checkName }).describe("The name, which no other user has."),
+    name: text({ check: checkRecordName }).describe("The name, which no other user has."),
     enabled: boolean().default("true").describe("Whether the user may announce."),
     can_leech: boolean()
       .default("true")
@@ -128,10 +128,7 @@ const resources: readonly Resource[] = [
     fields: {
       info_hash: missing(hex(40), "The infohash of version 1."),
       info_hash_v2: missing(hex(64), "The infohash of version 2."),
-      name: missing(
-        orNull(text({ check: (name) => (name === "" ? undefined : checkName(name.slice(0, 64))) })),
-        "The name.",
-      ),
+      name: missing(orNull(text({ check: checkTitle })), "The name."),
       up: percent().default("100").describe("Percent of the uploaded bytes that count."),
       down: percent().default("100").describe("Percent of the downloaded bytes that count."),
       until: until(),
@@ -148,7 +145,7 @@ const resources: readonly Resource[] = [
   {
     ...{ kind: "groups", one: "group", key: { group: checkUser }, draws: true },
     fields: {
-      name: missing(orNull(text({ check: checkName })), "The name, which no other group has."),
+      name: missing(orNull(text({ check: checkRecordName })), "The name, which no other group has."),
       ...factors,
       until: until(),
       slots: missing(

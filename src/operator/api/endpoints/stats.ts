@@ -22,6 +22,16 @@ interface ListStats {
   readonly age_seconds: number | null;
 }
 
+/** What the WebSocket frontend does. Without the frontend, `sockets` is null and all else is empty. */
+interface WebStats {
+  readonly sockets: number | null;
+  readonly offers: number;
+  readonly answers: number;
+  readonly answered_share: number | null;
+  readonly refused: Readonly<Record<string, number>>;
+  readonly rejected: Readonly<Record<string, number>>;
+}
+
 /** The state of the tracker in one object. Null is unknown. */
 export interface Stats {
   readonly version: string;
@@ -36,6 +46,7 @@ export interface Stats {
   readonly error_responses: number;
   readonly dropped: Readonly<Record<string, number>>;
   readonly rejected: Readonly<Record<string, number>>;
+  readonly web: WebStats;
   readonly rates: { readonly "1": Rates; readonly "10": Rates; readonly "60": Rates; readonly "900": Rates };
   readonly latency_ms: {
     readonly p50: number | null;
@@ -83,6 +94,17 @@ const statsShape: Shape<Stats> = object({
   error_responses: count("All of them."),
   dropped: map(count(), "Datagrams without a response, by reason."),
   rejected: map(count(), "HTTP requests and connections that were refused, by reason."),
+  web: object(
+    {
+      sockets: nullable(count("Open WebSockets; null if `websocket` is off.")),
+      offers: count("Offers that were relayed."),
+      answers: count("Answers that were relayed."),
+      answered_share: nullable(number("Answers for each offer of the last 15 minutes, 0 to 1.")),
+      refused: map(count(), "Requests for a WebSocket that were refused, by reason."),
+      rejected: map(count(), "Messages without a response, by reason."),
+    },
+    "WebTorrent clients.",
+  ),
   rates: object(
     { "1": rates, "10": rates, "60": rates, "900": rates },
     "Means over the last seconds. Up to ten seconds late without a viewer.",
@@ -123,6 +145,13 @@ export interface StatsDeps {
 
 /** Seconds over which the rates are given. */
 const periods = ["1", "10", "60", "900"] as const;
+/** Seconds over which the share of answered offers is given. */
+const sharePeriod = 900;
+
+/** Returns a share; null if there is nothing to share. An answer may come in the second after its offer. */
+function shareOf(part: number, whole: number): number | null {
+  return whole > 0 ? Math.min(1, part / whole) : null;
+}
 
 /** Builds the object of `/stats`. */
 export function describeStats(totals: Totals, { version, clock, sampler, workers }: StatsDeps): Stats {
@@ -133,9 +162,10 @@ export function describeStats(totals: Totals, { version, clock, sampler, workers
   const mean = (name: (typeof seriesNames)[number], seconds: number) =>
     sampler.history.mean(name, seconds) ?? 0;
   const ratesOver = (seconds: number) => {
-    const announces = mean("udp_announces", seconds) + mean("http_announces", seconds);
-    const others =
-      mean("udp_scrapes", seconds) + mean("udp_connects", seconds) + mean("http_scrapes", seconds);
+    const sum = (...names: readonly (typeof seriesNames)[number][]) =>
+      names.reduce((total, name) => total + mean(name, seconds), 0);
+    const announces = sum("udp_announces", "http_announces", "websocket_announces");
+    const others = sum("udp_scrapes", "udp_connects", "http_scrapes", "websocket_scrapes");
     return { requests: announces + others, announces, errors: mean("errors", seconds) };
   };
   return {
@@ -155,6 +185,14 @@ export function describeStats(totals: Totals, { version, clock, sampler, workers
     error_responses: countErrors(totals),
     dropped: totals.by("chihaya_udp_dropped_datagrams_total", "reason"),
     rejected: totals.by("chihaya_http_rejected_total", "reason"),
+    web: {
+      sockets: gauge("chihaya_web_sockets"),
+      offers: totals.sum("chihaya_web_offers_total", { result: "relayed" }),
+      answers: totals.sum("chihaya_web_answers_total", { result: "relayed" }),
+      answered_share: shareOf(mean("web_answers", sharePeriod), mean("web_offers", sharePeriod)),
+      refused: totals.by("chihaya_web_refused_total", "reason"),
+      rejected: totals.by("chihaya_websocket_rejected_total", "reason"),
+    },
     rates: Object.fromEntries(periods.map((period) => [period, ratesOver(Number(period))])) as Stats["rates"],
     latency_ms: sampler.latency(),
     store: {

@@ -33,10 +33,11 @@ export class GazelleCalls {
   }
 
   routes(): Route[] {
-    return [{ path: "/*", handle: (request) => this.#handle(request) }];
+    return [{ path: "/*", handle: (request) => this.handle(request) }];
   }
 
-  async #handle({ target }: Pick<RouteRequest, "target">): Promise<RouteResponse> {
+  /** Serves a call. */
+  async handle({ target }: Pick<RouteRequest, "target">): Promise<RouteResponse> {
     const { secret, reportSecret, reports, logger } = this.#deps;
     const [, given = "", name = "", query = ""] = /^\/([^/?]*)\/([^?]*)(?:\?(.*))?$/s.exec(target) ?? [];
     const isUpdate = name === "update";

@@ -1,14 +1,25 @@
 import type { Batch, History, PeerRow, Snatch } from "../../accounting/batch.ts";
-import type { DirectoryTorrent } from "../../directory-records.ts";
+import type { DirectoryChange, DirectoryTorrent } from "../../directory-records.ts";
 import { isPasskey } from "../../passkey.ts";
+import type { Applied } from "../../site.ts";
 import { type Change, grantKey, hexOf } from "../mirror.ts";
-import { countPeers, creditUsers, recountPeers, sumTorrents } from "../mysql/batch-rows.ts";
+import {
+  changeRows,
+  countPeers,
+  creditUsers,
+  type Pair,
+  recountPeers,
+  refuseOf,
+  sumTorrents,
+  type TorrentSums,
+} from "../mysql/batch-rows.ts";
 import { derivedTable, valueLists, writeRows } from "../mysql/bulk.ts";
 import type { QuarantinedTraffic } from "../mysql/ledger.ts";
 import type { SqlRow, Transaction } from "../mysql/mysql.ts";
-import { bytesOf, MysqlSite } from "../mysql/mysql-site.ts";
-import { byUserAndTorrent, clientOf } from "../rows.ts";
+import { bytesOf, MysqlSite, type MysqlSiteDeps } from "../mysql/mysql-site.ts";
+import { clientOf } from "../rows.ts";
 import { detectTables, type GazelleTables } from "./tables.ts";
+import type { UsedTokens } from "./used-tokens.ts";
 
 /** Seconds for which clients see why a torrent was deleted. */
 const deletedSeconds = 86_400;
@@ -36,6 +47,37 @@ export class GazelleSite extends MysqlSite {
   #lastTorrent = 0;
   /** Until when deleted torrents are kept, in seconds. */
   readonly #deleted = new Map<number, number>();
+
+  readonly #usedTokens: UsedTokens | undefined;
+
+  /** @param usedTokens  calls the site for tokens that are used up; without it, the site finds them by itself */
+  constructor(deps: MysqlSiteDeps, usedTokens?: UsedTokens) {
+    super(deps);
+    this.#usedTokens = usedTokens;
+  }
+
+  override async changes(): Promise<DirectoryChange | undefined> {
+    const change = await super.changes();
+    void this.#usedTokens?.send();
+    return change;
+  }
+
+  override async apply(instance: string, batch: Batch): Promise<Applied> {
+    await this.prepare();
+    await this.#usedTokens?.open(); // not in the transaction, which it would commit
+    const result = await super.apply(instance, batch);
+    if (this.#usedTokens === undefined || !result.isApplied) return result;
+    this.steer((change, now, { grants }) => {
+      for (const snatch of batch.snatches) if (snatch.usesToken) grants.remove(change, grantKey(snatch), now);
+    });
+    void this.#usedTokens.send();
+    return result;
+  }
+
+  override async close(): Promise<void> {
+    await this.#usedTokens?.close();
+    await super.close();
+  }
 
   protected async detect(): Promise<void> {
     this.#tables = await detectTables(this.mysql);
@@ -224,29 +266,38 @@ export class GazelleSite extends MysqlSite {
 
   protected async write(transaction: Transaction, batch: Batch): Promise<QuarantinedTraffic[]> {
     const tables = await this.tables();
-    const keys = { users: tables.credits, torrents: tables.counts };
-    const { torrents, isThere, refuse, quarantined } = await creditUsers(transaction, batch, keys);
-    await this.#writePeers(transaction, tables, [...batch.peers.values()].filter(isThere), refuse);
+    const sums = sumTorrents(batch);
+    const { users, quarantined } = await creditUsers(transaction, batch, tables.credits);
+    const torrents = await this.#addBalances(transaction, tables, sums);
+    const isThere = ({ user, torrent }: Pair) => users.has(user) && torrents.has(torrent);
+    const refuse = refuseOf(quarantined);
+    await this.#writePeers(transaction, tables, batch.peers.filter(isThere), refuse);
     await writeRows<Snatch>(transaction, {
       rows: batch.snatches.filter(isThere),
-      sql: (count) => `INSERT INTO xbt_snatched (uid, fid, tstamp, IP) VALUES ${valueLists(4, count)}`,
+      sql: (values) => `INSERT INTO xbt_snatched (uid, fid, tstamp, IP) VALUES ${valueLists(values)}`,
       values: ({ user, torrent, seconds, ip }) => [
         ...[user, torrent, seconds],
         this.#addressOf(user, ip, tables.snatchIpLength),
       ],
       refused: refuse,
     });
+    await this.#usedTokens?.note(
+      transaction,
+      batch.snatches.filter((snatch) => snatch.usesToken && isThere(snatch)),
+    );
     await writeRows<History>(transaction, {
-      rows: [...batch.histories.values()]
-        .filter((history) => history.tokenDownloaded > 0n && isThere(history))
-        .sort(byUserAndTorrent),
-      sql: (count) =>
-        `UPDATE users_freeleeches f JOIN ${derivedTable(["uid", "fid", "down"], count)} d ON d.uid = f.UserID AND d.fid = f.TorrentID ` +
+      rows: batch.histories.filter((history) => history.tokenDownloaded > 0 && isThere(history)),
+      sql: (values) =>
+        `UPDATE users_freeleeches f JOIN ${derivedTable(["uid", "fid", "down"], values)} d ON d.uid = f.UserID AND d.fid = f.TorrentID ` +
         "SET f.Downloaded = f.Downloaded + d.down WHERE f.Expired = '0'",
       values: ({ user, torrent, tokenDownloaded }) => [user, torrent, tokenDownloaded],
       refused: refuse,
     });
-    await this.#writeTorrents(transaction, tables, batch, torrents);
+    await this.#countTorrents(
+      transaction,
+      tables,
+      sums.filter(({ id }) => batch.recounts.has(id) && torrents.has(id)),
+    );
     return quarantined;
   }
 
@@ -263,9 +314,9 @@ export class GazelleSite extends MysqlSite {
     await writeRows(transaction, {
       rows: peers.sort((a, b) => a.torrent - b.torrent || a.user - b.user || (a.peerId < b.peerId ? -1 : 1)),
       // MariaDB assigns from left to right, so columns that depend on the earlier row come first.
-      sql: (count) =>
+      sql: (values) =>
         "INSERT INTO xbt_files_users (uid, fid, active, uploaded, downloaded, upspeed, downspeed, remaining, corrupt, timespent, " +
-        `announced, ip, peer_id, useragent, mtime) VALUES ${valueLists(15, count)} ON DUPLICATE KEY UPDATE ` +
+        `announced, ip, peer_id, useragent, mtime) VALUES ${valueLists(values)} ON DUPLICATE KEY UPDATE ` +
         `upspeed = ${speed("uploaded")}, downspeed = ${speed("downloaded")}, ` +
         `timespent = IF(${isNewRun}, 0, timespent + GREATEST(CAST(VALUES(mtime) AS SIGNED) - CAST(mtime AS SIGNED), 0)), ` +
         `announced = IF(${isNewRun}, VALUES(announced), announced + VALUES(announced)), ` +
@@ -280,25 +331,37 @@ export class GazelleSite extends MysqlSite {
     });
   }
 
-  /** Writes what the peers of the batch say of their torrents; the numbers of peers are counted anew. */
-  async #writeTorrents(
+  /** Adds to the balances of torrents. @returns the torrents that the site has */
+  #addBalances(
     transaction: Transaction,
-    tables: GazelleTables,
-    batch: Batch,
-    torrents: ReadonlySet<number>,
+    { counts }: GazelleTables,
+    sums: readonly TorrentSums[],
+  ): Promise<Set<number>> {
+    return changeRows(transaction, counts, new Set(sums.map(({ id }) => id)), {
+      rows: sums.filter(({ balance }) => balance !== 0),
+      sql: (values) =>
+        `UPDATE ${counts.table} t JOIN ${derivedTable(["id", "balance"], values)} d ON d.id = t.${counts.id} ` +
+        "SET t.Balance = t.Balance + d.balance, t.last_action = IF(t.Seeders > 0, NOW(), t.last_action)",
+      values: ({ id, balance }) => [id, balance],
+      refused: () => undefined,
+    });
+  }
+
+  /** Counts the peers of torrents anew, and adds their downloads. */
+  async #countTorrents(
+    transaction: Transaction,
+    { counts }: GazelleTables,
+    sums: readonly TorrentSums[],
   ): Promise<void> {
-    const rows = sumTorrents(batch, torrents);
-    const countsOf = await countPeers(transaction, peerCounts, [...torrents]);
+    const ids = sums.map(({ id }) => id);
+    const countsOf = await countPeers(transaction, peerCounts, ids);
     await writeRows(transaction, {
-      rows,
-      sql: (count) =>
-        `UPDATE ${tables.counts.table} t JOIN ${derivedTable(["id", "seeders", "leechers", "snatched", "balance"], count)} d ` +
-        `ON d.id = t.${tables.counts.id} SET t.Seeders = d.seeders, t.Leechers = d.leechers, t.Snatched = t.Snatched + d.snatched, ` +
-        "t.Balance = t.Balance + d.balance, t.last_action = IF(d.seeders > 0, NOW(), t.last_action)",
-      values: ({ id, completed, balance }) => {
-        const { seeders, leechers } = countsOf(id);
-        return [id, seeders, leechers, completed, balance];
-      },
+      rows: sums,
+      sql: (values) =>
+        `UPDATE ${counts.table} t JOIN ${derivedTable(["id", "seeders", "leechers", "snatched"], values)} d ` +
+        `ON d.id = t.${counts.id} SET t.Seeders = d.seeders, t.Leechers = d.leechers, t.Snatched = t.Snatched + d.snatched, ` +
+        "t.last_action = IF(d.seeders > 0, NOW(), t.last_action)",
+      values: ({ id, completed }) => [id, ...countsOf(id), completed],
       refused: () => undefined,
     });
   }

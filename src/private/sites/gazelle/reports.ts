@@ -1,18 +1,48 @@
 import type { RouteResponse } from "../../../http/routes.ts";
-import type { TrackerNumbers } from "../tracker-numbers.ts";
+import type { TrackerNumbers, TrackerTraffic } from "../tracker-numbers.ts";
 import type { GazelleSite } from "./gazelle-site.ts";
 import { textOf } from "./query.ts";
 
 type Value = { type: "byte" | "elapsed" | "number" | "string" | "version"; value: number | string };
 
+/** The counts of a report, in the order and with the labels of Ocelot. */
+const labels = [
+  ["accepted", "connections opened"],
+  ["open", "open connections"],
+  ["connectionRate", "connections/s"],
+  ["requests", "requests handled"],
+  ["requestRate", "requests/s"],
+  ["successful", "successful announcements"],
+  ["refused", "failed announcements"],
+  ["scrapes", "scrapes"],
+  ["leechers", "leechers tracked"],
+  ["seeders", "seeders tracked"],
+  ["bytesRead", "bytes read"],
+  ["bytesWritten", "bytes written"],
+] as const;
+type Counts = Record<(typeof labels)[number][0], number>;
+
+/** What a report has measured at a second of the uptime. */
+interface Rates {
+  at: number;
+  accepted: number;
+  requests: number;
+  /** Means per second since the report before. */
+  connectionRate: number;
+  requestRate: number;
+}
+
 /** Serves `report?get=...` with the lines of What.CD, or the JSON of Orpheus. */
 export class GazelleReports {
   readonly #site: GazelleSite;
   readonly #numbers: () => TrackerNumbers;
+  readonly #traffic: () => Promise<TrackerTraffic>;
+  #rates: Rates = { at: 0, accepted: 0, requests: 0, connectionRate: 0, requestRate: 0 };
 
-  constructor(site: GazelleSite, numbers: () => TrackerNumbers) {
+  constructor(site: GazelleSite, numbers: () => TrackerNumbers, traffic: () => Promise<TrackerTraffic>) {
     this.#site = site;
     this.#numbers = numbers;
+    this.#traffic = traffic;
   }
 
   async report(params: ReadonlyMap<string, Buffer>): Promise<RouteResponse> {
@@ -36,42 +66,76 @@ export class GazelleReports {
     }
   }
 
-  async #stats(): Promise<Record<string, Value>> {
-    const { version, uptime, announceInterval, announces, lag } = this.#numbers();
+  async #counts(): Promise<Counts> {
     const { seeders, leechers } = await this.#site.countAll();
-    const number = (value: number): Value => ({ type: "number", value });
+    const { accepted, open, announces, refused, scrapes, bytesRead, bytesWritten } = await this.#traffic();
+    const requests = announces + scrapes;
+    const { connectionRate, requestRate } = this.#measure(accepted, requests);
+    return {
+      ...{ accepted, open, connectionRate, requests, requestRate },
+      ...{ successful: announces - refused, refused, scrapes, leechers, seeders, bytesRead, bytesWritten },
+    };
+  }
+
+  /** Returns the means per second since the report before, or since the start. */
+  #measure(accepted: number, requests: number): Rates {
+    const before = this.#rates;
+    const at = this.#numbers().uptime;
+    const seconds = at - before.at;
+    if (seconds < 1) return before;
+    const connectionRate = Math.round((accepted - before.accepted) / seconds);
+    const requestRate = Math.round((requests - before.requests) / seconds);
+    this.#rates = { at, accepted, requests, connectionRate, requestRate };
+    return this.#rates;
+  }
+
+  async #stats(): Promise<Record<string, Value>> {
+    const counts = await this.#counts();
+    const { version, uptime, announceInterval, lag } = this.#numbers();
+    const labelled = labels.map(([key, label]): [string, Value] => [
+      label,
+      { type: label.startsWith("bytes") ? "byte" : "number", value: counts[key] },
+    ]);
     return {
       uptime: { type: "elapsed", value: uptime },
       version: { type: "version", value: version },
-      "successful announcements": number(announces),
-      "leechers tracked": number(leechers),
-      "seeders tracked": number(seeders),
-      "records to flush": number(lag),
+      ...Object.fromEntries(labelled),
+      "records to flush": { type: "number", value: lag },
       "resident memory": { type: "byte", value: process.memoryUsage.rss() },
-      "announce interval": number(announceInterval),
+      "announce interval": { type: "number", value: announceInterval },
     };
   }
 
   async #statsLines(): Promise<string[]> {
-    const { uptime, announces } = this.#numbers();
-    const { seeders, leechers } = await this.#site.countAll();
+    const counts = await this.#counts();
+    const { uptime } = this.#numbers();
     const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
     const clock = `${two((uptime % 86400) / 3600)}:${two((uptime % 3600) / 60)}:${two(uptime % 60)}`;
     return [
       `Uptime: ${Math.floor(uptime / 86400)} days, ${clock}`,
-      `${announces} successful announcements`,
-      `${leechers} leechers tracked`,
-      `${seeders} seeders tracked`,
+      ...labels.map(([key, label]) => `${counts[key]} ${label}`),
     ];
   }
 
   async #prometheus(): Promise<string[]> {
-    const { uptime, announces, lag } = this.#numbers();
-    const { seeders, leechers } = await this.#site.countAll();
-    return [
-      ...[`ocelot_uptime ${uptime}`, `ocelot_succ_announcements ${announces}`],
-      ...[`ocelot_leechers ${leechers}`, `ocelot_seeders ${seeders}`, `ocelot_peer_queue ${lag}`],
-    ];
+    const counts = await this.#counts();
+    const { uptime, lag } = this.#numbers();
+    const values = {
+      uptime: Math.floor(uptime),
+      open_connections: counts.open,
+      connection_rate: counts.connectionRate,
+      requests: counts.requests,
+      request_rate: counts.requestRate,
+      succ_announcements: counts.successful,
+      total_announcements: counts.successful + counts.refused,
+      scrapes: counts.scrapes,
+      leechers: counts.leechers,
+      seeders: counts.seeders,
+      peer_queue: lag,
+      bytes_read: counts.bytesRead,
+      bytes_written: counts.bytesWritten,
+    };
+    return Object.entries(values).map(([name, value]) => `ocelot_${name} ${value}`);
   }
 
   async #user(passkey: string, version: "whatcd" | "ops"): Promise<RouteResponse> {

@@ -1,4 +1,5 @@
 import type { TableKey } from "../mysql/batch-rows.ts";
+import type { AccountTables } from "../mysql/ledger-administration.ts";
 import type { Mysql } from "../mysql/mysql.ts";
 
 /** The tables of Gazelle that differ between What.CD's version and the one of Orpheus. */
@@ -69,5 +70,17 @@ export async function detectTables(mysql: Mysql): Promise<GazelleTables> {
     ipLength: lengths.get("xbt_files_users.ip")!,
     agentLength: lengths.get("xbt_files_users.useragent")!,
     snatchIpLength: lengths.get("xbt_snatched.ip")!,
+  };
+}
+
+/** Where Gazelle keeps what an operator asks for. @throws Error that names what is missing */
+export async function accountTablesOf(mysql: Mysql): Promise<AccountTables> {
+  const { credits, counts } = await detectTables(mysql);
+  return {
+    users:
+      "SELECT u.ID AS id, u.Username AS name, u.torrent_pass AS passkey, u.Enabled = '1' AS enabled, " +
+      `c.Uploaded AS uploaded, c.Downloaded AS downloaded FROM users_main u JOIN ${credits.table} c ON c.${credits.id} = u.ID`,
+    torrents: `SELECT Seeders AS seeders, Leechers AS leechers, Snatched AS completed FROM ${counts.table}`,
+    credits,
   };
 }

@@ -1,5 +1,6 @@
 import { toExactJson } from "../../../lib/exact-json.ts";
 import type { Batch, Sums } from "../../accounting/batch.ts";
+import type { Bytes } from "../../accounting/bytes.ts";
 import { clientOf, creditsOf } from "../rows.ts";
 
 /**
@@ -10,14 +11,14 @@ export function renderBatch(instance: string, batch: Batch): string {
   const { from, to, users, histories, peers, snatches } = batch;
   return toExactJson({
     ...{ instance, from, to },
-    users: Array.from(users, ([id, sums]) => ({ id, ...bytesOf(sums) })),
-    history: Array.from(histories.values(), (history) => ({
+    users: users.map((sums) => ({ id: sums.user, ...bytesOf(sums) })),
+    history: histories.map((history) => ({
       ...{ user: history.user, torrent: history.torrent, ...bytesOf(history) },
       ...{ seedtime: history.seedSeconds, leechtime: history.leechSeconds },
       ...{ first_seen: history.firstSeen, last_seen: history.lastSeen },
       completed_at: history.completedAt ?? null,
     })),
-    peers: Array.from(peers.values(), (peer) => {
+    peers: peers.map((peer) => {
       const peerId = Buffer.from(peer.peerId, "latin1");
       return {
         ...{
@@ -34,7 +35,7 @@ export function renderBatch(instance: string, batch: Batch): string {
   });
 }
 
-function bytesOf(sums: Sums): Record<string, bigint> {
+function bytesOf(sums: Sums): Record<string, Bytes> {
   return {
     ...creditsOf(sums),
     raw_uploaded: sums.rawUploaded,

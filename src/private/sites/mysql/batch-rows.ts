@@ -1,6 +1,7 @@
 import type { Batch } from "../../accounting/batch.ts";
+import { addBytes, type Bytes, subtractBytes } from "../../accounting/bytes.ts";
 import { creditsOf } from "../rows.ts";
-import { derivedTable, writeRows } from "./bulk.ts";
+import { type BulkWrite, derivedTable, writeRows } from "./bulk.ts";
 import type { QuarantinedTraffic } from "./ledger.ts";
 import type { SqlRow, SqlValue, Transaction } from "./mysql.ts";
 
@@ -21,12 +22,8 @@ export interface Pair {
 
 /** What {@link creditUsers} has done. */
 export interface Credited {
-  /** The torrents of the batch that the site has. */
-  torrents: ReadonlySet<number>;
-  /** Whether the site has user and torrent. */
-  isThere(pair: Pair): boolean;
-  /** Sets a row aside that the database does not take. */
-  refuse(pair: Pair, reason: string): void;
+  /** The users of the batch that the site has. */
+  users: ReadonlySet<number>;
   /** All that was set aside. */
   quarantined: QuarantinedTraffic[];
 }
@@ -35,35 +32,68 @@ export interface Credited {
 export async function creditUsers(
   transaction: Transaction,
   { histories, users: sums }: Batch,
-  tables: { users: TableKey; torrents: TableKey },
+  key: TableKey,
 ): Promise<Credited> {
-  const pairs = [...histories.values()];
-  const idsOf = (key: keyof Pair): number[] => [...new Set(pairs.map((pair) => pair[key]))];
-  const users = await existing(transaction, tables.users, idsOf("user"));
-  const torrents = await existing(transaction, tables.torrents, idsOf("torrent"));
   const quarantined: QuarantinedTraffic[] = [];
-  const credits = [...sums]
-    .map(([user, of]) => ({ user, torrent: null, ...creditsOf(of) }))
-    .filter(({ uploaded, downloaded }) => uploaded > 0n || downloaded > 0n)
-    .sort((a, b) => a.user - b.user);
-  for (const credit of credits)
-    if (!users.has(credit.user)) quarantined.push({ ...credit, reason: "no such user" });
-  const { table, id } = tables.users;
-  await writeRows(transaction, {
-    rows: credits.filter(({ user }) => users.has(user)),
-    sql: (count) =>
-      `UPDATE ${table} u JOIN ${derivedTable(["id", "up", "down"], count)} d ON d.id = u.${id} ` +
+  const credits = sums
+    .map((of) => ({ id: of.user, ...creditsOf(of) }))
+    .filter(({ uploaded, downloaded }) => uploaded > 0 || downloaded > 0);
+  const { table, id } = key;
+  const ids = new Set(histories.map(({ user }) => user));
+  const users = await changeRows(transaction, key, ids, {
+    rows: credits,
+    sql: (values) =>
+      `UPDATE ${table} u JOIN ${derivedTable(["id", "up", "down"], values)} d ON d.id = u.${id} ` +
       "SET u.uploaded = u.uploaded + d.up, u.downloaded = u.downloaded + d.down",
-    values: ({ user, uploaded, downloaded }) => [user, uploaded, downloaded],
-    refused: (credit, reason) => quarantined.push({ ...credit, reason }),
+    values: ({ id, uploaded, downloaded }) => [id, uploaded, downloaded],
+    refused: ({ id: user, ...credit }, reason) =>
+      quarantined.push({ ...credit, user, torrent: null, reason }),
   });
-  return {
-    torrents,
-    isThere: ({ user, torrent }) => users.has(user) && torrents.has(torrent),
-    refuse: ({ user, torrent }, reason) =>
-      quarantined.push({ user, torrent, uploaded: 0n, downloaded: 0n, reason }),
-    quarantined,
-  };
+  for (const { id: user, ...credit } of credits)
+    if (!users.has(user)) quarantined.push({ ...credit, user, torrent: null, reason: "no such user" });
+  return { users, quarantined };
+}
+
+/**
+ * Changes rows of a table, and finds out which of the ids it has, by a query only where the number of changed rows does not say so.
+ * @param ids  those of the rows, and others
+ * @returns the ids that the table has @throws Error if a row was added meanwhile, so that the transaction must be repeated
+ */
+export async function changeRows<Row extends { id: number }>(
+  transaction: Transaction,
+  key: TableKey,
+  ids: ReadonlySet<number>,
+  write: BulkWrite<Row>,
+): Promise<Set<number>> {
+  const { rows } = write;
+  const refused = new Set<Row>();
+  const matched = await writeRows(transaction, {
+    ...write,
+    refused(row, reason) {
+      refused.add(row);
+      write.refused(row, reason);
+    },
+  });
+  const changed = new Set(rows.map(({ id }) => id));
+  if (matched + refused.size === rows.length) {
+    const others = await existing(
+      transaction,
+      key,
+      [...ids].filter((id) => !changed.has(id)),
+    );
+    return new Set([...changed, ...others]);
+  }
+  const there = await existing(transaction, key, [...ids]);
+  const gone = rows.filter((row) => !there.has(row.id) && !refused.has(row));
+  if (matched + refused.size + gone.length < rows.length)
+    throw new Error(`${key.table}: a row was added meanwhile`);
+  return there;
+}
+
+/** Returns what sets a row aside that the database does not take. */
+export function refuseOf(quarantined: QuarantinedTraffic[]): (pair: Pair, reason: string) => void {
+  return ({ user, torrent }, reason) =>
+    quarantined.push({ user, torrent, uploaded: 0, downloaded: 0, reason });
 }
 
 /** What a batch says of one torrent. */
@@ -71,31 +101,24 @@ export interface TorrentSums {
   id: number;
   completed: number;
   /** Uploaded bytes less downloaded ones. */
-  balance: bigint;
+  balance: Bytes;
 }
 
-/** Returns what a batch says of torrents, in the order of their ids. */
-export function sumTorrents({ histories, snatches }: Batch, torrents: ReadonlySet<number>): TorrentSums[] {
-  const ids = [...torrents].sort((a, b) => a - b);
-  const sums = new Map(ids.map((id) => [id, { id, completed: 0, balance: 0n }]));
-  for (const { torrent, rawUploaded, rawDownloaded } of histories.values()) {
+/** Returns what a batch says of its torrents, in the order of their ids. */
+export function sumTorrents({ histories, snatches }: Batch): TorrentSums[] {
+  const sums = new Map<number, TorrentSums>();
+  for (const { torrent, rawUploaded, rawDownloaded } of histories) {
+    const balance = subtractBytes(rawUploaded, rawDownloaded);
     const row = sums.get(torrent);
-    if (row !== undefined) row.balance += rawUploaded - rawDownloaded;
+    if (row === undefined) sums.set(torrent, { id: torrent, completed: 0, balance });
+    else row.balance = addBytes(row.balance, balance);
   }
-  for (const { torrent } of snatches) {
-    const row = sums.get(torrent);
-    if (row !== undefined) row.completed++;
-  }
-  return [...sums.values()];
+  for (const { torrent } of snatches) sums.get(torrent)!.completed++;
+  return [...sums.values()].sort((a, b) => a.id - b.id);
 }
 
-/** Numbers of the active peers of a torrent. */
-export interface PeerCounts {
-  seeders: number;
-  leechers: number;
-}
-
-const none: PeerCounts = { seeders: 0, leechers: 0 };
+/** Numbers of the active peers of a torrent. Null if they were not counted. */
+export type PeerCounts = readonly [seeders: number | null, leechers: number | null];
 
 /**
  * Counts the active peers of torrents.
@@ -107,14 +130,10 @@ export async function countPeers(
   sql: (list: string) => string,
   torrents: readonly number[],
 ): Promise<(torrent: number) => PeerCounts> {
-  const rows = await rowsOf(transaction, sql, torrents);
-  const counts = new Map(
-    rows.map(({ id, seeders, leechers }) => [
-      Number(id),
-      { seeders: Number(seeders), leechers: Number(leechers) },
-    ]),
-  );
-  return (torrent) => counts.get(torrent) ?? none;
+  const counts = new Map<number, PeerCounts>(torrents.map((torrent) => [torrent, [0, 0]]));
+  for (const { id, seeders, leechers } of await rowsOf(transaction, sql, torrents))
+    counts.set(Number(id), [Number(seeders), Number(leechers)]);
+  return (torrent) => counts.get(torrent) ?? [null, null];
 }
 
 /** Writes the numbers of peers of torrents, in the order of their ids. @param sql  as for {@link countPeers} */
@@ -127,19 +146,16 @@ export async function recountPeers(
   const countsOf = await countPeers(transaction, sql, torrents);
   await writeRows(transaction, {
     rows: [...torrents].sort((a, b) => a - b),
-    sql: (count) =>
-      `UPDATE ${table} t JOIN ${derivedTable(["id", "seeders", "leechers"], count)} d ON d.id = t.${id} ` +
+    sql: (values) =>
+      `UPDATE ${table} t JOIN ${derivedTable(["id", "seeders", "leechers"], values)} d ON d.id = t.${id} ` +
       "SET t.seeders = d.seeders, t.leechers = d.leechers",
-    values(torrent) {
-      const { seeders, leechers } = countsOf(torrent);
-      return [torrent, seeders, leechers];
-    },
+    values: (torrent) => [torrent, ...countsOf(torrent)],
     refused: () => undefined,
   });
 }
 
 /** Returns those of the ids that a table has. */
-async function existing(
+export async function existing(
   transaction: Transaction,
   { table, id }: TableKey,
   ids: readonly number[],

@@ -1,4 +1,6 @@
+import type { Bytes } from "../../accounting/bytes.ts";
 import { lastOf } from "../rows.ts";
+import { valueLists } from "./bulk.ts";
 import { codeOf, type Mysql, type Transaction } from "./mysql.ts";
 
 /** Codes of the server: no such database or table, and no right to it. */
@@ -9,8 +11,8 @@ const forbidden: readonly (number | undefined)[] = [1044, 1142, 1227];
 export interface QuarantinedTraffic {
   user: number;
   torrent: number | null;
-  uploaded: bigint;
-  downloaded: bigint;
+  uploaded: Bytes;
+  downloaded: Bytes;
   reason: string;
 }
 
@@ -26,6 +28,15 @@ export class Ledger {
   constructor(mysql: Mysql, name: string) {
     this.#mysql = mysql;
     this.#name = `\`${name.replaceAll("`", "``")}\``;
+  }
+
+  /** The names of the tables, with the database. */
+  get tables(): { applied: string; quarantine: string; usedTokens: string } {
+    const name = this.#name;
+    return {
+      ...{ applied: `${name}.applied`, quarantine: `${name}.quarantine` },
+      usedTokens: `${name}.used_tokens`,
+    };
   }
 
   /** Creates database and tables, if they are not there. @throws Error with the remedy, if the tracker may not */
@@ -88,11 +99,14 @@ export class Ledger {
     seq: number,
     rows: readonly QuarantinedTraffic[],
   ): Promise<void> {
-    for (const { user, torrent, uploaded, downloaded, reason } of rows)
+    for (const { user, torrent, uploaded, downloaded, reason } of rows) {
+      const text = reason.replace(/[^ -~]/g, "?").slice(0, 255);
+      const values = [seq, user, torrent, uploaded, downloaded, text, { sql: "UNIX_TIMESTAMP()" }];
+      // A reason has quotes, and placeholders would escape them in a way that not every SQL mode knows.
       await transaction.run(
         `INSERT INTO ${this.#name}.quarantine (seq, user_id, torrent_id, uploaded, downloaded, reason, at) ` +
-          "VALUES (?, ?, ?, ?, ?, ?, UNIX_TIMESTAMP())",
-        [seq, user, torrent, uploaded, downloaded, reason.replace(/[^ -~]/g, "?").slice(0, 255)],
+          `VALUES ${valueLists([values])}`,
       );
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { createPasskey } from "../../passkey.ts";
 import { lastOf } from "../rows.ts";
-import type { Database, Dialect, OpenDatabase, SqlValue } from "./database.ts";
+import type { Database, Dialect, OpenDatabase, SqlRow, SqlValue } from "./database.ts";
 
 /** A mistake of the operator, for the command line; the message has the remedy. */
 export class SiteError extends Error {}
@@ -43,11 +43,60 @@ export interface QuarantinedRow {
   at: number;
 }
 
+/** What operators do with the accounts of any site in a database. */
+export interface Accounts {
+  /** @throws SiteError if there is no such user */
+  user(name: string): Promise<UserAccount>;
+  stats(): Promise<SiteStats>;
+  quarantined(): Promise<QuarantinedRow[]>;
+  /**
+   * Credits the rows that were set aside, each in its own transaction, for instance after a deleted user was restored.
+   * @returns how many rows were credited, and how many the database still does not take
+   */
+  retryQuarantined(): Promise<{ credited: number; left: number }>;
+  /** Makes a journal the one whose traffic the database has, up to none of its records. */
+  adopt(instance: string): Promise<void>;
+  /** Returns the sequence that the database has of a journal. @returns undefined if the database knows another journal only */
+  lastApplied(instance: string): Promise<number | undefined>;
+}
+
 /** The user of a row that was set aside is not there. */
-class StillMissing extends Error {}
+export class StillMissing extends Error {}
+
+/** Reads a row of the table `quarantine`. */
+export function toQuarantinedRow(row: SqlRow): QuarantinedRow {
+  const { id, seq, user_id, torrent_id, uploaded, downloaded, reason, at } = row;
+  return {
+    ...{ id: Number(id), seq: Number(seq), user_id: Number(user_id), at: Number(at) },
+    torrent_id: torrent_id === null ? null : Number(torrent_id),
+    ...{ uploaded: BigInt(String(uploaded)), downloaded: BigInt(String(downloaded)), reason: String(reason) },
+  };
+}
+
+/**
+ * Retries rows that were set aside, one after the other.
+ * @param retry       credits a row in a transaction of its own; throws {@link StillMissing} for a user who is not there
+ * @param isRowError  whether the database does not take the row
+ */
+export async function retryRows(
+  rows: readonly QuarantinedRow[],
+  retry: (row: QuarantinedRow) => Promise<void>,
+  isRowError: (error: unknown) => boolean,
+): Promise<{ credited: number; left: number }> {
+  let left = 0;
+  for (const row of rows) {
+    try {
+      await retry(row);
+    } catch (error) {
+      if (!(error instanceof StillMissing) && !isRowError(error)) throw error;
+      left++;
+    }
+  }
+  return { credited: rows.length - left, left };
+}
 
 /** What operators do with the database of a private site. */
-export class SiteAdministration {
+export class SiteAdministration implements Accounts {
   readonly #database: Database;
   readonly #dialect: Dialect;
 
@@ -69,7 +118,6 @@ export class SiteAdministration {
     });
   }
 
-  /** @throws SiteError if there is no such user */
   async user(name: string): Promise<UserAccount> {
     const columns = "id, name, passkey, enabled, uploaded, downloaded";
     const [row] = await this.#database.rows(`SELECT ${columns} FROM users WHERE name = ?`, [name]);
@@ -149,61 +197,35 @@ export class SiteAdministration {
 
   async quarantined(): Promise<QuarantinedRow[]> {
     const rows = await this.#database.rows("SELECT * FROM quarantine ORDER BY id");
-    return rows.map(({ id, seq, user_id, torrent_id, uploaded, downloaded, reason, at }) => ({
-      ...{ id: Number(id), seq: Number(seq), user_id: Number(user_id), at: Number(at) },
-      torrent_id: torrent_id === null ? null : Number(torrent_id),
-      ...{ uploaded: BigInt(uploaded as string), downloaded: BigInt(downloaded as string) },
-      reason: reason as string,
-    }));
+    return rows.map(toQuarantinedRow);
   }
 
-  /**
-   * Credits the rows that were set aside, each in its own transaction, for instance after a deleted user was restored.
-   * @returns how many rows were credited, and how many the database still does not take
-   */
   async retryQuarantined(): Promise<{ credited: number; left: number }> {
-    let [credited, left] = [0, 0];
-    for (const row of await this.quarantined()) {
-      if (await this.#retry(row)) credited++;
-      else left++;
-    }
-    return { credited, left };
+    return retryRows(await this.quarantined(), (row) => this.#retry(row), this.#dialect.isRowError);
   }
 
-  async #retry({ id, user_id, torrent_id, uploaded, downloaded, at }: QuarantinedRow): Promise<boolean> {
+  #retry({ id, user_id, torrent_id, uploaded, downloaded, at }: QuarantinedRow): Promise<void> {
     const set = "SET uploaded = uploaded + ?, downloaded = downloaded + ?";
     const bytes = [uploaded, downloaded];
-    try {
-      await this.#database.transaction(async (transaction) => {
-        // Another program may have taken the row meanwhile.
-        if ((await transaction.run("DELETE FROM quarantine WHERE id = ?", [id])) === 0) return;
-        if (torrent_id === null) {
-          if ((await transaction.run(`UPDATE users ${set} WHERE id = ?`, [...bytes, user_id])) === 0)
-            throw new StillMissing();
-          return;
-        }
-        const key = [user_id, torrent_id];
-        if (
-          (await transaction.run(`UPDATE history ${set} WHERE user_id = ? AND torrent_id = ?`, [
-            ...bytes,
-            ...key,
-          ])) > 0
-        )
-          return;
-        await transaction.run(
-          "INSERT INTO history (user_id, torrent_id, uploaded, downloaded, raw_uploaded, raw_downloaded, seedtime, leechtime, " +
-            "first_seen, last_seen, completed_at, active) VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?, ?, NULL, 0)",
-          [...key, ...bytes, at, at],
-        );
-      });
-      return true;
-    } catch (error) {
-      if (error instanceof StillMissing || this.#dialect.isRowError(error)) return false;
-      throw error;
-    }
+    return this.#database.transaction(async (transaction) => {
+      // Another program may have taken the row meanwhile.
+      if ((await transaction.run("DELETE FROM quarantine WHERE id = ?", [id])) === 0) return;
+      if (torrent_id === null) {
+        if ((await transaction.run(`UPDATE users ${set} WHERE id = ?`, [...bytes, user_id])) === 0)
+          throw new StillMissing();
+        return;
+      }
+      const key = [user_id, torrent_id];
+      const condition = "user_id = ? AND torrent_id = ?";
+      if ((await transaction.run(`UPDATE history ${set} WHERE ${condition}`, [...bytes, ...key])) > 0) return;
+      await transaction.run(
+        "INSERT INTO history (user_id, torrent_id, uploaded, downloaded, raw_uploaded, raw_downloaded, seedtime, leechtime, " +
+          "first_seen, last_seen, completed_at, active) VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?, ?, NULL, 0)",
+        [...key, ...bytes, at, at],
+      );
+    });
   }
 
-  /** Makes a journal the one whose traffic the database has, up to none of its records. */
   async adopt(instance: string): Promise<void> {
     await this.#database.transaction(async (transaction) => {
       await transaction.run("DELETE FROM applied");
@@ -214,7 +236,6 @@ export class SiteAdministration {
     });
   }
 
-  /** Returns the sequence that the database has of a journal. @returns undefined if the database knows another journal only */
   async lastApplied(instance: string): Promise<number | undefined> {
     return lastOf(await this.#database.rows("SELECT instance, seq FROM applied"), instance);
   }

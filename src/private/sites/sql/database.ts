@@ -5,11 +5,25 @@ export type SqlValue = number | bigint | string | Uint8Array | null;
 /** A row of a result: an integer is a number, a bigint or a text with its digits. */
 export type SqlRow = Record<string, number | bigint | string | Uint8Array | null>;
 
+/** Rows of values. */
+export type SqlRows = readonly (readonly SqlValue[])[];
+
 /** One statement at a time, in one transaction. A `?` in a statement stands for a value. */
 export interface Transaction {
   rows(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]>;
   /** @returns how many rows matched, changed or not */
   run(sql: string, values?: readonly SqlValue[]): Promise<number>;
+  /**
+   * Runs a statement once for each row, with the values of that row. Undefined if one statement with many rows is faster.
+   * @param failed  called for each row whose statement fails, and has no effect
+   * @returns how many rows matched
+   */
+  runEach?<Row>(
+    sql: string,
+    rows: readonly Row[],
+    values: (row: Row) => readonly SqlValue[],
+    failed: (row: Row, error: Error) => void,
+  ): Promise<number>;
 }
 
 /** A database of SQLite, MariaDB, MySQL or PostgreSQL. It connects when it is used, and again after its connection broke. */
@@ -33,8 +47,10 @@ export interface Dialect {
   readonly forUpdate: string;
   /** Keeps other transactions from adding rows to a table; undefined if `forUpdate` does so. */
   readonly lockTable?: (table: string) => string;
-  /** Returns `rows` as a table `d` with typed columns. */
-  table(columns: readonly Column[], rows: readonly (readonly SqlValue[])[]): SqlText;
+  /** Returns what follows the columns in an INSERT of rows. */
+  insertSource(columns: readonly Column[], rows: SqlRows): SqlText;
+  /** Returns `rows` as a table `d` with typed columns. Undefined if each row has its own statement. */
+  table?(columns: readonly Column[], rows: SqlRows): SqlText;
   /** Whether a statement failed because of one of its rows. */
   isRowError(error: unknown): boolean;
 }

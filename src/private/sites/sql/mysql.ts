@@ -1,13 +1,13 @@
-import { derivedTable } from "../mysql/bulk.ts";
+import { derivedTable, valueLists } from "../mysql/bulk.ts";
 import { isRowError, Mysql } from "../mysql/mysql.ts";
-import type { Column, Database, Dialect, SqlText, SqlValue } from "./database.ts";
+import type { Column, Database, Dialect, SqlRows, SqlText } from "./database.ts";
 
 /** A value that does not fit is a mistake, and names are in double quotes. */
 const setup = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ANSI_QUOTES,NO_ENGINE_SUBSTITUTION'";
 
 /** Opens a database of MariaDB or MySQL. */
-export function openMysql(url: string, password: string): Database {
-  return new Mysql(url, { password: password === "" ? undefined : password, setup });
+export function openMysql(url: string, password: string, isExclusive: boolean): Database {
+  return new Mysql(url, { password: password === "" ? undefined : password, setup, isExclusive });
 }
 
 /** How MariaDB and MySQL write what databases write in different ways. */
@@ -25,9 +25,12 @@ export const mysqlDialect: Dialect = {
     text: "TEXT CHARACTER SET utf8mb4",
   },
   forUpdate: " FOR UPDATE",
-  table(columns: readonly Column[], rows: readonly (readonly SqlValue[])[]): SqlText {
+  insertSource(_columns: readonly Column[], rows: SqlRows): SqlText {
+    return { sql: `VALUES ${valueLists(rows)}`, values: [] };
+  },
+  table(columns: readonly Column[], rows: SqlRows): SqlText {
     const names = columns.map(({ name }) => name);
-    return { sql: `${derivedTable(names, rows.length)} AS d`, values: rows.flat() };
+    return { sql: `${derivedTable(names, rows)} AS d`, values: [] };
   },
   isRowError,
 };

@@ -10,12 +10,15 @@ export const schemaVersion = 1;
 export function schemaOf(dialect: Dialect): string[] {
   const { types: t, kind } = dialect;
   const end = { sqlite: ") STRICT", mysql: ") ENGINE=InnoDB", postgres: ")" }[kind];
+  /** Keeps the rows of SQLite in the order of their key, so that a batch in this order finds them side by side. */
+  const endByKey = kind === "sqlite" ? ") STRICT, WITHOUT ROWID" : end;
   // The keys that a database of MySQL draws are in range, and must not have a check.
   const inRange = kind === "mysql" ? "" : ", CHECK (id BETWEEN 1 AND 4294967295)";
-  const isPasskey = {
-    sqlite: "length(passkey) = 32 AND passkey NOT GLOB '*[^A-Za-z0-9]*'",
-    mysql: "passkey REGEXP '^[A-Za-z0-9]{32}$'",
-    postgres: "passkey ~ '^[A-Za-z0-9]{32}$'",
+  // MariaDB would check the passkey with every credit, so a trigger does.
+  const hasPasskey = {
+    sqlite: ", CHECK (length(passkey) = 32 AND passkey NOT GLOB '*[^A-Za-z0-9]*')",
+    mysql: "",
+    postgres: ", CHECK (passkey ~ '^[A-Za-z0-9]{32}$')",
   }[kind];
   const percent = (column: string) => `${column} BETWEEN 0 AND 65534`;
   const number = (column: string) => `${column} ${t.int} NOT NULL DEFAULT 0`;
@@ -31,8 +34,7 @@ export function schemaOf(dialect: Dialect): string[] {
       passkey ${t.word} NOT NULL UNIQUE,
       ${flag("enabled", 1)}, ${flag("can_leech", 1)}, ${flag("hidden")},
       group_id ${t.id},
-      ${["uploaded", "downloaded", "raw_uploaded", "raw_downloaded"].map(number).join(", ")},
-      CHECK (${isPasskey})${inRange}
+      ${["uploaded", "downloaded", "raw_uploaded", "raw_downloaded"].map(number).join(", ")}${hasPasskey}${inRange}
     ${end}`,
     `CREATE TABLE torrents (
       id ${t.serial},
@@ -73,7 +75,7 @@ export function schemaOf(dialect: Dialect): string[] {
       completed_at ${t.int},
       ${flag("active")},
       PRIMARY KEY (user_id, torrent_id), ${ofUserAndTorrent}
-    ${end}`,
+    ${endByKey}`,
     "CREATE INDEX history_torrent ON history (torrent_id)",
     `CREATE TABLE peers (
       user_id ${t.id} NOT NULL,
@@ -85,9 +87,8 @@ export function schemaOf(dialect: Dialect): string[] {
       ${["uploaded", "downloaded", '"left"', "updated_at"].map(number).join(", ")},
       ${flag("seeder")}, ${flag("active")},
       PRIMARY KEY (user_id, torrent_id, peer_id), ${ofUserAndTorrent}
-    ${end}`,
+    ${endByKey}`,
     "CREATE INDEX peers_torrent ON peers (torrent_id, active, seeder)",
-    "CREATE INDEX peers_updated ON peers (active, updated_at)",
     `CREATE TABLE snatches (
       id ${t.serial},
       user_id ${t.id} NOT NULL,
@@ -130,12 +131,18 @@ interface Watch {
   noted: Readonly<Record<string, string>>;
   /** The columns that the tracker reads. */
   read: readonly string[];
+  /** What MySQL checks of a new or changed row, and the reason if it is false. */
+  check?: { condition: string; reason: string };
 }
 
 const watches: readonly Watch[] = [
   {
     ...{ table: "users", kind: "user", noted: { user_id: "id", passkey: "passkey" } },
     read: ["id", "passkey", "enabled", "can_leech", "hidden", "group_id"],
+    check: {
+      condition: "NEW.passkey REGEXP '^[A-Za-z0-9]{32}$'",
+      reason: "a passkey has 32 letters and digits",
+    },
   },
   {
     ...{ table: "torrents", kind: "torrent" },
@@ -152,7 +159,7 @@ const watches: readonly Watch[] = [
 
 /** Returns the statements that make the triggers of a table: each notes the row as it was, and as it is. */
 function triggersOf({ kind }: Dialect, watch: Watch): string[] {
-  const { table, noted, read } = watch;
+  const { table, noted, read, check } = watch;
   const name = table.replaceAll('"', "");
   const columns = ["kind", ...Object.keys(noted)].join(", ");
   const note = (row: "OLD" | "NEW") => {
@@ -173,7 +180,12 @@ function triggersOf({ kind }: Dialect, watch: Watch): string[] {
         `CREATE TRIGGER ${trigger} AFTER ${when} ON ${table} FOR EACH ROW EXECUTE FUNCTION ${trigger}()`,
       ];
     const isSame = read.map((column) => `OLD.${column} <=> NEW.${column}`).join(" AND ");
-    const guarded = event === "UPDATE" ? `IF NOT (${isSame}) THEN ${body} END IF;` : body;
+    const refusal =
+      check === undefined || event === "DELETE"
+        ? ""
+        : `IF NOT (${check.condition}) THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${check.reason}'; END IF;`;
+    const checked = refusal + body;
+    const guarded = event === "UPDATE" ? `IF NOT (${isSame}) THEN ${checked} END IF;` : checked;
     return [`CREATE TRIGGER ${trigger} AFTER ${event} ON ${table} FOR EACH ROW BEGIN ${guarded} END`];
   });
 }

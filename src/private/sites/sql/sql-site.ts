@@ -1,4 +1,5 @@
-import type { Batch, Sums } from "../../accounting/batch.ts";
+import type { Batch, History, PeerRow, Sums } from "../../accounting/batch.ts";
+import type { Bytes } from "../../accounting/bytes.ts";
 import type {
   DirectoryChange,
   DirectoryClient,
@@ -11,11 +12,11 @@ import type {
 } from "../../directory-records.ts";
 import type { Applied, Site } from "../../site.ts";
 import type { SiteRecords } from "../../site-records.ts";
-import { byUserAndTorrent, clientOf, creditsOf, lastOf } from "../rows.ts";
-import type { Database, Dialect, OpenDatabase, SqlRow, SqlValue, Transaction } from "./database.ts";
+import { clientOf, creditsOf, lastOf } from "../rows.ts";
+import type { Database, Dialect, OpenDatabase, SqlRow, SqlRows, SqlValue, Transaction } from "./database.ts";
 import { checkTables } from "./schema.ts";
 import { SqlRecords } from "./sql-records.ts";
-import { type Field, fieldsOf, mostInteger, update, upsert, writeRows } from "./statements.ts";
+import { type Field, fieldsOf, mostInteger, update, upsert, type Write, writeRows } from "./statements.ts";
 
 const userColumns = "id, passkey, enabled, can_leech, hidden, group_id";
 const torrentColumns = "id, info_hash, info_hash_v2, up, down, until";
@@ -26,11 +27,16 @@ const pageRows = 10_000;
 const mostKeys = 1000;
 /** Grants that one query names, at most. */
 const mostPairs = 200;
+/** Users whose peers one call looks at, unless there are more than {@link mostParts} times as many. */
+const partUsers = 10_000;
+/** Calls after which all peers were looked at. */
+const mostParts = 10;
+const ofUsers = "user_id BETWEEN ? AND ?";
 const takenOver = "the database has been taken over by another journal";
 
 const userFields = fieldsOf({
-  ...{ id: "id key", uploaded: "int add", downloaded: "int add" },
-  ...{ raw_uploaded: "int add", raw_downloaded: "int add" },
+  ...{ uploaded: "int add", downloaded: "int add", raw_uploaded: "int add", raw_downloaded: "int add" },
+  id: "id key",
 });
 const historyFields = fieldsOf({
   ...{ user_id: "id key", torrent_id: "id key", uploaded: "int add", downloaded: "int add" },
@@ -43,7 +49,8 @@ const peerFields = fieldsOf({
   ...{ seeder: "flag last", active: "flag last", updated_at: "int last" },
 });
 const snatchFields = fieldsOf({ user_id: "id once", torrent_id: "id once", at: "int once", ip: "word once" });
-const torrentFields = fieldsOf({ id: "id key", completed: "int add", last_active: "int max" });
+const torrentFields = fieldsOf({ completed: "int add", last_active: "int max", id: "id key" });
+const idFields = fieldsOf({ id: "id key" });
 const pairFields = fieldsOf({ user_id: "id key", torrent_id: "id key" });
 const expiredFields = fieldsOf({ user_id: "id key", torrent_id: "id key", peer_id: "bytes key" });
 const ledgerFields = fieldsOf({ instance: "word key", seq: "int last", at: "int last" });
@@ -77,6 +84,8 @@ export class SqlSite implements Site {
   #hasTables = false;
   /** Numbers of changes that the directory has. */
   #followed: SqlValue[] = [];
+  /** Number of calls of {@link expirePeers}. */
+  #expired = 0;
 
   /** @param open  the site closes it */
   constructor(open: OpenDatabase) {
@@ -197,49 +206,58 @@ export class SqlSite implements Site {
   }
 
   async expirePeers(activeAfter: number, keptAfter: number): Promise<void> {
-    const forgotten = await this.#rows(
-      "SELECT 1 AS one FROM peers WHERE active = 0 AND updated_at < ? LIMIT 1",
-      [keptAfter],
-    );
-    while (await this.#deactivate(activeAfter));
-    if (forgotten.length === 0) return;
-    await this.#database.transaction((transaction) =>
-      transaction.run("DELETE FROM peers WHERE active = 0 AND updated_at < ?", [keptAfter]),
-    );
+    const users = await this.#nextUsers();
+    while (await this.#deactivate(users, activeAfter));
+    const old = `FROM peers WHERE ${ofUsers} AND active = 0 AND updated_at < ?`;
+    const values = [...users, keptAfter];
+    if ((await this.#rows(`SELECT 1 AS one ${old} LIMIT 1`, values)).length === 0) return;
+    await this.#database.transaction((transaction) => transaction.run(`DELETE ${old}`, values));
   }
 
   async close(): Promise<void> {
     await this.#database.close();
   }
 
+  /**
+   * Returns the users whose peers are looked at next. An index of the times of peers would change with every announce, so a large site
+   * is read part by part.
+   */
+  async #nextUsers(): Promise<[first: number, last: number]> {
+    const [range] = await this.#rows(
+      "SELECT (SELECT min(user_id) FROM peers) AS first_user, (SELECT max(user_id) FROM peers) AS last_user",
+    );
+    const [least, most] = [Number(range!.first_user), Number(range!.last_user)];
+    const parts = Math.min(mostParts, Math.ceil((most - least + 1) / partUsers));
+    const part = this.#expired++ % parts;
+    const before = (count: number) => least + Math.floor(((most - least + 1) * count) / parts);
+    return [before(part), before(part + 1) - 1];
+  }
+
   /** Makes a page of expired peers inactive. @returns whether there may be more */
-  async #deactivate(activeAfter: number): Promise<boolean> {
-    const expired = `FROM peers WHERE active = 1 AND updated_at < ? ORDER BY active, updated_at LIMIT ${pageRows}`;
-    if ((await this.#rows(`SELECT user_id ${expired}`, [activeAfter])).length === 0) return false;
-    const dialect = this.#dialect;
-    return this.#database.transaction(async (transaction) => {
-      const rows = await transaction.rows(
-        `SELECT user_id, torrent_id, peer_id ${expired}${dialect.forUpdate}`,
-        [activeAfter],
-      );
-      const pairs = distinct(rows.map(({ user_id, torrent_id }) => [user_id!, torrent_id!]));
-      const torrents = distinct(rows.map(({ torrent_id }) => [torrent_id!]));
-      const keys = rows.map(({ user_id, torrent_id, peer_id }) => [user_id!, torrent_id!, peer_id!]);
-      const writes = [
-        { table: "peers", fields: expiredFields, rows: keys, more: { active: "0" } },
-        { table: "history", fields: pairFields, rows: pairs, more: activity },
-        { table: "torrents", fields: torrentFields.slice(0, 1), rows: torrents, more: peerCounts },
-      ];
-      for (const { table, fields, more, ...write } of writes)
-        await writeRows(transaction, dialect, {
-          ...write,
-          statement: (part) => update(dialect, table, fields, part, more),
-          refused: (_, reason) => {
-            throw new Error(reason);
-          },
-        });
-      return rows.length === pageRows;
-    });
+  async #deactivate(users: readonly number[], activeAfter: number): Promise<boolean> {
+    const rows = await this.#rows(
+      `SELECT user_id, torrent_id, peer_id FROM peers WHERE ${ofUsers} AND active = 1 AND updated_at < ? LIMIT ${pageRows}`,
+      [...users, activeAfter],
+    );
+    const pairs = distinct(rows.map(({ user_id, torrent_id }) => [user_id!, torrent_id!]));
+    const torrents = distinct(rows.map(({ torrent_id }) => [torrent_id!]));
+    const peers = rows.map(({ user_id, torrent_id, peer_id }) => [user_id!, torrent_id!, peer_id!]);
+    const writes = [
+      { table: "peers", fields: expiredFields, rows: peers, more: { active: "0" } },
+      { table: "history", fields: pairFields, rows: pairs, more: activity },
+      { table: "torrents", fields: idFields, rows: torrents, more: peerCounts },
+    ];
+    if (rows.length > 0)
+      await this.#database.transaction(async (transaction) => {
+        for (const { table, fields, more, rows } of writes)
+          await writeRows(transaction, this.#dialect, {
+            rows,
+            values: (row) => row,
+            statement: (part) => update(this.#dialect, table, fields, part, more),
+            refused: fail,
+          });
+      });
+    return rows.length === pageRows;
   }
 
   /** Deletes the notes of changes that the directory has. */
@@ -305,36 +323,41 @@ class BatchWriter {
   readonly #dialect: Dialect;
   readonly #batch: Batch;
   readonly #aside: SqlValue[][] = [];
-  /** Pairs of user and torrent that have no history, because it was set aside. */
-  readonly #missing = new Set<string>();
-  /** Pairs of user and torrent with a peer that is active at the end of the batch. */
-  readonly #active: ReadonlySet<string>;
+  /** Histories that the site does not have, because they were set aside. */
+  readonly #missing = new Set<History>();
 
   constructor(transaction: Transaction, dialect: Dialect, batch: Batch) {
     this.#transaction = transaction;
     this.#dialect = dialect;
     this.#batch = batch;
-    const active = [...batch.peers.values()].filter(({ isActive }) => isActive);
-    this.#active = new Set(active.map(({ user, torrent }) => `${user} ${torrent}`));
   }
 
   /** @returns how many rows were set aside */
   async write(): Promise<number> {
-    const { histories, users } = this.#batch;
-    const pairs = [...histories.values()];
-    const userIds = await this.#existing(
-      "users",
-      new Set([...users.keys(), ...pairs.map(({ user }) => user)]),
-    );
-    const torrentIds = await this.#existing("torrents", new Set(pairs.map(({ torrent }) => torrent)));
-    await this.#credit(userIds);
-    await this.#writeHistories(userIds, torrentIds);
+    if (this.#dialect.forUpdate !== "") await this.#lockParents();
+    await this.#credit();
+    await this.#writeHistories();
     await this.#writePeers();
+    await this.#writeSnatches();
+    await this.#deactivateHistories();
     await this.#updateTorrents();
-    await this.#upsert("quarantine", quarantineFields, this.#aside, (_, reason) => {
-      throw new Error(reason);
+    await this.#upsert("quarantine", quarantineFields, {
+      rows: this.#aside,
+      values: (row) => row,
+      refused: fail,
     });
     return this.#aside.length;
+  }
+
+  /**
+   * Locks the users and torrents of rows that may be new, before any of those rows. A transaction that removes a user or a torrent
+   * locks in the same order.
+   */
+  async #lockParents(): Promise<void> {
+    const { histories, recounts } = this.#batch;
+    const changed = histories.filter(({ torrent }) => recounts.has(torrent));
+    await this.#existing("users", new Set(changed.map(({ user }) => user)));
+    await this.#existing("torrents", recounts);
   }
 
   /** Returns those of the ids that are in a table, and keeps others from removing them. */
@@ -349,125 +372,154 @@ class BatchWriter {
     return found;
   }
 
-  async #credit(userIds: ReadonlySet<number>): Promise<void> {
-    const rows: SqlValue[][] = [];
-    for (const [user, sums] of [...this.#batch.users].sort(([a], [b]) => a - b)) {
-      if (userIds.has(user)) rows.push([user, ...amounts(sums)]);
-      else this.#setAside(user, null, sums, "no such user");
+  async #credit(): Promise<void> {
+    const { users } = this.#batch;
+    const refused = new Map<number, { sums: Sums; reason: string }>();
+    const matched = await this.#update("users", userFields, {
+      rows: users,
+      values: (sums) => [...amounts(sums), sums.user],
+      refused: (sums, reason) => refused.set(sums.user, { sums, reason }),
+    });
+    if (matched + refused.size < users.length) {
+      const there = await this.#existing("users", new Set(users.map(({ user }) => user)));
+      const gone = users.filter(({ user }) => !there.has(user) && !refused.has(user));
+      // The whole transaction is repeated later, because the update has not seen this user.
+      if (matched + refused.size + gone.length < users.length) throw new Error("a user was added meanwhile");
+      for (const sums of gone) this.#setAside(sums.user, null, sums, "no such user");
     }
-    await this.#update("users", userFields, rows, {}, ([user], reason) =>
-      this.#setAside(user as number, null, this.#batch.users.get(user as number), reason),
-    );
+    for (const [user, { sums, reason }] of refused) this.#setAside(user, null, sums, reason);
   }
 
-  async #writeHistories(userIds: ReadonlySet<number>, torrentIds: ReadonlySet<number>): Promise<void> {
-    const rows: SqlValue[][] = [];
-    const sorted = [...this.#batch.histories.values()].sort(byUserAndTorrent);
-    for (const history of sorted) {
-      const { user, torrent, seedSeconds, leechSeconds, firstSeen, lastSeen, completedAt = null } = history;
-      if (userIds.has(user) && torrentIds.has(torrent))
-        rows.push([
-          ...[user, torrent, ...amounts(history), seedSeconds, leechSeconds],
-          ...[firstSeen, lastSeen, completedAt, Number(this.#active.has(`${user} ${torrent}`))],
-        ]);
-      else this.#leaveOut(user, torrent, "no such user or torrent");
-    }
-    await this.#upsert("history", historyFields, rows, ([user, torrent], reason) =>
-      this.#leaveOut(user as number, torrent as number, reason),
-    );
+  async #writeHistories(): Promise<void> {
+    await this.#upsert("history", historyFields, {
+      rows: this.#batch.histories,
+      values: (history) => {
+        const { user, torrent, seedSeconds, leechSeconds, firstSeen, lastSeen, completedAt = null } = history;
+        const [uploaded, downloaded, rawUploaded, rawDownloaded] = amounts(history);
+        return [
+          ...[user, torrent, uploaded, downloaded, rawUploaded, rawDownloaded, seedSeconds, leechSeconds],
+          ...[firstSeen, lastSeen, completedAt, Number(history.isActive)],
+        ];
+      },
+      refused: (history, reason) => this.#leaveOut(history, reason),
+      sift: (some) => this.#sift(some),
+    });
+  }
+
+  /** Leaves out the histories of users and torrents that are gone. @returns the others */
+  async #sift(histories: readonly History[]): Promise<History[]> {
+    const users = await this.#existing("users", new Set(histories.map(({ user }) => user)));
+    const torrents = await this.#existing("torrents", new Set(histories.map(({ torrent }) => torrent)));
+    return histories.filter((history) => {
+      const isThere = users.has(history.user) && torrents.has(history.torrent);
+      if (!isThere) this.#leaveOut(history, "no such user or torrent");
+      return isThere;
+    });
   }
 
   async #writePeers(): Promise<void> {
-    const { peers, snatches } = this.#batch;
-    const peerRows = [...peers.values()]
-      .filter((peer) => this.#hasHistory(peer))
-      .sort((a, b) => byUserAndTorrent(a, b) || (a.peerId < b.peerId ? -1 : 1))
-      .map((peer): SqlValue[] => {
+    await this.#upsert<PeerRow>("peers", peerFields, {
+      rows: this.#ofHistories(this.#batch.peers),
+      values: ({ user, torrent, ip, port, uploaded, downloaded, left, seconds, ...peer }) => {
         const peerId = Buffer.from(peer.peerId, "latin1");
         return [
-          ...[peer.user, peer.torrent, peerId, peer.ip, peer.port, clientOf(peerId)],
-          ...[peer.uploaded, peer.downloaded, peer.left],
-          ...[Number(peer.left === 0), Number(peer.isActive), peer.seconds],
+          ...[user, torrent, peerId, ip, port, clientOf(peerId), uploaded, downloaded, left],
+          ...[Number(left === 0), Number(peer.isActive), seconds],
         ];
-      });
-    await this.#upsert("peers", peerFields, peerRows, ([user, torrent], reason) =>
-      this.#setAside(user as number, torrent as number, undefined, reason),
+      },
+      refused: ({ user, torrent }, reason) => this.#setAside(user, torrent, undefined, reason),
+    });
+  }
+
+  async #writeSnatches(): Promise<void> {
+    await this.#upsert("snatches", snatchFields, {
+      rows: this.#ofHistories(this.#batch.snatches),
+      values: ({ user, torrent, seconds, ip }) => [user, torrent, seconds, ip],
+      refused: ({ user, torrent }, reason) => this.#setAside(user, torrent, undefined, reason),
+    });
+  }
+
+  /** Asks the peers of a user and torrent whether another client is active, where those of the batch are not. */
+  async #deactivateHistories(): Promise<void> {
+    await this.#update(
+      "history",
+      pairFields,
+      {
+        rows: this.#batch.histories.filter((one) => !one.isActive && !this.#missing.has(one)),
+        values: ({ user, torrent }) => [user, torrent],
+        refused: fail,
+      },
+      activity,
     );
-    const snatchRows = snatches
-      .filter((snatch) => this.#hasHistory(snatch))
-      .map(({ user, torrent, seconds, ip }) => [user, torrent, seconds, ip]);
-    await this.#upsert("snatches", snatchFields, snatchRows, ([user, torrent], reason) =>
-      this.#setAside(user as number, torrent as number, undefined, reason),
-    );
-    const pairs = [...this.#batch.histories.values()]
-      .filter(
-        (history) => this.#hasHistory(history) && !this.#active.has(`${history.user} ${history.torrent}`),
-      )
-      .sort(byUserAndTorrent)
-      .map(({ user, torrent }) => [user, torrent]);
-    await this.#update("history", pairFields, pairs, activity); // another client may be active
   }
 
   async #updateTorrents(): Promise<void> {
-    const touched = new Map<number, { completed: number; last: number }>();
-    for (const history of this.#batch.histories.values()) {
-      if (!this.#hasHistory(history)) continue;
-      const torrent = touched.get(history.torrent) ?? { completed: 0, last: 0 };
-      torrent.last = Math.max(torrent.last, history.lastSeen);
-      touched.set(history.torrent, torrent);
+    const { histories, snatches, recounts } = this.#batch;
+    const touched = new Map<number, { torrent: number; completed: number; last: number }>();
+    for (const history of histories) {
+      const { torrent, lastSeen } = history;
+      if (!recounts.has(torrent) || this.#missing.has(history)) continue;
+      const row = touched.get(torrent);
+      if (row === undefined) touched.set(torrent, { torrent, completed: 0, last: lastSeen });
+      else row.last = Math.max(row.last, lastSeen);
     }
-    for (const snatch of this.#batch.snatches)
-      if (this.#hasHistory(snatch)) touched.get(snatch.torrent)!.completed++;
-    const rows = [...touched]
-      .sort(([a], [b]) => a - b)
-      .map(([torrent, { completed, last }]) => [torrent, completed, last]);
-    await this.#update("torrents", torrentFields, rows, peerCounts);
+    for (const { torrent } of this.#ofHistories(snatches)) touched.get(torrent)!.completed++;
+    await this.#update(
+      "torrents",
+      torrentFields,
+      {
+        rows: [...touched.values()].sort((a, b) => a.torrent - b.torrent),
+        values: ({ torrent, completed, last }) => [completed, last, torrent],
+        refused: fail,
+      },
+      peerCounts,
+    );
   }
 
-  #hasHistory({ user, torrent }: { user: number; torrent: number }): boolean {
-    return !this.#missing.has(`${user} ${torrent}`);
+  /** Returns the rows whose history was not set aside. */
+  #ofHistories<Row extends { history: History }>(rows: readonly Row[]): readonly Row[] {
+    return this.#missing.size === 0 ? rows : rows.filter(({ history }) => !this.#missing.has(history));
   }
 
-  #leaveOut(user: number, torrent: number, reason: string): void {
-    const key = `${user} ${torrent}`;
-    this.#missing.add(key);
-    this.#setAside(user, torrent, this.#batch.histories.get(key), reason);
+  #leaveOut(history: History, reason: string): void {
+    this.#missing.add(history);
+    this.#setAside(history.user, history.torrent, history, reason);
   }
 
   #setAside(user: number, torrent: number | null, sums: Sums | undefined, reason: string): void {
-    const [uploaded, downloaded] = sums === undefined ? [0n, 0n] : amounts(sums);
-    const exact = uploaded! > mostInteger || downloaded! > mostInteger ? `: ${uploaded}, ${downloaded}` : "";
-    const [up, down] = exact === "" ? [uploaded!, downloaded!] : [0n, 0n];
+    const [uploaded, downloaded] = sums === undefined ? [0, 0] : amounts(sums);
+    const exact = uploaded > mostInteger || downloaded > mostInteger ? `: ${uploaded}, ${downloaded}` : "";
+    const [up, down] = exact === "" ? [uploaded, downloaded] : [0, 0];
     this.#aside.push([this.#batch.to, user, torrent, up, down, `${reason}${exact}`, secondsNow()]);
   }
 
-  #upsert(
+  #upsert<Row>(
     table: string,
     fields: readonly Field[],
-    rows: SqlValue[][],
-    refused: (row: readonly SqlValue[], reason: string) => void,
-  ): Promise<void> {
-    const statement = (part: readonly (readonly SqlValue[])[]) => upsert(this.#dialect, table, fields, part);
-    return writeRows(this.#transaction, this.#dialect, { rows, statement, refused });
+    write: Omit<Write<Row>, "statement">,
+  ): Promise<number> {
+    const statement = (part: SqlRows) => upsert(this.#dialect, table, fields, part);
+    return writeRows(this.#transaction, this.#dialect, { ...write, statement });
   }
 
-  #update(
+  #update<Row>(
     table: string,
     fields: readonly Field[],
-    rows: SqlValue[][],
-    more: Readonly<Record<string, string>>,
-    refused: (row: readonly SqlValue[], reason: string) => void = (_, reason) => {
-      throw new Error(reason);
-    },
-  ): Promise<void> {
-    const statement = (part: readonly (readonly SqlValue[])[]) =>
-      update(this.#dialect, table, fields, part, more);
-    return writeRows(this.#transaction, this.#dialect, { rows, statement, refused });
+    write: Omit<Write<Row>, "statement">,
+    more?: Readonly<Record<string, string>>,
+  ): Promise<number> {
+    const statement = (part: SqlRows) => update(this.#dialect, table, fields, part, more);
+    return writeRows(this.#transaction, this.#dialect, { ...write, statement });
   }
 }
 
+/** Ends a transaction because of a row that every database takes. */
+function fail<Row>(_: Row, reason: string): never {
+  throw new Error(reason);
+}
+
 /** Returns credited and raw bytes. */
-function amounts(sums: Sums): bigint[] {
+function amounts(sums: Sums): [uploaded: Bytes, downloaded: Bytes, rawUploaded: Bytes, rawDownloaded: Bytes] {
   const { uploaded, downloaded } = creditsOf(sums);
   return [uploaded, downloaded, sums.rawUploaded, sums.rawDownloaded];
 }

@@ -6,14 +6,18 @@ import { type Change, clientKey, grantKey } from "../mirror.ts";
 import {
   countPeers,
   creditUsers,
+  existing,
+  type Pair,
   recountPeers,
+  refuseOf,
   rowsOf,
   sumTorrents,
   type TableKey,
+  type TorrentSums,
 } from "../mysql/batch-rows.ts";
-import { derivedTable, writeRows } from "../mysql/bulk.ts";
+import { type BulkValue, derivedTable, valueLists, writeRows } from "../mysql/bulk.ts";
 import type { QuarantinedTraffic } from "../mysql/ledger.ts";
-import type { SqlRow, SqlValue, Transaction } from "../mysql/mysql.ts";
+import type { SqlRow, Transaction } from "../mysql/mysql.ts";
 import { bytesOf, MysqlSite } from "../mysql/mysql-site.ts";
 import { byUserAndTorrent, clientOf, creditsOf } from "../rows.ts";
 import { torrentRefusal } from "./refusals.ts";
@@ -279,14 +283,23 @@ export class Unit3dSite extends MysqlSite {
   }
 
   protected async write(transaction: Transaction, batch: Batch): Promise<QuarantinedTraffic[]> {
-    const tables = { users: { table: "users", id: "id" }, torrents: torrentsTable };
-    const { torrents, isThere, refuse, quarantined } = await creditUsers(transaction, batch, tables);
-    const peers = [...batch.peers.values()]
-      .filter(isThere)
-      .sort((a, b) => byUserAndTorrent(a, b) || (a.peerId < b.peerId ? -1 : 1));
+    const sums = sumTorrents(batch);
+    const { users, quarantined } = await creditUsers(transaction, batch, { table: "users", id: "id" });
+    const torrents = await existing(
+      transaction,
+      torrentsTable,
+      sums.map(({ id }) => id),
+    );
+    const isThere = ({ user, torrent }: Pair) => users.has(user) && torrents.has(torrent);
+    const refuse = refuseOf(quarantined);
+    const peers = batch.peers.filter(isThere);
     await this.#writePeers(transaction, peers, refuse);
-    await this.#writeHistories(transaction, [...batch.histories.values()].filter(isThere), peers, refuse);
-    await this.#writeTorrents(transaction, batch, torrents);
+    await this.#writeHistories(transaction, batch.histories.filter(isThere), peers, refuse);
+    await this.#writeTorrents(
+      transaction,
+      batch,
+      sums.filter(({ id }) => torrents.has(id)),
+    );
     return quarantined;
   }
 
@@ -301,16 +314,15 @@ export class Unit3dSite extends MysqlSite {
       ...["active", "seeder", "created_at", "updated_at", ...more],
     ];
     const refreshed = columns.slice(3).filter((column) => column !== "created_at");
-    const list = `(${columns.map((column) => (column.endsWith("_at") ? "FROM_UNIXTIME(?)" : "?")).join(", ")})`;
     await writeRows<PeerRow>(transaction, {
       rows: peers,
-      sql: (count) =>
-        `INSERT INTO peers (${columns.join(", ")}) VALUES ${Array(count).fill(list).join(", ")} ` +
+      sql: (values) =>
+        `INSERT INTO peers (${columns.join(", ")}) VALUES ${valueLists(values)} ` +
         `ON DUPLICATE KEY UPDATE ${refreshed.map((column) => `${column} = VALUES(${column})`).join(", ")}`,
       values: (peer) => [
         ...[peer.user, peer.torrent, Buffer.from(peer.peerId, "latin1"), packAddress(peer.ip), peer.port],
         ...[agentOf(peer.peerId), peer.uploaded, peer.downloaded, peer.left, Number(peer.isActive)],
-        ...[Number(peer.left === 0), peer.seconds, peer.seconds, ...more.map(() => 1)],
+        ...[Number(peer.left === 0), timeOf(peer.seconds), timeOf(peer.seconds), ...more.map(() => 1)],
       ],
       refused,
     });
@@ -322,14 +334,13 @@ export class Unit3dSite extends MysqlSite {
     peers: readonly PeerRow[],
     refused: (history: History, reason: string) => void,
   ): Promise<void> {
-    const last = new Map(peers.map((peer) => [`${peer.user} ${peer.torrent}`, peer]));
+    const last = new Map(peers.map((peer) => [peer.history, peer]));
     const states = await readStates(transaction, histories);
     const columns = [
       ...["user_id", "torrent_id", "agent", "uploaded", "actual_uploaded", "client_uploaded", "downloaded"],
       ...["actual_downloaded", "client_downloaded", "seeder", "active", "seedtime", "immune"],
     ];
     const times = ["created_at", "updated_at", "completed_at"];
-    const list = `(${[...columns.map(() => "?"), ...times.map(() => "FROM_UNIXTIME(?)")].join(", ")})`;
     const added = ["uploaded", "actual_uploaded", "downloaded", "actual_downloaded", "seedtime"];
     const replaced = ["agent", "client_uploaded", "client_downloaded", "seeder", "active"];
     const changes = [
@@ -340,19 +351,20 @@ export class Unit3dSite extends MysqlSite {
       "completed_at = COALESCE(completed_at, VALUES(completed_at))",
     ].join(", ");
     await writeRows<History>(transaction, {
-      rows: [...histories].sort(byUserAndTorrent),
-      sql: (count) =>
-        `INSERT INTO history (${[...columns, ...times].join(", ")}) VALUES ${Array(count).fill(list).join(", ")} ` +
+      rows: histories,
+      sql: (values) =>
+        `INSERT INTO history (${[...columns, ...times].join(", ")}) VALUES ${valueLists(values)} ` +
         `ON DUPLICATE KEY UPDATE ${changes}`,
-      values: (history): SqlValue[] => {
+      values: (history): BulkValue[] => {
         const { user, torrent, rawUploaded, rawDownloaded } = history;
         const { uploaded, downloaded } = creditsOf(history);
-        const peer = last.get(`${user} ${torrent}`);
+        const peer = last.get(history);
         const { isActive, isSeeder } = states.get(`${user} ${torrent}`) ?? { isActive: 0, isSeeder: 0 };
         return [
           ...[user, torrent, agentOf(peer?.peerId ?? ""), uploaded, rawUploaded, peer?.uploaded ?? 0],
           ...[downloaded, rawDownloaded, peer?.downloaded ?? 0, isSeeder, isActive, history.seedSeconds],
-          ...[Number(this.#isImmune(user)), history.firstSeen, history.lastSeen, history.completedAt ?? null],
+          ...[Number(this.#isImmune(user)), timeOf(history.firstSeen), timeOf(history.lastSeen)],
+          history.completedAt === undefined ? null : timeOf(history.completedAt),
         ];
       },
       refused,
@@ -364,19 +376,22 @@ export class Unit3dSite extends MysqlSite {
     return this.#donors.has(user) || (this.#groups.get(group)?.isImmune ?? false);
   }
 
-  async #writeTorrents(transaction: Transaction, batch: Batch, torrents: ReadonlySet<number>): Promise<void> {
-    const rows = sumTorrents(batch, torrents);
-    const countsOf = await countPeers(transaction, peerCounts, [...torrents]);
-    const balances = this.#columns.has("torrents.balance") ? ", t.balance = t.balance + d.balance" : "";
+  async #writeTorrents(
+    transaction: Transaction,
+    { recounts }: Batch,
+    sums: readonly TorrentSums[],
+  ): Promise<void> {
+    const hasBalance = this.#columns.has("torrents.balance");
+    const ids = sums.map(({ id }) => id).filter((id) => recounts.has(id));
+    const countsOf = await countPeers(transaction, peerCounts, ids);
+    const balances = hasBalance ? ", t.balance = t.balance + d.balance" : "";
     await writeRows(transaction, {
-      rows,
-      sql: (count) =>
-        `UPDATE torrents t JOIN ${derivedTable(["id", "seeders", "leechers", "completed", "balance"], count)} d ON d.id = t.id ` +
-        `SET t.seeders = d.seeders, t.leechers = d.leechers, t.times_completed = t.times_completed + d.completed${balances}`,
-      values: ({ id, completed, balance }) => {
-        const { seeders, leechers } = countsOf(id);
-        return [id, seeders, leechers, completed, balance];
-      },
+      rows: sums.filter(({ id, balance }) => recounts.has(id) || (hasBalance && balance !== 0)),
+      sql: (values) =>
+        `UPDATE torrents t JOIN ${derivedTable(["id", "seeders", "leechers", "completed", "balance"], values)} d ON d.id = t.id ` +
+        "SET t.seeders = COALESCE(d.seeders, t.seeders), t.leechers = COALESCE(d.leechers, t.leechers), " +
+        `t.times_completed = t.times_completed + d.completed${balances}`,
+      values: ({ id, completed, balance }) => [id, ...countsOf(id), completed, balance],
       refused: () => undefined,
     });
   }
@@ -406,8 +421,8 @@ export class Unit3dSite extends MysqlSite {
       const states = await readStates(transaction, pairs);
       await writeRows(transaction, {
         rows: pairs.filter(({ user, torrent }) => states.get(`${user} ${torrent}`)?.isActive !== 1),
-        sql: (count) =>
-          `UPDATE history h JOIN ${derivedTable(["uid", "tid"], count)} d ON d.uid = h.user_id AND d.tid = h.torrent_id ` +
+        sql: (values) =>
+          `UPDATE history h JOIN ${derivedTable(["uid", "tid"], values)} d ON d.uid = h.user_id AND d.tid = h.torrent_id ` +
           "SET h.active = 0",
         values: ({ user, torrent }) => [user, torrent],
         refused: () => undefined,
@@ -440,6 +455,11 @@ export class Unit3dSite extends MysqlSite {
     );
     return { seeding: Number(row!.seeding), leeching: Number(row!.leeching) };
   }
+}
+
+/** Returns a time as the columns have it. @param seconds  since 1970 */
+function timeOf(seconds: number): BulkValue {
+  return { sql: `FROM_UNIXTIME(${seconds})` };
 }
 
 const torrentsTable: TableKey = { table: "torrents", id: "id" };
