@@ -11,9 +11,12 @@ import { type Hook, RequestContext } from "../src/middleware/hook.ts";
 import { TrackerLogic } from "../src/middleware/logic.ts";
 import { ClientCounter } from "../src/observability/client-names.ts";
 import { Metrics } from "../src/observability/metrics.ts";
+import { emptyAnnounce } from "../src/private/accounting/batch.ts";
+import { Sessions } from "../src/private/accounting/sessions.ts";
 import { Directory } from "../src/private/directory.ts";
 import { refusalsOf } from "../src/private/errors.ts";
 import { createPrivateHook } from "../src/private/private-hook.ts";
+import { Field, Records, recordBytes, recordWords } from "../src/private/record.ts";
 import { createAccountingMemory, Ring } from "../src/private/ring.ts";
 import { MemoryStore } from "../src/storage/memory/memory-store.ts";
 import { approveClients, approveTorrents } from "./support/approval.ts";
@@ -93,6 +96,36 @@ test("a million announces of a private tracker leave nothing behind", async () =
   heapGrowth(announces / 5, announce);
   const grown = heapGrowth(announces, announce);
   assert.equal(refused, 0);
+  assert.ok(grown < limit, `the heap has grown by ${grown} bytes an announce`);
+});
+
+test("the accounts of a million announces leave nothing behind", () => {
+  const sessions = new Sessions({ maxRate: 1e15, maxGap: 3900, idle: 86_400, active: 6600 });
+  const clients = 5000;
+  const records = new Records(new ArrayBuffer(clients * recordBytes), 0, clients);
+  const { words } = records;
+  for (let n = 0; n < clients; n++) {
+    const at = n * recordWords;
+    words[at + Field.seconds] = 1_700_000_000;
+    words[at + Field.user] = words[at + Field.peerId] = n + 1;
+    words[at + Field.torrent] = n % 10;
+    words[at + Field.counters + 1] = 1;
+  }
+  const given = emptyAnnounce();
+  let n = 0;
+  let credited = 0;
+  const announce = () => {
+    const index = n++ % clients;
+    words[index * recordWords + Field.seconds]! += 10;
+    words[index * recordWords + Field.counters + 1]!++;
+    const { seconds } = records.readNumbers(index, given);
+    const addition = sessions.apply(given, seconds, records.peerId(index));
+    records.complete(index, addition);
+    if (addition.uploaded === 2 ** 32) credited++;
+  };
+  heapGrowth(announces / 5, announce);
+  const grown = heapGrowth(announces, announce);
+  assert.equal(credited, n - clients);
   assert.ok(grown < limit, `the heap has grown by ${grown} bytes an announce`);
 });
 

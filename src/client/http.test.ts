@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it, type TestContext } from "node:test";
+import { findFreePort } from "../../test/e2e/ports.ts";
 import { announce, scrape } from "./tracker-client.ts";
 
 const infoHash = Uint8Array.from({ length: 20 }, (_, i) => (i * 37 + 120) & 0xff);
@@ -152,11 +153,7 @@ describe("announce over HTTP", () => {
   });
 
   it("says when nobody listens", async () => {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, "close");
+    const port = await findFreePort();
     await assert.rejects(announce(`http://127.0.0.1:${port}/announce`, leech), { kind: "unreachable" });
   });
 

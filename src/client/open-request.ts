@@ -1,5 +1,6 @@
 import { type ClientRequest, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
+import { withoutBrackets } from "../lib/brackets.ts";
 import type { Transport } from "./exchange.ts";
 import { TrackerError } from "./tracker-error.ts";
 
@@ -12,7 +13,7 @@ export function openRequest(
 ): ClientRequest {
   const isSecure = url.protocol === "https:" || url.protocol === "wss:";
   return (isSecure ? requestHttps : requestHttp)({
-    host: url.hostname.replace(/^\[|\]$/g, ""),
+    host: withoutBrackets(url.hostname),
     port: url.port === "" ? undefined : Number(url.port),
     path,
     agent: false,

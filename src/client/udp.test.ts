@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { once } from "node:events";
 import { describe, it, type TestContext } from "node:test";
+import { findFreePort } from "../../test/e2e/ports.ts";
 import { announce, scrape } from "./tracker-client.ts";
 
 const infoHash = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
@@ -136,10 +137,7 @@ describe("announce over UDP", () => {
   });
 
   it("says when nobody listens", async () => {
-    const socket = createSocket("udp4").bind(0, "127.0.0.1");
-    await once(socket, "listening");
-    const { port } = socket.address();
-    socket.close();
+    const port = await findFreePort();
     await assert.rejects(announce(`udp://127.0.0.1:${port}`, leech), { kind: "unreachable" });
   });
 });

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { AnnounceEvent } from "../bittorrent/event.ts";
+import { withoutBrackets } from "../lib/brackets.ts";
 import {
   createAnnounceRequest,
   createConnectRequest,
@@ -142,7 +143,7 @@ async function connect(
 }
 
 async function resolve(url: URL, transport: Transport): Promise<{ address: string; family: 4 | 6 }> {
-  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const host = withoutBrackets(url.hostname);
   const { signal } = transport;
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { type WebSocket, WebSocketServer } from "ws";
+import { findFreePort } from "../../test/e2e/ports.ts";
 import { announce, scrape, withSession } from "./tracker-client.ts";
 
 const infoHash = Uint8Array.from({ length: 20 }, (_, i) => (i * 37 + 120) & 0xff);
@@ -105,15 +105,13 @@ describe("announce over WebSocket", () => {
   });
 
   it("says which status it got instead of a WebSocket", async (t) => {
-    const server = createServer((_, response) => response.writeHead(403).end("no")).listen(0, "127.0.0.1");
+    const port = await findFreePort();
+    await assert.rejects(announce(`ws://127.0.0.1:${port}`, leech), { kind: "unreachable" });
+    const server = createServer((_, response) => response.writeHead(403).end("no")).listen(port, "127.0.0.1");
     await once(server, "listening");
     t.after(() => server.close());
-    const { port } = server.address() as AddressInfo;
     const message = "malformed response: HTTP status 403 instead of a WebSocket";
     await assert.rejects(announce(`ws://127.0.0.1:${port}`, leech), { kind: "malformed", message });
-    server.close();
-    await once(server, "close");
-    await assert.rejects(announce(`ws://127.0.0.1:${port}`, leech), { kind: "unreachable" });
   });
 });
 

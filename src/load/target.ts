@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { Address } from "../ip/address.ts";
 import { Networks } from "../ip/networks.ts";
+import { withoutBrackets } from "../lib/brackets.ts";
 
 /** The tracker that a load is sent to. */
 export interface Target {
@@ -35,7 +36,7 @@ export async function resolveTarget(text: string): Promise<Target> {
     throw new Error(`${text}: not a URL with udp:, http: or ws:`);
   }
   if (url.protocol === "udp:" && url.port === "") throw new Error(`${text}: has no port`);
-  const name = url.hostname.replace(/^\[|\]$/g, "");
+  const name = withoutBrackets(url.hostname);
   const { address: host } = await lookup(name).catch((cause) => {
     throw new Error(`${name} has no address`, { cause });
   });

@@ -32,6 +32,29 @@ suite("a load over WebSocket", { skip }, () => {
     assert.equal(paced.latency.count, paced.sent);
   });
 
+  test("lets peers leave after some announces and come back with another socket", async (t) => {
+    const { ws } = await startTarget(t, { kind: "web" });
+    const shape = { torrents: 1, peers: 4, numWant: 0, offers: 1, life: 2 };
+    const load = await WebSocketLoad.create({ host: "127.0.0.1", port: ws, ...shape });
+    t.after(() => load.close());
+    load.fill();
+    for (const run of [{ seconds: 0.3 }, { seconds: 0.3, rate: 50 }]) {
+      const { sent, announces, errors, lost } = load.run(run);
+      assert.ok(sent > shape.peers);
+      assert.deepEqual([announces, errors, lost], [sent, 0, 0]);
+    }
+  });
+
+  test("keeps idle sockets open", async (t) => {
+    const { ws } = await startTarget(t, { kind: "web" });
+    const shape = { torrents: 1, peers: 4, numWant: 0, offers: 1 };
+    const load = await WebSocketLoad.create({ host: "127.0.0.1", port: ws, ...shape });
+    t.after(() => load.close());
+    load.fill();
+    assert.equal(load.idle(0.1).errors, 0);
+    assert.equal(load.run({ seconds: 0.1 }).errors, 0);
+  });
+
   test("leaves offers without an answer if it is to", async (t) => {
     const { ws } = await startTarget(t, { kind: "web" });
     const shape = { torrents: 1, peers: 10, numWant: 0, offers: 2, answers: false };

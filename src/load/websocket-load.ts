@@ -34,11 +34,18 @@ export interface WebSocketLoadOptions extends LoadOptions {
   answers?: boolean;
   /** Maximum number of pending announces in a run without a rate; default 64. */
   window?: number;
+  /**
+   * Announces of a peer until it leaves with its socket, and comes back with another one. Every other peer sends `stopped`
+   * before. Default: peers stay.
+   */
+  life?: number;
 }
 
 /** One peer and its connection. */
 class Connection {
   readonly peer: number;
+  /** Announces on this connection. */
+  announces = 0;
   fd = -1;
   /** Whether the tracker has accepted the WebSocket. */
   isOpen = false;
@@ -69,6 +76,7 @@ export class WebSocketLoad implements Load {
   readonly #random: Random = createRandom(7);
   readonly #first: AnnounceFrame;
   readonly #again: AnnounceFrame;
+  readonly #stopped: AnnounceFrame = new AnnounceFrame(0, "stopped");
   readonly #answer: AnswerFrame = new AnswerFrame();
   readonly #handshake: Uint8Array;
   readonly #remote: Uint8Array = new Uint8Array(nameCapacity);
@@ -91,14 +99,22 @@ export class WebSocketLoad implements Load {
 
   private constructor(libc: Libc, options: WebSocketLoadOptions) {
     this.#libc = libc;
-    this.#options = { path: "/", offers: 5, answers: true, window: 64, sources: defaultSources, ...options };
+    this.#options = {
+      path: "/",
+      offers: 5,
+      answers: true,
+      window: 64,
+      life: Number.POSITIVE_INFINITY,
+      sources: defaultSources,
+      ...options,
+    };
     const { host, port, path, offers, peers } = this.#options;
     this.#population = new Population(options);
     this.#family = host.includes(":") ? 6 : 4;
     this.#sources = new Sources(host, this.#options.sources);
     this.#connections = Array.from({ length: peers }, (_, peer) => new Connection(peer));
-    this.#first = new AnnounceFrame(offers, true);
-    this.#again = new AnnounceFrame(offers, false);
+    this.#first = new AnnounceFrame(offers, "started");
+    this.#again = new AnnounceFrame(offers);
     this.#bytesAt = Number(libc.address(this.#bytes));
     const authority = `${this.#family === 6 ? `[${host}]` : host}:${port}`;
     this.#handshake = new Uint8Array(
@@ -130,18 +146,32 @@ export class WebSocketLoad implements Load {
   }
 
   run(run: LoadRun): LoadResult {
-    const { window } = this.#options;
+    const { window, life } = this.#options;
     const open = this.#connections.filter(({ isOpen }) => isOpen);
+    const peers = this.#comeBack ? this.#connections : open;
     if (open.length === 0) throw new Error("no WebSocket is open");
     return this.#run(run, () => {
       for (let due = this.#pace.due(performance.now()); due > 0; due--) {
-        if (!this.#pace.isPaced && this.#pending >= Math.min(window, open.length)) break;
-        const connection = this.#draw(open);
+        if (!this.#pace.isPaced && this.#pending >= Math.min(window, peers.length)) break;
+        const connection = this.#draw(peers);
         if (connection === undefined) break;
-        this.#announce(connection, this.#again);
+        if (connection.isOpen && connection.announces < life) this.#announce(connection, this.#again);
+        else this.#replace(connection);
       }
       return false;
     });
+  }
+
+  /**
+   * Keeps the WebSockets open: responds to pings, and answers offers. Sleeps while nothing arrives.
+   * @returns the broken connections as errors
+   */
+  idle(seconds: number): LoadResult {
+    const result = new LoadResult();
+    this.#result = result;
+    const end = performance.now() + 1000 * seconds;
+    for (let left = 1000 * seconds; left > 0; left = end - performance.now()) this.#receive(Math.ceil(left));
+    return result;
   }
 
   close(): void {
@@ -149,11 +179,17 @@ export class WebSocketLoad implements Load {
     this.#epoll.close();
   }
 
-  /** Returns a random peer without a pending announce; undefined if it does not find one quickly. */
-  #draw(open: readonly Connection[]): Connection | undefined {
+  /** Whether peers come back after their sockets were closed, also by the tracker. */
+  get #comeBack(): boolean {
+    return this.#options.life !== Number.POSITIVE_INFINITY;
+  }
+
+  /** Returns a random peer that can announce; undefined if it does not find one quickly. */
+  #draw(peers: readonly Connection[]): Connection | undefined {
     for (let tries = 0; tries < 32; tries++) {
-      const connection = open[this.#random.next() % open.length]!;
-      if (connection.request < 0 && connection.isOpen && connection.unsent === undefined) return connection;
+      const connection = peers[this.#random.next() % peers.length]!;
+      const { request, isOpen, fd, unsent } = connection;
+      if (request < 0 && unsent === undefined && (isOpen || (fd < 0 && this.#comeBack))) return connection;
     }
     return undefined;
   }
@@ -203,11 +239,29 @@ export class WebSocketLoad implements Load {
   }
 
   #announce(connection: Connection, announce: AnnounceFrame): void {
+    this.#expect(connection);
+    this.#write(connection, announce);
+  }
+
+  /** Counts an announce that is due. */
+  #expect(connection: Connection): void {
     connection.request = this.#result.sent++;
     this.#pending++;
     this.#pace.take(1);
+  }
+
+  #write(connection: Connection, announce: AnnounceFrame): void {
+    connection.announces++;
     announce.write(this.#population, connection.peer, this.#sequence++);
     this.#send(connection, announce.frame.bytes);
+  }
+
+  /** Lets a peer leave with its socket, and opens another one, on which the peer announces. */
+  #replace(connection: Connection): void {
+    if (connection.peer % 2 === 0) this.#write(connection, this.#stopped);
+    this.#disconnect(connection);
+    this.#expect(connection);
+    this.#connect(connection);
   }
 
   #send(connection: Connection, bytes: Uint8Array): void {
@@ -279,7 +333,8 @@ export class WebSocketLoad implements Load {
       return 0;
     }
     connection.isOpen = true;
-    this.#announce(connection, this.#first);
+    if (connection.request < 0) this.#expect(connection);
+    this.#write(connection, this.#first);
     return head + headEnd.length;
   }
 
@@ -352,6 +407,7 @@ export class WebSocketLoad implements Load {
     this.#libc.close(connection.fd); // also removes the descriptor from the epoll set
     connection.fd = -1;
     connection.isOpen = false;
+    connection.announces = 0;
     connection.rest = connection.unsent = undefined;
   }
 

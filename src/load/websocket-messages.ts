@@ -84,16 +84,16 @@ export class AnnounceFrame {
   readonly #id: Uint8Array = new Uint8Array(20);
   readonly #view: DataView = new DataView(this.#id.buffer);
 
-  /** @param isFirst  whether the announce has the event `started` */
-  constructor(offers: number, isFirst: boolean) {
+  /** @param event  default: none */
+  constructor(offers: number, event?: "started" | "stopped") {
     const description = JSON.stringify({ type: "offer", sdp });
     const list = Array.from(
       { length: offers },
       () => `{"offer":${description},"offer_id":"${placeOfBinary}"}`,
     );
-    const event = isFirst ? ',"event":"started"' : "";
+    const field = event === undefined ? "" : `,"event":"${event}"`;
     const text =
-      `{"numwant":${offers},"uploaded":0,"downloaded":0,"left":0${event},"action":"announce",` +
+      `{"numwant":${offers},"uploaded":0,"downloaded":0,"left":0${field},"action":"announce",` +
       `"info_hash":"${placeOfBinary}","peer_id":"${placeOfPeerId}","offers":[${list.join(",")}]}`;
     this.frame = new Frame(text);
     const [infoHashAt, ...offerIdsAt] = offsets(text, placeOfBinary);

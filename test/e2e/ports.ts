@@ -19,12 +19,26 @@ const ports = 10_000;
 /** Test processes that run at once begin apart. */
 let next = (process.pid * 101) % ports;
 
-/** Finds a port that is free over TCP and UDP on the loopback addresses, and gives none twice. */
+/**
+ * Finds a port that is free over TCP and UDP on the loopback addresses. No other call returns the port while this process runs, in
+ * no process of the machine.
+ */
 export async function findFreePort(): Promise<number> {
   for (;;) {
     const port = firstPort + next;
     next = (next + 1) % ports;
-    if (await isFree(port)) return port;
+    if ((await claim(port)) && (await isFree(port))) return port;
+  }
+}
+
+/** Claims a port until the end of this process, by a socket whose name no two processes of Linux can have. */
+async function claim(port: number): Promise<boolean> {
+  if (process.platform !== "linux") return true;
+  try {
+    await once(createServer().unref().listen(`\0chihaya-test-port-${port}`), "listening");
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -9,7 +9,8 @@ export interface Torrent {
   bytes: Uint8Array;
 }
 
-const pieceLength = 1 << 18;
+/** Bytes of a piece of {@link createTorrent}. */
+export const pieceLength: number = 1 << 18;
 
 /** Makes `length` bytes that look random and are the same each time. */
 export function createPayload(length: number): Uint8Array {
@@ -33,10 +34,11 @@ export function hashPieces(payload: Uint8Array): Uint8Array {
 /**
  * Makes a private torrent (BEP 27: its peers come from this tracker alone) of a file called `name`, which makes its
  * infohash its own.
+ * @param trackers  one URL or several, which the infohash does not depend on
  */
 export function createTorrent(
   name: string,
-  announce: string,
+  trackers: string | readonly string[],
   payload: { length: number; pieces: Uint8Array },
 ): Torrent {
   const info = {
@@ -48,6 +50,10 @@ export function createTorrent(
   };
   return {
     infoHash: createHash("sha1").update(encodeBencode(info)).digest(),
-    bytes: encodeBencode({ announce, info }),
+    bytes: encodeBencode(
+      typeof trackers === "string"
+        ? { announce: trackers, info }
+        : { announce: trackers[0], "announce-list": trackers.map((tracker) => [tracker]), info },
+    ),
   };
 }

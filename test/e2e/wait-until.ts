@@ -2,13 +2,13 @@ import { setTimeout as wait } from "node:timers/promises";
 
 /**
  * Waits until `condition` holds, asking four times a second.
- * @param deadlineMs  after which it fails: generous, as a machine may be slow
+ * @param deadlineMs  after which it fails: generous, as clients call again a minute or two after a call that failed
  * @param what        names the condition in the failure
  */
 export async function waitUntil(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  deadlineMs = 90_000,
+  deadlineMs = 180_000,
 ): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await condition())) {

@@ -145,7 +145,7 @@ export class WebTorrentTarget implements FuzzTarget {
       same(message.kind, MessageKind.scrape, "kind");
       const hashes = [parsed.info_hash].flat().map(binary);
       const read = Array.from({ length: scrape.count }, (_, i) => text(scrape.infoHash(i)));
-      same(read.join(), [...new Set(hashes)].slice(0, scrapes).join(), "scraped infohashes");
+      same(read.join(), [...new Set(hashes.slice(0, scrapes))].join(), "scraped infohashes");
       return;
     }
     same(text(announce.peerId), binary(parsed.peer_id), "peer_id");

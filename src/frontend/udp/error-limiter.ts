@@ -14,8 +14,12 @@ const bits = 12;
 export class ErrorLimiter {
   readonly #counts = new Uint8Array(1 << bits);
   /** Secret, so that an attacker cannot choose an address that shares the counter of another address. */
-  readonly #keys = drawKeys(networkKeys);
+  readonly #keys: Int32Array;
   #second = -1;
+
+  constructor(keys: Int32Array = drawKeys(networkKeys)) {
+    this.#keys = keys;
+  }
 
   /**
    * Counts an error for `address` and returns whether the error may be sent.

@@ -18,7 +18,10 @@ export interface GateDeps {
     target: Uint8Array,
     pathEnd: number,
     route: RouteMatch["params"],
+    origin: string | undefined,
   ): Session | undefined;
+  /** Returns the routes of announces over HTTP, which WebSockets without routes of their own have. */
+  announceRoutes(): readonly string[];
   refused(reason: GateRefusal): void;
 }
 
@@ -38,8 +41,13 @@ export function createGateSettings({ routes, allowOrigins, denyOrigins }: WebSoc
   };
 }
 
+/** Bytes of an origin that are kept: more than a scheme, a host name (253) and a port have. */
+const mostOrigin = 300;
+
 const value = new HeaderValue();
 const client = new Address();
+/** The path and query of the last WebSocket. */
+let lastTarget = new Uint8Array(0);
 
 /** Decides which requests become WebSockets. */
 export class Gate implements Upgrader {
@@ -67,33 +75,48 @@ export class Gate implements Upgrader {
     const { router } = this.#settings;
     const { targetStart, pathEnd, targetEnd } = request;
     const route = router === undefined ? announceRoute : router.match(bytes, targetStart, pathEnd);
-    const isRoot = router === undefined && pathEnd - targetStart <= 1;
-    if (route === undefined && !isRoot) return undefined;
+    if (route === undefined && !this.#isRoot(targetStart, pathEnd)) return undefined;
     const handshake = readHandshake(bytes, request);
     if (handshake === Handshake.absent) return undefined;
     if (handshake === Handshake.incomplete) return this.#refuse("handshake", 426);
     if (handshake === Handshake.malformed)
       return this.#refuse("handshake", 400, "Sec-WebSocket-Key must be 16 bytes in base64");
-    if (!this.#isOriginAllowed(bytes, request))
+    const origin = readOrigin(bytes, request);
+    if (!this.#isOriginAllowed(origin))
       return this.#refuse("origin", 403, "pages of this web site may not use the tracker");
     if (!source.resolveClient(bytes, request, client) || !client.isUsable())
       return this.#refuse("handshake", 400, "a proxy names no usable address of the client");
     if (this.problem !== undefined) return this.#refuse("storage", 503, this.problem);
     if (this.isStopping) return this.#refuse("stopping", 503, "the tracker is stopping");
-    const target = new Uint8Array(bytes.subarray(targetStart, targetEnd));
-    const session = this.#deps.admit(client, target, pathEnd - targetStart, route?.params);
+    const target = keepTarget(bytes.subarray(targetStart, targetEnd));
+    const session = this.#deps.admit(client, target, pathEnd - targetStart, route?.params, origin);
     if (session === undefined) return this.#refuse("limit", 503, "too many WebSockets");
     const accept = acceptKey(readKey(bytes, request)!);
     const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
     return { response: Buffer.from(head, "latin1"), heir: session };
   }
 
+  /**
+   * Returns a check whether sockets may stay open after a reload. The check also sets the parameters of a route that a socket has now.
+   */
+  createCheck(): (session: Session) => boolean {
+    const router = this.#settings.router ?? new Router(this.#deps.announceRoutes(), []);
+    return (session) => {
+      const { target, pathEnd, origin } = session;
+      const route = router.match(target, 0, pathEnd);
+      session.route = route?.params;
+      return (route !== undefined || this.#isRoot(0, pathEnd)) && this.#isOriginAllowed(origin);
+    };
+  }
+
+  #isRoot(targetStart: number, pathEnd: number): boolean {
+    return this.#settings.router === undefined && pathEnd - targetStart <= 1;
+  }
+
   /** Whether the page of a client may connect. A client without `Origin` is a program, which could name any origin. */
-  #isOriginAllowed(bytes: Uint8Array, request: HttpRequest): boolean {
+  #isOriginAllowed(origin: string | undefined): boolean {
     const { allowed, denied } = this.#settings;
-    if (allowed.isEmpty && denied.isEmpty) return true;
-    if (!findHeader(bytes, request, "origin", request.headersEnd, value)) return true;
-    const origin = latin1(bytes, value.start, value.end);
+    if (origin === undefined) return true;
     return !denied.has(origin) && (allowed.isEmpty || allowed.has(origin));
   }
 
@@ -101,6 +124,12 @@ export class Gate implements Upgrader {
     this.#deps.refused(reason);
     return plainResponse(status, text);
   }
+}
+
+/** Returns the value of `Origin`, without what is too long for a web site; undefined without the header. */
+function readOrigin(bytes: Uint8Array, request: HttpRequest): string | undefined {
+  if (!findHeader(bytes, request, "origin", request.headersEnd, value)) return undefined;
+  return latin1(bytes, value.start, Math.min(value.end, value.start + mostOrigin));
 }
 
 /** Returns a response in plain text, after which the connection closes. The text of status 426 names what is missing. */
@@ -121,3 +150,9 @@ export function plainResponse(status: Status, text?: string): Upgrade {
 const incompleteText =
   "this is a WebSocket tracker: the request needs the headers Upgrade: websocket, Connection: Upgrade and " +
   "Sec-WebSocket-Version: 13, over HTTP/1.1; a proxy in front of the tracker must pass them on";
+
+/** Returns a copy of a path and query. Sockets that follow each other with the same ones share a copy: most clients have one URL. */
+function keepTarget(target: Uint8Array): Uint8Array {
+  if (Buffer.compare(target, lastTarget) !== 0) lastTarget = new Uint8Array(target);
+  return lastTarget;
+}

@@ -3,7 +3,7 @@ import { countTraffic } from "../traffic.ts";
 
 /** The results of an offer. */
 export type OfferResult = "relayed" | "no_target" | "glare" | "slow" | "ring_full";
-/** The results of an answer: relayed; no such offer; the client that made the offer is gone. */
+/** The results of an answer: relayed; no such offer; the client that made the offer is gone or has left the torrent. */
 export type AnswerResult = "relayed" | "unknown" | "gone" | "slow" | "ring_full";
 
 /** Why a WebSocket is refused. */

@@ -1,7 +1,12 @@
 import { offerIdLength } from "../../protocol/webtorrent/message.ts";
 
-/** Number of offers that a socket remembers. */
-const size = 32;
+/** Number of offers that a socket remembers: at first, and at most. */
+const leastSize = 8;
+const mostSize = 32;
+/** Seconds in which an offer can be answered. */
+export const offerLifetime = 120;
+/** Maximum number of offers of one socket among them, so that one client does not push out the offers of others. */
+const mostOfOne = 8;
 /** Words of an entry: two of the offer id's hash, torrent, handle, generation, second, whether it is answered. */
 const words = 8;
 const Word = {
@@ -17,17 +22,20 @@ const Word = {
 
 /**
  * The last offers that were relayed to one socket, so that an answer reaches the socket that made the offer.
- * Only the socket that got an offer can answer the offer, so no client can speak as another one.
+ * Only the socket that got an offer can answer the offer, so no client can speak as another one. Has room for 8 offers at first,
+ * and for up to 32 while more than 8 can be answered.
  *
  * Shape of an entry: hash of the offer id 2 x u32 | torrent u32 | handle u32 | generation u32 | second u32 | answered u32 |
  * tracker u32.
  */
 export class OfferRing {
-  readonly #entries: Uint32Array = new Uint32Array(size * words);
+  #entries: Uint32Array = new Uint32Array(leastSize * words);
+  /** The first word of the oldest entry. */
   #next = 0;
 
   /**
-   * Adds an offer in the place of the oldest one.
+   * Adds an offer in the place of the oldest one. If that one can still be answered: beside it while there is room; otherwise, if
+   * the socket has already made {@link mostOfOne} of the offers for this torrent, in the place of the oldest of these.
    * @param torrent     a number that is unique among the torrents of the socket, not 0
    * @param handle      the socket that made the offer, with its generation
    * @param tracker     the tracker of that socket, 0 for this one
@@ -41,9 +49,8 @@ export class OfferRing {
     second: number,
     tracker = 0,
   ): void {
+    const entry = this.#placeFor(torrent, handle, generation, second, tracker);
     const entries = this.#entries;
-    const entry = this.#next * words;
-    this.#next = (this.#next + 1) % size;
     hashInto(offerIds, at, entries, entry);
     entries[entry + Word.torrent] = torrent;
     entries[entry + Word.handle] = handle;
@@ -51,6 +58,42 @@ export class OfferRing {
     entries[entry + Word.second] = second;
     entries[entry + Word.answered] = 0;
     entries[entry + Word.tracker] = tracker;
+  }
+
+  #placeFor(torrent: number, handle: number, generation: number, second: number, tracker: number): number {
+    const entries = this.#entries;
+    const next = this.#next;
+    const isOver = second - entries[next + Word.second]! > offerLifetime;
+    if (entries[next + Word.torrent] !== 0 && !isOver) {
+      if (entries.length < mostSize * words) return this.#grow();
+      let count = 0;
+      let oldest = 0;
+      for (let entry = 0; entry < entries.length; entry += words) {
+        if (
+          entries[entry + Word.handle] !== handle ||
+          entries[entry + Word.generation] !== generation ||
+          entries[entry + Word.torrent] !== torrent ||
+          entries[entry + Word.tracker] !== tracker
+        )
+          continue;
+        if (count++ === 0 || entries[entry + Word.second]! < entries[oldest + Word.second]!) oldest = entry;
+      }
+      if (count >= mostOfOne) return oldest;
+    }
+    this.#next = (next + words) % entries.length;
+    return next;
+  }
+
+  /** Doubles the room; the oldest entry comes first then. @returns the first free entry */
+  #grow(): number {
+    const before = this.#entries;
+    const { length } = before;
+    const grown = new Uint32Array(2 * length);
+    grown.set(before.subarray(this.#next));
+    grown.set(before.subarray(0, this.#next), length - this.#next);
+    this.#entries = grown;
+    this.#next = length + words;
+    return length;
   }
 
   /**
@@ -61,8 +104,8 @@ export class OfferRing {
   answer(offerIds: Uint8Array, at: number, torrent: number, since: number): number {
     const entries = this.#entries;
     hashInto(offerIds, at, wanted, 0);
-    for (let i = 1; i <= size; i++) {
-      const entry = ((this.#next + size - i) % size) * words;
+    for (let left = entries.length, entry = this.#next; left > 0; left -= words) {
+      entry = (entry === 0 ? entries.length : entry) - words;
       if (
         entries[entry] !== wanted[0] ||
         entries[entry + Word.hash2] !== wanted[1] ||

@@ -16,7 +16,8 @@ export const standalone: Omit<HttpServerOptions, "listen" | "listenTls"> = {
   maxConnections: 1024,
   maxHeaderBytes: 16_384,
 };
-const standaloneRoutes: readonly string[] = ["/announce"];
+/** The routes of WebSockets if HTTP is off. */
+export const standaloneRoutes: readonly string[] = ["/announce"];
 
 /**
  * Creates the handler of a server that serves nothing but WebSockets.

@@ -26,6 +26,7 @@ import {
 import { ExchangePool, WaitingRequests } from "../exchange.ts";
 import { mostCandidates, WebExchange, webPeerLength } from "./exchange.ts";
 import type { WebSocketCounters } from "./metrics.ts";
+import { offerLifetime } from "./offer-ring.ts";
 import type { WebSocketOptions } from "./options.ts";
 import { RelayEntry, RelayKind } from "./relay-entry.ts";
 import type { RemoteSockets } from "./remote-sockets.ts";
@@ -36,8 +37,6 @@ import { type SessionTable, workerOf } from "./session-table.ts";
 const mostTorrents = 200;
 /** Seconds in which the announcer does not get its own offers relayed to a peer whose offer it has got. */
 const glareSeconds = 15;
-/** Seconds in which an offer can be answered. */
-const offerLifetime = 120;
 /** Seconds in which an unanswered offer makes its receiver a worse target; webtorrent gives up after 50 seconds. */
 const pendingSeconds = 50;
 
@@ -220,7 +219,7 @@ export class Relay {
     request.handle = session.handle;
     request.generation = session.generation;
     request.tracker = 0;
-    request.address.copyFrom(session.client);
+    session.client.copyTo(request.address);
     request.hasOtherAddress = false;
     setParams(request.params, session);
   }
@@ -230,7 +229,7 @@ export class Relay {
     session: Session,
   ): LogicResult | Promise<LogicResult> {
     if (this.#waiting.isFull) return overloadedError;
-    request.address.copyFrom(session.client);
+    session.client.copyTo(request.address);
     setParams(request.params, session);
     return this.#deps.logic.handleScrape(request, scrapeResponse, context);
   }
@@ -399,12 +398,12 @@ export class Relay {
       this.#countRemote(isOffer, "slow");
       return;
     }
+    const index = target.torrents.find(entry.infoHashWords);
+    if (index < 0) {
+      this.#countRemote(isOffer, "gone");
+      return;
+    }
     if (isOffer) {
-      const index = target.torrents.find(entry.infoHashWords);
-      if (index < 0) {
-        this.#countRemote(isOffer, "gone");
-        return;
-      }
       const torrent = target.torrents.number(index);
       target.offers.add(
         entry.offerId,
@@ -498,7 +497,7 @@ export class Relay {
       return;
     }
     const target = sessions.find(handle, generation);
-    if (target === undefined) {
+    if (target === undefined || target.torrents.find(request.infoHashWords) < 0) {
       counters.answers.gone.inc();
       return;
     }

@@ -1,5 +1,6 @@
-import type { Address } from "../../ip/address.ts";
+import type { KeptAddress } from "../../ip/kept-address.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Linked, LinkedList } from "../../lib/linked-list.ts";
 import type { Connection, StreamHandler } from "../../net/stream.ts";
 import { CloseCode, noCode } from "../../protocol/websocket/close-code.ts";
 import { type FrameHandler, type FrameLimits, FrameReader } from "../../protocol/websocket/frame-reader.ts";
@@ -54,16 +55,22 @@ const control = new Uint8Array(128);
  * One WebSocket. Takes over a connection of the HTTP server, reads its messages, and notices a client that is gone, too slow or
  * too fast.
  */
-export class Session implements StreamHandler<Session>, FrameHandler {
+export class Session implements StreamHandler<Session>, FrameHandler, Linked<Session> {
+  list: LinkedList<Session> | undefined;
+  previous: Session | undefined;
+  next: Session | undefined;
   readonly #host: SessionHost;
   readonly #reader: FrameReader;
   #connection: Connection | undefined;
   /** The address of the client, which may be behind a proxy. */
-  readonly client: Address;
+  readonly client: KeptAddress;
   /** Path and query of the request that opened the socket. */
   readonly target: Uint8Array;
   readonly pathEnd: number;
-  readonly route: ReadonlyMap<string, string> | undefined;
+  /** The parameters of its route. A reload may change them. */
+  route: ReadonlyMap<string, string> | undefined;
+  /** The web site of the page; undefined for a program. */
+  readonly origin: string | undefined;
   /** The place in the table of sockets, see `AnnounceRequest.handle`. */
   handle = 0;
   generation = 0;
@@ -91,10 +98,11 @@ export class Session implements StreamHandler<Session>, FrameHandler {
 
   constructor(
     host: SessionHost,
-    client: Address,
+    client: KeptAddress,
     target: Uint8Array,
     pathEnd: number,
     route: ReadonlyMap<string, string> | undefined,
+    origin?: string,
   ) {
     const { seconds } = host.clock;
     this.#host = host;
@@ -103,6 +111,7 @@ export class Session implements StreamHandler<Session>, FrameHandler {
     this.target = target;
     this.pathEnd = pathEnd;
     this.route = route;
+    this.origin = origin;
     this.#receivedAt = this.#tokensAt = seconds;
     this.#announceBy = seconds + announceTimeout;
   }

@@ -321,6 +321,22 @@ test("an idle client gets a ping after 30 seconds, and is gone after 30 more", a
   assert.equal(tracker.store.statistics().leechers, 0);
 });
 
+test("the frontend checks each of many sockets once a second, some at a time", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const tracker = await WebTracker.start(t);
+  const clients = await Promise.all(Array.from({ length: 200 }, () => tracker.open()));
+  tracker.clock.seconds += 31; // each socket is closed, because it has not announced
+  const closed = () => tracker.count("chihaya_web_sockets").then((open) => clients.length - open);
+  t.mock.timers.tick(999);
+  assert.equal(await closed(), 0);
+  t.mock.timers.tick(1);
+  assert.equal(await closed(), 100);
+  t.mock.timers.tick(499);
+  assert.equal(await closed(), 100);
+  t.mock.timers.tick(1);
+  assert.equal(await closed(), 200);
+});
+
 test("a socket without an accepted announce is closed: after 30 seconds, later after three intervals", async (t) => {
   const tracker = await WebTracker.start(t, { interval: 20 });
   const [silent, active] = [await tracker.open(), await tracker.open()];
@@ -613,7 +629,7 @@ test("a reload changes routes, origins, interval, offers, sizes and limits", asy
   await b.request(webAnnounce("b"));
   tracker.web.prepare({
     ...webOptions,
-    routes: ["/new"],
+    routes: ["/new", "/announce"],
     denyOrigins: ["bad.example"],
     interval: 33,
     maxOffers: 1,
@@ -697,4 +713,30 @@ test("hostile messages harm neither the tracker nor the peer that they are meant
   assert.equal((await binary.next())?.action, "announce");
   assert.equal((await victim.next())?.offer_id, webId("b-0"));
   assert.deepEqual(tracker.errors, []);
+});
+
+test("an answer does not reach a client that has left the torrent", async (t) => {
+  const tracker = await WebTracker.start(t);
+  const [a, b] = [await tracker.open(), await tracker.open()];
+  await b.request(webAnnounce("b"));
+  await a.request(webAnnounce("a", 1));
+  const offer = await b.next();
+  await a.request(webAnnounce("a", 0, { event: "stopped" }));
+  b.send(webAnswer("b", offer?.offer_id));
+  await b.flush();
+  assert.deepEqual(await a.flush(), []);
+  assert.equal(await tracker.count('chihaya_web_answers_total{result="gone"}'), 1);
+});
+
+test("only left 0 makes a seeder, unless the client says that it has completed", async (t) => {
+  const tracker = await WebTracker.start(t);
+  const client = await tracker.open();
+  for (const left of [null, undefined, "0", 5]) {
+    const { complete, incomplete } = (await client.request(webAnnounce("a", 0, { left })))!;
+    assert.deepEqual([complete, incomplete], [0, 1], `left ${left}`);
+  }
+  // A client of bittorrent-tracker sends no `left` with `completed`.
+  const response = await client.request(webAnnounce("a", 0, { event: "completed", left: undefined }));
+  const { complete, incomplete, downloaded } = response!;
+  assert.deepEqual([complete, incomplete, downloaded], [1, 0, 1]);
 });

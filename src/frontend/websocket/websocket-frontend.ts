@@ -1,11 +1,13 @@
 import { randomInt } from "node:crypto";
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as wait } from "node:timers/promises";
 import { ConnectionCounts } from "../../http/connection-counts.ts";
 import { HttpServer } from "../../http/http-server.ts";
 import { type HttpServerOptions, mostPerAddress } from "../../http/options.ts";
 import { Address } from "../../ip/address.ts";
+import { KeptAddress } from "../../ip/kept-address.ts";
 import { aborted } from "../../lib/aborted.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { LinkedList } from "../../lib/linked-list.ts";
 import type { TrackerLogic } from "../../middleware/logic.ts";
 import type { Network } from "../../net/network.ts";
 import type { Logger } from "../../observability/logger.ts";
@@ -20,7 +22,7 @@ import type { Handover } from "../handover.ts";
 import { createGateSettings, Gate } from "./gate.ts";
 import { createCounters, type GateRefusal, type WebSocketCounters } from "./metrics.ts";
 import type { WebSocketOptions } from "./options.ts";
-import { createOwnHandler, standalone } from "./own-server.ts";
+import { createOwnHandler, standalone, standaloneRoutes } from "./own-server.ts";
 import { Relay } from "./relay.ts";
 import { RelayEntry } from "./relay-entry.ts";
 import { RelayRings, relayMemoryBytes } from "./relay-rings.ts";
@@ -32,10 +34,17 @@ import { SessionTable } from "./session-table.ts";
 const messageMemory = 64 * 1024 * 1024;
 /** Maximum number of frames of a message. */
 const maxFragments = 16;
+/** Each socket is checked once in this time, in milliseconds. */
 const sweepMs = 1000;
+/** Maximum number of sockets that one turn checks; it may send a ping to each. */
+const checkedAtOnce = 128;
 /** Over this time a stop closes the sockets, so that the clients do not return all at once. In milliseconds. */
 const spreadMs = 3000;
 const closesPerStep = 30;
+/** After a reload, at most this many seconds pass until all sockets are closed that are no longer allowed. */
+const reloadSeconds = 10;
+
+const closedClient = new Address();
 
 /** The collaborators of the WebSocket frontend. */
 export interface WebSocketDeps {
@@ -74,7 +83,11 @@ export class WebSocketFrontend implements Frontend {
   #timer: NodeJS.Timeout | undefined;
   #stopped: Promise<void> | undefined;
   /** All sockets whose connection is open, with those that are closed for their clients. */
-  readonly #open = new Set<Session>();
+  readonly #open = new LinkedList<Session>();
+  #isReloaded = false;
+  /** Sockets that a reload forbids and that are not closed yet, and how many are closed in a second. */
+  #forbidden: Session[] = [];
+  #closesPerSecond = closesPerStep;
 
   constructor(options: WebSocketOptions, deps: WebSocketDeps) {
     const { logic, clock, metrics, requests, handover, logger, store, onError, thread = onlyThread } = deps;
@@ -103,7 +116,8 @@ export class WebSocketFrontend implements Frontend {
       onError,
     };
     this.#gate = new Gate(createGateSettings(options), {
-      admit: (client, target, pathEnd, route) => this.#admit(client, target, pathEnd, route),
+      admit: (...opening) => this.#admit(...opening),
+      announceRoutes: () => handover.http?.options().announceRoutes ?? standaloneRoutes,
       refused: (reason) => this.#refused(reason),
     });
     if (store.sweep === undefined) {
@@ -161,6 +175,7 @@ export class WebSocketFrontend implements Frontend {
       this.#gate.update(settings);
       this.#relay.update(options);
       this.#host.limits.maxMessage = options.maxMessageBytes;
+      this.#isReloaded = true; // the routes of HTTP may change later in this turn
     };
   }
 
@@ -172,29 +187,67 @@ export class WebSocketFrontend implements Frontend {
     return this.#stopped;
   }
 
-  /** Checks the times of all sockets. The frontend calls it about once a second; tests also call it. */
+  /** Checks the times of all sockets. For tests: the frontend checks some sockets at a time. */
   sweep(): void {
-    for (const session of this.#open) session.sweep();
-    if (this.#open.size > 0) return;
-    clearInterval(this.#timer); // an idle frontend does not wake the thread
+    this.#open.forEach((session) => {
+      session.sweep();
+    });
+    this.#closeForbidden(1);
+  }
+
+  /** Checks the sockets that were not checked for longest. Turns of the event loop between the checks let others go on. */
+  #check(): void {
     this.#timer = undefined;
+    const { size } = this.#open;
+    if (size === 0) return; // an idle frontend does not wake the thread
+    const turns = Math.ceil(size / checkedAtOnce);
+    for (let i = Math.ceil(size / turns); i > 0; i--) {
+      const session = this.#open.first;
+      if (session === undefined) break; // the check before has closed the last one
+      this.#open.add(session);
+      session.sweep();
+    }
+    this.#closeForbidden(turns);
+    this.#checkLater(sweepMs / turns);
+  }
+
+  #checkLater(ms: number): void {
+    this.#timer ??= setTimeout(() => this.#check(), ms).unref();
+  }
+
+  /** Closes the sockets that a reload forbids, spread over some seconds. @param turns  in a second */
+  #closeForbidden(turns: number): void {
+    if (this.#isReloaded) {
+      this.#isReloaded = false;
+      this.#forbidden = [];
+      const isAllowed = this.#gate.createCheck();
+      this.#open.forEach((session) => {
+        if (session.isOpen && !isAllowed(session)) this.#forbidden.push(session);
+      });
+      this.#closesPerSecond = Math.max(closesPerStep, Math.ceil(this.#forbidden.length / reloadSeconds));
+    }
+    for (const session of this.#forbidden.splice(0, Math.ceil(this.#closesPerSecond / turns)))
+      session.close(CloseCode.policy);
   }
 
   async #stop(deadline: AbortSignal): Promise<void> {
     this.#gate.isStopping = true;
-    const sessions = [...this.#open];
+    const sessions: Session[] = [];
+    this.#open.forEach((session) => {
+      sessions.push(session);
+    });
     const step = Math.max(closesPerStep, Math.ceil(sessions.length / 30));
     for (let i = 0; i < sessions.length; i += step) {
       for (const session of sessions.slice(i, i + step)) session.close(CloseCode.goingAway);
       const isLast = i + step >= sessions.length;
       if (!isLast && !deadline.aborted)
-        await Promise.race([setTimeout((spreadMs * step) / sessions.length), aborted(deadline)]);
+        await Promise.race([wait((spreadMs * step) / sessions.length), aborted(deadline)]);
     }
     await Promise.race([this.#relay.drained(), aborted(deadline)]);
     this.#relay.giveUp();
     this.#rings?.stop();
     await this.#server?.stop(deadline);
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
   }
 
   #admit(
@@ -202,6 +255,7 @@ export class WebSocketFrontend implements Frontend {
     target: Uint8Array,
     pathEnd: number,
     route: ReadonlyMap<string, string> | undefined,
+    origin: string | undefined,
   ): Session | undefined {
     const { maxConnections } = this.#options;
     if (this.#open.size >= maxConnections) return undefined;
@@ -209,12 +263,10 @@ export class WebSocketFrontend implements Frontend {
       this.#ofAddress.remove(client);
       return undefined;
     }
-    const address = new Address();
-    address.copyFrom(client);
-    const session = new Session(this.#host, address, target, pathEnd, route);
+    const session = new Session(this.#host, new KeptAddress(client), target, pathEnd, route, origin);
     this.#sessions.add(session);
     this.#open.add(session);
-    this.#timer ??= setInterval(() => this.sweep(), sweepMs).unref();
+    this.#checkLater(sweepMs);
     return session;
   }
 
@@ -224,8 +276,9 @@ export class WebSocketFrontend implements Frontend {
   }
 
   #closed(session: Session): void {
-    this.#open.delete(session);
-    this.#ofAddress.remove(session.client);
+    session.list?.remove(session);
+    session.client.copyTo(closedClient);
+    this.#ofAddress.remove(closedClient);
   }
 
   #refused(reason: GateRefusal): void {

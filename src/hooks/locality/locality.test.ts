@@ -13,7 +13,7 @@ import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import { type Level, NetworksLevel, PrefixLevel } from "./level.ts";
 import { Locality, type LocalityOrder } from "./locality.ts";
 import { secretWords } from "./neighbourhood-swarms.ts";
-import { hashPeer } from "./peer-lists.ts";
+import { hashPeer, peerHashKeys } from "./peer-lists.ts";
 
 interface Setup {
   levels: readonly Level[];
@@ -152,15 +152,27 @@ test("nobody can choose an address in the neighbourhood of others", async () => 
 
 test("peers cannot be chosen that look alike to the list of neighbours", () => {
   // All have one value where port and address are folded into each other before they are multiplied.
-  const bytes = new Uint8Array(6);
-  const view = new DataView(bytes.buffer);
-  const hashes = new Set<number>();
-  for (let n = 0; n < 64; n++) {
+  const peers = Array.from({ length: 64 }, (_, n) => {
+    const view = new DataView(new ArrayBuffer(6));
     view.setInt32(0, 0x12345678 ^ (n << 8), true);
     view.setUint16(4, 1000 ^ n, true);
-    hashes.add(hashPeer(view, 6));
+    return view;
+  });
+  const random = createRandom(1);
+  const draws = 2000;
+  let collisions = 0;
+  for (let draw = 0; draw < draws; draw++) {
+    const keys = Int32Array.from({ length: peerHashKeys }, () => random.next());
+    const sizes = new Map<number, number>();
+    for (const view of peers) {
+      const hash = hashPeer(view, 6, keys);
+      const size = sizes.get(hash) ?? 0;
+      collisions += size;
+      sizes.set(hash, size + 1);
+    }
   }
-  assert.ok(hashes.size > 32, `${hashes.size} values of 1,024`);
+  const pairs = (draws * 64 * 63) / 2;
+  assert.ok(collisions / pairs < 3 / 1024, `${collisions} of ${pairs} pairs collide; 2 of 1,024 may`);
 });
 
 for (const Store of [MapStore, LateStore]) {

@@ -2,10 +2,10 @@ import { AnnounceRequest, AnnounceResponse, Counter } from "../../bittorrent/ann
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { compactLength, type PeerList } from "../../bittorrent/peer-list.ts";
 import { Address, otherFamily } from "../../ip/address.ts";
-import { hashKeys, hashWords } from "../../lib/keyed-hash.ts";
+import { drawKeys, hashKeys, hashWords } from "../../lib/keyed-hash.ts";
 import { type PeerStore, Step } from "../../storage/peer-store.ts";
 import type { Level } from "./level.ts";
-import { createList, hashPeer, isAmong, isPeer, readAddress, roomOf } from "./peer-lists.ts";
+import { createList, hashPeer, isAmong, isPeer, peerHashKeys, readAddress, roomOf } from "./peer-lists.ts";
 
 /** Maximum words of a level's key. */
 const maxKeyWords = 5;
@@ -34,6 +34,7 @@ export class NeighbourhoodSwarms {
    * One bit for the hash of each peer of {@link list}, unless the list is full. A clear bit quickly rules a peer out.
    */
   readonly #marks = new Int32Array(markWords);
+  readonly #markKeys = drawKeys(peerHashKeys);
   readonly #store: PeerStore;
   readonly #number: number;
   readonly #secret: Int32Array;
@@ -110,10 +111,11 @@ export class NeighbourhoodSwarms {
     if (list.count === 0) return end;
     // Cheaper than `level.has`: bench/micro/locality.ts
     const marks = this.#marks;
+    const keys = this.#markKeys;
     const { view } = from;
     const length = compactLength[from.family];
     for (let i = start, next = from.at + (start + 1) * length; i < end; i++, next += length) {
-      const hash = hashPeer(view, next);
+      const hash = hashPeer(view, next, keys);
       const isMarked = ((marks[hash >>> 5]! >>> (hash & 31)) & 1) === 1;
       if (isMarked && isAmong(from, i, list, list.count)) return i;
     }
@@ -122,10 +124,11 @@ export class NeighbourhoodSwarms {
 
   #mark({ view, at, count, family }: PeerList): void {
     const marks = this.#marks;
+    const keys = this.#markKeys;
     for (let i = 0; i < markWords; i++) marks[i] = 0;
     const length = compactLength[family];
     for (let i = 0, next = at + length; i < count; i++, next += length) {
-      const hash = hashPeer(view, next);
+      const hash = hashPeer(view, next, keys);
       marks[hash >>> 5]! |= 1 << (hash & 31);
     }
   }

@@ -1,6 +1,5 @@
 import { compactLength, PeerList } from "../../bittorrent/peer-list.ts";
 import type { Address } from "../../ip/address.ts";
-import { drawKeys } from "../../lib/keyed-hash.ts";
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
@@ -27,18 +26,20 @@ export function readAddress({ view, family, at }: PeerList, index: number, to: A
   words[3] = family === 4 ? 0 : view.getInt32(from + 12, littleEndian);
 }
 
-const [key0, key1, key2] = drawKeys(3) as unknown as [number, number, number];
+/** Random words that {@link hashPeer} takes. */
+export const peerHashKeys = 3;
 
 /**
- * Hashes the last bytes of the address, and the port, of the peer that ends before `end`: these bytes differ most.
- * Keyed like {@link hashWords}; each thread has its own keys.
+ * Hashes the last bytes of the address, and the port, of the peer that ends before `end`: these bytes differ most. While
+ * the keys are secret, any two peers collide for at most 2 of 1,024 keys, as with {@link hashWords}.
+ * @param keys  {@link peerHashKeys} words
  * @returns 10 bits
  */
-export function hashPeer(view: DataView, end: number): number {
+export function hashPeer(view: DataView, end: number, keys: Int32Array): number {
   return (
-    (Math.imul(view.getUint16(end - 6), key0) +
-      Math.imul(view.getUint16(end - 4), key1) +
-      Math.imul(view.getUint16(end - 2), key2)) >>>
+    (Math.imul(view.getUint16(end - 6), keys[0]!) +
+      Math.imul(view.getUint16(end - 4), keys[1]!) +
+      Math.imul(view.getUint16(end - 2), keys[2]!)) >>>
     22
   );
 }

@@ -97,7 +97,7 @@ const offerId = new Uint8Array(offerIdLength);
  *   `offer` with a string `sdp`, without an `offer_id` of 20 bytes, or with a too large SDP is skipped;
  * - the `type` of a description is not read, because the writers write it again; `to_peer_id` is not read, because an
  *   answer belongs to the offer with its `offer_id`;
- * - a scrape takes one infohash or an array of infohashes.
+ * - a scrape takes one infohash or an array of infohashes, of which it skips those beyond its capacity.
  *
  * @returns undefined, or the error that refuses the message. After `malformedMessage`, only `message.hasInfoHash` is
  * valid, and false. After other errors, `kind` and `hasInfoHash` are valid. Never throws, never allocates.
@@ -252,13 +252,14 @@ function readInfoHash(message: WebMessage): boolean {
 
 function readInfoHashes({ scrape }: WebMessage): boolean {
   if (!scanner.enter()) return false;
-  for (;;) {
+  for (let i = 0; ; i++) {
     const element = scanner.nextElement();
     if (element !== Element.value) return element === Element.end;
     const isString = scanner.isString();
     if (!scanner.skipValue()) return false;
-    if (isString && scanner.decodeBinary(text, 0, infoHashLength) === infoHashLength) addOnce(scrape, text);
-    else seen.isInfoHashValid = false;
+    if (!isString || scanner.decodeBinary(text, 0, infoHashLength) !== infoHashLength)
+      seen.isInfoHashValid = false;
+    else if (i < scrape.capacity) addOnce(scrape, text); // each is compared with all before
   }
 }
 

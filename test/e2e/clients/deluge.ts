@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { encodeBencode } from "../../../src/protocol/bencode/encode.ts";
 import { findFreePort, isListening } from "../ports.ts";
 import { canRun, startProcess } from "../process.ts";
 import { waitUntil } from "../wait-until.ts";
@@ -8,6 +9,9 @@ import { loopback, type TorrentClient } from "./client.ts";
 /**
  * Deluge: its daemon, which gets its torrent through its console. Its engine is libtorrent (Rasterbar), but with one peer
  * for each address: it bans its own address once the tracker has listed it to itself, so it needs one of its own.
+ *
+ * What its own settings do not reach is in the state of libtorrent that it loads first. Without that state the daemon calls its peers by
+ * uTP, which the others do not speak, and only takes calls; it listens on every interface until it has read its settings.
  */
 export const deluge: TorrentClient = {
   name: "deluge",
@@ -32,6 +36,17 @@ export const deluge: TorrentClient = {
     };
     const head = { file: 1, format: 1 };
     await writeFile(join(task.state, "core.conf"), JSON.stringify(head) + JSON.stringify(settings));
+    const engine = {
+      listen_interfaces: `${task.family === 6 ? `[${host}]` : host}:${task.port}`,
+      enable_dht: 0,
+      enable_lsd: 0,
+      enable_upnp: 0,
+      enable_natpmp: 0,
+      enable_incoming_utp: 0,
+      enable_outgoing_utp: 0,
+      min_reconnect_time: 5,
+    };
+    await writeFile(join(task.state, "session.state"), encodeBencode({ settings: engine }));
     await writeFile(join(task.state, "auth"), "localclient:password:10\n");
     const env = { HOME: task.state, PYTHON_EGG_CACHE: task.state };
     const own = ["--config", task.state];

@@ -24,6 +24,7 @@ def main() -> None:
         "announce_to_all_trackers": True,
         "announce_to_all_tiers": True,
         "min_announce_interval": 5,
+        "min_reconnect_time": 5,  # a call that failed is tried again within the time that tests wait
         "alert_mask": libtorrent.alert.category_t.tracker_notification
         | libtorrent.alert.category_t.error_notification
         | libtorrent.alert.category_t.connect_notification,
@@ -32,9 +33,22 @@ def main() -> None:
         settings["webtorrent_stun_server"] = ""
         settings["min_websocket_announce_interval"] = 5
         settings["ssrf_mitigation"] = False
+        settings["validate_https_trackers"] = False  # certificates of tests are self-signed
     session = libtorrent.session(settings)
     handle = session.add_torrent({"ti": libtorrent.torrent_info(torrent), "save_path": directory})
     running = True
+    announcing = set()  # trackers whose response is awaited
+
+    def take_alerts():
+        session.wait_for_alert(100)
+        alerts = session.pop_alerts()
+        for alert in alerts:
+            print(alert.what(), alert.message(), flush=True)
+            if alert.what() == "tracker_announce":
+                announcing.add(alert.url)
+            elif alert.what() in ("tracker_reply", "tracker_error"):
+                announcing.discard(alert.url)
+        return [alert.what() for alert in alerts]
 
     def end(_signal, _frame):
         nonlocal running
@@ -43,19 +57,19 @@ def main() -> None:
     signal.signal(signal.SIGINT, end)
     state = None
     while running:
-        session.wait_for_alert(500)
-        for alert in session.pop_alerts():
-            print(alert.what(), alert.message(), flush=True)
+        take_alerts()
         status = handle.status()
         if status.state != state:
             state = status.state
             print("state", state, f"{status.progress:.0%}", flush=True)
+    deadline = time.monotonic() + 5
+    while announcing and time.monotonic() < deadline:
+        take_alerts()  # to a tracker whose response it awaits, libtorrent announces no stop
     session.pause()  # announces the stop
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 5
     stopped = False
-    while not stopped and time.monotonic() < deadline:
-        session.wait_for_alert(100)
-        stopped = any(alert.what() == "tracker_reply" for alert in session.pop_alerts())
+    while (announcing or not stopped) and time.monotonic() < deadline:
+        stopped = "tracker_announce" in take_alerts() or stopped
 
 
 main()

@@ -1,8 +1,8 @@
 /**
- * Seeds or downloads one torrent with webtorrent by WebRTC only, until it is interrupted. Loads the client first, and then waits
+ * Seeds or downloads one torrent with webtorrent by WebRTC, and by TCP if there is a port, until it is interrupted. Loads the client first, and then waits
  * for the torrent file, so that a test decides when the client starts.
  *
- * Usage: node webtorrent-web-process.ts TORRENT DIRECTORY
+ * Usage: node webtorrent-web-process.ts TORRENT DIRECTORY [PORT]
  */
 import { existsSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -15,16 +15,24 @@ registerHooks({
 });
 const { default: WebTorrent } = await import("webtorrent");
 
-const [torrentFile, directory] = process.argv.slice(2);
+const [torrentFile, directory, port] = process.argv.slice(2);
+
+/** A connection to a peer. */
+interface Wire {
+  readonly type: string;
+  /** Bytes that the peer has sent. */
+  readonly downloaded: number;
+}
 
 const client = new WebTorrent({
   dht: false,
   lsd: false,
-  tcp: false,
+  tcp: port !== undefined,
   utp: false,
   utPex: false,
   natUpnp: false,
   natPmp: false,
+  torrentPort: Number(port ?? 0),
   tracker: { rtcConfig: { iceServers: [] } },
 });
 client.on("error", (error) => console.log("error", error));
@@ -32,7 +40,11 @@ console.log("loaded");
 while (!existsSync(torrentFile!)) await wait(20);
 const torrent = client.add(torrentFile!, { path: directory! });
 torrent.on("warning", (warning) => console.log("warning", String(warning)));
-torrent.on("wire", () => console.log("wire"));
-torrent.on("done", () => console.log("done"));
+const wires: Wire[] = [];
+torrent.on("wire", (wire: Wire) => wires.push(wire));
+torrent.on("done", () => {
+  for (const { type, downloaded } of wires) console.log(`from ${type} ${downloaded}`);
+  console.log("done");
+});
 
 process.on("SIGINT", () => process.exit());

@@ -14,14 +14,7 @@ const script = `
   window.failures = [];
   client.on("error", (error) => window.failures.push(String(error)));
   const fill = (length) => new Uint8Array(length).map((_, i) => (i * 7) ^ (i >> 8));
-  window.seed = (urls, length) => new Promise((resolve) =>
-    client.seed(new File([fill(length)], "file.bin"), { announce: urls }, (torrent) => {
-      torrent.on("warning", (warning) => window.failures.push(String(warning)));
-      resolve({ magnet: torrent.magnetURI, torrent: Array.from(torrent.torrentFile) });
-    }));
-  window.download = (source) => new Promise((resolve, reject) => {
-    const torrent = client.add(Array.isArray(source) ? new Uint8Array(source) : source);
-    window.torrent = torrent;
+  const whole = (torrent) => new Promise((resolve) => {
     torrent.on("warning", (warning) => window.failures.push(String(warning)));
     torrent.on("done", async () => {
       const bytes = new Uint8Array(await (await torrent.files[0].blob()).arrayBuffer());
@@ -29,6 +22,33 @@ const script = `
       const types = torrent.wires.map(({ type }) => type);
       resolve({ length: bytes.length, isRight: bytes.every((byte, i) => byte === wanted[i]), types });
     });
+  });
+  window.seed = (urls, length) => new Promise((resolve) =>
+    client.seed(new File([fill(length)], "file.bin"), { announce: urls }, (torrent) => {
+      torrent.on("warning", (warning) => window.failures.push(String(warning)));
+      resolve({ magnet: torrent.magnetURI, torrent: Array.from(torrent.torrentFile) });
+    }));
+  window.download = (source) => whole(client.add(Array.isArray(source) ? new Uint8Array(source) : source));
+  window.share = (source, { length, pieceLength, from }) => new Promise((resolve) => {
+    const content = fill(length).fill(0, 0, from);
+    const store = {
+      chunkLength: pieceLength,
+      put(index, piece, done) {
+        content.set(piece, index * pieceLength);
+        queueMicrotask(done);
+      },
+      get(index, ...rest) {
+        const [done, part] = rest.reverse(); // the caller may leave the part out
+        const start = index * pieceLength + (part?.offset ?? 0);
+        const end = part?.length === undefined ? (index + 1) * pieceLength : start + part.length;
+        queueMicrotask(() => done(null, content.slice(start, end)));
+      },
+      close: (done) => done(),
+      destroy: (done) => done(),
+    };
+    const torrent = client.add(new Uint8Array(source), { preloadedStore: store });
+    window.shared = whole(torrent);
+    torrent.on("ready", () => resolve(torrent.progress));
   });
   window.isReady = true;
 `;
@@ -53,6 +73,17 @@ export interface ClientPage {
   seed(urls: readonly string[], length: number): Promise<{ magnet: string; torrent: number[] }>;
   /** Downloads a file from a magnet link or a torrent file. */
   download(source: string | readonly number[]): Promise<Download>;
+  /**
+   * Joins a torrent file with the end of the file, and waits until the client has checked what is there.
+   * @param from  the first byte that is there
+   * @returns the part of the file that is there, 0 to 1
+   */
+  share(
+    torrent: readonly number[],
+    file: { readonly length: number; readonly pieceLength: number; readonly from: number },
+  ): Promise<number>;
+  /** Waits until the file of {@link share} is whole. */
+  rest(): Promise<Download>;
   /** Errors and warnings of the client so far. */
   failures(): Promise<string[]>;
 }
@@ -103,6 +134,9 @@ export async function openPages(t: TestContext): Promise<Pages> {
       page,
       seed: (urls, length) => page.evaluate(`window.seed(${JSON.stringify(urls)}, ${length})`),
       download: (source) => page.evaluate(`window.download(${JSON.stringify(source)})`),
+      share: (torrent, file) =>
+        page.evaluate(`window.share(${JSON.stringify(torrent)}, ${JSON.stringify(file)})`),
+      rest: () => page.evaluate("window.shared"),
       failures: () => page.evaluate("window.failures"),
     };
   };
