@@ -1,6 +1,13 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { legible } from "../../src/lib/legible.ts";
-import { formatDuration, formatMilliseconds, formatNumber, formatRate } from "../../src/lib/quantities.ts";
+import {
+  formatCount,
+  formatDuration,
+  formatMilliseconds,
+  formatNumber,
+  formatRate,
+  formatShare,
+} from "../../src/lib/quantities.ts";
 import { type Principal, read, type Series, type Stats, send } from "./api.ts";
 import { Bans } from "./bans.tsx";
 import { Chart } from "./chart.tsx";
@@ -8,7 +15,7 @@ import { Clients } from "./clients.tsx";
 import { Errors } from "./errors.tsx";
 import { Events } from "./events.tsx";
 import { type Connection, followStats } from "./feed.ts";
-import { append, type Columns, noColumns, sum, toColumns } from "./history.ts";
+import { append, type Columns, extend, noColumns, sum, toColumns } from "./history.ts";
 import { Lists } from "./lists.tsx";
 import type { Entry } from "./log.ts";
 import { isTimingKnown, Overview } from "./overview.tsx";
@@ -54,7 +61,7 @@ export function App() {
 
   const loadLive = useCallback(() => {
     read<Series>(`/stats/history?window=${shortest.seconds}s&step=${shortest.step}`).then(
-      (series) => setLive(toColumns(series)),
+      (series) => setLive((before) => extend(toColumns(series), before)),
       () => undefined, // the connection says so
     );
   }, []);
@@ -122,6 +129,8 @@ export function App() {
   const colors = theme === "system" ? systemTheme : theme;
   const chart = { times, seconds: window.seconds, theme: colors };
   const isTimed = stats === undefined || isTimingKnown(stats);
+  const hasWeb = (stats?.web.sockets ?? null) !== null;
+  const third = hasWeb ? "s4" : "s6";
 
   function choose(next: Theme): void {
     applyTheme(next);
@@ -203,7 +212,21 @@ export function App() {
             lines={[
               { label: "UDP announces", values: series.udp_announces ?? [], color: 1, isFilled: true },
               { label: "HTTP announces", values: series.http_announces ?? [], color: 2, isFilled: true },
-              { label: "Scrapes", values: sum(series.udp_scrapes, series.http_scrapes), color: 3 },
+              ...(hasWeb
+                ? [
+                    {
+                      label: "WebSocket announces",
+                      values: series.websocket_announces ?? [],
+                      color: 4 as const,
+                      isFilled: true,
+                    },
+                  ]
+                : []),
+              {
+                label: "Scrapes",
+                values: sum(series.udp_scrapes, series.http_scrapes, series.websocket_scrapes),
+                color: 3,
+              },
               { label: "Connects", values: series.udp_connects ?? [], color: 6, isDashed: true },
             ]}
           />
@@ -221,7 +244,7 @@ export function App() {
             ]}
           />
         </Tile>
-        <Tile title="Latency" size="s6">
+        <Tile title="Latency" size={third}>
           <Chart
             {...chart}
             name="Latency"
@@ -229,7 +252,7 @@ export function App() {
             empty={
               isTimed
                 ? "No timed requests in this time."
-                : "Set enable_request_timing: true for http and udp, and reload, to see response times."
+                : "Set enable_request_timing: true for http, udp and websocket, and reload, to see response times."
             }
             lines={[
               { label: "p99", values: series.latency_p99_ms ?? [], color: 4 },
@@ -237,7 +260,7 @@ export function App() {
             ]}
           />
         </Tile>
-        <Tile title="Errors and drops" size="s6">
+        <Tile title="Errors and drops" size={third}>
           <Chart
             {...chart}
             name="Error responses and drops a second"
@@ -249,6 +272,20 @@ export function App() {
             ]}
           />
         </Tile>
+        {hasWeb && (
+          <Tile title="Browsers" size={third} aside={<Health {...stats!.web} />}>
+            <Chart
+              {...chart}
+              name="Offers and answers a second between browsers"
+              format={formatRate}
+              empty="No numbers in this time."
+              lines={[
+                { label: "Offers", values: series.web_offers ?? [], color: 1, isFilled: true },
+                { label: "Answers", values: series.web_answers ?? [], color: 2, isFilled: true },
+              ]}
+            />
+          </Tile>
+        )}
         <Torrents {...steering} />
         <Errors stats={stats} before={recentStats[0]} />
         <Workers />
@@ -266,5 +303,17 @@ export function App() {
         <SignIn reason={signInReason} onClose={() => setSignInReason("")} onPrincipal={setPrincipal} />
       )}
     </>
+  );
+}
+
+/** The open WebSockets, and how many offers between them got an answer. */
+function Health({ sockets, answered_share: share }: Stats["web"]) {
+  return (
+    <span class="muted">
+      <b data-figure="sockets">{formatCount(sockets)}</b> WebSockets,{" "}
+      <span title="Answers for each offer of the last 15 minutes">
+        <b data-figure="answered">{formatShare(share)}</b> answered
+      </span>
+    </span>
   );
 }

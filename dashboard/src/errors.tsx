@@ -10,15 +10,19 @@ interface Row {
 }
 
 /** Error responses and what got no response, by reason, the most frequent first. */
-export function rowsOf({ errors, dropped, rejected }: Stats): Row[] {
+export function rowsOf({ errors, dropped, rejected, web }: Stats): Row[] {
   const refused = errors.map(({ protocol, error, count }) => ({ kind: protocol, text: error, count }));
   const silent = (by: Readonly<Record<string, number>>, kind: string) =>
     Object.entries(by)
       .filter(([, count]) => count > 0)
       .map(([text, count]) => ({ kind, text, count }));
-  return [...refused, ...silent(dropped, "udp dropped"), ...silent(rejected, "http rejected")].sort(
-    (a, b) => b.count - a.count || a.text.localeCompare(b.text),
-  );
+  return [
+    ...refused,
+    ...silent(dropped, "udp dropped"),
+    ...silent(rejected, "http rejected"),
+    ...silent(web.refused, "websocket refused"),
+    ...silent(web.rejected, "websocket rejected"),
+  ].sort((a, b) => b.count - a.count || a.text.localeCompare(b.text));
 }
 
 /** @param before  the stats of about ten seconds ago */

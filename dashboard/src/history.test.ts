@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { append, newest, noColumns, secondsUntilFull, sum, toColumns } from "./history.ts";
+import { append, extend, newest, noColumns, secondsUntilFull, sum, toColumns } from "./history.ts";
 
 test("values get their times, the newest that of the end", () => {
   const columns = toColumns({ step: 10, end: 100, series: { a: [1, null, 3] } });
@@ -18,6 +18,19 @@ test("a new second is added once, and pushes old seconds out of the window", () 
   assert.deepEqual(append(noColumns, { step: 1, end: 5, series: { a: [] } }, 3), {
     times: [5],
     series: { a: [null] },
+  });
+});
+
+test("seconds that come while the history is read stay", () => {
+  const history = toColumns({ step: 1, end: 10, series: { a: [8, 9, 10], b: [1, 2, 3] } });
+  let live = append(noColumns, { step: 1, end: 10, series: { a: [10] } }, 3);
+  assert.deepEqual(extend(history, noColumns), history);
+  assert.deepEqual(extend(history, live), history);
+  live = append(live, { step: 1, end: 11, series: { a: [11] } }, 3);
+  live = append(live, { step: 1, end: 13, series: { a: [13] } }, 3);
+  assert.deepEqual(extend(history, live), {
+    times: [8, 9, 10, 11, 13],
+    series: { a: [8, 9, 10, 11, 13], b: [1, 2, 3, null, null] },
   });
 });
 

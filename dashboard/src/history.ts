@@ -33,6 +33,24 @@ export function append({ times, series }: Columns, sample: Series, seconds: numb
   };
 }
 
+/** Adds the seconds that have come one by one behind a history that was read meanwhile. */
+export function extend(history: Columns, live: Columns): Columns {
+  const end = history.times.at(-1) ?? 0;
+  const first = live.times.findIndex((time) => time > end);
+  if (first < 0) return history;
+  const times = live.times.slice(first);
+  const unknown = new Array<null>(times.length).fill(null);
+  return {
+    times: [...history.times, ...times],
+    series: Object.fromEntries(
+      Object.entries(history.series).map(([name, values]) => [
+        name,
+        [...values, ...(live.series[name]?.slice(first) ?? unknown)],
+      ]),
+    ),
+  };
+}
+
 /** Returns the newest value that is known. */
 export function newest(values: readonly (number | null)[] = []): number | null {
   return values.findLast((value) => value !== null) ?? null;

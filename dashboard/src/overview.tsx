@@ -34,6 +34,8 @@ export function Overview(props: {
   const peers = seeders === null || leechers === null ? null : seeders + leechers;
   const udp = recent(series.udp_announces);
   const http = recent(series.http_announces);
+  const web = recent(series.websocket_announces);
+  const hasWeb = (stats?.web.sockets ?? null) !== null;
   const errors = recent(series.errors);
   const requests = recent(
     sum(
@@ -42,6 +44,8 @@ export function Overview(props: {
       series.udp_connects,
       series.http_announces,
       series.http_scrapes,
+      series.websocket_announces,
+      series.websocket_scrapes,
     ),
   );
   const share = errors !== null && requests !== null && requests > 0 ? errors / requests : null;
@@ -55,7 +59,7 @@ export function Overview(props: {
       <Figure
         name="Announces"
         id="announces"
-        value={formatNumber(udp === null || http === null ? null : udp + http)}
+        value={formatNumber(udp === null || http === null ? null : udp + http + (web ?? 0))}
         unit="/s"
       >
         <span>
@@ -64,6 +68,11 @@ export function Overview(props: {
         <span>
           HTTP <b>{formatNumber(http)}</b>
         </span>
+        {hasWeb && (
+          <span>
+            WebSocket <b>{formatNumber(web)}</b>
+          </span>
+        )}
       </Figure>
       <Figure name="Peers" id="peers" value={formatCount(peers)}>
         <span>
@@ -80,6 +89,11 @@ export function Overview(props: {
         <span>
           <Exact id="ipv6" value={stats?.peers.ipv6} /> peers IPv6
         </span>
+        {hasWeb && (
+          <span>
+            <Exact id="web" value={stats?.peers.web} /> peers web
+          </span>
+        )}
       </Figure>
       <Figure name="Latency p99, 1 min" id="p99" value={formatMilliseconds(latency?.p99)}>
         {isTimed ? (

@@ -40,15 +40,20 @@ function rate(name: string, labels = ""): string {
   return `rate(${of(name, labels)}[$__rate_interval])`;
 }
 
-const duration = (protocol: "http" | "udp", part: "count" | "bucket"): string =>
+type Protocol = "http" | "udp" | "websocket";
+
+const duration = (protocol: Protocol, part: "count" | "bucket"): string =>
   `chihaya_${protocol}_response_duration_milliseconds_${part}`;
 
-/** Adds up the requests of both protocols; a tracker may have only one of them. */
+/** Adds up the requests of all protocols; a tracker may have only one of them. */
 function requestRate(labels = ""): string {
-  return `((sum(${rate(duration("udp", "count"), labels)}) or vector(0)) + (sum(${rate(duration("http", "count"), labels)}) or vector(0)))`;
+  const rates = (["udp", "http", "websocket"] as const).map(
+    (protocol) => `(sum(${rate(duration(protocol, "count"), labels)}) or vector(0))`,
+  );
+  return `(${rates.join(" + ")})`;
 }
 
-function quantile(q: number, protocol: "http" | "udp"): string {
+function quantile(q: number, protocol: Protocol): string {
   return `histogram_quantile(${q}, sum by (le) (${rate(duration(protocol, "bucket"), 'error=""')}))`;
 }
 
@@ -195,6 +200,7 @@ const requests: Panel[] = [
     queries: [
       [`sum by (action) (${rate(duration("udp", "count"))})`, "UDP {{action}}"],
       [`sum by (action) (${rate(duration("http", "count"))})`, "HTTP {{action}}"],
+      [`sum by (action) (${rate(duration("websocket", "count"))})`, "WebSocket {{action}}"],
     ],
   }),
   graph({
@@ -236,16 +242,21 @@ const errors: Panel[] = [
     queries: [
       [`topk(10, sum by (error) (${rate(duration("udp", "count"), 'error!=""')}))`, "UDP {{error}}"],
       [`topk(10, sum by (error) (${rate(duration("http", "count"), 'error!=""')}))`, "HTTP {{error}}"],
+      [
+        `topk(10, sum by (error) (${rate(duration("websocket", "count"), 'error!=""')}))`,
+        "WebSocket {{error}}",
+      ],
     ],
   }),
   graph({
     title: "Requests without a response",
     description:
-      "Dropped datagrams, and HTTP requests and connections that were refused before they became an announce or a scrape.",
+      "Dropped datagrams, and HTTP requests, connections and WebSocket messages that were refused before they became an announce or a scrape.",
     unit: "reqps",
     queries: [
       [`sum by (reason) (${rate("chihaya_udp_dropped_datagrams_total")})`, "UDP {{reason}}"],
       [`sum by (reason) (${rate("chihaya_http_rejected_total")})`, "HTTP {{reason}}"],
+      [`sum by (reason) (${rate("chihaya_websocket_rejected_total")})`, "WebSocket {{reason}}"],
       [`sum(${rate("chihaya_udp_kernel_drops_total")})`, "UDP dropped by the kernel"],
     ],
   }),
@@ -316,6 +327,61 @@ const store: Panel[] = [
         `histogram_quantile(0.99, sum by (instance, le) (${rate("chihaya_storage_gc_duration_milliseconds_bucket")}))`,
         "{{instance}}",
       ],
+    ],
+  }),
+];
+
+const relayed = 'result="relayed"';
+
+const browsers: Panel[] = [
+  graph({
+    title: "WebSockets",
+    description: "Open WebSockets, and peers behind them. A WebSocket has a peer in each of its torrents.",
+    unit: "short",
+    queries: [
+      [`sum(${of("chihaya_web_sockets")})`, "WebSockets"],
+      [`sum(${of("chihaya_storage_peers", 'address_family="web"')})`, "peers"],
+    ],
+  }),
+  graph({
+    title: "Offers and answers",
+    description: "Offers and answers per second by result. docs/metrics.md explains the results.",
+    unit: "ops",
+    queries: [
+      [`sum by (result) (${rate("chihaya_web_offers_total")})`, "offers {{result}}"],
+      [`sum by (result) (${rate("chihaya_web_answers_total")})`, "answers {{result}}"],
+    ],
+  }),
+  graph({
+    title: "Answered offers",
+    description: "Answers for each offer. A low share means that browsers go before they answer.",
+    unit: "percentunit",
+    queries: [
+      [
+        `sum(${rate("chihaya_web_answers_total", relayed)}) / sum(${rate("chihaya_web_offers_total", relayed)})`,
+        "answered",
+      ],
+    ],
+  }),
+  graph({
+    title: "Response time, WebSocket",
+    description:
+      "From the arrival of a message to its response, in the tracker. All values are in the first bucket if enable_request_timing is off.",
+    unit: "ms",
+    width: 12,
+    queries: [0.5, 0.9, 0.99].map((q): Query => [quantile(q, "websocket"), `p${q * 100}`]),
+  }),
+  graph({
+    title: "Closed and refused WebSockets",
+    description:
+      "WebSockets per second that were refused, and that were closed for a fault of the client, by the code of RFC 6455.",
+    unit: "ops",
+    width: 12,
+    queries: [
+      [`sum by (reason) (${rate("chihaya_web_refused_total")})`, "refused: {{reason}}"],
+      [`sum by (code) (${rate("chihaya_web_faults_total")})`, "closed: {{code}}"],
+      [`sum(${rate("chihaya_web_slow_total")})`, "closed: does not read"],
+      [`sum(${rate("chihaya_web_pings_timed_out_total")})`, "closed: silent"],
     ],
   }),
 ];
@@ -576,6 +642,7 @@ const dashboard = {
     ["Errors", errors],
     ["Swarms", swarms],
     ["Store", store],
+    ["Browsers (WebTorrent)", browsers],
     ["Hooks and lists", hooks],
     ["Workers", workers],
     ["Redis", redis],
