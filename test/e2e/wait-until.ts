@@ -1,18 +1,26 @@
 import { setTimeout as wait } from "node:timers/promises";
 
 /**
- * Waits until `condition` holds, asking four times a second.
- * @param deadlineMs  after which it fails: generous, as clients call again a minute or two after a call that failed
- * @param what        names the condition in the failure
+ * Waits until `condition` holds. Asks at once and then ever more rarely, at least four times a second.
+ * @param what        names the condition in the failure; a function can also tell what it saw last
+ * @param deadlineMs  after which it fails, also if `condition` does not return: generous, as clients call again a minute or two
+ *                    after a call that failed
  */
 export async function waitUntil(
-  what: string,
+  what: string | (() => string),
   condition: () => boolean | Promise<boolean>,
   deadlineMs = 180_000,
 ): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs / 1000} s: ${what}`);
-    await wait(250);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  late.catch(() => undefined); // it may reject between two questions
+  const fail = (): void =>
+    reject(new Error(`not within ${deadlineMs / 1000} s: ${typeof what === "string" ? what : what()}`));
+  const timer = setTimeout(fail, deadlineMs);
+  const started = performance.now();
+  try {
+    while (!(await Promise.race([condition(), late])))
+      await wait(Math.min(Math.max(5, (performance.now() - started) / 10), 250));
+  } finally {
+    clearTimeout(timer);
   }
 }

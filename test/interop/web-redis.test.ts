@@ -1,8 +1,8 @@
 /** WebTorrent clients of two trackers over one Redis: they meet, and the death of one tracker leaves no trace. */
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { scrape } from "../../src/client/tracker-client.ts";
+import { waitUntil } from "../e2e/wait-until.ts";
 import { Daemon } from "../support/daemon.ts";
 import { type RedisGroup, startRedisCluster } from "../support/redis-groups.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
@@ -56,10 +56,10 @@ async function runTrackers(t: TestContext, topology: "single" | "cluster"): Prom
   if (topology === "cluster") {
     await group.servers[0]!.stop();
     const hasOffer = (messages: unknown[]) => messages.some((message) => "offer" in (message as object));
-    do {
+    await waitUntil("an offer reaches a client of the other tracker", async () => {
       await offerer.request(webAnnounce("offerer", 4));
-      await setTimeout(50);
-    } while (!hasOffer(await far[1]!.flush()));
+      return hasOffer(await far[1]!.flush());
+    });
     await near.flush();
     await offerer.flush();
   }
@@ -70,11 +70,12 @@ async function runTrackers(t: TestContext, topology: "single" | "cluster"): Prom
   await offerer.request(webAnnounce("offerer", 4));
   assert.equal((await near.next())?.["offer_id"], webId("offerer-0"), "the others go on");
   if (topology === "single") {
-    while ((await incomplete(webHash)) > 2) await setTimeout(50); // offers found nobody, so the peers are gone
+    // Offers found nobody, so the peers are gone.
+    await waitUntil("two peers are left", async () => (await incomplete(webHash)) <= 2);
     assert.equal(await incomplete(undrawn), 1, "until its tracker is known to be dead");
   }
   await cli("DEL", `chihaya:web:alive:${number}`); // as Redis does after half a minute
-  while ((await incomplete(undrawn)) > 0) await setTimeout(200);
+  await waitUntil("the peers of the dead tracker are removed", async () => (await incomplete(undrawn)) === 0);
   assert.deepEqual((await trackers()).length, 1);
   assert.equal(await incomplete(webHash), 2);
 }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findFreePort } from "../e2e/ports.ts";
 import { type RunningProcess, startProcess } from "../e2e/process.ts";
+import { waitUntil } from "../e2e/wait-until.ts";
 import { type RedisServer, startRedisServer, untilOutput } from "./redis-server.ts";
 
 /** Redis servers of one group. */
@@ -15,7 +16,14 @@ export interface RedisGroup {
 
 /** Repeats a command until the reply is as expected. */
 export async function untilReply(ask: () => Promise<string>, pattern: RegExp): Promise<void> {
-  while (!pattern.test(await ask())) await new Promise((resolve) => setTimeout(resolve, 50));
+  let reply = "";
+  await waitUntil(
+    () => `a reply like ${pattern}, after\n${reply}`,
+    async () => {
+      reply = await ask();
+      return pattern.test(reply);
+    },
+  );
 }
 
 /** Waits until a replica has the data of its primary. */
@@ -31,11 +39,20 @@ export async function failOver(replica: RedisServer, servers: readonly RedisServ
   const linked = new RegExp(`:${replica.port}@.* connected`);
   for (const server of servers)
     if (server !== replica) await untilReply(() => server.cli("CLUSTER", "NODES"), linked);
-  for (let polls = 0; !/master/.test(await replica.cli("ROLE")); polls++) {
+  let attemptedMs = Number.NEGATIVE_INFINITY;
+  let attempts = 0;
+  const unmet = (): string =>
+    `${replica.port} becomes primary, after ${attempts} attempts:\n${replica.process.output()}`;
+  await waitUntil(unmet, async () => {
+    if (/master/.test(await replica.cli("ROLE"))) return true;
     // An attempt times out after five seconds.
-    if (polls % 120 === 0) await replica.cli("CLUSTER", "FAILOVER");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    if (performance.now() > attemptedMs + 6000) {
+      attemptedMs = performance.now();
+      attempts++;
+      await replica.cli("CLUSTER", "FAILOVER");
+    }
+    return false;
+  });
 }
 
 /**

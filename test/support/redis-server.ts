@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findFreePort } from "../e2e/ports.ts";
 import { type RunningProcess, startProcess, withoutProgram } from "../e2e/process.ts";
+import { waitUntil } from "../e2e/wait-until.ts";
 
 /** A redis-server for one test, on loopback, that writes nothing to disk. */
 export interface RedisServer {
@@ -67,16 +68,26 @@ export async function startRedisServer(
 
 /** Waits until the output of a program matches `pattern`. Rejects if the program ends before. */
 export async function untilOutput(process: RunningProcess, pattern: RegExp): Promise<void> {
-  while (!pattern.test(process.output())) {
-    if (process.ended !== undefined)
-      throw new Error(`${process.name} ended with ${process.ended}: ${process.output()}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  const unmet = (): string => `${process.name} writes ${pattern}, after ${process.output()}`;
+  await waitUntil(unmet, () => {
+    if (pattern.test(process.output())) return true;
+    if (process.ended === undefined) return false;
+    throw new Error(`${process.name} ended with ${process.ended}: ${process.output()}`);
+  });
+}
+
+/** Waits until a store is ready. */
+export async function untilReady(store: { readonly readiness: true | string }): Promise<void> {
+  await waitUntil(
+    () => `the store is ready: ${store.readiness}`,
+    () => store.readiness === true,
+  );
 }
 
 async function redisCli(port: number, args: readonly string[]): Promise<string> {
   const cli = startProcess("redis-cli", "redis-cli", ["-p", `${port}`, ...args]);
-  while (cli.ended === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  const unmet = (): string => `redis-cli ${args.join(" ")} of port ${port} ends, after ${cli.output()}`;
+  await waitUntil(unmet, () => cli.ended !== undefined).finally(() => cli.stop());
   if (typeof cli.ended === "string") throw new Error(`redis-cli: ${cli.ended}`); // could not be started, or was killed
   return cli.output();
 }

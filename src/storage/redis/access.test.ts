@@ -7,7 +7,12 @@ import { findFreePort } from "../../../test/e2e/ports.ts";
 import { loopbackCertificate } from "../../../test/fixtures/certificates.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { startRedisCluster, startRedisSentinels } from "../../../test/support/redis-groups.ts";
-import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import {
+  type RedisServer,
+  startRedisServer,
+  untilReady,
+  withoutRedis,
+} from "../../../test/support/redis-server.ts";
 
 import { createRandom } from "../../lib/clock.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
@@ -177,7 +182,7 @@ describe("access to Redis", { skip: withoutRedis }, () => {
         await store.start();
         assert.match(`${store.readiness}`, /lacks permissions/);
         assert.match(await server.cli("ACL", "SETUSER", "tracker", "~test:*", ...commands), /OK/);
-        while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 20));
+        await untilReady(store);
         assert.doesNotMatch(await server.cli("KEYS", "*"), /test/, "the probe leaves nothing behind");
       } finally {
         store.stop();

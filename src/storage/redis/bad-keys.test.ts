@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
-import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import {
+  type RedisServer,
+  startRedisServer,
+  untilReady,
+  withoutRedis,
+} from "../../../test/support/redis-server.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { toHex } from "../../bittorrent/info-hash.ts";
@@ -167,7 +172,7 @@ describe("a key that holds no torrent", { skip: withoutRedis }, () => {
       for (const torrent of [bad, testInfoHash(2)]) await tester.announce(torrent, testPeer(4, 1));
       await server.cli("REPLICAOF", "NO", "ONE");
       await port.send(key, ["SET", key, "x"]);
-      while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 20));
+      await untilReady(store);
       assert.equal((await tester.scrapeOne(bad, 4)).incomplete, 1);
       assert.equal((await tester.scrapeOne(testInfoHash(2), 4)).incomplete, 1);
       assert.deepEqual([events.filter((line) => line === named).length, store.stats.backlog], [1, 0]);

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
-import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import {
+  type RedisServer,
+  startRedisServer,
+  untilReady,
+  withoutRedis,
+} from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { peerRecord } from "../conformance/records.ts";
 import { StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
@@ -42,10 +47,6 @@ describe("clocks of trackers and Redis", { skip: withoutRedis }, () => {
       onChange: (gone) => changes.push(gone),
     });
     return { store, tester: new StoreTester(store, environment), changes, warnings };
-  }
-
-  async function untilReady(store: RedisStore): Promise<void> {
-    while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
   for (const ahead of [hour, -hour]) {

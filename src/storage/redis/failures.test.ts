@@ -4,7 +4,12 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { findFreePort } from "../../../test/e2e/ports.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
-import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
+import {
+  type RedisServer,
+  startRedisServer,
+  untilReady,
+  withoutRedis,
+} from "../../../test/support/redis-server.ts";
 import { AnnounceEvent } from "../../bittorrent/event.ts";
 import { createRandom } from "../../lib/clock.ts";
 import { endpoint, StoreTester, testInfoHash, testPeer } from "../conformance/store-tester.ts";
@@ -22,7 +27,6 @@ class Bench {
   readonly changes: (string | undefined)[] = [];
   readonly store: RedisStore;
   readonly tester: StoreTester;
-  #changed: () => void = () => undefined;
 
   constructor(broker: string, changes: Partial<RedisStoreConfig> = {}) {
     const { clock, peerLifetime } = this.environment;
@@ -38,21 +42,14 @@ class Bench {
         ...changes,
       },
       createPort: createNodeRedisPort,
-      onChange: (gone) => {
-        this.changes.push(gone);
-        this.#changed();
-      },
+      onChange: (gone) => this.changes.push(gone),
     });
     this.tester = new StoreTester(this.store, this.environment);
   }
 
   /** Resolves when Redis is available. */
-  async untilBack(): Promise<void> {
-    while (this.store.readiness !== true) {
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve;
-      });
-    }
+  untilBack(): Promise<void> {
+    return untilReady(this.store);
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { waitUntil } from "../../../test/e2e/wait-until.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import {
   failOver,
@@ -8,7 +9,7 @@ import {
   untilReply,
   untilSynced,
 } from "../../../test/support/redis-groups.ts";
-import { withoutRedis } from "../../../test/support/redis-server.ts";
+import { untilReady, withoutRedis } from "../../../test/support/redis-server.ts";
 import { createRandom } from "../../lib/clock.ts";
 import {
   type ConformanceEnvironment,
@@ -47,17 +48,21 @@ function newEnvironment(): ConformanceEnvironment {
 
 /** Announces until there is a response. */
 async function untilAnnounced(tester: StoreTester, torrent: Uint8Array, n: number): Promise<number> {
-  for (;;) {
-    try {
-      return (await tester.announce(torrent, testPeer(4, n))).incomplete;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-}
-
-async function untilReady(store: RedisStore): Promise<void> {
-  while (store.readiness !== true) await new Promise((resolve) => setTimeout(resolve, 50));
+  let incomplete = 0;
+  let problem: unknown;
+  await waitUntil(
+    () => `a response to an announce: ${problem}`,
+    async () => {
+      try {
+        ({ incomplete } = await tester.announce(torrent, testPeer(4, n)));
+        return true;
+      } catch (error) {
+        problem = error;
+        return false;
+      }
+    },
+  );
+  return incomplete;
 }
 
 describe("redis store over several servers", { skip: withoutRedis }, () => {
@@ -127,9 +132,16 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       const announceAll = (n: number) =>
         Promise.all(torrents.map((torrent) => tester.announce(torrent, testPeer(4, n))));
       const untilAllHave = async (count: number): Promise<void> => {
-        for (const torrent of torrents)
-          while (store.readiness !== true || (await tester.scrapeOne(torrent, 4)).incomplete !== count)
-            await new Promise((resolve) => setTimeout(resolve, 50));
+        let counts: number[] = [];
+        await waitUntil(
+          () =>
+            `all torrents have ${count} peers: ${counts}; ready: ${store.readiness}, backlog: ${store.stats.backlog}`,
+          async () => {
+            const rows = await Promise.all(torrents.map((torrent) => tester.scrapeOne(torrent, 4)));
+            counts = rows.map(({ incomplete }) => incomplete);
+            return store.readiness === true && counts.every((found) => found === count);
+          },
+        );
       };
       await announceAll(1);
       process.kill(pid, "SIGSTOP");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { waitUntil } from "../../../test/e2e/wait-until.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import {
   failOver,
@@ -54,8 +55,10 @@ async function announceDuring(
     await Promise.race([restart(), announcing]); // what is refused ends it
     isOver = true;
     await announcing;
-    while (store.readiness !== true || store.stats.backlog > 0)
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitUntil(
+      () => `all is handed over: ready: ${store.readiness}, backlog: ${store.stats.backlog}`,
+      () => store.readiness === true && store.stats.backlog === 0,
+    );
     for (const torrent of torrents)
       assert.equal((await tester.scrapeOne(torrent, 4)).incomplete, announced, "none is lost");
   } finally {

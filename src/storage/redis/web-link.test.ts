@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { waitUntil } from "../../../test/e2e/wait-until.ts";
 import { redisConfig } from "../../../test/fixtures/redis-config.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../../../test/support/redis-server.ts";
 import { AnnounceRequest, AnnounceResponse } from "../../bittorrent/announce.ts";
@@ -85,9 +86,11 @@ describe("web peers of several trackers", { skip: withoutRedis }, () => {
   test("messages reach the worker of a tracker that is meant, and the sender learns if nobody listens", async (t) => {
     const [one, two] = [await open(t, "b:", 21), await open(t, "b:", 22)];
     const received: string[] = [];
-    const wait = async (count: number) => {
-      while (received.length < count) await setImmediate();
-    };
+    const wait = (count: number) =>
+      waitUntil(
+        () => `${count} messages: ${received}`,
+        () => received.length >= count,
+      );
     for (const worker of [0, 1]) {
       await two.webLink.open(worker, (message) =>
         received.push(`${worker}: ${Buffer.from(message).toString("hex")}`),
@@ -104,7 +107,7 @@ describe("web peers of several trackers", { skip: withoutRedis }, () => {
     assert.equal(await one.webLink.send(22, 2, bytes), false, "another worker");
     assert.equal(await one.webLink.send(23, 0, bytes), false, "another tracker");
     two.stop();
-    while (await one.webLink.send(22, 1, bytes)) await setImmediate();
+    await waitUntil("nobody listens", async () => !(await one.webLink.send(22, 1, bytes)));
   });
 
   test("a tracker that was silent at one beat keeps its peers", async (t) => {
@@ -154,10 +157,10 @@ describe("web peers of several trackers", { skip: withoutRedis }, () => {
     };
     assert.deepEqual(await counted(), [420, 1], "a tracker may come back within its lifetime");
     await server.cli("DEL", "c:web:alive:31"); // as Redis does when the key's time is over
-    while ((await counted())[0] !== 100) {
+    await waitUntil("the peers of the dying tracker are removed", async () => {
       t.mock.timers.tick(15_000);
-      await setImmediate();
-    }
+      return (await counted())[0] === 100;
+    });
     assert.deepEqual(await counted(), [100, 1]);
     assert.deepEqual((await server.cli("SMEMBERS", "c:web:trackers")).trim().split("\n").sort(), [
       "32",
