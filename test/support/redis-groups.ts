@@ -32,6 +32,34 @@ export async function untilSynced(replica: RedisServer): Promise<void> {
 }
 
 /**
+ * Waits until the replicas of a group have every write to which their primaries have responded so far. A primary responds before
+ * its replicas have a write, so a primary that dies takes its last writes along. `WAIT` by redis-cli does not help, because it
+ * waits only for the writes of its own connection.
+ */
+export async function untilReplicated({ servers }: Pick<RedisGroup, "servers">): Promise<void> {
+  const askAll = () => Promise.all(servers.map((server) => server.cli("INFO", "replication")));
+  const before = await askAll();
+  const written = new Map(
+    before.map((reply, i) => [servers[i]!.port, numberIn(reply, "master_repl_offset")]),
+  );
+  let replies = before;
+  await waitUntil(
+    () => `every replica has what its primary had, after\n${before.join("\n")}\n${replies.join("\n")}`,
+    async () => {
+      replies = await askAll();
+      const replicas = replies.filter((reply) => /^role:slave/m.test(reply));
+      const isBehind = (reply: string): boolean =>
+        !(numberIn(reply, "slave_repl_offset") >= written.get(numberIn(reply, "master_port"))!);
+      return replicas.length > 0 && !replicas.some(isBehind);
+    },
+  );
+}
+
+function numberIn(info: string, name: string): number {
+  return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1]);
+}
+
+/**
  * Makes a replica of a cluster the primary. Waits until the others are connected to the replica: a vote for a replica that has
  * just restarted may be lost, and then the primary is paused for four seconds.
  */

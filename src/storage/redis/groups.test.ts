@@ -6,6 +6,7 @@ import {
   failOver,
   startRedisCluster,
   startRedisSentinels,
+  untilReplicated,
   untilReply,
   untilSynced,
 } from "../../../test/support/redis-groups.ts";
@@ -82,6 +83,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       await store.start();
       const torrents = Array.from({ length: 30 }, (_, n) => testInfoHash(n));
       await Promise.all(torrents.map((torrent) => tester.announce(torrent, testPeer(4, 1))));
+      await untilReplicated(cluster);
       await cluster.servers[0]!.stop();
       for (const torrent of torrents)
         assert.equal(await untilAnnounced(tester, torrent, 2), 2, "none is lost");
@@ -103,7 +105,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       const announceAll = (n: number) =>
         Promise.all(torrents.map((torrent) => tester.announce(torrent, testPeer(4, n))));
       await announceAll(1);
-      for (const { cli } of cluster.servers) await cli("WAIT", "1", "1000");
+      await untilReplicated(cluster);
       await cluster.servers[0]!.stop();
       await announceAll(2); // none is refused
       assert.match(`${store.readiness}`, /^redis: /);
@@ -144,6 +146,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
         );
       };
       await announceAll(1);
+      await untilReplicated(cluster);
       process.kill(pid, "SIGSTOP");
       await announceAll(2); // none is refused
       assert.match(`${store.readiness}`, /no response in time/);
@@ -211,7 +214,7 @@ describe("redis store over several servers", { skip: withoutRedis }, () => {
       await store.start();
       const torrent = testInfoHash(1);
       await tester.announce(torrent, testPeer(4, 1));
-      await group.servers[0]!.cli("WAIT", "1", "1000");
+      await untilReplicated(group);
       await group.servers[0]!.stop();
       assert.equal(await untilAnnounced(tester, torrent, 2), 2);
     } finally {
