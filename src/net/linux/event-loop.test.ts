@@ -80,6 +80,28 @@ test("the work of a turn shortens the sleep after it", { skip }, async (t) => {
   assert.equal(timeout, 0);
 });
 
+test("ticks and promises run within a turn, and an immediate ends the turn", { skip }, async (t) => {
+  const loop = new EventLoop(await loadLibc());
+  t.after(() => loop.close());
+  const settle = () =>
+    new Promise<{ ran: string[]; sleep: number; withImmediate: number }>((resolve) => {
+      setImmediate(() => {
+        const ticks: string[] = [];
+        process.nextTick(() => ticks.push("tick"));
+        void Promise.resolve().then(() => ticks.push("promise"));
+        loop.schedule(() => {});
+        const sleep = loop.settle();
+        const result = { ran: [...ticks], sleep, withImmediate: -1 };
+        setImmediate(() => resolve(result));
+        result.withImmediate = loop.settle();
+      });
+    });
+  let result = await settle();
+  while (result.sleep === 0) result = await settle(); // other handles may have work in a turn
+  assert.deepEqual(result.ran, ["tick", "promise"]);
+  assert.equal(result.withImmediate, 0);
+});
+
 /** Opens a poller in another thread or process. */
 const openPoller = `
   const { loadLibc } = await import(${JSON.stringify(import.meta.resolve("./libc.ts"))});
@@ -105,6 +127,22 @@ test("the poller keeps a process alive until it is closed", { skip }, () => {
   assert.equal(
     execFileSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" }),
     "alive\n",
+  );
+});
+
+test("an error of a promise does not end the poller", { skip }, () => {
+  const script = `${openPoller}
+    let served = 0;
+    process.on("uncaughtException", ({ message }) => console.log(message, served));
+    const ready = () => {
+      if (++served === 2) poller.close();
+      process.nextTick(() => { throw new Error("served"); });
+      return 1;
+    };
+    poller.add(libc.socket(2, 1, 0), 4, { ready }); // a TCP socket without a connection can be written to, to fail`;
+  assert.equal(
+    execFileSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" }),
+    "served 1\nserved 2\n",
   );
 });
 

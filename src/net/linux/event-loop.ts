@@ -4,6 +4,9 @@ import type { Libc, UvLoop } from "./libc.ts";
 /** The longest interval of a timer, in milliseconds. */
 const longest = 2 ** 31 - 1;
 
+/** Runs what `process.nextTick` and promises have scheduled, as Node.js does between two immediates. */
+const runTicks = (process as { _tickCallback?: () => void })._tickCallback;
+
 /** libuv's loop of this thread, for a poller that sleeps in its place. */
 export class EventLoop {
   /** libuv's epoll descriptor, which is readable while libuv has an event. */
@@ -37,6 +40,17 @@ export class EventLoop {
   schedule(turn: () => void): number {
     // libuv never sleeps while an immediate has a reference. Until the last one has none, its timeout is 0.
     this.#next = setImmediate(turn).unref();
+    return this.#loop.timeoutMs();
+  }
+
+  /**
+   * Runs the callbacks of `process.nextTick` and of promises, so that a turn can go on without libuv.
+   * @returns as `schedule` does
+   * @throws what a callback throws
+   */
+  settle(): number {
+    if (runTicks === undefined) return 0;
+    runTicks();
     return this.#loop.timeoutMs();
   }
 

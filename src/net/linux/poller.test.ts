@@ -31,6 +31,8 @@ class Simulation {
   sleeps = 0;
   looks = 0;
   naps = 0;
+  /** How often libuv ran. */
+  turns = 0;
   onServed: () => void = () => {};
   /** The next request to be served. */
   #next = 0;
@@ -71,7 +73,11 @@ class Simulation {
       schedule: (turn: () => void) => {
         assert.equal(this.#turn, undefined, "one turn at a time");
         this.#turn = turn;
-        return this.#end - this.now;
+        return Math.max(this.#end - this.now, 0);
+      },
+      settle: () => {
+        this.now += turnMs;
+        return Math.max(this.#end - this.now, 0);
       },
       hurry() {},
       close() {},
@@ -88,6 +94,7 @@ class Simulation {
       while (this.others[0]! <= this.now) this.otherWaits.push(this.now - this.others.shift()!);
       const turn = this.#turn;
       this.#turn = undefined;
+      this.turns++;
       turn();
       this.now += turnMs;
     }
@@ -151,6 +158,16 @@ for (const rate of [10, 200, 1000]) {
     assert.equal(Math.max(...waits), 0);
   });
 }
+
+for (const rate of [10, 200, 2000, 20_000])
+  test(`libuv runs only for its own events beside ${rate} requests a second`, () => {
+    const simulation = new Simulation(1);
+    simulation.requests = evenly(rate, 0, 1000);
+    simulation.others = [300, 600.5, 900];
+    simulation.run(1000);
+    assert.equal(simulation.otherWaits.length, 3);
+    assert.ok(simulation.turns <= 1 + 2 * 3, `${simulation.turns} turns`); // an event may end the sleep and come again in a look
+  });
 
 test("a poller without requests does nothing", () => {
   const simulation = new Simulation(1);

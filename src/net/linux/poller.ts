@@ -41,12 +41,13 @@ export interface Watcher {
 }
 
 /** The part of {@link EventLoop} that the poller uses. */
-export type PollerLoop = Pick<EventLoop, "fd" | "schedule" | "hurry" | "sleep" | "close">;
+export type PollerLoop = Pick<EventLoop, "fd" | "schedule" | "settle" | "hurry" | "sleep" | "close">;
 
 /**
  * Waits for all descriptors of a thread on one epoll descriptor, and for libuv's events as well. The poller sleeps in place of
- * libuv: once in each turn of the event loop, until libuv has an event, and for as long as libuv would sleep. So timers,
- * promises and other handles are never held up.
+ * libuv, until libuv has an event, and for as long as libuv would sleep. Within one turn of the event loop the poller sleeps and
+ * serves until libuv has something to do; before each sleep it runs what promises have scheduled. So timers, promises and other
+ * handles are never held up.
  *
  * - Without coalescing, an event of any descriptor ends the sleep. While there is much work, the poller does not sleep.
  * - When events come often but one by one, the poller coalesces: it sleeps until a bounded time after its last look, and only
@@ -135,8 +136,22 @@ export class Poller {
 
   readonly #turn = (): void => {
     if (this.#isClosed) return;
+    try {
+      let timeout = this.#loop.schedule(this.#turn);
+      while (this.#look(timeout) && timeout !== 0) timeout = this.#loop.settle();
+    } finally {
+      this.#loop.hurry();
+    }
+  };
+
+  /**
+   * Sleeps, looks, and calls the watchers.
+   * @param timeout  for how many milliseconds libuv would sleep: -1 is for ever, and 0 means that libuv must run
+   * @returns whether the poller may look again before libuv runs
+   */
+  #look(timeout: number): boolean {
+    if (this.#isClosed) return false;
     const begin = this.#now();
-    const timeout = this.#loop.schedule(this.#turn);
     const dueAt = this.#isCoalescing ? this.lookedAt + this.coalesceMs : begin;
     let now = begin;
     if (dueAt > begin && timeout !== 0) {
@@ -151,21 +166,27 @@ export class Poller {
     }
     // Watchers may read how busy the thread is, so they come last.
     noteSleep(now - begin);
-    this.#loop.hurry();
-    if (count > 1 || (count === 1 && this.#epoll.data(0) !== this.#loop.fd)) this.#serve(count, now);
-    else if (looks) this.#isCoalescing = false;
-  };
+    if (count > 1 || (count === 1 && this.#epoll.data(0) !== this.#loop.fd)) return this.#serve(count, now);
+    if (looks) this.#isCoalescing = false;
+    return looks && count === 0;
+  }
 
-  /** Calls the watchers of `count` events, and decides whether to coalesce. */
-  #serve(count: number, now: number): void {
+  /**
+   * Calls the watchers of `count` events, and decides whether to coalesce.
+   * @returns whether libuv has no event
+   */
+  #serve(count: number, now: number): boolean {
     const gap = now - this.lookedAt;
     this.lookedAt = now;
     this.#assess(gap);
     let requests = 0;
+    let isAlone = true;
     for (let i = 0; i < count; i++) {
-      requests += this.#watchers[this.#epoll.data(i)]?.ready(this.#epoll.events(i)) ?? 0;
+      const fd = this.#epoll.data(i);
+      if (fd === this.#loop.fd) isAlone = false;
+      else requests += this.#watchers[fd]?.ready(this.#epoll.events(i)) ?? 0;
     }
-    if (this.#isClosed) return;
+    if (this.#isClosed) return false;
     const done = this.#now();
     const work = done - now;
     if (this.#isCoalescing) {
@@ -183,6 +204,7 @@ export class Poller {
     }
     this.#doneAt = done;
     this.#isCoalescing = this.#credit >= enoughCredit && this.#busy < busyShare && this.#paused === 0;
+    return isAlone;
   }
 
   /** Counts whether events come often. @param gap  milliseconds between the last two looks that found events */
