@@ -45,7 +45,7 @@ test("a reader does not wait for a writer that died while it wrote", () => {
   const table = SharedTable.create(shape, 0);
   table.put(new Int32Array([1]), 0, [1, 1]);
   const memory = new Int32Array(table.memory);
-  const at = memory.findIndex((word, index) => index > 10 && word === 4 && memory[index + 1] === 1);
+  const at = memory.findIndex((version, index) => version === 4 && memory[index + 1] === 1);
   memory[at] = 5;
   assert.equal(table.find(new Int32Array([1]), 0), false);
 });
