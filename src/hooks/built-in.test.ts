@@ -101,6 +101,7 @@ describe("built-in hooks as definitions", () => {
   test("they are given to a tracker, with their types", async (t) => {
     const variation = { modifyResponseProbability: 1, maxIncreaseDelta: 1 };
     const tracker = createTracker({
+      clock: { seconds: 1000, unixSeconds: 1_700_000_000 },
       udp: false,
       http: { listen: [{ host: "127.0.0.1", port: 0 }] },
       preHooks: [useHook(intervalVariation, variation), useHook(rateLimit, { rate: 1, burst: 1 })],
