@@ -121,7 +121,7 @@ for (const { name, open, skip } of await listEngines()) {
     }
 
     test("of all addresses arrive whatever address was asked", async () => {
-      const four = await bind("0.0.0.0");
+      const four = await bind("0.0.0.0", await findFreePort()); // free for IPv6 too
       for (const to of ["127.0.0.1", "127.0.0.2"]) {
         assert.deepEqual((await ask("127.0.0.1", to, four.socket.port, hello)).message, hello);
       }
