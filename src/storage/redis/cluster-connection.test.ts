@@ -276,6 +276,80 @@ describe("connection to a cluster", () => {
     port.close();
   });
 
+  test("a command that a former primary never answers goes to its successor, unless it is late", async (t) => {
+    let now = 0;
+    t.mock.method(performance, "now", () => now);
+    let owner = "a";
+    let sent = 0;
+    const owners = (): [string, number][] => [[owner, 1]];
+    const successor = naming(owners, () => "successor");
+    const servers: Record<string, Reply | "dead"> = { "b:1": successor, "c:1": successor };
+    const { port } = createCluster(servers, 50);
+    const breakAt = (ms: number, next: string) => {
+      owner = "a";
+      servers["a:1"] = naming(owners, () => {
+        sent++;
+        now += ms;
+        owner = next;
+        servers["a:1"] = "dead";
+        throw new Error("Socket closed unexpectedly");
+      });
+      return port.connect();
+    };
+    await breakAt(0, "b");
+    assert.equal(await send(port, low), "successor");
+    await breakAt(0, "a");
+    await assert.rejects(send(port, low), /Socket closed/, "no other server has the slot");
+    await breakAt(25, "b");
+    await assert.rejects(
+      send(port, low),
+      /Socket closed/,
+      "the store has served the announce by other means",
+    );
+    assert.equal(sent, 3);
+    port.close();
+  });
+
+  test("a command leaves a server for which the cluster is down once the others name a new primary", async (t) => {
+    let now = 0;
+    t.mock.method(performance, "now", () => now);
+    const before: [string, number][] = ["a", "b", "c", "e"].map((host) => [host, 1]);
+    let owners = before;
+    let downs = 0;
+    const fail = (text: string): never => {
+      throw new Error(text);
+    };
+    const former = naming(
+      () => before,
+      () => {
+        now += 1000;
+        if (downs-- > 0) fail("CLUSTERDOWN The cluster is down");
+        return owners === before ? "former" : fail(`MOVED ${slotOf(high)} d:1`);
+      },
+    );
+    const rest = naming(
+      () => owners,
+      () => "successor",
+    );
+    const { port } = createCluster(
+      { "a:1": former, "b:1": rest, "c:1": rest, "d:1": rest, "e:1": rest },
+      5000,
+    );
+    await port.connect();
+    assert.equal(await send(port, high), "former");
+    owners = [["d", 1], ...before.slice(1)];
+    downs = Number.POSITIVE_INFINITY;
+    assert.equal(await send(port, high), "successor");
+    now += 10_000;
+    owners = before;
+    downs = 0;
+    await port.connect();
+    downs = 1;
+    owners = [["d", 1], ...before.slice(1)];
+    assert.equal(await send(port, high), "successor", "a former primary may be down for a moment again");
+    port.close();
+  });
+
   test("a subscription is made at the primary of its channel", async () => {
     const both = naming(
       () => [

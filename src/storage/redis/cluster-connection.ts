@@ -98,10 +98,13 @@ export class ClusterConnection implements RedisPort {
 
   /**
    * Sends one command to the primary of `key`, and follows redirections. Sends it again if the cluster is down for a moment:
-   * in a failover, the message of the former primary may arrive at a server before that of the new one.
+   * in a failover, the message of the former primary may arrive at a server before that of the new one. If the connection
+   * breaks within half of the read timeout and the slot has a new primary, sends the command again to that one: a former primary
+   * that restarts does not answer what it has not read yet. Later its caller no longer waits for it.
    */
   async send(key: Buffer, args: readonly RedisArgument[]): Promise<unknown> {
     const slot = slotOf(key);
+    const repeatUntilMs = performance.now() + this.#options.readTimeoutMs / 2;
     if (!this.#servers.get(this.#owners[slot]!)?.isReady) await this.#refreshAfterError();
     let address = this.#owners[slot];
     let isAsking = false;
@@ -114,12 +117,19 @@ export class ClusterConnection implements RedisPort {
       } catch (error) {
         const [kind, , to = ""] = (error as Error).message.split(" ");
         if (kind === "CLUSTERDOWN" && this.#isBrieflyDown(address)) {
+          this.#refreshAfterError().catch(() => undefined); // others may name a new primary already
           await delay(jitter(retryMs), undefined, { ref: false });
           [address, isAsking] = [this.#owners[slot], false];
           continue;
         }
-        if ((kind !== "MOVED" && kind !== "ASK") || redirections++ === mostRedirections) throw error;
+        if (redirections++ === mostRedirections) throw error;
         const from = address;
+        if (kind !== "MOVED" && kind !== "ASK") {
+          address = await this.#successorOf(from, slot, repeatUntilMs);
+          if (address === undefined) throw error;
+          isAsking = false;
+          continue;
+        }
         address = to.startsWith(":") ? hostOf(from) + to : to; // an empty host means the queried server
         isAsking = kind === "ASK";
         if (!isAsking) this.#moveSlot(slot, from, address);
@@ -230,6 +240,19 @@ export class ClusterConnection implements RedisPort {
     return this.#refreshing;
   }
 
+  /**
+   * Returns the new primary of a slot whose former primary's connection is broken; undefined if the connection is not broken, the
+   * slot has no other primary, or it is too late.
+   */
+  async #successorOf(former: string, slot: number, untilMs: number): Promise<string | undefined> {
+    const isLate = (): boolean => this.#isClosed || performance.now() >= untilMs;
+    if (isLate() || this.#servers.get(former)?.isReady) return undefined;
+    await this.#refreshing; // it may have asked before the failover
+    await this.#refreshSlots();
+    const owner = this.#owners[slot];
+    return owner === former || isLate() ? undefined : owner;
+  }
+
   /** Notes that the cluster is down for a server. Returns whether that began only recently. */
   #isBrieflyDown(address: string): boolean {
     const until = this.#down.get(address) ?? performance.now() + this.#options.readTimeoutMs / 2;
@@ -287,6 +310,7 @@ export class ClusterConnection implements RedisPort {
   /** Releases a server that owns no slots, after its pending replies. */
   #release(address: string, server: ServerConnection): void {
     this.#servers.delete(address);
+    this.#down.delete(address);
     const destroy = (): void => {
       this.#retired.delete(server);
       server.destroy();

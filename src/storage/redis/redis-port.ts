@@ -15,8 +15,8 @@ export interface RedisNode {
 
 /**
  * A connection to Redis, for any client library and any number of servers. Reconnects by itself. Sends each command
- * once: a broken connection rejects its pending commands, and never repeats them. Keeps no commands while there is no
- * connection.
+ * once: a broken connection rejects its pending commands, and never repeats them, unless a cluster has a new primary
+ * for the slot. Keeps no commands while there is no connection.
  */
 export interface RedisPort {
   /** Whether the keys are spread over several servers: then all keys of a command must be on one server. */

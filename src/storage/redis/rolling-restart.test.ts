@@ -36,6 +36,8 @@ async function announceDuring(
       broker: group.broker,
       peerLifetime,
       gcInterval: 1_000_000,
+      // A busy machine may stop this process for seconds, and the timer fires before the replies are read.
+      ...(changes.onFailure === "refuse" && { readTimeout: 30 }),
       maxLocalPeers: 1_000_000,
       ...changes,
     },
