@@ -240,6 +240,8 @@ describe("connection to a cluster", () => {
   }
   test("a command waits for a cluster that is down for a moment, but not for one that stays down", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
+    let now = 0;
+    t.mock.method(performance, "now", () => now);
     let downs = 3;
     let sent = 0;
     const server = naming(
@@ -250,7 +252,7 @@ describe("connection to a cluster", () => {
         return "up";
       },
     );
-    const { port } = createCluster({ "a:1": server }, 200);
+    const { port } = createCluster({ "a:1": server }, 1000);
     const settle = async <T>(work: Promise<T>): Promise<T> => {
       let isOver = false;
       const end = () => {
@@ -258,6 +260,7 @@ describe("connection to a cluster", () => {
       };
       work.then(end, end);
       while (!isOver) {
+        now += 50;
         t.mock.timers.tick(50);
         await nextTurn();
       }
