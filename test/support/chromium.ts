@@ -25,6 +25,9 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/** How long a page may take for a step, in milliseconds. The 30 s of Playwright can pass on a busy machine. */
+export const pageTimeoutMs = 180_000;
+
 /** A page, and what its console said. */
 export interface OpenedPage {
   readonly page: Page;
@@ -38,12 +41,14 @@ export async function launch(
 ): Promise<{ browser: Browser; open(options?: BrowserContextOptions): Promise<OpenedPage> }> {
   if (executablePath === undefined) throw new Error("needs chromium");
   // The sandbox needs user namespaces, which containers and root often lack. Only pages of the test are opened.
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const options = { executablePath, args: ["--no-sandbox"], timeout: pageTimeoutMs };
+  const browser = await chromium.launch(options);
   t.after(() => browser.close());
   return {
     browser,
     async open(options = {}) {
       const context = await browser.newContext(options);
+      context.setDefaultTimeout(pageTimeoutMs);
       const page = await context.newPage();
       const complaints: string[] = [];
       page.on("console", (message) => {

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { executablePath } from "../../support/chromium.ts";
+import { executablePath, pageTimeoutMs } from "../../support/chromium.ts";
 
 const library = readFileSync(new URL(import.meta.resolve("webtorrent/dist/webtorrent.min.js")));
 
@@ -111,6 +111,7 @@ export async function openPages(t: TestContext): Promise<Pages> {
   const { port } = server.address() as AddressInfo;
   const browser: Browser = await chromium.launch({
     executablePath,
+    timeout: pageTimeoutMs,
     args: [
       "--no-sandbox",
       "--disable-gpu",
@@ -123,6 +124,7 @@ export async function openPages(t: TestContext): Promise<Pages> {
   t.after(() => browser.close());
   const visit = async (path: string): Promise<Page> => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    context.setDefaultTimeout(pageTimeoutMs);
     const page = await context.newPage();
     await page.goto(`http://127.0.0.1:${port}${path}`);
     return page;
