@@ -12,7 +12,7 @@ export interface RunningProcess {
   readonly ended: number | string | undefined;
   /** The last 8,000 characters that it wrote. */
   output(): string;
-  /** Interrupts it, and ends it by force where it takes longer than ten seconds. Does nothing when it has ended. */
+  /** Interrupts it, and ends it by force where it takes longer than a minute. Does nothing when it has ended. */
   stop(): Promise<void>;
 }
 
@@ -67,7 +67,7 @@ export function startProcess(
       if (ended !== undefined) return;
       child.ref();
       child.kill("SIGINT"); // at SIGTERM some clients leave without announcing it
-      const force = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      const force = setTimeout(() => child.kill("SIGKILL"), 60_000);
       await exited;
       clearTimeout(force);
     },

@@ -62,11 +62,11 @@ def main() -> None:
         if status.state != state:
             state = status.state
             print("state", state, f"{status.progress:.0%}", flush=True)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while announcing and time.monotonic() < deadline:
         take_alerts()  # to a tracker whose response it awaits, libtorrent announces no stop
     session.pause()  # announces the stop
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     stopped = False
     while (announcing or not stopped) and time.monotonic() < deadline:
         stopped = "tracker_announce" in take_alerts() or stopped
