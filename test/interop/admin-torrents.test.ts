@@ -4,6 +4,7 @@ import { type TestContext, test } from "node:test";
 import { type Ask, askAt, adminTokens as tokens } from "../support/admin-server.ts";
 import { Daemon } from "../support/daemon.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
+import { patientRedis } from "../support/test-storage.ts";
 
 interface TorrentReply {
   info_hash: string;
@@ -61,7 +62,7 @@ for (const [store, workers] of [
   test(`torrents and peers with the store ${store} and ${workers} workers`, { skip }, async (t) => {
     const redis = store === "redis" ? await startRedisServer() : undefined;
     t.after(() => redis?.stop());
-    const options = redis ? { redis_broker: redis.url } : { max_peers: 100_000 };
+    const options = redis ? { ...patientRedis, redis_broker: redis.url } : { max_peers: 100_000 };
     const tracker = await start(t, {
       workers,
       storage: { name: store, config: { ...options, peer_ids: true } },

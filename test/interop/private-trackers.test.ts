@@ -10,6 +10,7 @@ import { createRandom } from "../../src/lib/clock.ts";
 import { findFreePort } from "../e2e/ports.ts";
 import { main, Program, temporaryDirectory } from "../support/daemon.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
+import { patientRedis } from "../support/test-storage.ts";
 
 const { none, started, stopped } = AnnounceEvent;
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
@@ -59,7 +60,7 @@ class Tracker {
     const peerId = Buffer.from(`-XX0001-${`${n}`.padStart(12, "0")}`);
     const counters = { uploaded: BigInt(uploaded), downloaded: 0n, left };
     const fields = { infoHash: Buffer.from(infoHash, "hex"), peerId, port: 1000 + n, event, ...counters };
-    const { peers } = await announce(`${url}/announce/${passkey}`, fields, { timeoutMs: 5000 });
+    const { peers } = await announce(`${url}/announce/${passkey}`, fields, { timeoutMs: 60_000 });
     return peers.map(({ port }) => port).sort();
   }
 }
@@ -131,6 +132,8 @@ test("two trackers over one Redis: a user gets no own peers, and clients that le
   t.after(() => server.stop());
   const { first, second, passkeys, credits } = await startTrackers(t, {
     ...{ "storage.name": "redis", "storage.config.redis_broker": server.url },
+    "storage.config.redis_connect_timeout": patientRedis.redis_connect_timeout,
+    "storage.config.redis_read_timeout": patientRedis.redis_read_timeout,
   });
   const [ann, bob] = passkeys as [string, string];
   assert.deepEqual(await first.announce(ann, 1, started, 0, 1n), []);

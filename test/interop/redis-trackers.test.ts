@@ -11,6 +11,7 @@ import { announce, scrape } from "../../src/client/tracker-client.ts";
 import { AnnounceLoad } from "../support/announce-load.ts";
 import { Daemon } from "../support/daemon.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
+import { patientRedis } from "../support/test-storage.ts";
 
 const seconds = Number(process.env.CHIHAYA_KILL_SECONDS ?? 3);
 const perSecond = Number(process.env.CHIHAYA_KILL_RATE ?? 1000);
@@ -21,7 +22,7 @@ test(`${perSecond} announces a second at two trackers, one is killed`, { skip: w
   const settings = {
     workers: "1",
     udp: { private_key: "the same for both of them" },
-    storage: { name: "redis", config: { redis_broker: server.url } },
+    storage: { name: "redis", config: { ...patientRedis, redis_broker: server.url } },
   };
   const [killed, other] = [await Daemon.start(t, settings), await Daemon.start(t, settings)];
   const ports = [killed, other].map((daemon) => ({ udp: daemon.port("udp"), http: daemon.port("http") }));

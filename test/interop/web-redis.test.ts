@@ -6,6 +6,7 @@ import { waitUntil } from "../e2e/wait-until.ts";
 import { Daemon } from "../support/daemon.ts";
 import { type RedisGroup, startRedisCluster } from "../support/redis-groups.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
+import { patientRedis } from "../support/test-storage.ts";
 import { WebClient } from "../support/web-client.ts";
 import { webAnnounce, webAnswer, webHash, webId } from "../support/web-tracker.ts";
 
@@ -13,7 +14,7 @@ import { webAnnounce, webAnswer, webHash, webId } from "../support/web-tracker.t
 async function runTrackers(t: TestContext, topology: "single" | "cluster"): Promise<void> {
   const group = await (topology === "cluster" ? startRedisCluster() : startSingle());
   t.after(() => group.stop());
-  const config = { redis_broker: group.broker, redis_topology: topology };
+  const config = { ...patientRedis, redis_broker: group.broker, redis_topology: topology };
   const settings = { storage: { name: "redis", config }, websocket: {} };
   const cli = (...args: string[]) => group.servers.at(-1)!.cli("-c", ...args);
   const start = () => Daemon.start(t, settings, "--set", "workers=2");

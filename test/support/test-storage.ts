@@ -1,6 +1,12 @@
 import { startRedisCluster, startRedisSentinels } from "./redis-groups.ts";
 import { startRedisServer } from "./redis-server.ts";
 
+/**
+ * Limits of a store that a test does not want to lose Redis: the defaults of two and five seconds can pass while a busy machine
+ * runs other processes.
+ */
+export const patientRedis = { redis_connect_timeout: "1m", redis_read_timeout: "1m" } as const;
+
 /** The store of a tracker under test. */
 export interface TestStorage {
   /** The block `storage` of its configuration; undefined for the default. */
@@ -20,15 +26,17 @@ export async function startTestStorage(): Promise<TestStorage> {
       return { settings: undefined, stop: async () => undefined };
     case "redis": {
       const { url, stop } = await startRedisServer();
-      return { settings: { name: "redis", config: { redis_broker: url } }, stop };
+      return { settings: { name: "redis", config: { ...patientRedis, redis_broker: url } }, stop };
     }
     case "cluster": {
       const { broker, stop } = await startRedisCluster();
-      return { settings: { name: "redis", config: { redis_broker: broker, redis_topology: kind } }, stop };
+      const config = { ...patientRedis, redis_broker: broker, redis_topology: kind };
+      return { settings: { name: "redis", config }, stop };
     }
     case "sentinel": {
       const { broker, stop } = await startRedisSentinels();
-      const config = { redis_broker: broker, redis_topology: kind, redis_sentinel_master: "chihaya" };
+      const own = { redis_topology: kind, redis_sentinel_master: "chihaya" };
+      const config = { ...patientRedis, redis_broker: broker, ...own };
       return { settings: { name: "redis", config }, stop };
     }
     default:
