@@ -390,10 +390,10 @@ test("MariaDB: a statement behind one that has ended the transaction has no effe
 
 test("MariaDB: statements behind one without a response fail with it, and the next transaction succeeds", {
   skip: withoutMariadb,
-  timeout: 20_000,
+  timeout: 120_000,
 }, async (t) => {
   const { address } = await createTestDatabase(t, "MariaDB");
-  const mysql = new Mysql(address, { statementMs: 300 });
+  const mysql = new Mysql(address, { statementMs: 3000 });
   t.after(() => mysql.close());
   // Three statements, of which the first has no end.
   const rows = Array.from({ length: 3000 }, (_, n) => n);

@@ -286,9 +286,9 @@ for (const [kind, missing] of databaseKinds) {
     let tracker = await site.start(2);
     const random = createRandom(7);
     const uploaded = new Array<number>(users).fill(0);
-    const send = (n: number, event: AnnounceEvent) =>
+    const send = (n: number, event: AnnounceEvent, timeoutMs = 60_000) =>
       announce(tracker.url(n % 2 === 0 ? "http" : "udp", passkeys[n]!), of(n, event, uploaded[n]!), {
-        timeoutMs: 5000,
+        timeoutMs,
       });
     for (let n = 0; n < users; n++) await send(n, started);
     await send(0, stopped); // its response comes when its record is on disk, and so are the records before it
@@ -298,7 +298,7 @@ for (const [kind, missing] of databaseKinds) {
         while (tracker.isRunning) {
           uploaded[n]! += random.next() % 100_000;
           const event = random.next() % 10 === 0 ? stopped : none;
-          await send(n, event).catch(() => undefined);
+          await send(n, event, 5000).catch(() => undefined); // the tracker may be dead
           if (++answered === 300) await tracker.kill();
         }
       });
