@@ -136,6 +136,7 @@ describe("Gazelle", { skip: withoutMariadb }, () => {
     return `chihaya:
   workers: ${workers}
   announce_interval: ${interval}
+  metrics_addr: "127.0.0.1:0"
   http: {addr: "127.0.0.1:0", max_connections: 100}
   storage: {name: memory, config: {max_peers: 10000}}
   private:
