@@ -48,9 +48,9 @@ export interface DaemonOptions extends LoadOptions {
 
 /**
  * A second signal within this time counts as the same signal: under `npm start`, one Ctrl-C sends a signal from the terminal
- * and another from npm.
+ * and another from npm, which a busy machine may delay.
  */
-const sameSignalMs = 100;
+const sameSignalMs = 500;
 
 /**
  * Runs a tracker as a process: configuration, logs, metrics, signals.
