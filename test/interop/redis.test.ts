@@ -9,7 +9,6 @@ import type { AnnounceResult } from "../../src/client/exchange.ts";
 import { announce } from "../../src/client/tracker-client.ts";
 import { Daemon, main, Program, temporaryDirectory, toYaml } from "../support/daemon.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../support/redis-server.ts";
-import { patientRedis } from "../support/test-storage.ts";
 
 const infoHash = Buffer.from("swarms in the engine");
 
@@ -29,7 +28,7 @@ async function startServer(
 }
 
 const over = (server: Pick<RedisServer, "url">, config: Record<string, unknown> = {}) => ({
-  storage: { name: "redis", config: { ...patientRedis, redis_broker: server.url, ...config } },
+  storage: { name: "redis", config: { redis_broker: server.url, ...config } },
 });
 
 async function readyz(daemon: Daemon): Promise<{ status: string; components: Record<string, string> }> {
