@@ -248,11 +248,12 @@ describe("connection to a cluster", () => {
       () => [["a", 1]],
       () => {
         sent++;
+        now += 50;
         if (downs-- > 0) throw new Error("CLUSTERDOWN The cluster is down");
         return "up";
       },
     );
-    const { port } = createCluster({ "a:1": server }, 1000);
+    const { port } = createCluster({ "a:1": server }, 400);
     const settle = async <T>(work: Promise<T>): Promise<T> => {
       let isOver = false;
       const end = () => {
@@ -260,7 +261,6 @@ describe("connection to a cluster", () => {
       };
       work.then(end, end);
       while (!isOver) {
-        now += 50;
         t.mock.timers.tick(50);
         await nextTurn();
       }
