@@ -33,7 +33,7 @@ class FakeHistogram implements DelayHistogram {
   }
   /** Adds ticks that are late by so many milliseconds. */
   add(count: number, late: number): void {
-    for (let i = 0; i < count; i++) this.ticks.push((20 + late) * ms);
+    for (let i = 0; i < count; i++) this.ticks.push((100 + late) * ms);
   }
 }
 
@@ -41,7 +41,7 @@ function setUp(): { histogram: FakeHistogram; time: { now: number }; lag: EventL
   const histogram = new FakeHistogram();
   const time = { now: 0 };
   const monitor = ({ resolution }: { resolution: number }) => {
-    assert.equal(resolution, 20);
+    assert.equal(resolution, 100);
     return histogram;
   };
   return { histogram, time, lag: new EventLoopLag(monitor, () => time.now) };
