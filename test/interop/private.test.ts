@@ -580,7 +580,8 @@ test("guessed passkeys are limited, over HTTP and UDP, and SQL in a passkey is a
     counted.set(refusal, (counted.get(refusal) ?? 0) + 1);
   }
   assert.deepEqual([...counted.keys()], ["Passkey not found", tooMany]);
-  assert.ok(counted.get("Passkey not found")! >= 50);
+  // The limit is 50. The clock of a worker may be ten seconds behind that of the other one, and five seconds are one guess.
+  assert.ok(counted.get("Passkey not found")! >= 48, `${counted.get("Passkey not found")}`);
   // Every five seconds, there is one more guess.
   for (let refusal = "Your account is disabled"; refusal !== tooMany; ) {
     assert.equal(refusal, "Your account is disabled");
