@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { findFreePort } from "../../test/e2e/ports.ts";
 import { certificates } from "../../test/fixtures/certificates.ts";
 import { announceQuery, RawClient } from "../../test/fixtures/http-server.ts";
 import { listEngines } from "../../test/support/networks.ts";
@@ -32,6 +33,14 @@ function countSockets(descriptors: readonly string[] = listDescriptors()): numbe
 
 const packet = { transactionId: 1, infoHash: new Uint8Array(20), peerId: new Uint8Array(20), port: 6881 };
 
+/**
+ * Returns the setting of an address for a test whose only worker dies. Until the next worker listens, any connection could take a
+ * port that the system gives out.
+ */
+async function fixed(key: string): Promise<string> {
+  return `${key}=127.0.0.1:${await findFreePort()}`;
+}
+
 /** Announces over UDP and over HTTP, each time from a port of its own; the kernel chooses the worker by it. */
 async function askFromManyPorts(t: TestContext, supervised: Supervised, count: number): Promise<void> {
   const port = Number(new URL(supervised.supervisor.urls().find((url) => url.startsWith("udp:"))!).port);
@@ -58,6 +67,11 @@ async function replaceOnly(t: TestContext, supervised: Supervised): Promise<void
 
 for (const { name, skip } of await listEngines()) {
   const configure = (...set: string[]) => load(`network=${name}`, ...set);
+  /** Makes `configure` for a test whose only worker dies. */
+  const onFixedPorts = async () => {
+    const addresses = [await fixed("http.addr"), await fixed("udp.addr")];
+    return (...set: string[]) => configure(...addresses, ...set);
+  };
   describe(`a worker that dies, on the ${name} engine`, { skip }, () => {
     test("a worker that dies is replaced: the service goes on, with the same peers and counts", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -85,6 +99,7 @@ for (const { name, skip } of await listEngines()) {
 
     test("a reload reaches a worker that is still starting", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
+      const configure = await onFixedPorts();
       const supervised = new Supervised(1, configure());
       await supervised.start(t);
       const { port } = supervised;
@@ -100,6 +115,7 @@ for (const { name, skip } of await listEngines()) {
 
     test("a replacement starts with the configuration of a reload while the worker was dead", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
+      const configure = await onFixedPorts();
       const supervised = new Supervised(1, configure());
       await supervised.start(t);
       await supervised.workers[0]!.terminate();
@@ -113,6 +129,7 @@ for (const { name, skip } of await listEngines()) {
 
     test("a replacement starts with the running configuration: keys that need a restart wait for one", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
+      const configure = await onFixedPorts();
       const supervised = new Supervised(1, configure("udp.private_key=first"));
       await supervised.start(t);
       const urls = supervised.supervisor.urls();
@@ -135,9 +152,11 @@ for (const { name, skip } of await listEngines()) {
 
     test("a replacement has the frontends of the dead worker, with their latest options", async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
+      const configure = await onFixedPorts();
       const { http, ...rest } = configure();
       const [tls] = certificates;
-      const began = { ...http!, listenTls: http!.listen, tls };
+      const listenTls = [{ host: "127.0.0.1", port: await findFreePort() }];
+      const began = { ...http!, listenTls, tls };
       const supervised = new Supervised(1, { ...rest, http: began, udp: undefined });
       await supervised.start(t);
       const { supervisor } = supervised;
@@ -173,6 +192,7 @@ for (const { name, skip } of await listEngines()) {
 
     test("a worker that dies leaves nothing open", { skip: lists }, async (t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });
+      const configure = await onFixedPorts();
       const supervised = new Supervised(1, configure());
       await supervised.start(t);
       const before = listDescriptors();
