@@ -22,7 +22,7 @@ export interface DelayHistogram {
 
 /**
  * Interval of the timer in milliseconds; a longer time between two ticks is a delay. Each tick wakes the thread, so a shorter interval
- * costs an idle tracker more. No stall that is longer than the interval is missed.
+ * costs an idle tracker more. A stall begins between two ticks, so it is measured up to the interval too short.
  */
 const resolution = 100;
 /** Length of the window in milliseconds. */

@@ -47,7 +47,7 @@ class Prometheus {
     const folder = temporaryDirectory(t);
     const rules = readFileSync("deploy/prometheus/rules.yaml", "utf8");
     // A busy machine can fail the scrapes of some seconds. A window is longer, so that it shows a fault that happens once. Three
-    // starts take longer than that.
+    // starts may take longer than that.
     const short = rules
       .replace(/\bfor: \w+/g, "for: 1s")
       .replace(/\[(\d+)m\]/g, (_, minutes) => (minutes === "30" ? "[10m]" : "[30s]"));

@@ -130,7 +130,7 @@ test("the poller keeps a process alive until it is closed", { skip }, () => {
   );
 });
 
-test("an error of a promise does not end the poller", { skip }, () => {
+test("an error of a tick does not end the poller", { skip }, () => {
   const script = `${openPoller}
     let served = 0;
     process.on("uncaughtException", ({ message }) => console.log(message, served));

@@ -34,10 +34,14 @@ class Simulation {
   /** How often libuv ran. */
   turns = 0;
   onServed: () => void = () => {};
+  /** What the ticks and promises of a look do. */
+  onSettle: () => void = () => {};
   /** The next request to be served. */
   #next = 0;
   readonly #workMs: number;
   #turn: (() => void) | undefined;
+  /** Whether libuv comes to the turn without a sleep. */
+  #isHurried = false;
   /** When libuv has a timer. */
   #end = 0;
 
@@ -73,13 +77,17 @@ class Simulation {
       schedule: (turn: () => void) => {
         assert.equal(this.#turn, undefined, "one turn at a time");
         this.#turn = turn;
+        this.#isHurried = false;
         return Math.max(this.#end - this.now, 0);
       },
       settle: () => {
         this.now += turnMs;
+        this.onSettle();
         return Math.max(this.#end - this.now, 0);
       },
-      hurry() {},
+      hurry: () => {
+        this.#isHurried = true;
+      },
       close() {},
     };
     this.poller = new Poller(libc as Libc, loop, () => this.now);
@@ -90,7 +98,7 @@ class Simulation {
   /** Lets time pass until `end`. */
   run(end: number): void {
     this.#end = end;
-    while (this.#turn !== undefined && this.now < end) {
+    while (this.#turn !== undefined && this.#isHurried && this.now < end) {
       while (this.others[0]! <= this.now) this.otherWaits.push(this.now - this.others.shift()!);
       const turn = this.#turn;
       this.#turn = undefined;
@@ -271,6 +279,18 @@ test("a handle that always has events does not keep the poller from its requests
   simulation.run(1000);
   assert.ok(simulation.waits.length >= 1998);
   assert.ok(Math.max(...simulation.waits) <= 1.1);
+});
+
+test("after an error of a tick the poller goes on", () => {
+  const simulation = new Simulation(1);
+  simulation.requests = [1, 2, 3];
+  simulation.onSettle = () => {
+    throw new Error("of a tick");
+  };
+  assert.throws(() => simulation.run(10), /of a tick/);
+  simulation.onSettle = () => {};
+  simulation.run(10);
+  assert.equal(simulation.waits.length, 3);
 });
 
 test("a closed poller looks no more", () => {

@@ -47,7 +47,7 @@ export type PollerLoop = Pick<EventLoop, "fd" | "schedule" | "settle" | "hurry" 
  * Waits for all descriptors of a thread on one epoll descriptor, and for libuv's events as well. The poller sleeps in place of
  * libuv, until libuv has an event, and for as long as libuv would sleep. Within one turn of the event loop the poller sleeps and
  * serves until libuv has something to do; before each sleep it runs what promises have scheduled. So timers, promises and other
- * handles are never held up.
+ * handles are never held up. Only an immediate without a reference waits until libuv runs for another reason.
  *
  * - Without coalescing, an event of any descriptor ends the sleep. While there is much work, the poller does not sleep.
  * - When events come often but one by one, the poller coalesces: it sleeps until a bounded time after its last look, and only

@@ -313,6 +313,23 @@ describe("connection to a cluster", () => {
     port.close();
   });
 
+  test("an error that a former primary replies ends the command, because that server has read it", async () => {
+    let owner = "a";
+    const owners = (): [string, number][] => [[owner, 1]];
+    const refused = Promise.withResolvers<never>();
+    const successor = naming(owners, () => "successor");
+    const former = naming(owners, () => refused.promise);
+    const { port } = createCluster({ "a:1": former, "b:1": successor, "c:1": successor });
+    await port.connect();
+    const command = send(port, low);
+    await nextTurn();
+    owner = "b";
+    await port.connect(); // releases the former primary, which still has the command
+    refused.reject(new Error("OOM command not allowed"));
+    await assert.rejects(command, /OOM/);
+    port.close();
+  });
+
   test("a command leaves a server for which the cluster is down once the others name a new primary", async (t) => {
     let now = 0;
     t.mock.method(performance, "now", () => now);

@@ -39,6 +39,13 @@ const refreshMs = 500;
 /** Milliseconds between two attempts to send a command while the cluster is down; half of them random. */
 const retryMs = 50;
 
+/** The connection broke before the reply: the server may have run the command, or not. */
+class LostReplyError extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
+
 /** `[from, to, [host, port, ...], ...replicas]` */
 type SlotRange = [number, number, [Buffer | null, number]];
 
@@ -116,15 +123,17 @@ export class ClusterConnection implements RedisPort {
         return reply;
       } catch (error) {
         const [kind, , to = ""] = (error as Error).message.split(" ");
-        if (kind === "CLUSTERDOWN" && this.#isBrieflyDown(address)) {
+        if (kind === "CLUSTERDOWN" && this.#isBrieflyDown(address) && performance.now() < repeatUntilMs) {
           this.#refreshAfterError().catch(() => undefined); // others may name a new primary already
           await delay(jitter(retryMs), undefined, { ref: false });
           [address, isAsking] = [this.#owners[slot], false];
           continue;
         }
-        if (redirections++ === mostRedirections) throw error;
+        const isRedirected = kind === "MOVED" || kind === "ASK";
+        const isLost = error instanceof LostReplyError;
+        if (!(isRedirected || isLost) || redirections++ === mostRedirections) throw error;
         const from = address;
-        if (kind !== "MOVED" && kind !== "ASK") {
+        if (isLost) {
           address = await this.#successorOf(from, slot, repeatUntilMs);
           if (address === undefined) throw error;
           isAsking = false;
@@ -202,7 +211,11 @@ export class ClusterConnection implements RedisPort {
       if (!server.isReady) throw new Error(`no connection to ${address}`);
     }
     if (isAsking) server.send(["ASKING"]).catch(() => undefined);
-    return server.send(args);
+    try {
+      return await server.send(args);
+    } catch (error) {
+      throw server.isReady ? error : new LostReplyError(error as Error);
+    }
   }
 
   #serverAt(address: string): ServerConnection {
@@ -241,14 +254,14 @@ export class ClusterConnection implements RedisPort {
   }
 
   /**
-   * Returns the new primary of a slot whose former primary's connection is broken; undefined if the connection is not broken, the
-   * slot has no other primary, or it is too late.
+   * Returns the new primary of a slot whose former primary's connection is broken; undefined if the slot has no other primary, or it
+   * is too late.
    */
   async #successorOf(former: string, slot: number, untilMs: number): Promise<string | undefined> {
     const isLate = (): boolean => this.#isClosed || performance.now() >= untilMs;
-    if (isLate() || this.#servers.get(former)?.isReady) return undefined;
-    await this.#refreshing; // it may have asked before the failover
-    await this.#refreshSlots();
+    if (isLate()) return undefined;
+    await this.#refreshing?.catch(() => undefined); // it may have asked before the failover
+    await this.#refreshSlots().catch(() => undefined);
     const owner = this.#owners[slot];
     return owner === former || isLate() ? undefined : owner;
   }
