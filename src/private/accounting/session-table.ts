@@ -1,4 +1,4 @@
-import { keyAt, PackedTable } from "./packed-table.ts";
+import { keyAt, PackedTable, type Page } from "./packed-table.ts";
 
 /** What is credited of one run of a client: the counters between two announces. Byte counts are numbers up to 2^53. */
 export interface Run {
@@ -67,13 +67,11 @@ export const none = -1;
 const Word = {
   flags: 10,
   pair: 11,
-  firstSeconds: 12,
-  seconds: 13,
-  end: 14,
+  times: 12,
   lastSeconds: 15,
-  run: 16,
+  bytes: 16,
 } as const;
-const RareWord = { lowSeconds: 4, firstSeconds: 5, seconds: 6, end: 7, values: 8, run: 16 } as const;
+const RareWord = { lowSeconds: 4, times: 5, values: 8, bytes: 16 } as const;
 const PairWord = { seedUntil: 5, leechUntil: 6, sessions: 7 } as const;
 const [sessionKey, rareKey, pairKey] = [7, 1, 2];
 const [sessionWords, pairWords] = [24, 8];
@@ -185,15 +183,13 @@ export class SessionTable {
   /** Reads a session. Its objects are valid until the next call. */
   read(slot: number): Session {
     const { session } = this;
-    const { words, floats } = this.#sessions.page(slot);
+    const page = this.#sessions.page(slot);
+    const { words } = page;
     const at = this.#sessions.at(slot);
     const flags = words[at + Word.flags]!;
     const run = this.#run;
     session.run = run;
-    run.firstSeconds = words[at + Word.firstSeconds]! >>> 0;
-    run.seconds = words[at + Word.seconds]! >>> 0;
-    run.end = words[at + Word.end]! >>> 0;
-    readBytes(run, floats, (at + Word.run) / 2);
+    readRun(run, page, at, Word);
     run.isWhole = (flags & Flag.whole) !== 0;
     session.lastSeconds = words[at + Word.lastSeconds]! >>> 0;
     session.isActive = (flags & Flag.active) !== 0;
@@ -210,7 +206,8 @@ export class SessionTable {
   write(slot: number): void {
     this.#keep(slot);
     const { run, previous, lastSeconds, isActive, isSeeder, wasIncomplete, isBoth } = this.session;
-    const { words, floats } = this.#sessions.page(slot);
+    const page = this.#sessions.page(slot);
+    const { words } = page;
     const at = this.#sessions.at(slot);
     const before = words[at + Word.flags]!;
     const isRare = hasRarePart(this.session);
@@ -224,11 +221,8 @@ export class SessionTable {
       (previous === undefined ? 0 : Flag.previous) |
       (previous?.isWhole ? Flag.previousWhole : 0) |
       (isRare ? Flag.rare : 0);
-    words[at + Word.firstSeconds] = run.firstSeconds;
-    words[at + Word.seconds] = run.seconds;
-    words[at + Word.end] = run.end;
     words[at + Word.lastSeconds] = lastSeconds;
-    writeBytes(run, floats, (at + Word.run) / 2);
+    writeRun(run, page, at, Word);
     this.#writePair(words[at + Word.pair]!);
     if (isRare) this.#writeRare(slot);
     else if ((before & Flag.rare) !== 0) this.#rare.remove(this.#rareOf(slot));
@@ -301,7 +295,7 @@ export class SessionTable {
       const at = this.#sessions.at(slot);
       const flags = block[from + Word.flags]!;
       words[at + Word.flags]! |= flags;
-      for (let i = Word.firstSeconds; i < sessionWords; i++) words[at + i] = block[from + i]!;
+      for (let i = Word.times; i < sessionWords; i++) words[at + i] = block[from + i]!;
       const { session } = this;
       session.seedUntil = Math.max(session.seedUntil, block[from]! >>> 0);
       session.leechUntil = Math.max(session.leechUntil, block[from + 1]! >>> 0);
@@ -378,7 +372,8 @@ export class SessionTable {
   #readRare(slot: number, flags: number): void {
     const { session } = this;
     const rare = this.#rareOf(slot);
-    const { words, floats } = this.#rare.page(rare);
+    const page = this.#rare.page(rare);
+    const { words, floats } = page;
     const at = this.#rare.at(rare);
     const values = (at + RareWord.values) / 2;
     session.lowSeconds = words[at + RareWord.lowSeconds]! >>> 0;
@@ -390,10 +385,7 @@ export class SessionTable {
     if ((flags & Flag.previous) === 0) return;
     const previous = this.#previous;
     session.previous = previous;
-    previous.firstSeconds = words[at + RareWord.firstSeconds]! >>> 0;
-    previous.seconds = words[at + RareWord.seconds]! >>> 0;
-    previous.end = words[at + RareWord.end]! >>> 0;
-    readBytes(previous, floats, (at + RareWord.run) / 2);
+    readRun(previous, page, at, RareWord);
     previous.isWhole = (flags & Flag.previousWhole) !== 0;
   }
 
@@ -401,7 +393,8 @@ export class SessionTable {
     const { session } = this;
     const { previous } = session;
     const rare = this.#rareOf(slot) || this.#addRare(slot);
-    const { words, floats } = this.#rare.page(rare);
+    const page = this.#rare.page(rare);
+    const { words, floats } = page;
     const at = this.#rare.at(rare);
     const values = (at + RareWord.values) / 2;
     words[at + RareWord.lowSeconds] = session.lowSeconds;
@@ -409,11 +402,7 @@ export class SessionTable {
     floats[values + 1] = session.downloadedLow;
     floats[values + 2] = session.uploadedHigh;
     floats[values + 3] = session.downloadedHigh;
-    if (previous === undefined) return;
-    words[at + RareWord.firstSeconds] = previous.firstSeconds;
-    words[at + RareWord.seconds] = previous.seconds;
-    words[at + RareWord.end] = previous.end;
-    writeBytes(previous, floats, (at + RareWord.run) / 2);
+    if (previous !== undefined) writeRun(previous, page, at, RareWord);
   }
 
   /** Returns the slot of the rare part of a session; 0 if there is none. */
@@ -446,18 +435,36 @@ function hasRarePart({
   return previous !== undefined || !isNone || downloadedHigh !== none;
 }
 
-function readBytes(run: Run, floats: Float64Array, at: number): void {
-  run.firstUploaded = floats[at]!;
-  run.firstDownloaded = floats[at + 1]!;
-  run.uploaded = floats[at + 2]!;
-  run.downloaded = floats[at + 3]!;
+/** Where a record has its run: the word of its three times, and that of its bytes. */
+interface RunPlace {
+  readonly times: number;
+  readonly bytes: number;
 }
 
-function writeBytes(run: Run, floats: Float64Array, at: number): void {
-  floats[at] = run.firstUploaded;
-  floats[at + 1] = run.firstDownloaded;
-  floats[at + 2] = run.uploaded;
-  floats[at + 3] = run.downloaded;
+/** Reads a run without `isWhole` from the record that begins at the word `at`. */
+function readRun(run: Run, { words, floats }: Page, at: number, place: RunPlace): void {
+  const times = at + place.times;
+  const bytes = (at + place.bytes) / 2;
+  run.firstSeconds = words[times]! >>> 0;
+  run.seconds = words[times + 1]! >>> 0;
+  run.end = words[times + 2]! >>> 0;
+  run.firstUploaded = floats[bytes]!;
+  run.firstDownloaded = floats[bytes + 1]!;
+  run.uploaded = floats[bytes + 2]!;
+  run.downloaded = floats[bytes + 3]!;
+}
+
+/** Writes what {@link readRun} reads. */
+function writeRun(run: Run, { words, floats }: Page, at: number, place: RunPlace): void {
+  const times = at + place.times;
+  const bytes = (at + place.bytes) / 2;
+  words[times] = run.firstSeconds;
+  words[times + 1] = run.seconds;
+  words[times + 2] = run.end;
+  floats[bytes] = run.firstUploaded;
+  floats[bytes + 1] = run.firstDownloaded;
+  floats[bytes + 2] = run.uploaded;
+  floats[bytes + 3] = run.downloaded;
 }
 
 function emptyRun(): Run {
