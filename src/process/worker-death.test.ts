@@ -33,14 +33,6 @@ function countSockets(descriptors: readonly string[] = listDescriptors()): numbe
 
 const packet = { transactionId: 1, infoHash: new Uint8Array(20), peerId: new Uint8Array(20), port: 6881 };
 
-/**
- * Returns the setting of an address for a test whose only worker dies. Until the next worker listens, any connection could take a
- * port that the system gives out.
- */
-async function fixed(key: string): Promise<string> {
-  return `${key}=127.0.0.1:${await findFreePort()}`;
-}
-
 /** Announces over UDP and over HTTP, each time from a port of its own; the kernel chooses the worker by it. */
 async function askFromManyPorts(t: TestContext, supervised: Supervised, count: number): Promise<void> {
   const port = Number(new URL(supervised.supervisor.urls().find((url) => url.startsWith("udp:"))!).port);
@@ -67,9 +59,13 @@ async function replaceOnly(t: TestContext, supervised: Supervised): Promise<void
 
 for (const { name, skip } of await listEngines()) {
   const configure = (...set: string[]) => load(`network=${name}`, ...set);
-  /** Makes `configure` for a test whose only worker dies. */
+  /**
+   * Makes `configure` for a test whose only worker dies. Until the next worker listens, any connection could take a port that the
+   * system gives out.
+   */
   const onFixedPorts = async () => {
-    const addresses = [await fixed("http.addr"), await fixed("udp.addr")];
+    const [http, udp] = [await findFreePort(), await findFreePort()];
+    const addresses = [`http.addr=127.0.0.1:${http}`, `udp.addr=127.0.0.1:${udp}`];
     return (...set: string[]) => configure(...addresses, ...set);
   };
   describe(`a worker that dies, on the ${name} engine`, { skip }, () => {

@@ -27,7 +27,7 @@ import { findFreePort, hasIPv6 } from "./ports.ts";
 import { canRun, type RunningProcess } from "./process.ts";
 import { createPayload, createTorrent, hashPieces } from "./torrent.ts";
 import { startTracker, type TestTracker, type Transport } from "./tracker.ts";
-import { waitUntil } from "./wait-until.ts";
+import { patienceMs, waitUntil } from "./wait-until.ts";
 
 /**
  * Who seeds to whom, over what. Left out is what the clients themselves cannot do: transmission never dials a
@@ -157,7 +157,7 @@ describe("real clients", { concurrency: 2 }, () => {
       const began = performance.now();
       const seconds = (from: number) => `${((performance.now() - from) / 1000).toFixed(1)} s`;
       let announced: number | undefined;
-      while (!stopping && performance.now() - began < 180_000) {
+      while (!stopping && performance.now() - began < patienceMs) {
         const { complete, incomplete } = await counts();
         if (complete + incomplete === 2) announced ??= performance.now();
         const [first, second] = processes.map(({ pid }) => pid);
@@ -166,7 +166,7 @@ describe("real clients", { concurrency: 2 }, () => {
           return `first peer ${seconds(announced ?? began)} after the announce, ${seconds(began)} after the start`;
         await wait(50);
       }
-      throw new Error("no connection between the clients within 180 s");
+      throw new Error(`no connection between the clients within ${patienceMs / 1000} s`);
     };
     try {
       // transmission takes connections and makes none, so it is the earlier one

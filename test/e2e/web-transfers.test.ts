@@ -16,13 +16,12 @@ import { listEngines } from "../support/networks.ts";
 import { findFreePort } from "./ports.ts";
 import { type RunningProcess, startProcess, withoutProgram } from "./process.ts";
 import { createTorrent, hashPieces, pieceLength } from "./torrent.ts";
-import { waitUntil } from "./wait-until.ts";
+import { patienceMs as timeout, waitUntil } from "./wait-until.ts";
 import { fileContent, openPages } from "./web/pages.ts";
 import { type ProxyName, type Scheme, startBehind, withoutProxy } from "./web/proxies.ts";
 
 const isWhole = process.env.CHIHAYA_WEB_TRANSFERS === "all";
 const length = 1 << 20;
-const timeout = 180_000;
 /** The transfers between a page and webtorrent in Node.js are repeated, because their outcome depends on their timing. */
 function roundsOf({ way, workers, network }: Setup): number {
   if (!isWhole) return 2;
