@@ -1,6 +1,9 @@
 /** `chihaya top` on a running tracker. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { announce } from "../../src/client/tracker-client.ts";
@@ -37,6 +40,24 @@ test("one plain screen of a tracker, also without --once when there is no termin
     assert.doesNotMatch(top.stdout, /\u001b/);
     assert.equal(top.stderr, "");
   }
+});
+
+test("rates are asked for until the tracker knows them", async (t) => {
+  const daemon = await Daemon.start(t, { admin: {} });
+  let unknown = 5;
+  const proxy = createServer(async ({ url }, response) => {
+    const reply = await fetch(`${daemon.url("metrics")}${url}`);
+    const isUnknown = url!.startsWith("/api/v1/stats/history") && unknown-- > 0;
+    response.end(isUnknown ? '{"series":{"cpu":[null]}}' : await reply.text());
+  }).listen(0, "127.0.0.1");
+  t.after(() => proxy.close());
+  await once(proxy, "listening");
+  const { port } = proxy.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const top = new Program(t, process.execPath, [main, "top", "--once", "--url", url]);
+  assert.deepEqual(await top.ended, { code: 0, signal: null }, top.stderr);
+  assert.match(top.stdout, /^Announces {2}\d/m);
+  assert.ok(unknown < 0);
 });
 
 test("what is wrong is said in one line", async (t) => {

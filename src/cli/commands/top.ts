@@ -24,6 +24,9 @@ Exit codes: 0 ended by a key or after one screen, 1 no response or a refusal, 2 
 
 const refreshMs = 2000;
 const timeoutMs = 10_000;
+/** A tracker knows rates after its second reading, about a second after the first request; later if its machine is busy. */
+const retryMs = 300;
+const mostAttempts = 30;
 /** Torrents that fit on no common screen. */
 const mostTorrents = 200;
 
@@ -86,12 +89,18 @@ async function follow(endpoint: Endpoint, first: TopState, screen: Screen): Prom
   }
 }
 
-/** Reads the state; again after a second if the tracker has started just now and knows no rates. */
+/** Reads the state. A tracker that has started just now knows no rates, so asks again until it does. */
 async function readKnown(endpoint: Endpoint): Promise<TopState> {
-  const state = await readState(endpoint);
-  if (Object.values(state.series).some((values) => values.some((value) => value !== null))) return state;
-  await wait(1100);
-  return { ...(await readState(endpoint)), before: state.stats };
+  let state = await readState(endpoint);
+  for (let i = 1; i < mostAttempts && !knowsRates(state); i++) {
+    await wait(retryMs);
+    state = { ...(await readState(endpoint)), before: state.stats };
+  }
+  return state;
+}
+
+function knowsRates({ series }: TopState): boolean {
+  return Object.values(series).some((values) => values.some((value) => value !== null));
 }
 
 async function readState(endpoint: Endpoint): Promise<TopState> {
