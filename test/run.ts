@@ -5,6 +5,8 @@
  *        npm test -- --test-name-pattern=swarm 'src/storage/**\/*.test.ts'
  * With CHIHAYA_REQUIRE_CLIENTS=1, a test fails instead of being skipped if its BitTorrent client is not installed.
  * A file that takes longer than CHIHAYA_TEST_FILE_SECONDS (default 600) is killed and fails.
+ * With CHIHAYA_RUN_AGAIN=N, up to N files that failed run once more, alone. Those that pass then are named at the end, since
+ * a test that fails by chance is a fault too.
  */
 import { globSync } from "node:fs";
 import { join } from "node:path";
@@ -30,12 +32,17 @@ for (const [signal, code] of [
   process.on(signal, () => process.exit(code));
 
 const ownPackage = join(import.meta.dirname, "support/own-package.ts"); // for the examples
-const { passed, failed, skipped, failures } = await runTestFiles(files, {
+const { passed, failed, skipped, failures, failuresAtFirst } = await runTestFiles(files, {
   concurrency: 2,
   limitMs: Number(process.env.CHIHAYA_TEST_FILE_SECONDS ?? 600) * 1000,
+  runAgain: Number(process.env.CHIHAYA_RUN_AGAIN ?? 0),
   flags: ["--import", ownPackage, ...flags],
   write: (text) => process.stdout.write(text),
 });
-if (failures.length > 0) process.stdout.write(`\nFailed:\n${failures.map((line) => `  ${line}\n`).join("")}`);
+for (const [title, lines] of [
+  ["Failed at first, passed when run again", failuresAtFirst],
+  ["Failed", failures],
+] as const)
+  if (lines.length > 0) process.stdout.write(`\n${title}:\n${lines.map((line) => `  ${line}\n`).join("")}`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);

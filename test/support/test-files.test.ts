@@ -4,13 +4,13 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { runTestFiles, type TestFilesResult } from "./test-files.ts";
 import { untilRefused } from "./until-refused.ts";
 
 const head = `
   import { spawn } from "node:child_process";
-  import { mkdtempSync, writeFileSync } from "node:fs";
+  import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
   import { createServer } from "node:net";
   import { tmpdir } from "node:os";
   import { join } from "node:path";
@@ -34,16 +34,21 @@ function writeTests(t: TestContext, files: Record<string, string>): string {
   return directory;
 }
 
-async function run(directory: string, limitMs: number): Promise<TestFilesResult & { output: string }> {
+async function run(
+  directory: string,
+  limitMs: number,
+  runAgain = 0,
+): Promise<TestFilesResult & { output: string }> {
   let output = "";
   const write = (text: string) => {
     output += text;
   };
   const files = readdirSync(directory).sort();
   const paths = files.map((file) => join(directory, file));
-  const result = await runTestFiles(paths, { concurrency: 2, limitMs, flags: [], write });
-  const failures = result.failures.map((line) => line.replaceAll(`${directory}/`, ""));
-  return { ...result, failures, output };
+  const result = await runTestFiles(paths, { concurrency: 2, limitMs, runAgain, flags: [], write });
+  const shorten = (lines: readonly string[]) => lines.map((line) => line.replaceAll(`${directory}/`, ""));
+  const { failures, failuresAtFirst } = result;
+  return { ...result, failures: shorten(failures), failuresAtFirst: shorten(failuresAtFirst), output };
 }
 
 function thingsLeft(output: string): { port: number; directory: string } {
@@ -73,6 +78,34 @@ test("tests are counted, and failures name their place", async (t) => {
     ["counts.mjs: fails", "dies.mjs: ended with SIGKILL", "hook.mjs: a suite", "syntax.mjs: ended with 1"],
   );
   assert.match(output, /as it should/);
+});
+
+describe("files that failed run again, if they are few", () => {
+  const files = {
+    "always.mjs": `test("fails", () => { throw new Error("always"); });`,
+    "once.mjs": `
+      const mark = import.meta.filename + ".mark";
+      test("passes", () => {});
+      test("fails at first", () => {
+        if (!existsSync(mark)) { writeFileSync(mark, ""); throw new Error("at first"); }
+      });`,
+    "passes.mjs": `test("passes", () => {});`,
+  };
+
+  test("what passes then counts as passed, and is named", async (t) => {
+    const { passed, failed, failures, failuresAtFirst, output } = await run(writeTests(t, files), 600_000, 2);
+    assert.deepEqual([passed, failed], [3, 1], output);
+    assert.deepEqual([failures.length, failuresAtFirst.length], [1, 1]);
+    assert.match(failures[0]!, /^always\.mjs:\S+ fails$/);
+    assert.match(failuresAtFirst[0]!, /^once\.mjs:\S+ fails at first$/);
+    assert.match(output, /Error: at first/);
+    assert.equal(output.match(/^# .*passes\.mjs/gm)?.length, 1);
+  });
+
+  test("of too many, none", async (t) => {
+    const { passed, failed, failures, failuresAtFirst } = await run(writeTests(t, files), 600_000, 1);
+    assert.deepEqual([passed, failed, failures.length, failuresAtFirst.length], [2, 2, 2, 0]);
+  });
 });
 
 const hanging = {

@@ -10,6 +10,8 @@ export interface TestFilesOptions {
   concurrency: number;
   /** Time limit of one file. */
   limitMs: number;
+  /** If no more files than this fail, each of them runs once more, alone, and that run counts. */
+  runAgain: number;
   /** Options of Node.js, for each file. */
   flags: readonly string[];
   write(text: string): void;
@@ -22,7 +24,11 @@ export interface TestFilesResult {
   skipped: number;
   /** A line for each failure, which names its file. */
   failures: string[];
+  /** Such lines of files that passed when they ran again. */
+  failuresAtFirst: string[];
 }
+
+type FileResult = Omit<TestFilesResult, "failuresAtFirst">;
 
 const reporter = join(import.meta.dirname, "test-reporter.ts");
 
@@ -37,32 +43,52 @@ export async function runTestFiles(
   files: readonly string[],
   options: TestFilesOptions,
 ): Promise<TestFilesResult> {
-  const result: TestFilesResult = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const results = new Map<string, FileResult>();
   const waiting = [...files];
   const live = files.length === 1; // the outputs of several files would mix
   const runNext = async (): Promise<void> => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const { output, seconds, records, ended } = await runTestFile(file, options, live);
-      options.write(`${output}# ${file} (${seconds.toFixed(1)} s)\n`);
-      const counted = records.filter(({ counts }) => counts);
-      const failed = counted.filter(({ step }) => step === "failed").length;
-      result.passed += counted.filter(({ step }) => step === "passed").length;
-      result.skipped += counted.filter(({ step }) => step === "skipped").length;
-      result.failed += failed;
-      const failures = records
-        .filter(({ step }) => step === "failed")
-        .map(({ name, at }) => `${file}:${at}: ${name}`);
-      // a file can fail while its tests pass: it dies, it hangs, or a hook of a suite fails
-      if (ended !== "ended with 0" && (failed === 0 || ended !== "ended with 1")) {
-        result.failed++;
-        if (failures.length === 0 || ended !== "ended with 1")
-          failures.push(`${file}: ${ended}${unfinished(records)}`);
-      }
-      result.failures.push(...failures);
-    }
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+      results.set(file, await runAndCount(file, options, live));
   };
   await Promise.all(Array.from({ length: options.concurrency }, runNext));
-  return result;
+
+  const failuresAtFirst: string[] = [];
+  const failing = files.filter((file) => results.get(file)!.failed > 0);
+  if (failing.length <= options.runAgain) {
+    for (const file of failing) {
+      options.write(`# ${file} failed and runs again\n`);
+      const second = await runAndCount(file, options, live);
+      if (second.failed === 0) failuresAtFirst.push(...results.get(file)!.failures);
+      results.set(file, second);
+    }
+  }
+  const all = [...results.values()];
+  const sum = (of: (result: FileResult) => number) => all.reduce((total, result) => total + of(result), 0);
+  return {
+    passed: sum(({ passed }) => passed),
+    failed: sum(({ failed }) => failed),
+    skipped: sum(({ skipped }) => skipped),
+    failures: all.flatMap(({ failures }) => failures),
+    failuresAtFirst,
+  };
+}
+
+async function runAndCount(file: string, options: TestFilesOptions, live: boolean): Promise<FileResult> {
+  const { output, seconds, records, ended } = await runTestFile(file, options, live);
+  options.write(`${output}# ${file} (${seconds.toFixed(1)} s)\n`);
+  const count = (step: TestRecord["step"]) =>
+    records.filter((record) => record.counts && record.step === step).length;
+  const failures = records
+    .filter(({ step }) => step === "failed")
+    .map(({ name, at }) => `${file}:${at}: ${name}`);
+  let failed = count("failed");
+  // a file can fail while its tests pass: it dies, it hangs, or a hook of a suite fails
+  if (ended !== "ended with 0" && (failed === 0 || ended !== "ended with 1")) {
+    failed++;
+    if (failures.length === 0 || ended !== "ended with 1")
+      failures.push(`${file}: ${ended}${unfinished(records)}`);
+  }
+  return { passed: count("passed"), failed, skipped: count("skipped"), failures };
 }
 
 interface FileRun {
