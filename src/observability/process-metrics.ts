@@ -18,25 +18,35 @@ const gcBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
 /**
  * Registers the metrics of the process, under the names of Prometheus' client libraries (`process_*`), of the build, and of
  * this thread. File descriptors are counted on Linux only.
- * @returns a function that stops the measurements
+ * @param lag  measures this thread
+ * @returns a function that stops the measurements, also `lag`
  */
-export function registerProcessMetrics(metrics: Metrics, version: string): () => void {
+export function registerProcessMetrics(
+  metrics: Metrics,
+  version: string,
+  lag: EventLoopLag = new EventLoopLag(),
+): () => void {
   metrics.gauge("chihaya_build_info", "The version of the tracker and of Node.js", () => 1, {
     version,
     node: process.version,
   });
   registerProcess(metrics);
-  return registerThreadMetrics(metrics);
+  return registerThreadMetrics(metrics, {}, lag);
 }
 
 /**
  * Registers the metrics of a thread, under the names of Prometheus' client libraries (`nodejs_*`): each thread has its own
  * heap and event loop.
  * @param labels  distinguish the threads whose metrics are merged
- * @returns a function that stops the measurements
+ * @param lag  measures this thread
+ * @returns a function that stops the measurements, also `lag`
  */
-export function registerThreadMetrics(metrics: Metrics, labels: Labels = {}): () => void {
-  const lag = registerEventLoop(metrics, labels);
+export function registerThreadMetrics(
+  metrics: Metrics,
+  labels: Labels = {},
+  lag: EventLoopLag = new EventLoopLag(),
+): () => void {
+  registerEventLoop(metrics, labels, lag);
   registerHeap(metrics, labels);
   const gc = observeGc(metrics, labels);
   return () => {
@@ -70,8 +80,7 @@ function registerProcess(metrics: Metrics): void {
   metrics.gauge("process_max_fds", "Limit of open file descriptors", readDescriptorLimit);
 }
 
-function registerEventLoop(metrics: Metrics, labels: Labels): EventLoopLag {
-  const monitor = new EventLoopLag();
+function registerEventLoop(metrics: Metrics, labels: Labels, monitor: EventLoopLag): void {
   let lag: Lag = { mean: 0, p50: 0, p99: 0, max: 0 };
   const use = new EventLoopUse();
   let utilization = 0;
@@ -90,7 +99,6 @@ function registerEventLoop(metrics: Metrics, labels: Labels): EventLoopLag {
   for (const [name, help, read] of gauges) {
     metrics.gauge(`nodejs_eventloop_${name}`, `${help} ${when}`, read, labels);
   }
-  return monitor;
 }
 
 function registerHeap(metrics: Metrics, labels: Labels): void {

@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import { send } from "../../test/support/admin-server.ts";
 import { createAdminState } from "../../test/support/admin-state.ts";
 import { MapStore } from "../../test/support/map-store.ts";
+import { noLag } from "../../test/support/no-lag.ts";
 import { createRandom } from "../lib/clock.ts";
 import { portableNetwork } from "../net/network.ts";
 import { type LogFields, silentLogger } from "../observability/logger.ts";
@@ -67,7 +68,7 @@ async function started(t: TestContext, given: Partial<AdminOptions> = {}) {
   });
   const server = new OperatorServer(
     { listen: { host: "127.0.0.1", port: 0 }, profiling: true, version: "1.2.3" },
-    { metrics, isReady: () => ({}), network: portableNetwork, clock, admin },
+    { metrics, isReady: () => ({}), network: portableNetwork, clock, lag: noLag, admin },
   );
   await server.start();
   t.after(() => server.stop());

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { request } from "node:http";
 import { type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { noLag } from "../../test/support/no-lag.ts";
 import { portableNetwork } from "../net/network.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { Admin, type AdminDeps } from "./admin.ts";
@@ -16,7 +17,7 @@ async function started(t: TestContext): Promise<{ url: string; contents: string[
   const admin = new Admin({ hosts: [], tokens: [] } as unknown as AdminOptions, { clock } as AdminDeps);
   const server = new OperatorServer(
     { listen: { host: "127.0.0.1", port: 0 }, profiling: false, version: "1.2.3" },
-    { metrics, isReady: () => ({}), network: portableNetwork, clock, admin },
+    { metrics, isReady: () => ({}), network: portableNetwork, clock, lag: noLag, admin },
   );
   await server.start();
   t.after(() => server.stop());

@@ -10,7 +10,7 @@ export type Readiness = Record<string, ComponentState>;
 /** Creates `/livez`, `/readyz` and `/version`. @param version  the version of the tracker */
 export function healthRoutes(
   version: string,
-  lag: EventLoopLag,
+  lag: Pick<EventLoopLag, "read">,
   isReady: () => Readiness | Promise<Readiness>,
 ): Route[] {
   return [
@@ -21,7 +21,7 @@ export function healthRoutes(
 }
 
 /** Renders the response of `/livez`, which shows that the process is alive, with the delays of the event loop of the last minute. */
-function describeLife(lag: EventLoopLag): RouteResponse {
+function describeLife(lag: Pick<EventLoopLag, "read">): RouteResponse {
   return json(200, { status: "alive", uptimeSeconds: process.uptime(), eventLoopLagSeconds: lag.read() });
 }
 

@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { Readable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { listEngines } from "../../test/support/networks.ts";
+import { noLag } from "../../test/support/no-lag.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
@@ -23,6 +24,7 @@ async function started(
     profiler?: Profiler;
     network?: Pick<Network, "listenStream">;
     clock?: Clock;
+    lag?: typeof noLag;
     logger?: Logger;
   } = {},
 ): Promise<OperatorServer> {
@@ -40,6 +42,7 @@ async function started(
       isReady: options.readiness ?? ((): Readiness => ({ storage: true })),
       network: options.network ?? portableNetwork,
       clock: options.clock ?? { seconds: 0, unixSeconds: 0 },
+      lag: options.lag ?? noLag,
       ...(options.logger && { logger: options.logger }),
       profiler: options.profiler ?? mainProfiler,
     },
@@ -103,12 +106,13 @@ for (const [name, readiness, status, expected] of [
 }
 
 test("liveness does not depend on readiness and shows the lag of the event loop", async (t) => {
-  const { url } = await started(t, { readiness: () => ({ storage: false }) });
+  const delays = { mean: 0.01, p50: 0.02, p99: 0.03, max: 0.04 };
+  const { url } = await started(t, { readiness: () => ({ storage: false }), lag: { read: () => delays } });
   const { response, body } = await ask(`${url}/livez`);
   assert.equal(response.statusCode, 200);
   const { status, eventLoopLagSeconds } = JSON.parse(body);
   assert.equal(status, "alive");
-  assert.equal(typeof eventLoopLagSeconds.max, "number");
+  assert.deepEqual(eventLoopLagSeconds, delays);
 });
 
 const profiles = ["/debug/profile/cpu?seconds=1", "/debug/profile/heap"];
@@ -190,6 +194,7 @@ test("an address that is in use is refused by name", async (t) => {
       isReady: () => ({}),
       network: portableNetwork,
       clock: { seconds: 0, unixSeconds: 0 },
+      lag: noLag,
     },
   );
   await assert.rejects(second.start(), { message: new RegExp(`cannot listen on ${url}: .*in use`) });

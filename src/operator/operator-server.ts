@@ -7,7 +7,7 @@ import type { Network } from "../net/network.ts";
 import { describeShortage } from "../net/shortage.ts";
 import type { TlsFiles } from "../net/stream.ts";
 import { listenUnix } from "../net/unix-socket.ts";
-import { EventLoopLag } from "../observability/event-loop-lag.ts";
+import type { EventLoopLag } from "../observability/event-loop-lag.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import type { FamilySnapshot } from "../observability/metrics.ts";
 import { prometheusContentType, renderPrometheus } from "../observability/prometheus.ts";
@@ -38,6 +38,8 @@ export interface OperatorServerDeps {
   /** Opens a listener. */
   network: Pick<Network, "listenStream">;
   clock: Clock;
+  /** Measures this thread from the start of the listener on; its owner stops it. */
+  lag: Pick<EventLoopLag, "read">;
   logger?: Logger;
   /** Where there are workers; the main thread's alone unless given. */
   profiler?: Profiler;
@@ -73,7 +75,6 @@ export class OperatorServer {
   readonly #deps: OperatorServerDeps;
   readonly #log: RateLimitedLog;
   readonly #shortages: RateLimitedLog;
-  readonly #lag: EventLoopLag = new EventLoopLag();
   #server: HttpServer | undefined;
 
   constructor(options: OperatorServerOptions, deps: OperatorServerDeps) {
@@ -133,12 +134,11 @@ export class OperatorServer {
       await server.start();
       this.#server = server;
     }
-    this.#lag.read();
+    this.#deps.lag.read();
   }
 
   /** Closes the listener and all its connections. Idempotent. */
   async stop(): Promise<void> {
-    this.#lag.stop();
     const server = this.#server;
     this.#server = undefined;
     await server?.stop(AbortSignal.abort());
@@ -146,7 +146,7 @@ export class OperatorServer {
 
   #routes(): Route[] {
     const { version, profiling, profilingHosts = [], listen, tls, isAdminOnly } = this.#options;
-    const { metrics, isReady, profiler = mainProfiler, admin } = this.#deps;
+    const { metrics, isReady, lag, profiler = mainProfiler, admin } = this.#deps;
     const bound = "path" in listen ? undefined : listen;
     const adminRoutes = admin?.routes({ bound, hasTls: tls !== undefined }) ?? [];
     if (isAdminOnly) return adminRoutes;
@@ -161,7 +161,7 @@ export class OperatorServer {
           body: renderPrometheus(await metrics.scrape()),
         }),
       },
-      ...healthRoutes(version, this.#lag, isReady),
+      ...healthRoutes(version, lag, isReady),
       ...(profiling ? profileRoutes(profiler, refuse) : []),
       ...adminRoutes,
     ];

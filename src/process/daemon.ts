@@ -16,6 +16,7 @@ import { loadLibc } from "../net/linux/libc.ts";
 import { releaseProgramPages } from "../net/linux/program-pages.ts";
 import { type Network, portableNetwork } from "../net/network.ts";
 import { registerCertificates } from "../observability/certificate-metrics.ts";
+import { EventLoopLag } from "../observability/event-loop-lag.ts";
 import { openLogOutput, registerLogMetrics } from "../observability/log-output.ts";
 import { findLogTarget, withPriority } from "../observability/log-target.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -232,6 +233,8 @@ class Daemon {
   readonly #state: AdminState;
   readonly #admin: Admin | undefined;
   readonly #servers: OperatorServer[];
+  /** Of the main thread; one for all readers, as each would wake the thread ten times a second. */
+  readonly #lag = new EventLoopLag();
   readonly #stopMetrics: () => void;
   readonly #stopped = Promise.withResolvers<number>();
   /** `performance.now()` when the first signal to stop came. */
@@ -260,7 +263,7 @@ class Daemon {
     if (config.admin !== undefined || socket !== undefined)
       this.#admin = this.#createAdmin(config.admin ?? socketOnly, state);
     this.#servers = this.#createServers(config, socket);
-    this.#stopMetrics = registerProcessMetrics(metrics, version);
+    this.#stopMetrics = registerProcessMetrics(metrics, version, this.#lag);
   }
 
   #createAdmin(options: AdminOptions, state: AdminState): Admin {
@@ -296,6 +299,7 @@ class Daemon {
       }),
       network: this.#network,
       clock: this.#clock,
+      lag: this.#lag,
       profiler: host instanceof Supervisor ? host : mainProfiler,
     };
     const own = admin?.addr ?? [];

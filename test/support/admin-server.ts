@@ -9,6 +9,7 @@ import { hashToken } from "../../src/operator/api/access.ts";
 import { OperatorServer } from "../../src/operator/operator-server.ts";
 import type { AdminToken, Scope } from "../../src/operator/scopes.ts";
 import { createAdminState } from "./admin-state.ts";
+import { noLag } from "./no-lag.ts";
 
 /** A token for each scope, which is the name of the scope. */
 export const adminTokens: readonly AdminToken[] = (["read", "peers:read", "write", "admin"] as const).map(
@@ -100,7 +101,7 @@ export async function startAdmin(
   } as AdminDeps);
   const server = new OperatorServer(
     { listen: { host: "127.0.0.1", port: 0 }, profiling: false, version: "1.2.3" },
-    { metrics, isReady: () => ({}), network: portableNetwork, clock, admin },
+    { metrics, isReady: () => ({}), network: portableNetwork, clock, lag: noLag, admin },
   );
   await server.start();
   t.after(() => server.stop());
