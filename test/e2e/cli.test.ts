@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { checkTargets } from "../../src/cli/commands/e2e.ts";
-import { hasIPv6 } from "./ports.ts";
+import { findFreePort, hasIPv6 } from "./ports.ts";
 import { startTracker, type TestTracker, type Transport } from "./tracker.ts";
 
 const main = join(import.meta.dirname, "../../src/cli/main.ts");
@@ -166,10 +166,7 @@ describe("the commands without one", () => {
     await once(server, "listening");
     t.after(() => server.close());
     const { port } = server.address() as AddressInfo;
-    const closed = createServer().listen(0, "127.0.0.1");
-    await once(closed, "listening");
-    const free = (closed.address() as AddressInfo).port;
-    await new Promise((resolve) => closed.close(resolve));
+    const free = await findFreePort();
     const check = async (...targets: [url: string, isDefault: boolean][]) => {
       const results: string[] = [];
       const list = targets.map(([url, isDefault]) => ({ url, isDefault }));
