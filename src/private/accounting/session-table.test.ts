@@ -158,3 +158,22 @@ test("a snapshot goes on behind a session that an announce changes in its place,
   }
   assert.equal(restored.size, 20);
 });
+
+test("a further snapshot ends the one before with an error, and has all sessions", () => {
+  const table = new SessionTable();
+  const sessions = new Sessions(limits, table);
+  for (let user = 1; user <= 20; user++)
+    sessions.apply({
+      ...{ seconds: start + user, user, torrent: 1, peerId: peerIdOf(1), event: 0, uploaded: 0 },
+      ...{ downloaded: 0, left: 0, isForwarded: false },
+    });
+  const first = table.snapshot(48);
+  assert.equal(first.next().done, false);
+  const restored = new SessionTable();
+  const second = table.snapshot(48);
+  restored.restore(second.next().value!);
+  assert.throws(() => first.next(), /another snapshot has begun/);
+  for (const block of second) restored.restore(block);
+  assert.equal(restored.size, 20);
+  assert.equal(first.next().done, true);
+});

@@ -253,7 +253,7 @@ export class SessionTable {
 
   /**
    * Lists all sessions as they are now, also if they change while the list is read: in blocks, each valid until the next step. A
-   * further snapshot ends the one before.
+   * further snapshot ends one that is incomplete: its next step throws, so that nobody takes a part for the whole.
    * @param words  of a block at most
    */
   snapshot(words: number = blockWords): Generator<Int32Array> {
@@ -270,6 +270,7 @@ export class SessionTable {
     const { full } = snapshot;
     try {
       while (snapshot.left > 0 || full.length > 0) {
+        if (this.#snapshot !== snapshot) throw new Error("another snapshot has begun");
         while (snapshot.left > 0 && full.length === 0) {
           this.#keep(snapshot.next);
           this.#pass(snapshot.next);
