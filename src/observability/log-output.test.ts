@@ -86,3 +86,17 @@ test("a flush waits for the reader", () => {
   output.flush(); // gives up where nobody reads
   assert.equal(file.text, "one\n");
 });
+
+test("a flush waits for a slow reader as long as the reader goes on reading", () => {
+  const file = new FakeFile();
+  file.room = 0;
+  let attempts = 0;
+  const output = new LogOutput((bytes) => {
+    if (++attempts % 30 === 0) file.room = 2;
+    return file.writeSome(bytes);
+  });
+  const lines = Array.from({ length: 8 }, (_, i) => `${i}\n`);
+  for (const line of lines) output.write(line);
+  output.flush();
+  assert.equal(file.text, lines.join(""));
+});

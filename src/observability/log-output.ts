@@ -6,10 +6,15 @@ import type { Metrics } from "./metrics.ts";
 const maxWaitingBytes = 1 << 20;
 /** Time between two attempts to write waiting lines, in milliseconds. */
 const retryMs = 100;
-/** Maximum time that an ending process waits for the reader, in milliseconds. */
-const flushMs = 1000;
 /** Time between two attempts of {@link LogOutput.flush}, in milliseconds. */
 const flushPauseMs = 5;
+/**
+ * Maximum number of attempts of {@link LogOutput.flush} in a row that write nothing, about a second. A pause of the whole
+ * machine is one attempt, not many.
+ */
+const flushIdleAttempts = 200;
+/** Maximum number of attempts of {@link LogOutput.flush}, about ten seconds. */
+const flushAttempts = 2000;
 
 const lineFeed = Uint8Array.of(10);
 
@@ -52,13 +57,20 @@ export class LogOutput {
     this.#writeWaiting();
   }
 
-  /** Blocks until the reader has read all waiting lines, but at most for a second. For the end of the process. */
+  /**
+   * Blocks until the reader has read all waiting lines. Gives up if the reader reads nothing for a second, and after ten
+   * seconds in any case. For the end of the process.
+   */
   flush(): void {
-    const end = performance.now() + flushMs;
     const pause = new Int32Array(new SharedArrayBuffer(4));
-    while (this.#waitingBytes > 0 && performance.now() < end) {
+    const unwritten = () => this.#waitingBytes - this.#written;
+    let idle = 0;
+    for (let attempt = 0; attempt < flushAttempts && idle < flushIdleAttempts; attempt++) {
+      const before = unwritten();
+      if (before === 0) return;
       Atomics.wait(pause, 0, 0, flushPauseMs);
       this.#writeWaiting();
+      idle = unwritten() < before ? 0 : idle + 1;
     }
   }
 
