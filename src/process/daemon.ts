@@ -102,15 +102,19 @@ const settledMs = 1000;
 /** Samples after which no sample compiles code. Compiling maps 6 MiB of the program's pages, which only a release unmaps. */
 const compilingSamples = 3;
 
-/** Time for the process to end by itself once everything is closed, in milliseconds. */
-const lingerMs = 2000;
+/** The process has so many times so many milliseconds to end by itself once everything is closed. */
+const [lingerTimes, lingerMs] = [20, 100];
 
 /**
  * Ends the process if something keeps it alive, such as a timer or a connection of a hook's module, which only the module can
  * close. systemd and its like wait for the end of the process before they start another one.
+ *
+ * Waits many short times: one long time could pass while the machine pauses, before what is closed has gone.
  */
 function endForCertain(code: number, logger: Logger): void {
-  setTimeout(() => {
+  let times = 0;
+  setInterval(() => {
+    if (++times < lingerTimes) return;
     const open = [...new Set(process.getActiveResourcesInfo())];
     logger.warn({ open }, "something keeps the process alive; ending it");
     process.exit(code);

@@ -9,6 +9,7 @@ import { writeFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 import { certificates } from "../fixtures/certificates.ts";
 import { type DaemonSettings, main, Program, temporaryDirectory, toYaml } from "../support/daemon.ts";
@@ -226,3 +227,16 @@ for (const workers of [1, 2]) {
     });
   }
 }
+
+test("a pause of the machine after a start that fails is not taken for something that is left open", async (t) => {
+  const directory = temporaryDirectory(t);
+  const file = join(directory, "chihaya.yaml");
+  writeFileSync(file, toYaml({ workers: 1, ...redis(await listenTcp(t, "reset")) }));
+  const program = new Program(t, process.execPath, [main, "--json", "--config", file]);
+  await program.until(({ msg }) => msg.startsWith("failed to start"));
+  program.child.kill("SIGSTOP");
+  await wait(2500); // the pause itself: longer than the process has for its end
+  program.child.kill("SIGCONT");
+  assert.deepEqual(await program.ended, { code: 1, signal: null });
+  assert.doesNotMatch(program.stderr, /something keeps the process alive/);
+});
