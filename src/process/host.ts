@@ -185,8 +185,8 @@ export class LocalHost implements Host {
     await this.#tracker?.stop(AbortSignal.timeout(deadline * 1000));
   }
 
-  scrape(): Promise<readonly FamilySnapshot[]> {
-    return this.#parts.metrics.scrape();
+  scrape(limitMs?: number): Promise<readonly FamilySnapshot[]> {
+    return this.#parts.metrics.scrape(limitMs);
   }
 
   publish({ topic, value }: Publication): void {

@@ -46,7 +46,8 @@ export interface ThreadState {
 interface WorkerMethods {
   /** Takes a configuration, or rejects and changes nothing. */
   reload(config: Config): Promise<void>;
-  scrape(): Promise<readonly FamilySnapshot[]>;
+  /** Returns the metrics of the thread, and waits at most `limitMs` for the values that it has to fetch. */
+  scrape(limitMs: number): Promise<readonly FamilySnapshot[]>;
   /** Returns true for each part that is ready, and the reason for each other part. */
   readiness(): Promise<Record<string, ComponentState>>;
   describe(): Promise<ThreadState>;

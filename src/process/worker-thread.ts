@@ -13,6 +13,8 @@ import { type WorkerStart, workerService } from "./services.ts";
 const graceMs = 1000;
 /** Time to wait for the counters and the readiness of a worker. */
 const timeoutMs = 2000;
+/** Time that a worker may wait for its store. It is shorter, so that a store without a response does not hide the worker's counters. */
+const refreshMs = timeoutMs / 2;
 
 /** Creates the thread of a worker. */
 export type CreateWorker = (start: WorkerStart) => Worker;
@@ -88,7 +90,7 @@ export class WorkerThread {
   async scrape(): Promise<readonly FamilySnapshot[]> {
     if (!this.isServing) return this.counted;
     try {
-      this.counted = await this.#bus.call(this.number, workerService, "scrape", undefined, { timeoutMs });
+      this.counted = await this.#bus.call(this.number, workerService, "scrape", refreshMs, { timeoutMs });
     } catch {
       // as it was
     }

@@ -63,7 +63,7 @@ await host.start();
 hasStarted = true;
 bus.serve(workerService, {
   reload: (next) => host.reload(next),
-  scrape: () => host.scrape(),
+  scrape: (limitMs) => host.scrape(limitMs),
   readiness: () => host.readiness(),
   describe: () => host.describe(),
   profileCpu: (seconds, { signal }) => profileCpu(seconds, signal),

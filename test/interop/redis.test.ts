@@ -9,6 +9,8 @@ import type { AnnounceResult } from "../../src/client/exchange.ts";
 import { announce } from "../../src/client/tracker-client.ts";
 import { Daemon, main, Program, temporaryDirectory, toYaml } from "../support/daemon.ts";
 import { type RedisServer, startRedisServer, withoutRedis } from "../support/redis-server.ts";
+import { patientRedis } from "../support/test-storage.ts";
+import { UdpClient } from "../support/udp.ts";
 
 const infoHash = Buffer.from("swarms in the engine");
 
@@ -128,6 +130,30 @@ test("serving on: nobody is refused, from the start on, and probes are told", {
   assert.match(await metricsOf(daemon), /^chihaya_redis_backlog_announces 0$/m);
   assert.equal((await announceFrom(daemon, 1003)).incomplete, 3);
   assert.equal((await readyz(daemon)).components.storage, "ready");
+});
+
+test("the requests of every worker are counted while Redis does not respond", {
+  skip: withoutRedis,
+}, async (t) => {
+  const server = await startServer(t);
+  const daemon = await Daemon.start(t, over(server, patientRedis), "--set", "workers=2");
+  const clients = 32; // the kernel gives each worker some of them
+  const count = /^chihaya_udp_response_duration_milliseconds_count\{.*action="connect".*\} (\d+)$/gm;
+  process.kill(server.process.pid, "SIGSTOP");
+  try {
+    for (let n = 0; n < clients; n++) {
+      const client = await UdpClient.open(4, daemon.port("udp"));
+      await client.connect();
+      client.close();
+    }
+    let counted = 0;
+    while (counted < clients) {
+      const lines = [...(await metricsOf(daemon)).matchAll(count)];
+      counted = lines.reduce((sum, [, value]) => sum + Number(value), 0);
+    }
+  } finally {
+    process.kill(server.process.pid, "SIGCONT");
+  }
 });
 
 test("check-config --connect tries Redis, and leaves nothing in it", { skip: withoutRedis }, async (t) => {
