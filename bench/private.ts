@@ -138,6 +138,7 @@ function note(at: number): void {
 /** Sends announces over UDP with the passkey in the path of the URL (BEP 41). */
 async function openUdp(): Promise<(user: number, torrent: number, uploaded: number) => void> {
   const socket = createSocket("udp4");
+  socket.on("error", () => undefined); // refused datagrams, which count as lost
   socket.connect(ports.udp, "127.0.0.1");
   await new Promise((resolve) => socket.once("connect", resolve));
   let connectionId: bigint | undefined;
