@@ -82,10 +82,10 @@ export class Program {
   }
 }
 
-/** Makes a directory that is removed at the end of the test. */
+/** Makes a directory that is removed after the other hooks of the test, because the removal fails while a program writes there. */
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), "chihaya-"));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => t.after(() => rmSync(directory, { recursive: true, force: true })));
   return directory;
 }
 
