@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
@@ -40,6 +40,12 @@ export async function createBeside(path: string, mode: number): Promise<Replacem
       await unlink(name).catch(() => undefined);
     },
   };
+}
+
+/** Gives a new file the mode of the file that it will replace, and the owner. Only root may give a file to another user. */
+export async function keepAccess(file: FileHandle, { mode, uid, gid }: Stats): Promise<void> {
+  await file.chown(uid, gid).catch(() => undefined);
+  await file.chmod(mode & 0o777);
 }
 
 /** Identifies the content of a file without reading it; undefined if there is no file. */

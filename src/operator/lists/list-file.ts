@@ -1,7 +1,7 @@
 import { type FileHandle, realpath } from "node:fs/promises";
 import { openFile } from "../../lib/open-file.ts";
 import { Pace } from "../../lib/pace.ts";
-import { createBeside, stampOf } from "../../lib/replace-file.ts";
+import { createBeside, keepAccess, stampOf } from "../../lib/replace-file.ts";
 import { Turns } from "../../lib/turns.ts";
 
 /** Characters that one write takes. */
@@ -33,13 +33,12 @@ async function rewrite(path: string, change: FileChange): Promise<number> {
   const real = await realpath(path);
   const from = await openFile(real);
   try {
-    const { mode, uid, gid } = await from.stat();
+    const access = await from.stat();
     const before = await stampOf(real);
-    const replacement = await createBeside(real, mode & 0o777);
+    const replacement = await createBeside(real, 0o600);
     try {
       const { file } = replacement;
-      await file.chmod(mode & 0o777);
-      await file.chown(uid, gid).catch(() => undefined); // only root may give a file to another user
+      await keepAccess(file, access);
       const changes = await copyLines(from, file, change);
       await replacement.finish();
       if ((await stampOf(real)) !== before) throw new Error("the file has changed meanwhile; try again");
