@@ -1,11 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { TimeoutError, withTimeout } from "../../lib/with-timeout.ts";
 import { slotOf } from "./key-slot.ts";
+import { isRefusal } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
 /** A connection to one server. Reconnects by itself until destroyed. */
 export interface ServerConnection extends RedisNode {
   readonly isReady: boolean;
+  /** Why the server has refused the login at the last attempt. */
+  readonly refusal?: Error | undefined;
   /** Resolves with the first connection; rejects if the connection is destroyed or its first attempt fails. */
   readonly opened: Promise<unknown>;
   destroy(): void;
@@ -85,7 +88,7 @@ export class ClusterConnection implements RedisPort {
 
   /**
    * Refreshes the slots until all their owners are connected.
-   * @throws Error that names the missing servers, after the connect timeout
+   * @throws Error that names the missing servers, after the connect timeout; at once the refusal of a server
    */
   async connect(): Promise<void> {
     const until = performance.now() + this.#options.connectTimeoutMs;
@@ -96,6 +99,8 @@ export class ClusterConnection implements RedisPort {
       await withTimeout(refreshMs, Promise.allSettled(opened)).catch(() => undefined);
       const missing = primaries.filter((address) => !this.#servers.get(address)?.isReady);
       if (missing.length === 0 && primaries.length > 0) return;
+      const refusal = this.#refusalOf(primaries);
+      if (refusal !== undefined) throw refusal;
       if (this.#isClosed || performance.now() >= until) {
         throw new Error(`no connection to ${missing.join(", ") || this.#options.roots.join(", ")}`);
       }
@@ -229,6 +234,10 @@ export class ClusterConnection implements RedisPort {
     return server;
   }
 
+  #refusalOf(addresses: readonly string[]): Error | undefined {
+    return addresses.map((address) => this.#servers.get(address)?.refusal).find((error) => error);
+  }
+
   #primaries(): string[] {
     const primaries = new Set(this.#owners);
     primaries.delete(undefined); // slots without an owner
@@ -245,7 +254,7 @@ export class ClusterConnection implements RedisPort {
     await this.#refreshSlots();
   }
 
-  /** Asks all connected servers for the owners of the slots. */
+  /** Asks all connected servers for the owners of the slots. @throws Error if the servers refuse that */
   #refreshSlots(): Promise<void> {
     this.#refreshing ??= this.#queryServers().finally(() => {
       this.#refreshing = undefined;
@@ -304,15 +313,24 @@ export class ClusterConnection implements RedisPort {
     const current = (): View[] => all.filter((view) => !this.#isOutdated(view));
     const asked = ready();
     const agreed = Promise.withResolvers<void>();
+    const refusals: Error[] = [];
     const replies = asked.map(async (address) => {
       const reply = this.#servers.get(address)!.send(["CLUSTER", "SLOTS"]);
+      reply.catch((error) => {
+        if (isRefusal(error)) refusals.push(error);
+      });
       const view = viewIn((await withTimeout(this.#options.readTimeoutMs, reply)) as SlotRange[], address);
       all.push(view);
       if (current().filter((other) => other.text === view.text).length > asked.length / 2) agreed.resolve();
     });
     await Promise.race([Promise.allSettled(replies), agreed.promise]);
     const views = current();
-    if (views.length === 0 || this.#isClosed) return;
+    if (this.#isClosed) return;
+    if (all.length === 0) {
+      const refusal = refusals[0] ?? this.#refusalOf(this.#options.roots);
+      if (refusal !== undefined) throw refusal;
+    }
+    if (views.length === 0) return;
     this.#owners = [...mostCommon(views).owners];
     const primaries = this.#primaries();
     for (const address of primaries) this.#serverAt(address);

@@ -2,6 +2,7 @@ import { installRemedy } from "../../lib/install-remedy.ts";
 import { withTimeout } from "../../lib/with-timeout.ts";
 import { ClusterConnection, type ServerConnection } from "./cluster-connection.ts";
 import { type RedisStoreConfig, readBroker, withoutSecrets } from "./config.ts";
+import { isRefusal } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 
 type Library = typeof import("@redis/client");
@@ -121,9 +122,16 @@ function openCluster(
     open(host, port): ServerConnection {
       const client = library.createClient({ ...options, socket: { ...options.socket, host, port } });
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+      let refusal: Error | undefined;
       client.on("error", onError).once("error", reject);
+      client.on("error", (error) => {
+        refusal = isRefusal(error) ? error : undefined;
+      });
       client.connect().then(resolve, reject);
       return {
+        get refusal() {
+          return client.isReady ? undefined : refusal;
+        },
         get isReady() {
           return client.isReady;
         },
@@ -157,6 +165,7 @@ interface Connection {
     connect(): Promise<unknown>;
     destroy(): unknown;
     on(event: "error", listener: (error: Error) => void): unknown;
+    off(event: "error", listener: (error: Error) => void): unknown;
     on(event: "connect", listener: () => void): unknown;
   };
   send(args: readonly RedisArgument[]): Promise<unknown>;
@@ -267,7 +276,16 @@ class ClientPort implements RedisPort {
     this.#connecting.catch(() => undefined);
     const { broker, connectTimeout } = this.#config;
     const late = `no connection to ${broker.map(withoutSecrets).join(", ")}`;
-    await withTimeout(connectTimeout * 1000, this.#connecting, late);
+    const { promise: refused, reject } = Promise.withResolvers<never>();
+    const onError = (error: Error): void => {
+      if (isRefusal(error)) reject(error);
+    };
+    client.on("error", onError);
+    try {
+      await withTimeout(connectTimeout * 1000, Promise.race([this.#connecting, refused]), late);
+    } finally {
+      client.off("error", onError);
+    }
   }
 
   send(_: Buffer, args: readonly RedisArgument[]): Promise<unknown> {

@@ -20,6 +20,27 @@ export function isForbidden(error: unknown): boolean {
   return /\bNOPERM\b|ACL failure|user executing the script/.test((error as Error).message);
 }
 
+/** Replies that Redis repeats until an operator changes something, with the remedies. */
+const refusals: readonly (readonly [reply: RegExp, remedy: string])[] = [
+  [/^WRONGPASS\b/, "correct the user or the password in redis_broker"],
+  [/^NOAUTH\b/, "add the password to redis_broker"],
+  [/^ERR AUTH\b.* without any password/, "remove the password from redis_broker"],
+  [/^ERR (DB index is out of range|invalid DB index)/, "lower the number of the database in redis_broker"],
+  [/^NOPERM\b/, "allow it to the user of redis_broker"],
+];
+
+/** Returns whether Redis refuses the login, the database or a command, so that another attempt gets the same reply. */
+export function isRefusal(error: unknown): boolean {
+  return refusals.some(([reply]) => reply.test((error as Error).message));
+}
+
+/** Returns the text of an error, with the remedy if it is a refusal. */
+export function withRemedy({ message, name }: Error): string {
+  const remedy = refusals.find(([reply]) => reply.test(message))?.[1];
+  const text = message || name;
+  return remedy === undefined ? text : `${text.replace(/[.?]$/, "")}; ${remedy}`;
+}
+
 /** Errors that concern the whole server, even if a script passes them on. */
 const ofServer =
   /\b(ASK|BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|MOVED|NOAUTH|NOREPLICAS|NOSCRIPT|READONLY|TRYAGAIN|UNKILLABLE|WRONGPASS)\b|Script killed/;

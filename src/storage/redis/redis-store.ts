@@ -15,7 +15,7 @@ import { Batch, type BatchEntry, emptyReply, secretLength } from "./batch.ts";
 import { type RedisStoreConfig, withoutSecrets } from "./config.ts";
 import { checkPermissions, createProbe, skewOf } from "./probe.ts";
 import { cellScript, snatchesScript } from "./record-scripts.ts";
-import { isForbidden, isFull, isOfKey, SkewError } from "./redis-errors.ts";
+import { isForbidden, isFull, isOfKey, SkewError, withRemedy } from "./redis-errors.ts";
 import type { RedisArgument, RedisNode, RedisPort } from "./redis-port.ts";
 import { RedisRecords } from "./redis-records.ts";
 import { announceScript, expireScript, layoutVersion, sweepScript, tailLength } from "./script.ts";
@@ -334,7 +334,7 @@ export class RedisStore implements PeerStore {
     this.#local?.start();
     if (this.#port) return;
     const onError = (error: Error): void => {
-      this.#lastError = error.message || error.name;
+      this.#lastError = withRemedy(error);
       void this.#checkConnections();
     };
     const port = await this.#options.createPort(this.#config, onError);
@@ -345,7 +345,7 @@ export class RedisStore implements PeerStore {
       this.#unavailableReason = undefined;
     } catch (error) {
       const isSkewed = error instanceof SkewError; // clocks are often corrected after a machine has started
-      const why = (!isSkewed && this.#lastError) || (error as Error).message;
+      const why = (!isSkewed && this.#lastError) || withRemedy(error as Error);
       if (!this.#local && !isSkewed) {
         this.stop();
         const where = this.#config.broker.map(withoutSecrets).join(", ");
@@ -700,7 +700,7 @@ export class RedisStore implements PeerStore {
     } catch (error) {
       if (!this.#port) return;
       if (error instanceof TimeoutError) this.#port.renew();
-      const { message } = error as Error;
+      const message = withRemedy(error as Error);
       if (this.#unavailableReason !== undefined) this.#unavailableReason = message;
       else if (this.#missingPrimaryReason !== undefined) this.#missingPrimaryReason = message;
       else return this.#reportFailure(message);
