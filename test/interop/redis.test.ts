@@ -53,8 +53,8 @@ async function metricsOf(daemon: Daemon): Promise<string> {
 for (const workers of ["1", "2"]) {
   test(`two trackers with ${workers} workers share their swarms`, { skip: withoutRedis }, async (t) => {
     const server = await startServer(t);
-    const one = await Daemon.start(t, over(server), "--set", `workers=${workers}`);
-    const other = await Daemon.start(t, over(server), "--set", `workers=${workers}`);
+    const one = await Daemon.start(t, over(server, patientRedis), "--set", `workers=${workers}`);
+    const other = await Daemon.start(t, over(server, patientRedis), "--set", `workers=${workers}`);
     await announceFrom(one, 1001);
     await announceFrom(other, 1002, "http");
     const { incomplete, peers } = await announceFrom(one, 1003, "http");
@@ -66,7 +66,8 @@ for (const workers of ["1", "2"]) {
       assert.match(metrics, /^chihaya_redis_round_trip_seconds_count [1-9]/m);
       assert.equal((await readyz(daemon)).status, "ready");
     }
-    const settings = over(server, { redis_read_timeout: "3s", key_prefix: "other:", peer_lifetime: "40m" });
+    const changed = { redis_read_timeout: "30s", key_prefix: "other:", peer_lifetime: "40m" };
+    const settings = over(server, { ...patientRedis, ...changed });
     const { needsRestart } = await one.reload({ workers, ...settings });
     assert.deepEqual(needsRestart, ["storage.config.key_prefix"]);
     const memory = await other.reload({ workers, storage: { name: "memory" } });
