@@ -18,6 +18,7 @@ import {
   selectorsOf,
 } from "../support/promql.ts";
 import { startRedisServer, withoutRedis } from "../support/redis-server.ts";
+import { patientRedis } from "../support/test-storage.ts";
 
 const memory = { name: "memory", config: { max_peers: 1000 } };
 const rules = readRules();
@@ -31,7 +32,10 @@ const optionalSeries =
 
 /** Returns the series of a tracker that has just started, and those that the rules record from them. */
 async function scrape(daemon: Daemon): Promise<SampleLine[]> {
-  const lines = await fetchMetrics(daemon.url("metrics"));
+  let lines = await fetchMetrics(daemon.url("metrics"));
+  // A scrape waits two seconds for the workers. On a busy machine their first response can be later.
+  while (!lines.some(({ name }) => name === "chihaya_http_connections_accepted_total"))
+    lines = await fetchMetrics(daemon.url("metrics"));
   const recorded = lines
     .filter(({ name }) => /_milliseconds_count$|_rejected_total$|_dropped_datagrams_total$/.test(name))
     .map(({ labels, value }) => {
@@ -106,7 +110,7 @@ test("every series of the rules and the dashboard is there for a tracker with al
   const redis = await startRedisServer();
   t.after(() => redis.stop());
   const withHooks = await Daemon.start(t, await settingsWithHooks(temporaryDirectory(t)));
-  const storage = { name: "redis", config: { redis_broker: redis.url } };
+  const storage = { name: "redis", config: { ...patientRedis, redis_broker: redis.url } };
   const withRedis = await Daemon.start(t, { storage });
   const withUsers = await Daemon.start(t, await settingsWithUsers(temporaryDirectory(t)));
   const trackers = [withHooks, withRedis, withUsers];
