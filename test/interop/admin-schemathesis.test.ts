@@ -54,6 +54,8 @@ async function runSchemathesis(t: TestContext, document: string, args: readonly 
     ...["--phases", "examples,coverage,fuzzing"],
     ...["--max-examples", `${casesOfEach}`],
     ...["--seed", "1", "--continue-on-failure", "--no-color"],
+    // Its own limits, of 10 s for a response among them, are not for a busy machine.
+    ...["--request-timeout", "180", "--suppress-health-check", "too_slow"],
     ...args,
   ]);
   const { code } = await schemathesis.ended;
