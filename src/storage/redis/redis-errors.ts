@@ -20,16 +20,17 @@ export function isForbidden(error: unknown): boolean {
   return /\bNOPERM\b|ACL failure|user executing the script/.test((error as Error).message);
 }
 
-/** Replies that Redis repeats until an operator changes something, with the remedies. */
+/** Errors that stay the same until an operator changes something, with the remedies. */
 const refusals: readonly (readonly [reply: RegExp, remedy: string])[] = [
   [/^WRONGPASS\b/, "correct the user or the password in redis_broker"],
   [/^NOAUTH\b/, "add the password to redis_broker"],
   [/^ERR AUTH\b.* without any password/, "remove the password from redis_broker"],
   [/^ERR (DB index is out of range|invalid DB index)/, "lower the number of the database in redis_broker"],
+  [/\bcertificate\b/, "correct redis_ca_path, or the certificate of the server"],
   [/^NOPERM\b/, "allow it to the user of redis_broker"],
 ];
 
-/** Returns whether Redis refuses the login, the database or a command, so that another attempt gets the same reply. */
+/** Returns whether Redis refuses the login, the database or a command, or cannot be trusted, so that another attempt ends in the same way. */
 export function isRefusal(error: unknown): boolean {
   return refusals.some(([reply]) => reply.test((error as Error).message));
 }
