@@ -30,8 +30,6 @@ function configFor(broker: string): RedisStoreConfig {
   return {
     ...redisConfig,
     broker: [broker],
-    connectTimeout: 3,
-    readTimeout: 2,
     peerLifetime: environment.peerLifetime,
   };
 }
@@ -119,7 +117,7 @@ describe("access to Redis", { skip: withoutRedis }, () => {
     for (const server of cluster.servers)
       assert.match(await server.cli("ACL", "SETUSER", "tracker", ...user), /OK/);
     const broker = cluster.broker.map((url) => url.replace("//", "//tracker:secret@"));
-    const store = createStore("", { broker, topology: "cluster", connectTimeout: 5 });
+    const store = createStore("", { broker, topology: "cluster" });
     const tester = new StoreTester(store, environment);
     try {
       await store.start();

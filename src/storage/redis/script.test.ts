@@ -59,7 +59,6 @@ describe("scripts of the redis store", { skip: withoutRedis }, () => {
     const config: RedisStoreConfig = {
       ...redisConfig,
       broker: [server.url],
-      readTimeout: 10,
       peerLifetime: environment.peerLifetime,
     };
     port = await createNodeRedisPort(config, () => undefined);
