@@ -7,6 +7,7 @@ import { HttpRequest } from "./http-request.ts";
 import { Incomplete, readResponse, Wrong } from "./http-response.ts";
 import { type Load, type LoadOptions, LoadResult, type LoadRun, Pace } from "./load.ts";
 import { Population } from "./population.ts";
+import { Silence } from "./silence.ts";
 import { defaultSources, portOf, Sources } from "./sources.ts";
 
 /** Maximum length of a response in bytes. */
@@ -67,7 +68,7 @@ export class HttpLoad implements Load {
   #source = 0;
   #result: LoadResult = new LoadResult();
   #pace: Pace = new Pace({ seconds: 0 });
-  #receivedAt = 0;
+  readonly #silence = new Silence(performance.now());
 
   /** @throws Error (the promise rejects) if the platform cannot run the load */
   static async create(options: HttpLoadOptions): Promise<HttpLoad> {
@@ -130,7 +131,7 @@ export class HttpLoad implements Load {
     const pace = this.#pace;
     const result = this.#result;
     let now = pace.started;
-    this.#receivedAt = now;
+    this.#silence.end(now);
     while (!pace.isOver(now) && left > result.sent) {
       for (let due = Math.min(pace.due(now), left - result.sent); due > 0; due--) {
         const connection = this.#idle.shift();
@@ -139,11 +140,11 @@ export class HttpLoad implements Load {
       }
       this.#receive(pace.isPaced ? 0 : 1);
       now = performance.now();
-      if (now - this.#receivedAt > lostMs) this.#giveUp();
+      if (this.#silence.look(now) > lostMs) this.#giveUp();
     }
     result.seconds = (performance.now() - pace.started) / 1000;
-    this.#receivedAt = performance.now();
-    while (result.lost > 0 && performance.now() - this.#receivedAt < lostMs) this.#receive(1);
+    this.#silence.end(performance.now());
+    while (result.lost > 0 && this.#silence.look(performance.now()) < lostMs) this.#receive(1);
     this.#giveUp();
     return result;
   }
@@ -204,7 +205,7 @@ export class HttpLoad implements Load {
   #receive(timeoutMs: number): void {
     const count = this.#epoll.wait(timeoutMs);
     if (count <= 0) return;
-    this.#receivedAt = performance.now();
+    this.#silence.end(performance.now());
     for (let i = 0; i < count; i++) {
       const connection = this.#connections[this.#epoll.data(i)]!;
       if (connection.fd < 0) continue;
@@ -267,6 +268,6 @@ export class HttpLoad implements Load {
       connection.request = -1;
       this.#idle.push(connection);
     }
-    this.#receivedAt = performance.now();
+    this.#silence.end(performance.now());
   }
 }

@@ -41,6 +41,17 @@ suite("a load over UDP", { skip }, () => {
     assert.deepEqual([sent, announces, peers, errors, lost], [70, 54, 108, 9, 7]);
   });
 
+  test("a pause of the machine loses no response that is on its way", async (t) => {
+    const target = await startTarget(t, { kind: "faulty", stallMs: 200 });
+    const load = await UdpLoad.create({ ...shape, port: target.udp, peers: 140, sources: 1 });
+    t.after(() => load.close());
+    const now = performance.now.bind(performance);
+    // Twenty times a second, the clock jumps as if the machine had paused for ten seconds.
+    t.mock.method(performance, "now", () => now() + 10_000 * Math.floor(now() / 50));
+    const { sent, announces, errors, lost } = load.fill();
+    assert.deepEqual([sent, announces, errors, lost], [140, 108, 18, 14]);
+  });
+
   test("measures from when a request was due: a stall delays all that fall into it", async (t) => {
     const target = await startTarget(t, { kind: "faulty", stallMs: 200 });
     const load = await UdpLoad.create({ ...shape, port: target.udp, sources: 4 });

@@ -7,6 +7,7 @@ import { Action, announceHeadLength, announceLength, connectMagic } from "../pro
 import { type Load, type LoadOptions, LoadResult, type LoadRun, Pace } from "./load.ts";
 import { Messages } from "./messages.ts";
 import { Population } from "./population.ts";
+import { Silence } from "./silence.ts";
 import { defaultSources, portOf, Sources } from "./sources.ts";
 
 /** Messages per system call; a message has requests of one source. */
@@ -60,7 +61,7 @@ export class UdpLoad implements Load {
   #first = 1;
   #next = 1;
   #pending = 0;
-  #receivedAt = 0;
+  readonly #silence = new Silence(performance.now());
   /** The source of the next message. */
   #source = 0;
   #sinceScrape = 0;
@@ -134,7 +135,7 @@ export class UdpLoad implements Load {
     const pace = this.#pace;
     const most = messages * this.#segments;
     let now = pace.started;
-    this.#receivedAt = now;
+    this.#silence.end(now);
     while (!pace.isOver(now) && left > this.#result.sent) {
       if (now - this.#connectedAt > reconnectMs) this.#sendConnects();
       const room = pace.isPaced ? pace.due(now) : this.#options.window - this.#pending;
@@ -143,7 +144,7 @@ export class UdpLoad implements Load {
       if (count > 0 && (pace.isPaced || room >= most)) this.#send(count, draw, scrapeEvery);
       this.#receive();
       now = performance.now();
-      if (this.#pending > 0 && now - this.#receivedAt > lostMs) this.#pending = 0;
+      if (this.#silence.look(now) > lostMs) this.#pending = 0;
     }
     this.#result.seconds = (performance.now() - pace.started) / 1000;
     this.#waitForRest();
@@ -152,22 +153,21 @@ export class UdpLoad implements Load {
 
   /** Receives the responses to pending requests, until none is missing or nothing arrives any more. */
   #waitForRest(): void {
-    this.#receivedAt = performance.now();
-    while (this.#result.lost > 0 && performance.now() - this.#receivedAt < lostMs) this.#receive();
+    this.#silence.end(performance.now());
+    while (this.#result.lost > 0 && this.#silence.look(performance.now()) < lostMs) this.#receive();
   }
 
   /** Gets a connection id for every source if the old ids have expired. */
   #connect(): void {
     if (performance.now() - this.#connectedAt < reconnectMs) return;
     this.#hasId.fill(0);
-    const started = performance.now();
     for (let attempt = 0; attempt < 3; attempt++) {
       this.#sendConnects();
-      const end = started + (attempt + 1) * lostMs;
-      while (performance.now() < end) {
+      const waited = new Silence(performance.now());
+      do {
         this.#receive();
         if (!this.#hasId.includes(0)) return;
-      }
+      } while (waited.look(performance.now()) < lostMs);
     }
     const { host, port } = this.#options;
     throw new Error(`${host} port ${port} does not respond to connect requests over UDP`);
@@ -255,7 +255,7 @@ export class UdpLoad implements Load {
     const count = this.#libc.recvmmsg(this.#fd, this.#responses.headers, batchSize, Linux.MSG_DONTWAIT, null);
     if (count <= 0) return;
     const now = performance.now();
-    this.#receivedAt = now;
+    this.#silence.end(now);
     const { view } = this.#responses;
     for (let slot = 0; slot < count; slot++) {
       const at = slot * responseBytes;

@@ -7,6 +7,7 @@ import { type Libc, loadLibc, setOption, systemError } from "../net/linux/libc.t
 import { Opcode } from "../protocol/websocket/frame-writer.ts";
 import { type Load, type LoadOptions, LoadResult, type LoadRun, Pace } from "./load.ts";
 import { Population } from "./population.ts";
+import { Silence } from "./silence.ts";
 import { defaultSources, Sources } from "./sources.ts";
 import { AnnounceFrame, AnswerFrame, pong } from "./websocket-messages.ts";
 
@@ -88,7 +89,7 @@ export class WebSocketLoad implements Load {
   #result: LoadResult = new LoadResult();
   #pace: Pace = new Pace({ seconds: 0 });
   #pending = 0;
-  #receivedAt = 0;
+  readonly #silence = new Silence(performance.now());
   /** The number of the next announce of all runs. */
   #sequence = 0;
 
@@ -200,21 +201,22 @@ export class WebSocketLoad implements Load {
     this.#result = result;
     this.#pace = new Pace(run);
     const pace = this.#pace;
-    this.#receivedAt = pace.started;
+    this.#silence.end(pace.started);
     let isOver = false;
     while (!isOver) {
       isOver = step() || pace.isOver(performance.now());
       this.#receive(pace.isPaced ? 0 : 1);
-      if (performance.now() - this.#receivedAt > lostMs) {
+      if (this.#silence.look(performance.now()) > lostMs) {
         if (!pace.isPaced) break; // the tracker has stopped responding
         this.#giveUp();
       }
     }
     result.seconds = (performance.now() - pace.started) / 1000;
-    const ended = performance.now();
-    this.#receivedAt = ended;
-    const isQuiet = () => performance.now() - this.#receivedAt > (result.lost > 0 ? lostMs : quietMs);
-    while (!isQuiet() && performance.now() - ended < lostMs) this.#receive(10);
+    this.#silence.end(performance.now());
+    const waited = new Silence(performance.now());
+    const isQuiet = (now: number) => this.#silence.look(now) > (result.lost > 0 ? lostMs : quietMs);
+    for (let now = performance.now(); !isQuiet(now) && waited.look(now) < lostMs; now = performance.now())
+      this.#receive(10);
     this.#giveUp();
     return result;
   }
@@ -297,7 +299,7 @@ export class WebSocketLoad implements Load {
   #receive(timeoutMs: number): void {
     const count = this.#epoll.wait(timeoutMs);
     if (count <= 0) return;
-    this.#receivedAt = performance.now();
+    this.#silence.end(performance.now());
     for (let i = 0; i < count; i++) {
       const connection = this.#connections[this.#epoll.data(i)]!;
       const events = this.#epoll.events(i);
@@ -415,6 +417,6 @@ export class WebSocketLoad implements Load {
   #giveUp(): void {
     for (const connection of this.#connections) connection.request = -1;
     this.#pending = 0;
-    this.#receivedAt = performance.now();
+    this.#silence.end(performance.now());
   }
 }
