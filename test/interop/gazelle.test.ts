@@ -23,6 +23,7 @@ import { Mysql, parseUrl } from "../../src/private/sites/mysql/mysql.ts";
 import { Secret, SiteListener } from "../../src/private/sites/site-listener.ts";
 import { main, Program, temporaryDirectory } from "../support/daemon.ts";
 import { opsTables, whatcdTables } from "../support/gazelle-tables.ts";
+import { overtake } from "../support/mariadb-race.ts";
 import { type MariadbServer, startMariadbServer, withoutMariadb } from "../support/mariadb-server.ts";
 
 const secret = "aUThisIsTheTrackerSecretOfTheTest";
@@ -288,6 +289,24 @@ ${lines.map((line) => `    ${line}\n`).join("")}`;
         { Seeders: 1, Snatched: 1 },
       ]);
     });
+
+  test("a batch that another transaction has overtaken counts once", async (t) => {
+    const { site, database, rows, batch, ledger } = await createSite(t, "whatcd");
+    const traffic = batch([
+      [0, 1, 1, started, 0, 0, 0],
+      [0, 2, 1, started, 0, 0, 0],
+      [1000, 1, 1, none, 500, 0, 0],
+    ]);
+    const view = "UPDATE torrents SET Balance = Balance + 7 WHERE ID = 1";
+    const applied = await overtake(database, view, () => site.apply(instance, traffic));
+    assert.deepEqual(applied, { isApplied: true, quarantined: 0 });
+    assert.deepEqual(await site.apply(instance, traffic), { isApplied: false, last: 3 });
+    assert.deepEqual(
+      await rows("SELECT u.Uploaded, t.Balance FROM users_main u, torrents t WHERE u.ID = 1 AND t.ID = 1"),
+      [{ Uploaded: 500, Balance: 507 }],
+    );
+    assert.deepEqual(await rows(`SELECT * FROM ${ledger}.quarantine`), []);
+  });
 
   test("one user's number that is too big stops no other user", async (t) => {
     const { site, database, rows, batch, ledger } = await createSite(t, "whatcd");

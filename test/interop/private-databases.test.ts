@@ -388,6 +388,26 @@ test("MariaDB: a statement behind one that has ended the transaction has no effe
   ]);
 });
 
+test("MariaDB: a transaction has no snapshot isolation, and is repeated after error 1020", {
+  skip: withoutMariadb,
+}, async (t) => {
+  const { address } = await createTestDatabase(t, "MariaDB");
+  const database = new Mysql(address);
+  await database.rows("SET GLOBAL innodb_snapshot_isolation = ON");
+  const mysql = new Mysql(address);
+  t.after(async () => {
+    await mysql.close();
+    await database.rows("SET GLOBAL innodb_snapshot_isolation = OFF");
+    await database.close();
+  });
+  let attempts = 0;
+  const isolation = await mysql.transaction(async (transaction) => {
+    if (++attempts < 3) await transaction.run("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1020");
+    return transaction.rows("SELECT @@innodb_snapshot_isolation AS value");
+  });
+  assert.deepEqual([attempts, isolation], [3, [{ value: 0 }]]);
+});
+
 test("MariaDB: statements behind one without a response fail with it, and the next transaction succeeds", {
   skip: withoutMariadb,
   timeout: 120_000,

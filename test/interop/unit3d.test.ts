@@ -18,6 +18,7 @@ import { Secret, SiteListener } from "../../src/private/sites/site-listener.ts";
 import { Unit3dCalls } from "../../src/private/sites/unit3d/calls.ts";
 import { Unit3dSite } from "../../src/private/sites/unit3d/unit3d-site.ts";
 import { main, Program, temporaryDirectory } from "../support/daemon.ts";
+import { overtake } from "../support/mariadb-race.ts";
 import { type MariadbServer, startMariadbServer, withoutMariadb } from "../support/mariadb-server.ts";
 import { unit3dTables } from "../support/unit3d-tables.ts";
 
@@ -176,6 +177,25 @@ describe("UNIT3D", { skip: withoutMariadb }, () => {
     assert.equal(text(4), "Torrent has been rejected.");
     assert.equal(mirror.torrents.get(1), undefined);
     assert.equal(mirror.users.get(1)?.isEnabled, false);
+  });
+
+  test("a batch that another transaction has overtaken counts once", async (t) => {
+    const { site, database, rows, batch, name } = await createSite(t);
+    const traffic = batch([
+      [0, 1, "a", 1, started, 0, 0, 0],
+      [1000, 1, "a", 1, none, 500, 0, 0],
+    ]);
+    const edit = "UPDATE torrents SET seeders = 0, times_completed = 7 WHERE id = 1";
+    const applied = await overtake(database, edit, () => site.apply(instance, traffic));
+    assert.deepEqual(applied, { isApplied: true, quarantined: 0 });
+    assert.deepEqual(await site.apply(instance, traffic), { isApplied: false, last: 2 });
+    assert.deepEqual(
+      await rows(
+        "SELECT u.uploaded, t.seeders, t.times_completed FROM users u, torrents t WHERE u.id = 1 AND t.id = 1",
+      ),
+      [{ uploaded: 500, seeders: 1, times_completed: 7 }],
+    );
+    assert.deepEqual(await rows(`SELECT * FROM ${name}_ledger.quarantine`), []);
   });
 
   test("traffic is credited, and nothing is made of what is gone", async (t) => {

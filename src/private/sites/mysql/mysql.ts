@@ -22,8 +22,8 @@ const [idleSeconds, pingMs] = [300, 60_000];
 const lockName = "CONCAT('chihaya ', SHA1(DATABASE()))";
 /** Maximum number of attempts of a transaction that another one has locked out. */
 const mostAttempts = 3;
-/** Codes of MariaDB and MySQL: another transaction holds the rows. */
-const lockErrors: readonly (number | undefined)[] = [1205, 1213];
+/** Codes of MariaDB and MySQL: another transaction holds the rows, or has changed them since this one began to read. */
+const lockErrors: readonly (number | undefined)[] = [1020, 1205, 1213];
 /**
  * Codes for the mistake of a row: a value out of range, not permitted, too long or of a wrong type, without its parent row, or refused
  * by a trigger.
@@ -167,8 +167,14 @@ export class Mysql {
   /** Opens the connection that writes, which holds the lock of an exclusive database. */
   #openWriter(): Promise<Connection> {
     this.#writer ??= this.#connect(async (connection) => {
-      const [row] = await this.#readRows(connection, "SELECT @@max_allowed_packet AS bytes");
-      this.#mostBytes = Number(row!.bytes);
+      const names = "'max_allowed_packet', 'innodb_snapshot_isolation'";
+      const rows = await this.#readRows(connection, `SHOW VARIABLES WHERE Variable_name IN (${names})`);
+      const variables = new Map(rows.map(({ Variable_name: name, Value: value }) => [name, value]));
+      this.#mostBytes = Number(variables.get("max_allowed_packet"));
+      // MariaDB 11.6.2 and newer would refuse a batch if anybody changes one of its torrents meanwhile. Credits are added, so they are
+      // right without that.
+      if (variables.get("innodb_snapshot_isolation") === "ON")
+        await this.#query(connection, "SET SESSION innodb_snapshot_isolation = OFF");
       // A statement behind one that has ended the transaction, such as by a deadlock, must not take effect by itself.
       await this.#query(connection, "SET SESSION autocommit = 0");
       if (!this.#isExclusive) return;
