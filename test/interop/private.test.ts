@@ -458,6 +458,23 @@ test("init leaves nothing behind when it fails, and takes any path", async (t) =
   assert.deepEqual(readdirSync(join(parent, "databases")), ["ann.sqlite"]);
 });
 
+for (const [kind, skip] of databaseKinds.slice(1))
+  test(`${kind}: init can be repeated if the configuration could not be written`, { skip }, async (t) => {
+    const { address } = await createTestDatabase(t, kind);
+    const site = await Site.init(t);
+    const directory = join(temporaryDirectory(t), "site");
+    const obstacle = join(directory, ".chihaya.yaml.chihaya-tmp");
+    mkdirSync(obstacle, { recursive: true });
+    const failed = await site.run("init", directory, "--database", address);
+    assert.deepEqual([failed.status, /cannot write .*chihaya\.yaml/.test(failed.stderr)], [1, true]);
+    rmSync(obstacle, { recursive: true });
+    const { status, stderr } = await site.run("init", directory, "--database", address);
+    assert.equal(status, 0, stderr);
+    const again = join(temporaryDirectory(t), "again");
+    assert.match((await site.run("init", again, "--database", address)).stderr, /use an empty database/);
+    assert.deepEqual(readdirSync(again), []);
+  });
+
 test("announce-url keeps the file that it replaces until the new one is whole", async (t) => {
   const site = await Site.init(t);
   const passkey = await site.addUser("ann");

@@ -35,12 +35,18 @@ export async function init(
     if (existsSync(one)) throw new SiteError(`${one}: the file exists; choose another directory`);
   const password = passwordFile === undefined ? "" : readPassword(passwordFile);
   makeDirectory(directory);
-  if (file === undefined) await makeTables(address, password);
-  else await makeDatabase(file);
+  const writeConfig = () =>
+    writeOutput(config, renderConfig(directory, file ?? address, passwordFile), { isNew: true });
+  // What fails leaves nothing, so that the command can be repeated. The tables of a server cannot be taken back, so they come last.
+  const [first, last, made] =
+    file === undefined
+      ? [writeConfig, () => makeTables(address, password), config]
+      : [() => makeDatabase(file), writeConfig, file];
+  await first();
   try {
-    await writeOutput(config, renderConfig(directory, file ?? address, passwordFile), { isNew: true });
+    await last();
   } catch (error) {
-    if (file !== undefined) unlinkSync(file); // so that the command can be repeated
+    unlinkSync(made);
     throw error;
   }
   const word = quoteForShell(config);
