@@ -464,7 +464,14 @@ export class RedisStore implements PeerStore {
     this.#underWay.add(batch);
     const started = performance.now();
     const recoveries = this.#recoveries;
-    const fail = (error: Error): void => this.#failBatch(batch, error, recoveries);
+    const release = (): void => {
+      if (!this.#underWay.delete(batch)) return;
+      if (this.#full.length > 0 || this.#filling.size > 0) this.#flush();
+    };
+    const fail = (error: Error): void => {
+      this.#failBatch(batch, error, recoveries);
+      release(); // a command whose connection went silent may never end
+    };
     const timer = setTimeout(fail, this.#config.readTimeout * 1000, new Error("no response in time"));
     try {
       await this.#exchange(batch);
@@ -476,8 +483,7 @@ export class RedisStore implements PeerStore {
       fail(error as Error);
     } finally {
       clearTimeout(timer);
-      this.#underWay.delete(batch);
-      if (this.#full.length > 0 || this.#filling.size > 0) this.#flush();
+      release();
     }
   }
 
