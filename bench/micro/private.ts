@@ -72,14 +72,15 @@ async function openUdp(isPrivate: boolean): Promise<MicroCase> {
   const { logic, ring } = await openLogic(isPrivate);
   const udp = await UdpInProcess.start(slots, logic, clock);
   const path = "/announce/";
-  udp.connectAndAnnounce(path + passkeyOf(1));
+  udp.connectAndAnnounce(isPrivate ? path + passkeyOf(1) : "/announce");
   const { view, bytes } = udp.batch;
   const passkeyAt = 100 + path.length;
   const call = () => {
     for (let slot = 0; slot < slots; slot++) {
       const at = udp.batch.inAt(slot);
       view.setUint32(at + 16, random.next() % torrents);
-      writeDigits(bytes, at + passkeyAt + 26, 6, 10, random.next() % users);
+      const user = random.next() % users;
+      if (isPrivate) writeDigits(bytes, at + passkeyAt + 26, 6, 10, user);
     }
     udp.handle(slots);
     release(ring, slots);
@@ -114,7 +115,7 @@ async function openHttp(isPrivate: boolean): Promise<MicroCase> {
     },
   );
   await frontend.start();
-  const head = `GET /announce/${passkeyOf(1)}?info_hash=`;
+  const head = `GET /announce${isPrivate ? `/${passkeyOf(1)}` : ""}?info_hash=`;
   const rest = `&peer_id=-qB4520-cPPJTX1~r-xr&port=6881&uploaded=0&downloaded=0&left=3000000&corrupt=0&key=255BF2EA&numwant=30&compact=1&no_peer_id=1&supportcrypto=1&redundant=0 HTTP/1.1\r\nHost: 127.0.0.1:6969\r\nUser-Agent: qBittorrent/4.5.2\r\nAccept-Encoding: gzip\r\n\r\n`;
   const bytes = Buffer.from(`${head}${"%00".repeat(4)}${"%07".repeat(16)}${rest}`, "latin1");
   const passkeyEnd = head.indexOf("?");
@@ -123,7 +124,8 @@ async function openHttp(isPrivate: boolean): Promise<MicroCase> {
       const torrent = random.next() % torrents;
       for (let byte = 0; byte < 4; byte++)
         writeDigits(bytes, head.length + 3 * byte + 1, 2, 16, (torrent >>> (24 - 8 * byte)) & 255);
-      writeDigits(bytes, passkeyEnd - 6, 6, 10, random.next() % users);
+      const user = random.next() % users;
+      if (isPrivate) writeDigits(bytes, passkeyEnd - 6, 6, 10, user);
       receive!(bytes);
     }
     if (sent === 0) throw new Error("no responses");

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { Router, validateRoutes } from "./router.ts";
 
 function match(router: Router, path: string): string | undefined {
   const bytes = Uint8Array.from(`/x${path}/y`, (character) => character.charCodeAt(0));
   const found = router.match(bytes, 2, 2 + path.length);
+  assert.equal(router.findAction(bytes, 2, 2 + path.length), found?.action, path);
   if (!found?.params) return found?.action;
   return `${found.action} ${JSON.stringify(Object.fromEntries(found.params))}`;
 }
@@ -85,6 +87,16 @@ test("an empty segment does not match a parameter", () => {
   assert.equal(match(router, "/announce/"), undefined);
   assert.equal(match(router, "/announce//"), undefined);
   assert.equal(match(router, "//x"), undefined);
+});
+
+test("actions are found as routes are", () => {
+  const piece = fc.constantFrom("/", "a", "b", "/a", "/a/", "//", "%61", "%2F");
+  const path = fc.array(piece, { maxLength: 6 }).map((pieces) => `/${pieces.join("")}`);
+  const router = new Router(["/a", "/:x/b", "/a/b/:y", "/b/*rest"], ["/b/a/:z", "/:x/:y/a/b"]);
+  fc.assert(
+    fc.property(path, (path) => void match(router, path)),
+    { seed: 1, numRuns: 5000 },
+  );
 });
 
 test("an invalid route is refused with the reason", () => {

@@ -26,6 +26,7 @@ interface Segment {
   readonly kind: (typeof Kind)[keyof typeof Kind];
   /** The literal text, or the parameter's name. */
   readonly text: string;
+  readonly bytes: Uint8Array;
 }
 
 interface Route {
@@ -75,11 +76,8 @@ export class Router {
    * `/a%2Fb` is one segment. Allocates only for a path with a `%`, or if only a route with parameters can match.
    */
   match(bytes: Uint8Array, start: number, pathEnd: number): RouteMatch | undefined {
-    const end = pathEnd - start > 1 && bytes[pathEnd - 1] === 0x2f ? pathEnd - 1 : pathEnd;
-    for (const { path, match } of this.#exact) {
-      if (path.length === end - start && equals(bytes, start, path)) return match;
-    }
-    if (start === pathEnd) return undefined;
+    const exact = this.#matchExact(bytes, start, pathEnd);
+    if (exact !== undefined || start === pathEnd) return exact;
     const routes = hasEscape(bytes, start, pathEnd) ? this.#routes : this.#patterns;
     if (routes.length === 0) return undefined;
     const segments = latin1(bytes, start + 1, pathEnd).split("/");
@@ -89,7 +87,28 @@ export class Router {
     }
     return undefined;
   }
+
+  /** Finds the action of a path as {@link match} does. Allocates only for a path with a `%`. */
+  findAction(bytes: Uint8Array, start: number, pathEnd: number): Action | undefined {
+    const exact = this.#matchExact(bytes, start, pathEnd);
+    if (exact !== undefined) return exact.action;
+    if (start === pathEnd) return undefined;
+    if (hasEscape(bytes, start, pathEnd)) return this.match(bytes, start, pathEnd)?.action;
+    for (const { segments, action } of this.#patterns)
+      if (hasSegments(segments, bytes, start, pathEnd)) return action;
+    return undefined;
+  }
+
+  #matchExact(bytes: Uint8Array, start: number, pathEnd: number): RouteMatch | undefined {
+    const end = pathEnd - start > 1 && bytes[pathEnd - 1] === slash ? pathEnd - 1 : pathEnd;
+    for (const { path, match } of this.#exact) {
+      if (path.length === end - start && equals(bytes, start, path)) return match;
+    }
+    return undefined;
+  }
 }
+
+const slash = 0x2f;
 
 function isLiteral({ segments }: Route): boolean {
   return segments.every(({ kind }) => kind === Kind.literal);
@@ -103,6 +122,26 @@ function hasEscape(bytes: Uint8Array, start: number, end: number): boolean {
 function equals(bytes: Uint8Array, at: number, path: Uint8Array): boolean {
   for (let i = 0; i < path.length; i++) if (bytes[at + i] !== path[i]) return false;
   return true;
+}
+
+/** Whether a route has a path without a `%`. */
+function hasSegments(
+  segments: readonly Segment[],
+  path: Uint8Array,
+  start: number,
+  pathEnd: number,
+): boolean {
+  let at = start + 1;
+  for (const { kind, bytes } of segments) {
+    if (kind === Kind.rest) return true;
+    if (at > pathEnd) return false;
+    let end = at;
+    while (end < pathEnd && path[end] !== slash) end++;
+    const fits = kind === Kind.named ? end > at : end - at === bytes.length && equals(path, at, bytes);
+    if (!fits) return false;
+    at = end + 1;
+  }
+  return at >= pathEnd; // or only a slash is left
 }
 
 function matchSegments(route: readonly Segment[], path: readonly string[]): Map<string, string> | undefined {
@@ -186,7 +225,7 @@ function parseRoute(source: string): Segment[] | string {
     if (mark !== ":" && mark !== "*") {
       if (/[:*]/.test(text))
         return `has a parameter that is only a part of the segment ${JSON.stringify(text)}`;
-      segments.push({ kind: Kind.literal, text });
+      segments.push({ kind: Kind.literal, text, bytes: ascii(text) });
       continue;
     }
     const name = text.slice(1);
@@ -195,7 +234,7 @@ function parseRoute(source: string): Segment[] | string {
     names.add(name);
     if (mark === "*" && i < texts.length - 1)
       return `must end with ${JSON.stringify(text)}, which takes all that follows`;
-    segments.push({ kind: mark === ":" ? Kind.named : Kind.rest, text: name });
+    segments.push({ kind: mark === ":" ? Kind.named : Kind.rest, text: name, bytes: ascii(name) });
   }
   return segments;
 }

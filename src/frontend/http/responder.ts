@@ -1,5 +1,6 @@
 import type { AnnounceRequest } from "../../bittorrent/announce.ts";
 import { ClientError, overloadedError } from "../../bittorrent/client-error.ts";
+import type { Params } from "../../bittorrent/params.ts";
 import type { HttpHandler, RefusalStatus, Rejection, RequestSource } from "../../http/handler.ts";
 import type { Routes } from "../../http/routes.ts";
 import { Address } from "../../ip/address.ts";
@@ -23,7 +24,6 @@ import {
   writeStatus,
 } from "../../protocol/http/response-writer.ts";
 import { parseScrapeQuery } from "../../protocol/http/scrape-query.ts";
-import type { RouteMatch } from "../../protocol/router.ts";
 import { ExchangePool, WaitingRequests } from "../exchange.ts";
 import type { Handover } from "../handover.ts";
 import { HttpExchange } from "./exchange.ts";
@@ -165,9 +165,9 @@ export class Responder implements HttpHandler<HttpExchange> {
   ): void | Promise<HttpExchange | undefined> {
     const { keepAlive, out } = exchange;
     if (request.method > Method.head) return this.#respondToOther(exchange, bytes, request, source);
-    const route = this.#settings.router.match(bytes, request.targetStart, request.pathEnd);
-    if (request.isUpgrade && this.#upgrade(exchange, bytes, request, source, route)) return;
-    if (route === undefined) {
+    if (request.isUpgrade && this.#upgrade(exchange, bytes, request, source)) return;
+    const action = this.#settings.router.findAction(bytes, request.targetStart, request.pathEnd);
+    if (action === undefined) {
       if (this.#routes?.has(bytes, request)) return this.#serve(exchange, bytes, request, source);
       // A request with a query may be an announce to a wrong path, so it gets the 404. An absolute target may have no path.
       if (isRoot(request) && request.queryStart === request.targetEnd) {
@@ -179,11 +179,11 @@ export class Responder implements HttpHandler<HttpExchange> {
       this.#end(exchange, "not_found");
       return;
     }
-    exchange.action = route.action;
+    exchange.action = action;
     const result =
-      route.action === "announce"
-        ? this.#announce(exchange, bytes, request, route, source)
-        : this.#scrape(exchange, bytes, request, route, source);
+      action === "announce"
+        ? this.#announce(exchange, bytes, request, source)
+        : this.#scrape(exchange, bytes, request, source);
     if (result === noInfoHash && this.#isForRoute(exchange, bytes, request))
       return this.#serve(exchange, bytes, request, source);
     if (result === undefined || result instanceof ClientError) {
@@ -195,16 +195,11 @@ export class Responder implements HttpHandler<HttpExchange> {
   }
 
   /** Has another frontend take over the connection. @returns false for a request of HTTP */
-  #upgrade(
-    exchange: HttpExchange,
-    bytes: Uint8Array,
-    request: HttpRequest,
-    source: RequestSource,
-    route: RouteMatch | undefined,
-  ): boolean {
+  #upgrade(exchange: HttpExchange, bytes: Uint8Array, request: HttpRequest, source: RequestSource): boolean {
     const upgrader = this.#handover?.upgrader;
     // The program's own routes can take over connections too.
     if (upgrader === undefined || this.#routes?.has(bytes, request)) return false;
+    const route = this.#settings.router.match(bytes, request.targetStart, request.pathEnd);
     const announceRoute = route?.action === "announce" ? route : undefined;
     const upgrade = upgrader.upgrade(bytes, request, source, announceRoute);
     if (upgrade === undefined) return false;
@@ -267,7 +262,6 @@ export class Responder implements HttpHandler<HttpExchange> {
     exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
-    route: RouteMatch,
     source: RequestSource,
   ): LogicResult | Promise<LogicResult> {
     const settings = this.#settings;
@@ -291,7 +285,7 @@ export class Responder implements HttpHandler<HttpExchange> {
       announce.compact = !this.#logic.keepsPeerIds; // strict parsers reject a peer without an id
       exchange.wantPeerIds(!announce.compact);
     } else exchange.wantPeerIds(false);
-    setParams(announce.params, bytes, request, route);
+    this.#setParams(announce.params, bytes, request);
     if (this.#waiting.isFull) return overloadedError;
     return this.#logic.handleAnnounce(announce, exchange.announceResponse, exchange.context);
   }
@@ -300,7 +294,6 @@ export class Responder implements HttpHandler<HttpExchange> {
     exchange: HttpExchange,
     bytes: Uint8Array,
     request: HttpRequest,
-    route: RouteMatch,
     source: RequestSource,
   ): LogicResult | Promise<LogicResult> {
     const { scrapeRequest: scrape, client } = exchange;
@@ -310,9 +303,14 @@ export class Responder implements HttpHandler<HttpExchange> {
     if (!client.isUsable()) return invalidIp;
     scrape.address.copyFrom(client);
     exchange.family = client.family;
-    setParams(scrape.params, bytes, request, route);
+    this.#setParams(scrape.params, bytes, request);
     if (this.#waiting.isFull) return overloadedError;
     return this.#logic.handleScrape(scrape, exchange.scrapeResponse, exchange.context);
+  }
+
+  #setParams(params: Params, bytes: Uint8Array, request: HttpRequest): void {
+    params.set(bytes, request.targetStart, request.pathEnd, request.targetEnd);
+    params.routes = this.#settings.router;
   }
 
   async #respondLater(
@@ -408,14 +406,4 @@ function placePeer(
   if (!hasOther) return;
   otherAddress.copyFrom(other);
   announce.hasOtherAddress = true;
-}
-
-function setParams(
-  params: HttpExchange["announceRequest"]["params"],
-  bytes: Uint8Array,
-  request: HttpRequest,
-  route: RouteMatch,
-): void {
-  params.set(bytes, request.targetStart, request.pathEnd, request.targetEnd);
-  if (route.params !== undefined) params.setRoute(route.params);
 }
