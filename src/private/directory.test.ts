@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { Directory, Torrent, User, UserFlag } from "./directory.ts";
 import type { DirectoryGrant, DirectoryGroup, FactorSource } from "./directory-records.ts";
 import { packFactors } from "./factors.ts";
+import { SharedTable } from "./shared-table.ts";
 
 const passkey = "0123456789abcdef0123456789ABCDEF";
 const infoHash = Buffer.alloc(20, 1);
@@ -153,6 +154,33 @@ describe("clients", () => {
     directory.setClients([]);
     assert.deepEqual([allows("-qB"), allows("-TR")], [true, true]);
   });
+});
+
+test("a user and a torrent that a change replaces are there all the time", (t) => {
+  const directory = Directory.create({ users: 2, torrents: 2 });
+  const user = { id: 7, passkey, isEnabled: true, canLeech: true, isHidden: false };
+  const torrent = { id: 9, infoHashes: [infoHash], up: 100, down: 100 };
+  directory.putUser(user);
+  directory.putTorrent(torrent);
+  const worker = new Directory(directory.memory);
+  let writes = 0;
+  for (const method of ["put", "remove"] as const) {
+    const write = SharedTable.prototype[method] as (...args: unknown[]) => boolean;
+    t.mock.method(SharedTable.prototype, method, function (this: SharedTable, ...args: unknown[]) {
+      const result = write.apply(this, args);
+      assert.ok(worker.users.find(words(passkey), 0) && worker.torrents.find(words(infoHash), 0));
+      writes++;
+      return result;
+    });
+  }
+  const users = [{ ...user, isHidden: true }];
+  directory.apply({
+    ...{ passkeys: [passkey], infoHashes: [infoHash] },
+    ...{ users, torrents: [{ ...torrent, refusal: 1 }] },
+  });
+  assert.equal(writes, 2);
+  assert.equal(worker.users.values[User.flags]! & UserFlag.hidden, UserFlag.hidden);
+  assert.equal(worker.torrents.values[Torrent.refusal], 1);
 });
 
 test("a change takes records away, and adds others", () => {

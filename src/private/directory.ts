@@ -1,3 +1,4 @@
+import { toHex } from "../bittorrent/info-hash.ts";
 import type {
   DirectoryChange,
   DirectoryClient,
@@ -85,8 +86,11 @@ export class Directory {
 
   /** Makes a change of the site. @returns whether there was room for all of it */
   apply({ passkeys, infoHashes, users, torrents, grants = [], groups, clients }: DirectoryChange): boolean {
-    for (const passkey of passkeys) this.removePasskey(passkey);
-    for (const infoHash of infoHashes) this.removeInfoHash(infoHash);
+    // A record that is replaced stays there meanwhile: a worker that looks just then must not refuse the announce.
+    const keptPasskeys = new Set(users.map(({ passkey }) => passkey));
+    for (const passkey of passkeys) if (!keptPasskeys.has(passkey)) this.removePasskey(passkey);
+    const kept = new Set(torrents.flatMap(({ infoHashes }) => infoHashes.map((each) => toHex(each))));
+    for (const infoHash of infoHashes) if (!kept.has(toHex(infoHash))) this.removeInfoHash(infoHash);
     for (const { user, torrent, isRemoved } of grants) if (isRemoved) this.removeGrant(user, torrent);
     return (
       users.every((user) => this.putUser(user)) &&

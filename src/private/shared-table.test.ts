@@ -41,7 +41,20 @@ test("a table that is three quarters full takes no further key, but changes thos
   for (let key = 0; key < count; key++) assert.equal(table.find(new Int32Array([key]), 0), key !== 6);
 });
 
-test("a reader does not wait for a writer that died while it wrote", () => {
+test("a reader waits for a writer whose processor it uses", (t) => {
+  const table = SharedTable.create(shape, 0);
+  table.put(new Int32Array([1]), 0, [1, 1]);
+  const memory = new Int32Array(table.memory);
+  const at = memory.findIndex((version, index) => version === 4 && memory[index + 1] === 1);
+  memory[at] = 5;
+  t.mock.method(Atomics, "wait", (words: Int32Array) => {
+    words[at] = 8; // the writer runs again
+    return "timed-out";
+  });
+  assert.equal(table.find(new Int32Array([1]), 0), true);
+});
+
+test("a reader gives up on a writer that died while it wrote", () => {
   const table = SharedTable.create(shape, 0);
   table.put(new Int32Array([1]), 0, [1, 1]);
   const memory = new Int32Array(table.memory);

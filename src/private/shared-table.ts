@@ -4,8 +4,11 @@ import { drawKeys, hashKeys, hashWords } from "../lib/keyed-hash.ts";
 const [slotsAt, usedAt, hashKeysAt] = [0, 1, 2];
 /** Bits of a version: whether the slot is being written, and whether its key has been removed. */
 const Version = { writing: 1, removed: 2, next: 4, most: 0x7ffffff8 } as const;
-/** How often a reader looks again at a slot that is being written, before it treats the key as unknown. */
-const mostRetries = 10_000;
+/**
+ * How often a reader looks at a slot that is being written: at once first, since a write takes nanoseconds, then every millisecond, since
+ * the thread that writes may need this processor. Then that thread has died, and the key counts as unknown.
+ */
+const [mostLooks, mostWaits, waitMs] = [1000, 100, 1];
 
 /** The words of a key and of its values. */
 export interface TableShape {
@@ -68,9 +71,10 @@ export class SharedTable {
     let probe = hashWords(key, at, width, 0, this.#hashKeys, 0) & this.#mask;
     for (let visited = 0; visited <= this.#mask; visited++) {
       const slot = this.#start + probe * this.#stride;
-      for (let retries = 0; ; retries++) {
+      for (let looks = 1; ; looks++) {
         const version = Atomics.load(words, slot);
-        if (version === 0 || retries === mostRetries) return false;
+        if (version === 0 || looks === mostLooks + mostWaits) return false;
+        if (looks > mostLooks) Atomics.wait(words, slot, version | Version.writing, waitMs);
         if ((version & Version.writing) !== 0) continue;
         let difference = 0;
         for (let i = 0; i < width; i++) difference |= words[slot + 1 + i]! ^ key[at + i]!;
