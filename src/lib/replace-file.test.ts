@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, type Stats, statSync, writeFileSync } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../../test/support/daemon.ts";
-import { createBeside, stampOf } from "./replace-file.ts";
+import { createBeside, keepAccess, stampOf } from "./replace-file.ts";
 
 test("a replacement takes the place of the file when it is complete", async (t) => {
   const folder = temporaryDirectory(t);
@@ -32,4 +33,24 @@ test("a discarded replacement leaves nothing, and what a crash has left is repla
   await replacement.discard();
   assert.deepEqual(readdirSync(folder), []);
   assert.equal(await stampOf(path), undefined);
+});
+
+test("a group that cannot keep the file leaves the new group no access", async () => {
+  const changes: unknown[] = [];
+  const takingOf = (allowed: (uid: number) => boolean) =>
+    ({
+      stat: async () => ({ uid: 3000, gid: 3000 }),
+      async chown(uid: number) {
+        if (!allowed(uid)) throw new Error("EPERM");
+      },
+      chmod: async (mode: number) => void changes.push(mode),
+    }) as unknown as FileHandle;
+  const before = { mode: 0o100640, uid: 1234, gid: 2000 } as Stats;
+  for (const allowed of [() => true, (uid: number) => uid === 3000, () => false])
+    await keepAccess(takingOf(allowed), before);
+  await keepAccess(
+    takingOf(() => false),
+    { ...before, gid: 3000 } as Stats,
+  );
+  assert.deepEqual(changes, [0o640, 0o640, 0o600, 0o640]);
 });

@@ -42,10 +42,20 @@ export async function createBeside(path: string, mode: number): Promise<Replacem
   };
 }
 
-/** Gives a new file the mode of the file that it will replace, and the owner. Only root may give a file to another user. */
+/**
+ * Gives a new file the mode of the file that it will replace, and the owner. Only root may give a file to another user. If the group
+ * cannot stay either, the group of the new file may do nothing with it.
+ */
 export async function keepAccess(file: FileHandle, { mode, uid, gid }: Stats): Promise<void> {
-  await file.chown(uid, gid).catch(() => undefined);
-  await file.chmod(mode & 0o777);
+  const own = await file.stat();
+  const canKeepGroup = await file
+    .chown(uid, gid)
+    .catch(() => file.chown(own.uid, gid))
+    .then(
+      () => true,
+      () => own.gid === gid,
+    );
+  await file.chmod(mode & (canKeepGroup ? 0o777 : 0o707));
 }
 
 /** Identifies the content of a file without reading it; undefined if there is no file. */

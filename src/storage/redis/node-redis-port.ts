@@ -274,11 +274,13 @@ class ClientPort implements RedisPort {
     // The library keeps trying after this time limit.
     this.#connecting ??= client.connect();
     this.#connecting.catch(() => undefined);
-    const { broker, connectTimeout } = this.#config;
+    const { broker, connectTimeout, topology } = this.#config;
+    // The library asks one sentinel after the other, and another one may accept.
+    let refusals = topology === "sentinel" ? broker.length : 1;
     const late = `no connection to ${broker.map(withoutSecrets).join(", ")}`;
     const { promise: refused, reject } = Promise.withResolvers<never>();
     const onError = (error: Error): void => {
-      if (isRefusal(error)) reject(error);
+      if (isRefusal(error) && --refusals === 0) reject(error);
     };
     client.on("error", onError);
     try {

@@ -86,6 +86,19 @@ describe("refusals of Redis", { skip: withoutRedis }, () => {
     }
   });
 
+  test("sentinels: not of one, since another one accepts", async () => {
+    const { broker, servers, stop } = await startRedisSentinels();
+    try {
+      const [first] = broker;
+      const user = ["default", "resetpass", ">secret"];
+      await servers[0]!.cli("-p", new URL(first!).port, "ACL", "SETUSER", ...user);
+      const config = { ...redisConfig, broker, topology: "sentinel", connectTimeout: 86_400 } as const;
+      await tryRedis(config, { seconds: 0, unixSeconds: 0 });
+    } finally {
+      await stop();
+    }
+  });
+
   test("a cluster: of all servers, and of one", async () => {
     const { broker, servers, stop } = await startRedisCluster();
     try {
