@@ -1,6 +1,7 @@
 /** A private tracker as its operator runs it: the command line, the daemon, and what is in the database afterwards. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import {
   cpSync,
   existsSync,
@@ -14,6 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
@@ -641,6 +643,21 @@ test("the admin API steers the site: a user who is added works within a second",
   await tracker.stop();
   const { stderr } = tracker.program;
   for (const passkey of [user.passkey, reset.body.passkey]) assert.ok(!stderr.includes(passkey));
+});
+
+test("init that is interrupted while the database does not respond leaves no configuration", async (t) => {
+  const connected = Promise.withResolvers<void>();
+  const silent = createServer(() => connected.resolve()).listen(0, "127.0.0.1");
+  t.after(() => silent.close());
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const directory = join(temporaryDirectory(t), "site");
+  const database = `mysql://user@127.0.0.1:${port}/site`;
+  const init = new Program(t, process.execPath, [main, "private", "init", directory, "--database", database]);
+  await Promise.race([connected.promise, init.ended]);
+  init.child.kill("SIGINT");
+  assert.deepEqual(await init.ended, { code: 130, signal: null }, init.stderr);
+  assert.deepEqual(readdirSync(directory), []);
 });
 
 test("mistakes on the command line name the remedy", async (t) => {

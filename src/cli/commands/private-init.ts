@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { cannotRead, cannotWrite, explainSystemError } from "../../lib/file-errors.ts";
 import { makeDirectory } from "../../private/make-directory.ts";
@@ -43,11 +43,19 @@ export async function init(
       ? [writeConfig, () => makeTables(address, password), config]
       : [() => makeDatabase(file), writeConfig, file];
   await first();
+  const takeBack = () => rmSync(made, { force: true });
+  const interrupt = () => {
+    takeBack();
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   try {
     await last();
   } catch (error) {
-    unlinkSync(made);
+    takeBack();
     throw error;
+  } finally {
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   }
   const word = quoteForShell(config);
   print(`${files.join("\n")}
