@@ -46,7 +46,7 @@ export class Screen {
       process.stdin.setRawMode(true);
       process.stdin.on("data", this.#onKeys).resume();
     }
-    for (const signal of signals) process.on(signal, this.#finish);
+    for (const signal of endingSignals) process.on(signal, this.#finish);
   }
 
   /** Gives the terminal back as it was. */
@@ -56,7 +56,7 @@ export class Screen {
       process.stdin.setRawMode(false);
       process.stdin.off("data", this.#onKeys).pause();
     }
-    for (const signal of signals) process.off(signal, this.#finish);
+    for (const signal of endingSignals) process.off(signal, this.#finish);
     process.stdout.write(leave);
   }
 
@@ -95,4 +95,5 @@ export class Screen {
   };
 }
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** Signals that end a command. */
+export const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

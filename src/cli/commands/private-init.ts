@@ -8,7 +8,7 @@ import { openDatabase } from "../../private/sites/sql/open-database.ts";
 import { createTables } from "../../private/sites/sql/schema.ts";
 import { UsageError } from "../client-command.ts";
 import { writeOutput } from "../output-file.ts";
-import { print } from "../terminal.ts";
+import { endingSignals, print } from "../terminal.ts";
 
 /** The flags of `init`. */
 export interface InitFlags {
@@ -44,18 +44,18 @@ export async function init(
       : [() => makeDatabase(file), writeConfig, file];
   await first();
   const takeBack = () => rmSync(made, { force: true });
-  const interrupt = () => {
+  const interrupt = (_: NodeJS.Signals, number: number) => {
     takeBack();
-    process.exit(130);
+    process.exit(128 + number);
   };
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  for (const signal of endingSignals) process.once(signal, interrupt);
   try {
     await last();
   } catch (error) {
     takeBack();
     throw error;
   } finally {
-    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+    for (const signal of endingSignals) process.off(signal, interrupt);
   }
   const word = quoteForShell(config);
   print(`${files.join("\n")}
