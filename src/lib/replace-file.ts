@@ -48,14 +48,8 @@ export async function createBeside(path: string, mode: number): Promise<Replacem
  */
 export async function keepAccess(file: FileHandle, { mode, uid, gid }: Stats): Promise<void> {
   const own = await file.stat();
-  const canKeepGroup = await file
-    .chown(uid, gid)
-    .catch(() => file.chown(own.uid, gid))
-    .then(
-      () => true,
-      () => own.gid === gid,
-    );
-  await file.chmod(mode & (canKeepGroup ? 0o777 : 0o707));
+  const isRefused = await file.chown(uid, gid).catch(() => file.chown(own.uid, gid).catch(() => true));
+  await file.chmod(mode & (isRefused && own.gid !== gid ? 0o707 : 0o777));
 }
 
 /** Identifies the content of a file without reading it; undefined if there is no file. */

@@ -26,6 +26,7 @@ interface Segment {
   readonly kind: (typeof Kind)[keyof typeof Kind];
   /** The literal text, or the parameter's name. */
   readonly text: string;
+  /** The bytes of a literal text. */
   readonly bytes: Uint8Array;
 }
 
@@ -109,6 +110,7 @@ export class Router {
 }
 
 const slash = 0x2f;
+const none = new Uint8Array(0);
 
 function isLiteral({ segments }: Route): boolean {
   return segments.every(({ kind }) => kind === Kind.literal);
@@ -234,7 +236,7 @@ function parseRoute(source: string): Segment[] | string {
     names.add(name);
     if (mark === "*" && i < texts.length - 1)
       return `must end with ${JSON.stringify(text)}, which takes all that follows`;
-    segments.push({ kind: mark === ":" ? Kind.named : Kind.rest, text: name, bytes: ascii(name) });
+    segments.push({ kind: mark === ":" ? Kind.named : Kind.rest, text: name, bytes: none });
   }
   return segments;
 }
